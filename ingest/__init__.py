@@ -1,0 +1,1 @@
+"""The write side of Footnote: files in, index out."""

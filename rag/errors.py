@@ -1,0 +1,176 @@
+"""The errors of Footnote: one tree, every message with a hint, mapped once per edge.
+
+    RagError                       message + hint
+    ├─ ConfigurationError          wrong or missing setting, missing extra       exit 2
+    ├─ IndexMismatch               index built with other settings               exit 2   503
+    ├─ StorageLocked               another process owns the storage folder       exit 2   503
+    ├─ DocumentError               .source names the document
+    │   ├─ UnsupportedFileType                                                   per file 415
+    │   ├─ UnreadableDocument      encrypted, corrupt, timed out, too large      per file 422
+    │   └─ EmptyDocument           no text                                       per file 422
+    ├─ NotFound                                                                  exit 1   404
+    ├─ Forbidden                                                                 exit 1   403
+    ├─ Conflict                                                                  exit 1   409
+    ├─ RateLimited                                                               exit 1   429
+    ├─ RequestTooLarge                                                           exit 1   413
+    ├─ InvalidRequest              .param names the field                        exit 2   400
+    └─ BackendError                .provider; the cause is chained               exit 1
+        ├─ BackendUnavailable      refused, timed out, still loading                      503
+        └─ BackendRejected         context too long, bad parameter                        400
+
+Code deep inside raises; only the edges (command line, API, chat UI) turn an error into words. They read `exit_code`
+and `status`, so a new error needs no change there.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class RagError(Exception):
+    """The root: `str(error)` is one sentence for the user, `error.hint` says what to do next (or is empty)."""
+
+    exit_code: ClassVar[int] = 1
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal_error"
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class ConfigurationError(RagError):
+    """A setting is wrong or missing, or an optional dependency is not installed."""
+
+    exit_code = 2
+    code = "configuration_error"
+
+
+class IndexMismatch(RagError):
+    """The stored index was built with other settings than the present ones."""
+
+    exit_code = 2
+    status = 503
+    code = "index_mismatch"
+
+
+class StorageLocked(RagError):
+    """Another process owns the storage folder."""
+
+    exit_code = 2
+    status = 503
+    code = "storage_locked"
+
+
+class DocumentError(RagError):
+    """One document could not be taken in; others are not concerned."""
+
+    status = 422
+    code = "document_error"
+
+    def __init__(self, message: str, *, hint: str = "", source: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.source = source
+
+    def __reduce__(self) -> tuple[object, ...]:  # crosses process borders with its hint and source
+        return _rebuild_document_error, (type(self), self.message, self.hint, self.source)
+
+
+def _rebuild_document_error(kind: type[DocumentError], message: str, hint: str, source: str) -> DocumentError:
+    return kind(message, hint=hint, source=source)
+
+
+class UnsupportedFileType(DocumentError):
+    """No loader reads this kind of file."""
+
+    status = 415
+    code = "unsupported_file"
+
+
+class UnreadableDocument(DocumentError):
+    """Encrypted, corrupt, too large, or not read in time."""
+
+    code = "unreadable_document"
+
+
+class EmptyDocument(DocumentError):
+    """The file could be read, but holds no text."""
+
+    code = "empty_document"
+
+
+class NotFound(RagError):
+    """No such document, collection or model, or not for this principal."""
+
+    status = 404
+    code = "not_found"
+
+
+class Forbidden(RagError):
+    """The principal may not do this."""
+
+    status = 403
+    code = "forbidden"
+
+
+class Conflict(RagError):
+    """The present state does not allow it."""
+
+    status = 409
+    code = "conflict"
+
+
+class RateLimited(RagError):
+    """Too many requests; `retry_after` is in seconds."""
+
+    status = 429
+    code = "rate_limit_exceeded"
+
+    def __init__(self, message: str, *, hint: str = "", retry_after: int = 1) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
+
+
+class RequestTooLarge(RagError):
+    """The request's body exceeds a limit."""
+
+    status = 413
+    code = "request_too_large"
+
+
+class InvalidRequest(RagError):
+    """A request that can be read but not be served; `param` names the offending field."""
+
+    exit_code = 2
+    status = 400
+    code = "invalid_request"
+
+    def __init__(self, message: str, *, hint: str = "", param: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.param = param
+
+
+class BackendError(RagError):
+    """A model server or a model in this process failed; `provider` names it."""
+
+    status = 502
+    code = "backend_error"
+
+    def __init__(self, message: str, *, hint: str = "", provider: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.provider = provider
+
+
+class BackendUnavailable(BackendError):
+    """Connection refused, timed out, or the model is still loading."""
+
+    status = 503
+    code = "backend_unavailable"
+
+
+class BackendRejected(BackendError):
+    """The model server refused the request, e.g. because the prompt is too long."""
+
+    status = 400
+    code = "backend_rejected"

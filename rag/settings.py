@@ -1,0 +1,160 @@
+"""Every setting of Footnote: one frozen object, read once at the edge from the environment and `.env`, passed down.
+
+`RAG_LLM__BASE_URL=…` sets `settings.llm.base_url`. Foreign names are ignored, but a name that begins with `RAG_` and
+is not known is an error that names the nearest known one. The table in README.md is generated from this file
+(`make docs`).
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from rag.errors import ConfigurationError
+
+PREFIX = "RAG_"
+DELIMITER = "__"
+DEFAULT_EMBEDDING = "sentence-transformers/all-MiniLM-L6-v2"
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class StorageSettings(_Group):
+    """Where everything generated lives."""
+
+    dir: Path = Field(Path("storage"), description="Folder of the catalog, the indexes and uploaded files.")
+
+
+class ServerSettings(_Group):
+    """The one port that serves the chat and the API."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on. Only loopback addresses are accepted for now.")
+    port: int = Field(8000, ge=1, le=65535, description="Port of the chat and the API.")
+    max_upload_mb: int = Field(200, ge=1, description="Largest file that may be uploaded, in MB.")
+    max_request_kb: int = Field(4096, ge=16, description="Largest body of an API request, in KB.")
+
+
+class LanguageModelSettings(_Group):
+    """The language model that writes answers."""
+
+    provider: Literal["auto", "openai", "llama_cpp", "quotes", "scripted"] = Field(
+        "auto",
+        description="`openai`: any OpenAI-compatible server; `llama_cpp`: a GGUF file in this process; `quotes`: no "
+        "model, answers are the best sentences; `scripted`: a fixed reply, for tests; `auto`: what is configured or "
+        "found on the usual local ports, else `quotes`.",
+    )
+    base_url: str = Field("", description="Address of the OpenAI-compatible server, e.g. `http://127.0.0.1:11434/v1`.")
+    model: str = Field(
+        "", description="Name of the model at the server (empty: its first one), or path of a GGUF file for `llama_cpp`."
+    )
+    api_key: SecretStr = Field(SecretStr(""), description="API key of the server, if it wants one.")
+    context_window: int = Field(
+        0, ge=0, description="Tokens the model reads and writes at most; 0: ask the server or the file."
+    )
+    max_tokens: int = Field(1024, ge=16, description="Longest answer, in tokens.")
+    temperature: float = Field(0.1, ge=0, le=2, description="Randomness of the answer.")
+    timeout: float = Field(120, gt=0, description="Seconds to wait for the first token, and between two tokens.")
+    gpu_layers: int = Field(-1, ge=-1, description="`llama_cpp`: layers to put on the GPU; -1: all that fit.")
+    script: str = Field("", description="`scripted`: the reply, the same for every question.")
+
+
+class EmbeddingSettings(_Group):
+    """The model that turns text into vectors."""
+
+    model: str = Field(
+        DEFAULT_EMBEDDING,
+        description="A sentence-transformers model: name at the hub or path of a folder. The default needs no download. "
+        "`bag-of-words` needs no model at all and is meant for tests.",
+    )
+    device: str = Field("", description="`cpu`, `cuda` or `mps`; empty: the best there is.")
+    batch_size: int = Field(32, ge=1, description="Chunks embedded at once.")
+    query_prefix: str = Field("", description="Put before a question, for models trained so (e.g. `query: `).")
+    passage_prefix: str = Field("", description="Put before a passage, for models trained so (e.g. `passage: `).")
+
+
+class IngestSettings(_Group):
+    """Limits on what is taken in."""
+
+    max_file_mb: int = Field(500, ge=1, description="Files larger than this are not read, in MB.")
+    max_pages: int = Field(20_000, ge=1, description="Documents with more pages than this are not read.")
+    max_text_mb: int = Field(200, ge=1, description="Documents with more extracted text than this are not read, in MB.")
+    parse_timeout: float = Field(300, gt=0, description="Seconds a file's parser may take before it is stopped.")
+    parse_memory_mb: int = Field(4096, ge=256, description="Memory a file's parser may take, in MB (Linux).")
+    chunk_tokens: int = Field(
+        254, ge=32, description="Longest chunk in tokens of the embedding model, title and heading included."
+    )
+
+
+class RetrievalSettings(_Group):
+    """How passages are found."""
+
+    candidates: int = Field(50, ge=1, le=1000, description="Chunks each leg (vectors, words) contributes.")
+    dense_weight: float = Field(0.5, ge=0, le=1, description="Weight of the vectors; the words get the rest.")
+    passages: int = Field(6, ge=1, le=50, description="Passages put into the prompt at most.")
+
+
+class Settings(BaseSettings):
+    """All settings. Build it with `load_settings`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter=DELIMITER,
+        env_file=".env",
+        env_file_encoding="utf-8",
+        extra="ignore",
+        frozen=True,
+    )
+
+    storage: StorageSettings = StorageSettings()
+    server: ServerSettings = ServerSettings()
+    llm: LanguageModelSettings = LanguageModelSettings()
+    embedding: EmbeddingSettings = EmbeddingSettings()
+    ingest: IngestSettings = IngestSettings()
+    retrieval: RetrievalSettings = RetrievalSettings()
+
+
+def known_names() -> dict[str, tuple[Any, str]]:
+    """Every environment variable that Footnote reads → (default, description), in the order of this file."""
+    names: dict[str, tuple[Any, str]] = {}
+    for group_name, group in Settings.model_fields.items():
+        for name, field in type(group.default).model_fields.items():
+            variable = f"{PREFIX}{group_name}{DELIMITER}{name}".upper()
+            names[variable] = (field.default, field.description or "")
+    return names
+
+
+def load_settings(env_file: Path | None = Path(".env")) -> Settings:
+    """The settings of this process. Raises ConfigurationError for an unknown `RAG_` name or a value that does not fit."""
+    _refuse_unknown_names(env_file)
+    try:
+        return Settings(_env_file=env_file)
+    except ValidationError as error:
+        first = error.errors()[0]
+        variable = PREFIX + DELIMITER.join(str(part) for part in first["loc"]).upper()
+        raise ConfigurationError(
+            f"{variable} is not valid: {first['msg'][0].lower()}{first['msg'][1:]}.",
+            hint=f"Correct {variable} in the environment or in .env; README.md lists every setting.",
+        ) from error
+
+
+def _refuse_unknown_names(env_file: Path | None) -> None:
+    from dotenv import dotenv_values
+
+    names = {name.upper() for name in os.environ}
+    if env_file is not None and env_file.is_file():
+        try:
+            names |= {name.upper() for name in dotenv_values(env_file)}
+        except UnicodeDecodeError as error:
+            raise ConfigurationError(f"{env_file} is not UTF-8 text.", hint="Save it again as UTF-8.") from error
+    known = known_names()
+    for name in sorted(names):
+        if name.startswith(PREFIX) and name not in known and name != "RAG_EVALS_DIR":
+            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+            raise ConfigurationError(f"{name} is not a setting of Footnote.", hint=f"Did you mean {nearest}?")

@@ -1,0 +1,310 @@
+"""The values that travel through Footnote: documents, chunks, hits, passages, citations, answers, events, protocols.
+
+Everything here is a frozen value or a protocol; nothing does work or imports a heavy library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from llama_index.core.llms import LLM
+    from numpy.typing import NDArray
+
+    Vector = NDArray[np.float32]
+
+# ---------------------------------------------------------------------------------------------- documents and chunks
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A named set of documents one can ask; the API's vector store (`vs_…`)."""
+
+    id: str
+    name: str
+    owner_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The extracted text of one page, or of a whole file where the format has no pages (`index` is None)."""
+
+    index: int | None
+    label: str | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A searchable piece of one page.
+
+    `id` is `{document}:{version}:{number}`; `start` and `end` are character offsets in the text of the page (of the
+    file, where it has no pages), so that `page.text[start:end] == text`.
+    """
+
+    id: str
+    document_id: str
+    number: int
+    page_index: int | None
+    page_label: str | None
+    heading: str
+    record_id: str | None
+    start: int
+    end: int
+    text: str
+
+
+DocumentStatus = Literal["ready", "partial", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One source in one collection: an uploaded file, or a path that a folder ingest saw.
+
+    `source` is the path or the uploaded file's name; `content` is where its bytes can be read (for an upload, inside
+    the storage folder). `pages` counts pages, or 1 for a format without pages. `status` is `partial` when some pages
+    hold no text.
+    """
+
+    id: str
+    collection: str
+    owner_id: str
+    source: str
+    title: str
+    content: Path
+    media_type: str
+    sha256: str
+    size: int
+    modified_ns: int
+    fingerprint: str
+    version: int
+    status: DocumentStatus
+    pages: int
+    chunks: int
+    error: str
+    hint: str
+    created_at: str
+    updated_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What may be searched, after authorisation: collections by id, optionally only some of their documents.
+
+    An empty scope finds nothing; it never means "everything".
+    """
+
+    collection_ids: tuple[str, ...]
+    document_ids: frozenset[str] | None = None
+
+
+# ------------------------------------------------------------------------------------------- hits, passages, citations
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A chunk that was found, with the rank (from 1) and score each leg gave it; None where a leg did not find it."""
+
+    chunk: Chunk
+    title: str
+    source: str
+    score: float
+    dense_rank: int | None = None
+    dense_score: float | None = None
+    lexical_rank: int | None = None
+    lexical_score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """Neighbouring chunks of one page, packed for the prompt as source `[number]`."""
+
+    number: int
+    document_id: str
+    title: str
+    source: str
+    page_index: int | None
+    page_label: str | None
+    heading: str
+    start: int
+    end: int
+    text: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A footnote: the number in the answer, where it points, and the exact words it rests on.
+
+    `start` and `end` are the quote's character offsets in the text of the page (or file).
+    """
+
+    number: int
+    document_id: str
+    title: str
+    source: str
+    page_index: int | None
+    page_label: str | None
+    heading: str
+    quote: str
+    start: int
+    end: int
+
+
+# ------------------------------------------------------------------------------------------------- answers and events
+
+FinishReason = Literal["stop", "length"]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts of one model call."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation, in the OpenAI shape; the caller owns the history."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A finished answer. `found` is False for "not in your documents"; `model` names who wrote it."""
+
+    text: str
+    citations: tuple[Citation, ...]
+    passages: tuple[Passage, ...]
+    model: str
+    found: bool
+    finish_reason: FinishReason
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class QueryCondensed:
+    """A follow-up question was rewritten so that it can be searched on its own."""
+
+    question: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChunksRetrieved:
+    """What was found, and what of it went into the prompt."""
+
+    hits: tuple[Hit, ...]
+    passages: tuple[Passage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """The next piece of the answer's text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerCompleted:
+    """The end of the stream, with the whole answer."""
+
+    answer: Answer
+
+
+Event = QueryCondensed | ChunksRetrieved | TextDelta | AnswerCompleted
+
+
+# -------------------------------------------------------------------------------------------------------- back ends
+
+
+class Embedding(Protocol):
+    """Turns text into unit vectors; `fingerprint` changes whenever the vectors would."""
+
+    name: str
+    dimension: int
+    max_tokens: int
+    fingerprint: str
+
+    def embed_passages(self, texts: Sequence[str]) -> Vector:
+        """Vectors of shape (len(texts), dimension), float32, each of length 1."""
+        ...
+
+    def embed_query(self, text: str) -> Vector:
+        """One vector of shape (dimension,), float32, of length 1."""
+        ...
+
+    def token_spans(self, text: str) -> list[tuple[int, int]]:
+        """The character span of every token of `text`, without the model's special tokens."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageModel:
+    """A language model ready to be asked.
+
+    `llm` is any llama-index LLM; None means `quotes` mode (no model: answers are the best sentences). `count_tokens`
+    counts the tokens of a text, never too few. `context_window` is in tokens. `description` is the one line that the
+    start-up message and the chat's banner show.
+    """
+
+    provider: str
+    name: str
+    description: str
+    llm: LLM | None = None
+    context_window: int = 0
+    count_tokens: Callable[[str], int] = field(default=lambda text: len(text.encode()) // 3 + 1)
+
+
+# ------------------------------------------------------------------------------- what UI and API need of the write side
+
+FileOutcome = Literal["added", "updated", "unchanged", "failed", "removed"]
+
+
+@dataclass(frozen=True, slots=True)
+class FileReport:
+    """What became of one file. `error` and `hint` are set when it failed; `notice` names what else the user should
+    know (for instance pages without text)."""
+
+    source: str
+    outcome: FileOutcome
+    document_id: str = ""
+    pages: int = 0
+    chunks: int = 0
+    error: str = ""
+    hint: str = ""
+    notice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class IngestProgress:
+    """How far an ingest is: files finished of files found, and chunks stored so far; `report` is the file just done."""
+
+    files_done: int
+    files_total: int
+    chunks: int
+    report: FileReport | None = None
+
+
+class Ingest(Protocol):
+    """What the read side may ask of the write side; `app.py` hands it over, so `rag` never imports `ingest`."""
+
+    suffixes: frozenset[str]
+
+    def add_paths(self, paths: Sequence[Path], collection: str) -> Iterator[IngestProgress]:
+        """Ingest files and folders; blocking, one report a file."""
+        ...
+
+    def add_upload(self, path: Path, name: str, collection: str) -> FileReport:
+        """Ingest one uploaded file, which is copied into the storage folder; blocking."""
+        ...
+
+    def remove(self, document_id: str) -> Mapping[str, object]:
+        """Remove a document everywhere; blocking. Raises NotFound."""
+        ...
