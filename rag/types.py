@@ -67,12 +67,14 @@ class Document:
 
     `source` is the path or the uploaded file's name; `content` is where its bytes can be read (for an upload, inside
     the storage folder). `pages` counts pages, or 1 for a format without pages. `status` is `partial` when some pages
-    hold no text.
+    hold no text; `failed` with chunks means that the file's present bytes cannot be read and an older version answers.
+    `file_id` is set for uploads.
     """
 
     id: str
     collection: str
     owner_id: str
+    file_id: str | None
     source: str
     title: str
     content: Path

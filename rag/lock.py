@@ -1,0 +1,83 @@
+"""The lock that lets one process own the storage folder, and the note that says how to reach that process.
+
+The lock is the operating system's, so it ends with its process however that dies. The note beside it holds the address
+of a running server and a token which proves that whoever calls can read the storage folder.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+from rag.errors import ConfigurationError, StorageLocked
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The process that owns the storage folder; `url` and `token` are empty unless it is a server."""
+
+    pid: int
+    url: str = ""
+    token: str = ""
+
+
+class StorageLock:
+    """Exclusive ownership of a storage folder, from `acquire` until `release`."""
+
+    def __init__(self, storage: Path) -> None:
+        self._lock_file = storage / "lock"
+        self._note = storage / "owner.json"
+        self._descriptor: int | None = None
+
+    def acquire(self) -> Self:
+        """Take the folder, making it if need be. Raises StorageLocked when another process has it."""
+        try:
+            self._lock_file.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self._lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise ConfigurationError(
+                f"The storage folder {self._lock_file.parent} cannot be used: {error.strerror}.",
+                hint="Set RAG_STORAGE__DIR to a folder that you may write to.",
+            ) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(descriptor)
+            raise StorageLocked(
+                f"The storage folder {self._lock_file.parent} is in use by another process{self._whose()}.",
+                hint="Wait until it has finished, or set RAG_STORAGE__DIR to another folder.",
+            ) from error
+        self._descriptor = descriptor
+        self.announce(Owner(os.getpid()))
+        return self
+
+    def announce(self, owner: Owner) -> None:
+        """Write the note, readable by this user only."""
+        fresh = self._note.with_suffix(".new")
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w") as note:
+            json.dump(asdict(owner), note)
+        fresh.replace(self._note)
+
+    def release(self) -> None:
+        """Give the folder back."""
+        if self._descriptor is not None:
+            self._note.unlink(missing_ok=True)
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _whose(self) -> str:
+        owner = read_owner(self._note.parent)
+        return f" (number {owner.pid})" if owner else ""
+
+
+def read_owner(storage: Path) -> Owner | None:
+    """The note in a storage folder. It may be stale: only the lock says whether its writer lives."""
+    try:
+        return Owner(**json.loads((storage / "owner.json").read_text()))
+    except (OSError, ValueError, TypeError):
+        return None

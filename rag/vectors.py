@@ -1,0 +1,99 @@
+"""Dense vectors in an embedded Chroma: one Chroma collection per document collection and embedding fingerprint.
+
+Records are thin (id and vector): text and metadata live in the catalog, and a metadata filter costs Chroma a hundred
+times an unfiltered query. A narrow scope is therefore searched by fetching its vectors by id and comparing them
+directly, a wide one by the caller dropping what it may not see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from chromadb.api.models.Collection import Collection as ChromaCollection
+
+    from rag.types import Vector
+
+_SPACE = {"hnsw": {"space": "cosine", "ef_search": 200}}
+DIRECT_COMPARISON = 2_000  # up to so many vectors, comparing all is cheaper than asking for more and dropping
+
+
+class VectorIndex:
+    """The vectors of all collections, made by one embedding model. One process may have it open at a time."""
+
+    def __init__(self, path: Path, fingerprint: str) -> None:
+        import chromadb
+        from chromadb.config import Settings as ChromaSettings
+
+        path.mkdir(parents=True, exist_ok=True)
+        self._fingerprint = fingerprint
+        self._client = chromadb.PersistentClient(path, settings=ChromaSettings(anonymized_telemetry=False))
+        self._batch = self._client.get_max_batch_size()
+        self._collections: dict[str, ChromaCollection] = {}
+
+    def close(self) -> None:
+        """Release the files."""
+        self._collections.clear()
+        self._client.close()
+
+    def count(self, collection_id: str) -> int:
+        """How many vectors the collection has."""
+        return self._collection(collection_id).count()
+
+    def add(self, collection_id: str, ids: Sequence[str], vectors: Vector) -> None:
+        """Store vectors of shape (len(ids), dimension) under their ids; an id that is there gets the new vector."""
+        collection = self._collection(collection_id)
+        for start in range(0, len(ids), self._batch):
+            end = start + self._batch
+            collection.upsert(ids=list(ids[start:end]), embeddings=vectors[start:end])
+
+    def remove(self, collection_id: str, ids: Sequence[str]) -> None:
+        """Remove vectors; ids that are not there do not matter."""
+        collection = self._collection(collection_id)
+        for start in range(0, len(ids), self._batch):
+            collection.delete(ids=list(ids[start : start + self._batch]))
+
+    def search(self, collection_id: str, query: Vector, limit: int) -> list[tuple[str, float]]:
+        """The nearest ids with their cosine similarity, best first."""
+        collection = self._collection(collection_id)
+        limit = min(limit, collection.count())
+        if limit == 0:
+            return []
+        found = collection.query(query_embeddings=[query], n_results=limit, include=["distances"])
+        assert found["distances"] is not None
+        return [(chunk_id, 1.0 - float(d)) for chunk_id, d in zip(found["ids"][0], found["distances"][0], strict=True)]
+
+    def compare(self, collection_id: str, query: Vector, ids: Sequence[str], limit: int) -> list[tuple[str, float]]:
+        """The nearest among `ids` with their cosine similarity, best first; exact, and in time linear in `ids`."""
+        import numpy as np
+
+        found = self.get(collection_id, ids)
+        if not found:
+            return []
+        similarities = np.stack(list(found.values())) @ query
+        best = np.argsort(-similarities, kind="stable")[:limit]
+        names = list(found)
+        return [(names[place], float(similarities[place])) for place in best]
+
+    def get(self, collection_id: str, ids: Sequence[str]) -> dict[str, Vector]:
+        """The stored vectors by id; ids that are not there are left out."""
+        import numpy as np
+
+        collection = self._collection(collection_id)
+        vectors: dict[str, Vector] = {}
+        for start in range(0, len(ids), self._batch):
+            found = collection.get(ids=list(ids[start : start + self._batch]), include=["embeddings"])
+            assert found["embeddings"] is not None
+            vectors |= zip(found["ids"], np.asarray(found["embeddings"], dtype=np.float32), strict=True)
+        return vectors
+
+    def _collection(self, collection_id: str) -> ChromaCollection:
+        if collection_id not in self._collections:
+            self._collections[collection_id] = self._client.get_or_create_collection(
+                f"{collection_id}-{self._fingerprint}",
+                configuration=_SPACE,  # type: ignore[arg-type]
+                embedding_function=None,
+            )
+        return self._collections[collection_id]
