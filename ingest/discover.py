@@ -1,0 +1,85 @@
+"""Which files an `ingest PATH…` means: files as named, folders walked, in an order that never changes.
+
+In folders, what nobody means is left out: hidden files, caches, lock files of office programs, formats without a
+loader, links that lead out of the folder, and whatever is not a file. Nothing is opened here.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ingest.loaders import SUPPORTED_SUFFIXES, printable
+from rag.errors import NotFound, UnreadableDocument
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+logger = logging.getLogger(__name__)
+
+_IGNORED_FOLDERS = frozenset({"__pycache__", "node_modules"})
+_IGNORED_PREFIXES = (".", "~$")
+
+
+def discover(paths: Sequence[Path]) -> list[Path]:
+    """The files meant by `paths`, as absolute paths, each once.
+
+    A file given by name is always taken, even of an unknown format, so that its owner hears why it fails. Raises
+    NotFound before anything is walked when a path does not exist or is neither file nor folder, UnreadableDocument
+    when a folder may not be read.
+    """
+    absolute = [Path(os.path.abspath(path)) for path in paths]  # noqa: PTH100 - keeps links, unlike resolve()
+    for path in absolute:
+        _check_exists(path)
+    found: dict[Path, Path] = {}  # real path → path; the first name of a file is kept
+    for path in absolute:
+        for file in _walk(path) if path.is_dir() else [path]:
+            found.setdefault(file.resolve(), file)
+    return list(found.values())
+
+
+def source_name(path: Path) -> str:
+    """The path as it is stored and shown: always printable, bytes that are not UTF-8 and line breaks escaped."""
+    return printable(os.fspath(path))
+
+
+def _check_exists(path: Path) -> None:
+    if not path.exists():
+        raise NotFound(
+            f"{source_name(path)} does not exist.",
+            hint="Check the spelling; a relative path is meant from the folder the command runs in.",
+        )
+    if not path.is_dir() and not path.is_file():
+        raise NotFound(f"{source_name(path)} is neither a file nor a folder.", hint="Name a file or a folder.")
+    if path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
+        raise UnreadableDocument(
+            f"The folder {source_name(path)} may not be read.",
+            hint="Give yourself the permission to read it.",
+            source=source_name(path),
+        )
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    """The files in `root`, sorted; real files of a folder before links, so that a file goes by its own name."""
+    real_root = root.resolve()
+    for folder, subfolders, names in os.walk(root, onerror=_report):
+        # Links to folders are never followed: what they show inside the root is walked anyway, so there are no loops.
+        subfolders[:] = sorted(name for name in subfolders if not _is_ignored(name) and name not in _IGNORED_FOLDERS)
+        files = [Path(folder, name) for name in names if not _is_ignored(name)]
+        for file in sorted(files, key=lambda file: (file.is_symlink(), file.name)):
+            if file.suffix.lower() in SUPPORTED_SUFFIXES and file.is_file() and _is_inside(file, real_root):
+                yield file
+
+
+def _is_ignored(name: str) -> bool:
+    return name.startswith(_IGNORED_PREFIXES)
+
+
+def _is_inside(file: Path, real_root: Path) -> bool:
+    return not file.is_symlink() or file.resolve().is_relative_to(real_root)
+
+
+def _report(error: OSError) -> None:
+    logger.warning("%s is left out: %s.", printable(str(error.filename)), error.strerror)

@@ -1,0 +1,166 @@
+"""Files become sections of clean text: one table from suffix to loader.
+
+To add a format, write a loader in a file of its own (see base.py) and add a row to LOADERS. Importing this package
+is cheap: each loader imports its library when it is called.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
+
+from ingest.loaders.base import (
+    MEGABYTE,
+    Extracted,
+    Limits,
+    LoadedDocument,
+    Loader,
+    Section,
+    printable,
+    quoted,
+    readable_stem,
+)
+from ingest.loaders.docx import load_docx
+from ingest.loaders.html import load_html
+from ingest.loaders.markdown import load_markdown
+from ingest.loaders.pdf import load_pdf
+from ingest.loaders.tables import load_csv
+from ingest.loaders.text import load_text
+from rag.errors import DocumentError, EmptyDocument, UnreadableDocument, UnsupportedFileType
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "LOADERS",
+    "LOADER_VERSION",
+    "SUPPORTED_SUFFIXES",
+    "Extracted",
+    "Limits",
+    "LoadedDocument",
+    "Section",
+    "as_documents",
+    "extract",
+    "load_document",
+    "printable",
+]
+
+# Part of each document's fingerprint: raise it whenever a loader's output changes, and documents are read again.
+LOADER_VERSION = "1"
+
+LOADERS: dict[str, Loader] = {
+    ".pdf": load_pdf,
+    ".docx": load_docx,
+    ".html": load_html,
+    ".htm": load_html,
+    ".md": load_markdown,
+    ".markdown": load_markdown,
+    ".txt": load_text,
+    ".text": load_text,
+    ".log": load_text,
+    ".csv": load_csv,
+    ".tsv": load_csv,
+}
+SUPPORTED_SUFFIXES = frozenset(LOADERS)
+
+
+def load_document(path: Path, name: str, limits: Limits) -> LoadedDocument:
+    """The text of the file at `path`, which the user knows as `name`; `name`'s suffix chooses the loader.
+
+    Raises UnsupportedFileType, UnreadableDocument (encrypted, corrupt, too large) or EmptyDocument (no text).
+    """
+    return as_documents(extract(path, name, limits), name)
+
+
+def extract(path: Path, name: str, limits: Limits) -> Extracted:
+    """The first half of `load_document`, free of llama-index: what a child process does. Raises the same errors."""
+    suffix = PurePath(name).suffix.lower()
+    loader = LOADERS.get(suffix)
+    if loader is None:
+        raise UnsupportedFileType(
+            f"{quoted(name)} cannot be read: no loader for {_described(suffix)}.",
+            hint=f"Supported are {', '.join(sorted(SUPPORTED_SUFFIXES))}.",
+            source=name,
+        )
+    _check_file(path, name, limits)
+    try:
+        extracted = loader(path, name, limits)
+    except (DocumentError, MemoryError):
+        raise
+    except Exception as error:  # parsers raise anything on broken files
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise UnreadableDocument(
+            f"{quoted(name)} could not be read: {printable(reason)}.",
+            hint="The file may be damaged: open it in its own program and save it again.",
+            source=name,
+        ) from error
+    limits.check_text(sum(len(section.text) for section in extracted.sections), name)
+    if not any(section.text.strip() for section in extracted.sections):
+        raise EmptyDocument(f"{quoted(name)} holds no text.", hint=_empty_hint(extracted.sections), source=name)
+    return extracted
+
+
+def as_documents(extracted: Extracted, name: str) -> LoadedDocument:
+    """The second half: the same as llama-index documents, with a title and the pages counted."""
+    from llama_index.core.schema import Document
+
+    documents = [
+        Document(
+            text=section.text,
+            metadata={
+                "page_index": section.page_index,
+                "page_label": section.page_label,
+                "heading": section.heading,
+                "record_id": section.record_id,
+            },
+        )
+        for section in extracted.sections
+    ]
+    with_text: dict[int, bool] = {}
+    for section in extracted.sections:
+        if section.page_index is not None:
+            with_text[section.page_index] = with_text.get(section.page_index, False) or bool(section.text.strip())
+    return LoadedDocument(
+        title=extracted.title or readable_stem(name),
+        sections=documents,
+        pages=len(with_text) or 1,
+        empty_pages=tuple(sorted(page for page, has_text in with_text.items() if not has_text)),
+        notice=extracted.notice,
+    )
+
+
+def _check_file(path: Path, name: str, limits: Limits) -> None:
+    try:
+        size = path.stat().st_size if path.is_file() else -1
+        if size >= 0:
+            path.open("rb").close()
+    except OSError as error:
+        raise UnreadableDocument(
+            f"{quoted(name)} cannot be opened: {error.strerror or error}.",
+            hint="Check that the file is still there and that you may read it.",
+            source=name,
+        ) from error
+    if size < 0:
+        raise UnreadableDocument(
+            f"{quoted(name)} is not a file, or is no longer there.", hint="Name an ordinary file.", source=name
+        )
+    if size == 0:
+        raise EmptyDocument(
+            f"{quoted(name)} is empty (0 bytes).", hint="Save or copy it again: nothing has been written.", source=name
+        )
+    if size > limits.max_file_mb * MEGABYTE:
+        raise UnreadableDocument(
+            f"{quoted(name)} is larger than {limits.max_file_mb} MB.",
+            hint="Split it into smaller files, or raise RAG_INGEST__MAX_FILE_MB.",
+            source=name,
+        )
+
+
+def _described(suffix: str) -> str:
+    return f"“{printable(suffix)}” files" if suffix else "files without a suffix"
+
+
+def _empty_hint(sections: Sequence[Section]) -> str:
+    if any(section.page_index is not None for section in sections):
+        return "Its pages seem to be scans with no text layer: run text recognition (OCR) on it and add the result."
+    return "There is nothing to answer from in this file."

@@ -1,0 +1,135 @@
+"""What every loader takes and gives: limits in, titled sections out.
+
+A loader is a function `(path, name, limits) → Extracted`. `path` is where the bytes are, `name` is what the user calls
+the file (an upload lies under another name). It imports its library inside, and raises DocumentError.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
+
+from rag.errors import UnreadableDocument
+
+if TYPE_CHECKING:
+    from llama_index.core.schema import Document
+
+HEADING_SEPARATOR = " › "
+MEGABYTE = 1024 * 1024
+LONGEST_HEADING = 120  # characters; a "heading" beyond that is a paragraph in disguise
+INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u2060\ufeff\0"))
+
+_MEANINGLESS_TITLE = re.compile(
+    r"microsoft (word|powerpoint|excel) ?-|untitled|\(?anonymous\)?$"
+    r"|(document|binder|title|model|page|slide|book|doc)\s?\d*$"
+    r"|powerpoint presentation$|word document$|presentation$|html$|no title|unknown$",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a document may be at most: its file and its text in MB (1 MB of text is 1,048,576 characters), its pages."""
+
+    max_file_mb: int = 500
+    max_pages: int = 20_000
+    max_text_mb: int = 200
+
+    def check_text(self, characters: int, name: str) -> None:
+        """Raises UnreadableDocument when a document has more text than allowed."""
+        if characters > self.max_text_mb * MEGABYTE:
+            raise UnreadableDocument(
+                f"{quoted(name)} holds more than {self.max_text_mb} MB of text.",
+                hint="Split it into smaller files, or raise RAG_INGEST__MAX_TEXT_MB.",
+                source=name,
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A page, or a part of a file under one heading. `heading` is the path of headings joined by " › "."""
+
+    text: str
+    page_index: int | None = None
+    page_label: str | None = None
+    heading: str = ""
+    record_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """What a loader found: the document's own title ("" if none), and sections that tile its text without gaps."""
+
+    title: str
+    sections: list[Section]
+    notice: str = ""
+
+
+Loader = Callable[[Path, str, Limits], Extracted]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedDocument:
+    """A document as it goes on to the splitter.
+
+    `sections` are llama-index documents with the metadata `page_index`, `page_label`, `heading` and `record_id`; the
+    texts of those with one `page_index`, concatenated in order, are the text of that page (or of the file). `pages`
+    is 1 for a format without pages; `empty_pages` are the 0-based pages without text. `notice` is what else the user
+    should know.
+    """
+
+    title: str
+    sections: list[Document]
+    pages: int
+    empty_pages: tuple[int, ...]
+    notice: str
+
+
+def printable(name: str) -> str:
+    """`name` as it can be printed and stored: bytes that are not UTF-8 and control characters become escapes."""
+    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() or c in "\u200c\u200d" else c.encode("unicode_escape").decode() for c in text)
+
+
+def quoted(name: str) -> str:
+    """The file's own name, without folders, in quotation marks, for a message."""
+    return f"“{printable(PurePath(name).name)}”"
+
+
+def readable_stem(name: str) -> str:
+    """A title made of the file's name: `annual_report-2024.pdf` → `annual report-2024`."""
+    stem = printable(PurePath(name).stem)
+    return " ".join(re.sub(r"[_+\s]+|(?<=[^\W\d])[-.](?=[^\W\d])", " ", stem).split()) or stem
+
+
+def sensible_title(title: str) -> str:
+    """`title` on one line, or "" when it says nothing: a template's name, a number, a file's name."""
+    title = squeeze("".join(c if c.isprintable() else " " for c in title.translate(INVISIBLE)))
+    letters = sum(c.isalpha() for c in title)
+    if letters < 3 or _MEANINGLESS_TITLE.match(title) or re.search(r"[/\\]\S|\.\w{2,4}$", title):
+        return ""
+    return title[:200]
+
+
+def squeeze(text: str) -> str:
+    """`text` on one line: white space collapsed, invisible characters (zero width, soft hyphen) dropped."""
+    return " ".join(text.translate(INVISIBLE).split())
+
+
+class HeadingPath:
+    """The headings above a place in a document, kept while reading it from top to bottom."""
+
+    def __init__(self) -> None:
+        self._levels: list[tuple[int, str]] = []
+
+    def enter(self, level: int, heading: str) -> str:
+        """Takes in a heading of `level` (1 is the highest); gives the path that ends with it."""
+        self._levels = [(above, text) for above, text in self._levels if above < level]
+        if len(heading) > LONGEST_HEADING:
+            heading = heading[: LONGEST_HEADING - 1].rstrip() + "…"
+        if heading:
+            self._levels.append((level, heading))
+        return HEADING_SEPARATOR.join(text for _, text in self._levels)

@@ -1,0 +1,117 @@
+"""Bytes become text: byte order mark, declared encoding, UTF-8, else the likeliest guess, told to the user."""
+
+from __future__ import annotations
+
+import codecs
+import re
+
+from ingest.loaders.base import quoted
+from rag.errors import UnreadableDocument
+
+_BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_SAMPLE = 64 * 1024
+_CLOSE = 0.05  # of a coherence from 0 to 1
+_NOT_IN_TEXT = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
+_DROPPED = re.compile(r"[\x00\ufeff\ud800-\udfff]")
+
+
+def decode(data: bytes, name: str, declared: str | None = None) -> tuple[str, str]:
+    """`data` as text with `\\n` line ends, and a notice ("" if all was plain).
+
+    Byte order marks, NULs and lone surrogates are dropped. Raises UnreadableDocument when the bytes are not text.
+    """
+    encoding, guessed = _encoding_of(data, declared)
+    text = data.decode(encoding, "replace")
+    unprintable = len(_NOT_IN_TEXT.findall(text[:_SAMPLE]))
+    if unprintable > len(text[:_SAMPLE]) / 50 + 1:
+        raise UnreadableDocument(
+            f"{quoted(name)} is not a text file, although its name says so.",
+            hint="Give the file the suffix of what it really is.",
+            source=name,
+        )
+    replaced = 0 if _decodes(data, encoding) else text.count("\ufffd")
+    text = _DROPPED.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
+    notices = [f"The encoding was guessed to be {encoding}."] if guessed else []
+    if replaced > 0:
+        notices.append(f"{replaced} characters could not be decoded and were replaced.")
+    return text, " ".join(notices)
+
+
+def _encoding_of(data: bytes, declared: str | None) -> tuple[str, bool]:
+    """The encoding, and whether it is a guess."""
+    for mark, encoding in _BYTE_ORDER_MARKS:
+        if data.startswith(mark):
+            return encoding, False
+    if declared and (known := _known(declared)) and _decodes(data, known):
+        return known, False
+    if wide := _wide_encoding(data):
+        return wide, True
+    if _is_mostly_utf8(data):
+        return "utf-8", False
+    return _guess(data), True
+
+
+def _known(declared: str) -> str | None:
+    try:
+        name = codecs.lookup(declared).name
+    except LookupError:
+        return None
+    # As browsers do: a page that says Latin-1 or ASCII means Windows-1252. UTF-16 cannot be declared in ASCII letters.
+    return {"iso8859-1": "cp1252", "ascii": "cp1252"}.get(name, None if name.startswith("utf-16") else name)
+
+
+def _decodes(data: bytes, encoding: str) -> bool:
+    try:
+        data.decode(encoding)
+    except (UnicodeError, LookupError, TypeError, AssertionError):  # codecs that are no text encodings raise others
+        return False
+    return True
+
+
+def _wide_encoding(data: bytes) -> str | None:
+    """UTF-16 or UTF-32 without a byte order mark: most bytes at one place of each unit are NUL."""
+    sample = data[: _SAMPLE - _SAMPLE % 4]
+    if len(sample) < 4 or 0 not in sample:
+        return None
+    nul = [sample[offset::4].count(0) / len(sample[offset::4]) for offset in range(4)]
+    if nul[0] > 0.9 and nul[1] > 0.9 and nul[3] < 0.1:
+        return "utf-32-be"
+    if nul[2] > 0.9 and nul[3] > 0.9 and nul[0] < 0.1:
+        return "utf-32-le"
+    if min(nul[0], nul[2]) > 0.4 and max(nul[1], nul[3]) < 0.1:
+        return "utf-16-be"
+    if min(nul[1], nul[3]) > 0.4 and max(nul[0], nul[2]) < 0.1:
+        return "utf-16-le"
+    return None
+
+
+def _is_mostly_utf8(data: bytes) -> bool:
+    """Whether `data` is UTF-8, give or take a few damaged characters."""
+    if _decodes(data, "utf-8"):
+        return True
+    text = data.decode("utf-8", "replace")
+    broken = text.count("\ufffd")
+    sound = len(text) - broken - sum(text.count(chr(code)) for code in range(128))
+    return broken * 10 <= sound
+
+
+def _guess(data: bytes) -> str:
+    from charset_normalizer import from_bytes
+
+    first = next((index for index, byte in enumerate(data) if byte > 127), 0)
+    start = max(0, first - 1024) // 4 * 4
+    matches = from_bytes(data[start : start + _SAMPLE])
+    best = matches.best()
+    if best is None or not _decodes(b"", best.encoding):
+        return "utf-8"
+    for match in matches:  # many code pages suit a little Western text equally well: Windows-1252 is the likeliest
+        could_be = "cp1252" in (match.encoding, *match.could_be_from_charset)
+        if could_be and match.coherence >= best.coherence - _CLOSE:
+            return "cp1252"
+    return str(best.encoding)

@@ -1,0 +1,144 @@
+"""Word files (docx): paragraphs, lists and tables in document order, a section per heading, footnotes at the end."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from typing import TYPE_CHECKING
+
+from ingest.loaders.base import MEGABYTE, Extracted, HeadingPath, Limits, Section, quoted, sensible_title, squeeze
+from rag.errors import UnreadableDocument
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from docx.document import Document as WordDocument
+    from lxml.etree import _Element
+
+_W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
+_FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"  # a text box for old programs
+_FORMULA_TEXT = "{http://schemas.openxmlformats.org/officeDocument/2006/math}t"
+_NOT_SHOWN = frozenset({f"{_W}del", f"{_W}moveFrom", f"{_W}pPr", f"{_W}rPr", _FALLBACK})
+_AS_TEXT = {f"{_W}tab": " ", f"{_W}ptab": " ", f"{_W}br": "\n", f"{_W}cr": "\n", f"{_W}noBreakHyphen": "-"}
+_OLD_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # the container of .doc, and of encrypted .docx
+
+
+def load_docx(path: Path, name: str, limits: Limits) -> Extracted:
+    """One section per heading. Raises UnreadableDocument: encrypted, an old .doc, no docx at all, too large."""
+    _check_container(path, name, limits)
+    import docx
+
+    document = docx.Document(str(path))
+    styles = {style.style_id: (style.name or "").lower() for style in document.styles}
+    headings = HeadingPath()
+    heading = ""
+    titles = {"title": "", "heading 1": ""}
+    sections: list[Section] = []
+    lines: list[str] = []
+    for style, line in _lines(document, styles):
+        level = re.fullmatch(r"heading (\d)", style)
+        if level:
+            sections += _section(lines, heading)
+            heading, lines = headings.enter(int(level[1]), squeeze(line)), []
+        if style in titles and not titles[style]:
+            titles[style] = sensible_title(line)
+        lines.append(line)
+    sections += _section(lines, heading)
+    sections += _section(list(_footnotes(document)), "")
+    title = titles["title"] or sensible_title(document.core_properties.title) or titles["heading 1"]
+    return Extracted(title=title, sections=sections)
+
+
+def _check_container(path: Path, name: str, limits: Limits) -> None:
+    with path.open("rb") as file:
+        start = file.read(len(_OLD_OFFICE))
+    if start == _OLD_OFFICE:
+        encrypted = "EncryptedPackage".encode("utf-16-le") in path.read_bytes()
+        raise UnreadableDocument(
+            f"{quoted(name)} is encrypted." if encrypted else f"{quoted(name)} is in the old Word format (.doc).",
+            hint="Remove its password in Word and save it again."
+            if encrypted
+            else "Open it in Word and save as .docx.",
+            source=name,
+        )
+    if not zipfile.is_zipfile(path):
+        raise UnreadableDocument(
+            f"{quoted(name)} is not a Word file (docx), although its name says so.",
+            hint="It may be damaged or cut off: open it in its own program and save it again.",
+            source=name,
+        )
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(member.file_size for member in archive.infolist())
+    if unpacked > limits.max_file_mb * MEGABYTE:
+        raise UnreadableDocument(
+            f"{quoted(name)} unpacks to {unpacked // MEGABYTE} MB, more than the {limits.max_file_mb} allowed.",
+            hint="Remove large pictures, or raise RAG_INGEST__MAX_FILE_MB.",
+            source=name,
+        )
+
+
+def _section(lines: list[str], heading: str) -> list[Section]:
+    return [Section("\n".join(lines) + "\n\n", heading=heading)] if any(line.strip() for line in lines) else []
+
+
+def _lines(document: WordDocument, styles: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """(name of the style in lower case, text) of each paragraph and table row, in order."""
+    for block in _blocks(document.element.body):
+        if block.tag == f"{_W}tbl":
+            for row in block.iterchildren(f"{_W}tr"):
+                cells = [squeeze(_text(cell)) for cell in row.iter(f"{_W}tc") if _row_of(cell) is row]
+                if any(cells):
+                    yield "", " | ".join(cells)
+            continue
+        style = styles.get(_value(block, "pStyle"), "")
+        text = _text(block).strip()
+        is_list = style.startswith("list ") or block.find(f"{_W}pPr/{_W}numPr") is not None
+        if text:
+            yield style, f"- {text}" if is_list and not style.startswith("heading") else text
+
+
+def _blocks(parent: _Element) -> Iterator[_Element]:
+    """Paragraphs and tables, also those inside content controls and insertions."""
+    for child in parent.iterchildren():
+        if child.tag in (f"{_W}p", f"{_W}tbl"):
+            yield child
+        elif child.tag in (f"{_W}sdt", f"{_W}sdtContent", f"{_W}customXml", f"{_W}ins", f"{_W}moveTo"):
+            yield from _blocks(child)
+
+
+def _text(element: _Element) -> str:
+    """The text inside, as shown when all changes are accepted; paragraphs inside it (cells, text boxes) on lines."""
+    parts: list[str] = []
+    stack = [element]
+    while stack:
+        node = stack.pop()
+        if node.tag in _NOT_SHOWN:
+            continue
+        if node.tag in (f"{_W}t", _FORMULA_TEXT):
+            parts.append(node.text or "")
+        elif node.tag in _AS_TEXT:
+            parts.append(_AS_TEXT[node.tag])
+        elif node.tag == f"{_W}p" and parts:
+            parts.append("\n")
+        stack += reversed(node)
+    return "".join(parts)
+
+
+def _value(paragraph: _Element, name: str) -> str:
+    found = paragraph.find(f"{_W}pPr/{_W}{name}")
+    return "" if found is None else str(found.get(f"{_W}val", ""))
+
+
+def _row_of(cell: _Element) -> _Element | None:
+    return next(cell.iterancestors(f"{_W}tr"), None)
+
+
+def _footnotes(document: WordDocument) -> Iterator[str]:
+    from docx.oxml import parse_xml
+
+    for part in document.part.package.iter_parts():
+        if str(part.partname) in ("/word/footnotes.xml", "/word/endnotes.xml"):
+            for note in parse_xml(part.blob):
+                if text := squeeze(_text(note)):
+                    yield text

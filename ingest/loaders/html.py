@@ -1,0 +1,154 @@
+"""HTML pages: the visible text, a line per block, a section per heading, tables as rows `a | b`."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from typing import TYPE_CHECKING
+
+from ingest.loaders.base import INVISIBLE, Extracted, HeadingPath, Limits, Section, sensible_title, squeeze
+from ingest.loaders.decoding import decode
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bs4 import BeautifulSoup, Tag
+
+_INVISIBLE = (
+    "script",
+    "style",
+    "noscript",
+    "template",
+    "head",
+    "svg",
+    "math",
+    "iframe",
+    "object",
+    "canvas",
+    "datalist",
+)
+_BLOCKS = re.compile(
+    r"address|article|aside|blockquote|body|caption|d[dlt]|details|dialog|div|fieldset|figcaption|figure|footer|form"
+    r"|h[1-6r]|header|html|li|main|nav|ol|option|p|pre|section|summary|table|t[dhr]|tbody|tfoot|thead|ul"
+)
+_HEADINGS = {f"h{level}": level for level in range(1, 7)}
+_HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
+
+
+def load_html(path: Path, name: str, limits: Limits) -> Extracted:
+    """One section per heading, and one for what stands before the first. Raises UnreadableDocument when not text."""
+    from bs4 import BeautifulSoup, XMLParsedAsHTMLWarning
+    from bs4.dammit import EncodingDetector
+
+    data = path.read_bytes()
+    text, notice = decode(data, name, EncodingDetector.find_declared_encoding(data, is_html=True))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", XMLParsedAsHTMLWarning)  # XHTML is read well enough
+        soup = BeautifulSoup(text, "lxml")
+    title = sensible_title(soup.title.get_text()) if soup.title else ""
+    _remove_invisible(soup)
+    sections = _Reader().read(soup)
+    if not title:
+        heading = soup.find("h1")
+        title = sensible_title(heading.get_text()) if heading else ""
+    return Extracted(title=title, sections=sections, notice=notice)
+
+
+def _remove_invisible(soup: BeautifulSoup) -> None:
+    from bs4.element import PageElement, PreformattedString
+
+    def is_invisible(tag: Tag) -> bool:
+        return tag.name in _INVISIBLE or tag.has_attr("hidden") or bool(_HIDDEN_STYLE.search(str(tag.get("style", ""))))
+
+    gone: list[PageElement] = [*soup.find_all(is_invisible)]
+    gone += soup.find_all(string=lambda string: isinstance(string, PreformattedString))  # comments, declarations
+    for element in gone:
+        element.extract()
+
+
+class _Reader:
+    """Walks the tree once, from top to bottom, and collects lines under their headings."""
+
+    def __init__(self) -> None:
+        self._path = HeadingPath()
+        self._heading = ""
+        self._lines: list[str] = []
+        self._line = ""
+        self._sections: list[Section] = []
+
+    def read(self, soup: BeautifulSoup) -> list[Section]:
+        from bs4.element import NavigableString, Tag
+
+        # A stack instead of recursion: pages nest deeper than Python does. None stands for the end of a block.
+        stack: list[object] = [soup]
+        while stack:
+            element = stack.pop()
+            if element is None:
+                self._break()
+            elif isinstance(element, Tag):
+                stack += self._enter(element)
+            elif isinstance(element, NavigableString):
+                self._write(str(element), preformatted=element.find_parent("pre") is not None)
+        self._finish_section()
+        return self._sections
+
+    def _enter(self, tag: Tag) -> list[object]:
+        """Takes in a tag; gives what to read next, last first."""
+        from bs4.element import Tag
+
+        name = tag.name
+        if name in _HEADINGS:
+            self._finish_section()
+            heading = squeeze(tag.get_text())
+            self._heading = self._path.enter(_HEADINGS[name], heading)
+            self._lines = [heading] if heading else []
+            return []
+        if name == "br":
+            self._break()
+            return []
+        if name == "table" and tag.find(["table", *_HEADINGS]) is None:  # with these inside, it only lays out the page
+            self._break()
+            self._lines += _rows(tag)
+            return []
+        if name == "a" and isinstance(tag.previous_sibling, Tag):  # menus set links apart by style only
+            self._write(" ", preformatted=False)
+        children: list[object] = list(reversed(tag.contents))
+        if not _BLOCKS.fullmatch(name):
+            return children
+        self._break()
+        if name == "li":
+            self._line = "- "
+        return [None, *children]
+
+    def _write(self, text: str, *, preformatted: bool) -> None:
+        if preformatted:
+            first, *others = text.split("\n")
+            self._line += first
+            for line in others:
+                self._lines.append(self._line.rstrip())
+                self._line = line
+            return
+        words = re.sub(r"\s+", " ", text.translate(INVISIBLE))
+        self._line += words.lstrip() if not self._line or self._line.endswith(" ") else words
+
+    def _break(self) -> None:
+        if self._line.strip() not in ("", "-"):
+            self._lines.append(self._line.rstrip())
+        if self._line != "- ":  # the first block in a list item stands behind its dash
+            self._line = ""
+
+    def _finish_section(self) -> None:
+        self._break()
+        if any(self._lines):
+            self._sections.append(Section("\n".join(self._lines) + "\n\n", heading=self._heading))
+        self._lines = []
+
+
+def _rows(table: Tag) -> list[str]:
+    caption = table.find("caption")
+    lines = [squeeze(caption.get_text(" "))] if caption else []
+    for row in table.find_all("tr"):
+        cells = [squeeze(cell.get_text(" ")) for cell in row.find_all(["td", "th"])]
+        if any(cells):
+            lines.append(" | ".join(cells))
+    return lines

@@ -1,0 +1,234 @@
+"""PDF files: one section per page, with the page's printed label and its place in the outline.
+
+Text comes from pdfium; pypdf steps in where pdfium refuses a file. Scanned pages give empty sections: nothing here
+recognises text in images.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import unicodedata
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
+
+from ingest.loaders.base import (
+    Extracted,
+    HeadingPath,
+    Limits,
+    Section,
+    quoted,
+    readable_stem,
+    sensible_title,
+    squeeze,
+)
+from rag.errors import UnreadableDocument
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pypdfium2 import PdfDocument
+
+logger = logging.getLogger(__name__)
+
+Bookmark = tuple[int, int, str]  # page index, level from 1, title
+
+_FORMS = re.compile("[\ufb00-\ufb06\ufb13-\ufb17\ufb50-\ufdfb\ufe70-\ufefc]")  # ligatures and Arabic letter shapes
+_SPACES = re.compile("[\t \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000\uf020]+")
+_NOT_TEXT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u200b\u2060\ufeff\ud800-\udfff]")
+_BULLETS = str.maketrans({"\uf0b7": "•", "\uf0a7": "▪", "\uf0a3": "☐", "\uf052": "☒"})
+# pdfium writes U+FFFE for a hyphen at a line's end and drops the line break; others keep both.
+_LINE_END_HYPHEN = re.compile(r"([^\W_]+)(?:\ufffe|[-\u2010\u00ad]\n)([^\W_]+)")
+_WORD = re.compile(r"[^\W_]+(?:-[^\W_]+)*")
+
+
+def load_pdf(path: Path, name: str, limits: Limits) -> Extracted:
+    """One section per page, empty ones too. Raises UnreadableDocument: encrypted, broken, or over a limit."""
+    import pypdfium2
+    from pypdfium2.raw import FPDF_ERR_PASSWORD
+
+    with path.open("rb") as file:
+        if b"%PDF-" not in file.read(4096):
+            raise UnreadableDocument(
+                f"{quoted(name)} is not a PDF, although its name says so.",
+                hint="Give the file the suffix of what it really is.",
+                source=name,
+            )
+    try:
+        document = pypdfium2.PdfDocument(path)
+    except pypdfium2.PdfiumError as error:
+        if error.err_code == FPDF_ERR_PASSWORD:
+            raise _encrypted(name) from error
+        logger.info("pdfium refuses %s (%s); trying pypdf", quoted(name), error)
+        return _load_with_pypdf(path, name, limits)
+    with document:
+        return _load_with_pdfium(document, name, limits)
+
+
+def _load_with_pdfium(document: PdfDocument, name: str, limits: Limits) -> Extracted:
+    from pypdfium2 import PdfiumError
+
+    _check_pages(len(document), name, limits)
+    texts: list[str] = []
+    broken: list[int] = []
+    characters = 0
+    for index in range(len(document)):
+        try:
+            page = document[index]
+            text_page = page.get_textpage()
+            text = text_page.get_text_range()
+            text_page.close()
+            page.close()
+        except PdfiumError:
+            broken.append(index)
+            text = ""
+        characters += len(text)
+        limits.check_text(characters, name)
+        texts.append(text)
+    labels = [document.get_page_label(index) for index in range(len(texts))]
+    title = document.get_metadata_value("Title")
+    return _assemble(name, title, texts, labels, _bookmarks(document), broken)
+
+
+def _load_with_pypdf(path: Path, name: str, limits: Limits) -> Extracted:
+    from pypdf import PdfReader
+
+    reader = PdfReader(path, strict=False)
+    if reader.is_encrypted and not reader.decrypt(""):
+        raise _encrypted(name)
+    _check_pages(len(reader.pages), name, limits)
+    texts: list[str] = []
+    broken: list[int] = []
+    characters = 0
+    for index in range(len(reader.pages)):
+        try:
+            text = reader.pages[index].extract_text()
+        except Exception as error:  # noqa: BLE001 - pypdf raises anything; the other pages may be sound
+            logger.info("pypdf cannot read page %d of %s: %r", index + 1, quoted(name), error)
+            broken.append(index)
+            text = ""
+        characters += len(text)
+        limits.check_text(characters, name)
+        texts.append(text)
+    if len(broken) == len(texts):
+        raise UnreadableDocument(
+            f"{quoted(name)} is damaged: no page of it can be read.",
+            hint="Open it in a PDF viewer and print or save it as a new PDF.",
+            source=name,
+        )
+    title = reader.metadata.title if reader.metadata else None
+    return _assemble(name, title or "", texts, reader.page_labels, [], broken)
+
+
+def _check_pages(pages: int, name: str, limits: Limits) -> None:
+    if pages > limits.max_pages:
+        raise UnreadableDocument(
+            f"{quoted(name)} has {pages} pages, more than the {limits.max_pages} allowed.",
+            hint="Split it into smaller files, or raise RAG_INGEST__MAX_PAGES.",
+            source=name,
+        )
+
+
+def _encrypted(name: str) -> UnreadableDocument:
+    return UnreadableDocument(
+        f"{quoted(name)} is encrypted and opens only with a password.",
+        hint="Remove the password (open it and print or save it as a new PDF), then add it again.",
+        source=name,
+    )
+
+
+def _bookmarks(document: PdfDocument) -> list[Bookmark]:
+    """The outline in the order of its pages; what of it cannot be read is left out."""
+    from pypdfium2 import PdfiumError
+
+    bookmarks: list[Bookmark] = []
+    try:
+        for bookmark in document.get_toc():
+            destination = bookmark.get_dest()
+            page = destination.get_index() if destination else None
+            heading = squeeze(_clean(bookmark.get_title()))
+            if page is not None and page >= 0 and heading:
+                bookmarks.append((page, bookmark.level + 1, heading))
+    except (PdfiumError, UnicodeError) as error:
+        logger.info("the outline is damaged: %r", error)
+    return bookmarks
+
+
+def _assemble(
+    name: str, title: str, texts: list[str], labels: list[str], bookmarks: list[Bookmark], broken: list[int]
+) -> Extracted:
+    joined = _join_hyphens([_clean(text) for text in texts])
+    headings = _page_headings(bookmarks, len(texts))
+    sections = [
+        Section(_tidy(text), index, printed.strip() or str(index + 1), heading)
+        for index, (text, printed, heading) in enumerate(
+            zip(joined, [_clean(label) for label in labels], headings, strict=True)
+        )
+    ]
+    notice = f"Pages that could not be read: {', '.join(str(index + 1) for index in broken)}." if broken else ""
+    return Extracted(title=_title(title, name), sections=sections, notice=notice)
+
+
+def _page_headings(bookmarks: list[Bookmark], pages: int) -> list[str]:
+    """For each page the path of the first heading that begins on it, else of the last one that began before."""
+    first_on: dict[int, str] = {}
+    last_on: dict[int, str] = {}
+    path = HeadingPath()
+    for page, level, heading in bookmarks:
+        last_on[page] = path.enter(level, heading)
+        first_on.setdefault(page, last_on[page])
+    headings: list[str] = []
+    current = ""
+    for page in range(pages):
+        headings.append(first_on.get(page, current))
+        current = last_on.get(page, current)
+    return headings
+
+
+def _clean(text: str) -> str:
+    """Letters as they are typed: no ligatures, one kind of space and line end, nothing unprintable."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n").translate(_BULLETS)
+    text = _FORMS.sub(lambda match: unicodedata.normalize("NFKC", match[0]), text)
+    text = re.sub("\u00ad\n", "-\n", text)
+    return unicodedata.normalize("NFC", _SPACES.sub(" ", _NOT_TEXT.sub("", text)))
+
+
+def _tidy(text: str) -> str:
+    """No space at line ends, no rows of blank lines; ends with a line break unless empty."""
+    text = re.sub(r" *\n *", "\n", text.replace("\ufffe", "-"))
+    text = re.sub(r"\n{3,}", "\n\n", text).strip()
+    return text + "\n" if text else ""
+
+
+def _join_hyphens(texts: list[str]) -> list[str]:
+    """Words broken at a line's end, whole again; the rest of the document says which keep their hyphen."""
+    if not any(_LINE_END_HYPHEN.search(text) for text in texts):
+        return texts
+    words = {word.lower() for text in texts for word in _words_apart_from_breaks(text)}
+
+    def join(match: re.Match[str]) -> str:
+        before, after = match[1], match[2]
+        whole, hyphenated = f"{before}{after}".lower(), f"{before}-{after}".lower()
+        if whole in words:
+            keep = False
+        elif hyphenated in words or not after[0].islower() or not before[-1].isalpha():
+            keep = True
+        else:  # unknown either way: two words known for themselves are a compound
+            keep = len(before) > 2 and len(after) > 2 and before.lower() in words and after.lower() in words
+        return f"{before}-{after}" if keep else f"{before}{after}"
+
+    return [_LINE_END_HYPHEN.sub(join, text) for text in texts]
+
+
+def _words_apart_from_breaks(text: str) -> Iterator[str]:
+    return (match[0] for match in _WORD.finditer(_LINE_END_HYPHEN.sub(" ", text)))
+
+
+def _title(own: str, name: str) -> str:
+    """The title in the PDF's metadata, with the file's name behind it where that says more (many are poor)."""
+    title = sensible_title(own)
+    stem = readable_stem(PurePath(name).name)
+    squeezed = re.sub(r"[\W_]", "", title).lower()
+    if title and any(word.lower() not in squeezed for word in re.findall(r"[^\W\d_]{3,}", stem)):
+        return f"{title} ({stem})"
+    return title

@@ -1,0 +1,18 @@
+"""Plain text files: one section, the decoded text as it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ingest.loaders.base import Extracted, Limits, Section
+from ingest.loaders.decoding import decode
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def load_text(path: Path, name: str, limits: Limits) -> Extracted:
+    """The whole file as one section. Raises UnreadableDocument when it is not text."""
+    text, notice = decode(path.read_bytes(), name)
+    limits.check_text(len(text), name)
+    return Extracted(title="", sections=[Section(text)], notice=notice)

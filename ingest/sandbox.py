@@ -1,0 +1,196 @@
+"""Reads files in child processes that can be stopped: a file that hangs, crashes or devours memory harms only itself.
+
+A child (see loaders/__main__.py) is an ordinary subprocess with a pipe each way, reads many files one after another,
+and is replaced when it dies. It inherits no handles and no settings, and sends back plain data: text, never objects.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import queue
+import subprocess
+import sys
+import threading
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import ingest
+from ingest.loaders import Extracted, Limits, LoadedDocument, Section, as_documents
+from ingest.loaders.base import quoted
+from rag.errors import ConfigurationError, DocumentError, EmptyDocument, UnreadableDocument, UnsupportedFileType
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from rag.settings import IngestSettings
+
+logger = logging.getLogger(__name__)
+
+_ERRORS: dict[str, type[DocumentError]] = {
+    kind.__name__: kind for kind in (UnsupportedFileType, UnreadableDocument, EmptyDocument)
+}
+# All that a child sees of the environment: enough to find Python and the libraries, no keys, no proxies.
+_PASSED_ON = ("PATH", "PYTHONHOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT")
+
+
+class Sandbox:
+    """Up to `workers` files at a time, each in a child process; the children live until the sandbox is closed.
+
+    `load` may be called from any thread. Use it as a context manager.
+    """
+
+    def __init__(self, settings: IngestSettings, workers: int = 1) -> None:
+        self._limits = Limits(settings.max_file_mb, settings.max_pages, settings.max_text_mb)
+        self._timeout = settings.parse_timeout
+        self._memory_mb = settings.parse_memory_mb
+        self._children = [_Child() for _ in range(workers)]
+        self._idle: queue.LifoQueue[_Child] = queue.LifoQueue()
+        for child in self._children:
+            self._idle.put(child)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the children; a file being read at that moment fails."""
+        for child in self._children:
+            child.stop()
+
+    def load(self, path: Path, name: str) -> LoadedDocument:
+        """The text of the file at `path`, known to the user as `name`; blocks until a child is free and has read it.
+
+        Raises UnsupportedFileType, UnreadableDocument (also when it takes too long, too much memory, or crashes its
+        parser) or EmptyDocument; ConfigurationError when no child can be started.
+        """
+        request = {
+            "path": os.path.abspath(path),  # noqa: PTH100 - keeps links, unlike resolve()
+            "name": name,
+            "limits": asdict(self._limits),
+            "timeout": self._timeout,
+            "memory_mb": self._memory_mb,
+        }
+        child = self._idle.get()
+        try:
+            answer = child.ask(request, self._timeout)
+        finally:
+            self._idle.put(child)
+        if answer is not None and "extracted" in answer:
+            sections = [Section(**section) for section in answer["extracted"].pop("sections")]
+            return as_documents(Extracted(sections=sections, **answer["extracted"]), name)
+        raise self._failure(answer, child.timed_out, name)
+
+    def _failure(self, answer: dict[str, Any] | None, timed_out: bool, name: str) -> DocumentError:
+        if answer is None and timed_out:
+            message = f"{quoted(name)} took longer than {self._timeout:g} seconds to read."
+            hint = "Split it into smaller files, or raise RAG_INGEST__PARSE_TIMEOUT."
+        elif answer is None:
+            message = f"{quoted(name)} crashed its parser."
+            hint = "The file may be damaged: open it in its own program and save it again."
+        elif answer["error"] == "MemoryError":
+            message = f"{quoted(name)} takes more than {self._memory_mb} MB of memory to read."
+            hint = "Split it into smaller files, or raise RAG_INGEST__PARSE_MEMORY_MB."
+        else:
+            if answer["trace"]:
+                logger.debug("reading %s failed:\n%s", quoted(name), answer["trace"])
+            return _ERRORS[answer["error"]](answer["message"], hint=answer["hint"], source=name)
+        return UnreadableDocument(message, hint=hint, source=name)
+
+
+class _Child:
+    """One child process, started when first needed and again whenever it has died. For one thread at a time."""
+
+    def __init__(self) -> None:
+        self.timed_out = False
+        self._process: subprocess.Popen[bytes] | None = None
+        self._closed = False
+        self._lock = threading.Lock()  # between starting and closing
+
+    def ask(self, request: dict[str, Any], timeout: float) -> dict[str, Any] | None:
+        """The child's answer, or None when it died; `timed_out` says whether it was killed after `timeout` seconds."""
+        process = self._running()
+        self.timed_out = False
+        timer = threading.Timer(timeout, self._time_out, [process])
+        timer.daemon = True
+        timer.start()
+        try:
+            answer = _exchange(process, request)
+        except BaseException:  # such as Ctrl-C: its late answer must not meet the next question
+            process.kill()
+            raise
+        finally:
+            timer.cancel()
+            timer.join()
+        if answer is None or self.timed_out or answer.get("error") == "MemoryError":
+            self._end(process)
+        return answer
+
+    def stop(self) -> None:
+        """Ends the child for good."""
+        with self._lock:
+            self._closed = True
+            if self._process is not None:
+                self._end(self._process)
+
+    def _time_out(self, process: subprocess.Popen[bytes]) -> None:
+        self.timed_out = True
+        process.kill()
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("the sandbox is closed")
+            if self._process is None or self._process.poll() is not None:
+                if self._process is not None:
+                    self._end(self._process)
+                self._process = _start()
+            return self._process
+
+    @staticmethod
+    def _end(process: subprocess.Popen[bytes]) -> None:
+        process.kill()
+        process.wait()
+
+
+def _start() -> subprocess.Popen[bytes]:
+    """A child that has said it is ready."""
+    packages = [str(Path(ingest.__path__[0]).parent), os.environ.get("PYTHONPATH", "")]
+    environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    process = subprocess.Popen(
+        # -P: the working folder, which may be anybody's, is no place to import from
+        [sys.executable, "-P", "-m", "ingest.loaders"],
+        env={**environment, "PYTHONPATH": os.pathsep.join(filter(None, packages))},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C in the terminal is for the parent
+    )
+    if not process.stdout or not process.stdout.readline():
+        process.wait()
+        raise ConfigurationError(
+            "The process that reads documents could not be started.",
+            hint=f"Run `{sys.executable} -P -m ingest.loaders` to see why; `make setup` installs all it needs.",
+        )
+    return process
+
+
+def _exchange(process: subprocess.Popen[bytes], request: dict[str, Any]) -> dict[str, Any] | None:
+    if process.stdin is None or process.stdout is None:
+        return None
+    try:
+        process.stdin.write(json.dumps(request).encode() + b"\n")
+        process.stdin.flush()
+        line = process.stdout.readline()
+    except OSError:  # the pipe is broken: it died
+        return None
+    if not line.endswith(b"\n"):
+        return None
+    answer: dict[str, Any] = json.loads(line)
+    return answer
