@@ -1,0 +1,1 @@
+"""Back ends: names from the settings become models here and nowhere else."""

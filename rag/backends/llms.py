@@ -1,0 +1,203 @@
+"""Language models: the table of providers, and the one function by which a model is asked.
+
+Nothing that only one provider knows gets past `stream_text`: it gives text, finish reason and usage, or raises
+BackendError. A new provider is a function in `PROVIDERS`; what it needs is imported inside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rag.backends.servers import PROBE_TIMEOUT, USUAL_PORTS, ServerProbe, probe_model_servers
+from rag.errors import BackendError, BackendUnavailable, ConfigurationError
+from rag.types import FinishReason, LanguageModel, Message, Usage
+
+if TYPE_CHECKING:
+    from rag.settings import Settings
+
+__all__ = [
+    "PROBE_TIMEOUT",
+    "USUAL_PORTS",
+    "ModelDelta",
+    "ServerProbe",
+    "check_model",
+    "close_language_model",
+    "open_language_model",
+    "probe_model_servers",
+    "refresh_model",
+    "stream_text",
+]
+
+HOW_TO_ADD_A_MODEL = "to add one, start Ollama, llama-server, LM Studio or vLLM, or set RAG_LLM__BASE_URL"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDelta:
+    """The next piece of a reply. The finish reason comes with the last text or after it, the usage last of all, where
+    the provider gives it: read to the end."""
+
+    text: str
+    finish_reason: FinishReason | None = None
+    usage: Usage | None = None
+
+
+def open_language_model(settings: Settings) -> LanguageModel:
+    """The model that the settings name; blocking: loads a file or asks servers, seconds at most.
+
+    A configured server that does not answer is no error here, but at the question. Raises ConfigurationError.
+    """
+    return PROVIDERS[settings.llm.provider](settings)
+
+
+async def stream_text(
+    model: LanguageModel,
+    messages: Sequence[Message],
+    *,
+    max_tokens: int,
+    temperature: float,
+    stop: Sequence[str] = (),
+) -> AsyncIterator[ModelDelta]:
+    """The reply to `messages`, piece by piece. Closing the iterator (or cancelling its task) stops the generation.
+
+    Raises BackendUnavailable or BackendRejected, also in the middle of a reply.
+    """
+    from llama_index.core.llms import ChatMessage
+
+    if model.llm is None:
+        raise BackendUnavailable("There is no language model.", hint=f"{HOW_TO_ADD_A_MODEL}.", provider=model.provider)
+    options: dict[str, Any] = {"max_tokens": max_tokens, "temperature": temperature}
+    if stop:
+        options["stop"] = list(stop)
+    try:
+        chat = [ChatMessage(role=message.role, content=message.content) for message in messages]
+        async with aclosing(await model.llm.astream_chat(chat, **options)) as responses:
+            async for response in responses:
+                delta = _delta(response.delta, response.raw)
+                if delta != ModelDelta(""):
+                    yield delta
+    except BackendError:
+        raise
+    except Exception as error:
+        raise BackendUnavailable(
+            f"{model.name} failed: {type(error).__name__}: {error}",
+            hint="Ask again; if it fails again, the log says more.",
+            provider=model.provider,
+        ) from error
+
+
+async def check_model(model: LanguageModel) -> None:
+    """Whether the model can be asked now: its server is asked for its models (2 s). Raises BackendUnavailable."""
+    if model.provider == "openai":
+        await _compatible(model).check()
+
+
+async def refresh_model(model: LanguageModel) -> LanguageModel:
+    """`model` itself; or, where its server did not answer when it was opened, what is known of it now.
+
+    Raises BackendUnavailable when the server still does not answer.
+    """
+    if model.provider != "openai":
+        return model
+    from rag.backends.openai_compatible import language_model
+
+    llm = _compatible(model)
+    if llm.problem:
+        await llm.check()
+    known = language_model(llm)
+    return model if known.description == model.description else known
+
+
+def close_language_model(model: LanguageModel) -> None:
+    """Stop what the model does and free what it holds; blocking."""
+    close = getattr(model.llm, "close", None)
+    if close is not None:
+        close()
+
+
+def _delta(text: str | None, raw: object) -> ModelDelta:
+    """A piece from a llama-index response, whose `raw` is an OpenAI-shaped chunk, a dict of that shape, or unknown."""
+    chunk = raw.model_dump() if hasattr(raw, "model_dump") else raw
+    if not isinstance(chunk, Mapping):
+        return ModelDelta(text or "")
+    choices, counts = chunk.get("choices") or [{}], chunk.get("usage")
+    reason = choices[0].get("finish_reason")
+    usage = None
+    if isinstance(counts, Mapping):
+        usage = Usage(counts.get("prompt_tokens") or 0, counts.get("completion_tokens") or 0)
+    return ModelDelta(text or "", None if reason is None else "length" if reason == "length" else "stop", usage)
+
+
+def _compatible(model: LanguageModel) -> Any:
+    from rag.backends.openai_compatible import OpenAICompatible
+
+    if not isinstance(model.llm, OpenAICompatible):
+        raise TypeError(f"not a model of the openai provider: {model.name}")
+    return model.llm
+
+
+# ------------------------------------------------------------------------------------------------------- the providers
+
+
+def _open_openai(settings: Settings) -> LanguageModel:
+    from rag.backends.openai_compatible import open_openai
+
+    if not settings.llm.base_url:
+        raise ConfigurationError(
+            "The openai provider needs the address of a server.",
+            hint="Set RAG_LLM__BASE_URL, e.g. to http://127.0.0.1:11434/v1.",
+        )
+    return open_openai(settings.llm)
+
+
+def _open_llama_cpp(settings: Settings) -> LanguageModel:
+    from rag.backends.llama_cpp import open_llama_cpp
+
+    return open_llama_cpp(settings.llm)
+
+
+def _open_scripted(settings: Settings) -> LanguageModel:
+    from rag.backends.scripted import open_scripted
+
+    return open_scripted(settings.llm)
+
+
+def _open_quotes(_: Settings) -> LanguageModel:
+    return _quotes(HOW_TO_ADD_A_MODEL)
+
+
+def _quotes(what_to_do: str) -> LanguageModel:
+    description = f"no language model: answers are quotes; {what_to_do}"
+    return LanguageModel(provider="quotes", name="quotes", description=description)
+
+
+def _open_auto(settings: Settings) -> LanguageModel:
+    """What the settings point to; else the first server on a usual local port that lists a model; else quotes."""
+    if settings.llm.base_url:
+        return _open_openai(settings)
+    if Path(settings.llm.model).suffix.lower() == ".gguf":
+        return _open_llama_cpp(settings)
+    wanted = settings.llm.model
+    usable = [probe for probe in probe_model_servers(settings) if probe.models]
+    for probe in usable:
+        if not wanted or wanted in probe.models:
+            from pydantic import SecretStr
+
+            # The key stays here: whatever listens on a usual port was not chosen by the user.
+            found = settings.llm.model_copy(update={"base_url": probe.base_url, "api_key": SecretStr("")})
+            return _open_openai(settings.model_copy(update={"llm": found}))
+    if wanted:
+        return _quotes(f"no server on the usual local ports has the model {wanted}; set RAG_LLM__BASE_URL")
+    return _quotes(HOW_TO_ADD_A_MODEL)
+
+
+PROVIDERS: dict[str, Callable[[Settings], LanguageModel]] = {
+    "openai": _open_openai,
+    "llama_cpp": _open_llama_cpp,
+    "scripted": _open_scripted,
+    "quotes": _open_quotes,
+    "auto": _open_auto,
+}

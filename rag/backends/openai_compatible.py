@@ -1,0 +1,288 @@
+"""The `openai` provider: any OpenAI-compatible server (vLLM, llama-server, Ollama, LM Studio, a hosted one).
+
+Every question has a connection of its own, so leaving a stream closes it and the server stops generating; and nothing
+is tied to one event loop. Servers differ in what they accept: see `_Quirk`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import openai
+from llama_index.core.llms import ChatMessage, ChatResponse, MessageRole
+from llama_index.llms.openai_like import OpenAILike  # type: ignore[import-untyped]
+from pydantic import Field, PrivateAttr, SecretStr
+
+from rag.backends.servers import (
+    DEFAULT_CONTEXT_WINDOW,
+    ServerProbe,
+    checked_base_url,
+    probe_server,
+    shown_address,
+    trusts_environment,
+)
+from rag.backends.turns import fold_system, to_turns
+from rag.errors import BackendError, BackendRejected, BackendUnavailable
+from rag.types import LanguageModel
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+
+    from rag.settings import LanguageModelSettings
+
+PROVIDER = "openai"
+CONNECT_TIMEOUT = 3  # seconds
+NO_KEY = "none"  # the client insists on a key, and would otherwise take OPENAI_API_KEY to a server it is not meant for
+
+
+def open_openai(settings: LanguageModelSettings) -> LanguageModel:
+    """The model at `settings.base_url`; blocking. A server that does not answer now is asked again at each question.
+
+    Raises ConfigurationError when the address is none.
+    """
+    llm = OpenAICompatible.from_settings(settings)
+    llm.learn(llm.probe())
+    return language_model(llm)
+
+
+def language_model(llm: OpenAICompatible) -> LanguageModel:
+    """`llm` with what is known of it by now."""
+    description = f"{llm.model or 'a model'} at {llm.address}"
+    if llm.problem:
+        description += f": {llm.problem} (asked again with every question)"
+    return LanguageModel(
+        provider=PROVIDER,
+        name=llm.model,
+        description=description,
+        llm=llm,
+        context_window=llm.context_window,
+        count_tokens=estimate_tokens,
+    )
+
+
+def estimate_tokens(text: str) -> int:
+    """Tokens of `text`, rather too many than too few: some models spend one on each digit and sign, and one on three
+    bytes of anything else."""
+    single = sum(character.isascii() and not character.isalpha() and not character.isspace() for character in text)
+    return (len(text.encode(errors="replace")) - single) // 3 + single + 1
+
+
+class _Quirk(Enum):
+    """What some servers do not take, learnt from their refusal, and the words by which it is known."""
+
+    NO_SYSTEM_ROLE = ("roles must alternate", "only user and assistant roles", "system role not supported")
+    NO_MAX_TOKENS = ("max_completion_tokens",)
+    NO_TEMPERATURE = ("'temperature'",)
+    NO_STREAM_OPTIONS = ("stream_options",)
+
+
+class OpenAICompatible(OpenAILike):  # type: ignore[misc]
+    """A chat model behind an OpenAI-compatible API, streamed."""
+
+    api_key: str | None = Field(default=None, repr=False)
+    wanted_window: int = 0
+    wanted_model: str = ""
+    problem: str = "it was not asked yet"
+    _key: SecretStr = PrivateAttr()
+    _tls: ssl.SSLContext | bool = PrivateAttr(default=True)
+    _quirks: set[_Quirk] = PrivateAttr(default_factory=set)
+
+    @classmethod
+    def from_settings(cls, settings: LanguageModelSettings) -> OpenAICompatible:
+        """The model that the settings describe, not asked yet. Raises ConfigurationError when the address is none."""
+        base_url = checked_base_url(settings.base_url)
+        llm = cls(
+            model=settings.model,
+            api_base=base_url,
+            api_key=NO_KEY,
+            is_chat_model=True,
+            context_window=settings.context_window or DEFAULT_CONTEXT_WINDOW,
+            timeout=settings.timeout,
+            max_retries=0,
+            wanted_model=settings.model,
+            wanted_window=settings.context_window,
+        )
+        llm._key = settings.api_key
+        if base_url.startswith("https://"):
+            llm._tls = httpx.create_ssl_context(trust_env=trusts_environment(base_url))  # slow: once, not per question
+        return llm
+
+    @property
+    def address(self) -> str:
+        """Where the server is, as it may be shown."""
+        return shown_address(self.api_base or "")
+
+    def probe(self) -> ServerProbe:
+        """What the server says of itself now; blocking, seconds at most."""
+        return probe_server(self.api_base or "", model=self.wanted_model, api_key=self._key.get_secret_value())
+
+    def learn(self, probe: ServerProbe) -> None:
+        """Take over what the server said: its models' names and window, and the `/v1` that the address lacked."""
+        self.problem = probe.problem
+        if not probe.models:
+            return
+        self.api_base = probe.base_url
+        self.model = self.wanted_model or probe.models[0]
+        windows = [window for window in (self.wanted_window, probe.context_window) if window]
+        self.context_window = min(windows, default=DEFAULT_CONTEXT_WINDOW)
+
+    async def check(self) -> None:
+        """Ask the server whether it answers now. Raises BackendUnavailable."""
+        self.learn(await asyncio.to_thread(self.probe))
+        if self.problem:
+            raise self._unusable()
+
+    async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> AsyncGenerator[ChatResponse, None]:
+        """The reply, piece by piece; closing the generator closes the connection. Raises BackendError."""
+        return self._stream(to_turns(messages), kwargs)
+
+    async def _stream(self, turns: list[dict[str, str]], options: dict[str, Any]) -> AsyncGenerator[ChatResponse, None]:
+        if self.problem:  # it did not answer when last asked; one without a list of models may serve all the same
+            self.learn(await asyncio.to_thread(self.probe))
+            if not self.model:
+                raise self._unusable()
+        text, finished = "", False
+        async with self._connection() as client:
+            try:
+                async with await self._ask(client, turns, options) as chunks:
+                    while (chunk := await self._next(chunks)) is not None:
+                        choice = chunk.choices[0] if chunk.choices else None
+                        delta = (choice.delta.content if choice and choice.delta else None) or ""
+                        text += delta
+                        finished = finished or bool(choice and choice.finish_reason)
+                        message = ChatMessage(role=MessageRole.ASSISTANT, content=text)
+                        yield ChatResponse(message=message, delta=delta, raw=chunk)
+            except (openai.OpenAIError, httpx.HTTPError, TimeoutError, ValueError) as error:
+                raise self._explain(error) from error
+        if not finished:
+            raise self._cut_short(text)
+
+    async def _ask(self, client: openai.AsyncOpenAI, turns: list[dict[str, str]], options: dict[str, Any]) -> Any:
+        """The open stream. What the server does not take is left out, and remembered for the next question."""
+        while True:
+            try:
+                async with asyncio.timeout(self.timeout):
+                    return await client.chat.completions.create(**self._request(turns, options))
+            except openai.APIStatusError as error:
+                said = str(error).lower()
+                known = {quirk for quirk in _Quirk if any(words in said for words in quirk.value)}
+                if known <= self._quirks:
+                    raise
+                self._quirks |= known
+
+    async def _next(self, chunks: Any) -> Any | None:
+        async with asyncio.timeout(self.timeout):
+            return await anext(chunks, None)
+
+    def _request(self, turns: list[dict[str, str]], options: dict[str, Any]) -> dict[str, Any]:
+        request = {"model": self.model, "messages": turns, "stream": True, **options}
+        if _Quirk.NO_STREAM_OPTIONS not in self._quirks:
+            request["stream_options"] = {"include_usage": True}
+        if _Quirk.NO_SYSTEM_ROLE in self._quirks:
+            request["messages"] = fold_system(turns)
+        if _Quirk.NO_MAX_TOKENS in self._quirks and "max_tokens" in request:
+            request["max_completion_tokens"] = request.pop("max_tokens")
+        if _Quirk.NO_TEMPERATURE in self._quirks:
+            request.pop("temperature", None)
+        return request
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[openai.AsyncOpenAI]:
+        http = httpx.AsyncClient(
+            trust_env=trusts_environment(self.api_base or ""),
+            verify=self._tls,
+            follow_redirects=False,  # documents go where the user said, and nowhere else
+            timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT),  # the rest is timed token by token
+        )
+        async with http:
+            key = self._key.get_secret_value() or NO_KEY
+            yield openai.AsyncOpenAI(api_key=key, base_url=self.api_base, max_retries=0, http_client=http)
+
+    def _unusable(self) -> BackendUnavailable:
+        return BackendUnavailable(
+            f"The model server at {self.address} cannot be used: {self.problem}.",
+            hint=_HINTS.get(self.problem, "Start it, or correct RAG_LLM__BASE_URL; `rag doctor` shows what answers."),
+            provider=PROVIDER,
+        )
+
+    def _cut_short(self, text: str) -> BackendError:
+        if text:
+            return BackendUnavailable(
+                f"The model server at {self.address} stopped in the middle of the answer.",
+                hint="Ask again; the server's log says why it stopped.",
+                provider=PROVIDER,
+            )
+        return BackendRejected(
+            f"The model server at {self.address} answered with nothing at all.",
+            hint="llama-cpp-python's server does so when the prompt is longer than it can read: set "
+            "RAG_LLM__CONTEXT_WINDOW to its --n_ctx. Otherwise check RAG_LLM__BASE_URL.",
+            provider=PROVIDER,
+        )
+
+    def _explain(self, error: Exception) -> BackendError:
+        """`error` in the user's words, with the server's own ones where it said any."""
+        server = f"The model server at {self.address}"
+        if isinstance(error, TimeoutError):
+            return BackendUnavailable(
+                f"{server} sent no token for {self.timeout:g} seconds.",
+                hint="It may still be loading the model, or be busy; RAG_LLM__TIMEOUT allows it more time.",
+                provider=PROVIDER,
+            )
+        if isinstance(error, openai.APIStatusError):
+            return self._explain_status(server, error)
+        if isinstance(error, openai.APIError) and error.body is not None:  # an error event in the stream
+            message = f"{server} gave up: {self._said(error)}"
+            return BackendUnavailable(message, hint="Ask again; the server's log says more.", provider=PROVIDER)
+        if isinstance(error, openai.APIConnectionError | httpx.ConnectError):
+            return BackendUnavailable(
+                f"{server} does not answer.",
+                hint="Start it, or correct RAG_LLM__BASE_URL; `rag doctor` shows what answers.",
+                provider=PROVIDER,
+            )
+        return BackendUnavailable(
+            f"{server} broke off the answer ({type(error).__name__}).",
+            hint="Ask again; the server's log says why it stopped.",
+            provider=PROVIDER,
+        )
+
+    def _explain_status(self, server: str, error: openai.APIStatusError) -> BackendError:
+        status = error.status_code
+        if status in {408, 409, 429} or status >= 500:
+            hint = "It is busy or still loading: ask again in a moment." if status in {429, 503} else "See its log."
+            return BackendUnavailable(
+                f"{server} cannot answer now (HTTP {status}): {self._said(error)}", hint=hint, provider=PROVIDER
+            )
+        hint = _STATUS_HINTS.get(status, "Check RAG_LLM__MODEL and RAG_LLM__BASE_URL.")
+        if status in {400, 413, 422}:
+            hint = (
+                "If the prompt is too long, set RAG_LLM__CONTEXT_WINDOW to what the server reads, or lower "
+                "RAG_RETRIEVAL__PASSAGES or RAG_LLM__MAX_TOKENS."
+            )
+        return BackendRejected(
+            f"{server} refused the request (HTTP {status}): {self._said(error)}", hint=hint, provider=PROVIDER
+        )
+
+    def _said(self, error: openai.APIError) -> str:
+        body = error.body
+        said = body.get("message") or body.get("detail") if isinstance(body, dict) else body
+        words = " ".join(str(said or error.message).split())
+        key = self._key.get_secret_value()
+        words = words.replace(key, "…") if key else words
+        return words if len(words) <= 300 else words[:299] + "…"
+
+
+_HINTS = {
+    "it refuses the API key": "Correct RAG_LLM__API_KEY.",
+    "it wants an API key": "Set RAG_LLM__API_KEY.",
+    "it is still loading its model": "Try again in a moment.",
+}
+_STATUS_HINTS = {
+    401: "Set RAG_LLM__API_KEY to the key that the server expects.",
+    403: "Set RAG_LLM__API_KEY to a key that may use this model.",
+    404: "Set RAG_LLM__MODEL to a model that the server has; `rag doctor` lists them.",
+}

@@ -1,0 +1,33 @@
+"""Conversations for chat templates that want strictly alternating turns, or that know no system message."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llama_index.core.llms import ChatMessage
+
+Turn = dict[str, str]
+
+
+def to_turns(messages: Sequence[ChatMessage]) -> list[Turn]:
+    """llama-index messages in the OpenAI shape, text only."""
+    return [{"role": message.role.value, "content": message.content or ""} for message in messages]
+
+
+def merge_turns(turns: Sequence[Turn]) -> list[Turn]:
+    """Neighbouring turns of the same role as one, a blank line between them."""
+    merged: list[Turn] = []
+    for turn in turns:
+        if merged and merged[-1]["role"] == turn["role"]:
+            merged[-1] = {"role": turn["role"], "content": f"{merged[-1]['content']}\n\n{turn['content']}"}
+        else:
+            merged.append(dict(turn))
+    return merged
+
+
+def fold_system(turns: Sequence[Turn]) -> list[Turn]:
+    """The same conversation without a system turn: its text stands at the head of the first user turn."""
+    return merge_turns([{**turn, "role": "user"} if turn["role"] == "system" else turn for turn in turns])
