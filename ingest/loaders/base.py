@@ -28,6 +28,9 @@ _MEANINGLESS_TITLE = re.compile(
     r"|powerpoint presentation$|word document$|presentation$|html$|no title|unknown$",
     re.IGNORECASE,
 )
+_FILE_NAME = re.compile(
+    r"^(/|[a-z]:|file:)|\.(docx?|pdf|xlsx?|pptx?|odt|rtf|txt|tex|html?|md|indd|qxd|tmp)$", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,7 @@ def sensible_title(title: str) -> str:
     """`title` on one line, or "" when it says nothing: a template's name, a number, a file's name."""
     title = squeeze("".join(c if c.isprintable() else " " for c in title.translate(INVISIBLE)))
     letters = sum(c.isalpha() for c in title)
-    if letters < 3 or _MEANINGLESS_TITLE.match(title) or re.search(r"[/\\]\S|\.\w{2,4}$", title):
+    if letters < 3 or _MEANINGLESS_TITLE.match(title) or _FILE_NAME.search(title):
         return ""
     return title[:200]
 

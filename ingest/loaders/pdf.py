@@ -25,8 +25,6 @@ from ingest.loaders.base import (
 from rag.errors import UnreadableDocument
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pypdfium2 import PdfDocument
 
 logger = logging.getLogger(__name__)
@@ -38,8 +36,8 @@ _SPACES = re.compile("[\t \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000\uf020]+")
 _NOT_TEXT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u200b\u2060\ufeff\ud800-\udfff]")
 _BULLETS = str.maketrans({"\uf0b7": "•", "\uf0a7": "▪", "\uf0a3": "☐", "\uf052": "☒"})
 # pdfium writes U+FFFE for a hyphen at a line's end and drops the line break; others keep both.
-_LINE_END_HYPHEN = re.compile(r"([^\W_]+)(?:\ufffe|[-\u2010\u00ad]\n)([^\W_]+)")
-_WORD = re.compile(r"[^\W_]+(?:-[^\W_]+)*")
+_LINE_END_HYPHEN = re.compile(r"(?<![^\W_])((?:[^\W_]++-)*+[^\W_]++)(?:\ufffe|[-\u2010]\n)([^\W_]++(?:-[^\W_]++)*+)")
+_WORD = re.compile(r"[^\W_]++(?:-[^\W_]++)*+")
 
 
 def load_pdf(path: Path, name: str, limits: Limits) -> Extracted:
@@ -204,31 +202,30 @@ def _join_hyphens(texts: list[str]) -> list[str]:
     """Words broken at a line's end, whole again; the rest of the document says which keep their hyphen."""
     if not any(_LINE_END_HYPHEN.search(text) for text in texts):
         return texts
-    words = {word.lower() for text in texts for word in _words_apart_from_breaks(text)}
+    words = {match[0].lower() for text in texts for match in _WORD.finditer(_LINE_END_HYPHEN.sub(" ", text))}
+    words |= {part for word in words for part in word.split("-")}
 
     def join(match: re.Match[str]) -> str:
-        before, after = match[1], match[2]
-        whole, hyphenated = f"{before}{after}".lower(), f"{before}-{after}".lower()
-        if whole in words:
-            keep = False
-        elif hyphenated in words or not after[0].islower() or not before[-1].isalpha():
-            keep = True
+        before, after = match[1].lower(), match[2].lower()
+        last, first = before.rpartition("-")[2], after.partition("-")[0]
+        if last + first in words or before + after in words:
+            hyphen = ""
+        elif f"{before}-{after}" in words or not match[2][0].islower() or not last[-1].isalpha():
+            hyphen = "-"
         else:  # unknown either way: two words known for themselves are a compound
-            keep = len(before) > 2 and len(after) > 2 and before.lower() in words and after.lower() in words
-        return f"{before}-{after}" if keep else f"{before}{after}"
+            is_long = min(len(last), len(first)) > 2 or "-" in before + after
+            hyphen = "-" if is_long and last in words and first in words else ""
+        return f"{match[1]}{hyphen}{match[2]}"
 
     return [_LINE_END_HYPHEN.sub(join, text) for text in texts]
 
 
-def _words_apart_from_breaks(text: str) -> Iterator[str]:
-    return (match[0] for match in _WORD.finditer(_LINE_END_HYPHEN.sub(" ", text)))
-
-
 def _title(own: str, name: str) -> str:
-    """The title in the PDF's metadata, with the file's name behind it where that says more (many are poor)."""
+    """The title in the metadata, followed by the file name where they share no word: such titles are often poor."""
     title = sensible_title(own)
     stem = readable_stem(PurePath(name).name)
     squeezed = re.sub(r"[\W_]", "", title).lower()
-    if title and any(word.lower() not in squeezed for word in re.findall(r"[^\W\d_]{3,}", stem)):
+    words = re.findall(r"[^\W\d_]{3,}", stem.lower())
+    if title and words and not any(word in squeezed for word in words):
         return f"{title} ({stem})"
     return title
