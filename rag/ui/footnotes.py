@@ -1,0 +1,121 @@
+"""Citations as Chainlit elements: the list of sources under an answer, and one link target for each mark `[1]`.
+
+Chainlit turns a mark into a link where an element of that name belongs to the message. What the click opens is decided
+in public/elements/Footnotes.jsx: the side panel with the quote and, for a PDF, its page. (Elements that are "side" to
+Chainlit open by themselves as they arrive, together with those of all earlier answers.) The link targets' own display,
+a page of its own, is what remains should the script not run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rag.errors import NotFound
+from rag.ui.documents import PDF, pdf_address
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rag.catalog import Catalog
+    from rag.types import Citation
+
+CONTEXT = 700  # characters shown before and after a quote
+
+
+@dataclass(frozen=True, slots=True)
+class Footnote:
+    """What list and side panel show of one citation. `place` is the printed page, `position` the page of the file
+    where that differs; `pdf` is the address of the PDF (or empty), and `page` counts its pages from 1."""
+
+    number: int
+    title: str
+    source: str
+    heading: str
+    place: str
+    position: str
+    before: str
+    quote: str
+    after: str
+    pdf: str
+    page: int
+    missing: bool
+
+
+def footnotes(citations: Sequence[Citation], catalog: Catalog) -> list[Footnote]:
+    """One footnote a citation, with the quote's surroundings where there is no page to open; blocking."""
+    return [_footnote(citation, catalog) for citation in citations]
+
+
+def elements(message_id: str, notes: Sequence[Footnote]) -> list[Any]:
+    """The Chainlit elements of an answer with these footnotes."""
+    if not notes:
+        return []
+    import chainlit as cl
+
+    targets: list[Any] = []
+    for note in notes:
+        name = f"[{note.number}]"
+        if note.pdf:
+            targets.append(cl.Pdf(name=name, url=note.pdf, page=note.page, display="page"))
+        else:
+            targets.append(cl.Text(name=name, content=note.quote or note.title, language="text", display="page"))
+    props = {"message": message_id, "citations": [_as_props(note) for note in notes]}
+    return [*targets, cl.CustomElement(name="Footnotes", props=props, display="inline")]
+
+
+def page_names(page_index: int | None, page_label: str | None) -> tuple[str, str]:
+    """What is printed on the page (`page iv`) and, where that differs, which page of the file it is; empty without
+    pages."""
+    if page_index is None:
+        return "", ""
+    position = str(page_index + 1)
+    if not page_label or page_label == position:
+        return f"page {position}", ""
+    return f"page {page_label}", f"page {position} of the file"
+
+
+def _footnote(citation: Citation, catalog: Catalog) -> Footnote:
+    before = after = pdf = ""
+    place, position = page_names(citation.page_index, citation.page_label)
+    missing = False
+    try:
+        document = catalog.document(citation.document_id)
+        if document.media_type == PDF and document.content.is_file():
+            pdf = pdf_address(document.id)
+        else:
+            before, after = _surroundings(citation, catalog)
+    except NotFound:  # removed since the answer began
+        missing = True
+    return Footnote(
+        number=citation.number,
+        title=citation.title,
+        source=citation.source,
+        heading=citation.heading.removeprefix(citation.title).removeprefix(" › "),
+        place=place,
+        position=position,
+        before=before,
+        quote=citation.quote,
+        after=after,
+        pdf=pdf,
+        page=(citation.page_index or 0) + 1,
+        missing=missing,
+    )
+
+
+def _surroundings(citation: Citation, catalog: Catalog) -> tuple[str, str]:
+    """The text before and after the quote, cut at white space."""
+    text = catalog.page_text(citation.document_id, citation.page_index)
+    if text[citation.start : citation.end] != citation.quote:  # a newer version of the document
+        return "", ""
+    before = text[max(0, citation.start - CONTEXT) : citation.start]
+    after = text[citation.end : citation.end + CONTEXT]
+    if citation.start > CONTEXT:
+        before = "… " + before.partition(" ")[2]
+    if citation.end + CONTEXT < len(text):
+        after = after.rpartition(" ")[0] + " …"
+    return before.lstrip("\n"), after.rstrip("\n")
+
+
+def _as_props(note: Footnote) -> dict[str, object]:
+    return {name: getattr(note, name) for name in Footnote.__dataclass_fields__}

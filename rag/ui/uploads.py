@@ -1,0 +1,79 @@
+"""Files sent with a message: each read and indexed as a step of its own, with its result or the reason it failed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import chainlit as cl
+
+from rag.catalog import DEFAULT_COLLECTION
+from rag.types import FileReport
+from rag.ui.markdown import escape, plain_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rag.types import Ingest
+
+log = logging.getLogger(__name__)
+
+
+async def take_in(files: Sequence[Any], ingest: Ingest) -> list[FileReport]:
+    """Ingest the message's files one after the other; one report each, never an exception."""
+    reports = []
+    for position, file in enumerate(files, start=1):
+        count = f" ({position} of {len(files)})" if len(files) > 1 else ""
+        name = plain_line(file.name)
+        async with cl.Step(name=f"Reading {name}{count}", type="tool", icon="file-text") as step:
+            report = await _add(Path(file.path), file.name, ingest)
+            step.is_error = report.outcome == "failed"
+            step.name = f"{name}: {_result(report)}"
+        reports.append(report)
+    return reports
+
+
+def report_text(reports: Sequence[FileReport]) -> str:
+    """What became of the files, as Markdown."""
+    failed = sum(report.outcome == "failed" for report in reports)
+    if not failed:
+        head = "Read. You can ask about it now." if len(reports) == 1 else f"Read all {len(reports)} files."
+    elif failed == len(reports):
+        head = "This file could not be read." if failed == 1 else f"None of the {failed} files could be read."
+    else:
+        head = f"Read {len(reports) - failed} of {len(reports)} files."
+    return "\n".join([head, "", *(f"- {_report_line(report)}" for report in reports)])
+
+
+async def _add(path: Path, name: str, ingest: Ingest) -> FileReport:
+    try:
+        return await asyncio.to_thread(ingest.add_upload, path, name, DEFAULT_COLLECTION)
+    except Exception:  # one file must not take the others, or the question, with it
+        reference = uuid.uuid4().hex[:8]
+        log.exception("upload failed (reference %s)", reference)
+        return FileReport(
+            name,
+            "failed",
+            error="Something went wrong while reading it.",
+            hint=f"The server's log tells more under the reference {reference}.",
+        )
+
+
+def _result(report: FileReport) -> str:
+    if report.outcome == "failed":
+        return plain_line(report.error)
+    pages = f"{report.pages} pages, " if report.pages > 1 else ""
+    passages = f"{report.chunks} passage{'' if report.chunks == 1 else 's'}"
+    known = ", known already" if report.outcome == "unchanged" else ""
+    return f"{pages}{passages}{known}"
+
+
+def _report_line(report: FileReport) -> str:
+    name = escape(Path(report.source).name)
+    if report.outcome == "failed":
+        return f"**{name}**: {escape(report.error)} {escape(report.hint)}".rstrip()
+    notice = f". {escape(report.notice)}" if report.notice else ""
+    return f"**{name}**: {_result(report)}{notice}"
