@@ -6,6 +6,7 @@ and is replaced when it dies. It inherits no handles and no settings, and sends 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -129,7 +130,7 @@ class _Child:
             timer.cancel()
             timer.join()
         if answer is None or self.timed_out or answer.get("error") == "MemoryError":
-            self._end(process)
+            _end(process)
         return answer
 
     def stop(self) -> None:
@@ -137,7 +138,7 @@ class _Child:
         with self._lock:
             self._closed = True
             if self._process is not None:
-                self._end(self._process)
+                _end(self._process)
 
     def _time_out(self, process: subprocess.Popen[bytes]) -> None:
         self.timed_out = True
@@ -149,14 +150,18 @@ class _Child:
                 raise RuntimeError("the sandbox is closed")
             if self._process is None or self._process.poll() is not None:
                 if self._process is not None:
-                    self._end(self._process)
+                    _end(self._process)
                 self._process = _start()
             return self._process
 
-    @staticmethod
-    def _end(process: subprocess.Popen[bytes]) -> None:
-        process.kill()
-        process.wait()
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with contextlib.suppress(OSError):  # a request that it no longer took
+                pipe.close()
 
 
 def _start() -> subprocess.Popen[bytes]:
@@ -173,7 +178,7 @@ def _start() -> subprocess.Popen[bytes]:
         start_new_session=True,  # Ctrl-C in the terminal is for the parent
     )
     if not process.stdout or not process.stdout.readline():
-        process.wait()
+        _end(process)
         raise ConfigurationError(
             "The process that reads documents could not be started.",
             hint=f"Run `{sys.executable} -P -m ingest.loaders` to see why; `make setup` installs all it needs.",
@@ -188,7 +193,7 @@ def _exchange(process: subprocess.Popen[bytes], request: dict[str, Any]) -> dict
         process.stdin.write(json.dumps(request).encode() + b"\n")
         process.stdin.flush()
         line = process.stdout.readline()
-    except OSError:  # the pipe is broken: it died
+    except (OSError, ValueError):  # the pipe is broken or closed: it died, or the sandbox was closed
         return None
     if not line.endswith(b"\n"):
         return None

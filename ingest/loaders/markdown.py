@@ -10,7 +10,7 @@ import re
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
-from ingest.loaders.base import Extracted, HeadingPath, Limits, Section, sensible_title, squeeze
+from ingest.loaders.base import LONGEST_HEADING, Extracted, HeadingPath, Limits, Section, sensible_title, squeeze
 from ingest.loaders.decoding import decode
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def _headings(text: str) -> list[tuple[int, int, str]]:
     found = []
     for token, content in pairwise(tokens):
         if token.type == "heading_open" and token.level == 0 and token.map:
-            children = inline.parseInline(content.content)[0].children or []
+            children = inline.parseInline(content.content[:LONGEST_HEADING])[0].children or []
             plain = "".join(child.content or " " * (child.type == "softbreak") for child in children)
             found.append((line_starts[token.map[0]], int(token.tag[1:]), squeeze(plain)))
     return found

@@ -36,7 +36,9 @@ _SPACES = re.compile("[\t \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000\uf020]+")
 _NOT_TEXT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u200b\u2060\ufeff\ud800-\udfff]")
 _BULLETS = str.maketrans({"\uf0b7": "•", "\uf0a7": "▪", "\uf0a3": "☐", "\uf052": "☒"})
 # pdfium writes U+FFFE for a hyphen at a line's end and drops the line break; others keep both.
-_LINE_END_HYPHEN = re.compile(r"(?<![^\W_])((?:[^\W_]++-)*+[^\W_]++)(?:\ufffe|[-\u2010]\n)([^\W_]++(?:-[^\W_]++)*+)")
+_LINE_END_HYPHEN = re.compile(
+    r"(?<![^\W_])((?:[^\W_]++-(?=[^\W_]))*+[^\W_]++)(?:\ufffe|[-\u2010]\n)([^\W_]++(?:-[^\W_]++)*+)"
+)
 _WORD = re.compile(r"[^\W_]++(?:-[^\W_]++)*+")
 
 
