@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rag.errors import Conflict, NotFound
 from rag.types import Chunk, Collection, Document, Page
@@ -73,7 +73,7 @@ _DOCUMENT_COLUMNS = (
     "d.fingerprint, d.version, d.status, d.pages, d.chunks, d.error, d.hint, d.created_at, d.updated_at"
 )
 _CHUNK_COLUMNS = (
-    "k.document_id, k.version, k.number, k.page_index, k.page_label, k.heading, k.record_id, k.start, k.\"end\", k.text"
+    'k.document_id, k.version, k.number, k.page_index, k.page_label, k.heading, k.record_id, k.start, k."end", k.text'
 )
 _Item = TypeVar("_Item")
 _BATCH = 500  # rows a statement: SQLite's limit on variables is far above
@@ -81,7 +81,7 @@ _BATCH = 500  # rows a statement: SQLite's limit on variables is far above
 
 @dataclass(frozen=True, slots=True)
 class VersionedChunks:
-    """The index entries of one version of one document that may have to be removed: ids are `{document}:{version}:n`."""
+    """The chunks of one version of one document, whose ids are `{document}:{version}:{number}`."""
 
     document_id: str
     version: int
@@ -89,9 +89,14 @@ class VersionedChunks:
     chunks: int
 
     @property
+    def name(self) -> str:
+        """`{document}:{version}`."""
+        return f"{self.document_id}:{self.version}"
+
+    @property
     def ids(self) -> list[str]:
         """The ids of all its chunks."""
-        return [f"{self.document_id}:{self.version}:{number}" for number in range(self.chunks)]
+        return [f"{self.name}:{number}" for number in range(self.chunks)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +192,8 @@ class Catalog:
     def page_text(self, document_id: str, page_index: int | None) -> str:
         """The extracted text of one page (of the whole file where it has no pages); empty if unknown."""
         rows = self._read(
-            "SELECT text FROM pages WHERE document_id = ? AND page_index IS ? ORDER BY number", (document_id, page_index)
+            "SELECT text FROM pages WHERE document_id = ? AND page_index IS ? ORDER BY number",
+            (document_id, page_index),
         )
         return str(rows[0][0]) if rows else ""
 
@@ -225,15 +231,16 @@ class Catalog:
                 found[chunk.id] = StoredChunk(chunk, *row[10:])
         return found
 
-    def chunk_ids(self, document_ids: Iterable[str]) -> list[str]:
-        """The ids of all live chunks of these documents."""
-        ids: list[str] = []
+    def live_versions(self, document_ids: Iterable[str]) -> list[VersionedChunks]:
+        """The live versions of these documents; unknown documents are left out."""
+        versions: list[VersionedChunks] = []
         for batch in _batches(list(document_ids)):
             rows = self._read(
-                f"SELECT id, version, chunks FROM documents WHERE id IN ({', '.join('?' * len(batch))})", batch
+                f"SELECT id, version, collection_id, chunks FROM documents WHERE id IN ({', '.join('?' * len(batch))})",
+                batch,
             )
-            ids += [f"{document}:{version}:{n}" for document, version, count in rows for n in range(count)]
-        return ids
+            versions += [VersionedChunks(*row) for row in rows]
+        return versions
 
     def chunks_of(self, document_id: str) -> Iterator[Chunk]:
         """All live chunks of a document, in order."""
@@ -274,7 +281,8 @@ class Catalog:
         with self._transaction() as connection:
             collection_id = self.collection(document.collection).id
             connection.execute(
-                "INSERT OR REPLACE INTO unfinished SELECT id, version, collection_id, chunks FROM documents WHERE id = ?",
+                "INSERT OR REPLACE INTO unfinished "
+                "SELECT id, version, collection_id, chunks FROM documents WHERE id = ?",
                 (document.id,),
             )
             connection.execute(
@@ -289,11 +297,7 @@ class Catalog:
             )
             connection.executemany(
                 "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (document.id, document.version, k.number, k.page_index, k.page_label, k.heading, k.record_id)
-                    + (k.start, k.end, k.text)
-                    for k in chunks
-                ],
+                [_chunk_row(document.version, chunk) for chunk in chunks],
             )
             connection.execute("UPDATE properties SET value = value + 1 WHERE name = 'revision'")
 
@@ -354,7 +358,7 @@ class Catalog:
                 self._connections.append(connection)
         return connection
 
-    def _read(self, statement: str, values: Sequence[object] = ()) -> list[tuple]:  # type: ignore[type-arg]
+    def _read(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         return self._connection().execute(statement, values).fetchall()
 
     @contextmanager
@@ -389,14 +393,21 @@ def _select_documents() -> str:
     return f"SELECT {_DOCUMENT_COLUMNS} FROM documents d JOIN collections c ON c.id = d.collection_id WHERE 1"
 
 
-def _document(row: tuple) -> Document:  # type: ignore[type-arg]
-    return Document(*row[:6], Path(row[6]), *row[7:])
+def _document(row: tuple[Any, ...]) -> Document:
+    columns = list(row)
+    columns[6] = Path(columns[6])
+    return Document(*columns)
 
 
-def _chunk(row: tuple) -> Chunk:  # type: ignore[type-arg]
+def _chunk(row: tuple[Any, ...]) -> Chunk:
     document_id, version, number, page_index, page_label, heading, record_id, start, end, text = row
     chunk_id = f"{document_id}:{version}:{number}"
     return Chunk(chunk_id, document_id, number, page_index, page_label, heading, record_id, start, end, text)
+
+
+def _chunk_row(version: int, k: Chunk) -> tuple[object, ...]:
+    place = (k.page_index, k.page_label, k.heading, k.record_id, k.start, k.end)
+    return (k.document_id, version, k.number, *place, k.text)
 
 
 def _put_document(connection: sqlite3.Connection, d: Document, collection_id: str) -> None:
@@ -406,15 +417,18 @@ def _put_document(connection: sqlite3.Connection, d: Document, collection_id: st
             modified_ns, fingerprint, version, status, pages, chunks, error, hint, created_at, updated_at)
         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         ON CONFLICT (id) DO UPDATE SET
-            file_id = excluded.file_id, title = excluded.title, content = excluded.content, media_type = excluded.media_type,
+            file_id = excluded.file_id, title = excluded.title, content = excluded.content,
+            media_type = excluded.media_type,
             sha256 = excluded.sha256, size = excluded.size, modified_ns = excluded.modified_ns,
             fingerprint = excluded.fingerprint, version = excluded.version, status = excluded.status,
             pages = excluded.pages, chunks = excluded.chunks, error = excluded.error, hint = excluded.hint,
             updated_at = excluded.updated_at
         """,
-        (d.id, collection_id, d.owner_id, d.file_id, d.source, d.title, str(d.content), d.media_type, d.sha256, d.size)
-        + (d.modified_ns, d.fingerprint, d.version, d.status, d.pages, d.chunks, d.error, d.hint)
-        + (d.created_at, d.updated_at),
+        (
+            *(d.id, collection_id, d.owner_id, d.file_id, d.source, d.title, str(d.content), d.media_type),
+            *(d.sha256, d.size, d.modified_ns, d.fingerprint, d.version, d.status, d.pages, d.chunks),
+            *(d.error, d.hint, d.created_at, d.updated_at),
+        ),
     )
 
 

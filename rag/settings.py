@@ -52,7 +52,8 @@ class LanguageModelSettings(_Group):
     )
     base_url: str = Field("", description="Address of the OpenAI-compatible server, e.g. `http://127.0.0.1:11434/v1`.")
     model: str = Field(
-        "", description="Name of the model at the server (empty: its first one), or path of a GGUF file for `llama_cpp`."
+        "",
+        description="Name of the model at the server (empty: its first one), or path of a GGUF file for `llama_cpp`.",
     )
     api_key: SecretStr = Field(SecretStr(""), description="API key of the server, if it wants one.")
     context_window: int = Field(
@@ -70,8 +71,8 @@ class EmbeddingSettings(_Group):
 
     model: str = Field(
         DEFAULT_EMBEDDING,
-        description="A sentence-transformers model: name at the hub or path of a folder. The default needs no download. "
-        "`bag-of-words` needs no model at all and is meant for tests.",
+        description="A sentence-transformers model: name at the hub or path of a folder. The default needs no "
+        "download. `bag-of-words` needs no model at all and is meant for tests.",
     )
     device: str = Field("", description="`cpu`, `cuda` or `mps`; empty: the best there is.")
     batch_size: int = Field(32, ge=1, description="Chunks embedded at once.")
@@ -131,7 +132,7 @@ def known_names() -> dict[str, tuple[Any, str]]:
 
 
 def load_settings(env_file: Path | None = Path(".env")) -> Settings:
-    """The settings of this process. Raises ConfigurationError for an unknown `RAG_` name or a value that does not fit."""
+    """The settings of this process. Raises ConfigurationError for an unknown `RAG_` name or a wrong value."""
     _refuse_unknown_names(env_file)
     try:
         return Settings(_env_file=env_file)

@@ -5,7 +5,7 @@ Everything here is a frozen value or a protocol; nothing does work or imports a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -286,7 +286,7 @@ class FileReport:
 
 @dataclass(frozen=True, slots=True)
 class IngestProgress:
-    """How far an ingest is: files finished of files found, and chunks stored so far; `report` is the file just done."""
+    """How far an ingest is: files done of files found, and chunks embedded; `report` is the file just done."""
 
     files_done: int
     files_total: int
@@ -307,6 +307,6 @@ class Ingest(Protocol):
         """Ingest one uploaded file, which is copied into the storage folder; blocking."""
         ...
 
-    def remove(self, document_id: str) -> Mapping[str, object]:
+    def remove(self, document_id: str) -> FileReport:
         """Remove a document everywhere; blocking. Raises NotFound."""
         ...

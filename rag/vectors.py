@@ -36,11 +36,15 @@ class VectorIndex:
     def close(self) -> None:
         """Release the files."""
         self._collections.clear()
-        self._client.close()
+        self._client.close()  # type: ignore[attr-defined]
 
     def count(self, collection_id: str) -> int:
         """How many vectors the collection has."""
         return self._collection(collection_id).count()
+
+    def ids(self, collection_id: str) -> list[str]:
+        """All ids of the collection; reads the whole of it."""
+        return list(self._collection(collection_id).get(include=[])["ids"])
 
     def add(self, collection_id: str, ids: Sequence[str], vectors: Vector) -> None:
         """Store vectors of shape (len(ids), dimension) under their ids; an id that is there gets the new vector."""
@@ -61,7 +65,7 @@ class VectorIndex:
         limit = min(limit, collection.count())
         if limit == 0:
             return []
-        found = collection.query(query_embeddings=[query], n_results=limit, include=["distances"])
+        found = collection.query(query_embeddings=query[None, :], n_results=limit, include=["distances"])
         assert found["distances"] is not None
         return [(chunk_id, 1.0 - float(d)) for chunk_id, d in zip(found["ids"][0], found["distances"][0], strict=True)]
 

@@ -149,7 +149,9 @@ def _require_cached_or_reachable(name: str) -> None:
     try:
         HfApi().model_info(repository, timeout=10)
     except HfHubHTTPError as error:
-        raise OSError(f"the hub has no model of that name, or does not give it to you ({type(error).__name__})") from error
+        raise OSError(
+            f"the hub has no model of that name, or does not give it to you ({type(error).__name__})"
+        ) from error
     except Exception as error:  # the hub's client lets the transport's own exceptions through, whichever it uses
         raise OSError(f"it is not on this machine and the hub does not answer ({type(error).__name__})") from error
 
@@ -191,4 +193,4 @@ def _counting_tokenizer(model: SentenceTransformer) -> Callable[[str], list[tupl
     tokenizer = Tokenizer.from_str(backend.to_str())
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    return lambda text: tokenizer.encode(text, add_special_tokens=False).offsets  # type: ignore[no-any-return]
+    return lambda text: tokenizer.encode(text, add_special_tokens=False).offsets

@@ -1,0 +1,120 @@
+"""Footnote's server: settings → services → one ASGI application (API and chat) on one port.
+
+python app.py             serve what has been ingested
+python app.py PATH…       ingest these files and folders first
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rag.errors import ConfigurationError
+from rag.settings import Settings, load_settings
+from rag.terminal import debug_option, run
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from rag.services import Services
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@debug_option
+def serve(paths: tuple[Path, ...]) -> None:
+    """Serve the chat and the API. PATHS are ingested first, into the collection `default`."""
+    settings = load_settings()
+    with _listening(settings) as listener, _services(settings) as services:
+        if paths:
+            from ingest.report import show_progress
+
+            show_progress(services.ingest.add_paths(paths, "default"))
+        _serve(settings, services, listener)
+
+
+@contextlib.contextmanager
+def _listening(settings: Settings) -> Iterator[socket.socket]:
+    """The port, taken before anything slow begins. Raises ConfigurationError when it cannot be had."""
+    host, port = settings.server.host, settings.server.port
+    if host not in LOOPBACK:
+        raise ConfigurationError(
+            f"RAG_SERVER__HOST={host} would open Footnote to the network, and it has no log-in yet.",
+            hint="Use 127.0.0.1, and a reverse proxy that asks who is there.",
+        )
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise ConfigurationError(
+            f"Port {port} on {host} cannot be used: {error.strerror}.",
+            hint=f"End what uses it, or choose another: RAG_SERVER__PORT={port + 1}.",
+        ) from error
+    with listener:
+        yield listener
+
+
+@contextlib.contextmanager
+def _services(settings: Settings) -> Iterator[Services]:
+    from ingest.ingestor import Ingestor
+    from rag.services import Services, open_engine, open_storage
+
+    with (
+        open_storage(settings) as storage,
+        Ingestor(settings, storage.index, storage.embedding) as ingestor,
+        open_engine(settings, storage) as engine,
+    ):
+        yield Services(settings, storage, engine.model, engine, ingestor)
+
+
+def _serve(settings: Settings, services: Services, listener: socket.socket) -> None:
+    import uvicorn
+
+    from rag.api.application import create_api
+    from rag.lock import Owner
+    from rag.ui.mount import mount_chat
+
+    url = f"http://{settings.server.host}:{settings.server.port}"
+    token = secrets.token_urlsafe(32)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        services.storage.lock.announce(Owner(os.getpid(), url, token))
+        _introduce(services, url)
+        yield
+
+    api = create_api(services, token, lifespan)
+    mount_chat(api, services)
+    config = uvicorn.Config(
+        api, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=5, lifespan="on"
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def _introduce(services: Services, url: str) -> None:
+    """What was found, on a few lines."""
+    documents = services.catalog.documents()
+    ready = [document for document in documents if document.chunks]
+    chunks = sum(document.chunks for document in documents)
+    failed = sum(document.status == "failed" for document in documents)
+    more = f", {failed} could not be read (see `ingest ls`)" if failed else ""
+    click.echo(f"Documents:        {len(ready)}, in {chunks} chunks{more}")
+    click.echo(f"Embedding model:  {services.storage.embedding.name}")
+    click.echo(f"Language model:   {services.model.description}")
+    click.echo(f"Footnote is at    {url}   (Ctrl-C ends it)")
+
+
+if __name__ == "__main__":
+    run(serve)

@@ -1,0 +1,139 @@
+"""The `ingest` command: `ingest PATH…`, `ingest ls`, `ingest rm`. Heavy libraries are imported inside the commands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rag.errors import InvalidRequest, NotFound
+from rag.settings import Settings, load_settings
+from rag.terminal import debug_option, find_server, run
+
+if TYPE_CHECKING:
+    from ingest.ingestor import Ingestor
+    from rag.remote import Remote
+    from rag.types import Document
+
+
+class _PathsByDefault(click.Group):
+    """A group whose first argument, when it is no subcommand, begins the paths of `add`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put `add` before arguments that name no subcommand."""
+        if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
+            args = ["add", *args]
+        return super().parse_args(ctx, args)
+
+
+collection_option = click.option(
+    "--collection", default="default", show_default=True, metavar="NAME", help="The set of documents to work on."
+)
+
+
+@click.group(cls=_PathsByDefault, no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
+def ingest() -> None:
+    """Take documents in, so that they can be asked.
+
+    \b
+    ingest report.pdf notes/        take in a file and a folder
+    ingest ls                       what is there
+    ingest rm report.pdf            remove a document
+
+    Files that have not changed are skipped. If the server runs, it does the work. To ingest a file called `ls`, write
+    `./ls`.
+    """
+
+
+@ingest.command("add", hidden=True)
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@collection_option
+@debug_option
+def add(paths: tuple[Path, ...], collection: str) -> int:
+    """Take in files and folders. Exit code 1 if a file failed."""
+    from ingest.report import show_progress
+
+    settings = load_settings()
+    with _writer(settings) as writer:
+        return show_progress(writer.add_paths(paths, collection))
+
+
+@ingest.command("ls")
+@click.option("--collection", default=None, metavar="NAME", help="Only this set of documents.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@debug_option
+def ls(collection: str | None, as_json: bool) -> None:
+    """List the documents."""
+    from ingest.report import document_line, show_documents
+
+    documents = _documents(load_settings(), collection)
+    if as_json:
+        for document in documents:
+            click.echo(json.dumps(document_line(document), ensure_ascii=False))
+    else:
+        show_documents(documents)
+
+
+@ingest.command("rm")
+@click.argument("names", nargs=-1, required=True, metavar="DOCUMENT…")
+@collection_option
+@debug_option
+def rm(names: tuple[str, ...], collection: str) -> None:
+    """Remove documents, by id, source, or file name."""
+    with _writer(load_settings()) as writer:
+        documents = writer.documents(collection)
+        chosen = [_matching(name, documents) for name in names]
+        for document_id in dict.fromkeys(chosen):
+            report = writer.remove(document_id)
+            click.echo(f"Removed {report.source} ({report.pages} pages, {report.chunks} chunks).")
+
+
+def _matching(name: str, documents: Sequence[Any]) -> str:
+    """The id of the one document that `name` means. Raises NotFound, or InvalidRequest when it may mean several."""
+    absolute = str(Path(name).absolute())
+    exact = [d.id for d in documents if name in (d.id, d.source) or d.source == absolute]
+    found = exact or [d.id for d in documents if Path(d.source).name == name]
+    if not found:
+        raise NotFound(f"There is no document {name!r}.", hint="`ingest ls` lists the documents.")
+    if len(found) > 1:
+        raise InvalidRequest(f"{name!r} may mean {len(found)} documents.", hint="Give the id that `ingest ls` shows.")
+    return str(found[0])
+
+
+def _documents(settings: Settings, collection: str | None) -> list[Document]:
+    """All documents, from the server or the catalog alone: no model is loaded for a list."""
+    server = find_server(settings)
+    if server is not None:
+        return server.documents(collection)
+    from rag.catalog import Catalog
+    from rag.lock import StorageLock
+
+    lock = StorageLock(settings.storage.dir).acquire()
+    try:
+        with closing(Catalog(settings.storage.dir / "catalog.sqlite3")) as catalog:
+            return catalog.documents(collection)
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _writer(settings: Settings) -> Iterator[Ingestor | Remote]:
+    """The running server, or the storage folder opened here."""
+    server = find_server(settings)
+    if server is not None:
+        yield server
+        return
+    from ingest.ingestor import Ingestor
+    from rag.services import open_storage
+
+    with open_storage(settings) as storage, Ingestor(settings, storage.index, storage.embedding) as ingestor:
+        yield ingestor
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    run(ingest)

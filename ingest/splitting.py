@@ -1,0 +1,103 @@
+"""Splitting: a document's sections become chunks that the embedding model reads to their last token.
+
+Chunks are made of whole sentences and never cross a section. A sentence longer than a chunk is cut between words. The
+length is counted by the embedding model's own tokenizer, with the title and heading that are embedded along.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from rag.index import contextual_text
+from rag.text import Span, sentence_spans, trim
+from rag.types import Chunk, Embedding, Page
+
+if TYPE_CHECKING:
+    from llama_index.core.schema import Document as LoadedSection
+
+SPLITTER_VERSION = "1"
+_SPECIAL_TOKENS = 2  # what the model puts around every text
+
+
+def pages_of(sections: Sequence[LoadedSection]) -> list[Page]:
+    """The extracted text of each page: the texts of its sections, one after the other."""
+    pages: dict[int | None, Page] = {}
+    for section in sections:
+        index = section.metadata["page_index"]
+        before = pages[index].text if index in pages else ""
+        pages[index] = Page(index, section.metadata["page_label"], before + section.text)
+    return list(pages.values())
+
+
+def split(
+    document_id: str, version: int, title: str, sections: Sequence[LoadedSection], embedding: Embedding, limit: int
+) -> list[Chunk]:
+    """The chunks of a document, in order, numbered from 0; with title and heading none has more than `limit` tokens
+    (or than the model reads, if that is less)."""
+    limit = min(limit, embedding.max_tokens) - _SPECIAL_TOKENS
+    chunks: list[Chunk] = []
+    offsets: dict[int | None, int] = {}
+    for section in sections:
+        page_index = section.metadata["page_index"]
+        heading = _fitting_heading(title, section.metadata["heading"], embedding, limit // 2)
+        offset = offsets.get(page_index, 0)
+        budget = limit - len(embedding.token_spans(contextual_text(title, heading, "")))
+        for start, end in chunk_spans(section.text, embedding, budget):
+            number = len(chunks)
+            chunks.append(
+                Chunk(
+                    id=f"{document_id}:{version}:{number}",
+                    document_id=document_id,
+                    number=number,
+                    page_index=page_index,
+                    page_label=section.metadata["page_label"],
+                    heading=heading,
+                    record_id=section.metadata["record_id"],
+                    start=offset + start,
+                    end=offset + end,
+                    text=section.text[start:end],
+                )
+            )
+        offsets[page_index] = offset + len(section.text)
+    return chunks
+
+
+def _fitting_heading(title: str, heading: str, embedding: Embedding, limit: int) -> str:
+    """`heading`, cut from the front until it and the title leave room for the text."""
+    while heading and len(embedding.token_spans(contextual_text(title, heading, ""))) > limit:
+        heading = heading[len(heading) // 4 + 1 :].strip()
+    return heading
+
+
+def chunk_spans(text: str, embedding: Embedding, budget: int) -> list[Span]:
+    """Spans of at most `budget` tokens that together hold every sentence of `text`."""
+    starts = [start for start, _ in embedding.token_spans(text)]
+
+    def tokens(start: int, end: int) -> int:
+        return bisect.bisect_left(starts, end) - bisect.bisect_left(starts, start)
+
+    spans: list[Span] = []
+    for start, end in _pieces(text, starts, budget):
+        if spans and tokens(spans[-1][0], end) <= budget:
+            spans[-1] = (spans[-1][0], end)
+        else:
+            spans.append((start, end))
+    return spans
+
+
+def _pieces(text: str, starts: Sequence[int], budget: int) -> Iterator[Span]:
+    """The sentences; one of more than `budget` tokens in parts, cut before a word."""
+    for start, end in sentence_spans(text):
+        first, last = bisect.bisect_left(starts, start), bisect.bisect_left(starts, end)
+        rest = start
+        while last - first > budget:
+            cut = first + budget
+            while cut > first + 1 and not text[starts[cut] - 1].isspace():
+                cut -= 1
+            if cut == first + 1:  # one word longer than a chunk
+                cut = first + budget
+            yield trim(text, (rest, starts[cut]))
+            rest, first = starts[cut], cut
+        yield trim(text, (rest, end))

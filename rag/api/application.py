@@ -1,0 +1,80 @@
+"""The ASGI application: all routes on one port, errors turned into OpenAI's envelope in one place."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from rag.api import chat, documents, health, local, models
+from rag.api.guard import Guard
+from rag.errors import InvalidRequest, NotFound, RagError
+from rag.services import Services
+
+logger = logging.getLogger(__name__)
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+def create_api(services: Services, token: str, lifespan: Lifespan | None = None) -> FastAPI:
+    """The application without the chat UI. `token` opens the command line's routes."""
+    app = FastAPI(title="Footnote", docs_url=None, redoc_url=None, lifespan=lifespan)
+    app.state.services = services
+    app.state.token = token
+    app.add_exception_handler(RagError, _on_rag_error)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(Exception, _on_unknown_error)
+    for router in (health.router, models.router, chat.router, documents.router, local.router):
+        app.include_router(router)
+    app.add_api_route("/v1/{path:path}", _unknown_route, methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
+    app.add_middleware(Guard, settings=services.settings.server)
+    return app
+
+
+def envelope(error: RagError) -> dict[str, object]:
+    """An error as OpenAI's clients know it; the hint is part of the message."""
+    kind = "invalid_request_error" if error.status < 500 else "server_error"
+    message = f"{error.message} {error.hint}".strip()
+    return {"error": {"message": message, "type": kind, "param": getattr(error, "param", None), "code": error.code}}
+
+
+def unknown_error(error: Exception) -> RagError:
+    """Log an error nobody foresaw under a short id, and give what the user may see of it."""
+    number = secrets.token_hex(4)
+    logger.error("Error %s", number, exc_info=error)
+    return RagError("Something went wrong inside Footnote.", hint=f"The log has the details under {number}.")
+
+
+async def _on_rag_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RagError)
+    return JSONResponse(envelope(error), error.status)
+
+
+async def _on_unknown_error(_: Request, error: Exception) -> JSONResponse:
+    return JSONResponse(envelope(unknown_error(error)), 500)
+
+
+async def _on_validation_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"] if part != "body")
+    refused = InvalidRequest(f"{field or 'The body'}: {first['msg']}.", param=field or None)
+    return JSONResponse(envelope(refused), refused.status)
+
+
+async def _on_http_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    kind = "invalid_request_error" if error.status_code < 500 else "server_error"
+    body = {"error": {"message": error.detail, "type": kind, "param": None, "code": None}}
+    return JSONResponse(body, error.status_code, error.headers)
+
+
+async def _unknown_route(path: str) -> JSONResponse:
+    raise NotFound(f"There is no /v1/{path}.")

@@ -1,0 +1,203 @@
+"""`POST /v1/chat/completions`: OpenAI's chat, answered from the documents, with its sources.
+
+Sources come twice: as OpenAI's `annotations` on the message (for clients that know them), and in a field `citations`
+beside `choices`, with document, page label, 0-based page index and the exact quote (see docs/api.md). A stream carries
+both in its last chunk.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from dataclasses import asdict
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from rag.api.models import collection_of
+from rag.catalog import new_id
+from rag.errors import InvalidRequest, RagError
+from rag.services import Services
+from rag.types import Answer, AnswerCompleted, Event, Message, TextDelta
+
+router = APIRouter()
+
+_MARKER = re.compile(r"\[(\d+)\]")
+
+
+class ContentPart(BaseModel):
+    """A piece of a message; only text is understood."""
+
+    type: str
+    text: str = ""
+
+
+class ChatMessage(BaseModel):
+    """A turn of the conversation. Unknown fields are ignored, as OpenAI's clients send many."""
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str | list[ContentPart] | None = None
+
+    def to_message(self) -> Message:
+        """The turn as the engine knows it. Raises InvalidRequest for content that is not text."""
+        parts = self.content if isinstance(self.content, list) else [ContentPart(type="text", text=self.content or "")]
+        for part in parts:
+            if part.type not in ("text", "input_text"):
+                raise InvalidRequest(f"Content of type {part.type!r} is not supported.", param="messages")
+        role = "system" if self.role == "developer" else self.role
+        return Message(role, "".join(part.text for part in parts))
+
+
+class StreamOptions(BaseModel):
+    """Options of a streamed answer."""
+
+    include_usage: bool = False
+
+
+class ChatRequest(BaseModel):
+    """The fields of OpenAI's request that Footnote uses; others are accepted and ignored."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    model: str
+    messages: list[ChatMessage] = Field(min_length=1, max_length=10_000)
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    max_tokens: int | None = Field(None, ge=1)
+    max_completion_tokens: int | None = Field(None, ge=1)
+    temperature: float | None = Field(None, ge=0, le=2)
+    n: Literal[1] = 1
+
+
+@router.post("/v1/chat/completions")
+async def create_chat_completion(body: ChatRequest, request: Request) -> Response:
+    """Answer the last user message from the documents."""
+    services: Services = request.app.state.services
+    collection = collection_of(body.model, services)
+    events = services.engine.stream(
+        [message.to_message() for message in body.messages],
+        services.scope(collection),
+        max_tokens=body.max_completion_tokens or body.max_tokens,
+        temperature=body.temperature,
+    )
+    reply = _Reply(body, str(request.base_url))
+    if body.stream:
+        # What fails before the first word is answered with its own status, not inside a stream that began well.
+        early = [event async for event in _until_first_text(events)]
+        return StreamingResponse(reply.stream(early, events), media_type="text/event-stream")
+    async with aclosing(events):
+        async for event in events:
+            if isinstance(event, AnswerCompleted):
+                return JSONResponse(reply.completion(event.answer))
+    raise RagError("The answer ended without being completed.")
+
+
+async def _until_first_text(events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
+    async for event in events:
+        yield event
+        if isinstance(event, TextDelta | AnswerCompleted):
+            return
+
+
+class _Reply:
+    """The wire form of one answer."""
+
+    def __init__(self, body: ChatRequest, base_url: str) -> None:
+        self._body = body
+        self._base_url = base_url
+        self._head = {"id": new_id("chatcmpl"), "created": int(time.time()), "model": body.model}
+
+    def completion(self, answer: Answer) -> dict[str, Any]:
+        message = {"role": "assistant", "content": answer.text, "annotations": self._annotations(answer)}
+        return {
+            **self._head,
+            "object": "chat.completion",
+            "choices": [{"index": 0, "message": message, "finish_reason": answer.finish_reason, "logprobs": None}],
+            "usage": _usage(answer),
+            "citations": self._citations(answer),
+        }
+
+    async def stream(self, early: list[Event], events: AsyncGenerator[Event, None]) -> AsyncIterator[str]:
+        """Server-sent events; an error after the first word becomes an event of its own."""
+        from rag.api.application import envelope, unknown_error
+
+        yield self._chunk({"role": "assistant", "content": ""})
+        try:
+            async with aclosing(events):
+                for event in early:
+                    for line in self._lines(event):
+                        yield line
+                async for event in events:
+                    for line in self._lines(event):
+                        yield line
+        except RagError as error:
+            yield _event(envelope(error))
+        except Exception as error:  # noqa: BLE001  (the edge: the status is sent, so the error goes into the stream)
+            yield _event(envelope(unknown_error(error)))
+        yield "data: [DONE]\n\n"
+
+    def _lines(self, event: Event) -> list[str]:
+        if isinstance(event, TextDelta):
+            return [self._chunk({"content": event.text})]
+        if isinstance(event, AnswerCompleted):
+            answer = event.answer
+            delta = {"annotations": self._annotations(answer)}
+            lines = [self._chunk(delta, answer.finish_reason, citations=self._citations(answer))]
+            if self._body.stream_options and self._body.stream_options.include_usage:
+                lines.append(_event({**self._chunk_head(), "choices": [], "usage": _usage(answer)}))
+            return lines
+        return []
+
+    def _chunk(self, delta: dict[str, Any], finish_reason: str | None = None, **more: object) -> str:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish_reason, "logprobs": None}
+        return _event({**self._chunk_head(), "choices": [choice], **more})
+
+    def _chunk_head(self) -> dict[str, Any]:
+        return {**self._head, "object": "chat.completion.chunk"}
+
+    def _annotations(self, answer: Answer) -> list[dict[str, Any]]:
+        """One `url_citation` for every marker in the text, with the marker's place."""
+        urls = {c["number"]: c for c in self._citations(answer)}
+        return [
+            {
+                "type": "url_citation",
+                "url_citation": {
+                    "start_index": marker.start(),
+                    "end_index": marker.end(),
+                    "title": urls[number]["title"],
+                    "url": urls[number]["url"],
+                },
+            }
+            for marker in _MARKER.finditer(answer.text)
+            if (number := int(marker[1])) in urls
+        ]
+
+    def _citations(self, answer: Answer) -> list[dict[str, Any]]:
+        return [
+            {**asdict(citation), "url": source_url(self._base_url, citation.document_id, citation.page_index)}
+            for citation in answer.citations
+        ]
+
+
+def source_url(base_url: str, document_id: str, page_index: int | None) -> str:
+    """Where a browser opens the source, at its page (the fragment that PDF viewers understand)."""
+    page = "" if page_index is None else f"#page={page_index + 1}"
+    return f"{base_url}documents/{document_id}/source{page}"
+
+
+def _usage(answer: Answer) -> dict[str, int]:
+    usage = answer.usage
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+    }
+
+
+def _event(body: dict[str, Any]) -> str:
+    return f"data: {json.dumps(body, ensure_ascii=False)}\n\n"

@@ -1,0 +1,88 @@
+"""Who may knock: requests must name this machine, browsers must come from our own pages, bodies must be small.
+
+A page on the web can make a visitor's browser send requests to 127.0.0.1 (cross-site requests, DNS rebinding). Both
+betray themselves by a foreign `Host` or `Origin`, so these are refused before anything reads the request.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from rag.settings import ServerSettings
+
+LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+class Guard:
+    """ASGI middleware for HTTP and WebSocket requests."""
+
+    def __init__(self, app: ASGIApp, settings: ServerSettings) -> None:
+        self._app = app
+        self._names = LOOPBACK_NAMES | {settings.host}
+        self._request_bytes = settings.max_request_kb * 1024
+        self._upload_bytes = settings.max_upload_mb * 1024 * 1024
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse with 403 or 413, or pass on."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        origin = headers.get("origin")
+        if _name("//" + headers.get("host", "")) not in self._names:
+            await _refuse(scope, receive, send, 403, "This server answers under its own name only.")
+        elif origin is not None and not self._is_own(origin, headers.get("host", "")):
+            await _refuse(scope, receive, send, 403, "This server does not answer to pages of other sites.")
+        elif scope["type"] == "http":
+            await self._limit_body(scope, headers, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    def _is_own(self, origin: str, host: str) -> bool:
+        return urlsplit(origin).netloc == host and _name(origin) in self._names
+
+    async def _limit_body(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
+        is_upload = headers.get("content-type", "").startswith("multipart/form-data")
+        limit = self._upload_bytes if is_upload else self._request_bytes
+        declared = headers.get("content-length", "0")
+        received = 0
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > limit:
+                raise _BodyTooLarge
+            return message
+
+        too_large = f"The request is larger than {limit // 1024} KB."
+        if not declared.isdigit() or int(declared) > limit:
+            await _refuse(scope, receive, send, 413, too_large)
+            return
+        try:
+            await self._app(scope, counted, send)
+        except _BodyTooLarge:
+            await _refuse(scope, receive, send, 413, too_large)
+
+
+class _BodyTooLarge(Exception):
+    pass
+
+
+def _name(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, message: str) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008, "reason": message})
+        return
+    error = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
+    await JSONResponse({"error": error}, status)(scope, receive, send)

@@ -1,0 +1,124 @@
+"""The command line's routes: what `ingest` and `rag` do while a server owns the storage folder.
+
+They read files of this machine by path, so they answer only to who can read the token in the storage folder.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Request
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, TypeAdapter
+
+from rag.errors import Forbidden, RagError
+from rag.services import Services
+from rag.types import Document, Event, FileReport, Hit, IngestProgress, Message
+
+
+def _require_token(request: Request, authorization: Annotated[str, Header()] = "") -> None:
+    if not secrets.compare_digest(authorization.encode(), f"Bearer {request.app.state.token}".encode()):
+        raise Forbidden("This address is for the command line of this machine.")
+
+
+router = APIRouter(prefix="/local", dependencies=[Depends(_require_token)], include_in_schema=False)
+
+
+class IngestRequest(BaseModel):
+    """Absolute paths on this machine."""
+
+    paths: list[Path]
+    collection: str
+
+
+class SearchRequest(BaseModel):
+    """A question to search for."""
+
+    question: str
+    collection: str
+    limit: int
+
+
+class AskRequest(BaseModel):
+    """A conversation to answer."""
+
+    messages: list[Message]
+    collection: str
+
+
+@router.post("/ingest")
+def ingest(body: IngestRequest, request: Request) -> StreamingResponse:
+    """Ingest paths; one JSON line a sign of progress."""
+    services: Services = request.app.state.services
+    adapter = TypeAdapter(IngestProgress)
+
+    def lines() -> Iterator[str]:
+        from rag.api.application import unknown_error
+
+        try:
+            for progress in services.ingest.add_paths(body.paths, body.collection):
+                yield adapter.dump_json(progress).decode() + "\n"
+        except RagError as error:
+            yield _error_line(error)
+        except Exception as error:  # noqa: BLE001  (the edge of a stream that has begun)
+            yield _error_line(unknown_error(error))
+
+    return StreamingResponse(lines(), media_type="application/x-ndjson")
+
+
+@router.get("/documents")
+def documents(request: Request, collection: str | None = None) -> list[Document]:
+    """All documents, or those of a collection."""
+    services: Services = request.app.state.services
+    return services.catalog.documents(collection)
+
+
+@router.delete("/documents/{document_id}")
+def remove(document_id: str, request: Request) -> FileReport:
+    """Remove a document."""
+    services: Services = request.app.state.services
+    return services.ingest.remove(document_id)
+
+
+@router.post("/search")
+async def search(body: SearchRequest, request: Request) -> list[Hit]:
+    """The best chunks for a question."""
+    services: Services = request.app.state.services
+    return list(await services.engine.retrieve(body.question, services.scope(body.collection), body.limit))
+
+
+@router.post("/ask")
+async def ask(body: AskRequest, request: Request) -> StreamingResponse:
+    """The engine's events, one JSON line each."""
+    services: Services = request.app.state.services
+    events = services.engine.stream(body.messages, services.scope(body.collection))
+
+    async def lines() -> AsyncIterator[str]:
+        from rag.api.application import unknown_error
+
+        try:
+            async with aclosing(events):
+                async for event in events:
+                    yield event_to_line(event)
+        except RagError as error:
+            yield _error_line(error)
+        except Exception as error:  # noqa: BLE001  (the edge of a stream that has begun)
+            yield _error_line(unknown_error(error))
+
+    return StreamingResponse(lines(), media_type="application/x-ndjson")
+
+
+def event_to_line(event: Event) -> str:
+    """An event as one JSON line, with its kind's name."""
+    kind = type(event)
+    return json.dumps({"event": kind.__name__, "body": TypeAdapter(kind).dump_python(event, mode="json")}) + "\n"
+
+
+def _error_line(error: RagError) -> str:
+    body: dict[str, Any] = {"message": error.message, "hint": error.hint, "code": error.code}
+    return json.dumps({"error": body}) + "\n"

@@ -1,0 +1,215 @@
+"""The `rag` command: ask, search, doctor. Heavy libraries are imported inside the commands."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+from rag.errors import InvalidRequest
+from rag.settings import Settings, load_settings
+from rag.terminal import debug_option, find_server, run
+
+if TYPE_CHECKING:
+    from rag.types import Answer, Event, Hit
+
+    Search = Callable[[str, int], list[Hit]]
+
+
+collection_option = click.option(
+    "--collection", default="default", show_default=True, metavar="NAME", help="The set of documents to ask."
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def rag() -> None:
+    """Ask your documents.
+
+    \b
+    rag ask "How long is the warranty?"     an answer with footnotes
+    rag search "warranty" -k 5              the passages alone
+    rag doctor                              what is set up, and what is wrong
+
+    If the server runs, it answers; otherwise the storage folder is opened here.
+    """
+
+
+# ---------------------------------------------------------------------------------------------------------------- ask
+
+
+@rag.command()
+@click.argument("question")
+@collection_option
+@debug_option
+def ask(question: str, collection: str) -> None:
+    """Answer a question from the documents."""
+    from rag.types import Message
+
+    messages = [Message("user", question)]
+    settings = load_settings()
+    server = find_server(settings)
+    if server is not None:
+        asyncio.run(_print_answer(server.ask(messages, collection)))
+        return
+    from rag.services import open_engine, open_storage, scope_of
+
+    with open_storage(settings) as storage, open_engine(settings, storage) as engine:
+        scope = scope_of(storage.index.catalog, collection)
+        asyncio.run(_print_answer(engine.stream(messages, scope)))
+
+
+async def _print_answer(events: AsyncGenerator[Event, None]) -> None:
+    from rag.types import AnswerCompleted, TextDelta
+
+    async with aclosing(events):
+        async for event in events:
+            if isinstance(event, TextDelta):
+                click.echo(event.text, nl=False)
+            elif isinstance(event, AnswerCompleted):
+                click.echo()
+                _print_footnotes(event.answer)
+
+
+def _print_footnotes(answer: Answer) -> None:
+    if answer.citations:
+        click.echo()
+    for citation in answer.citations:
+        place = f", page {citation.page_label}" if citation.page_label else ""
+        heading = f", {citation.heading}" if citation.heading else ""
+        click.echo(f"[{citation.number}] {citation.title}{place}{heading} ({citation.source})")
+    if answer.citations:
+        click.echo(f"Answered by {answer.model}.")
+
+
+# ------------------------------------------------------------------------------------------------------------- search
+
+
+@rag.command()
+@click.argument("question", required=False)
+@click.option("-k", "limit", default=10, show_default=True, type=click.IntRange(1, 1000), help="Number of passages.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option(
+    "--batch",
+    type=click.File(encoding="utf-8"),
+    help='Many questions in one process: lines {"id", "question"}; gives lines {"id", "hits", "milliseconds"}.',
+)
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="File for the results of --batch instead of the screen."
+)
+@collection_option
+@debug_option
+def search(
+    question: str | None, limit: int, as_json: bool, batch: TextIO | None, output: Path | None, collection: str
+) -> None:
+    """Show the passages that fit a question, best first, without asking a model."""
+    if (question is None) == (batch is None):
+        raise InvalidRequest("Give either a question or --batch FILE.", hint="`rag search --help` shows both.")
+    questions = list(_read_batch(batch)) if batch else []
+    with _searching(load_settings(), collection) as find:
+        if question is not None:
+            _show_hits(find(question, limit), as_json)
+        elif output is None:
+            _search_batch(find, questions, limit, click.get_text_stream("stdout"))
+        else:
+            with output.open("w", encoding="utf-8") as file:
+                _search_batch(find, questions, limit, file)
+
+
+@contextmanager
+def _searching(settings: Settings, collection: str) -> Iterator[Search]:
+    server = find_server(settings)
+    if server is not None:
+        yield lambda question, limit: server.search(question, collection, limit)
+        return
+    from rag.retrieval import HybridRetriever
+    from rag.services import open_storage, scope_of
+
+    with open_storage(settings) as storage, asyncio.Runner() as runner:
+        retriever = HybridRetriever(storage.index, storage.embedding, settings.retrieval)
+        scope = scope_of(storage.index.catalog, collection)
+        yield lambda question, limit: list(runner.run(retriever.retrieve(question, scope, limit)))
+
+
+def _read_batch(lines: TextIO) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            try:
+                item = json.loads(line)
+                yield {"id": item["id"], "question": str(item["question"])}
+            except (ValueError, KeyError, TypeError) as error:
+                raise InvalidRequest(
+                    f"Line {number} of the batch is not an object with id and question.",
+                    hint='Each line looks like {"id": "1", "question": "…"}.',
+                ) from error
+
+
+def _search_batch(find: Search, questions: list[dict[str, Any]], limit: int, output: TextIO) -> None:
+    with click.progressbar(questions, label="Searching", file=click.get_text_stream("stderr")) as items:
+        for item in items:
+            began = time.perf_counter()
+            hits = find(item["question"], limit)
+            milliseconds = round((time.perf_counter() - began) * 1000, 2)
+            line = {"id": item["id"], "hits": [hit_line(hit) for hit in hits], "milliseconds": milliseconds}
+            output.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def hit_line(hit: Hit) -> dict[str, Any]:
+    """A hit as `rag search --json` gives it; `start` and `end` are character offsets in the page's (or file's) text."""
+    return {
+        "document": hit.chunk.document_id,
+        "source": hit.source,
+        "record_id": hit.chunk.record_id,
+        "page_index": hit.chunk.page_index,
+        "page_label": hit.chunk.page_label,
+        "start": hit.chunk.start,
+        "end": hit.chunk.end,
+        "text": hit.chunk.text,
+        "score": round(hit.score, 6),
+        "dense_rank": hit.dense_rank,
+        "lexical_rank": hit.lexical_rank,
+    }
+
+
+def _show_hits(hits: list[Hit], as_json: bool) -> None:
+    if as_json:
+        for hit in hits:
+            click.echo(json.dumps(hit_line(hit), ensure_ascii=False))
+        return
+    if not hits:
+        click.echo("Nothing found.")
+    for number, hit in enumerate(hits, start=1):
+        place = f", page {hit.chunk.page_label}" if hit.chunk.page_label else ""
+        click.secho(f"{number}. {hit.title}{place}  (score {hit.score:.2f})", bold=True)
+        click.echo(f"   {' '.join(hit.chunk.text.split())[:300]}\n")
+
+
+# ------------------------------------------------------------------------------------------------------------- doctor
+
+
+@rag.command()
+@debug_option
+def doctor() -> int:
+    """Check what is set up: each line is ok, or a problem and what to do. Exit code 1 if there is a problem."""
+    from rag.doctor import examine
+
+    problems = 0
+    for finding in examine(load_settings()):
+        click.echo(
+            f"{click.style('ok     ', fg='green') if finding.ok else click.style('problem', fg='red')}  ", nl=False
+        )
+        click.echo(f"{finding.subject}: {finding.words}")
+        if finding.advice:
+            click.echo(f"         {finding.advice}")
+        problems += not finding.ok
+    return 1 if problems else 0
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    run(rag)

@@ -1,0 +1,161 @@
+"""What `rag doctor` examines: Python, storage, embedding model, language model, GPU, disk; one finding a line."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+
+from rag.backends.llms import open_language_model, probe_model_servers
+from rag.errors import RagError, StorageLocked
+from rag.lock import StorageLock, read_owner
+from rag.settings import Settings
+
+_LOW_DISK_BYTES = 2_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report; `advice` says what to do about a problem."""
+
+    ok: bool
+    subject: str
+    words: str
+    advice: str = ""
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """All findings, one after the other; the slow ones (loading the embedding model) come late."""
+    yield _python()
+    yield from _storage(settings)
+    yield _disk(settings)
+    yield _gpu()
+    yield from _model_servers(settings)
+    yield _language_model(settings)
+    yield _embedding(settings)
+
+
+def _python() -> Finding:
+    version = platform.python_version()
+    missing = [name for name in ("chromadb", "tantivy", "chainlit", "torch") if not _installed(name)]
+    if missing:
+        return Finding(False, "Python", f"{', '.join(missing)} missing.", "Run `make setup`.")
+    return Finding(True, "Python", version)
+
+
+def _installed(name: str) -> bool:
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _storage(settings: Settings) -> Iterator[Finding]:
+    folder = settings.storage.dir
+    lock = StorageLock(folder)
+    try:
+        lock.acquire()
+    except StorageLocked as error:
+        owner = read_owner(folder)
+        if owner is not None and owner.url:
+            yield Finding(True, "Lock", f"a server runs at {owner.url} and owns {folder}; commands work through it.")
+        else:
+            yield Finding(True, "Lock", error.message, error.hint)
+        return
+    except RagError as error:
+        yield Finding(False, "Storage", error.message, error.hint)
+        return
+    try:
+        yield Finding(True, "Lock", "no other process uses the storage folder.")
+        yield _catalog(settings)
+    finally:
+        lock.release()
+
+
+def _catalog(settings: Settings) -> Finding:
+    import sqlite3
+
+    from rag.catalog import Catalog
+
+    path = settings.storage.dir / "catalog.sqlite3"
+    if not path.exists():
+        return Finding(True, "Storage", f"{settings.storage.dir} is empty.", "`ingest PATH` adds documents.")
+    try:
+        catalog = Catalog(path)
+        try:
+            documents = catalog.documents()
+        finally:
+            catalog.close()
+    except sqlite3.DatabaseError as error:
+        return Finding(
+            False, "Storage", f"{path} is damaged: {error}.", "Restore a copy, or remove it and ingest again."
+        )
+    except RagError as error:
+        return Finding(False, "Storage", error.message, error.hint)
+    failed = sum(document.status == "failed" for document in documents)
+    chunks = sum(document.chunks for document in documents)
+    words = f"{len(documents)} documents, {chunks} chunks in {settings.storage.dir}"
+    advice = f"{failed} could not be read: `ingest ls` says why." if failed else ""
+    return Finding(True, "Storage", words + ".", advice)
+
+
+def _disk(settings: Settings) -> Finding:
+    folder = settings.storage.dir.absolute()
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    low = free < _LOW_DISK_BYTES
+    return Finding(not low, "Disk", f"{free / 1e9:.1f} GB free.", "Make room: an ingest may fail." if low else "")
+
+
+def _gpu() -> Finding:
+    if shutil.which("nvidia-smi") is None:
+        return Finding(True, "GPU", "no NVIDIA GPU; embedding works on the processor.")
+    query = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True)  # noqa: S603
+    except (subprocess.SubprocessError, OSError) as error:
+        return Finding(False, "GPU", f"nvidia-smi fails: {error}.", "Check the NVIDIA driver.")
+    return Finding(True, "GPU", "; ".join(answer.stdout.strip().splitlines()) or "none listed.")
+
+
+def _model_servers(settings: Settings) -> Iterator[Finding]:
+    for probe in probe_model_servers(settings):
+        if probe.models:
+            window = f", context of {probe.context_window} tokens" if probe.context_window else ""
+            yield Finding(True, f"{probe.name} at {probe.base_url}", f"{', '.join(probe.models[:5])}{window}.")
+        else:
+            yield Finding(True, f"{probe.name} at {probe.base_url}", probe.problem or "not running.")
+
+
+def _language_model(settings: Settings) -> Finding:
+    import asyncio
+
+    from rag.backends.llms import check_model, close_language_model
+
+    try:
+        model = open_language_model(settings)
+    except RagError as error:
+        return Finding(False, "Language model", error.message, error.hint)
+    try:
+        asyncio.run(check_model(model))
+    except RagError as error:
+        return Finding(False, "Language model", error.message, error.hint)
+    finally:
+        close_language_model(model)
+    return Finding(True, "Language model", model.description + ".")
+
+
+def _embedding(settings: Settings) -> Finding:
+    from rag.backends.embeddings import open_embedding
+
+    try:
+        embedding = open_embedding(settings.embedding)
+    except RagError as error:
+        return Finding(False, "Embedding model", error.message, error.hint)
+    words = f"{embedding.name}, {embedding.dimension} dimensions, reads {embedding.max_tokens} tokens."
+    return Finding(True, "Embedding model", words)

@@ -1,0 +1,253 @@
+"""The chat engine: a conversation in, a stream of events out. UI, API and command line all ask it, and nothing else.
+
+It keeps no state between calls: the caller owns the history, which is exactly the OpenAI shape.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from rag import quotes
+from rag.backends.llms import refresh_model, stream_text
+from rag.citations import MarkerFilter, collect_citations
+from rag.context import collect_passages, pack_context
+from rag.errors import InvalidRequest, RagError
+from rag.prompts import ANSWER_SYSTEM, CONDENSE, NO_DOCUMENTS, NOT_FOUND
+from rag.retrieval import HybridRetriever
+from rag.settings import Settings
+from rag.text import terms
+from rag.types import (
+    Answer,
+    AnswerCompleted,
+    ChunksRetrieved,
+    Citation,
+    Event,
+    FinishReason,
+    Hit,
+    LanguageModel,
+    Message,
+    Passage,
+    QueryCondensed,
+    Scope,
+    TextDelta,
+    Usage,
+)
+
+logger = logging.getLogger(__name__)
+
+_HITS_PER_PASSAGE = 3
+_CONDENSED_TOKENS = 128
+_ELLIPTIC_TERMS = 3  # without a model, a follow-up with so few meaningful words is searched with the one before it
+_OVERHEAD_TOKENS = 64  # what a chat template adds around messages
+
+
+@dataclass(frozen=True, slots=True)
+class _Prompt:
+    messages: list[Message]
+    passages: tuple[Passage, ...]
+    max_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChatEngine:
+    """Answers questions from documents; safe to use from several tasks at once."""
+
+    retriever: HybridRetriever
+    model: LanguageModel
+    settings: Settings
+
+    async def stream(
+        self,
+        messages: Sequence[Message],
+        scope: Scope,
+        *,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+    ) -> AsyncGenerator[Event, None]:
+        """Answer the last user message. Ends with AnswerCompleted; closing the generator stops the model.
+
+        Raises InvalidRequest when there is no question, BackendError when the model fails.
+        """
+        conversation = _conversation(messages)
+        instructions = "\n\n".join(message.content for message in messages if message.role == "system")
+        model = await refresh_model(self.model)
+        question = await self._condense(model, conversation)
+        if question != conversation[-1].content:
+            yield QueryCondensed(question)
+        hits = await self.retrieve(question, scope, self.settings.retrieval.passages * _HITS_PER_PASSAGE)
+        passages = await asyncio.to_thread(
+            collect_passages, hits, self.retriever.index.catalog.page_text, self.settings.retrieval.passages
+        )
+        if not passages:
+            yield ChunksRetrieved(hits, ())
+            async for event in self._refuse(scope):
+                yield event
+        elif model.llm is None:
+            yield ChunksRetrieved(hits, passages)
+            async for event in self._quote(question, passages):
+                yield event
+        else:
+            prompt = self._prompt(model, instructions, conversation, passages, max_tokens)
+            yield ChunksRetrieved(hits, prompt.passages)
+            async with aclosing(self._generate(model, prompt, temperature)) as events:
+                async for event in events:
+                    yield event
+
+    async def answer(self, messages: Sequence[Message], scope: Scope) -> Answer:
+        """The whole answer at once."""
+        async with aclosing(self.stream(messages, scope)) as events:
+            async for event in events:
+                if isinstance(event, AnswerCompleted):
+                    return event.answer
+        raise RagError("The answer ended without being completed.")
+
+    async def retrieve(self, question: str, scope: Scope, limit: int) -> tuple[Hit, ...]:
+        """The best chunks for a question, without asking a model."""
+        return await self.retriever.retrieve(question, scope, limit)
+
+    # ------------------------------------------------------------------------------------------------- condensing
+
+    async def _condense(self, model: LanguageModel, conversation: Sequence[Message]) -> str:
+        """A question that stands on its own; the one asked when there is no history or the model fails."""
+        question = conversation[-1].content
+        history = conversation[:-1]
+        if not history:
+            return question
+        if model.llm is None:
+            return _joined_with_previous(history, question)
+        budget = model.context_window // 2 * 3  # characters: about half the window
+        told = "\n".join(f"{message.role}: {message.content}" for message in history)[-budget:]
+        prompt = Message("user", CONDENSE.format(conversation=told, question=question))
+        deltas = stream_text(model, [prompt], max_tokens=_CONDENSED_TOKENS, temperature=0.0)
+        try:
+            async with aclosing(deltas):
+                parts = [delta.text async for delta in deltas]
+        except RagError as error:
+            logger.warning("A follow-up question could not be rewritten: %s", error)
+            return question
+        condensed = "".join(parts).strip().strip('"').splitlines()
+        return condensed[0].strip() if condensed and condensed[0].strip() else question
+
+    # -------------------------------------------------------------------------------------------------- answering
+
+    async def _refuse(self, scope: Scope) -> AsyncGenerator[Event, None]:
+        documents = await asyncio.to_thread(self.retriever.index.catalog.documents)
+        text = NOT_FOUND if documents else NO_DOCUMENTS
+        yield TextDelta(text)
+        yield AnswerCompleted(
+            Answer(text, (), (), self.model.name, found=False, finish_reason="stop", usage=Usage(0, 0))
+        )
+
+    async def _quote(self, question: str, passages: tuple[Passage, ...]) -> AsyncGenerator[Event, None]:
+        found = await asyncio.to_thread(quotes.best_sentences, question, passages, self.retriever.embedding)
+        text = quotes.compose(found)
+        for paragraph in text.splitlines(keepends=True):
+            yield TextDelta(paragraph)
+        citations = tuple({quote.number: quote for quote in reversed(found)}.values())[::-1]
+        yield AnswerCompleted(self._answer(text, citations, passages, "stop", Usage(0, 0)))
+
+    async def _generate(
+        self, model: LanguageModel, prompt: _Prompt, temperature: float | None
+    ) -> AsyncGenerator[Event, None]:
+        markers = MarkerFilter([passage.number for passage in prompt.passages])
+        parts: list[str] = []
+        finish_reason: FinishReason = "stop"
+        usage: Usage | None = None
+        deltas = stream_text(
+            model,
+            prompt.messages,
+            max_tokens=prompt.max_tokens,
+            temperature=self.settings.llm.temperature if temperature is None else temperature,
+        )
+        async with aclosing(deltas):
+            async for delta in deltas:
+                finish_reason = delta.finish_reason or finish_reason
+                usage = delta.usage or usage
+                if text := markers.feed(delta.text):
+                    parts.append(text)
+                    yield TextDelta(text)
+        if text := markers.flush():
+            parts.append(text)
+            yield TextDelta(text)
+        text = "".join(parts)
+        citations = await asyncio.to_thread(collect_citations, text, prompt.passages)
+        if usage is None:
+            count = model.count_tokens
+            usage = Usage(sum(count(message.content) for message in prompt.messages), count(text))
+        yield AnswerCompleted(self._answer(text, citations, prompt.passages, finish_reason, usage))
+
+    def _answer(
+        self,
+        text: str,
+        citations: tuple[Citation, ...],
+        passages: tuple[Passage, ...],
+        finish_reason: FinishReason,
+        usage: Usage,
+    ) -> Answer:
+        found = bool(citations) or NOT_FOUND not in text
+        return Answer(text, citations, passages, self.model.name, found, finish_reason, usage)
+
+    # ---------------------------------------------------------------------------------------------------- the prompt
+
+    def _prompt(
+        self,
+        model: LanguageModel,
+        instructions: str,
+        conversation: Sequence[Message],
+        passages: Sequence[Passage],
+        max_tokens: int | None,
+    ) -> _Prompt:
+        """System prompt with sources, as much history as fits, the question: never above the model's window.
+
+        `instructions` are the caller's own system messages; they come first."""
+        count = model.count_tokens
+        window = model.context_window
+        reserved = min(max_tokens or self.settings.llm.max_tokens, window // 3)
+        question = conversation[-1]
+        rules = "\n\n".join(part for part in (instructions, ANSWER_SYSTEM.format(not_found=NOT_FOUND)) if part)
+        left = window - reserved - count(rules) - count(question.content) - _OVERHEAD_TOKENS
+        if left <= 0:
+            raise InvalidRequest(
+                f"The question is too long for {model.name}, which reads {window} tokens.",
+                hint="Ask a shorter question, or use a model with a larger context window.",
+                param="messages",
+            )
+        history = _fitting_history(conversation[:-1], count, left // 3)
+        left -= sum(count(message.content) for message in history)
+        packed, sources = pack_context(passages, count, left)
+        return _Prompt([Message("system", f"{rules}\n\n{sources}"), *history, question], packed, reserved)
+
+
+def _conversation(messages: Sequence[Message]) -> list[Message]:
+    """The turns without system messages, ending with a question. Raises InvalidRequest when there is none."""
+    turns = [message for message in messages if message.role != "system"]
+    if not turns or turns[-1].role != "user" or not turns[-1].content.strip():
+        raise InvalidRequest(
+            "There is no question.", hint="The last message must be the user's and hold text.", param="messages"
+        )
+    return turns
+
+
+def _fitting_history(history: Sequence[Message], count_tokens: Callable[[str], int], budget: int) -> list[Message]:
+    """The latest whole exchanges that fit, beginning with a question."""
+    kept: list[Message] = []
+    for message in reversed(history):
+        budget -= count_tokens(message.content)
+        if budget < 0:
+            break
+        kept.insert(0, message)
+    while kept and kept[0].role != "user":
+        kept.pop(0)
+    return kept
+
+
+def _joined_with_previous(history: Sequence[Message], question: str) -> str:
+    """Without a model: a follow-up of few words ("and in 2021?") is searched together with the question before it."""
+    previous = [message.content for message in history if message.role == "user"]
+    if previous and len(terms(question)) < _ELLIPTIC_TERMS:
+        return f"{previous[-1]} {question}"
+    return question

@@ -1,0 +1,73 @@
+"""Answering without a language model: the sentences that come closest to the question, quoted and cited."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rag.citations import citation
+from rag.text import sentence_spans, terms
+from rag.types import Citation, Embedding, Passage
+
+LEAD = "Quoted from your documents:"
+
+_SENTENCES = 3
+_RELATIVE_WEAKNESS = 0.75  # a further sentence must reach this share of the best one's score
+_PASSAGE_WEIGHT = 0.3  # how much of a sentence's score is that of its passage
+_LONGEST = 400  # characters shown of one sentence
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    passage: Passage
+    start: int
+    end: int
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.passage.text[self.start : self.end].split())
+
+
+def best_sentences(question: str, passages: Sequence[Passage], embedding: Embedding) -> list[Citation]:
+    """Up to three sentences of the passages, best first; empty when there are no passages. Embeds every sentence."""
+    candidates = [
+        _Candidate(passage, start, end) for passage in passages for start, end in sentence_spans(passage.text)
+    ]
+    if not candidates:
+        return []
+    scores = _scores(question, candidates, embedding)
+    chosen: list[_Candidate] = []
+    for place in sorted(range(len(candidates)), key=lambda place: -scores[place]):
+        weak = chosen and scores[place] < _RELATIVE_WEAKNESS * max(scores)
+        if weak or len(chosen) == _SENTENCES:
+            break
+        if all(candidates[place].text != other.text for other in chosen):
+            chosen.append(candidates[place])
+    return [citation(candidate.passage, candidate.start, candidate.end) for candidate in chosen]
+
+
+def _scores(question: str, candidates: Sequence[_Candidate], embedding: Embedding) -> list[float]:
+    """Half meaning (cosine), half words (share of the question's words, rare ones counting more), and the passage's."""
+    texts = [candidate.text for candidate in candidates]
+    cosines = embedding.embed_passages(texts) @ embedding.embed_query(question)
+    words = [set(terms(text)) for text in texts]
+    frequency = Counter(word for sentence in words for word in sentence)
+    weights = {word: math.log(1 + len(texts) / (1 + frequency[word])) for word in set(terms(question))}
+    whole = sum(weights.values()) or 1.0
+    return [
+        (1 - _PASSAGE_WEIGHT) * (float(cosine) + sum(weights[word] for word in weights.keys() & sentence) / whole) / 2
+        + _PASSAGE_WEIGHT * candidate.passage.score
+        for candidate, cosine, sentence in zip(candidates, cosines, words, strict=True)
+    ]
+
+
+def compose(quotes: Sequence[Citation]) -> str:
+    """The answer's text: a lead that says what follows, then one quoted sentence a paragraph, each with its marker."""
+    return "\n\n".join([LEAD, *(f"“{_shown(quote.quote)}” [{quote.number}]" for quote in quotes)])
+
+
+def _shown(quote: str) -> str:
+    text = " ".join(quote.split())
+    return text if len(text) <= _LONGEST else text[: text.rfind(" ", 0, _LONGEST)] + " …"

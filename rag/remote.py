@@ -1,0 +1,119 @@
+"""The running server as the command line sees it: the same verbs, over HTTP on this machine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+from pydantic import TypeAdapter
+
+from rag import errors
+from rag.errors import RagError, StorageLocked
+from rag.lock import Owner
+from rag.types import (
+    AnswerCompleted,
+    ChunksRetrieved,
+    Document,
+    Event,
+    FileReport,
+    Hit,
+    IngestProgress,
+    Message,
+    QueryCondensed,
+    TextDelta,
+)
+
+_EVENTS: dict[str, TypeAdapter[Event]] = {
+    kind.__name__: TypeAdapter(kind) for kind in (QueryCondensed, ChunksRetrieved, TextDelta, AnswerCompleted)
+}
+_ERRORS = {kind.code: kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, RagError)}
+_TIMEOUT = httpx.Timeout(10, read=None)  # the server may think for long; whether it lives shows when connecting
+
+
+class Remote:
+    """A server that owns the storage folder. Raises what the server raised, or StorageLocked if it does not answer."""
+
+    def __init__(self, owner: Owner) -> None:
+        self._url = owner.url
+        self._headers = {"Authorization": f"Bearer {owner.token}"}
+
+    def add_paths(self, paths: Sequence[Path], collection: str) -> Iterator[IngestProgress]:
+        """Ingest files and folders of this machine."""
+        adapter = TypeAdapter(IngestProgress)
+        body = {"paths": [str(path.absolute()) for path in paths], "collection": collection}
+        with self._client() as client, self._reached(), client.stream("POST", "/local/ingest", json=body) as response:
+            _raise_for(response)
+            for line in response.iter_lines():
+                yield adapter.validate_python(_parsed(line))
+
+    def documents(self, collection: str | None = None) -> list[Document]:
+        """All documents, or those of a collection."""
+        query = {} if collection is None else {"collection": collection}
+        return TypeAdapter(list[Document]).validate_json(self._request("GET", "/local/documents", params=query))
+
+    def remove(self, document_id: str) -> FileReport:
+        """Remove a document."""
+        return TypeAdapter(FileReport).validate_json(self._request("DELETE", f"/local/documents/{document_id}"))
+
+    def search(self, question: str, collection: str, limit: int) -> list[Hit]:
+        """The best chunks for a question."""
+        body = {"question": question, "collection": collection, "limit": limit}
+        return TypeAdapter(list[Hit]).validate_json(self._request("POST", "/local/search", json=body))
+
+    async def ask(self, messages: Sequence[Message], collection: str) -> AsyncGenerator[Event, None]:
+        """The events of an answer."""
+        turns = [{"role": message.role, "content": message.content} for message in messages]
+        body = {"messages": turns, "collection": collection}
+        client = httpx.AsyncClient(base_url=self._url, headers=self._headers, timeout=_TIMEOUT, trust_env=False)
+        async with client:
+            try:
+                async with client.stream("POST", "/local/ask", json=body) as response:
+                    if response.is_error:
+                        await response.aread()
+                    _raise_for(response)
+                    async for line in response.aiter_lines():
+                        event = _parsed(line)
+                        yield _EVENTS[event["event"]].validate_python(event["body"])
+            except httpx.TransportError as error:
+                raise self._gone() from error
+
+    def _request(self, method: str, path: str, **options: Any) -> bytes:
+        with self._client() as client, self._reached():
+            response = client.request(method, path, **options)
+            _raise_for(response)
+            return response.content
+
+    def _client(self) -> httpx.Client:
+        return httpx.Client(base_url=self._url, headers=self._headers, timeout=_TIMEOUT, trust_env=False)
+
+    def _gone(self) -> StorageLocked:
+        return StorageLocked(
+            f"The server at {self._url} owns the storage folder, but does not answer.",
+            hint="Wait for it, or end it and try again.",
+        )
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        try:
+            yield
+        except httpx.TransportError as error:
+            raise self._gone() from error
+
+
+def _raise_for(response: httpx.Response) -> None:
+    if response.is_error:
+        response.read()
+        body = response.json()["error"]
+        raise _ERRORS.get(body["code"], RagError)(body["message"])
+
+
+def _parsed(line: str) -> Any:
+    value = json.loads(line)
+    if isinstance(value, Mapping) and "error" in value and "message" in (value["error"] or ()):
+        error = value["error"]
+        raise _ERRORS.get(error["code"], RagError)(error["message"], hint=error["hint"])
+    return value

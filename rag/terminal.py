@@ -1,0 +1,67 @@
+"""The edge of the command line: settings in, errors out as two lines and an exit code, and the way to the index.
+
+If a server owns the storage folder the commands work through it; otherwise they open the folder themselves.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from rag.errors import RagError, StorageLocked
+from rag.lock import StorageLock, read_owner
+from rag.remote import Remote
+from rag.settings import Settings
+
+
+def run(command: click.Command) -> None:
+    """Run a click command as the program: errors become `error:` and `hint:` on stderr, and an exit code."""
+    debug = "--debug" in sys.argv or os.environ.get("FOOTNOTE_DEBUG") == "1"
+    logging.basicConfig(level=logging.INFO if debug else logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        code = command.main(standalone_mode=False)
+    except RagError as error:
+        if debug:
+            raise
+        fail(error)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        print("\nStopped. What was finished is kept.", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of a pipe, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def fail(error: RagError) -> None:
+    """Say what went wrong and what to do, and exit."""
+    print(f"error: {error.message}", file=sys.stderr)
+    if error.hint:
+        print(f"hint: {error.hint}", file=sys.stderr)
+    sys.exit(error.exit_code)
+
+
+def debug_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--debug`: the trace of an error, and what happens meanwhile. Read by `run`."""
+    return click.option("--debug", is_flag=True, expose_value=False, help="Show traces and the log.")(command)
+
+
+def find_server(settings: Settings) -> Remote | None:
+    """The server that owns the storage folder, None when nobody does. Raises StorageLocked for any other owner."""
+    lock = StorageLock(settings.storage.dir)
+    try:
+        lock.acquire().release()
+    except StorageLocked:
+        owner = read_owner(settings.storage.dir)
+        if owner is None or not owner.url:
+            raise
+        return Remote(owner)
+    return None
