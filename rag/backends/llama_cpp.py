@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import re
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -71,7 +72,10 @@ class LlamaCpp(CustomLLM):
         vocabulary = _load(path, vocab_only=True)
         trained = _trained_window(vocabulary.metadata)
         window = settings.context_window or min(trained or LARGEST_DEFAULT_WINDOW, LARGEST_DEFAULT_WINDOW)
-        llama = _load(path, n_ctx=window, n_gpu_layers=settings.gpu_layers)
+        # Threads that wait for one another lose tenfold where they lack a core of their own: leave some to the rest.
+        threads = max((os.cpu_count() or 2) // 2, 1)
+        gpu_layers = settings.gpu_layers
+        llama = _load(path, n_ctx=window, n_gpu_layers=gpu_layers, n_threads=threads, n_threads_batch=threads)
         super().__init__(name=path.stem, context_window=llama.n_ctx(), timeout=settings.timeout)
         self._llama = llama
         self._vocabulary = vocabulary
@@ -206,7 +210,7 @@ _BEGIN: dict[str, Any] = {}
 _END = object()
 
 
-class _Stopped(Exception):  # noqa: N818 - no error: the reader left
+class _Stopped(Exception):
     """Raised inside llama-cpp-python to leave it between two steps."""
 
 

@@ -6,11 +6,13 @@ BackendError. A new provider is a function in `PROVIDERS`; what it needs is impo
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pydantic import SecretStr
 
 from rag.backends.servers import PROBE_TIMEOUT, USUAL_PORTS, ServerProbe, probe_model_servers
 from rag.errors import BackendError, BackendUnavailable, ConfigurationError
@@ -60,7 +62,7 @@ async def stream_text(
     max_tokens: int,
     temperature: float,
     stop: Sequence[str] = (),
-) -> AsyncIterator[ModelDelta]:
+) -> AsyncGenerator[ModelDelta, None]:
     """The reply to `messages`, piece by piece. Closing the iterator (or cancelling its task) stops the generation.
 
     Raises BackendUnavailable or BackendRejected, also in the middle of a reply.
@@ -180,12 +182,13 @@ def _open_auto(settings: Settings) -> LanguageModel:
         return _open_openai(settings)
     if Path(settings.llm.model).suffix.lower() == ".gguf":
         return _open_llama_cpp(settings)
-    wanted = settings.llm.model
-    usable = [probe for probe in probe_model_servers(settings) if probe.models]
-    for probe in usable:
-        if not wanted or wanted in probe.models:
-            from pydantic import SecretStr
+    return _open_first(probe_model_servers(settings), settings)
 
+
+def _open_first(probes: Sequence[ServerProbe], settings: Settings) -> LanguageModel:
+    wanted = settings.llm.model
+    for probe in probes:
+        if probe.models and (not wanted or wanted in probe.models):
             # The key stays here: whatever listens on a usual port was not chosen by the user.
             found = settings.llm.model_copy(update={"base_url": probe.base_url, "api_key": SecretStr("")})
             return _open_openai(settings.model_copy(update={"llm": found}))

@@ -7,6 +7,7 @@ is tied to one event loop. Servers differ in what they accept: see `_Quirk`.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from contextlib import asynccontextmanager
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from pydantic import Field, PrivateAttr, SecretStr
 
 from rag.backends.servers import (
     DEFAULT_CONTEXT_WINDOW,
+    NO_LIST,
     ServerProbe,
     checked_base_url,
     probe_server,
@@ -30,7 +32,6 @@ from rag.errors import BackendError, BackendRejected, BackendUnavailable
 from rag.types import LanguageModel
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
     from rag.settings import LanguageModelSettings
@@ -89,7 +90,7 @@ class OpenAICompatible(OpenAILike):  # type: ignore[misc]
     wanted_model: str = ""
     problem: str = "it was not asked yet"
     _key: SecretStr = PrivateAttr()
-    _tls: ssl.SSLContext | bool = PrivateAttr(default=True)
+    _tls: ssl.SSLContext = PrivateAttr(default_factory=lambda: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
     _quirks: set[_Quirk] = PrivateAttr(default_factory=set)
 
     @classmethod
@@ -123,7 +124,7 @@ class OpenAICompatible(OpenAILike):  # type: ignore[misc]
 
     def learn(self, probe: ServerProbe) -> None:
         """Take over what the server said: its models' names and window, and the `/v1` that the address lacked."""
-        self.problem = probe.problem
+        self.problem = "" if probe.problem == NO_LIST and self.wanted_model else probe.problem
         if not probe.models:
             return
         self.api_base = probe.base_url
@@ -142,7 +143,7 @@ class OpenAICompatible(OpenAILike):  # type: ignore[misc]
         return self._stream(to_turns(messages), kwargs)
 
     async def _stream(self, turns: list[dict[str, str]], options: dict[str, Any]) -> AsyncGenerator[ChatResponse, None]:
-        if self.problem:  # it did not answer when last asked; one without a list of models may serve all the same
+        if self.problem:  # it could not be used when last asked
             self.learn(await asyncio.to_thread(self.probe))
             if not self.model:
                 raise self._unusable()

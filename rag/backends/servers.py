@@ -27,6 +27,7 @@ DEFAULT_CONTEXT_WINDOW = 4096  # what Ollama and LM Studio give when nobody asks
 USUAL_PORTS = (("vLLM", 8000), ("llama-server", 8080), ("Ollama", 11434), ("LM Studio", 1234))
 PROBE_TIMEOUT = 0.5  # seconds, for a server on this machine
 LARGEST_ANSWER = 1 << 20  # bytes
+NO_LIST = "it is not an OpenAI-compatible server (HTTP 404), or one that lists no models"
 
 _NOT_FOR_CHAT = re.compile(r"embed|minilm|rerank|whisper|(^|[/_-])(bge|gte|e5)([_-]|$)", re.IGNORECASE)
 
@@ -44,8 +45,11 @@ class ServerProbe:
     problem: str = ""
 
 
-def probe_model_servers(settings: Settings) -> list[ServerProbe]:
-    """The configured server, or those on the usual local ports, asked at the same time; blocking, about a second."""
+def probe_model_servers(settings: Settings, ports: Sequence[tuple[str, int]] = USUAL_PORTS) -> list[ServerProbe]:
+    """The configured server, or else those on the usual local ports, asked at the same time; blocking, about a second.
+
+    The port that Footnote itself serves is left out.
+    """
     if settings.llm.base_url:
         key = settings.llm.api_key.get_secret_value()
         return [
@@ -57,7 +61,7 @@ def probe_model_servers(settings: Settings) -> list[ServerProbe]:
         # No API key: whatever listens here was not chosen by the user.
         return probe_server(f"http://127.0.0.1:{port}/v1", name=name, model=settings.llm.model, timeout=PROBE_TIMEOUT)
 
-    servers = [server for server in USUAL_PORTS if server[1] != settings.server.port]
+    servers = [server for server in ports if server[1] != settings.server.port]
     with ThreadPoolExecutor(len(servers)) as pool:
         return list(pool.map(probe, servers))
 
@@ -130,6 +134,8 @@ def _probe(probe: ServerProbe, model: str, api_key: str, timeout: float) -> Serv
 def _problem(status: int, api_key: str) -> str:
     if status in {401, 403}:
         return "it refuses the API key" if api_key else "it wants an API key"
+    if status == 404:
+        return NO_LIST
     if status == 503:
         return "it is still loading its model"
     if 300 <= status < 400:

@@ -123,7 +123,7 @@ async def test_closing_the_stream_stops_the_model_at_once(opened):
             break
     start = time.monotonic()
     assert _text(await _ask(model, max_tokens=2)) == "again and"  # waits for the worker, which must be free
-    assert time.monotonic() - start < 0.2
+    assert time.monotonic() - start < 1  # 8000 tokens take half a minute
 
 
 async def test_cancelling_the_task_stops_the_model_and_a_waiting_question_leaves_the_line(opened):
@@ -137,15 +137,15 @@ async def test_cancelling_the_task_stops_the_model_and_a_waiting_question_leaves
     start = time.monotonic()
     await asyncio.wait([running, waiting])
     assert _text(await _ask(model, max_tokens=2)) == "again and"
-    assert time.monotonic() - start < 0.2
+    assert time.monotonic() - start < 1  # 8000 tokens take half a minute
 
 
 async def test_a_reader_who_leaves_while_the_prompt_is_read_frees_the_model(opened):
-    model = opened("again and", context_window=8192)
+    model = opened("again and", context_window=4096)
     start = time.monotonic()
-    await _ask(model, Message("user", "a" * 8000), max_tokens=1)
+    await _ask(model, Message("user", "a" * 3000), max_tokens=1)
     whole = time.monotonic() - start
-    task = asyncio.create_task(_ask(model, Message("user", "b" * 8000), max_tokens=1))
+    task = asyncio.create_task(_ask(model, Message("user", "b" * 3000), max_tokens=1))
     await asyncio.sleep(0.02)
     task.cancel()
     start = time.monotonic()

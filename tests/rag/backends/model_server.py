@@ -1,0 +1,117 @@
+"""A small server that speaks the OpenAI wire format on a free loopback port, and misbehaves as real ones do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+
+WORDS = ["The pump", " needs oil", " every 90 days", " [1]."]
+Reply = Callable[[Request, dict[str, Any]], Response]
+
+
+class ModelServer:
+    """What the server answers, and what it saw. `reply` is the answer to a chat request; change it at will."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.reply: Reply = lambda _, body: stream(WORDS, body)
+        self.models: Response | None = JSONResponse({"data": [{"id": "tiny", "max_model_len": 2048}]})
+        self.requests: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
+        self.left = threading.Event()  # a client closed its connection in the middle of a stream
+        self.extra: dict[str, Response] = {}
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def app(self) -> FastAPI:
+        app = FastAPI()
+
+        @app.post("/v1/chat/completions")
+        async def chat(request: Request) -> Response:
+            self.requests.append(await request.json())
+            self.headers.append(dict(request.headers))
+            return self.reply(request, self.requests[-1])
+
+        @app.get("/{path:path}")
+        async def get(path: str, request: Request) -> Response:
+            self.headers.append(dict(request.headers))
+            if path == "v1/models" and self.models is not None:
+                return self.models
+            return self.extra.get(path, JSONResponse({"detail": "Not Found"}, 404))
+
+        return app
+
+
+@contextmanager
+def running(server: ModelServer) -> Iterator[ModelServer]:
+    """Serves until the block ends."""
+    config = uvicorn.Config(server.app(), port=server.port, log_level="critical", lifespan="off", ws="none")
+    instance = uvicorn.Server(config)
+    thread = threading.Thread(target=instance.run)
+    thread.start()
+    try:
+        while not instance.started:
+            threading.Event().wait(0.01)
+        yield server
+    finally:
+        instance.should_exit = instance.force_exit = True
+        thread.join()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def chunk(text: str | None = None, finish_reason: str | None = None, **more: Any) -> bytes:
+    choices = [{"index": 0, "delta": {} if text is None else {"content": text}, "finish_reason": finish_reason}]
+    body = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "tiny", "choices": choices, **more}
+    return f"data: {json.dumps(body)}\n\n".encode()
+
+
+def events(pieces: AsyncIterator[bytes]) -> StreamingResponse:
+    return StreamingResponse(pieces, media_type="text/event-stream")
+
+
+def stream(words: list[str], body: dict[str, Any], finish_reason: str = "stop") -> Response:
+    """A whole reply, as vLLM sends it: an empty delta first, the usage in a chunk without choices last."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield chunk("", usage=None)
+        for word in words:
+            yield chunk(word)
+        yield chunk(None, finish_reason)
+        if body.get("stream_options", {}).get("include_usage"):
+            yield chunk(choices=[], usage={"prompt_tokens": 11, "completion_tokens": len(words), "total_tokens": 15})
+        yield b"data: [DONE]\n\n"
+
+    return events(pieces())
+
+
+def endless(server: ModelServer) -> Reply:
+    """A reply that never ends; `server.left` is set when the client goes."""
+
+    def reply(request: Request, _: dict[str, Any]) -> Response:
+        async def pieces() -> AsyncIterator[bytes]:
+            try:
+                while not await request.is_disconnected():
+                    yield chunk("on ")
+                    await asyncio.sleep(0.01)
+            finally:
+                server.left.set()
+
+        return events(pieces())
+
+    return reply

@@ -1,0 +1,340 @@
+"""The openai provider against a real server on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from contextlib import aclosing
+
+import pytest
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+
+from rag.backends.llms import check_model, open_language_model, refresh_model, stream_text
+from rag.backends.openai_compatible import estimate_tokens
+from rag.errors import BackendRejected, BackendUnavailable, ConfigurationError
+from rag.settings import Settings
+from rag.types import Message, Usage
+from tests.rag.backends.model_server import WORDS, ModelServer, chunk, endless, events, running, stream
+
+KEY = "sk-very-secret"
+QUESTION = (Message("system", "Cite."), Message("user", "How often?"))
+
+
+@pytest.fixture
+def server():
+    with running(ModelServer()) as server:
+        yield server
+
+
+def _open(server, **llm):
+    return open_language_model(Settings(_env_file=None, llm={"base_url": server.base_url, "provider": "openai", **llm}))
+
+
+async def _ask(model, *messages, **options):
+    options = {"max_tokens": 100, "temperature": 0.5, **options}
+    return [delta async for delta in stream_text(model, messages or QUESTION, **options)]
+
+
+def _text(deltas) -> str:
+    return "".join(delta.text for delta in deltas)
+
+
+async def test_streams_text_finish_reason_and_usage(server):
+    model = _open(server)
+    deltas = await _ask(model, stop=["\n\n"])
+    assert [delta.text for delta in deltas if delta.text] == WORDS
+    assert [delta.finish_reason for delta in deltas if delta.finish_reason] == ["stop"]
+    assert deltas[-1].usage == Usage(11, 4)
+    request = server.requests[0]
+    assert request["model"] == "tiny"
+    assert request["messages"] == [{"role": "system", "content": "Cite."}, {"role": "user", "content": "How often?"}]
+    assert (request["max_tokens"], request["temperature"], request["stop"]) == (100, 0.5, ["\n\n"])
+
+
+async def test_learns_name_and_window_from_the_server(server):
+    model = _open(server)
+    assert (model.name, model.context_window) == ("tiny", 2048)
+    assert "tiny" in model.description
+    assert server.base_url in model.description
+    assert _open(server, context_window=1000).context_window == 1000
+    assert _open(server, context_window=9999).context_window == 2048  # more than the server takes
+    assert _open(server, model="other").name == "other"
+
+
+async def test_the_window_of_llama_server_is_what_it_was_started_with(server):
+    server.models = JSONResponse({"data": [{"id": "m.gguf", "meta": {"n_ctx_train": 131072}}]})
+    assert _open(server).context_window == 4096
+    server.extra["props"] = JSONResponse({"default_generation_settings": {"n_ctx": 1536}})
+    assert _open(server).context_window == 1536
+
+
+async def test_an_address_without_v1_is_completed(server):
+    server.extra["models"] = HTMLResponse("<html>a page of the server's own")
+    model = _open(server, base_url=f"http://127.0.0.1:{server.port}/")
+    assert _text(await _ask(model)) == "".join(WORDS)
+
+
+async def test_a_reply_that_is_cut_says_so(server):
+    server.reply = lambda _, body: stream(WORDS, body, "length")
+    assert [d.finish_reason for d in await _ask(_open(server)) if d.finish_reason] == ["length"]
+
+
+async def test_a_dead_server_fails_within_a_second_and_does_not_stop_the_start(server):
+    dead = ModelServer()
+    model = _open(dead)
+    assert "nothing answers" in model.description
+    start = time.monotonic()
+    with pytest.raises(BackendUnavailable, match=f"127.0.0.1:{dead.port}") as raised:
+        await _ask(model)
+    assert time.monotonic() - start < 1
+    assert "RAG_LLM__BASE_URL" in raised.value.hint
+    with pytest.raises(BackendUnavailable):
+        await check_model(model)
+    with pytest.raises(BackendUnavailable):
+        await refresh_model(model)
+
+
+async def test_a_server_that_dies_after_the_start_fails_within_a_second():
+    with running(ModelServer()) as server:
+        model = _open(server)
+        await check_model(model)
+    start = time.monotonic()
+    with pytest.raises(BackendUnavailable, match="does not answer"):
+        await _ask(model)
+    with pytest.raises(BackendUnavailable, match="nothing answers"):
+        await check_model(model)
+    assert time.monotonic() - start < 1
+
+
+async def test_a_server_that_comes_back_is_asked_and_its_window_learnt():
+    server = ModelServer()
+    model = _open(server)
+    assert (model.name, model.context_window) == ("", 4096)
+    with running(server):
+        assert _text(await _ask(model)) == "".join(WORDS)
+        model = await refresh_model(model)
+        assert (model.name, model.context_window) == ("tiny", 2048)
+        assert "nothing answers" not in model.description
+        assert await refresh_model(model) is model
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error", "message", "hint"),
+    [
+        (401, {"error": "Unauthorized"}, BackendRejected, "401.*Unauthorized", "RAG_LLM__API_KEY"),
+        (
+            400,
+            {"error": {"message": "maximum context length is 2048 tokens", "type": "BadRequestError", "code": 400}},
+            BackendRejected,
+            "maximum context length",
+            "RAG_LLM__CONTEXT_WINDOW",
+        ),
+        (404, {"error": {"message": "The model `x` does not exist."}}, BackendRejected, "does not exist", "MODEL"),
+        (404, {"detail": "Not Found"}, BackendRejected, "Not Found", "RAG_LLM__MODEL"),
+        (503, {"error": {"message": "Loading model", "code": 503}}, BackendUnavailable, "Loading model", "loading"),
+        (429, {"error": {"message": "Rate limit"}}, BackendUnavailable, "Rate limit", "busy"),
+        (500, {"error": f"crash with {KEY}"}, BackendUnavailable, "500.*crash", "log"),
+    ],
+)
+async def test_refusals_are_explained_and_never_show_the_key(server, caplog, status, body, error, message, hint):
+    caplog.set_level(logging.DEBUG)
+    server.reply = lambda *_: JSONResponse(body, status)
+    model = _open(server, api_key=KEY)
+    start = time.monotonic()
+    with pytest.raises(error, match=message) as raised:
+        await _ask(model)
+    assert time.monotonic() - start < 1  # no retries
+    assert hint in raised.value.hint
+    assert str(server.port) in raised.value.message
+    assert KEY not in raised.value.message + raised.value.hint + caplog.text + repr(model)
+    assert server.headers[-1]["authorization"] == f"Bearer {KEY}"
+
+
+async def test_an_error_that_is_no_json_is_explained(server):
+    server.reply = lambda *_: HTMLResponse("<html>Bad gateway</html>", 502)
+    with pytest.raises(BackendUnavailable, match="502"):
+        await _ask(_open(server))
+
+
+@pytest.mark.parametrize("content", [b"", b"data: [DONE]\n\n", b"<html>welcome</html>"])
+async def test_an_empty_answer_is_an_error(server, content):
+    server.reply = lambda *_: Response(content, media_type="text/event-stream")
+    with pytest.raises(BackendRejected, match="nothing at all") as raised:
+        await _ask(_open(server))
+    assert "RAG_LLM__CONTEXT_WINDOW" in raised.value.hint
+
+
+async def _broken():
+    yield chunk("The ")
+    await asyncio.sleep(0.05)
+    raise ConnectionAbortedError("the process was killed")
+
+
+async def _ended():
+    yield chunk("The ")
+
+
+async def _reported():
+    yield chunk("The ")
+    yield f"data: {json.dumps({'error': {'message': 'out of memory', 'code': 500}})}\n\n".encode()
+
+
+async def _garbled():
+    yield chunk("The ")
+    yield b"data: {not json\n\n"
+
+
+@pytest.mark.parametrize("pieces", [_broken, _ended, _reported, _garbled])
+async def test_death_in_the_middle_is_an_error_after_the_text_that_came(server, pieces):
+    server.reply = lambda *_: events(pieces())
+    deltas = stream_text(_open(server), QUESTION, max_tokens=9, temperature=0)
+    assert (await anext(deltas)).text == "The "
+    with pytest.raises(BackendUnavailable, match=str(server.port)):
+        await anext(deltas)
+
+
+async def _slow_start():
+    await asyncio.sleep(5)
+    yield chunk("late", "stop")
+
+
+async def _slow_middle():
+    yield chunk("The ")
+    await asyncio.sleep(5)
+
+
+async def _steady():
+    for _ in range(8):
+        await asyncio.sleep(0.1)
+        yield chunk("on ")
+    yield chunk(None, "stop")
+
+
+@pytest.mark.parametrize("pieces", [_slow_start, _slow_middle])
+async def test_no_token_in_time_is_an_error(server, pieces):
+    server.reply = lambda *_: events(pieces())
+    start = time.monotonic()
+    with pytest.raises(BackendUnavailable, match=r"no token for 0\.3 seconds") as raised:
+        await _ask(_open(server, timeout=0.3))
+    assert time.monotonic() - start < 2
+    assert "RAG_LLM__TIMEOUT" in raised.value.hint
+
+
+async def test_the_time_limit_is_for_each_token_not_for_the_answer(server):
+    server.reply = lambda *_: events(_steady())
+    assert _text(await _ask(_open(server, timeout=0.4))) == "on " * 8
+
+
+async def test_closing_the_stream_closes_the_connection(server):
+    server.reply = endless(server)
+    async with aclosing(stream_text(_open(server), QUESTION, max_tokens=9, temperature=0)) as deltas:
+        async for _ in deltas:
+            break
+    assert await asyncio.to_thread(server.left.wait, 1)
+
+
+async def test_cancelling_the_task_closes_the_connection(server):
+    server.reply = endless(server)
+    task = asyncio.create_task(_ask(_open(server)))
+    await asyncio.sleep(0.3)
+    assert not server.left.is_set()
+    task.cancel()
+    assert await asyncio.to_thread(server.left.wait, 1)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+def test_one_model_serves_several_event_loops(server):
+    model = _open(server)
+    for _ in range(3):
+        assert _text(asyncio.run(_ask(model))) == "".join(WORDS)
+
+
+@pytest.mark.parametrize("status", [400, 500])  # vLLM, llama-server
+async def test_a_template_without_system_role_gets_it_folded_into_the_question(server, status):
+    def strict(_, body):
+        roles = [message["role"] for message in body["messages"]]
+        if roles != ["user", "assistant", "user"]:
+            said = "Conversation roles must alternate user/assistant/user/assistant/..."
+            return JSONResponse({"error": {"message": said}}, status)
+        return stream(WORDS, body)
+
+    server.reply = strict
+    model = _open(server)
+    chat = [Message("system", "S"), Message("user", "A"), Message("assistant", "B"), Message("user", "C")]
+    assert _text(await _ask(model, *chat, Message("user", "D"))) == "".join(WORDS)
+    assert server.requests[-1]["messages"][0] == {"role": "user", "content": "S\n\nA"}
+    asked = len(server.requests)
+    assert _text(await _ask(model, *chat)) == "".join(WORDS)
+    assert len(server.requests) == asked + 1  # it remembers
+
+
+async def test_parameters_that_a_server_does_not_take_are_left_out(server):
+    def picky(_, body):
+        for name, said in {
+            "max_tokens": "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.",
+            "temperature": "Unsupported value: 'temperature' does not support 0.5.",
+            "stream_options": "Unknown parameter: stream_options",
+        }.items():
+            if name in body:
+                return JSONResponse({"error": {"message": said}}, 400)
+        return stream(WORDS, body)
+
+    server.reply = picky
+    assert _text(await _ask(_open(server))) == "".join(WORDS)
+    assert server.requests[-1]["max_completion_tokens"] == 100
+
+
+async def test_a_redirect_is_not_followed(server):
+    server.reply = lambda *_: RedirectResponse("http://127.0.0.1:1/elsewhere")
+    with pytest.raises(BackendRejected, match="307"):
+        await _ask(_open(server))
+
+
+async def test_no_proxy_and_no_foreign_key_on_this_machine(server, monkeypatch):
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    assert _text(await _ask(_open(server))) == "".join(WORDS)
+    assert all(KEY not in str(headers) for headers in server.headers)
+
+
+async def test_a_wrong_key_at_the_start_is_said_and_asked_again(server):
+    server.models = JSONResponse({"error": "Unauthorized"}, 401)
+    model = _open(server, api_key=KEY)
+    assert "refuses the API key" in model.description
+    with pytest.raises(BackendUnavailable, match="refuses the API key") as raised:
+        await _ask(model)
+    assert raised.value.hint == "Correct RAG_LLM__API_KEY."
+
+
+async def test_a_server_that_lists_no_models_can_still_be_asked_by_name(server):
+    server.models = None
+    model = _open(server, model="deployment")
+    assert _text(await _ask(model)) == "".join(WORDS)
+    await check_model(model)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:8080/v1", "localhost", "http://", "ftp://host/v1", "http://host:x/v1"])
+def test_an_address_that_is_none_is_a_wrong_setting(address):
+    with pytest.raises(ConfigurationError, match="is not an address"):
+        open_language_model(Settings(_env_file=None, llm={"provider": "openai", "base_url": address}))
+
+
+def test_no_address_is_a_wrong_setting():
+    with pytest.raises(ConfigurationError, match="needs the address"):
+        open_language_model(Settings(_env_file=None, llm={"provider": "openai"}))
+
+
+@pytest.mark.parametrize(
+    ("text", "true_count"),  # counted with a tokenizer that splits digits one by one, rounded up
+    [
+        ("The pump needs oil every ninety days, says the handbook.", 13),
+        ("2019 12,345,678.90 (4.5%)", 23),
+        ("日本語の手引書", 7),
+    ],
+)
+def test_the_estimate_is_never_too_low(text, true_count):
+    assert true_count <= estimate_tokens(text) <= 2 * true_count
