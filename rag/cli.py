@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, contextmanager
@@ -18,8 +19,6 @@ from rag.terminal import debug_option, find_server, run
 
 if TYPE_CHECKING:
     from rag.types import Answer, Event, Hit
-
-    Search = Callable[[str, int], list[Hit]]
 
 
 collection_option = click.option(
@@ -115,14 +114,14 @@ def search(
         if question is not None:
             _show_hits(find(question, limit), as_json)
         elif output is None:
-            _search_batch(find, questions, limit, click.get_text_stream("stdout"))
+            _search_batch(find, questions, limit, sys.stdout)
         else:
             with output.open("w", encoding="utf-8") as file:
                 _search_batch(find, questions, limit, file)
 
 
 @contextmanager
-def _searching(settings: Settings, collection: str) -> Iterator[Search]:
+def _searching(settings: Settings, collection: str) -> Iterator[Callable[[str, int], list[Hit]]]:
     server = find_server(settings)
     if server is not None:
         yield lambda question, limit: server.search(question, collection, limit)
@@ -149,8 +148,10 @@ def _read_batch(lines: TextIO) -> Iterator[dict[str, Any]]:
                 ) from error
 
 
-def _search_batch(find: Search, questions: list[dict[str, Any]], limit: int, output: TextIO) -> None:
-    with click.progressbar(questions, label="Searching", file=click.get_text_stream("stderr")) as items:
+def _search_batch(
+    find: Callable[[str, int], list[Hit]], questions: list[dict[str, Any]], limit: int, output: TextIO
+) -> None:
+    with click.progressbar(questions, label="Searching", file=sys.stderr) as items:
         for item in items:
             began = time.perf_counter()
             hits = find(item["question"], limit)
