@@ -23,6 +23,8 @@ HERE = Path(__file__).parent
 # A link to another host: a preconnect hint, a web font, a style sheet from a CDN.
 FOREIGN_LINK = re.compile(r'\s*<link\b[^>]*\bhref="(?:https?:)?//[^>]*>')
 
+SETTING = re.compile(r"\bRAG_[A-Z_]+(=\S+)?")
+
 # Chainlit puts "Using" and "Used" before the name of a step; ours say themselves what they do.
 TEXTS: dict[tuple[str, ...], str] = {
     ("chat", "input", "placeholder"): "Ask your documents…",
@@ -36,7 +38,7 @@ TEXTS: dict[tuple[str, ...], str] = {
 
 
 def write_chat_folder(folder: Path, *, banner: str, suffixes: Collection[str], max_upload_mb: int) -> None:
-    """Make `folder` ready for Chainlit. `banner` is the line that names the language model; `…` in it becomes code."""
+    """Make `folder` ready for Chainlit. `banner` is the line that names the language model."""
     chainlit = _chainlit_package()
     shutil.rmtree(folder / ".files", ignore_errors=True)  # uploads of chats that ended with the last process
     _write(folder / ".chainlit" / "config.toml", _configuration(suffixes, max_upload_mb))
@@ -75,7 +77,7 @@ def _texts(original: Path) -> str:
 
 def _start_page(page: str, banner: str) -> str:
     """Chainlit's page without its links to other hosts, and with the banner above the chat."""
-    line = re.sub(r"`([^`]*)`", r"<code>\1</code>", html.escape(banner))
+    line = SETTING.sub(r"<code>\g<0></code>", html.escape(banner))
     aside = f'<aside id="model-banner" aria-label="Language model">{line}</aside>'
     return FOREIGN_LINK.sub("", page).replace("<body>", f"<body>\n    {aside}")
 

@@ -8,11 +8,11 @@ a page of its own, is what remains should the script not run.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import NotFound
-from rag.ui.documents import PDF, pdf_address
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,26 +20,29 @@ if TYPE_CHECKING:
     from rag.catalog import Catalog
     from rag.types import Citation
 
+PDF = "application/pdf"
 CONTEXT = 700  # characters shown before and after a quote
 
 
 @dataclass(frozen=True, slots=True)
 class Footnote:
-    """What list and side panel show of one citation. `place` is the printed page, `position` the page of the file
-    where that differs; `pdf` is the address of the PDF (or empty), and `page` counts its pages from 1."""
+    """What list and side panel show of one citation. `source` is the path, `file` its last part. `place` is the printed page, `position` the page of the file
+    where that differs. `address` is where the browser finds the file (empty if it is gone); the panel shows it when
+    `is_pdf`, at `page`, which counts from 1."""
 
     number: int
     title: str
     source: str
+    file: str
     heading: str
     place: str
     position: str
     before: str
     quote: str
     after: str
-    pdf: str
+    address: str
+    is_pdf: bool
     page: int
-    missing: bool
 
 
 def footnotes(citations: Sequence[Citation], catalog: Catalog) -> list[Footnote]:
@@ -56,11 +59,11 @@ def elements(message_id: str, notes: Sequence[Footnote]) -> list[Any]:
     targets: list[Any] = []
     for note in notes:
         name = f"[{note.number}]"
-        if note.pdf:
-            targets.append(cl.Pdf(name=name, url=note.pdf, page=note.page, display="page"))
+        if note.is_pdf:
+            targets.append(cl.Pdf(name=name, url=note.address, page=note.page, display="page"))
         else:
             targets.append(cl.Text(name=name, content=note.quote or note.title, language="text", display="page"))
-    props = {"message": message_id, "citations": [_as_props(note) for note in notes]}
+    props = {"message": message_id, "citations": [asdict(note) for note in notes]}
     return [*targets, cl.CustomElement(name="Footnotes", props=props, display="inline")]
 
 
@@ -76,30 +79,32 @@ def page_names(page_index: int | None, page_label: str | None) -> tuple[str, str
 
 
 def _footnote(citation: Citation, catalog: Catalog) -> Footnote:
-    before = after = pdf = ""
+    before = after = address = ""
+    is_pdf = False
     place, position = page_names(citation.page_index, citation.page_label)
-    missing = False
     try:
         document = catalog.document(citation.document_id)
-        if document.media_type == PDF and document.content.is_file():
-            pdf = pdf_address(document.id)
-        else:
+        if document.content.is_file():
+            address = f"/documents/{document.id}/source"
+        is_pdf = bool(address) and document.media_type == PDF
+        if not is_pdf:
             before, after = _surroundings(citation, catalog)
     except NotFound:  # removed since the answer began
-        missing = True
+        pass
     return Footnote(
         number=citation.number,
         title=citation.title,
         source=citation.source,
+        file=PurePath(citation.source).name,
         heading=citation.heading.removeprefix(citation.title).removeprefix(" › "),
         place=place,
         position=position,
         before=before,
         quote=citation.quote,
         after=after,
-        pdf=pdf,
+        address=address,
+        is_pdf=is_pdf,
         page=(citation.page_index or 0) + 1,
-        missing=missing,
     )
 
 
@@ -115,7 +120,3 @@ def _surroundings(citation: Citation, catalog: Catalog) -> tuple[str, str]:
     if citation.end + CONTEXT < len(text):
         after = after.rpartition(" ")[0] + " …"
     return before.lstrip("\n"), after.rstrip("\n")
-
-
-def _as_props(note: Footnote) -> dict[str, object]:
-    return {name: getattr(note, name) for name in Footnote.__dataclass_fields__}

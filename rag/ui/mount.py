@@ -11,14 +11,15 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rag.ui.documents import add_document_route
 from rag.ui.folder import write_chat_folder
-from rag.ui.guard import Guard, content_security_policy
+from rag.ui.policy import PagePolicy, content_security_policy
+from rag.ui.receive import add_upload_route
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from rag.services import Services
+    from rag.types import LanguageModel
 
 # With these set, Chainlit would send conversations to a service, or to a database that has nothing to do with us.
 FOREIGN_SETTINGS = ("LITERAL_API_KEY", "DATABASE_URL", "SLACK_BOT_TOKEN", "TEAMS_APP_ID", "DISCORD_BOT_TOKEN")
@@ -27,13 +28,14 @@ FOREIGN_SETTINGS = ("LITERAL_API_KEY", "DATABASE_URL", "SLACK_BOT_TOKEN", "TEAMS
 def mount_chat(app: FastAPI, services: Services) -> None:
     """Add the chat to `app`; call it after all other routes, because the chat answers every path that is left.
 
-    Chainlit keeps its state in modules, so a process can have one chat.
+    The application brings the API's routes and its guard against foreign hosts and origins. Chainlit keeps its state in
+    modules, so a process can have one chat.
     """
     folder = (services.settings.storage.dir / "chat").resolve()
     max_upload_mb = services.settings.server.max_upload_mb
     write_chat_folder(
         folder,
-        banner=services.model.description,
+        banner=_banner(services.model),
         suffixes=services.ingest.suffixes,
         max_upload_mb=max_upload_mb,
     )
@@ -42,17 +44,16 @@ def mount_chat(app: FastAPI, services: Services) -> None:
         os.environ.pop(name, None)
     logging.getLogger("chainlit").setLevel(logging.WARNING)
 
-    add_document_route(app, services)
-
     from chainlit.server import app as chainlit_app
     from chainlit.server import get_html_template
     from chainlit.utils import mount_chainlit
 
+    add_upload_route(app, suffixes=services.ingest.suffixes, max_upload_mb=max_upload_mb)
     chainlit_app.state.services = services
     mount_chainlit(app, target=str(Path(__file__).with_name("chat.py")), path="/")
-    app.add_middleware(
-        Guard,
-        policy=content_security_policy(get_html_template("/")),
-        hosts={services.settings.server.host},
-        max_upload_bytes=(max_upload_mb + 1) * 1024 * 1024,  # the form around the file takes some of it
-    )
+    app.add_middleware(PagePolicy, policy=content_security_policy(get_html_template("/")))
+
+
+def _banner(model: LanguageModel) -> str:
+    description = model.description
+    return f"Answers by {description}" if model.llm else f"{description[:1].upper()}{description[1:]}"

@@ -31,7 +31,7 @@ async def take_in(files: Sequence[Any], ingest: Ingest) -> list[FileReport]:
         async with cl.Step(name=f"Reading {name}{count}", type="tool", icon="file-text") as step:
             report = await _add(Path(file.path), file.name, ingest)
             step.is_error = report.outcome == "failed"
-            step.name = f"{name}: {_result(report)}"
+            step.name = _report_line(report)
         reports.append(report)
     return reports
 
@@ -45,7 +45,7 @@ def report_text(reports: Sequence[FileReport]) -> str:
         head = "This file could not be read." if failed == 1 else f"None of the {failed} files could be read."
     else:
         head = f"Read {len(reports) - failed} of {len(reports)} files."
-    return "\n".join([head, "", *(f"- {_report_line(report)}" for report in reports)])
+    return "\n".join([head, "", *(f"- {escape(_report_line(report))}" for report in reports)])
 
 
 async def _add(path: Path, name: str, ingest: Ingest) -> FileReport:
@@ -62,18 +62,13 @@ async def _add(path: Path, name: str, ingest: Ingest) -> FileReport:
         )
 
 
-def _result(report: FileReport) -> str:
+def _report_line(report: FileReport) -> str:
+    """What became of one file, in plain words; errors and notices of the write side are whole sentences."""
+    name = plain_line(Path(report.source).name)
     if report.outcome == "failed":
-        return plain_line(report.error)
+        subject = "" if name in report.error else f"{name}: "
+        return plain_line(f"{subject}{report.error} {report.hint}")
     pages = f"{report.pages} pages, " if report.pages > 1 else ""
     passages = f"{report.chunks} passage{'' if report.chunks == 1 else 's'}"
     known = ", known already" if report.outcome == "unchanged" else ""
-    return f"{pages}{passages}{known}"
-
-
-def _report_line(report: FileReport) -> str:
-    name = escape(Path(report.source).name)
-    if report.outcome == "failed":
-        return f"**{name}**: {escape(report.error)} {escape(report.hint)}".rstrip()
-    notice = f". {escape(report.notice)}" if report.notice else ""
-    return f"**{name}**: {_result(report)}{notice}"
+    return plain_line(f"{name}: {pages}{passages}{known}. {report.notice}")

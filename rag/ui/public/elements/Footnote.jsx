@@ -1,17 +1,66 @@
 // What a footnote rests on, at the top of the side panel: the place, and the quoted words in their surroundings.
-// Everything is put in as plain text, so nothing in a document can turn into markup.
+// Everything is put in as plain text, so nothing in a document can turn into markup. Below it Chainlit shows the page of
+// a PDF; that page is made to fit the panel, and the quoted words are marked in it where they are found.
+import { useEffect } from "react";
+
+const PANEL = "side-view-content";
+
+function fit(panel) {
+  const page = panel.querySelector(".react-pdf__Page");
+  const canvas = page && page.querySelector("canvas");
+  const frame = page && page.closest(".overflow-auto");
+  const width = canvas ? parseFloat(canvas.style.width) : 0;
+  if (!width || !frame) return;
+  page.dataset.natural = page.dataset.natural || width; // at 100 %; the viewer's own zoom comes on top
+  page.style.zoom = Math.min(1, (frame.clientWidth - 18) / page.dataset.natural);
+}
+
+// Letters and digits only: line breaks, hyphens and spaces differ between the two ways of reading a PDF.
+const letters = (text) => Array.from(text.normalize("NFKC").toLowerCase()).filter((c) => /[\p{L}\p{N}]/u.test(c)).join("");
+
+function mark(panel, quote) {
+  const spans = Array.from(panel.querySelectorAll(".react-pdf__Page__textContent span[role='presentation']"));
+  const wanted = letters(quote);
+  const texts = spans.map((span) => letters(span.textContent));
+  const start = wanted ? texts.join("").indexOf(wanted) : -1;
+  let position = 0;
+  spans.forEach((span, index) => {
+    const end = position + texts[index].length;
+    const hit = start >= 0 && end > start && position < start + wanted.length && end > position;
+    span.classList.toggle("footnote-hit", hit);
+    position = end;
+  });
+}
+
 export default function Footnote() {
-  const { heading, place, position, source, before, quote, after, pdf, missing } = props;
+  const { heading, place, position, source, file, address, is_pdf, page, before, quote, after } = props;
+
+  useEffect(() => {
+    const panel = document.getElementById(PANEL);
+    if (!panel || !is_pdf) return undefined;
+    const refresh = () => {
+      fit(panel);
+      const shown = panel.querySelector(".react-pdf__Page");
+      mark(panel, shown && Number(shown.dataset.pageNumber) === page ? quote : "");
+    };
+    const changes = new MutationObserver(refresh);
+    changes.observe(panel, { childList: true, subtree: true });
+    const sizes = new ResizeObserver(refresh);
+    sizes.observe(panel);
+    return () => { changes.disconnect(); sizes.disconnect(); };
+  }, [address, page, quote]);
+
   return (
     <section className="footnote">
       <p className="footnote-place">{[heading, place, position].filter(Boolean).join(" · ")}</p>
-      <blockquote className={pdf ? "footnote-quote" : "footnote-context"}>
+      <blockquote className={is_pdf ? "footnote-quote" : "footnote-context"}>
         {before}
         <mark>{quote}</mark>
         {after}
       </blockquote>
-      {missing ? <p className="footnote-missing">This document has been removed since.</p> : null}
-      <p className="footnote-source" title={source}>{source}</p>
+      <p className="footnote-source" title={source}>
+        {address ? <a href={address} target="_blank" rel="noopener noreferrer">{file}</a> : `${file} is no longer there.`}
+      </p>
     </section>
   );
 }

@@ -11,10 +11,10 @@ export default function Footnotes() {
   const open = (citation) => {
     const id = `${message}-${citation.number}`;
     const elements = [{ id, type: "custom", name: "Footnote", display: "side", props: citation }];
-    if (citation.pdf) {
+    if (citation.is_pdf) {
       // An id for each page: a viewer that is used again would stay at the page it shows.
       elements.push({ id: `${id}-page-${citation.page}`, type: "pdf", display: "side", name: citation.title,
-                      url: citation.pdf, page: citation.page });
+                      url: citation.address, page: citation.page });
     }
     setSideView({ title: `[${citation.number}] ${citation.title}`, elements });
   };
