@@ -26,9 +26,9 @@ CONTEXT = 700  # characters shown before and after a quote
 
 @dataclass(frozen=True, slots=True)
 class Footnote:
-    """What list and side panel show of one citation. `source` is the path, `file` its last part. `place` is the printed page, `position` the page of the file
-    where that differs. `address` is where the browser finds the file (empty if it is gone); the panel shows it when
-    `is_pdf`, at `page`, which counts from 1."""
+    """What list and side panel show of one citation. `source` is the path, `file` its last part; `place` the printed
+    page, `position` the page of the file where that differs. `address` is where the browser finds the file (empty if it
+    is gone); the panel shows it when `is_pdf`, at `page`, which counts from 1."""
 
     number: int
     title: str
