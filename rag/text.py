@@ -66,16 +66,19 @@ def _split_lines(text: str, start: int, end: int) -> list[Span]:
         position += len(line)
     longest = max((len(text[a:b].strip()) for a, b in lines), default=0)
     blocks: list[Span] = []
+    last = ""
     for line_start, line_end in lines:
-        if blocks and _is_soft_wrap(text[blocks[-1][0] : blocks[-1][1]], text[line_start:line_end], longest):
+        line = text[line_start:line_end]
+        if blocks and _is_soft_wrap(last, line, longest):
             blocks[-1] = (blocks[-1][0], line_end)
         else:
             blocks.append((line_start, line_end))
+        last = line.strip()
     return blocks
 
 
-def _is_soft_wrap(before: str, after: str, longest: int) -> bool:
-    last = before.rstrip().rsplit("\n", 1)[-1].strip()
+def _is_soft_wrap(last: str, after: str, longest: int) -> bool:
+    """Whether the paragraph that ends with the line `last` (stripped) goes on in the line `after`."""
     following = after.strip()
     if " | " in last or " | " in following or last.startswith("#") or _LIST_ITEM.match(after):
         return False
