@@ -24,7 +24,7 @@ from ingest.discover import discover, source_name
 from ingest.loaders import LOADER_VERSION, SUPPORTED_SUFFIXES
 from ingest.loaders.base import LoadedDocument, printable
 from ingest.sandbox import Sandbox
-from ingest.splitting import SPLITTER_VERSION, pages_of, split
+from ingest.splitting import SPLITTER_VERSION, fitting_title, pages_of, split
 from rag.catalog import LOCAL_PRINCIPAL, new_id, now
 from rag.errors import DocumentError, UnreadableDocument
 from rag.index import DocumentVersion, Index, contextual_text
@@ -199,14 +199,14 @@ class Ingestor:
         known = source.known
         document_id = known.id if known else new_id("doc")
         version = known.version + 1 if known else 1
-        chunks = split(
-            document_id, version, loaded.title, loaded.sections, self._embedding, self._settings.ingest.chunk_tokens
-        )
+        limit = self._settings.ingest.chunk_tokens
+        title = fitting_title(loaded.title, self._embedding, limit)
+        chunks = split(document_id, version, title, loaded.sections, self._embedding, limit)
         without_text = f"No text on {_page_numbers(loaded.empty_pages)}." if loaded.empty_pages else ""
         document = replace(
             self._record(source, collection),
             id=document_id,
-            title=loaded.title,
+            title=title,
             version=version,
             status="partial" if loaded.empty_pages else "ready",
             pages=loaded.pages,

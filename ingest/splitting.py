@@ -35,8 +35,8 @@ def split(
     document_id: str, version: int, title: str, sections: Sequence[LoadedSection], embedding: Embedding, limit: int
 ) -> list[Chunk]:
     """The chunks of a document, in order, numbered from 0; with title and heading none has more than `limit` tokens
-    (or than the model reads, if that is less)."""
-    limit = min(limit, embedding.max_tokens) - _SPECIAL_TOKENS
+    (or than the model reads, if that is less). `title` must leave room for text: see `fitting_title`."""
+    limit = _room(embedding, limit)
     chunks: list[Chunk] = []
     offsets: dict[int | None, int] = {}
     for section in sections:
@@ -62,6 +62,18 @@ def split(
             )
         offsets[page_index] = offset + len(section.text)
     return chunks
+
+
+def fitting_title(title: str, embedding: Embedding, limit: int) -> str:
+    """`title`, cut at the end until it takes at most half of a chunk of `limit` tokens."""
+    while len(embedding.token_spans(title)) > _room(embedding, limit) // 2:
+        title = title[: len(title) * 3 // 4].strip()
+    return title
+
+
+def _room(embedding: Embedding, limit: int) -> int:
+    """The tokens of a chunk that are ours to use."""
+    return min(limit, embedding.max_tokens) - _SPECIAL_TOKENS
 
 
 def _fitting_heading(title: str, heading: str, embedding: Embedding, limit: int) -> str:
