@@ -147,8 +147,7 @@ class ChatEngine:
         text = quotes.compose(found)
         for paragraph in text.splitlines(keepends=True):
             yield TextDelta(paragraph)
-        citations = tuple({quote.number: quote for quote in reversed(found)}.values())[::-1]
-        yield AnswerCompleted(self._answer(text, citations, passages, "stop", Usage(0, 0)))
+        yield AnswerCompleted(self._answer(text, tuple(found), passages, "stop", Usage(0, 0)))
 
     async def _generate(
         self, model: LanguageModel, prompt: _Prompt, temperature: float | None

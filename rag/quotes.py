@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rag.citations import citation
 from rag.text import sentence_spans, terms
@@ -29,11 +29,25 @@ class _Candidate:
     def text(self) -> str:
         return " ".join(self.passage.text[self.start : self.end].split())
 
+    @property
+    def is_heading(self) -> bool:
+        """Whether it only repeats the heading or the title, as a page's running header does: that answers nothing."""
+        known = set(terms(f"{self.passage.title} {self.passage.heading}"))
+        words = terms(self.text)
+        new = [word for word in words if word not in known]
+        return self.text[-1] not in ".!?;:。！？" and (not new or (len(new) < len(words) - len(new) and len(new) <= 3))
+
 
 def best_sentences(question: str, passages: Sequence[Passage], embedding: Embedding) -> list[Citation]:
-    """Up to three sentences of the passages, best first; empty when there are no passages. Embeds every sentence."""
+    """Up to three sentences of the passages, best first and numbered from 1; empty when there are none.
+
+    Blocking: every sentence is embedded.
+    """
     candidates = [
-        _Candidate(passage, start, end) for passage in passages for start, end in sentence_spans(passage.text)
+        candidate
+        for passage in passages
+        for start, end in sentence_spans(passage.text)
+        if not (candidate := _Candidate(passage, start, end)).is_heading
     ]
     if not candidates:
         return []
@@ -45,7 +59,10 @@ def best_sentences(question: str, passages: Sequence[Passage], embedding: Embedd
             break
         if all(candidates[place].text != other.text for other in chosen):
             chosen.append(candidates[place])
-    return [citation(candidate.passage, candidate.start, candidate.end) for candidate in chosen]
+    return [
+        replace(citation(candidate.passage, candidate.start, candidate.end), number=number)
+        for number, candidate in enumerate(chosen, start=1)
+    ]
 
 
 def _scores(question: str, candidates: Sequence[_Candidate], embedding: Embedding) -> list[float]:

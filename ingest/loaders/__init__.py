@@ -24,6 +24,7 @@ from ingest.loaders.docx import load_docx
 from ingest.loaders.html import load_html
 from ingest.loaders.markdown import load_markdown
 from ingest.loaders.pdf import load_pdf
+from ingest.loaders.records import load_jsonl
 from ingest.loaders.tables import load_csv
 from ingest.loaders.text import load_text
 from rag.errors import DocumentError, EmptyDocument, UnreadableDocument, UnsupportedFileType
@@ -60,6 +61,7 @@ LOADERS: dict[str, Loader] = {
     ".log": load_text,
     ".csv": load_csv,
     ".tsv": load_csv,
+    ".jsonl": load_jsonl,
 }
 SUPPORTED_SUFFIXES = frozenset(LOADERS)
 

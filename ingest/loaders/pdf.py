@@ -13,6 +13,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from ingest.loaders.base import (
+    HEADING_SEPARATOR,
     Extracted,
     HeadingPath,
     Limits,
@@ -22,6 +23,7 @@ from ingest.loaders.base import (
     sensible_title,
     squeeze,
 )
+from ingest.loaders.running_lines import without_running_lines
 from rag.errors import UnreadableDocument
 
 if TYPE_CHECKING:
@@ -157,13 +159,13 @@ def _bookmarks(document: PdfDocument) -> list[Bookmark]:
 def _assemble(
     name: str, title: str, texts: list[str], labels: list[str], bookmarks: list[Bookmark], broken: list[int]
 ) -> Extracted:
-    joined = _join_hyphens([_clean(text) for text in texts])
+    labels = [_clean(label).strip() or str(index + 1) for index, label in enumerate(labels)]
     headings = _page_headings(bookmarks, len(texts))
+    parts = [heading.split(HEADING_SEPARATOR) for heading in headings]
+    joined = _join_hyphens(without_running_lines([_clean(text) for text in texts], labels, parts))
     sections = [
-        Section(_tidy(text), index, printed.strip() or str(index + 1), heading)
-        for index, (text, printed, heading) in enumerate(
-            zip(joined, [_clean(label) for label in labels], headings, strict=True)
-        )
+        Section(_tidy(text), index, label, heading)
+        for index, (text, label, heading) in enumerate(zip(joined, labels, headings, strict=True))
     ]
     notice = f"Pages that could not be read: {', '.join(str(index + 1) for index in broken)}." if broken else ""
     return Extracted(title=_title(title, name), sections=sections, notice=notice)
