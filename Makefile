@@ -1,0 +1,122 @@
+# Footnote: `make` lists what can be made.
+#
+# Options, e.g. `make setup TORCH=cpu`:
+#   TORCH=cpu          PyTorch without CUDA, for machines without an NVIDIA GPU; remembered in .venv
+#   EXTRAS=llama-cpp   build llama-cpp-python too, which runs GGUF files in this process; heeds CMAKE_ARGS
+#   PYTHON=python3.12  the Python to make .venv with
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+UV_VERSION := 0.13.8
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+PYTHON := python3
+TORCH := $(shell cat $(VENV)/torch-backend 2>/dev/null)
+EXTRAS :=
+
+comma := ,
+empty :=
+space := $(empty) $(empty)
+
+# uv does not read pip's variables; whoever has set them means uv too.
+ifneq ($(PIP_FIND_LINKS),)
+export UV_FIND_LINKS ?= $(subst $(space),$(comma),$(strip $(PIP_FIND_LINKS)))
+endif
+ifneq ($(PIP_INDEX_URL),)
+export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
+endif
+ifneq ($(PIP_CERT),)
+export SSL_CERT_FILE ?= $(PIP_CERT)
+endif
+
+# A build of torch that lies in one's own folder of packages is taken from there.
+own_torch := $(wildcard $(foreach folder,$(PIP_FIND_LINKS),$(folder)/torch-*.whl))
+torch_backend := $(if $(TORCH),$(if $(own_torch),,--torch-backend $(TORCH)))
+quiet := $(shell test -t 2 || echo --quiet)
+uv_install := $(UV) pip install $(quiet) --python $(BIN)/python $(torch_backend)
+
+# With the arguments as a setting of the build, uv does not take a wheel from its cache that was built with others.
+cmake_arguments := $(subst $(space),;,$(strip $(CMAKE_ARGS)))
+cmake_setting := $(if $(cmake_arguments),--config-settings-package "llama-cpp-python:cmake.args=$(cmake_arguments)")
+
+.PHONY: help setup run test lint format bench e2e docs lock
+
+help: ## List the targets and options
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@sed -n '2,6s/^# \{0,1\}//p' Makefile
+
+setup: $(VENV)/installed $(if $(EXTRAS),$(VENV)/extras-$(EXTRAS)) ## Install Footnote and what it needs into .venv
+
+run: setup ## Take in data/sample and serve the chat at http://127.0.0.1:8000
+	@$(BIN)/python app.py data/sample
+
+test: lint ## Check the code, then run every test but those in the browser
+	@$(BIN)/pytest
+
+lint: $(VENV)/installed-dev ## Check style, types and the direction of imports
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(VENV)/installed-dev ## Put the code into its standard form
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+bench: $(VENV)/installed-dev ## Measure; each benchmark prints a table
+	@for file in benchmarks/*.py; do $(BIN)/python "$$file" || exit 1; done
+
+e2e: $(VENV)/installed-dev ## Test the chat in a real browser (needs Chromium)
+	@$(BIN)/pytest tests/e2e
+
+docs: $(VENV)/installed ## Write the settings table of README.md again
+	@$(BIN)/python docs/generate.py
+
+# --------------------------------------------------------------------------------------------------------- installing
+
+$(VENV)/uv-$(UV_VERSION):
+	@command -v $(PYTHON) >/dev/null || \
+		{ echo "error: there is no $(PYTHON)."; echo "hint: Install Python 3.11 or newer."; exit 1; } >&2
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: $$($(PYTHON) --version 2>&1) is too old; Footnote needs Python 3.11 or newer."; \
+		  echo "hint: Name a newer one: make setup PYTHON=python3.12"; exit 1; } >&2
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "error: $(PYTHON) cannot make virtual environments."; \
+		  echo "hint: On Debian and Ubuntu: apt install python3-venv"; exit 1; } >&2
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@touch $@
+
+$(VENV)/installed: $(VENV)/uv-$(UV_VERSION) requirements.lock pyproject.toml
+	@echo "Installing what Footnote needs into $(VENV); the first time this takes some minutes."
+	@test -n "$(TORCH)$(own_torch)" || test "$$(uname)" != Linux || command -v nvidia-smi >/dev/null || \
+		echo "No NVIDIA GPU found: \`make setup TORCH=cpu\` would save the download of CUDA, some gigabytes."
+	@$(uv_install) --requirements requirements.lock
+	@$(uv_install) --no-deps --editable .
+	@echo "$(TORCH)" > $(VENV)/torch-backend
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed requirements-dev.lock
+	@$(uv_install) --requirements requirements-dev.lock
+	@touch $@
+
+$(VENV)/extras-$(EXTRAS): $(VENV)/installed
+	@echo "Installing the extra $(EXTRAS); compiling takes some minutes."
+	@$(uv_install) --constraints requirements.lock $(cmake_setting) --editable ".[$(EXTRAS)]"
+	@touch $@
+
+# ------------------------------------------------------------------------------------------------------------ locking
+
+# torch's CUDA build names its CUDA packages itself, so they come with it and with no other build.
+tidy := sed -E -e '/^(nvidia|cuda|triton)/d' -e 's/^torch==([0-9]+(\.[0-9]+)*).*/torch==\1/'
+compile := $(UV) pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header
+
+lock: $(VENV)/uv-$(UV_VERSION) ## Choose the newest versions that pyproject.toml allows
+	@$(compile) pyproject.toml > $(VENV)/compiled
+	@{ echo "# Written by \`make lock\`."; $(tidy) $(VENV)/compiled | uniq; } > requirements.lock
+	@$(compile) --group dev --constraints requirements.lock > $(VENV)/compiled
+	@{ echo "# Written by \`make lock\`."; $(tidy) $(VENV)/compiled | uniq; } > requirements-dev.lock
+	@rm $(VENV)/compiled
