@@ -79,6 +79,7 @@ class Index:
     def replace_documents(self, versions: Sequence[DocumentVersion]) -> None:
         """Make these the live versions of their documents; several at once cost little more than one."""
         with self._writing:
+            self._remove_unfinished()  # of a write that failed: this one may use the same ids
             coming = [
                 VersionedChunks(d.id, d.version, self.catalog.collection(d.collection).id, d.chunks)
                 for d in (version.document for version in versions)
@@ -135,7 +136,11 @@ class Index:
         """Chunk ids with the question's words and their BM25 scores, best first."""
         versions = None
         if scope.document_ids is not None:
-            versions = [version.name for version in self.catalog.live_versions(sorted(scope.document_ids))]
+            versions = [
+                version.name
+                for version in self.catalog.live_versions(sorted(scope.document_ids))
+                if version.collection_id in scope.collection_ids
+            ]
         return self._words.search(question, scope.collection_ids, limit, versions)
 
     def live_chunks(self, ids: Sequence[str], scope: Scope) -> dict[str, StoredChunk]:
