@@ -35,9 +35,9 @@ class HybridRetriever:
     async def retrieve(self, question: str, scope: Scope, limit: int) -> tuple[Hit, ...]:
         """The best `limit` chunks, best first. One failing leg is logged, the other answers; both raise."""
         for _ in range(_ATTEMPTS):
-            revision = self.index.catalog.revision
+            before = await asyncio.to_thread(self._revision)
             hits = await self._retrieve_once(question, scope, limit)
-            if revision == self.index.catalog.revision:
+            if before == await asyncio.to_thread(self._revision):
                 break
         return hits
 
@@ -58,6 +58,9 @@ class HybridRetriever:
             [] if isinstance(lexical, BaseException) else lexical,
         )
         return await asyncio.to_thread(partial(self._hits, *legs, scope, limit))
+
+    def _revision(self) -> int:
+        return self.index.catalog.revision
 
     def _dense(self, question: str, scope: Scope, limit: int) -> list[tuple[str, float]]:
         return self.index.search_dense(self.embedding.embed_query(question), scope, limit)

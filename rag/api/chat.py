@@ -7,6 +7,7 @@ both in its last chunk.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import time
@@ -78,10 +79,10 @@ class ChatRequest(BaseModel):
 async def create_chat_completion(body: ChatRequest, request: Request) -> Response:
     """Answer the last user message from the documents."""
     services: Services = request.app.state.services
-    collection = collection_of(body.model, services)
+    collection = await asyncio.to_thread(collection_of, body.model, services)
     events = services.engine.stream(
         [message.to_message() for message in body.messages],
-        services.scope(collection),
+        await asyncio.to_thread(services.scope, collection),
         max_tokens=body.max_completion_tokens or body.max_tokens,
         temperature=body.temperature,
     )

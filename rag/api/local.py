@@ -5,6 +5,7 @@ They read files of this machine by path, so they answer only to who can read the
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 from collections.abc import AsyncIterator, Iterator
@@ -89,14 +90,15 @@ def remove(document_id: str, request: Request) -> FileReport:
 async def search(body: SearchRequest, request: Request) -> list[Hit]:
     """The best chunks for a question."""
     services: Services = request.app.state.services
-    return list(await services.engine.retrieve(body.question, services.scope(body.collection), body.limit))
+    scope = await asyncio.to_thread(services.scope, body.collection)
+    return list(await services.engine.retrieve(body.question, scope, body.limit))
 
 
 @router.post("/ask")
 async def ask(body: AskRequest, request: Request) -> StreamingResponse:
     """The engine's events, one JSON line each."""
     services: Services = request.app.state.services
-    events = services.engine.stream(body.messages, services.scope(body.collection))
+    events = services.engine.stream(body.messages, await asyncio.to_thread(services.scope, body.collection))
 
     async def lines() -> AsyncIterator[str]:
         from rag.api.application import unknown_error
