@@ -46,8 +46,8 @@ class Footnote:
 
 
 def footnotes(citations: Sequence[Citation], catalog: Catalog) -> list[Footnote]:
-    """One footnote a citation, with the quote's surroundings where there is no page to open; blocking."""
-    return [_footnote(citation, catalog) for citation in citations]
+    """One footnote a citation, by number, with the quote's surroundings where there is no page to open; blocking."""
+    return [_footnote(citation, catalog) for citation in sorted(citations, key=lambda citation: citation.number)]
 
 
 def elements(message_id: str, notes: Sequence[Footnote]) -> list[Any]:

@@ -1,0 +1,1 @@
+"""The running application in a real browser: `make e2e`."""

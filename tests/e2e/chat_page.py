@@ -1,0 +1,94 @@
+"""The chat's page as a test reads and works it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from playwright.sync_api import Locator, Page, Response, expect
+
+ANSWER_TIMEOUT = 60_000  # milliseconds; test machines are slow
+UPLOAD = "/project/file"
+
+
+class ChatPage:
+    def __init__(self, page: Page, url: str) -> None:
+        self.page = page
+        page.goto(url)
+        expect(page.locator("#upload-button")).to_be_visible(timeout=30_000)  # has another id until it is connected
+
+    @property
+    def banner(self) -> Locator:
+        return self.page.locator("#model-banner")
+
+    @property
+    def starters(self) -> Locator:
+        return self.page.locator("#starters button")
+
+    @property
+    def answers(self) -> Locator:
+        return self.page.locator('[data-step-type="assistant_message"]')
+
+    @property
+    def steps(self) -> Locator:
+        return self.page.locator('[data-step-type="tool"], [data-step-type="retrieval"]')
+
+    @property
+    def panel(self) -> Locator:
+        return self.page.locator("#side-view-content")
+
+    @property
+    def panel_title(self) -> Locator:
+        return self.page.locator("#side-view-title")
+
+    def attach(self, *files: Path) -> None:
+        received = 0
+
+        def all_received(response: Response) -> bool:
+            nonlocal received
+            received += UPLOAD in response.url
+            return received >= len(files)
+
+        with self.page.expect_response(all_received):
+            self.page.locator("#upload-button-input").set_input_files(files)
+
+    def drop(self, name: str, text: str) -> None:
+        """Drop a text file on the page."""
+        transfer = self.page.evaluate_handle(
+            "([name, text]) => { const data = new DataTransfer();"
+            " data.items.add(new File([text], name, {type: 'text/plain'})); return data; }",
+            [name, text],
+        )
+        page_body = self.page.locator('[id="#upload-drop-input"]').locator("..")
+        with self.page.expect_response(lambda response: UPLOAD in response.url):
+            page_body.dispatch_event("drop", {"dataTransfer": transfer})
+
+    def send(self, text: str = "") -> None:
+        """Send what was typed and attached, without waiting for an answer."""
+        if text:
+            self.page.locator("#chat-input").click()
+            self.page.keyboard.insert_text(text)
+        submit = self.page.locator("#chat-submit")
+        expect(submit).to_be_enabled(timeout=30_000)
+        submit.click()
+
+    def ask(self, text: str = "") -> Locator:
+        """Send, and wait for the whole answer."""
+        before = self.answers.count()
+        self.send(text)
+        return self.answer_after(before)
+
+    def answer_after(self, before: int) -> Locator:
+        """The last answer, once there are more than `before` and nothing runs any more."""
+        expect(self.answers.nth(before)).to_be_visible(timeout=ANSWER_TIMEOUT)
+        expect(self.page.locator("#stop-button")).to_have_count(0, timeout=ANSWER_TIMEOUT)
+        return self.answers.nth(self.answers.count() - 1)
+
+    def open_footnote(self, answer: Locator, number: int = 1) -> Locator:
+        """Click the mark in the answer's text; the side panel's content."""
+        answer.locator("a.element-link", has_text=f"[{number}]").first.click()
+        expect(self.panel_title).to_contain_text(f"[{number}]")
+        return self.panel
+
+    def sources(self, answer: Locator) -> Sequence[str]:
+        return answer.locator(".footnotes button").all_inner_texts()

@@ -1,0 +1,211 @@
+"""The catalog: what is written is read back, versions swap whole, and nothing unknown is served."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from contextlib import closing
+from dataclasses import replace
+
+import pytest
+
+from rag.catalog import Catalog, VersionedChunks
+from rag.errors import Conflict, NotFound
+from tests.rag.versions import make_version
+
+
+@pytest.fixture
+def catalog(tmp_path):
+    with closing(Catalog(tmp_path / "deep" / "catalog.sqlite3")) as catalog:
+        yield catalog
+
+
+def commit(catalog, version):
+    catalog.commit_document(version.document, version.pages, version.chunks)
+    return version
+
+
+def test_a_document_comes_back_as_it_went_in(catalog, bag_of_words):
+    version = make_version("doc_a", ["first line\nsecond line", "Zeile drei: größer 𝔘nicode 🦊"], bag_of_words)
+    commit(catalog, version)
+    assert catalog.document("doc_a") == version.document
+    assert catalog.documents() == catalog.documents("default") == [version.document]
+    assert catalog.document_of_source(catalog.collection().id, version.document.source) == version.document
+    assert catalog.pages("doc_a") == version.pages
+    assert list(catalog.chunks_of("doc_a")) == version.chunks
+    stored = catalog.chunks([chunk.id for chunk in version.chunks])
+    assert [stored[chunk.id].chunk for chunk in version.chunks] == version.chunks
+    assert {item.title for item in stored.values()} == {"Title doc_a"}
+    assert catalog.page_text("doc_a", 1) == version.pages[1].text
+    assert catalog.page_text("doc_a", None) == catalog.page_text("doc_a", 7) == catalog.page_text("nobody", 0) == ""
+
+
+def test_a_new_version_replaces_the_old_one_whole(catalog, bag_of_words):
+    commit(catalog, make_version("doc_a", ["one\ntwo\nthree", "four"], bag_of_words))
+    revision = catalog.revision
+    new = commit(catalog, make_version("doc_a", ["five"], bag_of_words, version=2))
+    assert catalog.revision > revision
+    assert [page.text for page in catalog.pages("doc_a")] == ["five"]
+    assert list(catalog.chunks_of("doc_a")) == new.chunks
+    assert catalog.chunks(["doc_a:1:0", "doc_a:1:3", "doc_a:2:0"]).keys() == {"doc_a:2:0"}
+    left = VersionedChunks("doc_a", 1, catalog.collection().id, 4)
+    assert catalog.unfinished() == [left]
+    assert left.ids == [f"doc_a:1:{number}" for number in range(4)]
+    catalog.finish([left])
+    assert catalog.unfinished() == []
+
+
+def test_what_was_begun_is_unfinished_until_committed(catalog, bag_of_words):
+    version = make_version("doc_a", ["one"], bag_of_words)
+    begun = VersionedChunks("doc_a", 1, catalog.collection().id, 1)
+    catalog.begin([begun])
+    assert catalog.unfinished() == [begun]
+    assert catalog.chunks(begun.ids) == {}
+    commit(catalog, version)
+    assert catalog.unfinished() == []
+
+
+def test_a_removed_document_is_gone_with_its_text(catalog, bag_of_words, tmp_path):
+    commit(catalog, make_version("doc_a", ["a secret"], bag_of_words))
+    removed = catalog.remove_document("doc_a")
+    assert catalog.unfinished() == [removed]
+    assert catalog.documents() == catalog.pages("doc_a") == list(catalog.chunks_of("doc_a")) == []
+    assert catalog.live_versions(["doc_a"]) == []
+    with closing(sqlite3.connect(tmp_path / "deep" / "catalog.sqlite3")) as raw:
+        assert raw.execute("SELECT count(*) FROM pages").fetchone() == (0,)
+        assert raw.execute("SELECT count(*) FROM chunks").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("ask", ["document", "remove_document", "collection", "documents"])
+def test_unknown_names_are_not_found_and_the_error_helps(catalog, ask):
+    with pytest.raises(NotFound, match="nobody") as raised:
+        getattr(catalog, ask)("nobody")
+    assert raised.value.hint
+
+
+def test_chunks_of_unknown_ids_are_missing_and_many_ids_are_no_problem(catalog, bag_of_words):
+    commit(catalog, make_version("doc_a", ["\n".join(f"line {i}" for i in range(1700))], bag_of_words))
+    ids = [f"doc_a:1:{number}" for number in range(2000)] + ["doc_b:1:0", "doc_a:2:0"]
+    assert catalog.chunks(ids).keys() == set(ids[:1700])
+    assert catalog.chunks([]) == {}
+    assert catalog.live_versions([]) == []
+
+
+def test_collections_are_made_once_and_found_by_name_and_id(catalog):
+    assert [collection.name for collection in catalog.collections()] == ["default"]
+    made = catalog.create_collection("Contracts 2024")
+    assert catalog.create_collection("Contracts 2024") == made
+    assert catalog.collection(made.id) == catalog.collection("Contracts 2024") == made
+
+
+def test_documents_stay_in_their_collection(catalog, bag_of_words):
+    catalog.create_collection("other")
+    commit(catalog, make_version("doc_a", ["one"], bag_of_words))
+    commit(catalog, make_version("doc_b", ["two"], bag_of_words, collection="other"))
+    assert [d.id for d in catalog.documents("other")] == ["doc_b"]
+    assert {d.id for d in catalog.documents()} == {"doc_a", "doc_b"}
+    assert catalog.headings(catalog.collection("other").id, 10) == [("Title doc_b", "")]
+
+
+def test_a_record_alone_leaves_the_text(catalog, bag_of_words):
+    version = commit(catalog, make_version("doc_a", ["still readable"], bag_of_words))
+    revision = catalog.revision
+    catalog.put_record(replace(version.document, status="failed", error="It is broken.", size=9))
+    assert catalog.document("doc_a").error == "It is broken."
+    assert list(catalog.chunks_of("doc_a")) == version.chunks
+    assert catalog.revision == revision
+
+
+def test_a_failed_write_changes_nothing(catalog, bag_of_words):
+    old = commit(catalog, make_version("doc_a", ["one\ntwo"], bag_of_words))
+    revision = catalog.revision
+    broken = make_version("doc_a", ["three\nfour"], bag_of_words, version=2)
+    with pytest.raises(sqlite3.IntegrityError):
+        catalog.commit_document(broken.document, broken.pages, [broken.chunks[0], broken.chunks[0]])
+    assert catalog.document("doc_a") == old.document
+    assert list(catalog.chunks_of("doc_a")) == old.chunks
+    assert (catalog.revision, catalog.unfinished()) == (revision, [])
+
+
+def test_everything_is_there_after_reopening(tmp_path, bag_of_words):
+    path = tmp_path / "catalog.sqlite3"
+    with closing(Catalog(path)) as catalog:
+        version = commit(catalog, make_version("doc_a", ["one"], bag_of_words))
+        catalog.set_property("embedding", "x")
+        catalog.set_property("embedding", "y")
+        before = (catalog.collections(), catalog.revision)
+    with closing(Catalog(path)) as catalog:
+        assert catalog.documents() == [version.document]
+        assert (catalog.collections(), catalog.revision) == before
+        assert (catalog.property("embedding"), catalog.property("nothing")) == ("y", None)
+
+
+def test_a_catalog_of_a_newer_program_is_refused_and_left_alone(tmp_path):
+    path = tmp_path / "catalog.sqlite3"
+    Catalog(path).close()
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute("PRAGMA user_version = 99")
+    with pytest.raises(Conflict, match="newer version") as raised:
+        Catalog(path)
+    assert raised.value.hint
+    with closing(sqlite3.connect(path)) as raw:
+        assert raw.execute("PRAGMA user_version").fetchone() == (99,)
+
+
+def test_a_migration_that_was_interrupted_is_done_again(tmp_path):
+    path = tmp_path / "catalog.sqlite3"
+    with closing(sqlite3.connect(path)) as raw:  # an empty file of the right kind: nothing was migrated yet
+        raw.execute("PRAGMA journal_mode = WAL")
+    with closing(Catalog(path)) as catalog:
+        assert [collection.name for collection in catalog.collections()] == ["default"]
+
+
+def test_an_uploaded_file_is_recorded_once(catalog):
+    first = catalog.add_file("a.txt", "00", 1)
+    assert catalog.add_file("a.txt", "00", 1) == first
+    assert catalog.add_file("b.txt", "00", 1) != first
+
+
+def test_threads_read_whole_versions_while_one_writes(catalog, bag_of_words):
+    pages = {n: "\n".join(f"version {n} line {i}" for i in range(40 + n % 3)) for n in range(1, 41)}
+    versions = [make_version("doc_a", [pages[n]], bag_of_words, version=n) for n in pages]
+    commit(catalog, versions[0])
+    stop = threading.Event()
+    problems: list[object] = []
+    reads = [0] * 4
+
+    def read(reader: int) -> None:
+        try:
+            while not stop.is_set():
+                chunks = list(catalog.chunks_of("doc_a"))
+                (number,) = {int(chunk.text.split()[1]) for chunk in chunks}
+                if [chunk.text for chunk in chunks] != pages[number].splitlines():
+                    problems.append(chunks)
+                reads[reader] += 1
+        except Exception as error:
+            problems.append(error)
+
+    threads = [threading.Thread(target=read, args=(reader,)) for reader in range(4)]
+    for thread in threads:
+        thread.start()
+    for version in versions[1:]:
+        commit(catalog, version)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert problems == []
+    assert all(reads)
+
+
+def test_threads_may_write_at_the_same_time(catalog, bag_of_words):
+    def write(name: str) -> None:
+        for number in range(1, 11):
+            commit(catalog, make_version(name, [f"text {number}"], bag_of_words, version=number))
+
+    threads = [threading.Thread(target=write, args=(f"doc_{n}",)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [document.version for document in catalog.documents()] == [10] * 4
+    assert catalog.revision == 40

@@ -1,0 +1,55 @@
+"""Makes documents for an index, as the write side would hand them over: a chunk a line of every page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rag.catalog import LOCAL_PRINCIPAL
+from rag.index import DocumentVersion, contextual_text
+from rag.types import Chunk, Document, Embedding, Page
+
+
+def make_version(
+    document_id: str,
+    pages: Sequence[str],
+    embedding: Embedding,
+    *,
+    version: int = 1,
+    collection: str = "default",
+    heading: str = "",
+    title: str = "",
+) -> DocumentVersion:
+    chunks: list[Chunk] = []
+    for index, text in enumerate(pages):
+        start = 0
+        for line in text.splitlines():
+            number = len(chunks)
+            place = (index, str(index + 1), heading, None, start, start + len(line), line)
+            chunks.append(Chunk(f"{document_id}:{version}:{number}", document_id, number, *place))
+            start += len(line) + 1
+    title = title or f"Title {document_id}"
+    document = Document(
+        id=document_id,
+        collection=collection,
+        owner_id=LOCAL_PRINCIPAL,
+        file_id=None,
+        source=f"/documents/{document_id}.txt",
+        title=title,
+        content=Path(f"/documents/{document_id}.txt"),
+        media_type="text/plain",
+        sha256=f"{version:064d}",
+        size=sum(map(len, pages)),
+        modified_ns=version,
+        fingerprint="fingerprint",
+        version=version,
+        status="ready",
+        pages=len(pages),
+        chunks=len(chunks),
+        error="",
+        hint="",
+        created_at="2026-01-01T00:00:00+00:00",
+        updated_at="2026-01-01T00:00:00+00:00",
+    )
+    vectors = embedding.embed_passages([contextual_text(title, heading, chunk.text) for chunk in chunks])
+    return DocumentVersion(document, [Page(i, str(i + 1), text) for i, text in enumerate(pages)], chunks, vectors)
