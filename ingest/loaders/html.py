@@ -47,6 +47,7 @@ def load_html(path: Path, name: str, limits: Limits) -> Extracted:
         soup = BeautifulSoup(text, "lxml")
     title = sensible_title(soup.title.get_text()) if soup.title else ""
     _remove_invisible(soup)
+    _remove_navigation(soup)
     sections = _Reader().read(soup)
     if not title:
         heading = soup.find("h1")
@@ -64,6 +65,15 @@ def _remove_invisible(soup: BeautifulSoup) -> None:
     gone += soup.find_all(string=lambda string: isinstance(string, PreformattedString))  # comments, declarations
     for element in gone:
         element.extract()
+
+
+def _remove_navigation(soup: BeautifulSoup) -> None:
+    """Links to other pages answer nothing; they stay only where the page has no other text."""
+    menus = soup.find_all("nav")
+    of_menus = sum(len(squeeze(menu.get_text())) for menu in menus)
+    if menus and len(squeeze(soup.get_text())) > of_menus + len(menus):
+        for menu in menus:
+            menu.extract()
 
 
 class _Reader:

@@ -38,6 +38,14 @@ def test_hidden_text_is_left_out(tmp_path):
     assert texts(load(write(tmp_path / "a.htm", f"<p>seen</p>{hidden}"))) == ["seen\n\n"]
 
 
+def test_navigation_is_left_out_unless_there_is_nothing_else(tmp_path):
+    menu = "<nav><a href='/a'>Kilns</a> <a href='/b'>About us</a></nav>"
+    assert texts(load(write(tmp_path / "a.html", f"<body>{menu}<p>We make kilns.</p></body>"))) == [
+        "We make kilns.\n\n"
+    ]
+    assert "About us" in texts(load(write(tmp_path / "b.html", f"<body>{menu}</body>")))[0]
+
+
 def test_a_table_that_lays_out_the_page_is_read_as_a_page(tmp_path):
     layout = "<table><tr><td><h1>Left</h1><p>One.</p></td><td><p>Two.</p></td></tr></table>"
 
