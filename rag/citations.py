@@ -9,10 +9,10 @@ from collections.abc import Collection, Sequence
 from rag.text import sentence_spans, terms
 from rag.types import Citation, Passage
 
-_MARKER = re.compile(
-    r"([ \t]*)[\[【][ \t]*(?:sources?\s+)?(\d{1,3}(?:\s*[,;&]\s*(?:sources?\s+)?\d{1,3})*)[ \t]*[\]】]", re.IGNORECASE
-)
-_UNDECIDED = re.compile(r"[ \t]*(?:[\[【][\w,;& \t]{0,40})?$")
+_ONE = r"[ \t]*(?:sources?[ \t]+)?\d{1,3}[ \t]*"
+_MARKER = re.compile(rf"([ \t]*)[\[【]({_ONE}(?:[,;&]{_ONE})*)[\]】]", re.IGNORECASE)
+_UNDECIDED = re.compile(r"[ \t]*(?:[\[【][\w,;& \t]*)?\Z")  # whatever may still become a marker
+_LEADING = re.compile(rf"(?:{_MARKER.pattern})+", re.IGNORECASE)
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
@@ -69,7 +69,7 @@ def _with_trailing_markers(claims: Sequence[str]) -> list[str]:
     """Sentences; one that is nothing but markers (`… end. [1]`) belongs to the sentence before it."""
     joined: list[str] = []
     for claim in claims:
-        leading = _MARKER.match(claim) if joined else None
+        leading = _LEADING.match(claim) if joined else None
         if leading:
             joined[-1] += " " + leading[0]
         rest = claim[leading.end() :] if leading else claim

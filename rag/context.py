@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from rag.types import Hit, Passage
 
-_FENCE = re.compile(r"<(\s*/?\s*source)", re.IGNORECASE)
+_FENCE = re.compile(r"[<＜﹤](?=\W{0,20}source)", re.IGNORECASE)  # also with what is invisible, or looks like it
 
 PageText = Callable[[str, int | None], str]  # (document id, page index) → the page's extracted text
 
@@ -106,7 +106,7 @@ def _fenced(passage: Passage) -> str:
 
 
 def _unfence(text: str) -> str:
-    return _FENCE.sub(r"‹\1", text)
+    return _FENCE.sub("‹", text)
 
 
 def _cut(passage: Passage, count_tokens: Callable[[str], int], budget: int) -> Passage:
