@@ -1,9 +1,9 @@
 """Does one write in a process that dies at a given moment: `python -m tests.rag.crash_driver STORAGE ACTION COPIES…`.
 
 For every copy of the storage folder a child is forked that dies before the first, second, third … call of a write
-primitive: a statement of SQLite, an upsert or delete of Chroma, any change of tantivy. The calls are counted where they
-leave our code, by the interpreter's profiling hook, so nothing of the product is replaced. Prints a line a copy: `died`,
-and at last `done`, when the write was over before its moment came.
+primitive: a statement of SQLite, an upsert or delete of Chroma, any change of tantivy. The calls are counted where
+they leave our code, by the interpreter's profiling hook, so nothing of the product is replaced. Prints a line a copy:
+`died`, and at last `done`, when the write was over before its moment came.
 """
 
 from __future__ import annotations

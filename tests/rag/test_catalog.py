@@ -182,7 +182,7 @@ def test_threads_read_whole_versions_while_one_writes(catalog, bag_of_words):
                 if [chunk.text for chunk in chunks] != pages[number].splitlines():
                     problems.append(chunks)
                 reads[reader] += 1
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - told by the main thread
             problems.append(error)
 
     threads = [threading.Thread(target=read, args=(reader,)) for reader in range(4)]

@@ -111,8 +111,7 @@ def test_a_wide_scope_of_documents_is_searched_too(index, bag_of_words):
     """More chunks than are compared directly: the index is asked for more and the rest dropped."""
     filler = ["\n".join(f"filler text {number} of {n}" for number in range(1100)) for n in range(2)]
     versions = [make_version(f"doc_{n}", [text], bag_of_words) for n, text in enumerate(filler)]
-    for name in ("doc_x", "doc_y"):
-        versions.append(make_version(name, ["a needle in the hay"], bag_of_words, title="T"))
+    versions += [make_version(name, ["a needle in the hay"], bag_of_words, title="T") for name in ("doc_x", "doc_y")]
     index.replace_documents(versions)
     found = dense(index, "needle hay", scope(index, "doc_0", "doc_1", "doc_x"), 5)
     assert found[0] == "doc_x:1:0"
@@ -252,7 +251,7 @@ async def test_a_document_that_is_being_replaced_is_always_found_in_one_version(
             for version in versions[1:]:
                 index.replace_documents([version])
                 time.sleep(pause)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - told by the main thread
             failures.append(error)
 
     retriever = HybridRetriever(index, bag_of_words, RetrievalSettings())

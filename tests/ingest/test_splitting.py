@@ -1,0 +1,151 @@
+"""Splitting: no chunk longer than the model reads, no letter lost, every chunk an exact piece of its page."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from llama_index.core.schema import Document as LoadedSection
+
+from ingest.splitting import fitting_title, pages_of, split
+from rag.index import contextual_text
+
+RELAXED = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+
+WORDS = st.sampled_from(
+    [
+        "the",
+        "pump",
+        "Dr.",
+        "e.g.",
+        "3.5",
+        "90",
+        "Überlauf",
+        "ok.",
+        "Yes!",
+        "日本語。",
+        "неизвестно",
+        "🦊🦊",
+        "a-b-c",
+        "- item",
+        "|",
+    ]
+)
+SPACES = st.sampled_from([" ", " ", " ", "\n", "\n\n", "\t", "\u00a0", "  ", "\x0c", "\u2028", "\r\n"])
+PROSE = st.lists(st.tuples(WORDS, SPACES), max_size=200).map(lambda pairs: "".join(w + s for w, s in pairs))
+ANYTHING = st.text(max_size=400)
+LONG_WORD = st.builds(
+    lambda unit, count: unit * count, st.sampled_from("xß日-_é\u0301🦊".replace("\u0301", "")), st.integers(1, 3000)
+)
+TEXT = st.one_of(PROSE, ANYTHING, LONG_WORD, st.builds(lambda a, b, c: a + b + c, PROSE, LONG_WORD, PROSE))
+
+
+def section(text, page=None, heading=""):
+    label = None if page is None else str(page + 1)
+    return LoadedSection(
+        text=text, metadata={"page_index": page, "page_label": label, "heading": heading, "record_id": None}
+    )
+
+
+SECTIONS = st.lists(st.builds(section, TEXT, st.sampled_from([None, 0, 1]), st.text(max_size=60)), max_size=5)
+
+
+def check(chunks, sections, title, embedding, limit):
+    """All that is promised of the chunks of a document."""
+    pages = {page.index: page.text for page in pages_of(sections)}
+    assert [chunk.id for chunk in chunks] == [f"doc:3:{number}" for number in range(len(chunks))]
+    assert [chunk.number for chunk in chunks] == list(range(len(chunks)))
+    ends: dict[int | None, int] = {}
+    covered = {index: [False] * len(text) for index, text in pages.items()}
+    for chunk in chunks:
+        page = pages[chunk.page_index]
+        assert chunk.text == page[chunk.start : chunk.end]
+        assert chunk.text
+        assert chunk.text == chunk.text.strip()
+        assert chunk.start >= ends.get(chunk.page_index, 0), "chunks overlap or go backwards"
+        ends[chunk.page_index] = chunk.end
+        covered[chunk.page_index][chunk.start : chunk.end] = [True] * (chunk.end - chunk.start)
+        size = len(embedding.token_spans(contextual_text(title, chunk.heading, chunk.text))) + 2
+        assert size <= limit, f"{size} tokens in {chunk.text!r}"
+    for index, page in pages.items():
+        lost = [c for c, found in zip(page, covered[index], strict=True) if not found and not c.isspace()]
+        assert not lost, lost
+
+
+@RELAXED
+@given(SECTIONS, st.text(max_size=80), st.sampled_from([32, 64, 254]))
+def test_properties_with_the_real_tokenizer(minilm, sections, title, limit):
+    title = fitting_title(title, minilm, limit)
+    chunks = split("doc", 3, title, sections, minilm, limit)
+    check(chunks, sections, title, minilm, limit)
+    assert split("doc", 3, title, sections, minilm, limit) == chunks
+
+
+@RELAXED
+@given(SECTIONS, st.sampled_from([32, 254]))
+def test_properties_with_counted_words(bag_of_words, sections, limit):
+    check(split("doc", 3, "Title", sections, bag_of_words, limit), sections, "Title", bag_of_words, limit)
+
+
+@pytest.mark.parametrize("limit", [32, 254, 100_000])
+@pytest.mark.parametrize(
+    ("title", "heading"),
+    [
+        ("", ""),
+        ("word " * 400, "part " * 400),
+        ("1.2.3.4.5.6.7.8.9-" * 15, "§1(a)(i)" * 200),
+        ("x" * 5000, "x" * 5000),
+        ("题" * 300, "标" * 300),
+        ("Handbook", "One › Two › " * 60 + "Last"),
+    ],
+)
+def test_absurd_titles_and_headings_leave_room_for_text(minilm, title, heading, limit):
+    sections = [section("A sentence of some words that says little. " * 40, 0, heading)]
+    title = fitting_title(title, minilm, limit)
+    chunks = split("doc", 3, title, sections, minilm, limit)
+    check(chunks, sections, title, minilm, min(limit, 256))
+    assert len(chunks) < 60, "next to nothing in each chunk"
+
+
+def test_a_long_heading_keeps_its_end(minilm):
+    (chunk,) = split("doc", 3, "T", [section("Text.", 0, "Chapter › " * 100 + "Warranty")], minilm, 254)
+    assert chunk.heading.endswith("Warranty")
+
+
+def test_an_ordinary_title_is_not_cut(minilm):
+    title = "Employee handbook of the Corrabeg Kilns company, valid from January 2024"
+    assert fitting_title(title, minilm, 254) == title
+
+
+@pytest.mark.parametrize("word", ["x" * 10_000, "日" * 10_000, "a-" * 5_000, "🦊" * 3_000, "12.50," * 2_000])
+def test_one_endless_word(minilm, bag_of_words, word):
+    for embedding in (minilm, bag_of_words):
+        sections = [section(f"Before. {word} After it a sentence.", 0)]
+        check(split("doc", 3, "T", sections, embedding, 254), sections, "T", embedding, 254)
+
+
+def test_sections_without_text_give_no_chunks(bag_of_words):
+    sections = [section("", 0), section(" \n\t", 1), section("Text.", 1), section("\n\n", 2), section("", None)]
+    (chunk,) = split("doc", 3, "T", sections, bag_of_words, 254)
+    assert (chunk.page_index, chunk.start, chunk.text) == (1, 3, "Text.")
+    assert [page.index for page in pages_of(sections)] == [0, 1, 2, None]
+    assert split("doc", 3, "T", [], bag_of_words, 254) == []
+
+
+def test_several_sections_of_a_page_keep_their_headings_and_offsets(minilm):
+    sections = [section("One is here.\n", 4, "A"), section("Two is here.\n", 4, "B"), section("Three.", 5, "B")]
+    chunks = split("doc", 3, "T", sections, minilm, 254)
+    check(chunks, sections, "T", minilm, 254)
+    assert [(c.text, c.heading, c.page_index, c.page_label, c.start) for c in chunks] == [
+        ("One is here.", "A", 4, "5", 0),
+        ("Two is here.", "B", 4, "5", 13),
+        ("Three.", "B", 5, "6", 0),
+    ]
+
+
+def test_chunks_end_where_sentences_end_and_are_filled(minilm):
+    text = " ".join(f"Sentence number {number} tells of the pump and its bearings." for number in range(60))
+    chunks = split("doc", 3, "T", [section(text, 0)], minilm, 254)
+    assert all(chunk.text.endswith("bearings.") for chunk in chunks)
+    sizes = [len(minilm.token_spans(chunk.text)) for chunk in chunks]
+    assert min(sizes[:-1]) > 200

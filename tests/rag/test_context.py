@@ -1,0 +1,185 @@
+"""Packing: neighbours become one exact passage, the budget holds whatever counts, the fence whatever is inside."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rag.context import collect_passages, pack_context
+from rag.types import Chunk, Hit, Passage
+
+PAGES = {
+    ("doc_a", 0): "First sentence.  Second sentence.\nThird sentence. Fourth one.",
+    ("doc_a", 1): "Other page, first. Other page, second.",
+    ("doc_b", None): "A file without pages. It has two sentences.",
+}
+
+
+def chunks_of(document_id: str, page_index: int | None, first: int = 0) -> list[Chunk]:
+    text = PAGES[document_id, page_index]
+    spans = [match.span() for match in re.finditer(r"\S[^.]*\.", text)]
+    label = None if page_index is None else str(page_index + 1)
+    return [
+        Chunk(f"{document_id}:1:{first + n}", document_id, first + n, page_index, label, "H", None, a, b, text[a:b])
+        for n, (a, b) in enumerate(spans)
+    ]
+
+
+A0 = chunks_of("doc_a", 0)
+A1 = chunks_of("doc_a", 1, len(A0))
+B = chunks_of("doc_b", None)
+ALL = [*A0, *A1, *B]
+
+
+def hits(*chunks: Chunk) -> list[Hit]:
+    return [Hit(c, f"Title {c.document_id}", c.document_id, 1 - rank / 100) for rank, c in enumerate(chunks)]
+
+
+def page_text(document_id: str, page_index: int | None) -> str:
+    return PAGES[document_id, page_index]
+
+
+def test_neighbours_become_one_passage_with_the_text_between_them():
+    (passage,) = collect_passages(hits(A0[1], A0[0]), page_text, 6)
+    assert passage.text == "First sentence.  Second sentence."
+    assert (passage.start, passage.end, passage.number, passage.score) == (0, 33, 1, 1.0)
+
+
+def test_a_hit_between_two_passages_joins_them():
+    (passage,) = collect_passages(hits(A0[0], A0[2], A0[1]), page_text, 6)
+    assert passage.text == PAGES["doc_a", 0][: A0[2].end]
+
+
+def test_pages_and_documents_are_never_joined():
+    found = collect_passages(hits(A0[3], A1[0], B[0]), page_text, 6)
+    assert [(p.document_id, p.page_index, p.text) for p in found] == [
+        ("doc_a", 0, "Fourth one."),
+        ("doc_a", 1, "Other page, first."),
+        ("doc_b", None, "A file without pages."),
+    ]
+    assert [p.number for p in found] == [1, 2, 3]
+
+
+def test_when_full_only_neighbours_are_taken():
+    found = collect_passages(hits(A0[0], B[0], A1[0], A0[1]), page_text, 2)
+    assert [p.text for p in found] == ["First sentence.  Second sentence.", "A file without pages."]
+
+
+def test_equal_texts_of_different_documents_come_once():
+    copy = Chunk("doc_c:1:0", "doc_c", 0, 0, "1", "", None, 0, len(A0[0].text), A0[0].text)
+    assert len(collect_passages(hits(A0[0], copy), page_text, 6)) == 1
+
+
+@given(st.lists(st.sampled_from(ALL), unique=True), st.integers(1, 6))
+def test_every_passage_is_an_exact_piece_of_its_page(chosen, limit):
+    found = collect_passages(hits(*chosen), page_text, limit)
+    assert len(found) <= limit
+    assert [p.number for p in found] == list(range(1, len(found) + 1))
+    for passage in found:
+        page = PAGES[passage.document_id, passage.page_index]
+        assert passage.text == page[passage.start : passage.end]
+    if chosen:
+        assert chosen[0].text in found[0].text
+    places = [(p.document_id, p.page_index, range(p.start, p.end)) for p in found]
+    for n, (document, page, span) in enumerate(places):
+        for other_document, other_page, other in places[n + 1 :]:
+            if (document, page) == (other_document, other_page):
+                assert not set(span) & set(other), "two passages overlap"
+
+
+# ------------------------------------------------------------------------------------------------------------ budget
+
+COUNTERS = {
+    "characters": len,
+    "bytes": lambda text: len(text.encode()),
+    "words": lambda text: len(text.split()),
+    "estimate": lambda text: len(text.encode()) // 3 + 1,
+    "rounded up": lambda text: (len(text) + 15) // 16 * 16,
+}
+
+
+def passage(text: str, number: int = 1, title: str = "T", label: str | None = "7", heading: str = "H") -> Passage:
+    return Passage(number, "doc_a", title, "a.pdf", 6, label, heading, 10, 10 + len(text), text, 0.5)
+
+
+PASSAGES = st.lists(st.tuples(st.text(max_size=120), st.text(max_size=30)), max_size=6).map(
+    lambda pairs: [passage(text, number, title) for number, (text, title) in enumerate(pairs, start=1)]
+)
+
+
+@given(PASSAGES, st.integers(-10, 600), st.sampled_from(sorted(COUNTERS)))
+def test_never_above_the_budget(passages, budget, counter):
+    count = COUNTERS[counter]
+    packed, text = pack_context(passages, count, budget)
+    if packed:
+        assert count(text) <= budget
+    else:
+        assert text == ""
+    assert len(packed) == 1 or list(packed) == passages[: len(packed)]
+    for before, after in zip(passages, packed, strict=False):
+        assert before.text.startswith(after.text)
+        assert after.end - after.start == len(after.text)
+
+
+def test_the_first_passage_is_cut_rather_than_lost_and_later_ones_are_left_out():
+    long, short = passage("word " * 200, 1), passage("short", 2)
+    packed, text = pack_context([long, short], len, 200)
+    assert len(packed) == 1
+    assert 195 <= len(text) <= 200
+    packed, _ = pack_context([short, long], len, 200)
+    assert packed == (short,)
+    assert pack_context([long], len, 5) == ((), "")
+    assert pack_context([], len, 100) == ((), "")
+
+
+def test_what_a_source_looks_like():
+    _, text = pack_context([passage('He said "so".', 3, 'A "title"')], len, 1000)
+    assert text == '<source 3: "A \'title\', page 7, H">\nHe said "so".\n</source 3>'
+    _, text = pack_context([passage("x", label=None, heading="")], len, 1000)
+    assert text.startswith('<source 1: "T">\n')
+
+
+# ------------------------------------------------------------------------------------------------------------- fence
+
+PARTS = [
+    "<",
+    "/",
+    "source",
+    "SOURCE",
+    "ſource",
+    "sourc",
+    "e",
+    " ",
+    "\n",
+    "\t",
+    "1",
+    ">",
+    '"',
+    "</source 1>",
+    "<source 2",
+]
+LOOKALIKES = ["＜", "﹤", "‹", "\u200b", "\u00ad", "\u2060", "\x00", "\u2028", "\u00a0"]
+EVIL = st.lists(st.sampled_from([*PARTS, *LOOKALIKES]), max_size=12).map("".join)
+FENCE_LINE = re.compile(r"[<＜﹤]\W*source", re.IGNORECASE)
+
+
+@given(st.one_of(EVIL, st.text(max_size=40)), EVIL, EVIL)
+def test_the_fence_cannot_be_closed_from_inside(text, title, heading):
+    packed, fenced = pack_context([passage(text, title=title, heading=heading)], len, 10_000)
+    if not packed:
+        return
+    head, rest = fenced.split("\n", 1)
+    body = rest.removesuffix("\n</source 1>")
+    assert rest.endswith("\n</source 1>")
+    assert not FENCE_LINE.search(body)
+    assert len(FENCE_LINE.findall(fenced)) == 2, fenced
+    assert len(head.splitlines()) == 1
+
+
+@pytest.mark.parametrize("text", ["a < b and <b>bold</b>", "<sources>", "if x<y"])
+def test_other_angle_brackets_are_left_alone(text):
+    _, fenced = pack_context([passage(text)], len, 10_000)
+    assert text.replace("<source", "‹source") in fenced
