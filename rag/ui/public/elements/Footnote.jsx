@@ -16,20 +16,33 @@ function fit(panel) {
 }
 
 // Letters and digits only: line breaks, hyphens and spaces differ between the two ways of reading a PDF.
-const letters = (text) => Array.from(text.normalize("NFKC").toLowerCase()).filter((c) => /[\p{L}\p{N}]/u.test(c)).join("");
+const letters = (text) => Array.from(text.normalize("NFKC").toLowerCase()).filter((c) => /[\p{L}\p{N}]/u.test(c));
 
+// Mark the quote in the page's invisible text layer; an empty quote, or one that is not found, marks nothing.
 function mark(panel, quote) {
-  const spans = Array.from(panel.querySelectorAll(".react-pdf__Page__textContent span[role='presentation']"));
-  const wanted = letters(quote);
-  const texts = spans.map((span) => letters(span.textContent));
-  const start = wanted ? texts.join("").indexOf(wanted) : -1;
-  let position = 0;
-  spans.forEach((span, index) => {
-    const end = position + texts[index].length;
-    const hit = start >= 0 && end > start && position < start + wanted.length && end > position;
-    span.classList.toggle("footnote-hit", hit);
-    position = end;
+  if (!window.Highlight) return;
+  CSS.highlights.delete("footnote");
+  const wanted = letters(quote).join("");
+  if (!wanted) return;
+  const places = []; // for each letter of the page: where it stands
+  let text = "";
+  panel.querySelectorAll(".react-pdf__Page__textContent span[role='presentation']").forEach(({ firstChild: node }) => {
+    let offset = 0;
+    for (const c of (node && node.data) || "") {
+      for (const letter of letters(c)) {
+        text += letter;
+        for (let unit = 0; unit < letter.length; unit += 1) places.push([node, offset, offset + c.length]);
+      }
+      offset += c.length;
+    }
   });
+  const start = text.indexOf(wanted);
+  if (start < 0) return;
+  const [first, last] = [places[start], places[start + wanted.length - 1]];
+  const range = new Range();
+  range.setStart(first[0], first[1]);
+  range.setEnd(last[0], last[2]);
+  CSS.highlights.set("footnote", new Highlight(range));
 }
 
 export default function Footnote() {
@@ -47,7 +60,7 @@ export default function Footnote() {
     changes.observe(panel, { childList: true, subtree: true });
     const sizes = new ResizeObserver(refresh);
     sizes.observe(panel);
-    return () => { changes.disconnect(); sizes.disconnect(); };
+    return () => { changes.disconnect(); sizes.disconnect(); mark(panel, ""); };
   }, [address, page, quote]);
 
   return (
