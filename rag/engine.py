@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 from rag import quotes
 from rag.backends.llms import refresh_model, stream_text
-from rag.citations import MarkerFilter, collect_citations
+from rag.citations import MarkerFilter, cite, collect_citations
 from rag.context import collect_passages, pack_context
 from rag.errors import InvalidRequest, RagError
-from rag.prompts import ANSWER_SYSTEM, CONDENSE, NO_DOCUMENTS, NOT_FOUND
+from rag.prompts import ANSWER_SYSTEM, CONDENSE, NEAREST, NO_DOCUMENTS, NOT_FOUND
 from rag.retrieval import HybridRetriever
 from rag.settings import Settings
 from rag.text import terms
@@ -40,9 +40,11 @@ from rag.types import (
 logger = logging.getLogger(__name__)
 
 _HITS_PER_PASSAGE = 3
+_NEAREST = 3  # passages named when none answers
 _CONDENSED_TOKENS = 128
 _ELLIPTIC_TERMS = 3  # without a model, a follow-up with so few meaningful words is searched with the one before it
-_OVERHEAD_TOKENS = 64  # what a chat template adds around messages
+_OVERHEAD_TOKENS = 64  # what a chat template adds around system message, sources and question …
+_TURN_TOKENS = 8  # … and around every earlier turn, however short
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +84,15 @@ class ChatEngine:
         passages = await asyncio.to_thread(
             collect_passages, hits, self.retriever.index.catalog.page_text, self.settings.retrieval.passages
         )
-        if not passages:
-            yield ChunksRetrieved(hits, ())
-            async for event in self._refuse(scope):
-                yield event
+        evidence = await self.retriever.evidence(question, hits)
+        if not passages or evidence < self.settings.retrieval.minimum_evidence:
+            yield ChunksRetrieved(hits, passages)
+            refusal = await asyncio.to_thread(self._refuse, model, question, passages)
+            yield TextDelta(refusal.text)
+            yield AnswerCompleted(refusal)
         elif model.llm is None:
             yield ChunksRetrieved(hits, passages)
-            async for event in self._quote(question, passages):
+            async for event in self._quote(model, question, passages):
                 yield event
         else:
             prompt = self._prompt(model, instructions, conversation, passages, max_tokens)
@@ -134,20 +138,22 @@ class ChatEngine:
 
     # -------------------------------------------------------------------------------------------------- answering
 
-    async def _refuse(self, scope: Scope) -> AsyncGenerator[Event, None]:
-        documents = await asyncio.to_thread(self.retriever.index.catalog.documents)
-        text = NOT_FOUND if documents else NO_DOCUMENTS
-        yield TextDelta(text)
-        yield AnswerCompleted(
-            Answer(text, (), (), self.model.name, found=False, finish_reason="stop", usage=Usage(0, 0))
-        )
+    def _refuse(self, model: LanguageModel, question: str, passages: tuple[Passage, ...]) -> Answer:
+        """Say that the documents do not tell, and where they come nearest; no model is asked."""
+        nearest = tuple(cite(passage, question) for passage in passages[:_NEAREST])
+        text = NOT_FOUND if self.retriever.index.catalog.documents() else NO_DOCUMENTS
+        if nearest:
+            text = "\n".join([text, NEAREST, *map(_place, nearest)])
+        return Answer(text, nearest, passages, model.name, found=False, finish_reason="stop", usage=Usage(0, 0))
 
-    async def _quote(self, question: str, passages: tuple[Passage, ...]) -> AsyncGenerator[Event, None]:
+    async def _quote(
+        self, model: LanguageModel, question: str, passages: tuple[Passage, ...]
+    ) -> AsyncGenerator[Event, None]:
         found = await asyncio.to_thread(quotes.best_sentences, question, passages, self.retriever.embedding)
         text = quotes.compose(found)
         for paragraph in text.splitlines(keepends=True):
             yield TextDelta(paragraph)
-        yield AnswerCompleted(self._answer(text, tuple(found), passages, "stop", Usage(0, 0)))
+        yield AnswerCompleted(self._answer(model, text, tuple(found), passages, "stop", Usage(0, 0)))
 
     async def _generate(
         self, model: LanguageModel, prompt: _Prompt, temperature: float | None
@@ -177,10 +183,11 @@ class ChatEngine:
         if usage is None:
             count = model.count_tokens
             usage = Usage(sum(count(message.content) for message in prompt.messages), count(text))
-        yield AnswerCompleted(self._answer(text, citations, prompt.passages, finish_reason, usage))
+        yield AnswerCompleted(self._answer(model, text, citations, prompt.passages, finish_reason, usage))
 
     def _answer(
         self,
+        model: LanguageModel,
         text: str,
         citations: tuple[Citation, ...],
         passages: tuple[Passage, ...],
@@ -188,7 +195,7 @@ class ChatEngine:
         usage: Usage,
     ) -> Answer:
         found = bool(citations) or NOT_FOUND not in text
-        return Answer(text, citations, passages, self.model.name, found, finish_reason, usage)
+        return Answer(text, citations, passages, model.name, found, finish_reason, usage)
 
     # ---------------------------------------------------------------------------------------------------- the prompt
 
@@ -209,15 +216,15 @@ class ChatEngine:
         question = conversation[-1]
         rules = "\n\n".join(part for part in (instructions, ANSWER_SYSTEM.format(not_found=NOT_FOUND)) if part)
         left = window - reserved - count(rules) - count(question.content) - _OVERHEAD_TOKENS
-        if left <= 0:
+        history = _fitting_history(conversation[:-1], count, left // 3)
+        left -= sum(count(message.content) + _TURN_TOKENS for message in history)
+        packed, sources = pack_context(passages, count, left)
+        if not packed:
             raise InvalidRequest(
                 f"The question is too long for {model.name}, which reads {window} tokens.",
                 hint="Ask a shorter question, or use a model with a larger context window.",
                 param="messages",
             )
-        history = _fitting_history(conversation[:-1], count, left // 3)
-        left -= sum(count(message.content) for message in history)
-        packed, sources = pack_context(passages, count, left)
         return _Prompt([Message("system", f"{rules}\n\n{sources}"), *history, question], packed, reserved)
 
 
@@ -231,11 +238,16 @@ def _conversation(messages: Sequence[Message]) -> list[Message]:
     return turns
 
 
+def _place(citation: Citation) -> str:
+    page = f", page {citation.page_label}" if citation.page_label else ""
+    return f"- {citation.title}{page} [{citation.number}]"
+
+
 def _fitting_history(history: Sequence[Message], count_tokens: Callable[[str], int], budget: int) -> list[Message]:
     """The latest whole exchanges that fit, beginning with a question."""
     kept: list[Message] = []
     for message in reversed(history):
-        budget -= count_tokens(message.content)
+        budget -= count_tokens(message.content) + _TURN_TOKENS
         if budget < 0:
             break
         kept.insert(0, message)
