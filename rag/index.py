@@ -143,6 +143,10 @@ class Index:
             ]
         return self._words.search(question, scope.collection_ids, limit, versions)
 
+    def term_weights(self, question: str) -> dict[str, float]:
+        """The question's words with how much each tells: rare ones much, common ones little."""
+        return self._words.term_weights(question)
+
     def live_chunks(self, ids: Sequence[str], scope: Scope) -> dict[str, StoredChunk]:
         """The chunks that exist and lie inside the scope, by id. The last word on what may be shown."""
         return {

@@ -6,6 +6,7 @@ what it holds is missing or wrong, `Index` fills it again.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -120,6 +121,16 @@ class LexicalIndex:
         searcher = self._index.searcher()
         found = searcher.search(filtered, limit, count=False)
         return [(str(searcher.doc(address)["id"][0]), float(score)) for score, address in found.hits]
+
+    def term_weights(self, question: str) -> dict[str, float]:
+        """The question's words (as `terms` gives them) with their inverse document frequency, as BM25 has it."""
+        searcher = self._index.searcher()
+        count = searcher.num_docs
+        weights = {}
+        for word in set(terms(question)):
+            frequency = min(count, max(searcher.doc_freq(field, word) for field in _FIELD_BOOSTS))
+            weights[word] = math.log(1 + (count - frequency + 0.5) / (frequency + 0.5))
+        return weights
 
     def _query(self, question: str) -> tantivy.Query | None:
         """Any of the question's words, in any field; of a word found in several fields the best counts."""

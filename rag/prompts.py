@@ -4,6 +4,7 @@ from __future__ import annotations
 
 NOT_FOUND = "I could not find an answer to this in your documents."
 
+NEAREST = "\nThe nearest passages, which seem to be about something else:"
 NO_DOCUMENTS = "There are no documents yet. Upload a file here, or add a folder with `ingest PATH`."
 
 ANSWER_SYSTEM = """\

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from rag.errors import RagError
+from rag.evidence import evidence
 from rag.index import Index
 from rag.settings import RetrievalSettings
 from rag.types import Embedding, Hit, Scope
@@ -58,6 +59,10 @@ class HybridRetriever:
             [] if isinstance(lexical, BaseException) else lexical,
         )
         return await asyncio.to_thread(partial(self._hits, *legs, scope, limit))
+
+    async def evidence(self, question: str, hits: Sequence[Hit]) -> float:
+        """How far the hits speak to the question: see rag/evidence.py."""
+        return await asyncio.to_thread(lambda: evidence(hits, self.index.term_weights(question)))
 
     def _revision(self) -> int:
         return self.index.catalog.revision
