@@ -41,6 +41,7 @@ uv_install := $(UV) pip install $(quiet) --python $(BIN)/python $(torch_backend)
 # With the arguments as a setting of the build, uv does not take a wheel from its cache that was built with others.
 cmake_arguments := $(subst $(space),;,$(strip $(CMAKE_ARGS)))
 cmake_setting := $(if $(cmake_arguments),--config-settings-package "llama-cpp-python:cmake.args=$(cmake_arguments)")
+extras := $(if $(EXTRAS),$(VENV)/extras-$(EXTRAS)-$(shell echo "$(cmake_arguments)" | cksum | cut -d ' ' -f 1))
 
 .PHONY: help setup run test lint format bench e2e docs lock
 
@@ -48,7 +49,7 @@ help: ## List the targets and options
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 	@sed -n '2,6s/^# \{0,1\}//p' Makefile
 
-setup: $(VENV)/installed $(if $(EXTRAS),$(VENV)/extras-$(EXTRAS)) ## Install Footnote and what it needs into .venv
+setup: $(VENV)/installed $(extras) ## Install Footnote and what it needs into .venv
 
 run: setup ## Take in data/sample and serve the chat at http://127.0.0.1:8000
 	@$(BIN)/python app.py data/sample
@@ -103,9 +104,10 @@ $(VENV)/installed-dev: $(VENV)/installed requirements-dev.lock
 	@$(uv_install) --requirements requirements-dev.lock
 	@touch $@
 
-$(VENV)/extras-$(EXTRAS): $(VENV)/installed
+$(VENV)/extras-%: $(VENV)/installed
 	@echo "Installing the extra $(EXTRAS); compiling takes some minutes."
-	@$(uv_install) --constraints requirements.lock $(cmake_setting) --editable ".[$(EXTRAS)]"
+	@$(uv_install) --constraints requirements.lock $(cmake_setting) --reinstall-package llama-cpp-python \
+		--editable ".[$(EXTRAS)]"
 	@touch $@
 
 # ------------------------------------------------------------------------------------------------------------ locking

@@ -1,0 +1,109 @@
+"""The documentation agrees with the code: generated parts are fresh, and what is printed as a command exists."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import ingest.cli
+import rag.cli
+from ingest.loaders import SUPPORTED_SUFFIXES
+from rag.settings import known_names
+
+ROOT = Path(__file__).parent.parent
+PAGES = ("README.md", "CONTRIBUTING.md", "docs/api.md")
+COMMANDS = {"ingest": ingest.cli.ingest, "rag": rag.cli.rag}
+
+
+def read(name):
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def printed_commands():
+    """(page, words) of every line in a block of shell commands, and of every such command in the text."""
+    for page in PAGES:
+        text = read(page)
+        blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+        lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+        lines += re.findall(r"`((?:make|ingest|rag) [^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+        for line in lines:
+            words = shlex.split(line, comments=True)
+            while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
+                words.pop(0)
+            if words:
+                yield page, [words[0].removeprefix(".venv/bin/"), *words[1:]]
+
+
+def commands_of(*programs):
+    found = [pytest.param(words, id=f"{page}: {' '.join(words)}") for page, words in printed_commands()]
+    return [parameter for parameter in found if parameter.values[0][0] in programs]
+
+
+def test_generated_parts_of_the_readme_are_fresh():
+    specification = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    generate = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(generate)
+    assert read("README.md") == generate.with_generated(read("README.md")), "run `make docs`"
+
+
+@pytest.mark.parametrize("words", commands_of("make"))
+def test_make_targets_and_options_exist(words):
+    makefile = read("Makefile")
+    for word in words[1:]:
+        name, assignment, _ = word.partition("=")
+        assert re.search(rf"^{name} *:?=" if assignment else rf"^{name}:", makefile, re.MULTILINE), word
+
+
+@pytest.mark.parametrize("words", commands_of("ingest", "rag"))
+def test_subcommands_and_options_exist(words):
+    group = COMMANDS[words[0]]
+    subcommands = group.commands
+    if words[0] == "rag":
+        assert words[1] in subcommands
+    command = subcommands[words[1]] if words[1] in subcommands else subcommands["add"]
+    options = {option for parameter in command.params for option in parameter.opts if option.startswith("-")}
+    assert {word for word in words[1:] if word.startswith("-")} <= options | {"--help"}
+    mentioned = [word for word in words[1:] if word.startswith("data/")]
+    assert all((ROOT / path).exists() for path in mentioned)
+
+
+@pytest.mark.parametrize("page", [*PAGES, "CHANGELOG.md", ".env.example"])
+def test_settings_that_are_named_exist(page):
+    named = set(re.findall(r"\bRAG_[A-Z_]*[A-Z]\b", read(page)))
+    assert named <= known_names().keys()
+
+
+def test_env_example_holds_only_lines_that_may_be_taken_over():
+    lines = [line for line in read(".env.example").splitlines() if line and not line.startswith("# ")]
+    assert lines
+    assert all(re.fullmatch(r"#RAG_[A-Z_]+=.*", line) for line in lines)
+
+
+def test_pages_link_to_files_that_exist():
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#]+)\)", read(page)):
+            if "://" not in target:
+                assert ((ROOT / page).parent / target).exists(), f"{page}: {target}"
+
+
+def test_readme_names_every_format():
+    line = re.search(r"\*\*Formats:\*\*(.*?)\n- ", read("README.md"), re.DOTALL)[1]
+    same = {".htm": ".html", ".markdown": ".md", ".text": ".txt", ".log": ".txt"}
+    assert all(same.get(suffix, suffix)[1:] in line for suffix in SUPPORTED_SUFFIXES)
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+def test_locks_are_exact_and_name_neither_index_nor_cuda(name):
+    for line in read(name).splitlines():
+        assert line.startswith("#") or re.fullmatch(r"[a-z0-9-]+==[0-9][0-9a-z.]*( ; .+)?", line)
+        assert not re.match(r"nvidia|cuda|triton", line)
+
+
+def test_torch_is_locked_for_every_build_of_it():
+    wanted = next(d for d in tomllib.loads(read("pyproject.toml"))["project"]["dependencies"] if d.startswith("torch"))
+    assert [line for line in read("requirements.lock").splitlines() if line.startswith("torch==")] == [wanted]
