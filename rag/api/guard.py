@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+from fastapi import HTTPException
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -51,15 +52,16 @@ class Guard:
         declared = headers.get("content-length", "0")
         received = 0
 
+        too_large = f"The request is larger than {limit // 1024} KB."
+
         async def counted() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
             if received > limit:
-                raise _BodyTooLarge
+                raise _BodyTooLarge(413, too_large)
             return message
 
-        too_large = f"The request is larger than {limit // 1024} KB."
         if not declared.isdigit() or int(declared) > limit:
             await _refuse(scope, receive, send, 413, too_large)
             return
@@ -69,8 +71,8 @@ class Guard:
             await _refuse(scope, receive, send, 413, too_large)
 
 
-class _BodyTooLarge(Exception):
-    pass
+class _BodyTooLarge(HTTPException):
+    """An HTTPException, as FastAPI takes any other one while it reads a body for a body that cannot be parsed."""
 
 
 def _name(url: str) -> str:

@@ -33,9 +33,9 @@ async def get_model(name: str, request: Request) -> dict[str, object]:
 
 
 def model_names(services: Services) -> list[str]:
-    """The names that a request may give as its model."""
+    """The names that a request may give as its model. A model whose server has not answered yet has none."""
     return [
-        services.model.name,
+        *filter(None, [services.model.name]),
         *(COLLECTION_PREFIX + collection.name for collection in services.catalog.collections()),
     ]
 
