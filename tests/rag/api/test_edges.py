@@ -1,0 +1,165 @@
+"""Who may ask what: foreign hosts and pages, large bodies, unknown addresses, the command line's routes, sources."""
+
+from __future__ import annotations
+
+import socket
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from tests.rag.api.conftest import api_settings
+from tests.rag.api.serving import TOKEN, serving, write_documents
+
+QUESTION = {"model": "scripted", "messages": [{"role": "user", "content": "oil?"}]}
+
+
+@pytest.fixture
+def http(served):
+    with httpx.Client(base_url=served.url, trust_env=False) as client:
+        yield client
+
+
+def test_health(http):
+    assert http.get("/healthz").json() == {"status": "ok"}
+    assert http.get("/readyz").json() == {"status": "ok", "model": "scripted", "documents": 3}
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/v1/", "/v1/chat", "/v1/a/b/c?d=e"])
+def test_unknown_addresses_under_v1_are_json(http, method, path):
+    response = http.request(method, path)
+    assert response.status_code == 404
+    assert response.json()["error"]["code"] == "not_found"
+    assert response.json()["error"]["type"] == "invalid_request_error"
+
+
+def test_unknown_addresses_elsewhere_are_json_too(http):
+    assert http.get("/nothing").status_code == 404
+    assert http.get("/nothing").json()["error"]["message"]
+    for path in ("/docs", "/redoc"):
+        assert http.get(path).status_code == 404
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "", "[", "192.168.0.7"])
+@pytest.mark.parametrize("path", ["/healthz", "/v1/models", "/local/documents"])
+def test_a_foreign_host_is_refused(http, host, path):
+    response = http.get(path, headers={"Host": host, "Authorization": f"Bearer {TOKEN}"})
+    assert response.status_code == 403
+    assert response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:1", "http://localhost", "x", "["])
+def test_a_foreign_origin_is_refused(http, origin):
+    assert http.post("/v1/chat/completions", json=QUESTION, headers={"Origin": origin}).status_code == 403
+    assert http.get("/v1/models", headers={"Origin": origin}).status_code == 403
+
+
+def test_our_own_names_and_pages_are_let_in(http, served):
+    port = urlsplit(served.url).port
+    for name in (f"127.0.0.1:{port}", f"localhost:{port}", f"[::1]:{port}"):
+        headers = {"Host": name, "Origin": f"http://{name}"}
+        assert http.get("/healthz", headers=headers).status_code == 200
+
+
+def test_a_large_body_is_refused_by_its_declared_length(http):
+    body = {**QUESTION, "padding": "x" * 20_000}
+    response = http.post("/v1/chat/completions", json=body)
+    assert response.status_code == 413
+    assert "16 KB" in response.json()["error"]["message"]
+
+
+def test_a_large_body_is_refused_while_it_comes(http):
+    def pieces():
+        yield b'{"padding": "'
+        for _ in range(40):
+            yield b"x" * 1000
+
+    response = http.post("/v1/chat/completions", content=pieces(), headers={"content-type": "application/json"})
+    assert response.status_code == 413
+    assert response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("length", ["-1", "1e3", "99999999999999999999"])
+def test_a_lying_length_does_no_harm(served, length):
+    address = urlsplit(served.url)
+    with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {length}\r\n\r\n{{}}"
+        connection.sendall(head.encode())
+        assert connection.recv(100).split()[1] in (b"400", b"413")
+    assert httpx.get(f"{served.url}/healthz").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/local/ingest"),
+        ("GET", "/local/documents"),
+        ("DELETE", "/local/documents/doc_x"),
+        ("POST", "/local/search"),
+        ("POST", "/local/ask"),
+    ],
+)
+@pytest.mark.parametrize("authorization", [None, "", "Bearer", "Bearer wrong", TOKEN, "Bearer tökén"])
+def test_the_command_lines_routes_want_the_token(http, method, path, authorization):
+    headers = {} if authorization is None else {"Authorization": authorization.encode("latin-1")}
+    body = {"paths": ["/etc/hostname"], "collection": "default", "question": "x", "limit": 1, "messages": []}
+    options = {"json": body} if method == "POST" else {}
+    response = http.request(method, path, headers=headers, **options)
+    assert response.status_code == 403
+    assert response.json()["error"]["code"] == "forbidden"
+
+
+def test_with_the_token_they_answer(http):
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    assert len(http.get("/local/documents", headers=headers).json()) == 3
+    body = {"question": "pump oil", "collection": "default", "limit": 1}
+    (hit,) = http.post("/local/search", json=body, headers=headers).json()
+    assert hit["chunk"]["page_index"] == 1
+    assert http.get("/local/documents?collection=nobody", headers=headers).status_code == 404
+    assert http.delete("/local/documents/nobody", headers=headers).status_code == 404
+
+
+# ---------------------------------------------------------------------------------------------------------- sources
+
+
+def test_a_pdf_opens_in_the_browser(http, served):
+    response = http.get(f"/documents/{served.document_id('manual.pdf')}/source")
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/pdf"
+    assert response.headers["content-disposition"].startswith("inline")
+    assert response.content.startswith(b"%PDF")
+
+
+def test_a_page_of_html_is_shown_as_text_and_runs_nothing(http, served):
+    response = http.get(f"/documents/{served.document_id('page.html')}/source")
+    assert response.headers["content-type"] == "text/plain; charset=utf-8"
+    assert "sandbox" in response.headers["content-security-policy"]
+    assert "default-src 'none'" in response.headers["content-security-policy"]
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert "<script>" in response.text
+
+
+def test_a_name_that_is_no_ascii(http, served):
+    response = http.get(f"/documents/{served.document_id('note with ä and 🦊.md')}/source")
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/plain")
+    assert "The fox is orange." in response.text
+
+
+@pytest.mark.parametrize("document_id", ["nobody", "..%2F..%2Fetc%2Fpasswd", "doc_"])
+def test_an_unknown_document_is_not_found(http, document_id):
+    response = http.get(f"/documents/{document_id}/source")
+    assert response.status_code == 404
+    assert response.json()["error"]["message"]
+
+
+def test_a_file_that_is_gone_is_not_found_but_still_answers(tmp_path):
+    folder = write_documents(tmp_path / "documents")
+    with serving(api_settings(tmp_path), [folder]) as served:
+        document_id = served.document_id("manual.pdf")
+        (folder / "manual.pdf").unlink()
+        response = httpx.get(f"{served.url}/documents/{document_id}/source")
+        assert response.status_code == 404
+        assert "manual.pdf" in response.json()["error"]["message"]
+        assert httpx.post(f"{served.url}/v1/chat/completions", json=QUESTION).status_code == 200
