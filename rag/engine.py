@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -19,7 +20,6 @@ from rag.errors import InvalidRequest, RagError
 from rag.prompts import ANSWER_SYSTEM, CONDENSE, NEAREST, NO_DOCUMENTS, NOT_FOUND
 from rag.retrieval import HybridRetriever
 from rag.settings import Settings
-from rag.text import terms
 from rag.types import (
     Answer,
     AnswerCompleted,
@@ -42,7 +42,12 @@ logger = logging.getLogger(__name__)
 _HITS_PER_PASSAGE = 3
 _NEAREST = 3  # passages named when none answers
 _CONDENSED_TOKENS = 128
-_ELLIPTIC_TERMS = 3  # without a model, a follow-up with so few meaningful words is searched with the one before it
+# Without a model, a follow-up that leans on the question before it ("and in 2021?", "is it paid?") is searched with it.
+_LEANING = re.compile(
+    r"^(and|or|but|then|also|so|what about|how about|und|oder|aber|et|ou|y|o)\b"
+    r"|\b(it|its|they|them|their|this|these|those|that one|he|him|his|she|her|there|then)\b",
+    re.IGNORECASE,
+)
 _OVERHEAD_TOKENS = 64  # what a chat template adds around system message, sources and question …
 _TURN_TOKENS = 8  # … and around every earlier turn, however short
 
@@ -257,8 +262,7 @@ def _fitting_history(history: Sequence[Message], count_tokens: Callable[[str], i
 
 
 def _joined_with_previous(history: Sequence[Message], question: str) -> str:
-    """Without a model: a follow-up of few words ("and in 2021?") is searched together with the question before it."""
     previous = [message.content for message in history if message.role == "user"]
-    if previous and len(terms(question)) < _ELLIPTIC_TERMS:
+    if previous and _LEANING.search(question):
         return f"{previous[-1]} {question}"
     return question

@@ -34,8 +34,16 @@ class _Sentence:
         """Whether it says little but the heading or the title again: that answers nothing."""
         known = set(terms(f"{self.passage.title} {self.passage.heading}"))
         new = [term for term in self.terms if term not in known]
-        unfinished = self.passage.text[self.end - 1] not in ".!?;:。！？"
-        return unfinished and (not new or (len(new) <= 3 and 2 * len(new) < len(self.terms)))
+        return not self.is_finished and (not new or (len(new) <= 3 and 2 * len(new) < len(self.terms)))
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it ends as a sentence does; headings and rows of tables do not."""
+        return self.passage.text[self.end - 1] in ".!?。！？"
+
+    def goes_on_with(self, other: _Sentence) -> bool:
+        """Whether `other` may be quoted with it: same passage, and not the heading of what follows."""
+        return other.passage is self.passage and (other.is_finished or not self.is_finished)
 
 
 def best_sentences(question: str, passages: Sequence[Passage], embedding: Embedding) -> list[Citation]:
@@ -69,7 +77,7 @@ def _window(sentences: Sequence[_Sentence], first: int) -> range:
     """The sentence at `first`, and if it is short those after it in the same passage."""
     end = first + 1
     length = len(sentences[first].terms)
-    while end < len(sentences) and length < _SHORTEST and sentences[end].passage is sentences[first].passage:
+    while end < len(sentences) and length < _SHORTEST and sentences[first].goes_on_with(sentences[end]):
         length += len(sentences[end].terms)
         end += 1
     return range(first, end)

@@ -148,20 +148,29 @@ class OpenAICompatible(OpenAILike):  # type: ignore[misc]
             if not self.model:
                 raise self._unusable()
         text, finished = "", False
-        async with self._connection() as client:
-            try:
-                async with await self._ask(client, turns, options) as chunks:
-                    while (chunk := await self._next(chunks)) is not None:
-                        choice = chunk.choices[0] if chunk.choices else None
-                        delta = (choice.delta.content if choice and choice.delta else None) or ""
-                        text += delta
-                        finished = finished or bool(choice and choice.finish_reason)
-                        message = ChatMessage(role=MessageRole.ASSISTANT, content=text)
-                        yield ChatResponse(message=message, delta=delta, raw=chunk)
-            except (openai.OpenAIError, httpx.HTTPError, TimeoutError, ValueError) as error:
-                raise self._explain(error) from error
-        if not finished:
-            raise self._cut_short(text)
+        while not finished:
+            async with self._connection() as client:
+                try:
+                    async with await self._ask(client, turns, options) as chunks:
+                        while (chunk := await self._next(chunks)) is not None:
+                            choice = chunk.choices[0] if chunk.choices else None
+                            delta = (choice.delta.content if choice and choice.delta else None) or ""
+                            text += delta
+                            finished = finished or bool(choice and choice.finish_reason)
+                            message = ChatMessage(role=MessageRole.ASSISTANT, content=text)
+                            yield ChatResponse(message=message, delta=delta, raw=chunk)
+                except (openai.OpenAIError, httpx.HTTPError, TimeoutError, ValueError) as error:
+                    raise self._explain(error) from error
+            if not finished and (text or not self._learns_from_silence(turns)):
+                raise self._cut_short(text)
+
+    def _learns_from_silence(self, turns: list[dict[str, str]]) -> bool:
+        """Whether to ask once more: llama-cpp-python's server streams nothing when its template refuses the system
+        role, and says why in its log only."""
+        is_new = _Quirk.NO_SYSTEM_ROLE not in self._quirks and any(turn["role"] == "system" for turn in turns)
+        if is_new:
+            self._quirks.add(_Quirk.NO_SYSTEM_ROLE)
+        return is_new
 
     async def _ask(self, client: openai.AsyncOpenAI, turns: list[dict[str, str]], options: dict[str, Any]) -> Any:
         """The open stream. What the server does not take is left out, and remembered for the next question."""

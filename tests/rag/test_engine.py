@@ -229,6 +229,13 @@ async def test_quotes_search_a_short_follow_up_with_the_question_before_it(fille
     assert events[0] == QueryCondensed("pump oil And why?")
 
 
+async def test_quotes_search_a_new_short_question_on_its_own(filled, make_engine):
+    engine = make_engine(provider="quotes")
+    messages = [Message("user", "pump oil"), Message("assistant", "90 days"), Message("user", "When is payday?")]
+    events = await events_of(engine, messages, everything(filled))
+    assert not any(isinstance(event, QueryCondensed) for event in events)
+
+
 async def test_max_tokens_and_temperature_of_the_request_reach_the_model(filled, make_engine):
     with running(ModelServer()) as server:
         engine = make_engine(provider="openai", base_url=server.base_url, temperature=0.7, max_tokens=99)

@@ -271,6 +271,20 @@ async def test_a_template_without_system_role_gets_it_folded_into_the_question(s
     assert len(server.requests) == asked + 1  # it remembers
 
 
+async def test_a_server_that_says_nothing_to_a_system_message_is_asked_without_one(server):
+    """llama-cpp-python's server does so when its template refuses the system role."""
+
+    def silent(_, body):
+        if body["messages"][0]["role"] == "system":
+            return Response(b"data: [DONE]\n\n", media_type="text/event-stream")
+        return stream(WORDS, body)
+
+    server.reply = silent
+    model = _open(server)
+    assert _text(await _ask(model, Message("system", "S"), Message("user", "A"))) == "".join(WORDS)
+    assert [request["messages"][0]["content"] for request in server.requests] == ["S", "S\n\nA"]
+
+
 async def test_parameters_that_a_server_does_not_take_are_left_out(server):
     def picky(_, body):
         for name, said in {
