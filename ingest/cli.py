@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -40,21 +41,22 @@ def ingest() -> None:
     """Take documents in, so that they can be asked.
 
     \b
-    ingest report.pdf notes/        take in a file and a folder
-    ingest ls                       what is there
-    ingest rm report.pdf            remove a document
+    ingest report.pdf notes/                a file and a folder
+    ingest notes/ --collection research     into a set of documents of its own
+    ingest ls                               what is there
+    ingest rm report.pdf                    remove a document
 
-    Files that have not changed are skipped. If the server runs, it does the work. To ingest a file called `ls`, write
-    `./ls`.
+    Files that have not changed are skipped, a file that cannot be read is reported and passed over. If the server runs,
+    it does the work. `ingest PATH…` is short for `ingest add PATH…`; a file called `ls` is `./ls`.
     """
 
 
-@ingest.command("add", hidden=True)
+@ingest.command("add")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @collection_option
 @debug_option
 def add(paths: tuple[Path, ...], collection: str) -> int:
-    """Take in files and folders. Exit code 1 if a file failed."""
+    """Take in files and folders (the default). Exit code 1 if a file failed."""
     from ingest.report import show_progress
 
     settings = load_settings()
@@ -89,14 +91,18 @@ def rm(names: tuple[str, ...], collection: str) -> None:
         chosen = [_matching(name, documents) for name in names]
         for document_id in dict.fromkeys(chosen):
             report = writer.remove(document_id)
-            click.echo(f"Removed {report.source} ({report.pages} pages, {report.chunks} chunks).")
+            click.echo(f"Removed {report.source}.")
 
 
 def _matching(name: str, documents: Sequence[Any]) -> str:
     """The id of the one document that `name` means. Raises NotFound, or InvalidRequest when it may mean several."""
-    absolute = str(Path(name).absolute())
-    exact = [d.id for d in documents if name in (d.id, d.source) or d.source == absolute]
-    found = exact or [d.id for d in documents if Path(d.source).name == name]
+    from ingest.discover import source_name
+    from ingest.loaders import printable
+
+    shown = printable(name)  # as `ingest ls` shows it
+    sources = (shown, source_name(Path(os.path.abspath(name))))  # noqa: PTH100 - keeps links, as `discover` does
+    exact = [d.id for d in documents if name == d.id or d.source in sources]
+    found = exact or [d.id for d in documents if Path(d.source).name == shown]
     if not found:
         raise NotFound(f"There is no document {name!r}.", hint="`ingest ls` lists the documents.")
     if len(found) > 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -13,6 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from rag.types import Document, FileReport, IngestProgress
+
+
+_WIDE = 1_000  # columns, where no screen limits them
 
 
 def show_progress(progresses: Iterable[IngestProgress]) -> int:
@@ -84,11 +88,13 @@ def document_line(document: Document) -> dict[str, object]:
 
 def show_documents(documents: Sequence[Document]) -> None:
     """A table of documents."""
-    console = Console()
+    console = Console() if sys.stdout.isatty() else Console(width=_WIDE)
     if not documents:
         console.print("No documents yet. `ingest PATH` adds some.")
         return
-    table = Table("id", "collection", "source", "status", "pages", "chunks", "error", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for name in document_line(documents[0]):
+        table.add_column(name, no_wrap=name == "id", overflow="fold")
     for document in documents:
         cells = document_line(document).values()
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in cells))
