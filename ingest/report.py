@@ -15,7 +15,6 @@ from rich.text import Text
 
 from rag.types import Document, FileReport, IngestProgress
 
-
 _WIDE = 1_000  # columns, where no screen limits them
 
 
