@@ -24,4 +24,6 @@ def _evidence(hit: Hit, weights: Mapping[str, float]) -> float:
     whole = sum(weights.values())
     present = set(terms(f"{hit.title} {hit.chunk.heading} {hit.chunk.text}"))
     shared = sum(weight for term, weight in weights.items() if term in present)
-    return (hit.dense_score or 0.0) + (shared / whole if whole else 0.0)
+    # One more word, half found: a question of a single word is not judged by that word alone.
+    average = whole / len(weights) if weights else 1.0
+    return (hit.dense_score or 0.0) + (shared + average / 2) / (whole + average)

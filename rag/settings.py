@@ -99,7 +99,7 @@ class RetrievalSettings(_Group):
     candidates: int = Field(50, ge=1, le=1000, description="Chunks each leg (vectors, words) contributes.")
     dense_weight: float = Field(0.5, ge=0, le=1, description="Weight of the vectors; the words get the rest.")
     minimum_evidence: float = Field(
-        0.55,
+        0.59,
         ge=0,
         le=2,
         description="Below this (cosine plus share of the question's words found, 0 to 2) the answer is that the "
