@@ -72,7 +72,7 @@ class Ingestor:
         self._settings = settings
         self._index = index
         self._embedding = embedding
-        self._sandbox = Sandbox(settings.ingest)
+        self._sandbox = Sandbox(settings.ingest, workers=2)  # an upload need not wait for a folder's long file
         self._in_progress: set[tuple[str, str]] = set()
         self._mutex = threading.Lock()
         parts = (LOADER_VERSION, SPLITTER_VERSION, str(settings.ingest.chunk_tokens), embedding.fingerprint)

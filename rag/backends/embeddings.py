@@ -10,8 +10,9 @@ import hashlib
 import importlib.util
 import json
 import os
-import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,8 @@ class SentenceTransformerEmbedding:
         self.name = settings.model
         self._settings = settings
         self._model = _load(settings)
-        self._lock = threading.Lock()
+        # One thread, first come first served: a question waits for one batch of an ingest, not for its end.
+        self._worker = ThreadPoolExecutor(1, "embedding")
         self.dimension = int(self._model.get_embedding_dimension() or 0)
         self.max_tokens = int(self._model.max_seq_length or 512)
         self.fingerprint = _fingerprint(settings, _weights_identity(settings.model, self._model), self.dimension)
@@ -60,14 +62,14 @@ class SentenceTransformerEmbedding:
         return list(self._tokenizer(text))
 
     def _encode(self, texts: list[str]) -> Vector:
-        with self._lock:
-            vectors: Vector = self._model.encode(
-                texts,
-                batch_size=self._settings.batch_size,
-                normalize_embeddings=True,
-                convert_to_numpy=True,
-                show_progress_bar=False,
-            )
+        encode = partial(
+            self._model.encode,
+            batch_size=self._settings.batch_size,
+            normalize_embeddings=True,
+            convert_to_numpy=True,
+            show_progress_bar=False,
+        )
+        vectors: Vector = self._worker.submit(encode, texts).result()
         return vectors
 
 
