@@ -9,6 +9,7 @@ time. All methods block for at most milliseconds, except those that write a whol
 
 from __future__ import annotations
 
+import os
 import secrets
 import sqlite3
 import threading
@@ -18,8 +19,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from rag.errors import Conflict, NotFound
+from rag.errors import ConfigurationError, Conflict, NotFound
 from rag.types import Chunk, Collection, Document, Page
 
 LOCAL_PRINCIPAL = "prn_local"  # owner of everything on a machine without log-in
@@ -120,7 +122,10 @@ def new_id(prefix: str) -> str:
 
 
 class Catalog:
-    """An open catalog. Close it when done; opening migrates an older one."""
+    """An open catalog. Close it when done; opening migrates an older one.
+
+    Raises ConfigurationError when the file is damaged, Conflict when a newer program wrote it.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -128,7 +133,14 @@ class Catalog:
         self._connections: list[sqlite3.Connection] = []
         self._writing = threading.RLock()
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._migrate()
+        try:
+            self._migrate()
+        except sqlite3.DatabaseError as error:
+            self.close()
+            raise ConfigurationError(
+                f"The catalog {path} cannot be used: {error}.",
+                hint="If it is damaged, restore a copy, or remove the storage folder and ingest again.",
+            ) from error
 
     def close(self) -> None:
         """Close the connections of all threads."""
@@ -395,8 +407,18 @@ def _select_documents() -> str:
 
 def _document(row: tuple[Any, ...]) -> Document:
     columns = list(row)
-    columns[6] = Path(columns[6])
+    columns[6] = _text_to_path(columns[6])
     return Document(*columns)
+
+
+def _path_to_text(path: Path) -> str:
+    """The path as SQLite can hold it: one whose bytes are no UTF-8 becomes `file:` and percent signs."""
+    text = str(path)
+    return text if text.isprintable() else "file:" + quote_from_bytes(os.fsencode(text))
+
+
+def _text_to_path(text: str) -> Path:
+    return Path(os.fsdecode(unquote_to_bytes(text.removeprefix("file:"))) if text.startswith("file:") else text)
 
 
 def _chunk(row: tuple[Any, ...]) -> Chunk:
@@ -425,7 +447,7 @@ def _put_document(connection: sqlite3.Connection, d: Document, collection_id: st
             updated_at = excluded.updated_at
         """,
         (
-            *(d.id, collection_id, d.owner_id, d.file_id, d.source, d.title, str(d.content), d.media_type),
+            *(d.id, collection_id, d.owner_id, d.file_id, d.source, d.title, _path_to_text(d.content), d.media_type),
             *(d.sha256, d.size, d.modified_ns, d.fingerprint, d.version, d.status, d.pages, d.chunks),
             *(d.error, d.hint, d.created_at, d.updated_at),
         ),

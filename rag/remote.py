@@ -108,7 +108,8 @@ def _raise_for(response: httpx.Response) -> None:
     if response.is_error:
         response.read()
         body = response.json()["error"]
-        raise _ERRORS.get(body["code"], RagError)(body["message"])
+        hint = body.get("hint") or ""
+        raise _ERRORS.get(body["code"], RagError)(body["message"].removesuffix(hint).strip(), hint=hint)
 
 
 def _parsed(line: str) -> Any:

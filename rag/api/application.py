@@ -39,10 +39,11 @@ def create_api(services: Services, token: str, lifespan: Lifespan | None = None)
 
 
 def envelope(error: RagError) -> dict[str, object]:
-    """An error as OpenAI's clients know it; the hint is part of the message."""
+    """An error as OpenAI's clients know it; the hint is part of the message, and a field."""
     kind = "invalid_request_error" if error.status < 500 else "server_error"
     message = f"{error.message} {error.hint}".strip()
-    return {"error": {"message": message, "type": kind, "param": getattr(error, "param", None), "code": error.code}}
+    param = getattr(error, "param", None)
+    return {"error": {"message": message, "type": kind, "param": param, "code": error.code, "hint": error.hint}}
 
 
 def unknown_error(error: Exception) -> RagError:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -74,9 +76,12 @@ def ingest(body: IngestRequest, request: Request) -> StreamingResponse:
 
 @router.get("/documents")
 def documents(request: Request, collection: str | None = None) -> list[Document]:
-    """All documents, or those of a collection."""
+    """All documents, or those of a collection; a path whose bytes are no UTF-8 as it is shown, not as it is."""
     services: Services = request.app.state.services
-    return services.catalog.documents(collection)
+    return [
+        replace(document, content=Path(os.fsencode(document.content).decode("utf-8", "backslashreplace")))
+        for document in services.catalog.documents(collection)
+    ]
 
 
 @router.delete("/documents/{document_id}")
