@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +36,8 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 def serve(paths: tuple[Path, ...]) -> None:
     """Serve the chat and the API. PATHS are ingested first, into the collection `default`."""
     settings = load_settings()
+    # The server hands the signal on when it has stopped; by default that would end us before the storage is closed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with _listening(settings) as listener, _services(settings) as services:
         if paths:
             from ingest.report import show_progress
