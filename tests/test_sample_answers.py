@@ -1,0 +1,94 @@
+"""The sample, ingested with the real embedding model: questions find the page that answers them."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import contextmanager
+from pathlib import Path, PurePath
+
+import pytest
+
+from ingest.ingestor import Ingestor
+from rag.backends.llms import open_language_model
+from rag.engine import ChatEngine
+from rag.index import Index
+from rag.retrieval import HybridRetriever
+from rag.services import scope_of
+from rag.settings import Settings
+from rag.types import Message
+from tests.test_sample import QUESTIONS, SAMPLE
+
+ANSWERABLE = [line for line in QUESTIONS if line["answer"]]
+ANSWERED = ANSWERABLE[::2]  # quoting embeds every sentence of the passages, which takes a second a question
+
+
+@contextmanager
+def opened(folder: Path, embedding):
+    settings = Settings(_env_file=None, storage={"dir": folder}, llm={"provider": "quotes"})
+    index = Index(folder, embedding)
+    try:
+        with Ingestor(settings, index, embedding) as ingestor:
+            reports = [p.report for p in ingestor.add_paths([SAMPLE], "default") if p.report]
+        assert {report.outcome for report in reports} == {"added"}, reports
+        yield ChatEngine(HybridRetriever(index, embedding, settings.retrieval), open_language_model(settings), settings)
+    finally:
+        index.close()
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory, minilm):
+    """For every question its first five hits, and for those of ANSWERED the answer in quotes."""
+    with opened(tmp_path_factory.mktemp("sample"), minilm) as engine:
+        scope = scope_of(engine.retriever.index.catalog, "default")
+
+        async def ask_all():
+            hits = {line["question"]: await engine.retrieve(line["question"], scope, 5) for line in ANSWERABLE}
+            asked = [line["question"] for line in ANSWERED]
+            return hits, {question: await engine.answer([Message("user", question)], scope) for question in asked}
+
+        return asyncio.run(ask_all())
+
+
+def place(item):
+    return PurePath(item.source).name, item.page_index
+
+
+def places(line):
+    return [(p["source"], p["page_index"]) for p in (line, *line.get("also", ()))]
+
+
+def test_the_right_page_is_among_the_first_five(results):
+    misses = []
+    for line in ANSWERABLE:
+        found = [(PurePath(hit.source).name, hit.chunk.page_index) for hit in results[0][line["question"]]]
+        if places(line)[0] not in found:
+            misses.append(f"{line['question']} {places(line)[0]}: {found}")
+    print(f"{len(misses)} of {len(ANSWERABLE)} missed:", *misses, sep="\n")
+    assert len(misses) <= 0.1 * len(ANSWERABLE), misses
+
+
+def test_the_cited_pages_contain_the_answer(results):
+    misses = []
+    for line in ANSWERED:
+        cited = [place(citation) for citation in results[1][line["question"]].citations]
+        if not set(places(line)) & set(cited):
+            misses.append(f"{line['question']} {places(line)}: {cited}")
+    print(f"{len(misses)} of {len(ANSWERED)} cite other pages:", *misses, sep="\n")
+    assert len(misses) <= 0.2 * len(ANSWERED), misses
+
+
+def test_the_quotes_hold_the_answer(results):
+    missing = [
+        line["question"]
+        for line in ANSWERED
+        if line["answer"] not in " ".join(results[1][line["question"]].text.split())
+    ]
+    print(f"{len(missing)} of {len(ANSWERED)} answers are not in the quoted words:", *missing, sep="\n")
+    assert len(missing) <= 0.5 * len(ANSWERED), missing
+
+
+def test_every_quote_stands_on_its_page(results):
+    for answer in results[1].values():
+        for citation in answer.citations:
+            passage = next(p for p in answer.passages if place(p) == place(citation) and citation.quote in p.text)
+            assert passage.start <= citation.start < citation.end <= passage.end
