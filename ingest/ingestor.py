@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 _GROUP_CHUNKS = 256  # documents are embedded and stored together until they have so many chunks …
 _GROUP_DOCUMENTS = 64  # … or are so many
-_EMBED_SLICE = 32  # chunks between two signs of life, and the longest a question waits for the embedding model
+_EMBED_SLICE = 16  # chunks between two signs of life, and the longest a question waits for the embedding model
 _LOAD_AHEAD = 4
 
 _Claim = Callable[[str, str], None]  # (collection, source): raises when another run works on that source
