@@ -106,8 +106,8 @@ $(VENV)/installed-dev: $(VENV)/installed requirements-dev.lock
 
 $(VENV)/extras-%: $(VENV)/installed
 	@echo "Installing the extra $(EXTRAS); compiling takes some minutes."
-	@$(uv_install) --constraints requirements.lock $(cmake_setting) --reinstall-package llama-cpp-python \
-		--editable ".[$(EXTRAS)]"
+	@$(UV) pip uninstall --quiet --python $(BIN)/python llama-cpp-python 2>/dev/null || true # perhaps built otherwise
+	@$(uv_install) --constraints requirements.lock $(cmake_setting) --editable ".[$(EXTRAS)]"
 	@touch $@
 
 # ------------------------------------------------------------------------------------------------------------ locking
