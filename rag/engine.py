@@ -10,13 +10,13 @@ import logging
 import re
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rag import quotes
 from rag.backends.llms import refresh_model, stream_text
 from rag.citations import MarkerFilter, cite, collect_citations
 from rag.context import collect_passages, pack_context
-from rag.errors import InvalidRequest, RagError
+from rag.errors import InvalidRequest, PromptTooLong, RagError
 from rag.prompts import ANSWER_SYSTEM, CONDENSE, NEAREST, NO_DOCUMENTS, NOT_FOUND
 from rag.retrieval import HybridRetriever
 from rag.settings import Settings
@@ -42,6 +42,7 @@ logger = logging.getLogger(__name__)
 _HITS_PER_PASSAGE = 3
 _NEAREST = 3  # passages named when none answers
 _CONDENSED_TOKENS = 128
+_SMALLEST_PROMPT = 4  # a refused prompt is halved until it is this part of the window
 # Without a model, a follow-up that leans on the question before it ("and in 2021?", "is it paid?") is searched with it.
 _LEANING = re.compile(
     r"^(and|or|but|then|also|so|what about|how about|und|oder|aber|et|ou|y|o)\b"
@@ -100,9 +101,9 @@ class ChatEngine:
             async for event in self._quote(model, question, passages):
                 yield event
         else:
-            prompt = self._prompt(model, instructions, conversation, passages, max_tokens)
-            yield ChunksRetrieved(hits, prompt.passages)
-            async with aclosing(self._generate(model, prompt, temperature)) as events:
+            async with aclosing(
+                self._generate_fitting(model, instructions, conversation, hits, passages, max_tokens, temperature)
+            ) as events:
                 async for event in events:
                     yield event
 
@@ -159,6 +160,41 @@ class ChatEngine:
         for paragraph in text.splitlines(keepends=True):
             yield TextDelta(paragraph)
         yield AnswerCompleted(self._answer(model, text, tuple(found), passages, "stop", Usage(0, 0)))
+
+    async def _generate_fitting(
+        self,
+        model: LanguageModel,
+        instructions: str,
+        conversation: Sequence[Message],
+        hits: tuple[Hit, ...],
+        passages: Sequence[Passage],
+        max_tokens: int | None,
+        temperature: float | None,
+    ) -> AsyncGenerator[Event, None]:
+        """Generate; a server that counts more tokens than we do is asked again with half as much, and once more.
+
+        ChunksRetrieved comes again with the passages that are left.
+        """
+        window = model.context_window
+        refusal: PromptTooLong | None = None
+        while True:
+            smaller = replace(model, context_window=window)
+            try:
+                prompt = self._prompt(smaller, instructions, conversation, passages, max_tokens)
+            except InvalidRequest as error:  # not even the rules fit
+                raise refusal or error from None
+            yield ChunksRetrieved(hits, prompt.passages)
+            try:
+                async with aclosing(self._generate(model, prompt, temperature)) as events:
+                    async for event in events:
+                        yield event
+            except PromptTooLong as error:
+                refusal, window = error, window // 2
+                if len(prompt.passages) < 2 or window < model.context_window // _SMALLEST_PROMPT:
+                    raise
+                logger.warning("The prompt did not fit, trying a shorter one: %s", error)
+            else:
+                return
 
     async def _generate(
         self, model: LanguageModel, prompt: _Prompt, temperature: float | None

@@ -16,7 +16,8 @@
     ├─ InvalidRequest              .param names the field                        exit 2   400
     └─ BackendError                .provider; the cause is chained               exit 1
         ├─ BackendUnavailable      refused, timed out, still loading                      503
-        └─ BackendRejected         context too long, bad parameter                        400
+        └─ BackendRejected         bad parameter, wrong API key                           400
+            └─ PromptTooLong       longer than the model reads                            400
 
 Code deep inside raises; only the edges (command line, API, chat UI) turn an error into words. They read `exit_code`
 and `status`, so a new error needs no change there.
@@ -174,3 +175,9 @@ class BackendRejected(BackendError):
 
     status = 400
     code = "backend_rejected"
+
+
+class PromptTooLong(BackendRejected):
+    """The prompt has more tokens than the model reads."""
+
+    code = "context_length_exceeded"

@@ -21,7 +21,7 @@ from llama_index.core.llms import ChatMessage, ChatResponse, CompletionResponse,
 from pydantic import PrivateAttr
 
 from rag.backends.turns import Turn, fold_system, merge_turns, to_turns
-from rag.errors import BackendError, BackendRejected, BackendUnavailable, ConfigurationError
+from rag.errors import BackendError, BackendUnavailable, ConfigurationError, PromptTooLong
 from rag.types import LanguageModel
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ class LlamaCpp(CustomLLM):
             raise self._is_closed()
         error = reply.exception()
         if isinstance(error, ValueError):
-            raise BackendRejected(
+            raise PromptTooLong(
                 f"{self.name} cannot take this prompt: {error}",
                 hint="Ask a shorter question, lower RAG_RETRIEVAL__PASSAGES, or raise RAG_LLM__CONTEXT_WINDOW.",
                 provider=PROVIDER,

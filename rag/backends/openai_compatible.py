@@ -7,6 +7,7 @@ is tied to one event loop. Servers differ in what they accept: see `_Quirk`.
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from contextlib import asynccontextmanager
 from enum import Enum
@@ -28,7 +29,7 @@ from rag.backends.servers import (
     trusts_environment,
 )
 from rag.backends.turns import fold_system, to_turns
-from rag.errors import BackendError, BackendRejected, BackendUnavailable
+from rag.errors import BackendError, BackendRejected, BackendUnavailable, PromptTooLong
 from rag.types import LanguageModel
 
 if TYPE_CHECKING:
@@ -71,6 +72,9 @@ def estimate_tokens(text: str) -> int:
     bytes of anything else."""
     single = sum(character.isascii() and not character.isalpha() and not character.isspace() for character in text)
     return (len(text.encode(errors="replace")) - single) // 3 + single + 1
+
+
+_TOO_LONG = re.compile(r"context[ _](length|window|size)|prompt is too long|too many tokens", re.IGNORECASE)
 
 
 class _Quirk(Enum):
@@ -268,14 +272,15 @@ class OpenAICompatible(OpenAILike):  # type: ignore[misc]
                 f"{server} cannot answer now (HTTP {status}): {self._said(error)}", hint=hint, provider=PROVIDER
             )
         hint = _STATUS_HINTS.get(status, "Check RAG_LLM__MODEL and RAG_LLM__BASE_URL.")
+        kind: type[BackendRejected] = BackendRejected
         if status in {400, 413, 422}:
             hint = (
                 "If the prompt is too long, set RAG_LLM__CONTEXT_WINDOW to what the server reads, or lower "
                 "RAG_RETRIEVAL__PASSAGES or RAG_LLM__MAX_TOKENS."
             )
-        return BackendRejected(
-            f"{server} refused the request (HTTP {status}): {self._said(error)}", hint=hint, provider=PROVIDER
-        )
+            if _TOO_LONG.search(str(error)):
+                kind = PromptTooLong
+        return kind(f"{server} refused the request (HTTP {status}): {self._said(error)}", hint=hint, provider=PROVIDER)
 
     def _said(self, error: openai.APIError) -> str:
         body = error.body
