@@ -9,14 +9,16 @@ import logging
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from rag.errors import RagError, StorageLocked
 from rag.lock import StorageLock, read_owner
-from rag.remote import Remote
 from rag.settings import Settings
+
+if TYPE_CHECKING:
+    from rag.remote import Remote
 
 
 def run(command: click.Command) -> None:
@@ -68,5 +70,7 @@ def find_server(settings: Settings) -> Remote | None:
         owner = read_owner(settings.storage.dir)
         if owner is None or not owner.url:
             raise
+        from rag.remote import Remote  # brings an HTTP client, which `--help` needs not
+
         return Remote(owner)
     return None

@@ -65,7 +65,8 @@ async def _on_unknown_error(_: Request, error: Exception) -> JSONResponse:
 async def _on_validation_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"] if part != "body")
+    is_json = first["type"] != "json_invalid"  # else the location is an offset in the text
+    field = ".".join(str(part) for part in first["loc"] if part != "body") if is_json else ""
     refused = InvalidRequest(f"{field or 'The body'}: {first['msg']}.", param=field or None)
     return JSONResponse(envelope(refused), refused.status)
 

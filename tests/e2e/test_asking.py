@@ -55,7 +55,7 @@ def test_a_footnote_opens_the_pdf_at_its_page_with_the_quote_marked(quotes_chat:
     expect(panel.locator(".textLayer")).to_contain_text("fourth day")
     marked = quotes_chat.page.evaluate("[...(CSS.highlights.get('footnote') ?? [])].map(String).join()")
     quote = panel.locator("blockquote mark").inner_text()
-    assert "".join(marked.split()) == "".join(quote.split())
+    assert [c for c in marked if c.isalnum()] == [c for c in quote if c.isalnum()]
 
 
 def test_page_one_is_shown_after_another_page(quotes_chat: ChatPage, tmp_path: Path) -> None:
