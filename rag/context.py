@@ -14,6 +14,8 @@ from rag.types import Hit, Passage
 
 _FENCE = re.compile(r"[<＜﹤](?=\W{0,20}source)", re.IGNORECASE)  # also with what is invisible, or looks like it
 
+_HARMLESS = str.maketrans({'"': "'", "<": "‹", "＜": "‹", "﹤": "‹"})
+
 PageText = Callable[[str, int | None], str]  # (document id, page index) → the page's extracted text
 
 
@@ -101,7 +103,7 @@ def _fenced(passage: Passage) -> str:
     """The passage between fence lines; what looks like a fence inside is made harmless."""
     place = f", page {passage.page_label}" if passage.page_label else ""
     heading = f", {passage.heading}" if passage.heading else ""
-    title = " ".join(_unfence(f"{passage.title}{place}{heading}").replace('"', "'").split())
+    title = " ".join(f"{passage.title}{place}{heading}".translate(_HARMLESS).split())
     return f'<source {passage.number}: "{title}">\n{_unfence(passage.text)}\n</source {passage.number}>'
 
 
