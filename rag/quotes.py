@@ -92,6 +92,7 @@ def _scores(
     frequency = Counter(term for sentence in sentences for term in set(sentence.terms))
     weights = {term: math.log(1 + len(texts) / (1 + frequency[term])) for term in set(terms(question))}
     whole = sum(weights.values()) or 1.0
+    context = {id(s.passage): set(terms(f"{s.passage.title} {s.passage.heading}")) for s in sentences}
 
     def score(window: range) -> float:
         if len(window) == 1 and sentences[window[0]].is_heading:
@@ -99,7 +100,8 @@ def _scores(
         lengths = [len(sentences[place].terms) + 1 for place in window]
         mean = sum(n * float(cosines[place]) for n, place in zip(lengths, window, strict=True)) / sum(lengths)
         meaning = (mean + max(float(cosines[place]) for place in window)) / 2
-        present = {term for place in window for term in sentences[place].terms}
+        # Title and heading go without saying: they speak for every sentence below, not for one that repeats them.
+        present = context[id(sentences[window[0]].passage)].union(*(sentences[place].terms for place in window))
         words = sum(weights[term] for term in weights.keys() & present) / whole
         of_window = _WORDS_WEIGHT * words + (1 - _WORDS_WEIGHT) * meaning
         return (1 - _PASSAGE_WEIGHT) * of_window + _PASSAGE_WEIGHT * sentences[window[0]].passage.score
