@@ -53,13 +53,14 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
     if host not in LOOPBACK:
         raise ConfigurationError(
             f"RAG_SERVER__HOST={host} would open Footnote to the network, and it has no log-in yet.",
-            hint="Use 127.0.0.1, and a reverse proxy that asks who is there.",
+            hint=f"Use 127.0.0.1; from elsewhere, come through a tunnel: ssh -L {port}:127.0.0.1:{port} THIS-MACHINE.",
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen()
     except OSError as error:
         listener.close()
         raise ConfigurationError(
@@ -90,7 +91,8 @@ def _serve(settings: Settings, services: Services, listener: socket.socket) -> N
     from rag.lock import Owner
     from rag.ui.mount import mount_chat
 
-    url = f"http://{settings.server.host}:{settings.server.port}"
+    host = settings.server.host
+    url = f"http://{f'[{host}]' if ':' in host else host}:{settings.server.port}"
     token = secrets.token_urlsafe(32)
 
     @contextlib.asynccontextmanager

@@ -130,7 +130,9 @@ class Catalog:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._threads = threading.local()
-        self._connections: list[sqlite3.Connection] = []
+        self._connections: dict[threading.Thread, sqlite3.Connection] = {}
+        self._opening = threading.Lock()
+        self._closed = False
         self._writing = threading.RLock()
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -144,8 +146,9 @@ class Catalog:
 
     def close(self) -> None:
         """Close the connections of all threads."""
-        with self._writing:
-            for connection in self._connections:
+        with self._writing, self._opening:
+            self._closed = True
+            for connection in self._connections.values():
                 connection.close()
             self._connections.clear()
             self._threads = threading.local()
@@ -314,9 +317,13 @@ class Catalog:
             connection.execute("UPDATE properties SET value = value + 1 WHERE name = 'revision'")
 
     def put_record(self, document: Document) -> None:
-        """Store what is known of a document without touching its text: a failure, a new modification time."""
+        """Store what is known of a document without touching its text: a failure, a new modification time.
+
+        Nothing happens when the document was removed, or got a newer version, since the caller read it."""
         with self._transaction() as connection:
-            _put_document(connection, document, self.collection(document.collection).id)
+            row = connection.execute("SELECT version FROM documents WHERE id = ?", (document.id,)).fetchone()
+            if (row[0] if row else 0) == document.version:
+                _put_document(connection, document, self.collection(document.collection).id)
 
     def remove_document(self, document_id: str) -> VersionedChunks:
         """Forget a document and its text; the commit point of a removal. Raises NotFound."""
@@ -360,15 +367,23 @@ class Catalog:
 
     def _connection(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._threads, "connection", None)
-        if connection is None:
+        if connection is not None:
+            return connection
+        with self._opening:
+            if self._closed:
+                raise Conflict("The catalog is closed.", hint="The program is ending: start it again.")
+            self._close_of_ended_threads()
             connection = sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")  # a crash of the process loses nothing
             connection.execute("PRAGMA foreign_keys = ON")
             self._threads.connection = connection
-            with self._writing:
-                self._connections.append(connection)
+            self._connections[threading.current_thread()] = connection
         return connection
+
+    def _close_of_ended_threads(self) -> None:
+        for thread in [thread for thread in self._connections if not thread.is_alive()]:
+            self._connections.pop(thread).close()
 
     def _read(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         return self._connection().execute(statement, values).fetchall()

@@ -13,6 +13,7 @@ _ONE = r"[ \t]*(?:sources?[ \t]+)?\d{1,3}[ \t]*"
 _MARKER = re.compile(rf"([ \t]*)[\[【]({_ONE}(?:[,;&]{_ONE})*)[\]】]", re.IGNORECASE)
 _UNDECIDED = re.compile(r"[ \t]*(?:[\[【][\w,;& \t]*)?\Z")  # whatever may still become a marker
 _LEADING = re.compile(rf"(?:{_MARKER.pattern})+", re.IGNORECASE)
+_ROUND = str.maketrans("[]【】", "()()")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
@@ -45,6 +46,11 @@ class MarkerFilter:
     def _replacement(self, match: re.Match[str]) -> str:
         known = [number for number in cited_numbers(match[0]) if number in self._numbers]
         return match[1] + "".join(f"[{number}]" for number in known) if known else ""
+
+
+def without_markers(text: str) -> str:
+    """Text of a document whose own `[2]` would pass for one of our footnotes: `(2)`."""
+    return _MARKER.sub(lambda match: match[0].translate(_ROUND), text)
 
 
 def cited_numbers(text: str) -> list[int]:

@@ -15,7 +15,7 @@ import click
 
 from rag.errors import InvalidRequest
 from rag.settings import Settings, load_settings
-from rag.terminal import debug_option, find_server, run
+from rag.terminal import debug_option, find_server, require_index, run
 
 if TYPE_CHECKING:
     from rag.types import Answer, Event, Hit
@@ -56,6 +56,7 @@ def ask(question: str, collection: str) -> None:
     if server is not None:
         asyncio.run(_print_answer(server.ask(messages, collection)))
         return
+    require_index(settings)
     from rag.services import open_engine, open_storage, scope_of
 
     with open_storage(settings) as storage, open_engine(settings, storage) as engine:
@@ -126,6 +127,7 @@ def _searching(settings: Settings, collection: str) -> Iterator[Callable[[str, i
     if server is not None:
         yield lambda question, limit: server.search(question, collection, limit)
         return
+    require_index(settings)
     from rag.retrieval import HybridRetriever
     from rag.services import open_storage, scope_of
 

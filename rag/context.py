@@ -60,6 +60,8 @@ def _passage(number: int, group: _Group, page_text: PageText) -> Passage:
     text = first.text
     if len(group.hits) > 1:
         text = page_text(first.document_id, first.page_index)[first.start : end]
+        if not text.startswith(first.text):  # the document was replaced a moment ago: its page is another one now
+            text = first.text
     best = max(group.hits, key=lambda hit: hit.score)
     return Passage(
         number=number,

@@ -11,10 +11,11 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from rag.catalog import Catalog, StoredChunk, VersionedChunks
 from rag.errors import IndexMismatch
@@ -30,6 +31,8 @@ logger = logging.getLogger(__name__)
 _WIDENING = 20  # a wide scope of documents is searched by asking for so many times more and dropping the rest
 _WIDEST = 2_000
 _REPAIR_BATCH = 256
+
+_AnyIndex = TypeVar("_AnyIndex", VectorIndex, LexicalIndex)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +62,8 @@ class Index:
         self._writing = threading.Lock()
         try:
             self._check_embedding()
-            self._vectors = VectorIndex(storage / "vectors", embedding.fingerprint)
-            self._words = LexicalIndex(storage / "words")
+            self._vectors = _opened(lambda folder: VectorIndex(folder, embedding.fingerprint), storage / "vectors")
+            self._words = _opened(LexicalIndex, storage / "words")
         except BaseException:
             self.catalog.close()
             raise
@@ -205,6 +208,19 @@ class Index:
                 vectors = self._embedding.embed_passages(texts)
                 self._vectors.add(collection_id, [chunk.id for chunk in batch], vectors)
         self._vectors.remove(collection_id, sorted(strangers))
+
+
+def _opened(open_index: Callable[[Path], _AnyIndex], folder: Path) -> _AnyIndex:
+    """The index in `folder`; a damaged one is put aside, and an empty one opened for `_repair` to fill."""
+    try:
+        return open_index(folder)
+    except OSError:  # the disk or the rights, not the index
+        raise
+    except Exception:
+        aside = folder.with_name(f"{folder.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S}")
+        logger.exception("The index in %s is damaged. It is put aside as %s and made again.", folder, aside.name)
+        folder.rename(aside)
+        return open_index(folder)
 
 
 def _entries(title: str, collection_id: str, chunks: Iterable[Chunk]) -> list[LexicalEntry]:

@@ -55,6 +55,20 @@ class StorageLock:
         self.announce(Owner(os.getpid()))
         return self
 
+    def is_taken(self) -> bool:
+        """Whether another process owns the folder; takes nothing and makes nothing."""
+        try:
+            descriptor = os.open(self._lock_file, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:  # no folder, no owner; what else is wrong shows when it is taken
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
     def announce(self, owner: Owner) -> None:
         """Write the note, readable by this user only."""
         fresh = self._note.with_suffix(".new")

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from rag.citations import citation
+from rag.citations import citation, without_markers
 from rag.text import sentence_spans, terms
 from rag.types import Citation, Embedding, Passage
 
@@ -119,5 +119,5 @@ def compose(quotes: Sequence[Citation]) -> str:
 
 
 def _shown(quote: str) -> str:
-    text = " ".join(quote.split())
+    text = without_markers(" ".join(quote.split()))
     return text if len(text) <= _LONGEST else text[: text.rfind(" ", 0, _LONGEST)] + " …"

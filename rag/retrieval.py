@@ -10,13 +10,16 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from typing import TYPE_CHECKING
 
 from rag.errors import RagError
 from rag.evidence import evidence
 from rag.index import Index
 from rag.settings import RetrievalSettings
 from rag.types import Embedding, Hit, Scope
+
+if TYPE_CHECKING:
+    from rag.types import Vector
 
 logger = logging.getLogger(__name__)
 
@@ -35,30 +38,22 @@ class HybridRetriever:
 
     async def retrieve(self, question: str, scope: Scope, limit: int) -> tuple[Hit, ...]:
         """The best `limit` chunks, best first. One failing leg is logged, the other answers; both raise."""
+        candidates = max(limit, self.settings.candidates)
+        vector = (
+            await asyncio.gather(asyncio.to_thread(self.embedding.embed_query, question), return_exceptions=True)
+        )[0]
         for _ in range(_ATTEMPTS):
             before = await asyncio.to_thread(self._revision)
-            hits = await self._retrieve_once(question, scope, limit)
-            if before == await asyncio.to_thread(self._revision):
+            dense, lexical = await asyncio.gather(
+                asyncio.to_thread(self._dense, vector, scope, candidates),
+                asyncio.to_thread(self.index.search_lexical, question, scope, candidates),
+                return_exceptions=True,
+            )
+            legs = _usable(dense, lexical)
+            hits, is_complete = await asyncio.to_thread(self._hits, *legs, scope, limit)
+            if is_complete or before == await asyncio.to_thread(self._revision):
                 break
         return hits
-
-    async def _retrieve_once(self, question: str, scope: Scope, limit: int) -> tuple[Hit, ...]:
-        candidates = max(limit, self.settings.candidates)
-        dense, lexical = await asyncio.gather(
-            asyncio.to_thread(self._dense, question, scope, candidates),
-            asyncio.to_thread(self.index.search_lexical, question, scope, candidates),
-            return_exceptions=True,
-        )
-        for name, leg in (("dense", dense), ("lexical", lexical)):
-            if isinstance(leg, BaseException):
-                logger.error("The %s leg of a search failed.", name, exc_info=leg)
-        if isinstance(dense, BaseException) and isinstance(lexical, BaseException):
-            raise RagError("The search failed.", hint="`rag doctor` checks the storage folder.") from dense
-        legs = (
-            [] if isinstance(dense, BaseException) else dense,
-            [] if isinstance(lexical, BaseException) else lexical,
-        )
-        return await asyncio.to_thread(partial(self._hits, *legs, scope, limit))
 
     async def evidence(self, question: str, hits: Sequence[Hit]) -> float:
         """How far the hits speak to the question: see rag/evidence.py."""
@@ -67,11 +62,15 @@ class HybridRetriever:
     def _revision(self) -> int:
         return self.index.catalog.revision
 
-    def _dense(self, question: str, scope: Scope, limit: int) -> list[tuple[str, float]]:
-        return self.index.search_dense(self.embedding.embed_query(question), scope, limit)
+    def _dense(self, vector: Vector | BaseException, scope: Scope, limit: int) -> Leg:
+        if isinstance(vector, BaseException):
+            raise vector
+        return self.index.search_dense(vector, scope, limit)
 
-    def _hits(self, dense: Leg, lexical: Leg, scope: Scope, limit: int) -> tuple[Hit, ...]:
-        live = self.index.live_chunks([chunk_id for chunk_id, _ in [*dense, *lexical]], scope)
+    def _hits(self, dense: Leg, lexical: Leg, scope: Scope, limit: int) -> tuple[tuple[Hit, ...], bool]:
+        """The best hits, and whether all that the legs found still exists."""
+        found = {chunk_id for chunk_id, _ in [*dense, *lexical]}
+        live = self.index.live_chunks(sorted(found), scope)
         dense = [hit for hit in dense if hit[0] in live]
         lexical = [hit for hit in lexical if hit[0] in live]
         places = [
@@ -79,7 +78,7 @@ class HybridRetriever:
         ]
         fused = fuse(dense, lexical, self.settings.dense_weight)
         best = sorted(fused, key=lambda chunk_id: (-fused[chunk_id], chunk_id))[:limit]
-        return tuple(
+        hits = tuple(
             Hit(
                 chunk=live[chunk_id].chunk,
                 title=live[chunk_id].title,
@@ -92,6 +91,17 @@ class HybridRetriever:
             )
             for chunk_id in best
         )
+        return hits, found == live.keys()
+
+
+def _usable(dense: Leg | BaseException, lexical: Leg | BaseException) -> tuple[Leg, Leg]:
+    """The legs, an empty one for one that failed. Raises when both did."""
+    for name, leg in (("dense", dense), ("lexical", lexical)):
+        if isinstance(leg, BaseException):
+            logger.error("The %s leg of a search failed.", name, exc_info=leg)
+    if isinstance(dense, BaseException) and isinstance(lexical, BaseException):
+        raise RagError("The search failed.", hint="`rag doctor` checks the storage folder.") from dense
+    return [] if isinstance(dense, BaseException) else dense, [] if isinstance(lexical, BaseException) else lexical
 
 
 def fuse(dense: Leg, lexical: Leg, dense_weight: float) -> Mapping[str, float]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rag.errors import RagError, StorageLocked
+from rag.errors import NotFound, RagError
 from rag.lock import StorageLock, read_owner
 from rag.settings import Settings
 
@@ -62,15 +62,20 @@ def debug_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def find_server(settings: Settings) -> Remote | None:
-    """The server that owns the storage folder, None when nobody does. Raises StorageLocked for any other owner."""
-    lock = StorageLock(settings.storage.dir)
-    try:
-        lock.acquire().release()
-    except StorageLocked:
-        owner = read_owner(settings.storage.dir)
-        if owner is None or not owner.url:
-            raise
-        from rag.remote import Remote  # brings an HTTP client, which `--help` needs not
+    """The server that owns the storage folder, None when there is none (another owner is met when opening)."""
+    owner = read_owner(settings.storage.dir) if StorageLock(settings.storage.dir).is_taken() else None
+    if owner is None or not owner.url:
+        return None
+    from rag.remote import Remote  # brings an HTTP client, which `--help` needs not
 
-        return Remote(owner)
-    return None
+    return Remote(owner)
+
+
+def require_index(settings: Settings) -> None:
+    """Raises NotFound where nothing was ever ingested: a command in the wrong folder must not make an empty index."""
+    folder = settings.storage.dir.absolute()
+    if not (folder / "catalog.sqlite3").exists():
+        raise NotFound(
+            f"There are no documents in {folder}.",
+            hint="`ingest PATH` adds some; RAG_STORAGE__DIR names another storage folder.",
+        )

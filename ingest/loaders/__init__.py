@@ -6,6 +6,7 @@ is cheap: each loader imports its library when it is called.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -65,6 +66,9 @@ LOADERS: dict[str, Loader] = {
 }
 SUPPORTED_SUFFIXES = frozenset(LOADERS)
 
+# Escape sequences of a document must not reach a terminal that shows a hit.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
 
 def load_document(path: Path, name: str, limits: Limits) -> LoadedDocument:
     """The text of the file at `path`, which the user knows as `name`; `name`'s suffix chooses the loader.
@@ -108,7 +112,7 @@ def as_documents(extracted: Extracted, name: str) -> LoadedDocument:
 
     documents = [
         Document(
-            text=section.text,
+            text=_CONTROL.sub("", section.text),
             metadata={
                 "page_index": section.page_index,
                 "page_label": section.page_label,

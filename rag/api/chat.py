@@ -51,7 +51,8 @@ class ChatMessage(BaseModel):
             if part.type not in ("text", "input_text"):
                 raise InvalidRequest(f"Content of type {part.type!r} is not supported.", param="messages")
         role = "system" if self.role == "developer" else self.role
-        return Message(role, "".join(part.text for part in parts))
+        text = "".join(part.text for part in parts)
+        return Message(role, text.encode(errors="replace").decode())  # half an emoji, cut by the client
 
 
 class StreamOptions(BaseModel):

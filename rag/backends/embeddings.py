@@ -81,7 +81,7 @@ class BagOfWordsEmbedding:
 
     def __init__(self, settings: EmbeddingSettings) -> None:
         self.name = settings.model
-        self.fingerprint = _fingerprint(settings, "", self.dimension)
+        self.fingerprint = _fingerprint(settings, settings.model, self.dimension)
 
     def embed_passages(self, texts: Sequence[str]) -> Vector:
         """Vectors of shape (len(texts), dimension), float32, each of length 1."""
@@ -113,7 +113,7 @@ EMBEDDINGS: dict[str, Callable[[EmbeddingSettings], Embedding]] = {"bag-of-words
 
 
 def _fingerprint(settings: EmbeddingSettings, weights: str, dimension: int) -> str:
-    parts = (settings.model, weights, dimension, settings.query_prefix, settings.passage_prefix)
+    parts = (weights, dimension, settings.query_prefix, settings.passage_prefix)
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
@@ -125,12 +125,15 @@ def _load(settings: EmbeddingSettings) -> SentenceTransformer:
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    load = partial(SentenceTransformer, device=settings.device or None, trust_remote_code=False)
     try:
-        if folder is None and not Path(settings.model).is_dir():
-            _require_cached_or_reachable(settings.model)
-        return SentenceTransformer(
-            str(folder or settings.model), device=settings.device or None, trust_remote_code=False
-        )
+        if folder is not None or Path(settings.model).is_dir():
+            return load(str(folder or settings.model), local_files_only=True)
+        try:
+            return load(settings.model, local_files_only=True)  # the cache, without a word to the hub
+        except (OSError, ValueError, RuntimeError):
+            _require_hub(settings.model)
+            return load(settings.model)
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0].rstrip(".:") if str(error).strip() else type(error).__name__
         raise ConfigurationError(
@@ -140,14 +143,12 @@ def _load(settings: EmbeddingSettings) -> SentenceTransformer:
         ) from error
 
 
-def _require_cached_or_reachable(name: str) -> None:
+def _require_hub(name: str) -> None:
     """Ask the hub once before loading: left to itself the loader retries an unreachable hub for over a minute."""
-    from huggingface_hub import HfApi, try_to_load_from_cache
+    from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
     repository = name if "/" in name else f"sentence-transformers/{name}"
-    if isinstance(try_to_load_from_cache(repository, "config.json"), str):
-        return
     try:
         HfApi().model_info(repository, timeout=10)
     except HfHubHTTPError as error:
@@ -175,11 +176,16 @@ def _bundled_model() -> Path | None:
 
 
 def _weights_identity(name: str, model: SentenceTransformer) -> str:
-    """What tells two versions of the same name apart: the bundled weights' hash, or the hub's commit."""
+    """A hash of the weights: it changes when they do, and not when the hub's page or the folder's path does."""
     if name == DEFAULT_EMBEDDING:
         return BUNDLED_SHA256
-    config = getattr(getattr(model[0], "auto_model", None), "config", None)
-    return str(getattr(config, "_commit_hash", None) or "")
+    import torch
+
+    digest = hashlib.sha256()
+    for parameter, values in sorted(model.state_dict().items()):
+        digest.update(parameter.encode())
+        digest.update(values.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _counting_tokenizer(model: SentenceTransformer) -> Callable[[str], list[tuple[int, int]]]:
