@@ -91,6 +91,14 @@ $(VENV)/uv-$(UV_VERSION):
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@touch $@
 
+# Another build of torch than the one installed was asked for: install again, torch anew.
+ifneq ($(wildcard $(VENV)/torch-backend),)
+ifneq ($(TORCH),$(shell cat $(VENV)/torch-backend))
+.PHONY: $(VENV)/installed
+uv_install += --reinstall-package torch
+endif
+endif
+
 $(VENV)/installed: $(VENV)/uv-$(UV_VERSION) requirements.lock pyproject.toml
 	@echo "Installing what Footnote needs into $(VENV); the first time this takes some minutes."
 	@test -n "$(TORCH)$(own_torch)" || test "$$(uname)" != Linux || command -v nvidia-smi >/dev/null || \

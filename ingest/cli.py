@@ -116,14 +116,12 @@ def _documents(settings: Settings, collection: str | None) -> list[Document]:
     if server is not None:
         return server.documents(collection)
     from rag.catalog import Catalog
-    from rag.lock import StorageLock
 
-    lock = StorageLock(settings.storage.dir).acquire()
-    try:
-        with closing(Catalog(settings.storage.dir / "catalog.sqlite3")) as catalog:
-            return catalog.documents(collection)
-    finally:
-        lock.release()
+    path = settings.storage.dir / "catalog.sqlite3"
+    if not path.exists():
+        return []
+    with closing(Catalog(path)) as catalog:  # also while another process ingests: SQLite lets it
+        return catalog.documents(collection)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ and remembered by its hash, so that the next run does not try the same bytes aga
 from __future__ import annotations
 
 import hashlib
+import itertools
 import mimetypes
 import os
 import shutil
@@ -77,6 +78,9 @@ class Ingestor:
         self._mutex = threading.Lock()
         parts = (LOADER_VERSION, SPLITTER_VERSION, str(settings.ingest.chunk_tokens), embedding.fingerprint)
         self._fingerprint = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+        # A failure is remembered until the file, the loaders or a limit changes: the limit may have been the reason.
+        limits = settings.ingest.model_dump_json()
+        self._failure_fingerprint = hashlib.sha256((self._fingerprint + limits).encode()).hexdigest()[:16]
 
     def __enter__(self) -> Self:
         return self
@@ -96,11 +100,13 @@ class Ingestor:
     def add_upload(self, path: Path, name: str, collection: str) -> FileReport:
         """Ingest one uploaded file, which is copied into the storage folder; blocking."""
         collection = self._index.catalog.create_collection(collection).name
-        name = printable(os.path.basename(name)) or "unnamed"  # noqa: PTH119  (a name, not a path)
         stored, sha256, size = self._keep(path)
+        name = self._free_name(printable(os.path.basename(name)) or "unnamed", sha256, collection)  # noqa: PTH119
         file_id = self._index.catalog.add_file(name, sha256, size)
         reports = [progress.report for progress in self._run([(stored, name, file_id)], collection)]
         report = next(report for report in reports if report is not None)
+        if report.outcome == "failed" and report.document_id:  # told at once; nothing of it needs to be kept
+            self._index.remove_document(report.document_id)
         self._discard_unused(stored)
         return report
 
@@ -177,7 +183,8 @@ class Ingestor:
         """Skip a file that has not changed: by size and time, else by its hash."""
         catalog = self._index.catalog
         known = catalog.document_of_source(catalog.collection(collection).id, name)
-        up_to_date = known if known is not None and known.fingerprint == self._fingerprint else None
+        expected = self._failure_fingerprint if known and known.status == "failed" else self._fingerprint
+        up_to_date = known if known is not None and known.fingerprint == expected else None
         try:
             status = path.stat()
             if up_to_date and (up_to_date.size, up_to_date.modified_ns) == (status.st_size, status.st_mtime_ns):
@@ -287,7 +294,13 @@ class Ingestor:
         )
 
     def _remember_failure(self, source: _Source, collection: str, error: DocumentError) -> FileReport:
-        record = replace(self._record(source, collection), status="failed", error=error.message, hint=error.hint)
+        record = replace(
+            self._record(source, collection),
+            fingerprint=self._failure_fingerprint,
+            status="failed",
+            error=error.message,
+            hint=error.hint,
+        )
         self._index.catalog.put_record(record)
         return replace(_failure(source.name, error), document_id=record.id)
 
@@ -303,6 +316,19 @@ class Ingestor:
             shutil.copyfile(path, partial)
             partial.replace(stored)
         return stored, sha256, stored.stat().st_size
+
+    def _free_name(self, name: str, sha256: str, collection: str) -> str:
+        """`name`, or `name (2)` where another file of that name was uploaded before: neither may replace the other."""
+        catalog = self._index.catalog
+        collection_id = catalog.collection(collection).id
+        stem, suffix = os.path.splitext(name)  # noqa: PTH122  (a name, not a path)
+        candidate = name
+        for number in itertools.count(2):
+            known = catalog.document_of_source(collection_id, candidate)
+            if known is None or known.sha256 == sha256:
+                break
+            candidate = f"{stem} ({number}){suffix}"
+        return candidate
 
     def _discard_unused(self, content: Path) -> None:
         """Delete a stored upload that no document needs any more; never a file of the user's own folders."""

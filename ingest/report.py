@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from ingest.loaders import SUPPORTED_SUFFIXES
 from rag.types import Document, FileReport, IngestProgress
 
 _WIDE = 1_000  # columns, where no screen limits them
@@ -57,6 +58,7 @@ def _show_summary(reports: Sequence[FileReport], chunks: int, seconds: float) ->
     console = Console()
     if not reports:
         console.print("No documents found: no file of a known type lies there.")
+        console.print(f"Known are {', '.join(sorted(SUPPORTED_SUFFIXES))}.")
         return
     table = Table("", "files", "pages", "chunks", box=None, pad_edge=False)
     for column in table.columns[1:]:

@@ -25,11 +25,16 @@ class VectorIndex:
 
     def __init__(self, path: Path, fingerprint: str) -> None:
         import chromadb
+        from chromadb.api.shared_system_client import SharedSystemClient
         from chromadb.config import Settings as ChromaSettings
 
         path.mkdir(parents=True, exist_ok=True)
         self._fingerprint = fingerprint
-        self._client = chromadb.PersistentClient(path, settings=ChromaSettings(anonymized_telemetry=False))
+        try:
+            self._client = chromadb.PersistentClient(path, settings=ChromaSettings(anonymized_telemetry=False))
+        except Exception:
+            SharedSystemClient.clear_system_cache()  # else a later attempt at this path gets the broken one again
+            raise
         self._batch = self._client.get_max_batch_size()
         self._collections: dict[str, ChromaCollection] = {}
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import SecretStr
 
@@ -34,6 +34,7 @@ __all__ = [
     "stream_text",
 ]
 
+_THOUGHTS_BEGIN, _THOUGHTS_END = "<think>", "</think>"
 HOW_TO_ADD_A_MODEL = "to add one, start Ollama, llama-server, LM Studio or vLLM, or set RAG_LLM__BASE_URL"
 
 
@@ -65,7 +66,8 @@ async def stream_text(
 ) -> AsyncGenerator[ModelDelta, None]:
     """The reply to `messages`, piece by piece. Closing the iterator (or cancelling its task) stops the generation.
 
-    Raises BackendUnavailable or BackendRejected, also in the middle of a reply.
+    The thoughts with which a reasoning model begins, `<think>…</think>`, are left out; a reply that ends inside them has
+    no text. Raises BackendUnavailable or BackendRejected, also in the middle of a reply.
     """
     from llama_index.core.llms import ChatMessage
 
@@ -74,13 +76,20 @@ async def stream_text(
     options: dict[str, Any] = {"max_tokens": max_tokens, "temperature": temperature}
     if stop:
         options["stop"] = list(stop)
+    thoughts = _LeadingThoughts()
     try:
         chat = [ChatMessage(role=message.role, content=message.content) for message in messages]
         async with aclosing(await model.llm.astream_chat(chat, **options)) as responses:
             async for response in responses:
                 delta = _delta(response.delta, response.raw)
+                shown = thoughts.feed(delta.text)
+                if delta.finish_reason:  # no text may come after it
+                    shown += thoughts.flush()
+                delta = replace(delta, text=shown)
                 if delta != ModelDelta(""):
                     yield delta
+        if shown := thoughts.flush():
+            yield ModelDelta(shown)
     except BackendError:
         raise
     except Exception as error:
@@ -89,6 +98,40 @@ async def stream_text(
             hint="Ask again; if it fails again, the log says more.",
             provider=model.provider,
         ) from error
+
+
+class _LeadingThoughts:
+    """Lets a reply through without the `<think>…</think>` at its beginning, however it is cut into pieces."""
+
+    def __init__(self) -> None:
+        self._held = ""  # not shown yet: what may become `<think>`; inside, what may become `</think>`
+        self._place: Literal["start", "inside", "behind", "reply"] = "start"
+
+    def feed(self, text: str) -> str:
+        """What can be shown now that `text` has come."""
+        self._held += text
+        if self._place == "start":
+            begun = self._held.lstrip()
+            if begun.startswith(_THOUGHTS_BEGIN):
+                self._place, self._held = "inside", begun.removeprefix(_THOUGHTS_BEGIN)
+            elif not _THOUGHTS_BEGIN.startswith(begun):
+                self._place = "reply"
+        if self._place == "inside":
+            _, end, behind = self._held.partition(_THOUGHTS_END)
+            if end:
+                self._place, self._held = "behind", behind
+            else:
+                self._held = self._held[1 - len(_THOUGHTS_END) :]
+        if self._place == "behind":
+            self._held = self._held.lstrip()
+            if self._held:
+                self._place = "reply"
+        return self.flush() if self._place == "reply" else ""
+
+    def flush(self) -> str:
+        """What was held back though no thoughts came of it; call it when the reply has ended."""
+        shown, self._held = ("" if self._place == "inside" else self._held), ""
+        return shown
 
 
 async def check_model(model: LanguageModel) -> None:

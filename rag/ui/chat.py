@@ -65,7 +65,7 @@ async def on_message(message: cl.Message) -> None:
         reports = await take_in([file for file in message.elements or [] if file.path], services.ingest)
         if reports and (not question or any(report.outcome == "failed" for report in reports)):
             await cl.Message(report_text(reports)).send()
-        if question:
+        if question and (not reports or any(report.outcome != "failed" for report in reports)):
             answer = await stream_answer(messages(turns, question), await _scope(reports))
             cl.user_session.set(TURNS, [*turns, Turn(message.id, question, answer)])
     except RagError as error:

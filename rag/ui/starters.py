@@ -63,4 +63,5 @@ def _best_first(topics: list[str]) -> list[str]:
 def _suggestion(title: str, topic: str) -> Suggestion:
     if topic.endswith("?"):
         return Suggestion(topic, topic)
-    return Suggestion(f"{topic} · {title}", f"What does “{title}” say about “{topic}”?")
+    # The title stays on the button: in the question its words would find the cover page.
+    return Suggestion(f"{topic} · {title}", f"What is said about “{topic}”?")

@@ -81,6 +81,29 @@ async def test_a_reply_that_is_cut_says_so(server):
     assert [d.finish_reason for d in await _ask(_open(server)) if d.finish_reason] == ["length"]
 
 
+@pytest.mark.parametrize(
+    ("reply", "shown"),
+    [
+        ("<think>The user wants oil. <b></think>\n\nEvery 90 days [1].", "Every 90 days [1]."),
+        ("\n <think>\n</think>Every <think>90</think> days", "Every <think>90</think> days"),
+        ("  Every <think>90</think> days", "  Every <think>90</think> days"),
+        ("<thin> ice", "<thin> ice"),
+        ("<thi", "<thi"),
+        ("<think>cut in the middle </thin", ""),
+        ("<think>all</think>\n", ""),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 3, 100])
+async def test_the_thoughts_of_a_reasoning_model_are_left_out(server, reply, shown, size):
+    pieces = [reply[start : start + size] for start in range(0, len(reply), size)]
+    server.reply = lambda _, body: stream(pieces, body)
+    deltas = await _ask(_open(server))
+    assert _text(deltas) == shown
+    assert deltas[-1].usage == Usage(11, len(pieces))
+    finish = next(index for index, delta in enumerate(deltas) if delta.finish_reason)
+    assert _text(deltas[finish + 1 :]) == ""
+
+
 async def test_a_dead_server_fails_soon_and_does_not_stop_the_start(server):
     dead = ModelServer()
     model = _open(dead)
