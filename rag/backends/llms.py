@@ -66,8 +66,8 @@ async def stream_text(
 ) -> AsyncGenerator[ModelDelta, None]:
     """The reply to `messages`, piece by piece. Closing the iterator (or cancelling its task) stops the generation.
 
-    The thoughts with which a reasoning model begins, `<think>…</think>`, are left out; a reply that ends inside them has
-    no text. Raises BackendUnavailable or BackendRejected, also in the middle of a reply.
+    The thoughts with which a reasoning model begins, `<think>…</think>`, are left out; a reply that ends inside them
+    has no text. Raises BackendUnavailable or BackendRejected, also in the middle of a reply.
     """
     from llama_index.core.llms import ChatMessage
 
