@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import SecretStr
 
-from rag.backends.servers import PROBE_TIMEOUT, USUAL_PORTS, ServerProbe, probe_model_servers
+from rag.backends.servers import PROBE_TIMEOUT, USUAL_PORTS, ServerProbe, listed_name, probe_model_servers
 from rag.errors import BackendError, BackendUnavailable, ConfigurationError
 from rag.types import FinishReason, LanguageModel, Message, Usage
 
@@ -231,7 +231,7 @@ def _open_auto(settings: Settings) -> LanguageModel:
 def _open_first(probes: Sequence[ServerProbe], settings: Settings) -> LanguageModel:
     wanted = settings.llm.model
     for probe in probes:
-        if probe.models and (not wanted or wanted in probe.models):
+        if probe.models and (not wanted or listed_name(wanted, probe.models)):
             # The key stays here: whatever listens on a usual port was not chosen by the user.
             found = settings.llm.model_copy(update={"base_url": probe.base_url, "api_key": SecretStr("")})
             return _open_openai(settings.model_copy(update={"llm": found}))

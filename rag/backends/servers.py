@@ -80,6 +80,14 @@ def probe_server(
     return first
 
 
+def listed_name(model: str, names: Sequence[str]) -> str:
+    """The one of `names`, as a server lists them, that it means by `model`; empty when there is none.
+
+    Ollama lists `llama3.1:latest`, and takes `llama3.1` too.
+    """
+    return next((name for name in (model, f"{model}:latest") if name in names), "")
+
+
 def checked_base_url(base_url: str) -> str:
     """`base_url` without a slash at its end. Raises ConfigurationError when it is not an http address."""
     parts = urlsplit(base_url)
@@ -127,7 +135,8 @@ def _probe(probe: ServerProbe, model: str, api_key: str, timeout: float) -> Serv
         models = tuple(entry["id"] for entry in entries if not _NOT_FOR_CHAT.search(entry["id"]))
         if not models:
             return replace(probe, problem="it lists no model to chat with")
-        chosen = next((entry for entry in entries if entry["id"] == (model or models[0])), {})
+        name = listed_name(model, [entry["id"] for entry in entries]) if model else models[0]
+        chosen = next((entry for entry in entries if entry["id"] == name), {})
         return replace(probe, models=models, context_window=_context_window(client, probe.base_url, chosen, timeout))
 
 

@@ -37,6 +37,19 @@ def test_models_that_cannot_chat_are_passed_over(server):
     assert probe_server(server.base_url).problem == "it lists no model to chat with"
 
 
+def test_a_name_without_tag_is_the_latest_one(server):
+    server.models = JSONResponse(
+        {"data": [{"id": "llama3.1:8b"}, {"id": "llama3.1:latest", "max_model_len": 3072}, {"id": "tiny"}]}
+    )
+    probe = probe_server(server.base_url, model="llama3.1")
+    assert probe.context_window == 3072
+    assert probe_server(server.base_url, model="llama3.1:latest").context_window == 3072
+    assert probe_server(server.base_url, model="llama3").context_window == 0
+    settings = Settings(_env_file=None, llm={"model": "llama3.1"})
+    assert _open_first([probe], settings).name == "llama3.1"
+    assert _open_first([probe], Settings(_env_file=None, llm={"model": "llama3"})).llm is None
+
+
 @pytest.mark.parametrize(
     "answer",
     [
