@@ -124,6 +124,17 @@ def test_never_above_the_budget(passages, budget, counter):
         assert after.end - after.start == len(after.text)
 
 
+@pytest.mark.parametrize("counter", sorted(COUNTERS))
+def test_every_budget_is_kept_to_the_last_token(counter):
+    count = COUNTERS[counter]
+    passages = [passage("Words of the first passage.", 1), passage("And of another.", 2), passage("The end.", 3)]
+    whole = count(pack_context(passages, count, 10_000)[1])
+    for budget in range(whole + 2):
+        packed, text = pack_context(passages, count, budget)
+        assert not packed or count(text) <= budget
+        assert (len(packed) == 3) == (budget >= whole)
+
+
 def test_the_first_passage_is_cut_rather_than_lost_and_later_ones_are_left_out():
     long, short = passage("word " * 200, 1), passage("short", 2)
     packed, text = pack_context([long, short], len, 200)

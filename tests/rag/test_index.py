@@ -135,7 +135,7 @@ def test_a_write_that_failed_does_not_show_in_the_next_one(index, bag_of_words):
 
 
 @pytest.mark.parametrize("action", ["replace", "remove"])
-def test_killed_between_any_two_writes_the_old_or_the_new_version_answers(tmp_path, bag_of_words, action):
+def test_killed_between_any_two_writes_the_old_or_the_new_version_answers(tmp_path, bag_of_words, action, caplog):
     with closing(Index(tmp_path / "before", bag_of_words)) as index:
         for document_id, pages in OLD.items():
             put(index, bag_of_words, document_id, *pages)
@@ -162,6 +162,7 @@ def test_killed_between_any_two_writes_the_old_or_the_new_version_answers(tmp_pa
         if outcome == "done":
             assert state.get("doc_a") == new_a
         seen.add((outcome, state.get("doc_a") == old_a, "doc_d" in state))
+    assert caplog.messages == [], "the notes of what was begun are enough, nothing had to be searched for and mended"
     assert ("died", True, False) in seen, "never died before the commit"
     assert ("died", False, action == "replace") in seen, "never died after the commit"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from contextlib import closing
 
 import pytest
@@ -78,6 +79,30 @@ async def test_hits_carry_ranks_and_scores_of_both_legs(opened):
     assert len(await retriever.retrieve("pump oil", scope, 1)) == 1
     assert await retriever.retrieve("pump oil", Scope(()), 10) == ()
     assert await retriever.retrieve("pump oil", scope, 10) == hits
+
+
+class Interrupting:
+    """An embedding model that takes its time over the first question; meanwhile the document is replaced."""
+
+    def __init__(self, embedding, interrupt):
+        self._embedding = embedding
+        self._interrupt = interrupt
+
+    def embed_query(self, text):
+        if self._interrupt is not None:
+            time.sleep(0.3)  # the words have been searched by now
+            self._interrupt()
+            self._interrupt = None
+        return self._embedding.embed_query(text)
+
+
+async def test_a_search_that_a_replacement_ran_into_is_done_again(opened, bag_of_words):
+    index, _, scope = opened
+    new = make_version("doc_a", ["The pump needs oil every 30 days."], bag_of_words, version=2)
+    slow = Interrupting(bag_of_words, lambda: index.replace_documents([new]))
+    hits = await HybridRetriever(index, slow, RetrievalSettings()).retrieve("pump oil", scope, 10)
+    assert hits[0].chunk.text == "The pump needs oil every 30 days."
+    assert (hits[0].dense_rank, hits[0].lexical_rank) == (1, 1)
 
 
 @pytest.mark.parametrize("failing", ["words", "vectors"])
