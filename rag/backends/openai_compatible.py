@@ -155,7 +155,8 @@ class OpenAICompatible(OpenAILike):  # type: ignore[misc]
         while not finished:
             async with self._connection() as client:
                 try:
-                    async with await self._ask(client, turns, options) as chunks:
+                    stream, tried = await self._ask(client, turns, options)
+                    async with stream as chunks:
                         while (chunk := await self._next(chunks)) is not None:
                             choice = chunk.choices[0] if chunk.choices else None
                             delta = (choice.delta.content if choice and choice.delta else None) or ""
@@ -165,27 +166,31 @@ class OpenAICompatible(OpenAILike):  # type: ignore[misc]
                             yield ChatResponse(message=message, delta=delta, raw=chunk)
                 except (openai.OpenAIError, httpx.HTTPError, TimeoutError, ValueError) as error:
                     raise self._explain(error) from error
-            if not finished and (text or not self._learns_from_silence(turns)):
+            if not finished and (text or not self._learns_from_silence(turns, tried)):
                 raise self._cut_short(text)
 
-    def _learns_from_silence(self, turns: list[dict[str, str]]) -> bool:
-        """Whether to ask once more: llama-cpp-python's server streams nothing when its template refuses the system
-        role, and says why in its log only."""
-        is_new = _Quirk.NO_SYSTEM_ROLE not in self._quirks and any(turn["role"] == "system" for turn in turns)
+    def _learns_from_silence(self, turns: list[dict[str, str]], tried: frozenset[_Quirk]) -> bool:
+        """Whether to ask once more what was asked with the quirks `tried`: llama-cpp-python's server streams nothing
+        when its template refuses the system role, and says why in its log only."""
+        is_new = _Quirk.NO_SYSTEM_ROLE not in tried and any(turn["role"] == "system" for turn in turns)
         if is_new:
             self._quirks.add(_Quirk.NO_SYSTEM_ROLE)
         return is_new
 
-    async def _ask(self, client: openai.AsyncOpenAI, turns: list[dict[str, str]], options: dict[str, Any]) -> Any:
-        """The open stream. What the server does not take is left out, and remembered for the next question."""
+    async def _ask(
+        self, client: openai.AsyncOpenAI, turns: list[dict[str, str]], options: dict[str, Any]
+    ) -> tuple[Any, frozenset[_Quirk]]:
+        """The open stream, and the quirks it was asked with. What the server does not take is left out, and remembered
+        for the next question."""
         while True:
+            tried = frozenset(self._quirks)  # another question may learn the same before this one is answered
             try:
                 async with asyncio.timeout(self.timeout):
-                    return await client.chat.completions.create(**self._request(turns, options))
+                    return await client.chat.completions.create(**self._request(turns, options)), tried
             except openai.APIStatusError as error:
                 said = str(error).lower()
                 known = {quirk for quirk in _Quirk if any(words in said for words in quirk.value)}
-                if known <= self._quirks:
+                if known <= tried:
                     raise
                 self._quirks |= known
 

@@ -307,6 +307,47 @@ async def test_a_server_that_says_nothing_to_a_system_message_is_asked_without_o
     assert [request["messages"][0]["content"] for request in server.requests] == ["S", "S\n\nA"]
 
 
+class _Later(Response):
+    """`response`, once `event` is set."""
+
+    def __init__(self, response: Response, event: asyncio.Event) -> None:
+        super().__init__()
+        self.response, self.event = response, event
+
+    async def __call__(self, scope, receive, send) -> None:
+        await self.event.wait()
+        await self.response(scope, receive, send)
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        JSONResponse({"error": {"message": "Conversation roles must alternate user/assistant"}}, 400),
+        Response(b"data: [DONE]\n\n", media_type="text/event-stream"),
+    ],
+    ids=["said", "silent"],
+)
+async def test_two_questions_at_once_both_learn_what_the_server_does_not_take(server, refusal):
+    both_asked, one_learnt = asyncio.Event(), asyncio.Event()
+    refused = []
+
+    def strict(_, body):
+        if body["messages"][0]["role"] != "system":
+            one_learnt.set()
+            return stream(WORDS, body)
+        refused.append(body)
+        if len(refused) == 1:
+            return _Later(refusal, both_asked)
+        both_asked.set()
+        return _Later(refusal, one_learnt)
+
+    server.reply = strict
+    model = _open(server)
+    answers = await asyncio.gather(_ask(model), _ask(model))
+    assert [_text(answer) for answer in answers] == ["".join(WORDS)] * 2
+    assert len(refused) == 2
+
+
 async def test_parameters_that_a_server_does_not_take_are_left_out(server):
     def picky(_, body):
         for name, said in {
