@@ -9,8 +9,9 @@ from contextlib import AbstractAsyncContextManager
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from rag.api import chat, documents, health, local, models
 from rag.api.guard import Guard
@@ -30,6 +31,7 @@ def create_api(services: Services, token: str, lifespan: Lifespan | None = None)
     app.add_exception_handler(RagError, _on_rag_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(ClientDisconnect, _on_disconnect)
     app.add_exception_handler(Exception, _on_unknown_error)
     for router in (health.router, models.router, chat.router, documents.router, local.router):
         app.include_router(router)
@@ -56,6 +58,10 @@ def unknown_error(error: Exception) -> RagError:
 async def _on_rag_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RagError)
     return JSONResponse(envelope(error), error.status)
+
+
+async def _on_disconnect(_: Request, __: Exception) -> Response:
+    return Response(status_code=499)  # nobody reads it
 
 
 async def _on_unknown_error(_: Request, error: Exception) -> JSONResponse:

@@ -11,7 +11,7 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from contextlib import aclosing
 from dataclasses import asdict
 from typing import Any, Literal
@@ -19,6 +19,7 @@ from typing import Any, Literal
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import ClientDisconnect
 
 from rag.api.models import collection_of
 from rag.catalog import new_id
@@ -29,6 +30,7 @@ from rag.types import Answer, AnswerCompleted, Event, Message, TextDelta
 router = APIRouter()
 
 _MARKER = re.compile(r"\[(\d+)\]")
+_LOOK_AT_CLIENT = 0.2  # seconds between two looks whether the client is still there
 
 
 class ContentPart(BaseModel):
@@ -90,13 +92,27 @@ async def create_chat_completion(body: ChatRequest, request: Request) -> Respons
     reply = _Reply(body, str(request.base_url))
     if body.stream:
         # What fails before the first word is answered with its own status, not inside a stream that began well.
-        early = [event async for event in _until_first_text(events)]
+        early = await _while_connected(request, _collect(_until_first_text(events)))
         return StreamingResponse(reply.stream(early, events), media_type="text/event-stream")
+    last = (await _while_connected(request, _collect(events)))[-1]
+    assert isinstance(last, AnswerCompleted)
+    return JSONResponse(reply.completion(last.answer))
+
+
+async def _collect(events: AsyncGenerator[Event, None]) -> list[Event]:
     async with aclosing(events):
-        async for event in events:
-            if isinstance(event, AnswerCompleted):
-                return JSONResponse(reply.completion(event.answer))
-    raise RagError("The answer ended without being completed.")
+        return [event async for event in events]
+
+
+async def _while_connected(request: Request, work: Coroutine[Any, Any, list[Event]]) -> list[Event]:
+    """Do the work; a client that leaves meanwhile ends it, and with it the model's."""
+    task = asyncio.create_task(work)
+    while not task.done():
+        await asyncio.wait({task}, timeout=_LOOK_AT_CLIENT)
+        if not task.done() and await request.is_disconnected():
+            task.cancel()
+            raise ClientDisconnect
+    return task.result()
 
 
 async def _until_first_text(events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:

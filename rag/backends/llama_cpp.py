@@ -21,7 +21,7 @@ from llama_index.core.llms import ChatMessage, ChatResponse, CompletionResponse,
 from pydantic import PrivateAttr
 
 from rag.backends.turns import Turn, fold_system, merge_turns, to_turns
-from rag.errors import BackendError, BackendUnavailable, ConfigurationError, PromptTooLong
+from rag.errors import BackendError, BackendRejected, BackendUnavailable, ConfigurationError, PromptTooLong
 from rag.types import LanguageModel
 
 if TYPE_CHECKING:
@@ -69,13 +69,20 @@ class LlamaCpp(CustomLLM):
     _closed: threading.Event = PrivateAttr(default_factory=threading.Event)
 
     def __init__(self, settings: LanguageModelSettings, path: Path) -> None:
-        vocabulary = _load(path, vocab_only=True)
+        try:
+            vocabulary = _load(path, vocab_only=True)
+        except _NotLoaded as error:
+            raise _not_usable(path) from error
         trained = _trained_window(vocabulary.metadata)
         window = settings.context_window or min(trained or LARGEST_DEFAULT_WINDOW, LARGEST_DEFAULT_WINDOW)
         # Threads that wait for one another lose tenfold where they lack a core of their own: leave some to the rest.
         threads = max((os.cpu_count() or 2) // 2, 1)
         gpu_layers = settings.gpu_layers
-        llama = _load(path, n_ctx=window, n_gpu_layers=gpu_layers, n_threads=threads, n_threads_batch=threads)
+        try:
+            llama = _load(path, n_ctx=window, n_gpu_layers=gpu_layers, n_threads=threads, n_threads_batch=threads)
+        except _NotLoaded as error:  # not the file's fault, or its vocabulary would not have been loaded either
+            vocabulary.close()
+            raise _too_large(path, window) from error
         super().__init__(name=path.stem, context_window=llama.n_ctx(), timeout=settings.timeout)
         self._llama = llama
         self._vocabulary = vocabulary
@@ -154,10 +161,16 @@ class LlamaCpp(CustomLLM):
         if reply.cancelled() or (self._closed.is_set() and isinstance(reply.exception(), _Stopped)):
             raise self._is_closed()
         error = reply.exception()
-        if isinstance(error, ValueError):
+        if isinstance(error, ValueError) and _TOO_LONG in str(error):
             raise PromptTooLong(
                 f"{self.name} cannot take this prompt: {error}",
                 hint="Ask a shorter question, lower RAG_RETRIEVAL__PASSAGES, or raise RAG_LLM__CONTEXT_WINDOW.",
+                provider=PROVIDER,
+            ) from error
+        if isinstance(error, ValueError):  # mostly the template, which may refuse a conversation
+            raise BackendRejected(
+                f"{self.name} cannot take this prompt: {error}",
+                hint="Ask in other words, or set RAG_LLM__MODEL to another model.",
                 provider=PROVIDER,
             ) from error
         if error is not None:
@@ -205,6 +218,7 @@ class LlamaCpp(CustomLLM):
         yield self.complete(prompt, formatted, **kwargs)
 
 
+_TOO_LONG = "exceed context window"  # in the words of llama-cpp-python
 _log_callback: Any = None
 _BEGIN: dict[str, Any] = {}
 _END = object()
@@ -212,6 +226,10 @@ _END = object()
 
 class _Stopped(Exception):
     """Raised inside llama-cpp-python to leave it between two steps."""
+
+
+class _NotLoaded(Exception):
+    """llama.cpp gave up on a file; why, it says in its log only."""
 
 
 def _break_up(match: re.Match[str]) -> str:
@@ -240,10 +258,17 @@ def _not_usable(path: Path) -> ConfigurationError:
     )
 
 
+def _too_large(path: Path, window: int) -> ConfigurationError:
+    return ConfigurationError(
+        f"There is not enough memory to load {path} with a context of {window} tokens.",
+        hint="Lower RAG_LLM__CONTEXT_WINDOW or RAG_LLM__GPU_LAYERS, or set RAG_LLM__MODEL to a smaller model.",
+    )
+
+
 def _load(path: Path, **options: Any) -> Any:
     """A `Llama` that can be stopped between two tokens and while it reads the prompt, and that counts both.
 
-    Raises ConfigurationError when the package is missing or the file cannot be loaded.
+    Raises ConfigurationError when the package is missing, _NotLoaded when llama.cpp gives up.
     """
     try:
         import llama_cpp
@@ -281,7 +306,7 @@ def _load(path: Path, **options: Any) -> Any:
     try:
         return Llama(str(path), verbose=False, **options)
     except (ValueError, RuntimeError, AssertionError) as error:
-        raise _not_usable(path) from error
+        raise _NotLoaded(str(error)) from error
 
 
 def _log(level: int, text: bytes, _: object) -> None:

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 
 from tests.rag.api.conftest import api_settings
 from tests.rag.api.serving import serving, write_documents
-from tests.rag.backends.model_server import ModelServer, chunk, events, running
+from tests.rag.backends.model_server import ModelServer, chunk, endless, events, running
 
 QUESTION = [{"role": "user", "content": "How often does the pump need oil?"}]
 REPLY = "Every 90 days [1]. Nothing. Again [1]."
@@ -216,14 +216,20 @@ def test_a_model_that_fails_after_the_first_word_ends_the_stream_with_an_error(b
         list(client.chat.completions.create(model="tiny", messages=QUESTION, stream=True))
 
 
-def test_a_client_that_leaves_stops_the_model(behind):
-    from tests.rag.backends.model_server import endless
-
+def test_a_client_that_leaves_a_stream_stops_the_model(behind):
     model, served = behind
     model.reply = endless(model)
     body = {"model": "tiny", "messages": QUESTION, "stream": True}
     with httpx.stream("POST", f"{served.url}/v1/chat/completions", json=body) as response:
         next(response.iter_lines())
+    assert model.left.wait(10)
+
+
+def test_a_client_that_leaves_while_the_answer_is_written_stops_the_model(behind):
+    model, served = behind
+    model.reply = endless(model)
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{served.url}/v1/chat/completions", json={"model": "tiny", "messages": QUESTION}, timeout=2)
     assert model.left.wait(10)
 
 

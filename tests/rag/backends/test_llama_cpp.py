@@ -11,7 +11,7 @@ from contextlib import aclosing
 import pytest
 
 from rag.backends.llms import close_language_model, open_language_model, stream_text
-from rag.errors import BackendRejected, BackendUnavailable, ConfigurationError
+from rag.errors import BackendRejected, BackendUnavailable, ConfigurationError, PromptTooLong
 from rag.settings import Settings
 from rag.types import Message
 from tests.tiny_gguf import CHATML, DROPS_SYSTEM, MISTRAL_STRICT, WITH_SYSTEM, write_tiny_gguf
@@ -104,10 +104,17 @@ async def test_a_document_cannot_forge_a_turn(opened):
 
 async def test_a_prompt_that_is_too_long_is_rejected_and_the_next_is_answered(opened):
     model = opened()
-    with pytest.raises(BackendRejected, match="exceed context window of 512") as raised:
+    with pytest.raises(PromptTooLong, match="exceed context window of 512") as raised:
         await _ask(model, Message("user", "word " * 600))
     assert "RAG_RETRIEVAL__PASSAGES" in raised.value.hint
     assert _text(await _ask(model)) == REPLY
+
+
+async def test_a_conversation_that_the_template_refuses_is_not_too_long(opened):
+    refusing = "{% if 'kettle' in messages[-1]['content'] %}{{ raise_exception('no kettles') }}{% endif %}" + CHATML
+    with pytest.raises(BackendRejected, match="no kettles") as raised:
+        await _ask(opened(template=refusing), Message("user", "Which kettle?"))
+    assert not isinstance(raised.value, PromptTooLong)
 
 
 async def test_two_questions_at_once_are_answered_one_after_the_other(opened):
@@ -212,6 +219,40 @@ def test_a_file_that_is_no_model_is_a_wrong_setting(tmp_path, content, message):
     with pytest.raises(ConfigurationError, match=message) as raised:
         _open(path)
     assert raised.value.hint
+
+
+def test_a_file_that_is_cut_short_is_a_wrong_setting(tmp_path):
+    path = write_tiny_gguf(tmp_path / "tiny.gguf", REPLY)
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(ConfigurationError, match="is not a GGUF model") as raised:
+        _open(path)
+    assert "Download it again" in raised.value.hint
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory can be limited so on Linux only")
+def test_too_little_memory_for_the_context_is_not_blamed_on_the_file(tmp_path):
+    pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed: make setup EXTRAS=llama-cpp")
+    path = write_tiny_gguf(tmp_path / "tiny.gguf", REPLY)
+    llm = {"provider": "llama_cpp", "model": str(path), "context_window": 20_000_000, "gpu_layers": 0}
+    program = f"""
+import resource
+from pathlib import Path
+import llama_cpp
+from rag.backends.llms import open_language_model
+from rag.errors import ConfigurationError
+from rag.settings import Settings
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (500 << 20),) * 2)
+try:
+    open_language_model(Settings(_env_file=None, llm={llm!r}))
+except ConfigurationError as error:
+    print(error.message, error.hint)
+"""
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "not enough memory" in result.stdout
+    assert "context of 20000000 tokens" in result.stdout
+    assert "RAG_LLM__CONTEXT_WINDOW" in result.stdout
+    assert "RAG_LLM__GPU_LAYERS" in result.stdout
 
 
 def test_no_file_at_all_is_a_wrong_setting():
