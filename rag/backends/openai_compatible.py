@@ -24,6 +24,7 @@ from rag.backends.servers import (
     NO_LIST,
     ServerProbe,
     checked_base_url,
+    listed_name,
     probe_server,
     shown_address,
     trusts_environment,
@@ -57,6 +58,8 @@ def language_model(llm: OpenAICompatible) -> LanguageModel:
     description = f"{llm.model or 'a model'} at {llm.address}"
     if llm.problem:
         description += f": {llm.problem} (asked again with every question)"
+    elif not llm.is_listed:
+        description += ": the server does not list this model (asked for it all the same)"
     return LanguageModel(
         provider=PROVIDER,
         name=llm.model,
@@ -93,6 +96,7 @@ class OpenAICompatible(OpenAILike):  # type: ignore[misc]
     wanted_window: int = 0
     wanted_model: str = ""
     problem: str = "it was not asked yet"
+    is_listed: bool = True  # or the server tells no names
     _key: SecretStr = PrivateAttr()
     _tls: ssl.SSLContext = PrivateAttr(default_factory=lambda: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
     _quirks: set[_Quirk] = PrivateAttr(default_factory=set)
@@ -133,6 +137,7 @@ class OpenAICompatible(OpenAILike):  # type: ignore[misc]
             return
         self.api_base = probe.base_url
         self.model = self.wanted_model or probe.models[0]
+        self.is_listed = bool(listed_name(self.model, probe.models))
         windows = [window for window in (self.wanted_window, probe.context_window) if window]
         self.context_window = min(windows, default=DEFAULT_CONTEXT_WINDOW)
 

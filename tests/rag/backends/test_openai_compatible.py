@@ -394,6 +394,17 @@ async def test_a_server_that_lists_no_models_can_still_be_asked_by_name(server):
     await check_model(model)
 
 
+async def test_a_model_that_the_server_does_not_list_is_warned_of_and_asked_all_the_same(server):
+    server.models = JSONResponse({"data": [{"id": "tiny"}, {"id": "llama3.1:latest"}]})
+    model = _open(server, model="other")
+    assert "does not list this model" in model.description
+    await check_model(model)
+    assert _text(await _ask(model)) == "".join(WORDS)
+    assert server.requests[-1]["model"] == "other"
+    for name in ("", "tiny", "llama3.1", "llama3.1:latest"):
+        assert "does not list" not in _open(server, model=name).description
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1:8080/v1", "localhost", "http://", "ftp://host/v1", "http://host:x/v1"])
 def test_an_address_that_is_none_is_a_wrong_setting(address):
     with pytest.raises(ConfigurationError, match="is not an address"):
