@@ -145,8 +145,8 @@ def test_wrong_calls_say_what_is_wrong(commands, tmp_path):
 
 def test_wrong_settings_say_which(commands, tmp_path):
     (tmp_path / "file").write_text("x")
-    assert "RAG_STORAGE__DIR" in commands.refused("ingest", "ls", RAG_STORAGE__DIR=str(tmp_path / "file"))
-    assert "RAG_STORAGE__DIR" in commands.refused("ingest", "ls", RAG_STORAGE__DIR="/proc/nowhere")
+    for folder in (tmp_path / "file", "/proc/nowhere"):
+        assert "RAG_STORAGE__DIR" in commands.refused("ingest", tmp_path / "file", RAG_STORAGE__DIR=str(folder))
     assert "RAG_INGEST__CHUNK_TOKENS" in commands.refused("ingest", "ls", RAG_INGEST__CHUNK_TOKENS="many")
     assert "RAG_STORAGE__DIR?" in commands.refused("ingest", "ls", RAG_STORAGE_DIR="x")
 
