@@ -1,6 +1,6 @@
 """Ingest speed: the whole way from files to searchable chunks, against embedding the same chunks from memory.
 
-    python benchmarks/ingest.py [PATH …]        default: data/sample
+    python -P benchmarks/ingest.py [PATH …]     default: data/sample; -P, because the file is called like the package
 
 The ratio says how much of the time is not the embedding model's: 1.0 would mean that reading, splitting, storing and
 indexing cost nothing. Both are measured in one run, because machines differ and drift.

@@ -1,6 +1,6 @@
 """Retrieval quality on public sets with known answers: the fusion beside each leg alone, in one run.
 
-    RAG_EVALS_DIR=… python benchmarks/retrieval.py [SET …]
+    RAG_EVALS_DIR=… python -P benchmarks/retrieval.py [SET …]
 
 RAG_EVALS_DIR holds sets in the BEIR layout (corpus.jsonl, queries.jsonl, qrels/*.tsv), e.g. `cranfield` or `xquad/en`.
 Everything goes through the product's own ingest and retrieval, with the settings of the environment.
