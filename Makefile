@@ -55,7 +55,7 @@ run: setup ## Take in data/sample and serve the chat at http://127.0.0.1:8000
 	@$(BIN)/python app.py data/sample
 
 test: lint ## Check the code, then run every test but those in the browser
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n 2
 
 lint: $(VENV)/installed-dev ## Check style, types and the direction of imports
 	@$(BIN)/ruff check
