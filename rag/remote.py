@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -114,7 +114,7 @@ def _raise_for(response: httpx.Response) -> None:
 
 def _parsed(line: str) -> Any:
     value = json.loads(line)
-    if isinstance(value, Mapping) and "error" in value and "message" in (value["error"] or ()):
+    if "error" in value:
         error = value["error"]
         raise _ERRORS.get(error["code"], RagError)(error["message"], hint=error["hint"])
     return value

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import secrets
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
@@ -14,11 +12,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from rag.api import chat, documents, health, local, models
+from rag.api.envelope import envelope, unknown_error
 from rag.api.guard import Guard
 from rag.errors import InvalidRequest, NotFound, RagError
 from rag.services import Services
-
-logger = logging.getLogger(__name__)
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -38,21 +35,6 @@ def create_api(services: Services, token: str, lifespan: Lifespan | None = None)
     app.add_api_route("/v1/{path:path}", _unknown_route, methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
     app.add_middleware(Guard, settings=services.settings.server)
     return app
-
-
-def envelope(error: RagError) -> dict[str, object]:
-    """An error as OpenAI's clients know it; the hint is part of the message, and a field."""
-    kind = "invalid_request_error" if error.status < 500 else "server_error"
-    message = f"{error.message} {error.hint}".strip()
-    param = getattr(error, "param", None)
-    return {"error": {"message": message, "type": kind, "param": param, "code": error.code, "hint": error.hint}}
-
-
-def unknown_error(error: Exception) -> RagError:
-    """Log an error nobody foresaw under a short id, and give what the user may see of it."""
-    number = secrets.token_hex(4)
-    logger.error("Error %s", number, exc_info=error)
-    return RagError("Something went wrong inside Footnote.", hint=f"The log has the details under {number}.")
 
 
 async def _on_rag_error(_: Request, error: Exception) -> JSONResponse:

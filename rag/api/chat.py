@@ -21,6 +21,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import ClientDisconnect
 
+from rag.api.envelope import envelope, unknown_error
 from rag.api.models import collection_of
 from rag.catalog import new_id
 from rag.errors import InvalidRequest, RagError
@@ -142,8 +143,6 @@ class _Reply:
 
     async def stream(self, early: list[Event], events: AsyncGenerator[Event, None]) -> AsyncIterator[str]:
         """Server-sent events; an error after the first word becomes an event of its own."""
-        from rag.api.application import envelope, unknown_error
-
         yield self._chunk({"role": "assistant", "content": ""})
         try:
             async with aclosing(events):

@@ -19,6 +19,7 @@ from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, TypeAdapter
 
+from rag.api.envelope import unknown_error
 from rag.errors import Forbidden, RagError
 from rag.services import Services
 from rag.types import Document, Event, FileReport, Hit, IngestProgress, Message
@@ -61,8 +62,6 @@ def ingest(body: IngestRequest, request: Request) -> StreamingResponse:
     adapter = TypeAdapter(IngestProgress)
 
     def lines() -> Iterator[str]:
-        from rag.api.application import unknown_error
-
         try:
             for progress in services.ingest.add_paths(body.paths, body.collection):
                 yield adapter.dump_json(progress).decode() + "\n"
@@ -106,8 +105,6 @@ async def ask(body: AskRequest, request: Request) -> StreamingResponse:
     events = services.engine.stream(body.messages, await asyncio.to_thread(services.scope, body.collection))
 
     async def lines() -> AsyncIterator[str]:
-        from rag.api.application import unknown_error
-
         try:
             async with aclosing(events):
                 async for event in events:
