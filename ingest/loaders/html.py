@@ -37,14 +37,22 @@ _HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGN
 
 def load_html(path: Path, name: str, limits: Limits) -> Extracted:
     """One section per heading, and one for what stands before the first. Raises UnreadableDocument when not text."""
-    from bs4 import BeautifulSoup, XMLParsedAsHTMLWarning
     from bs4.dammit import EncodingDetector
 
     data = path.read_bytes()
     text, notice = decode(data, name, EncodingDetector.find_declared_encoding(data, is_html=True))
+    title, sections = html_sections(text)
+    return Extracted(title=title, sections=sections, notice=notice)
+
+
+def html_sections(html: str) -> tuple[str, list[Section]]:
+    """The title of a page ("" if it has none) and its sections; for pages that are part of something else, too."""
+    from bs4 import BeautifulSoup, MarkupResemblesLocatorWarning, XMLParsedAsHTMLWarning
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", XMLParsedAsHTMLWarning)  # XHTML is read well enough
-        soup = BeautifulSoup(text, "lxml")
+        warnings.simplefilter("ignore", MarkupResemblesLocatorWarning)  # a page of one word is a page
+        soup = BeautifulSoup(html, "lxml")
     title = sensible_title(soup.title.get_text()) if soup.title else ""
     _remove_invisible(soup)
     _remove_navigation(soup)
@@ -52,7 +60,7 @@ def load_html(path: Path, name: str, limits: Limits) -> Extracted:
     if not title:
         heading = soup.find("h1")
         title = sensible_title(heading.get_text()) if heading else ""
-    return Extracted(title=title, sections=sections, notice=notice)
+    return title, sections
 
 
 def _remove_invisible(soup: BeautifulSoup) -> None:

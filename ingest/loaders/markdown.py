@@ -32,7 +32,7 @@ def load_markdown(path: Path, name: str, limits: Limits) -> Extracted:
 
     path_of_headings = HeadingPath()
     starts, headings = [0], [""]
-    for offset, level, heading in _headings(text[body_start:]):
+    for offset, level, heading in markdown_headings(text[body_start:]):
         starts.append(body_start + offset)
         headings.append(path_of_headings.enter(level, heading))
         if level == 1 and not title:
@@ -45,7 +45,7 @@ def load_markdown(path: Path, name: str, limits: Limits) -> Extracted:
     return Extracted(title=title, sections=sections, notice=notice)
 
 
-def _headings(text: str) -> list[tuple[int, int, str]]:
+def markdown_headings(text: str) -> list[tuple[int, int, str]]:
     """(offset of its line, level, plain text) of each heading that stands at the top level of the document."""
     from markdown_it import MarkdownIt
 
