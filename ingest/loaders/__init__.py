@@ -21,12 +21,17 @@ from ingest.loaders.base import (
     quoted,
     readable_stem,
 )
+from ingest.loaders.delimited import load_csv
 from ingest.loaders.docx import load_docx
+from ingest.loaders.epub import load_epub
 from ingest.loaders.html import load_html
 from ingest.loaders.markdown import load_markdown
+from ingest.loaders.opendocument import load_odp, load_odt
 from ingest.loaders.pdf import load_pdf
+from ingest.loaders.pptx import load_pptx
 from ingest.loaders.records import load_jsonl
-from ingest.loaders.tables import load_csv
+from ingest.loaders.rtf import load_rtf
+from ingest.loaders.spreadsheets import load_spreadsheet
 from ingest.loaders.text import load_text
 from rag.errors import DocumentError, EmptyDocument, UnreadableDocument, UnsupportedFileType
 
@@ -53,6 +58,16 @@ LOADER_VERSION = "1"
 LOADERS: dict[str, Loader] = {
     ".pdf": load_pdf,
     ".docx": load_docx,
+    ".odt": load_odt,
+    ".rtf": load_rtf,
+    ".epub": load_epub,
+    ".pptx": load_pptx,
+    ".odp": load_odp,
+    ".xlsx": load_spreadsheet,
+    ".xlsm": load_spreadsheet,
+    ".xlsb": load_spreadsheet,
+    ".xls": load_spreadsheet,
+    ".ods": load_spreadsheet,
     ".html": load_html,
     ".htm": load_html,
     ".md": load_markdown,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import zipfile
 from typing import TYPE_CHECKING
 
-from ingest.loaders.base import MEGABYTE, Extracted, HeadingPath, Limits, Section, quoted, sensible_title, squeeze
-from rag.errors import UnreadableDocument
+from ingest.loaders.archive import DOCX, Archive
+from ingest.loaders.base import Extracted, HeadingPath, Limits, sensible_title, squeeze
+from rag.types import Section
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,12 +21,12 @@ _FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallba
 _FORMULA_TEXT = "{http://schemas.openxmlformats.org/officeDocument/2006/math}t"
 _NOT_SHOWN = frozenset({f"{_W}del", f"{_W}moveFrom", f"{_W}pPr", f"{_W}rPr", _FALLBACK})
 _AS_TEXT = {f"{_W}tab": " ", f"{_W}ptab": " ", f"{_W}br": "\n", f"{_W}cr": "\n", f"{_W}noBreakHyphen": "-"}
-_OLD_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # the container of .doc, and of encrypted .docx
 
 
 def load_docx(path: Path, name: str, limits: Limits) -> Extracted:
     """One section per heading. Raises UnreadableDocument: encrypted, an old .doc, no docx at all, too large."""
-    _check_container(path, name, limits)
+    with Archive(path, name, limits, DOCX) as archive:
+        archive.verify()
     import docx
 
     document = docx.Document(str(path))
@@ -48,34 +48,6 @@ def load_docx(path: Path, name: str, limits: Limits) -> Extracted:
     sections += _section(list(_footnotes(document)), "")
     title = titles["title"] or sensible_title(document.core_properties.title) or titles["heading 1"]
     return Extracted(title=title, sections=sections)
-
-
-def _check_container(path: Path, name: str, limits: Limits) -> None:
-    with path.open("rb") as file:
-        start = file.read(len(_OLD_OFFICE))
-    if start == _OLD_OFFICE:
-        encrypted = "EncryptedPackage".encode("utf-16-le") in path.read_bytes()
-        raise UnreadableDocument(
-            f"{quoted(name)} is encrypted." if encrypted else f"{quoted(name)} is in the old Word format (.doc).",
-            hint="Remove its password in Word and save it again."
-            if encrypted
-            else "Open it in Word and save as .docx.",
-            source=name,
-        )
-    if not zipfile.is_zipfile(path):
-        raise UnreadableDocument(
-            f"{quoted(name)} is not a Word file (docx), although its name says so.",
-            hint="It may be damaged or cut off: open it in its own program and save it again.",
-            source=name,
-        )
-    with zipfile.ZipFile(path) as archive:
-        unpacked = sum(member.file_size for member in archive.infolist())
-    if unpacked > limits.max_file_mb * MEGABYTE:
-        raise UnreadableDocument(
-            f"{quoted(name)} unpacks to {unpacked // MEGABYTE} MB, more than the {limits.max_file_mb} allowed.",
-            hint="Remove large pictures, or raise RAG_INGEST__MAX_FILE_MB.",
-            source=name,
-        )
 
 
 def _section(lines: list[str], heading: str) -> list[Section]:

@@ -71,7 +71,7 @@ def test_what_is_no_word_file_is_said(tmp_path):
         "text.docx": "is not a Word file",
         "old.docx": "old Word format",
         "locked.docx": "is encrypted",
-        "zip.docx": "could not be read",
+        "zip.docx": "is not a Word file",
     }.items():
         with pytest.raises(UnreadableDocument, match=message) as caught:
             load(tmp_path / name)

@@ -38,7 +38,7 @@ def test_every_format_says_that_an_empty_file_is_empty(tmp_path, suffix):
         load(path)
 
 
-@pytest.mark.parametrize("suffix", sorted(set(LOADERS) - {".pdf", ".docx"}))
+@pytest.mark.parametrize("suffix", sorted(set(LOADERS) - {".pdf", ".docx", ".pptx", ".odt", ".odp", ".epub", ".rtf"}))
 def test_blank_files_hold_no_text(tmp_path, suffix):
     path = tmp_path / f"blank{suffix}"
     path.write_text(" \n\n \n")

@@ -1,0 +1,161 @@
+"""OpenDocument texts and presentations (odt, odp): headings, lists, tables as rows `a | b`, notes; slides as pages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ingest.loaders.archive import ODP, ODT, Archive
+from ingest.loaders.base import Extracted, HeadingPath, Limits, quoted, sensible_title, squeeze
+from rag.errors import UnreadableDocument
+from rag.types import Section
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from lxml.etree import _Element
+
+_OASIS = "{urn:oasis:names:tc:opendocument:xmlns:"
+_TEXT, _TABLE, _DRAW = f"{_OASIS}text:1.0}}", f"{_OASIS}table:1.0}}", f"{_OASIS}drawing:1.0}}"
+_OFFICE, _STYLE, _PRESENTATION = f"{_OASIS}office:1.0}}", f"{_OASIS}style:1.0}}", f"{_OASIS}presentation:1.0}}"
+_TITLE = ".//{http://purl.org/dc/elements/1.1/}title"
+_NOT_SHOWN = frozenset(
+    {
+        f"{_TEXT}tracked-changes",  # what was deleted
+        f"{_TEXT}table-of-content",  # the headings again
+        f"{_TEXT}sequence-decls",
+        f"{_TEXT}ruby-text",
+        f"{_TEXT}note-citation",
+        f"{_OFFICE}annotation",
+        f"{_OFFICE}forms",
+        f"{_PRESENTATION}notes",
+        f"{_TABLE}covered-table-cell",
+    }
+)
+_AS_TEXT = {f"{_TEXT}tab": " ", f"{_TEXT}s": " ", f"{_TEXT}line-break": "\v"}  # \v: a line ends; \n is only white space
+_PARAGRAPHS = (f"{_TEXT}p", f"{_TEXT}h")
+
+
+def load_odt(path: Path, name: str, limits: Limits) -> Extracted:
+    """One section per heading, with its notes at its end. Raises UnreadableDocument: encrypted, too large, no odt."""
+    with Archive(path, name, limits, ODT) as archive:
+        content = archive.xml("content.xml")
+        property_title = _property_title(archive)
+    title_styles = {"Title"} | {
+        style.get(f"{_STYLE}name")
+        for style in content.iter(f"{_STYLE}style")
+        if style.get(f"{_STYLE}parent-style-name") == "Title"
+    }
+    headings = HeadingPath()
+    heading = title = first_heading = ""
+    sections: list[Section] = []
+    lines: list[str] = []
+    notes: list[str] = []
+    body = content.find(f"{_OFFICE}body/{_OFFICE}text")
+    for block, mark in _blocks(body) if body is not None else ():
+        if block.tag == f"{_TEXT}h":
+            sections += _section(lines + notes, heading)
+            lines, notes = [], []
+            text = _paragraph(block, notes)
+            heading = headings.enter(int(block.get(f"{_TEXT}outline-level", "1")), squeeze(text))
+            first_heading = first_heading or sensible_title(text)
+        elif block.tag == f"{_TABLE}table-row":
+            text = _row(block, notes)
+        else:
+            text = _paragraph(block, notes)
+            if block.get(f"{_TEXT}style-name") in title_styles:
+                title = title or sensible_title(text)
+        if text:
+            lines.append(mark + text)
+    sections += _section(lines + notes, heading)
+    return Extracted(title=title or property_title or first_heading, sections=sections)
+
+
+def load_odp(path: Path, name: str, limits: Limits) -> Extracted:
+    """One section a slide, empty where it holds no text. Raises UnreadableDocument: see `load_odt`; too many slides."""
+    with Archive(path, name, limits, ODP) as archive:
+        content = archive.xml("content.xml")
+        title = _property_title(archive)
+    slides = content.findall(f"{_OFFICE}body/{_OFFICE}presentation/{_DRAW}page")
+    if len(slides) > limits.max_pages:
+        raise UnreadableDocument(
+            f"{quoted(name)} has {len(slides)} slides, more than the {limits.max_pages} allowed.",
+            hint="Split it into smaller files, or raise RAG_INGEST__MAX_PAGES.",
+            source=name,
+        )
+    sections = []
+    for index, slide in enumerate(slides):
+        frames = sorted(slide, key=lambda frame: frame.get(f"{_PRESENTATION}class") != "title")
+        heading = ""
+        if frames and frames[0].get(f"{_PRESENTATION}class") == "title":
+            heading = HeadingPath().enter(1, " ".join(_lines(frames[0])))
+        lines = [line for frame in frames if frame.tag not in _NOT_SHOWN for line in _lines(frame)]
+        notes = slide.find(f"{_PRESENTATION}notes")
+        if notes is not None and (noted := list(_lines(notes))):
+            lines += [f"Notes: {noted[0]}", *noted[1:]]
+        text = "\n".join(lines) + "\n" if lines else ""
+        sections.append(Section(text, page_index=index, page_label=str(index + 1), heading=heading))
+        title = title or (sensible_title(heading) if index == 0 else "")
+    return Extracted(title=title, sections=sections)
+
+
+def _property_title(archive: Archive) -> str:
+    return sensible_title(archive.xml("meta.xml").findtext(_TITLE) or "") if "meta.xml" in archive else ""
+
+
+def _section(lines: list[str], heading: str) -> list[Section]:
+    return [Section("\n".join(lines) + "\n\n", heading=heading)] if lines else []
+
+
+def _lines(parent: _Element) -> Iterator[str]:
+    notes: list[str] = []
+    for block, mark in _blocks(parent):
+        text = _row(block, notes) if block.tag == f"{_TABLE}table-row" else _paragraph(block, notes)
+        if text:
+            yield mark + text
+    yield from notes
+
+
+def _blocks(parent: _Element, mark: str = "") -> Iterator[tuple[_Element, str]]:
+    """Paragraphs, headings and table rows, in order, with what marks those that are list items."""
+    for child in parent:
+        tag = child.tag
+        if tag in _PARAGRAPHS:
+            yield child, "" if tag == f"{_TEXT}h" else mark
+            mark = " " * len(mark)
+        elif tag in (f"{_TEXT}list-item", f"{_TEXT}list-header"):
+            yield from _blocks(child, " " * len(mark) + "- ")
+        elif tag == f"{_TABLE}table":
+            for row in child.iter(f"{_TABLE}table-row"):
+                if next(row.iterancestors(f"{_TABLE}table"), None) is child:
+                    yield row, ""
+        elif isinstance(tag, str) and tag not in _NOT_SHOWN:
+            yield from _blocks(child, mark)
+
+
+def _row(row: _Element, notes: list[str]) -> str:
+    cells = [squeeze(_paragraph(cell, notes)) for cell in row.iterchildren(f"{_TABLE}table-cell")]
+    while cells and not cells[-1]:
+        cells.pop()
+    return " | ".join(cells)
+
+
+def _paragraph(element: _Element, notes: list[str]) -> str:
+    """The text inside; paragraphs inside it (cells, text boxes) on lines. Its notes are added to `notes`."""
+    lines = "".join(_pieces(element, notes)).split("\v")
+    return "\n".join(filter(None, map(squeeze, lines)))
+
+
+def _pieces(element: _Element, notes: list[str]) -> Iterator[str]:
+    yield element.text or ""
+    for child in element:
+        if child.tag == f"{_TEXT}note":
+            if note := squeeze(_paragraph(child, notes)):
+                notes.append(note)
+        elif child.tag in _AS_TEXT:
+            yield _AS_TEXT[child.tag]
+        elif isinstance(child.tag, str) and child.tag not in _NOT_SHOWN:  # the tags of unexpanded entities are none
+            if child.tag in _PARAGRAPHS:
+                yield "\v"
+            yield from _pieces(child, notes)
+        yield child.tail or ""

@@ -1,0 +1,188 @@
+"""PowerPoint files (pptx): a section per slide: its shapes from top to bottom and left to right, then its notes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ingest.loaders.archive import PPTX, Archive, parse_xml
+from ingest.loaders.base import HEADING_SEPARATOR, LONGEST_HEADING, Extracted, Limits, quoted, sensible_title, squeeze
+from rag.errors import UnreadableDocument
+from rag.types import Section
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from lxml.etree import _Element
+    from pptx.presentation import Presentation
+    from pptx.slide import Slide
+
+_A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
+_C = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
+_DIAGRAM = "{http://schemas.openxmlformats.org/drawingml/2006/diagram}"
+_FORMULA_TEXT = "{http://schemas.openxmlformats.org/officeDocument/2006/math}t"
+_COMPATIBILITY = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
+_SECTIONS = "{http://schemas.microsoft.com/office/powerpoint/2010/main}"
+_RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
+_SAME_LINE = 0.02  # of the slide's height: shapes whose tops differ by less stand side by side
+_MOST_POINTS = 1000  # of a chart; more are a picture, not something to read
+
+
+def load_pptx(path: Path, name: str, limits: Limits) -> Extracted:
+    """One section a slide, empty where it holds no text, headed by the slide's title under the name of its part.
+
+    Raises UnreadableDocument: encrypted, an old .ppt, no pptx at all, too large, too many slides.
+    """
+    with Archive(path, name, limits, PPTX) as archive:
+        archive.verify()
+    import pptx
+
+    presentation = pptx.Presentation(str(path))
+    slides = list(presentation.slides)
+    if len(slides) > limits.max_pages:
+        raise UnreadableDocument(
+            f"{quoted(name)} has {len(slides)} slides, more than the {limits.max_pages} allowed.",
+            hint="Split it into smaller files, or raise RAG_INGEST__MAX_PAGES.",
+            source=name,
+        )
+    parts = _parts(presentation)
+    line_height = int((presentation.slide_height or 0) * _SAME_LINE)
+    sections, hidden, titles = [], [], []
+    for index, slide in enumerate(slides):
+        title, lines = _read(slide, line_height)
+        titles.append(title)
+        if slide.element.get("show") in ("0", "false"):
+            hidden.append(str(index + 1))
+        sections.append(
+            Section(
+                "\n".join(lines) + "\n" if lines else "",
+                page_index=index,
+                page_label=str(index + 1),
+                heading=HEADING_SEPARATOR.join(filter(None, (parts.get(slide.slide_id, ""), title))),
+            )
+        )
+    return Extracted(
+        title=sensible_title(presentation.core_properties.title) or sensible_title(titles[0] if titles else ""),
+        sections=sections,
+        notice=f"Hidden slides were read too: {', '.join(hidden)}." if hidden else "",
+    )
+
+
+def _parts(presentation: Presentation) -> dict[int, str]:
+    """The name of the part of the presentation that each slide is in, where there is more than one."""
+    parts = list(presentation.element.iter(f"{_SECTIONS}section"))
+    if len(parts) < 2:
+        return {}
+    return {
+        int(slide.get("id", "0")): squeeze(part.get("name", ""))[:LONGEST_HEADING]
+        for part in parts
+        for slide in part.iter(f"{_SECTIONS}sldId")
+    }
+
+
+def _read(slide: Slide, line_height: int) -> tuple[str, list[str]]:
+    """Title and lines of a slide."""
+    _unwrap_alternatives(slide.element)
+    title = slide.shapes.title
+    titles = list(_paragraphs(title.element)) if title is not None else []
+    shapes = [shape for shape in slide.shapes if title is None or shape.element is not title.element]
+    lines = [*titles, *_shape_lines(shapes, line_height)]
+    if slide.has_notes_slide and slide.notes_slide.notes_text_frame is not None:
+        notes = list(_paragraphs(slide.notes_slide.notes_text_frame._txBody))  # noqa: SLF001 - the only way to formulas
+        lines += [f"Notes: {notes[0]}", *notes[1:]] if notes else []
+    heading = " ".join(titles)
+    return heading if len(heading) <= LONGEST_HEADING else heading[: LONGEST_HEADING - 1].rstrip() + "…", lines
+
+
+def _unwrap_alternatives(slide: _Element) -> None:
+    """Puts what new programs show (such as text boxes with formulas) in the place of its wrapper, which hides it."""
+    for wrapper in list(slide.iter(f"{_COMPATIBILITY}AlternateContent")):
+        choice = wrapper.find(f"{_COMPATIBILITY}Choice")
+        parent = wrapper.getparent()
+        if choice is not None and parent is not None:
+            for child in list(choice):
+                wrapper.addprevious(child)
+            parent.remove(wrapper)
+
+
+def _shape_lines(shapes: Iterable[Any], line_height: int) -> Iterator[str]:
+    for shape in _in_reading_order(shapes, line_height):
+        if hasattr(shape, "shapes"):  # a group
+            yield from _shape_lines(shape.shapes, line_height)
+        elif getattr(shape, "has_table", False) and shape.has_table:
+            for row in shape.element.iter(f"{_A}tr"):
+                cells = [squeeze(" ".join(_paragraphs(cell))) for cell in row.iter(f"{_A}tc")]
+                if any(cells):
+                    yield " | ".join(cells)
+        elif getattr(shape, "has_chart", False) and shape.has_chart:
+            yield from _chart_rows(shape.chart.element)
+        elif not _is_footer(shape):
+            yield from _paragraphs(shape.element)
+            yield from _diagram_lines(shape)
+
+
+def _in_reading_order(shapes: Iterable[Any], line_height: int) -> Iterator[Any]:
+    """From top to bottom; those whose tops are on one line from left to right."""
+    line: list[Any] = []
+    for shape in sorted(shapes, key=lambda shape: shape.top or 0):
+        if line and (shape.top or 0) - (line[0].top or 0) > line_height:
+            yield from sorted(line, key=lambda shape: shape.left or 0)
+            line = []
+        line.append(shape)
+    yield from sorted(line, key=lambda shape: shape.left or 0)
+
+
+def _is_footer(shape: Any) -> bool:
+    """Whether it is the date, the footer or the slide's number, which stand on each slide alike."""
+    from pptx.enum.shapes import PP_PLACEHOLDER
+
+    return shape.is_placeholder and shape.placeholder_format.type in (
+        PP_PLACEHOLDER.DATE,
+        PP_PLACEHOLDER.FOOTER,
+        PP_PLACEHOLDER.SLIDE_NUMBER,
+    )
+
+
+def _paragraphs(element: _Element) -> Iterator[str]:
+    """The text of each paragraph inside; formulas as their characters."""
+    for paragraph in element.iter(f"{_A}p"):
+        nodes = paragraph.iter(f"{_A}t", f"{_A}br", _FORMULA_TEXT)
+        parts = (" " if node.tag == f"{_A}br" else node.text or "" for node in nodes)
+        if text := squeeze("".join(parts)):
+            properties = paragraph.find(f"{_A}pPr")
+            level = int(properties.get("lvl", "0")) if properties is not None else 0
+            yield "  " * (level - 1) + f"- {text}" if level else text
+
+
+def _chart_rows(chart: _Element) -> Iterator[str]:
+    """A chart as a table: "| 2023 | 2024", "Kilns | 12 | 15"."""
+    title = chart.find(f".//{_C}chart/{_C}title")
+    if title is not None:
+        yield from _paragraphs(title)
+    columns: list[tuple[str, dict[int, str]]] = []
+    categories: dict[int, str] = {}
+    for series in chart.iter(f"{_C}ser"):
+        categories = categories or _points(series, "cat") or _points(series, "xVal")
+        columns.append((" ".join(_points(series, "tx").values()), _points(series, "val") or _points(series, "yVal")))
+    if any(name for name, _ in columns):
+        yield " | ".join(["", *(name for name, _ in columns)]).strip()
+    for index in sorted({index for _, values in columns for index in values})[:_MOST_POINTS]:
+        yield " | ".join([categories.get(index, ""), *(values.get(index, "") for _, values in columns)])
+
+
+def _points(series: _Element, tag: str) -> dict[int, str]:
+    """The values by their place; those of nested categories joined."""
+    points: dict[int, str] = {}
+    for point in series.iterfind(f"{_C}{tag}//{_C}pt"):
+        index = int(point.get("idx", "0"))
+        value = squeeze(point.findtext(f"{_C}v") or "")
+        points[index] = f"{value} {points[index]}" if index in points else value
+    return points
+
+
+def _diagram_lines(shape: Any) -> Iterator[str]:
+    """The text of SmartArt, which is kept in a part of its own."""
+    relation = shape.element.find(f".//{_DIAGRAM}relIds")
+    if relation is not None:
+        part = shape.part.related_part(relation.get(f"{_RELATION}dm"))
+        yield from (f"- {text}" for text in _paragraphs(parse_xml(part.blob)))

@@ -1,0 +1,129 @@
+"""Rich text (rtf): paragraphs and table rows, a section per heading where the file names its styles so."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from typing import TYPE_CHECKING
+
+from ingest.loaders.archive import DOCX, is_old_office, old_office_error
+from ingest.loaders.base import Extracted, HeadingPath, Limits, quoted, sensible_title, squeeze
+from rag.errors import UnreadableDocument
+from rag.types import Section
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_BINARY = re.compile(rb"\\bin(\d{1,9}) ?")
+_CODE_PAGE = re.compile(rb"\\ansicpg(\d{1,5})")
+_TITLE = re.compile(r"\{\\title ([^{}]*)\}")
+_HEADING_STYLE = re.compile(r"\{\\s(\d{1,4})\b[^{}]*(?:\{[^{}]*\}[^{}]*)*?\bheading ([1-9]);\s*\}", re.IGNORECASE)
+_STYLE = re.compile(r"(\\s(\d{1,4}))(?![\d])")
+_BRACE = re.compile(r"\\[\\{}]|\{(?:\\\*)?\s*\\(footnote|shptxt|fldinst|pict|object|stylesheet)(?![a-z])|[{}]")
+_KEPT = frozenset({"footnote", "shptxt"})  # the library drops them; they are put at the end of the text
+_SYMBOL_BULLET = "\uf0b7"  # the place of "•" in fonts of symbols
+_MARKS = "".join(map(chr, range(0xE000, 0xE00A)))  # private characters: a heading of level 1 to 9 begins here
+
+
+def load_rtf(path: Path, name: str, limits: Limits) -> Extracted:
+    """One section per heading, footnotes and text boxes at the end. Raises UnreadableDocument when it is no RTF."""
+    if is_old_office(path):
+        raise old_office_error(path, name, DOCX)
+    data = path.read_bytes()
+    if not data.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"{\\rtf"):
+        raise UnreadableDocument(
+            f"{quoted(name)} is not rich text (RTF), although its name says so.",
+            hint="Give the file the suffix of what it really is.",
+            source=name,
+        )
+    source = _without_binary(data).decode(_encoding(data), "replace")
+    levels = {number: int(level) for number, level in _HEADING_STYLE.findall(source)}
+    body, moved = _split(source)
+    text = _plain(_mark_headings(body, levels) + "".join(f"\\par\\pard {group}" for group in moved))
+    headings = HeadingPath()
+    heading = first_heading = ""
+    sections: list[Section] = []
+    lines: list[str] = []
+    for line in text.split("\n"):
+        level = next((_MARKS.index(character) for character in line if character in _MARKS), 0)
+        words = squeeze(line.translate(dict.fromkeys(map(ord, _MARKS))))
+        if level and words:
+            sections += _section(lines, heading)
+            lines, heading = [], headings.enter(level, words)
+            first_heading = first_heading or sensible_title(words)
+        if words.endswith("|"):
+            words = " | ".join(map(str.strip, words[:-1].split("|")))
+        if words:
+            lines.append(words)
+    sections += _section(lines, heading)
+    title = _TITLE.search(source)
+    replaced = text.count("\ufffd")
+    return Extracted(
+        title=(sensible_title(_plain("{\\rtf1 " + title[1])) if title else "") or first_heading,
+        sections=sections,
+        notice=f"{replaced} characters could not be decoded and were replaced." if replaced else "",
+    )
+
+
+def _section(lines: list[str], heading: str) -> list[Section]:
+    return [Section("\n".join(lines) + "\n\n", heading=heading)] if lines else []
+
+
+def _without_binary(data: bytes) -> bytes:
+    """The file without pictures in bytes, which may hold anything, braces too."""
+    parts = []
+    position = 0
+    while found := _BINARY.search(data, position):
+        parts.append(data[position : found.start()])
+        position = found.end() + int(found[1])
+    return b"".join((*parts, data[position:]))
+
+
+def _encoding(data: bytes) -> str:
+    declared = _CODE_PAGE.search(data)
+    try:
+        return codecs.lookup(f"cp{declared[1].decode()}").name if declared else "cp1252"
+    except LookupError:
+        return "cp1252"
+
+
+def _split(source: str) -> tuple[str, list[str]]:
+    """The document (without its last brace) free of what is not its running text, and groups that are to be kept."""
+    kept: list[str] = []
+    parts: list[str] = []
+    position = depth = 0
+    start_depth = end_of_command = 0
+    command = ""
+    for token in _BRACE.finditer(source):
+        if token[0][0] == "\\":
+            continue
+        if token[0] == "}":
+            depth -= 1
+            if command and depth == start_depth:
+                if command in _KEPT:
+                    kept.append("{" + source[end_of_command : token.end()])
+                position, command = token.end(), ""
+            elif depth <= 0 and not command:
+                return "".join((*parts, source[position : token.start()])), kept
+            continue
+        if token[1] and not command:
+            parts.append(source[position : token.start()])
+            command, start_depth, end_of_command = token[1], depth, token.end()
+        depth += 1
+    return "".join((*parts, source[position:] if not command else "")), kept
+
+
+def _mark_headings(body: str, levels: dict[str, int]) -> str:
+    def mark(style: re.Match[str]) -> str:
+        level = levels.get(style[2])
+        return f"{style[1]}{_MARKS[level]}" if level else style[1]
+
+    return _STYLE.sub(mark, body) if levels else body
+
+
+def _plain(rtf: str) -> str:
+    from striprtf.striprtf import rtf_to_text
+
+    text: str = rtf_to_text(rtf + "}", errors="replace")  # type: ignore[no-untyped-call]
+    text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # characters written as two halves
+    return text.replace(_SYMBOL_BULLET, "•")
