@@ -23,6 +23,8 @@ from ingest.loaders.base import (
     sensible_title,
     squeeze,
 )
+from ingest.loaders.page_labels import printed_labels
+from ingest.loaders.pdf_layout import page_text
 from ingest.loaders.running_lines import without_running_lines
 from rag.errors import UnreadableDocument
 
@@ -36,6 +38,7 @@ Bookmark = tuple[int, int, str]  # page index, level from 1, title
 _FORMS = re.compile("[\ufb00-\ufb06\ufb13-\ufb17\ufb50-\ufdfb\ufe70-\ufefc]")  # ligatures and Arabic letter shapes
 _SPACES = re.compile("[\t \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000\uf020]+")
 _NOT_TEXT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u200b\u2060\ufeff\ud800-\udfff]")
+_LEADERS = re.compile(r"(?:[.·_…]\s?){5,}(?=\s|\d|$)")  # from an entry of a table of contents to its page number
 _BULLETS = str.maketrans({"\uf0b7": "•", "\uf0a7": "▪", "\uf0a3": "☐", "\uf052": "☒"})
 # pdfium writes U+FFFE for a hyphen at a line's end and drops the line break; others keep both.
 _LINE_END_HYPHEN = re.compile(
@@ -77,9 +80,7 @@ def _load_with_pdfium(document: PdfDocument, name: str, limits: Limits) -> Extra
     for index in range(len(document)):
         try:
             page = document[index]
-            text_page = page.get_textpage()
-            text = text_page.get_text_range()
-            text_page.close()
+            text = page_text(page)
             page.close()
         except PdfiumError:
             broken.append(index)
@@ -159,16 +160,24 @@ def _bookmarks(document: PdfDocument) -> list[Bookmark]:
 def _assemble(
     name: str, title: str, texts: list[str], labels: list[str], bookmarks: list[Bookmark], broken: list[int]
 ) -> Extracted:
-    labels = [_clean(label).strip() or str(index + 1) for index, label in enumerate(labels)]
+    texts = [_clean(text) for text in texts]
+    labels = _labels(texts, [_clean(label).strip() for label in labels])
     headings = _page_headings(bookmarks, len(texts))
     parts = [heading.split(HEADING_SEPARATOR) for heading in headings]
-    joined = _join_hyphens(without_running_lines([_clean(text) for text in texts], labels, parts))
+    joined = _join_hyphens(without_running_lines(texts, labels, parts))
     sections = [
         Section(_tidy(text), index, label, heading)
         for index, (text, label, heading) in enumerate(zip(joined, labels, headings, strict=True))
     ]
     notice = f"Pages that could not be read: {', '.join(str(index + 1) for index in broken)}." if broken else ""
     return Extracted(title=_title(title, name), sections=sections, notice=notice)
+
+
+def _labels(texts: list[str], own: list[str]) -> list[str]:
+    """The file's own page labels; where it has none, or only counts its pages, those printed on the pages."""
+    counted = [str(index + 1) for index in range(len(texts))]
+    own = [label or number for label, number in zip(own, counted, strict=True)]
+    return printed_labels(texts) if own == counted else own
 
 
 def _page_headings(bookmarks: list[Bookmark], pages: int) -> list[str]:
@@ -192,6 +201,7 @@ def _clean(text: str) -> str:
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n").translate(_BULLETS)
     text = _FORMS.sub(lambda match: unicodedata.normalize("NFKC", match[0]), text)
     text = re.sub("\u00ad\n", "-\n", text)
+    text = _LEADERS.sub(lambda match: "_____ " if "_" in match[0] else " … ", text)
     return unicodedata.normalize("NFC", _SPACES.sub(" ", _NOT_TEXT.sub("", text)))
 
 

@@ -53,7 +53,13 @@ def without_running_lines(texts: Sequence[str], labels: Sequence[str], headings:
     ]
     tops = _running((page, _edge(page.lines)) for page in pages)
     bottoms = _running((page, _edge(page.lines[::-1])) for page in pages)
-    return ["\n".join(_strip(page, _strip(page, page.lines, tops)[::-1], bottoms)[::-1]) for page in pages]
+    stripped = ["\n".join(_strip(page, _strip(page, page.lines, tops)[::-1], bottoms)[::-1]) for page in pages]
+    return stripped if any(stripped) else list(texts)
+
+
+def edge_lines(lines: Sequence[str]) -> set[str]:
+    """The lines at the top and the bottom of a page where running ones stand, without space around them."""
+    return {line.strip() for line in (*_edge(lines), *_edge(lines[::-1]))}
 
 
 def _edge(lines: Sequence[str]) -> list[str]:
@@ -64,8 +70,7 @@ def _printed_offset(pages: Sequence[Sequence[str]]) -> int:
     """What a printed page number is above the page's index, as most of the numbers at the edges have it."""
     offsets: Counter[int] = Counter()
     for index, lines in enumerate(pages):
-        edges = {line.strip() for line in (*_edge(lines), *_edge(lines[::-1]))}
-        offsets.update(int(line) - index for line in edges if line.isdecimal() and len(line) < 5)
+        offsets.update(int(line) - index for line in edge_lines(lines) if line.isdecimal() and len(line) < 5)
     return offsets.most_common(1)[0][0] if offsets else 1
 
 
