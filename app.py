@@ -43,7 +43,8 @@ def serve(paths: tuple[Path, ...]) -> None:
             from ingest.report import show_progress
 
             show_progress(services.ingest.add_paths(paths, "default"))
-        _serve(settings, services, listener)
+        with _mirror(settings, services):
+            _serve(settings, services, listener)
 
 
 @contextlib.contextmanager
@@ -78,10 +79,21 @@ def _services(settings: Settings) -> Iterator[Services]:
 
     with (
         open_storage(settings) as storage,
-        Ingestor(settings, storage.index, storage.embedding) as ingestor,
+        Ingestor(settings, storage.index) as ingestor,
         open_engine(settings, storage) as engine,
     ):
         yield Services(settings, storage, engine.model, engine, ingestor)
+
+
+def _mirror(settings: Settings, services: Services) -> contextlib.AbstractContextManager[object]:
+    """The folders of RAG_INGEST__WATCH, followed in the background. Raises ConfigurationError."""
+    from ingest.watch import Mirror
+
+    folders = [Path(folder).expanduser() for folder in settings.ingest.watch.split(os.pathsep) if folder]
+    for folder in folders:
+        if not folder.is_dir():
+            raise ConfigurationError(f"{folder} is not a folder.", hint="Correct RAG_INGEST__WATCH.")
+    return Mirror(services.ingest, [folder.absolute() for folder in folders])
 
 
 def _serve(settings: Settings, services: Services, listener: socket.socket) -> None:

@@ -30,7 +30,7 @@ def main(paths: Sequence[Path]) -> int:
     """Ingest, ingest again, embed alone; print one table."""
     with tempfile.TemporaryDirectory() as storage:
         settings = Settings(**{**dict(load_settings()), "storage": StorageSettings(dir=Path(storage))})
-        with open_storage(settings) as opened, Ingestor(settings, opened.index, opened.embedding) as ingestor:
+        with open_storage(settings) as opened, Ingestor(settings, opened.index) as ingestor:
             opened.embedding.embed_passages(["warm-up"])
             began = time.perf_counter()
             reports = [p.report for p in ingestor.add_paths(paths, "default") if p.report]

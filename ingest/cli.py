@@ -14,11 +14,12 @@ import click
 from rag.errors import InvalidRequest, NotFound
 from rag.settings import Settings, load_settings
 from rag.terminal import debug_option, find_server, run
+from rag.types import IngestOptions
 
 if TYPE_CHECKING:
     from ingest.ingestor import Ingestor
     from rag.remote import Remote
-    from rag.types import Document
+    from rag.types import Document, Job
 
 
 class _PathsByDefault(click.Group):
@@ -45,6 +46,7 @@ def ingest() -> None:
     ingest notes/ --collection research     into a set of documents of its own
     ingest ls                               what is there
     ingest rm report.pdf                    remove a document
+    ingest notes/ --watch                   follow every change in a folder
 
     Files that have not changed are skipped, a file that cannot be read is reported and passed over. If the server runs,
     it does the work. `ingest PATH…` is short for `ingest add PATH…`; a file called `ls` is `./ls`.
@@ -54,14 +56,36 @@ def ingest() -> None:
 @ingest.command("add")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @collection_option
+@click.option("--prune", is_flag=True, help="Remove documents of these folders whose files are gone.")
+@click.option("--retry-failed", is_flag=True, help="Read files again that failed before and have not changed.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.option("--watch", is_flag=True, help="Stay and follow every change in these folders, until Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line: progress, each file, the end.")
 @debug_option
-def add(paths: tuple[Path, ...], collection: str) -> int:
+def add(
+    paths: tuple[Path, ...],
+    collection: str,
+    prune: bool,
+    retry_failed: bool,
+    dry_run: bool,
+    watch: bool,
+    as_json: bool,
+) -> int:
     """Take in files and folders (the default). Exit code 1 if a file failed."""
-    from ingest.report import show_progress
+    from ingest.report import print_events, show_progress
 
-    settings = load_settings()
-    with _writer(settings) as writer:
-        return show_progress(writer.add_paths(paths, collection))
+    if watch and dry_run:
+        raise InvalidRequest("--watch cannot be a --dry-run.", hint="Leave one of them out.")
+    options = IngestOptions(prune=prune or watch, retry_failed=retry_failed, dry_run=dry_run)
+    follow = print_events if as_json else show_progress
+    with _writer(load_settings()) as writer:
+        code = follow(writer.add_paths(paths, collection, options), options)
+        if watch:
+            from ingest.watch import changes
+
+            for _ in changes(paths):
+                follow(writer.add_paths(paths, collection, options), options)
+    return code
 
 
 @ingest.command("ls")
@@ -91,7 +115,30 @@ def rm(names: tuple[str, ...], collection: str) -> None:
         chosen = [_matching(name, documents) for name in names]
         for document_id in dict.fromkeys(chosen):
             report = writer.remove(document_id)
-            click.echo(f"Removed {report.source}.")
+            click.echo(f"Removed {report.source} ({report.chunks} chunks, {report.freed / 1024:,.0f} KB freed).")
+
+
+@ingest.command("jobs")
+@click.option("--cancel", "cancelled", metavar="JOB", help="Stop this job.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@debug_option
+def jobs(cancelled: str | None, as_json: bool) -> None:
+    """List the uploads: waiting, being read, and the last ones done."""
+    from ingest.report import job_line, show_jobs
+
+    settings = load_settings()
+    server = find_server(settings)
+    if cancelled is not None:
+        if server is None:
+            raise NotFound("No server runs, so no job does.", hint="A job that waits goes on when the server starts.")
+        listed = [server.cancel(cancelled)]
+    else:
+        listed = server.jobs() if server is not None else _stored_jobs(settings)
+    if as_json:
+        for job in listed:
+            click.echo(json.dumps(job_line(job), ensure_ascii=False))
+    else:
+        show_jobs(listed)
 
 
 def _matching(name: str, documents: Sequence[Any]) -> str:
@@ -124,6 +171,17 @@ def _documents(settings: Settings, collection: str | None) -> list[Document]:
         return catalog.documents(collection)
 
 
+def _stored_jobs(settings: Settings) -> list[Job]:
+    from ingest.jobs import JobStore
+    from rag.database import Database
+
+    path = settings.storage.dir / "catalog.sqlite3"
+    if not path.exists():
+        return []
+    with closing(Database(path)) as database:
+        return JobStore(database).all()
+
+
 @contextmanager
 def _writer(settings: Settings) -> Iterator[Ingestor | Remote]:
     """The running server, or the storage folder opened here."""
@@ -134,7 +192,7 @@ def _writer(settings: Settings) -> Iterator[Ingestor | Remote]:
     from ingest.ingestor import Ingestor
     from rag.services import open_storage
 
-    with open_storage(settings) as storage, Ingestor(settings, storage.index, storage.embedding) as ingestor:
+    with open_storage(settings) as storage, Ingestor(settings, storage.index) as ingestor:
         yield ingestor
 
 

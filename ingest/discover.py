@@ -66,15 +66,16 @@ def _walk(root: Path) -> Iterator[Path]:
     real_root = root.resolve()
     for folder, subfolders, names in os.walk(root, onerror=_report):
         # Links to folders are never followed: what they show inside the root is walked anyway, so there are no loops.
-        subfolders[:] = sorted(name for name in subfolders if not _is_ignored(name) and name not in _IGNORED_FOLDERS)
-        files = [Path(folder, name) for name in names if not _is_ignored(name)]
+        subfolders[:] = sorted(name for name in subfolders if not is_ignored(name))
+        files = [Path(folder, name) for name in names if not is_ignored(name)]
         for file in sorted(files, key=lambda file: (file.is_symlink(), file.name)):
             if file.suffix.lower() in SUPPORTED_SUFFIXES and file.is_file() and _is_inside(file, real_root):
                 yield file
 
 
-def _is_ignored(name: str) -> bool:
-    return name.startswith(_IGNORED_PREFIXES)
+def is_ignored(name: str) -> bool:
+    """Whether a file or folder of that name is left out when a folder is walked."""
+    return name.startswith(_IGNORED_PREFIXES) or name in _IGNORED_FOLDERS
 
 
 def _is_inside(file: Path, real_root: Path) -> bool:

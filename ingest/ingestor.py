@@ -1,114 +1,138 @@
-"""The way in: decide → load → split → embed across files → store, one report a file.
-
-Files are loaded ahead in child processes while the embedding model works. Documents are stored in groups, each document
-whole; a file counts as done only when its chunks can be found. A file that cannot be read is reported and passed over,
-and remembered by its hash, so that the next run does not try the same bytes again.
-"""
+"""The write side over an open index: folders, uploads as jobs, removal."""
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import mimetypes
 import os
-import shutil
 import threading
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from ingest.discover import discover, source_name
-from ingest.loaders import LOADER_VERSION, SUPPORTED_SUFFIXES
-from ingest.loaders.base import LoadedDocument, printable
+from ingest.files import StoredFiles
+from ingest.jobs import JobQueue, JobStore
+from ingest.loaders import SUPPORTED_SUFFIXES
+from ingest.loaders.base import printable
+from ingest.pipeline import Claims, Run, Upload
 from ingest.sandbox import Sandbox
-from ingest.splitting import SPLITTER_VERSION, fitting_title, pages_of, split
-from rag.catalog import LOCAL_PRINCIPAL, new_id, now
-from rag.errors import DocumentError, UnreadableDocument
-from rag.index import DocumentVersion, Index, contextual_text
+from rag.catalog import DEFAULT_COLLECTION
+from rag.index import Index
 from rag.settings import Settings
-from rag.types import Chunk, Document, Embedding, FileOutcome, FileReport, IngestProgress
+from rag.types import Document, FileReport, IngestOptions, IngestProgress, Job
 
-if TYPE_CHECKING:
-    from rag.types import Vector
-
-_GROUP_CHUNKS = 256  # documents are embedded and stored together until they have so many chunks …
-_GROUP_DOCUMENTS = 64  # … or are so many
-_EMBED_SLICE = 16  # chunks between two signs of life, and the longest a question waits for the embedding model
-_LOAD_AHEAD = 4
-
-_Claim = Callable[[str, str], None]  # (collection, source): raises when another run works on that source
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """A file to ingest: where its bytes are, what it is called, and the document that stands for it, if any."""
-
-    path: Path
-    name: str
-    file_id: str | None
-    size: int
-    modified_ns: int
-    sha256: str
-    known: Document | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    """A loaded and split document, ready to be embedded."""
-
-    document: Document
-    loaded: LoadedDocument
-    chunks: list[Chunk]
+_REMOVED_AT_ONCE = 64  # documents
 
 
 class Ingestor:
-    """The write side over an open index; it owns the child processes that load files."""
+    """Takes documents in and removes them. Use it as a context manager: uploads are worked off in the background."""
 
-    def __init__(self, settings: Settings, index: Index, embedding: Embedding) -> None:
+    def __init__(self, settings: Settings, index: Index) -> None:
         self.suffixes = SUPPORTED_SUFFIXES
         self._settings = settings
         self._index = index
-        self._embedding = embedding
-        self._sandbox = Sandbox(settings.ingest, workers=2)  # an upload need not wait for a folder's long file
-        self._in_progress: set[tuple[str, str]] = set()
-        self._mutex = threading.Lock()
-        parts = (LOADER_VERSION, SPLITTER_VERSION, str(settings.ingest.chunk_tokens), embedding.fingerprint)
-        self._fingerprint = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
-        # A failure is remembered until the file, the loaders or a limit changes: the limit may have been the reason.
-        limits = settings.ingest.model_dump_json()
-        self._failure_fingerprint = hashlib.sha256((self._fingerprint + limits).encode()).hexdigest()[:16]
+        self._sandbox = Sandbox(settings.ingest, workers=3)  # uploads need not wait for a folder's long file
+        self._claims = Claims()
+        self._files = StoredFiles(settings.storage.dir / "files")
+        self._file_use = threading.Lock()  # between a file's being stored or needed and its being noted
+        self._queue = JobQueue(JobStore(index.catalog.database), self._work)
+        self._resources = ExitStack()
 
     def __enter__(self) -> Self:
+        self._files.sweep(self._needed_files())
+        self._resources.callback(self._sandbox.close)
+        self._resources.enter_context(self._queue)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._sandbox.close()
+        self._resources.close()
 
-    # ------------------------------------------------------------------------------------------------- what it does
+    # ------------------------------------------------------------------------------------------------------- folders
 
-    def add_paths(self, paths: Sequence[Path], collection: str) -> Iterator[IngestProgress]:
+    def add_paths(
+        self, paths: Sequence[Path], collection: str = DEFAULT_COLLECTION, options: IngestOptions = IngestOptions()
+    ) -> Iterator[IngestProgress]:
         """Ingest files and folders; blocking, one report a file. Raises NotFound for a path that is not there."""
         files = discover(paths)
-        collection = self._index.catalog.create_collection(collection).name
-        yield IngestProgress(0, len(files), 0)
-        yield from self._run([(path, source_name(path), None) for path in files], collection)
+        if not options.dry_run or collection == DEFAULT_COLLECTION:
+            self._index.catalog.create_collection(collection)
+        collection = self._index.catalog.collection(collection).name
+        for progress in self._run(collection).over(files, options):
+            yield progress
+        if options.prune:
+            for report in self._prune(paths, collection, options):
+                yield replace(progress, report=report)
 
-    def add_upload(self, path: Path, name: str, collection: str) -> FileReport:
-        """Ingest one uploaded file, which is copied into the storage folder; blocking."""
-        collection = self._index.catalog.create_collection(collection).name
-        stored, sha256, size = self._keep(path)
-        name = self._free_name(printable(os.path.basename(name)) or "unnamed", sha256, collection)  # noqa: PTH119
-        file_id = self._index.catalog.add_file(name, sha256, size)
-        reports = [progress.report for progress in self._run([(stored, name, file_id)], collection)]
-        report = next(report for report in reports if report is not None)
-        if report.outcome == "failed" and report.document_id:  # told at once; nothing of it needs to be kept
-            self._index.remove_document(report.document_id)
-        self._discard_unused(stored)
-        return report
+    def _prune(self, paths: Sequence[Path], collection: str, options: IngestOptions) -> Iterator[FileReport]:
+        """Remove the documents of the given folders whose files are gone, and nothing else."""
+        folders = [source_name(Path(os.path.abspath(path))) for path in paths if path.is_dir()]  # noqa: PTH100
+        gone = [
+            document
+            for document in self._index.catalog.documents(collection)
+            if document.file_id is None
+            and any(document.source.startswith(folder.rstrip(os.sep) + os.sep) for folder in folders)
+            and not os.path.lexists(document.content)
+        ]
+        for start in range(0, len(gone), _REMOVED_AT_ONCE):
+            batch = gone[start : start + _REMOVED_AT_ONCE]
+            freed = 0 if options.dry_run else self._remove(batch)
+            for document in batch:
+                yield replace(_removed(document), freed=freed if document is batch[-1] else 0)
+
+    # ------------------------------------------------------------------------------------------------------- uploads
+
+    def submit(self, path: Path, name: str, collection: str = DEFAULT_COLLECTION) -> Job:
+        """Copy an uploaded file into the storage folder and queue it; returns once it can no longer be lost."""
+        catalog = self._index.catalog
+        collection = catalog.create_collection(collection).name
+        name = printable(os.path.basename(name)) or "unnamed"  # noqa: PTH119
+        with self._file_use:
+            _, sha256, size = self._files.keep(path)
+            return self._queue.submit(collection, catalog.add_file(name, sha256, size))
+
+    def wait(self, job_id: str, seconds: float) -> Job:
+        """The job when it is over, or as it stands after so many seconds; blocking. Raises NotFound."""
+        return self._queue.wait(job_id, seconds)
+
+    def cancel(self, job_id: str) -> Job:
+        """Stop a job within seconds; what is over stays as it is. Raises NotFound."""
+        return self._queue.cancel(job_id)
+
+    def jobs(self) -> list[Job]:
+        """The jobs, newest first; of those that are over only the last ones."""
+        return self._queue.all()
+
+    def _work(self, job: Job, stop: threading.Event) -> Iterator[IngestProgress]:
+        catalog = self._index.catalog
+        stored = self._files.path_of(catalog.file_hash(job.file_id))
+        name = self._free_name(job.name, stored, job.collection)
+        document_id = ""
+        try:
+            for progress in self._run(job.collection, stop).over([Upload(stored, name, job.file_id)]):
+                if progress.report and progress.report.outcome == "failed":
+                    document_id = progress.report.document_id
+                yield progress
+        finally:
+            if document_id and not catalog.document(document_id).version:
+                self._index.remove_documents([document_id])  # told at once; nothing of it needs to be kept
+            self._discard_unused([stored])
+
+    def _free_name(self, name: str, stored: Path, collection: str) -> str:
+        """`name`, or `name (2)` where another file of that name was uploaded before: neither may replace the other."""
+        catalog = self._index.catalog
+        collection_id = catalog.collection(collection).id
+        stem, suffix = os.path.splitext(name)  # noqa: PTH122  (a name, not a path)
+        candidate = name
+        for number in itertools.count(2):
+            known = catalog.document_of_source(collection_id, candidate)
+            if (known is None or known.content == stored) and self._claims.is_free(collection, candidate):
+                break
+            candidate = f"{stem} ({number}){suffix}"
+        return candidate
+
+    # ------------------------------------------------------------------------------------------------------- removal
 
     def documents(self, collection: str | None = None) -> list[Document]:
         """All documents, or those of one collection (name or id). Raises NotFound."""
@@ -117,278 +141,28 @@ class Ingestor:
     def remove(self, document_id: str) -> FileReport:
         """Remove a document everywhere, with its stored upload; blocking. Raises NotFound."""
         document = self._index.catalog.document(document_id)
-        self._index.remove_document(document_id)
-        self._discard_unused(document.content)
-        return FileReport(document.source, "removed", document.id, document.pages, document.chunks)
+        return replace(_removed(document), freed=self._remove([document]))
 
-    # --------------------------------------------------------------------------------------------------- the stages
+    def _remove(self, documents: Sequence[Document]) -> int:
+        """Remove documents; the bytes freed on the disk."""
+        freed = self._index.remove_documents([document.id for document in documents])
+        return freed + self._discard_unused([document.content for document in documents])
 
-    def _run(self, files: Sequence[tuple[Path, str, str | None]], collection: str) -> Iterator[IngestProgress]:
-        done = embedded = 0
-        group: list[_Prepared] = []
-        for position, outcome in enumerate(self._prepare_all(files, collection), start=1):
-            if isinstance(outcome, FileReport):
-                done += 1
-                yield IngestProgress(done, len(files), embedded, outcome)
-            else:
-                group.append(outcome)
-            full = sum(len(p.chunks) for p in group) >= _GROUP_CHUNKS or len(group) >= _GROUP_DOCUMENTS
-            if group and (full or position == len(files)):
-                vectors = self._empty_vectors(sum(len(p.chunks) for p in group))
-                for newly in self._embed(group, vectors):
-                    embedded += newly
-                    yield IngestProgress(done, len(files), embedded)
-                for report in self._store(group, vectors):
-                    done += 1
-                    yield IngestProgress(done, len(files), embedded, report)
-                group = []
+    def _discard_unused(self, paths: Sequence[Path]) -> int:
+        """Delete stored uploads that nothing needs any more; the bytes freed."""
+        with self._file_use:
+            needed = self._needed_files()
+            return sum(self._files.discard(path) for path in set(paths) - needed)
 
-    def _prepare_all(
-        self, files: Sequence[tuple[Path, str, str | None]], collection: str
-    ) -> Iterator[FileReport | _Prepared]:
-        """Decide, load and split every file in order, a few files ahead of the consumer.
-
-        A file stays claimed until the consumer asks for the one after it has been stored."""
-        ahead: deque[Future[FileReport | _Prepared]] = deque()
-        remaining = iter(files)
-        with self._claims() as claim, ThreadPoolExecutor(1, "load") as pool:
-            try:
-                for path, source, file_id in remaining:
-                    ahead.append(pool.submit(self._prepare, path, source, file_id, collection, claim))
-                    if len(ahead) > _LOAD_AHEAD:
-                        yield ahead.popleft().result()
-                while ahead:
-                    yield ahead.popleft().result()
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
-
-    def _prepare(
-        self, path: Path, name: str, file_id: str | None, collection: str, claim: _Claim
-    ) -> FileReport | _Prepared:
-        name = printable(name)
-        try:
-            claim(collection, name)
-            decided = self._decide(path, name, file_id, collection)
-        except DocumentError as error:
-            return _failure(name, error)
-        if isinstance(decided, FileReport):
-            return decided
-        try:
-            loaded = self._sandbox.load(decided.path, decided.name)
-        except DocumentError as error:
-            return self._remember_failure(decided, collection, error)
-        return self._split(decided, loaded, collection)
-
-    def _decide(self, path: Path, name: str, file_id: str | None, collection: str) -> FileReport | _Source:
-        """Skip a file that has not changed: by size and time, else by its hash."""
+    def _needed_files(self) -> set[Path]:
         catalog = self._index.catalog
-        known = catalog.document_of_source(catalog.collection(collection).id, name)
-        expected = self._failure_fingerprint if known and known.status == "failed" else self._fingerprint
-        up_to_date = known if known is not None and known.fingerprint == expected else None
-        try:
-            status = path.stat()
-            if up_to_date and (up_to_date.size, up_to_date.modified_ns) == (status.st_size, status.st_mtime_ns):
-                return _unchanged(up_to_date)
-            sha256 = _sha256(path)
-        except OSError as error:
-            raise UnreadableDocument(
-                f"{name} cannot be read: {error.strerror}.",
-                hint="Check that the file is there and readable.",
-                source=name,
-            ) from error
-        if up_to_date and up_to_date.sha256 == sha256:
-            same = replace(up_to_date, size=status.st_size, modified_ns=status.st_mtime_ns, content=path)
-            catalog.put_record(same)
-            return _unchanged(same)
-        return _Source(path, name, file_id, status.st_size, status.st_mtime_ns, sha256, known)
+        waiting = {job.file_id for job in self._queue.all() if not job.is_over}
+        queued = {self._files.path_of(catalog.file_hash(file_id)) for file_id in waiting}
+        return queued | {document.content for document in catalog.documents() if document.file_id}
 
-    def _split(self, source: _Source, loaded: LoadedDocument, collection: str) -> _Prepared:
-        known = source.known
-        document_id = known.id if known else new_id("doc")
-        version = known.version + 1 if known else 1
-        limit = self._settings.ingest.chunk_tokens
-        title = fitting_title(loaded.title, self._embedding, limit)
-        chunks = split(document_id, version, title, loaded.sections, self._embedding, limit)
-        without_text = f"No text on {_page_numbers(loaded.empty_pages)}." if loaded.empty_pages else ""
-        document = replace(
-            self._record(source, collection),
-            id=document_id,
-            title=title,
-            version=version,
-            status="partial" if loaded.empty_pages else "ready",
-            pages=loaded.pages,
-            chunks=len(chunks),
-            error=without_text,
-            hint="These pages seem to be scans; only pages with text can be searched." if without_text else "",
-        )
-        return _Prepared(document, loaded, chunks)
-
-    def _embed(self, group: Sequence[_Prepared], vectors: Vector) -> Iterator[int]:
-        """Fill `vectors` with the group's, in order; yields how many were just embedded.
-
-        Texts go in by length, so that a batch holds little padding, whichever files they come from.
-        """
-        texts = [contextual_text(p.document.title, c.heading, c.text) for p in group for c in p.chunks]
-        by_length = sorted(range(len(texts)), key=lambda place: len(texts[place]))
-        for start in range(0, len(by_length), _EMBED_SLICE):
-            places = by_length[start : start + _EMBED_SLICE]
-            vectors[places] = self._embedding.embed_passages([texts[place] for place in places])
-            yield len(places)
-
-    def _empty_vectors(self, count: int) -> Vector:
-        import numpy as np
-
-        return np.zeros((count, self._embedding.dimension), dtype=np.float32)
-
-    def _store(self, group: Sequence[_Prepared], vectors: Vector) -> Iterator[FileReport]:
-        versions = []
-        start = 0
-        for prepared in group:
-            end = start + len(prepared.chunks)
-            pages = pages_of(prepared.loaded.sections)
-            versions.append(DocumentVersion(prepared.document, pages, prepared.chunks, vectors[start:end]))
-            start = end
-        self._index.replace_documents(versions)
-        for prepared in group:
-            document = prepared.document
-            notice = " ".join(part for part in (document.error, prepared.loaded.notice) if part)
-            outcome: FileOutcome = "updated" if document.version > 1 else "added"
-            yield FileReport(document.source, outcome, document.id, document.pages, document.chunks, notice=notice)
-
-    # --------------------------------------------------------------------------------------------------- the records
-
-    def _record(self, source: _Source, collection: str) -> Document:
-        """What is known of the source before it is read; of an earlier version, its text stays."""
-        fresh = Document(
-            id=new_id("doc"),
-            collection=collection,
-            owner_id=LOCAL_PRINCIPAL,
-            file_id=None,
-            source=source.name,
-            title=Path(source.name).stem,
-            content=source.path,
-            media_type="",
-            sha256="",
-            size=0,
-            modified_ns=0,
-            fingerprint="",
-            version=0,
-            status="failed",
-            pages=0,
-            chunks=0,
-            error="",
-            hint="",
-            created_at=now(),
-            updated_at="",
-        )
-        return replace(
-            source.known or fresh,
-            file_id=source.file_id,
-            content=source.path,
-            media_type=mimetypes.guess_type(source.name)[0] or "application/octet-stream",
-            sha256=source.sha256,
-            size=source.size,
-            modified_ns=source.modified_ns,
-            fingerprint=self._fingerprint,
-            updated_at=now(),
-        )
-
-    def _remember_failure(self, source: _Source, collection: str, error: DocumentError) -> FileReport:
-        record = replace(
-            self._record(source, collection),
-            fingerprint=self._failure_fingerprint,
-            status="failed",
-            error=error.message,
-            hint=error.hint,
-        )
-        self._index.catalog.put_record(record)
-        return replace(_failure(source.name, error), document_id=record.id)
-
-    # --------------------------------------------------------------------------------------------------- stored files
-
-    def _keep(self, path: Path) -> tuple[Path, str, int]:
-        """Copy an upload into the storage folder under its hash; (stored path, SHA-256, size in bytes)."""
-        sha256 = _sha256(path)
-        stored = (self._settings.storage.dir / "files" / sha256[:2] / sha256).absolute()
-        if not stored.exists():
-            stored.parent.mkdir(parents=True, exist_ok=True)
-            partial = stored.with_name(f"{sha256}.{new_id('part')}")
-            shutil.copyfile(path, partial)
-            partial.replace(stored)
-        return stored, sha256, stored.stat().st_size
-
-    def _free_name(self, name: str, sha256: str, collection: str) -> str:
-        """`name`, or `name (2)` where another file of that name was uploaded before: neither may replace the other."""
-        catalog = self._index.catalog
-        collection_id = catalog.collection(collection).id
-        stem, suffix = os.path.splitext(name)  # noqa: PTH122  (a name, not a path)
-        candidate = name
-        for number in itertools.count(2):
-            known = catalog.document_of_source(collection_id, candidate)
-            if known is None or known.sha256 == sha256:
-                break
-            candidate = f"{stem} ({number}){suffix}"
-        return candidate
-
-    def _discard_unused(self, content: Path) -> None:
-        """Delete a stored upload that no document needs any more; never a file of the user's own folders."""
-        inside = content.is_relative_to((self._settings.storage.dir / "files").absolute())
-        if inside and not any(document.content == content for document in self._index.catalog.documents()):
-            content.unlink(missing_ok=True)
-
-    @contextmanager
-    def _claims(self) -> Iterator[_Claim]:
-        """Hand out sources to this run alone; two runs that write one document at a time would mix it up."""
-        mine: set[tuple[str, str]] = set()
-
-        def claim(collection: str, source: str) -> None:
-            with self._mutex:
-                if (collection, source) in self._in_progress:
-                    raise UnreadableDocument(
-                        f"{source} is being ingested already.", hint="Wait until that is done.", source=source
-                    )
-                self._in_progress.add((collection, source))
-                mine.add((collection, source))
-
-        try:
-            yield claim
-        finally:
-            with self._mutex:
-                self._in_progress -= mine
+    def _run(self, collection: str, stop: threading.Event | None = None) -> Run:
+        return Run(self._settings.ingest, self._index, self._sandbox, self._claims, collection, stop)
 
 
-def _failure(source: str, error: DocumentError) -> FileReport:
-    return FileReport(source, "failed", error=error.message, hint=error.hint)
-
-
-def _unchanged(document: Document) -> FileReport:
-    """The report on a file that is as it was; a failure is told again, without reading the same bytes again."""
-    outcome: FileOutcome = "failed" if document.status == "failed" else "unchanged"
-    return FileReport(
-        document.source,
-        outcome,
-        document.id,
-        document.pages,
-        document.chunks,
-        error=document.error if document.status == "failed" else "",
-        hint=document.hint if document.status == "failed" else "",
-        notice=document.error if document.status == "partial" else "",
-    )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _page_numbers(indices: Sequence[int]) -> str:
-    """0-based page indices as a reader counts: `3–17 and 20`, with the word "page" or "pages" before it."""
-    runs: list[list[int]] = []
-    for index in indices:
-        if runs and index == runs[-1][-1] + 1:
-            runs[-1].append(index)
-        else:
-            runs.append([index])
-    words = [str(run[0] + 1) if len(run) == 1 else f"{run[0] + 1}–{run[-1] + 1}" for run in runs]
-    listed = " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
-    return f"page {listed}" if len(indices) == 1 else f"pages {listed}"
+def _removed(document: Document) -> FileReport:
+    return FileReport(document.source, "removed", document.id, document.pages, document.chunks)

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import PurePath
+from typing import get_args
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from ingest.loaders import SUPPORTED_SUFFIXES
-from rag.types import Document, FileReport, IngestProgress
+from rag.types import Document, FileOutcome, FileReport, IngestOptions, IngestProgress, Job
 
+_REDRAWN = 0.1  # seconds between two signs of progress
 _WIDE = 1_000  # columns, where no screen limits them
 
 
-def show_progress(progresses: Iterable[IngestProgress]) -> int:
+def show_progress(progresses: Iterable[IngestProgress], options: IngestOptions = IngestOptions()) -> int:
     """Follow an ingest to its end; 1 if a file failed, else 0."""
     reports: list[FileReport] = []
     began = time.monotonic()
@@ -27,22 +31,53 @@ def show_progress(progresses: Iterable[IngestProgress]) -> int:
     columns = (
         TextColumn("Ingesting"),
         BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("files"),
-        TextColumn("{task.fields[chunks]} chunks, {task.fields[rate]:.0f}/s"),
+        TextColumn("{task.fields[files]} files, {task.fields[pages]} pages, {task.fields[chunks]} chunks"),
+        TextColumn("{task.fields[rate]:.0f} chunks/s"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None, chunks=0, rate=0.0)
+        task = bar.add_task("", total=None, files="", pages=0, chunks=0, rate=0.0)
+        shown = 0.0
         for progress in progresses:
             chunks = progress.chunks
-            rate = chunks / max(time.monotonic() - began, 0.001)
-            bar.update(task, total=progress.files_total, completed=progress.files_done, chunks=chunks, rate=rate)
             if progress.report is not None:
                 reports.append(progress.report)
                 _tell(bar.console, progress.report)
-    _show_summary(reports, chunks, time.monotonic() - began)
+            if time.monotonic() - shown > _REDRAWN:
+                shown = time.monotonic()
+                bar.update(
+                    task,
+                    total=progress.bytes_total,
+                    completed=progress.bytes_done,
+                    files=f"{progress.files_done}/{progress.files_total}",
+                    pages=progress.pages,
+                    chunks=chunks,
+                    rate=chunks / max(shown - began, 0.001),
+                )
+    _show_summary(reports, chunks, time.monotonic() - began, options)
     return 1 if any(report.outcome == "failed" for report in reports) else 0
+
+
+def print_events(progresses: Iterable[IngestProgress], options: IngestOptions = IngestOptions()) -> int:
+    """The same as JSON lines, for programs: `progress` while it works, `file` for each file, `end`."""
+    counts: Counter[str] = Counter()
+    began = shown = time.monotonic()
+    state: dict[str, object] = {}
+    for progress in progresses:
+        state = {**asdict(replace(progress, report=None)), "seconds": round(time.monotonic() - began, 3)}
+        del state["report"]
+        if progress.report:
+            counts[progress.report.outcome] += 1
+            _print_event("file", asdict(progress.report))
+        elif time.monotonic() - shown > _REDRAWN:
+            shown = time.monotonic()
+            _print_event("progress", state)
+    _print_event("end", {**state, "outcomes": dict(counts), "dry_run": options.dry_run})
+    return 1 if counts["failed"] else 0
+
+
+def _print_event(event: str, body: Mapping[str, object]) -> None:
+    print(json.dumps({"event": event, **body}, ensure_ascii=False), flush=True)
 
 
 def _tell(console: Console, report: FileReport) -> None:
@@ -54,17 +89,19 @@ def _tell(console: Console, report: FileReport) -> None:
         console.print(Text(f"note    {name}: {report.notice}", style="yellow"), soft_wrap=True)
 
 
-def _show_summary(reports: Sequence[FileReport], chunks: int, seconds: float) -> None:
+def _show_summary(reports: Sequence[FileReport], chunks: int, seconds: float, options: IngestOptions) -> None:
     console = Console()
     if not reports:
         console.print("No documents found: no file of a known type lies there.")
         console.print(f"Known are {', '.join(sorted(SUPPORTED_SUFFIXES))}.")
         return
+    if options.dry_run:
+        console.print("Nothing was changed. This would be done:")
     table = Table("", "files", "pages", "chunks", box=None, pad_edge=False)
     for column in table.columns[1:]:
         column.justify = "right"
     counts = Counter(report.outcome for report in reports)
-    for outcome in ("added", "updated", "unchanged", "failed"):
+    for outcome in get_args(FileOutcome):
         if counts[outcome]:
             of_kind = [report for report in reports if report.outcome == outcome]
             pages, of_chunks = sum(r.pages for r in of_kind), sum(r.chunks for r in of_kind)
@@ -72,6 +109,8 @@ def _show_summary(reports: Sequence[FileReport], chunks: int, seconds: float) ->
     console.print(table)
     if chunks:
         console.print(f"{chunks} chunks embedded in {seconds:.1f} s ({chunks / seconds:.0f}/s).", highlight=False)
+    if freed := sum(report.freed for report in reports):
+        console.print(f"{freed / 1024:,.0f} KB freed.", highlight=False)
 
 
 def document_line(document: Document) -> dict[str, object]:
@@ -87,16 +126,38 @@ def document_line(document: Document) -> dict[str, object]:
     }
 
 
+def job_line(job: Job) -> dict[str, object]:
+    """A job as `ingest jobs --json` gives it."""
+    report = job.report
+    return {
+        "id": job.id,
+        "name": job.name,
+        "collection": job.collection,
+        "state": job.state,
+        "chunks": report.chunks if report else job.chunks,
+        "created": job.created_at,
+        "error": (report.error or None) if report else None,
+    }
+
+
 def show_documents(documents: Sequence[Document]) -> None:
     """A table of documents."""
+    _show_table([document_line(document) for document in documents], "No documents yet. `ingest PATH` adds some.")
+
+
+def show_jobs(jobs: Sequence[Job]) -> None:
+    """A table of jobs."""
+    _show_table([job_line(job) for job in jobs], "No uploads yet.")
+
+
+def _show_table(lines: Sequence[Mapping[str, object]], none: str) -> None:
     console = Console() if sys.stdout.isatty() else Console(width=_WIDE)
-    if not documents:
-        console.print("No documents yet. `ingest PATH` adds some.")
+    if not lines:
+        console.print(none)
         return
     table = Table(box=None, pad_edge=False)
-    for name in document_line(documents[0]):
+    for name in lines[0]:
         table.add_column(name, no_wrap=name == "id", overflow="fold")
-    for document in documents:
-        cells = document_line(document).values()
-        table.add_row(*(Text("" if cell is None else str(cell)) for cell in cells))
+    for line in lines:
+        table.add_row(*(Text("" if cell is None else str(cell)) for cell in line.values()))
     console.print(table)

@@ -14,12 +14,13 @@ import queue
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import ingest
-from ingest.loaders import Extracted, Limits, LoadedDocument, Section, as_documents
+from ingest.loaders import Extracted, Limits, LoadedDocument, Section, as_document
 from ingest.loaders.base import quoted
 from rag.errors import ConfigurationError, DocumentError, EmptyDocument, UnreadableDocument, UnsupportedFileType
 
@@ -33,6 +34,7 @@ logger = logging.getLogger(__name__)
 _ERRORS: dict[str, type[DocumentError]] = {
     kind.__name__: kind for kind in (UnsupportedFileType, UnreadableDocument, EmptyDocument)
 }
+_GUARD_INTERVAL = 0.05  # seconds between two looks at the clock
 # All that a child sees of the environment: enough to find Python and the libraries, no keys, no proxies.
 _PASSED_ON = ("PATH", "PYTHONHOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT")
 
@@ -65,11 +67,12 @@ class Sandbox:
         for child in self._children:
             child.stop()
 
-    def load(self, path: Path, name: str) -> LoadedDocument:
+    def load(self, path: Path, name: str, stop: threading.Event | None = None) -> LoadedDocument:
         """The text of the file at `path`, known to the user as `name`; blocks until a child is free and has read it.
 
-        Raises UnsupportedFileType, UnreadableDocument (also when it takes too long, too much memory, or crashes its
-        parser) or EmptyDocument; ConfigurationError when no child can be started.
+        Setting `stop` ends the child, and so the reading. Raises UnsupportedFileType, UnreadableDocument (also when it
+        takes too long, too much memory, or crashes its parser) or EmptyDocument; ConfigurationError when no child can
+        be started.
         """
         request = {
             "path": os.path.abspath(path),  # noqa: PTH100 - keeps links, unlike resolve()
@@ -80,12 +83,12 @@ class Sandbox:
         }
         child = self._idle.get()
         try:
-            answer = child.ask(request, self._timeout)
+            answer = child.ask(request, self._timeout, stop or threading.Event())
         finally:
             self._idle.put(child)
         if answer is not None and "extracted" in answer:
             sections = [Section(**section) for section in answer["extracted"].pop("sections")]
-            return as_documents(Extracted(sections=sections, **answer["extracted"]), name)
+            return as_document(Extracted(sections=sections, **answer["extracted"]), name)
         raise self._failure(answer, child.timed_out, name)
 
     def _failure(self, answer: dict[str, Any] | None, timed_out: bool, name: str) -> DocumentError:
@@ -114,22 +117,22 @@ class _Child:
         self._closed = False
         self._lock = threading.Lock()  # between starting and closing
 
-    def ask(self, request: dict[str, Any], timeout: float) -> dict[str, Any] | None:
+    def ask(self, request: dict[str, Any], timeout: float, stop: threading.Event) -> dict[str, Any] | None:
         """The child's answer, or None when it died; `timed_out` says whether it was killed after `timeout` seconds."""
         process = self._running()
         self.timed_out = False
-        timer = threading.Timer(timeout, self._time_out, [process])
-        timer.daemon = True
-        timer.start()
+        answered = threading.Event()
+        guard = threading.Thread(target=self._guard, args=(process, timeout, stop, answered), daemon=True)
+        guard.start()
         try:
             answer = _exchange(process, request)
         except BaseException:  # such as Ctrl-C: its late answer must not meet the next question
             process.kill()
             raise
         finally:
-            timer.cancel()
-            timer.join()
-        if answer is None or self.timed_out or answer.get("error") == "MemoryError":
+            answered.set()
+            guard.join()
+        if answer is None or self.timed_out or stop.is_set() or answer.get("error") == "MemoryError":
             _end(process)
         return answer
 
@@ -140,9 +143,16 @@ class _Child:
             if self._process is not None:
                 _end(self._process)
 
-    def _time_out(self, process: subprocess.Popen[bytes]) -> None:
-        self.timed_out = True
-        process.kill()
+    def _guard(
+        self, process: subprocess.Popen[bytes], timeout: float, stop: threading.Event, answered: threading.Event
+    ) -> None:
+        """Kill the child when its time is up or nobody wants its answer any more."""
+        deadline = time.monotonic() + timeout
+        while not answered.wait(_GUARD_INTERVAL):
+            self.timed_out = time.monotonic() > deadline
+            if self.timed_out or stop.is_set():
+                process.kill()
+                return
 
     def _running(self) -> subprocess.Popen[bytes]:
         with self._lock:

@@ -3,8 +3,7 @@
 Vectors and words are indexes under the ids kept here. A chunk exists when its version is the live version of its
 document, so the transaction in `commit_document` is the moment at which a document changes for everybody.
 
-Every thread reads on a connection of its own (write-ahead log: readers never wait for the writer); writes go one at a
-time. All methods block for at most milliseconds, except those that write a whole document.
+All methods block for at most milliseconds, except those that write a whole document.
 """
 
 from __future__ import annotations
@@ -12,68 +11,26 @@ from __future__ import annotations
 import os
 import secrets
 import sqlite3
-import threading
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from rag.errors import ConfigurationError, Conflict, NotFound
-from rag.types import Chunk, Collection, Document, Page
+from rag.database import Database
+from rag.errors import NotFound
+from rag.types import Chunk, Collection, Document, Section
 
 LOCAL_PRINCIPAL = "prn_local"  # owner of everything on a machine without log-in
 DEFAULT_COLLECTION = "default"
-
-_MIGRATIONS = (
-    """
-    CREATE TABLE principals (
-        id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, created_at TEXT NOT NULL
-    ) STRICT;
-    CREATE TABLE collections (
-        id TEXT PRIMARY KEY, name TEXT NOT NULL, owner_id TEXT NOT NULL REFERENCES principals, created_at TEXT NOT NULL,
-        UNIQUE (owner_id, name)
-    ) STRICT;
-    CREATE TABLE files (
-        id TEXT PRIMARY KEY, owner_id TEXT NOT NULL REFERENCES principals, sha256 TEXT NOT NULL, name TEXT NOT NULL,
-        size INTEGER NOT NULL, created_at TEXT NOT NULL
-    ) STRICT;
-    CREATE TABLE documents (
-        id TEXT PRIMARY KEY, collection_id TEXT NOT NULL REFERENCES collections,
-        owner_id TEXT NOT NULL REFERENCES principals, file_id TEXT REFERENCES files,
-        source TEXT NOT NULL, title TEXT NOT NULL, content TEXT NOT NULL, media_type TEXT NOT NULL,
-        sha256 TEXT NOT NULL, size INTEGER NOT NULL, modified_ns INTEGER NOT NULL, fingerprint TEXT NOT NULL,
-        version INTEGER NOT NULL, status TEXT NOT NULL, pages INTEGER NOT NULL, chunks INTEGER NOT NULL,
-        error TEXT NOT NULL, hint TEXT NOT NULL, created_at TEXT NOT NULL, updated_at TEXT NOT NULL,
-        UNIQUE (collection_id, source)
-    ) STRICT;
-    CREATE INDEX documents_by_sha256 ON documents (sha256);
-    CREATE TABLE pages (
-        document_id TEXT NOT NULL REFERENCES documents ON DELETE CASCADE, number INTEGER NOT NULL,
-        page_index INTEGER, label TEXT, text TEXT NOT NULL,
-        PRIMARY KEY (document_id, number)
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE chunks (
-        document_id TEXT NOT NULL REFERENCES documents ON DELETE CASCADE, version INTEGER NOT NULL,
-        number INTEGER NOT NULL, page_index INTEGER, page_label TEXT, heading TEXT NOT NULL, record_id TEXT,
-        start INTEGER NOT NULL, "end" INTEGER NOT NULL, text TEXT NOT NULL,
-        PRIMARY KEY (document_id, version, number)
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE unfinished (
-        document_id TEXT NOT NULL, version INTEGER NOT NULL, collection_id TEXT NOT NULL, chunks INTEGER NOT NULL,
-        PRIMARY KEY (document_id, version)
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE properties (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-    INSERT INTO properties VALUES ('revision', '0');
-    """,
-)
 
 _DOCUMENT_COLUMNS = (
     "d.id, c.name, d.owner_id, d.file_id, d.source, d.title, d.content, d.media_type, d.sha256, d.size, d.modified_ns, "
     "d.fingerprint, d.version, d.status, d.pages, d.chunks, d.error, d.hint, d.created_at, d.updated_at"
 )
+_LIVE_CHUNKS = "chunks k JOIN documents d ON d.id = k.document_id AND d.version = k.version"
 _CHUNK_COLUMNS = (
     'k.document_id, k.version, k.number, k.page_index, k.page_label, k.heading, k.record_id, k.start, k."end", k.text'
 )
@@ -88,17 +45,11 @@ class VersionedChunks:
     document_id: str
     version: int
     collection_id: str
-    chunks: int
 
     @property
     def name(self) -> str:
         """`{document}:{version}`."""
         return f"{self.document_id}:{self.version}"
-
-    @property
-    def ids(self) -> list[str]:
-        """The ids of all its chunks."""
-        return [f"{self.name}:{number}" for number in range(self.chunks)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,36 +73,22 @@ def new_id(prefix: str) -> str:
 
 
 class Catalog:
-    """An open catalog. Close it when done; opening migrates an older one.
-
-    Raises ConfigurationError when the file is damaged, Conflict when a newer program wrote it.
-    """
+    """An open catalog. Close it when done. Raises ConfigurationError when the file is damaged, Conflict when a newer
+    program wrote it."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._threads = threading.local()
-        self._connections: dict[threading.Thread, sqlite3.Connection] = {}
-        self._opening = threading.Lock()
-        self._closed = False
-        self._writing = threading.RLock()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self._migrate()
-        except sqlite3.DatabaseError as error:
-            self.close()
-            raise ConfigurationError(
-                f"The catalog {path} cannot be used: {error}.",
-                hint="If it is damaged, restore a copy, or remove the storage folder and ingest again.",
-            ) from error
+        self.database = Database(path)
+        self._read = self.database.read
+        self._transaction = self.database.transaction
+        with self._transaction() as connection:
+            connection.execute(
+                "INSERT INTO principals VALUES (?, 'local', ?) ON CONFLICT DO NOTHING", (LOCAL_PRINCIPAL, now())
+            )
+        self.create_collection(DEFAULT_COLLECTION)
 
     def close(self) -> None:
         """Close the connections of all threads."""
-        with self._writing, self._opening:
-            self._closed = True
-            for connection in self._connections.values():
-                connection.close()
-            self._connections.clear()
-            self._threads = threading.local()
+        self.database.close()
 
     # ------------------------------------------------------------------------------------------------ collections
 
@@ -197,20 +134,26 @@ class Catalog:
         rows = self._read(f"{_select_documents()} AND d.collection_id = ? AND d.source = ?", (collection_id, source))
         return _document(rows[0]) if rows else None
 
-    def pages(self, document_id: str) -> list[Page]:
-        """The extracted text of a document, page by page."""
+    def documents_of_content(self, sha256: str) -> list[Document]:
+        """The documents whose bytes have that hash, oldest first."""
+        rows = self._read(f"{_select_documents()} AND d.sha256 = ? ORDER BY d.created_at, d.id", (sha256,))
+        return [_document(row) for row in rows]
+
+    def sections(self, document_id: str) -> list[Section]:
+        """The extracted text of a document as its loader gave it."""
         rows = self._read(
-            "SELECT page_index, label, text FROM pages WHERE document_id = ? ORDER BY number", (document_id,)
+            "SELECT text, page_index, label, heading, record_id FROM sections WHERE document_id = ? ORDER BY number",
+            (document_id,),
         )
-        return [Page(*row) for row in rows]
+        return [Section(*row) for row in rows]
 
     def page_text(self, document_id: str, page_index: int | None) -> str:
         """The extracted text of one page (of the whole file where it has no pages); empty if unknown."""
         rows = self._read(
-            "SELECT text FROM pages WHERE document_id = ? AND page_index IS ? ORDER BY number",
+            "SELECT text FROM sections WHERE document_id = ? AND page_index IS ? ORDER BY number",
             (document_id, page_index),
         )
-        return str(rows[0][0]) if rows else ""
+        return "".join(text for (text,) in rows)
 
     def headings(self, collection_id: str, limit: int) -> list[tuple[str, str]]:
         """Up to `limit` pairs (document title, heading), different documents first; documents without headings too."""
@@ -236,7 +179,7 @@ class Catalog:
             rows = self._read(
                 f"""
                 SELECT {_CHUNK_COLUMNS}, d.collection_id, d.title, d.source
-                FROM chunks k JOIN documents d ON d.id = k.document_id AND d.version = k.version
+                FROM {_LIVE_CHUNKS}
                 WHERE (k.document_id, k.version, k.number) IN (VALUES {", ".join(["(?, ?, ?)"] * len(batch))})
                 """,
                 [value for key in batch for value in key],
@@ -251,7 +194,7 @@ class Catalog:
         versions: list[VersionedChunks] = []
         for batch in _batches(list(document_ids)):
             rows = self._read(
-                f"SELECT id, version, collection_id, chunks FROM documents WHERE id IN ({', '.join('?' * len(batch))})",
+                f"SELECT id, version, collection_id FROM documents WHERE id IN ({', '.join('?' * len(batch))})",
                 batch,
             )
             versions += [VersionedChunks(*row) for row in rows]
@@ -260,11 +203,51 @@ class Catalog:
     def chunks_of(self, document_id: str) -> Iterator[Chunk]:
         """All live chunks of a document, in order."""
         rows = self._read(
-            f"SELECT {_CHUNK_COLUMNS} FROM chunks k JOIN documents d ON d.id = k.document_id AND d.version = k.version "
-            "WHERE k.document_id = ? ORDER BY k.number",
+            f"SELECT {_CHUNK_COLUMNS} FROM {_LIVE_CHUNKS} WHERE k.document_id = ? ORDER BY k.number",
             (document_id,),
         )
         return (_chunk(row) for row in rows)
+
+    # ---------------------------------------------------------------------------------------------------- vectors
+
+    def vector_ids(self, document_id: str) -> list[str]:
+        """The ids of a document's vectors, one a live chunk, in order."""
+        rows = self._read(
+            f"SELECT k.vector_id FROM {_LIVE_CHUNKS} WHERE d.id = ? ORDER BY k.number",
+            (document_id,),
+        )
+        return [vector_id for (vector_id,) in rows]
+
+    def chunks_of_vectors(self, collection_id: str, vector_ids: Sequence[str]) -> dict[str, list[str]]:
+        """The ids of the live chunks in the collection that each vector stands for; unknown vectors are left out."""
+        found = defaultdict(list)
+        for batch in _batches(vector_ids):
+            for vector_id, *place in self._read(
+                f"SELECT k.vector_id, k.document_id, k.version, k.number FROM {_LIVE_CHUNKS} "
+                f"WHERE d.collection_id = ? AND k.vector_id IN ({', '.join('?' * len(batch))})",
+                (collection_id, *batch),
+            ):
+                found[vector_id].append("{}:{}:{}".format(*place))
+        return found
+
+    def vectors_of_documents(self, collection_id: str, document_ids: Iterable[str]) -> dict[str, list[str]]:
+        """Like `chunks_of_vectors`, of all chunks of these documents."""
+        found = defaultdict(list)
+        for batch in _batches(list(document_ids)):
+            for vector_id, *place in self._read(
+                f"SELECT k.vector_id, k.document_id, k.version, k.number FROM {_LIVE_CHUNKS} "
+                f"WHERE d.collection_id = ? AND d.id IN ({', '.join('?' * len(batch))})",
+                (collection_id, *batch),
+            ):
+                found[vector_id].append("{}:{}:{}".format(*place))
+        return found
+
+    def count_vectors(self, collection_id: str) -> int:
+        """How many vectors the collection's live chunks need."""
+        rows = self._read(
+            f"SELECT count(DISTINCT k.vector_id) FROM {_LIVE_CHUNKS} WHERE d.collection_id = ?", (collection_id,)
+        )
+        return int(rows[0][0])
 
     # ------------------------------------------------------------------------------------------------ the write side
 
@@ -283,37 +266,39 @@ class Catalog:
         with self._transaction() as connection:
             connection.execute("INSERT OR REPLACE INTO properties VALUES (?, ?)", (name, value))
 
-    def begin(self, versions: Sequence[VersionedChunks]) -> None:
-        """Note that index entries of these versions are about to be written, so that a crash leaves a trace."""
+    def begin(self, versions: Sequence[VersionedChunks], vectors: Mapping[str, Iterable[str]]) -> None:
+        """Note what is about to be written, so that a crash leaves a trace: versions, and vector ids by collection."""
         with self._transaction() as connection:
             connection.executemany(
-                "INSERT OR REPLACE INTO unfinished VALUES (?, ?, ?, ?)",
-                [(v.document_id, v.version, v.collection_id, v.chunks) for v in versions],
+                "INSERT OR IGNORE INTO unfinished VALUES (?, ?, ?)",
+                [(v.document_id, v.version, v.collection_id) for v in versions],
+            )
+            connection.executemany(
+                "INSERT OR IGNORE INTO loose_vectors VALUES (?, ?)",
+                [(collection_id, vector_id) for collection_id, ids in vectors.items() for vector_id in ids],
             )
 
-    def commit_document(self, document: Document, pages: Sequence[Page], chunks: Sequence[Chunk]) -> None:
+    def commit_document(
+        self, document: Document, sections: Sequence[Section], chunks: Sequence[Chunk], vector_ids: Sequence[str]
+    ) -> None:
         """Make this the live version of the document: the commit point. The version before becomes `unfinished`."""
         with self._transaction() as connection:
             collection_id = self.collection(document.collection).id
-            connection.execute(
-                "INSERT OR REPLACE INTO unfinished "
-                "SELECT id, version, collection_id, chunks FROM documents WHERE id = ?",
-                (document.id,),
-            )
+            _note_live_version(connection, document.id)
             connection.execute(
                 "DELETE FROM unfinished WHERE document_id = ? AND version = ?", (document.id, document.version)
             )
             _put_document(connection, document, collection_id)
-            connection.execute("DELETE FROM pages WHERE document_id = ?", (document.id,))
-            connection.execute("DELETE FROM chunks WHERE document_id = ?", (document.id,))
+            for table in ("sections", "chunks", "staged"):
+                connection.execute(f"DELETE FROM {table} WHERE document_id = ?", (document.id,))
             connection.executemany(
-                "INSERT INTO pages VALUES (?, ?, ?, ?, ?)",
-                [(document.id, number, page.index, page.label, page.text) for number, page in enumerate(pages)],
+                "INSERT INTO sections VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (document.id, number, s.page_index, s.page_label, s.text, s.heading, s.record_id)
+                    for number, s in enumerate(sections)
+                ],
             )
-            connection.executemany(
-                "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [_chunk_row(document.version, chunk) for chunk in chunks],
-            )
+            put_chunks(connection, document.version, chunks, vector_ids)
             connection.execute("UPDATE properties SET value = value + 1 WHERE name = 'revision'")
 
     def put_record(self, document: Document) -> None:
@@ -325,31 +310,39 @@ class Catalog:
             if (row[0] if row else 0) == document.version:
                 _put_document(connection, document, self.collection(document.collection).id)
 
-    def remove_document(self, document_id: str) -> VersionedChunks:
-        """Forget a document and its text; the commit point of a removal. Raises NotFound."""
+    def remove_documents(self, document_ids: Sequence[str]) -> None:
+        """Forget documents and their text; the commit point of a removal. Raises NotFound before anything is done."""
         with self._transaction() as connection:
-            row = connection.execute(
-                "SELECT id, version, collection_id, chunks FROM documents WHERE id = ?", (document_id,)
-            ).fetchone()
-            if row is None:
-                raise NotFound(f"There is no document {document_id!r}.", hint="`ingest ls` lists the documents.")
-            connection.execute("INSERT OR REPLACE INTO unfinished VALUES (?, ?, ?, ?)", row)
-            connection.execute("DELETE FROM documents WHERE id = ?", (document_id,))
+            for document_id in document_ids:
+                _note_live_version(connection, document_id)
+                if not connection.execute("DELETE FROM documents WHERE id = ?", (document_id,)).rowcount:
+                    raise NotFound(f"There is no document {document_id!r}.", hint="`ingest ls` lists the documents.")
             connection.execute("UPDATE properties SET value = value + 1 WHERE name = 'revision'")
-        return VersionedChunks(*row)
 
     def unfinished(self) -> list[VersionedChunks]:
-        """Versions whose index entries are not wanted: never committed, replaced, or removed."""
-        rows = self._read("SELECT document_id, version, collection_id, chunks FROM unfinished")
+        """Versions whose words are not wanted: never committed, replaced, or removed."""
+        rows = self._read("SELECT document_id, version, collection_id FROM unfinished")
         return [VersionedChunks(*row) for row in rows]
 
-    def finish(self, versions: Sequence[VersionedChunks]) -> None:
-        """Note that the index entries of these versions are gone."""
+    def loose_vectors(self) -> dict[str, list[str]]:
+        """Vectors, by collection, that no live chunk needs (any more)."""
+        loose = defaultdict(list)
+        for collection_id, vector_id in self._read(
+            f"SELECT collection_id, vector_id FROM loose_vectors l WHERE NOT EXISTS "
+            f"(SELECT 1 FROM {_LIVE_CHUNKS} WHERE k.vector_id = l.vector_id AND d.collection_id = l.collection_id)"
+        ):
+            loose[collection_id].append(vector_id)
+        return loose
+
+    def has_loose_vectors(self) -> bool:
+        """Whether vectors are noted whose need is to be looked at."""
+        return bool(self._read("SELECT 1 FROM loose_vectors LIMIT 1"))
+
+    def finish(self) -> None:
+        """Note that all that was unfinished or loose is gone from words and vectors."""
         with self._transaction() as connection:
-            connection.executemany(
-                "DELETE FROM unfinished WHERE document_id = ? AND version = ?",
-                [(v.document_id, v.version) for v in versions],
-            )
+            connection.execute("DELETE FROM unfinished")
+            connection.execute("DELETE FROM loose_vectors")
 
     def add_file(self, name: str, sha256: str, size: int) -> str:
         """Record an uploaded file; its id (`file_…`). The same bytes under the same name are one file."""
@@ -363,57 +356,12 @@ class Catalog:
             )
         return file_id
 
-    # ------------------------------------------------------------------------------------------------- connections
-
-    def _connection(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._threads, "connection", None)
-        if connection is not None:
-            return connection
-        with self._opening:
-            if self._closed:
-                raise Conflict("The catalog is closed.", hint="The program is ending: start it again.")
-            self._close_of_ended_threads()
-            connection = sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")  # a crash of the process loses nothing
-            connection.execute("PRAGMA foreign_keys = ON")
-            self._threads.connection = connection
-            self._connections[threading.current_thread()] = connection
-        return connection
-
-    def _close_of_ended_threads(self) -> None:
-        for thread in [thread for thread in self._connections if not thread.is_alive()]:
-            self._connections.pop(thread).close()
-
-    def _read(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        return self._connection().execute(statement, values).fetchall()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._writing:
-            connection = self._connection()
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
-            connection.execute("COMMIT")
-
-    def _migrate(self) -> None:
-        version = int(self._read("PRAGMA user_version")[0][0])
-        if version > len(_MIGRATIONS):
-            raise Conflict(
-                f"{self._path} was written by a newer version of Footnote.",
-                hint="Update Footnote, or set RAG_STORAGE__DIR to another folder.",
-            )
-        for number, script in enumerate(_MIGRATIONS[version:], start=version + 1):
-            self._connection().executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;")
-        with self._transaction() as connection:
-            connection.execute(
-                "INSERT INTO principals VALUES (?, 'local', ?) ON CONFLICT DO NOTHING", (LOCAL_PRINCIPAL, now())
-            )
-        self.create_collection(DEFAULT_COLLECTION)
+    def file_hash(self, file_id: str) -> str:
+        """The SHA-256 of an uploaded file. Raises NotFound."""
+        rows = self._read("SELECT sha256 FROM files WHERE id = ?", (file_id,))
+        if not rows:
+            raise NotFound(f"There is no file {file_id!r}.", hint="`ingest jobs` lists the uploads.")
+        return str(rows[0][0])
 
 
 def _select_documents() -> str:
@@ -442,9 +390,31 @@ def _chunk(row: tuple[Any, ...]) -> Chunk:
     return Chunk(chunk_id, document_id, number, page_index, page_label, heading, record_id, start, end, text)
 
 
-def _chunk_row(version: int, k: Chunk) -> tuple[object, ...]:
+def put_chunks(
+    connection: sqlite3.Connection, version: int, chunks: Sequence[Chunk], vector_ids: Sequence[str]
+) -> None:
+    """Store the chunks of one version of a document, each with the id of its vector."""
+    connection.executemany(
+        "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [_chunk_row(version, chunk, vector_id) for chunk, vector_id in zip(chunks, vector_ids, strict=True)],
+    )
+
+
+def _chunk_row(version: int, k: Chunk, vector_id: str) -> tuple[object, ...]:
     place = (k.page_index, k.page_label, k.heading, k.record_id, k.start, k.end)
-    return (k.document_id, version, k.number, *place, k.text)
+    return (k.document_id, version, k.number, *place, k.text, vector_id)
+
+
+def _note_live_version(connection: sqlite3.Connection, document_id: str) -> None:
+    """The live version is about to go: its words become unfinished, its vectors loose."""
+    connection.execute(
+        "INSERT OR IGNORE INTO unfinished SELECT id, version, collection_id FROM documents WHERE id = ?",
+        (document_id,),
+    )
+    connection.execute(
+        f"INSERT OR IGNORE INTO loose_vectors SELECT d.collection_id, k.vector_id FROM {_LIVE_CHUNKS} WHERE d.id = ?",
+        (document_id,),
+    )
 
 
 def _put_document(connection: sqlite3.Connection, d: Document, collection_id: str) -> None:
@@ -454,7 +424,7 @@ def _put_document(connection: sqlite3.Connection, d: Document, collection_id: st
             modified_ns, fingerprint, version, status, pages, chunks, error, hint, created_at, updated_at)
         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         ON CONFLICT (id) DO UPDATE SET
-            file_id = excluded.file_id, title = excluded.title, content = excluded.content,
+            source = excluded.source, file_id = excluded.file_id, title = excluded.title, content = excluded.content,
             media_type = excluded.media_type,
             sha256 = excluded.sha256, size = excluded.size, modified_ns = excluded.modified_ns,
             fingerprint = excluded.fingerprint, version = excluded.version, status = excluded.status,

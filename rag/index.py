@@ -1,9 +1,10 @@
 """Catalog, vectors and words as one thing that is never half-written.
 
-A document is replaced in three steps: (a) the new version's vectors and words are added, (b) one catalog transaction
-makes it the live version — the commit point —, (c) the old version's vectors and words are removed. The catalog notes
-beforehand what each step leaves behind if the process dies, and `sweep` cleans that up at the next start. Until (b) the
-old version answers, from (b) on the new one: hits that are not live in the catalog are never shown.
+A document is replaced in three steps: (a) the new version's words and the vectors that are new with it are added, (b)
+one catalog transaction makes it the live version — the commit point —, (c) the words and vectors that nothing needs any
+more are removed. The catalog notes beforehand what each step leaves behind if the process dies, and `sweep` cleans that
+up at the next start. Until (b) the old version answers, from (b) on the new one: hits that are not live in the catalog
+are never shown.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +22,7 @@ from typing import TYPE_CHECKING, TypeVar
 from rag.catalog import Catalog, StoredChunk, VersionedChunks
 from rag.errors import IndexMismatch
 from rag.lexical import LexicalEntry, LexicalIndex
-from rag.types import Chunk, Document, Embedding, Page, Scope
+from rag.types import Chunk, Document, Embedding, Scope, Section
 from rag.vectors import DIRECT_COMPARISON, VectorIndex
 
 if TYPE_CHECKING:
@@ -31,18 +33,23 @@ logger = logging.getLogger(__name__)
 _WIDENING = 20  # a wide scope of documents is searched by asking for so many times more and dropping the rest
 _WIDEST = 2_000
 _REPAIR_BATCH = 256
+_ATTEMPTS = 3  # a search that a replaced document ran into is done again, so that the document does not seem to vanish
 
 _AnyIndex = TypeVar("_AnyIndex", VectorIndex, LexicalIndex)
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentVersion:
-    """A whole new version of a document; `vectors` has shape (len(chunks), dimension)."""
+    """A whole new version of a document.
+
+    `vector_ids` has one id a chunk, `vectors` the vectors, each of shape (dimension,), that the collection may lack.
+    """
 
     document: Document
-    pages: Sequence[Page]
+    sections: Sequence[Section]
     chunks: Sequence[Chunk]
-    vectors: Vector
+    vector_ids: Sequence[str]
+    vectors: Mapping[str, Vector]
 
 
 def contextual_text(title: str, heading: str, body: str) -> str:
@@ -57,8 +64,9 @@ class Index:
     def __init__(self, storage: Path, embedding: Embedding) -> None:
         """Open, sweep and, where an index does not hold what the catalog says, repair. Raises IndexMismatch when the
         vectors were made by another embedding model."""
+        self._storage = storage
         self.catalog = Catalog(storage / "catalog.sqlite3")
-        self._embedding = embedding
+        self.embedding = embedding
         self._writing = threading.Lock()
         try:
             self._check_embedding()
@@ -79,31 +87,61 @@ class Index:
 
     # --------------------------------------------------------------------------------------------------- writing
 
+    def lacking_vectors(self, collection: str, vector_ids: Sequence[str]) -> list[str]:
+        """Those of `vector_ids` that the collection does not have, each once, in order."""
+        collection_id = self.catalog.collection(collection).id
+        unique = list(dict.fromkeys(vector_ids))
+        known = self.catalog.chunks_of_vectors(collection_id, unique)
+        return [vector_id for vector_id in unique if vector_id not in known]
+
+    def vectors_of(self, document: Document) -> dict[str, Vector]:
+        """The stored vectors of a document by id."""
+        collection_id = self.catalog.collection(document.collection).id
+        return self._vectors.get(collection_id, list(set(self.catalog.vector_ids(document.id))))
+
     def replace_documents(self, versions: Sequence[DocumentVersion]) -> None:
         """Make these the live versions of their documents; several at once cost little more than one."""
         with self._writing:
             self._remove_unfinished()  # of a write that failed: this one may use the same ids
-            coming = [
-                VersionedChunks(d.id, d.version, self.catalog.collection(d.collection).id, d.chunks)
-                for d in (version.document for version in versions)
-            ]
-            self.catalog.begin(coming)
-            for version, place in zip(versions, coming, strict=True):
-                self._vectors.add(place.collection_id, place.ids, version.vectors)
+            coming: list[VersionedChunks] = []
+            vectors: dict[str, dict[str, Vector]] = defaultdict(dict)
+            for version in versions:
+                document = version.document
+                place = self.catalog.collection(document.collection).id
+                coming.append(VersionedChunks(document.id, document.version, place))
+                vectors[place] |= version.vectors
+                vectors[place] |= self._vectors_that_went(version, vectors[place])
+            self.catalog.begin(coming, vectors)
+            for place, added in vectors.items():
+                self._vectors.add(place, list(added), list(added.values()))
             self._words.add(
                 entry
                 for version, place in zip(versions, coming, strict=True)
                 for entry in _entries(version.document.title, place.collection_id, version.chunks)
             )
             for version in versions:
-                self.catalog.commit_document(version.document, version.pages, version.chunks)
+                self.catalog.commit_document(version.document, version.sections, version.chunks, version.vector_ids)
             self._remove_unfinished()
 
-    def remove_document(self, document_id: str) -> None:
-        """Forget a document: text, vectors, words. Raises NotFound."""
+    def _vectors_that_went(self, version: DocumentVersion, supplied: Mapping[str, Vector]) -> dict[str, Vector]:
+        """Vectors that were there when the writer looked, and were removed with another document since."""
+        wanted = [vector_id for vector_id in version.vector_ids if vector_id not in supplied]
+        gone = set(self.lacking_vectors(version.document.collection, wanted))
+        texts = {
+            vector_id: contextual_text(version.document.title, chunk.heading, chunk.text)
+            for vector_id, chunk in zip(version.vector_ids, version.chunks, strict=True)
+            if vector_id in gone
+        }
+        return dict(zip(texts, self.embedding.embed_passages(list(texts.values())), strict=True)) if texts else {}
+
+    def remove_documents(self, document_ids: Sequence[str]) -> int:
+        """Forget documents: text, vectors, words; the bytes this freed on the disk. Raises NotFound."""
         with self._writing:
-            self.catalog.remove_document(document_id)
+            before = _size_of(self._storage)
+            self.catalog.remove_documents(document_ids)
             self._remove_unfinished()
+            self.catalog.database.shrink()
+            return max(0, before - _size_of(self._storage))
 
     def sweep(self) -> None:
         """Remove what an interrupted write left in vectors and words."""
@@ -111,29 +149,42 @@ class Index:
             self._remove_unfinished()
 
     def _remove_unfinished(self) -> None:
-        leftovers = self.catalog.unfinished()
-        if leftovers:
-            for left in leftovers:
-                self._vectors.remove(left.collection_id, left.ids)
-            self._words.remove([left.name for left in leftovers])
-            self.catalog.finish(leftovers)
+        unfinished, loose = self.catalog.unfinished(), self.catalog.loose_vectors()
+        for collection_id, vector_ids in loose.items():
+            self._vectors.remove(collection_id, vector_ids)
+        if unfinished:
+            self._words.remove([left.name for left in unfinished])
+        if unfinished or self.catalog.has_loose_vectors():
+            self.catalog.finish()
 
     # --------------------------------------------------------------------------------------------------- reading
 
     def search_dense(self, query: Vector, scope: Scope, limit: int) -> list[tuple[str, float]]:
         """Chunk ids nearest to the query vector with cosine similarity, best first."""
-        found: list[tuple[str, float]] = []
-        ids = None if scope.document_ids is None else self._chunk_ids(scope.document_ids)
-        for collection_id in scope.collection_ids:
-            if ids is None:
-                found += self._vectors.search(collection_id, query, limit)
-            elif len(ids) <= DIRECT_COMPARISON:
-                found += self._vectors.compare(collection_id, query, ids, limit)
-            else:
-                wanted = set(ids)
-                wide = self._vectors.search(collection_id, query, min(limit * _WIDENING, _WIDEST))
-                found += [hit for hit in wide if hit[0] in wanted]
+        for _ in range(_ATTEMPTS):
+            revision = self.catalog.revision
+            found, is_complete = self._search_dense(query, scope, limit)
+            if is_complete or revision == self.catalog.revision:
+                break
         return sorted(found, key=lambda hit: -hit[1])[:limit]
+
+    def _search_dense(self, query: Vector, scope: Scope, limit: int) -> tuple[list[tuple[str, float]], bool]:
+        """Chunks with their similarity, and whether all vectors found still stand for a chunk."""
+        found: list[tuple[str, float]] = []
+        is_complete = True
+        for collection_id in scope.collection_ids:
+            if scope.document_ids is None:
+                nearest = self._vectors.search(collection_id, query, limit)
+                chunks = self.catalog.chunks_of_vectors(collection_id, [vector_id for vector_id, _ in nearest])
+                is_complete &= len(chunks) == len(nearest)
+            else:
+                chunks = self.catalog.vectors_of_documents(collection_id, scope.document_ids)
+                if len(chunks) <= DIRECT_COMPARISON:
+                    nearest = self._vectors.compare(collection_id, query, list(chunks), limit)
+                else:
+                    nearest = self._vectors.search(collection_id, query, min(limit * _WIDENING, _WIDEST))
+            found += [(chunk_id, score) for vector_id, score in nearest for chunk_id in chunks.get(vector_id, ())]
+        return found, is_complete
 
     def search_lexical(self, question: str, scope: Scope, limit: int) -> list[tuple[str, float]]:
         """Chunk ids with the question's words and their BM25 scores, best first."""
@@ -159,13 +210,10 @@ class Index:
             and (scope.document_ids is None or stored.chunk.document_id in scope.document_ids)
         }
 
-    def _chunk_ids(self, document_ids: Iterable[str]) -> list[str]:
-        return [chunk_id for version in self.catalog.live_versions(document_ids) for chunk_id in version.ids]
-
     # -------------------------------------------------------------------------------------------------- integrity
 
     def _check_embedding(self) -> None:
-        present = {"model": self._embedding.name, "fingerprint": self._embedding.fingerprint}
+        present = {"model": self.embedding.name, "fingerprint": self.embedding.fingerprint}
         stored = json.loads(self.catalog.property("embedding") or "null")
         if stored is None or (stored != present and not self.catalog.documents()):
             self.catalog.set_property("embedding", json.dumps(present))
@@ -191,22 +239,25 @@ class Index:
                 chunks = self.catalog.chunks_of(document.id)
                 self._words.add(_entries(document.title, collections[document.collection], chunks))
         for collection in self.catalog.collections():
-            members = [document for document in documents if document.collection == collection.name]
-            if self._vectors.count(collection.id) != sum(document.chunks for document in members):
+            if self._vectors.count(collection.id) != self.catalog.count_vectors(collection.id):
                 logger.warning("The vectors of %r do not match the catalog; mending them.", collection.name)
+                members = [document for document in documents if document.collection == collection.name]
                 self._repair_vectors(collection.id, members)
 
     def _repair_vectors(self, collection_id: str, documents: Sequence[Document]) -> None:
-        strangers = set(self._vectors.ids(collection_id))
+        present = set(self._vectors.ids(collection_id))
+        strangers = set(present)
         for document in documents:
-            chunks = list(self.catalog.chunks_of(document.id))
-            missing = [chunk for chunk in chunks if chunk.id not in strangers]
-            strangers.difference_update(chunk.id for chunk in chunks)
+            chunks = list(zip(self.catalog.vector_ids(document.id), self.catalog.chunks_of(document.id), strict=True))
+            strangers.difference_update(vector_id for vector_id, _ in chunks)
+            missing = [(vector_id, chunk) for vector_id, chunk in chunks if vector_id not in present]
             for start in range(0, len(missing), _REPAIR_BATCH):
-                batch = missing[start : start + _REPAIR_BATCH]
-                texts = [contextual_text(document.title, chunk.heading, chunk.text) for chunk in batch]
-                vectors = self._embedding.embed_passages(texts)
-                self._vectors.add(collection_id, [chunk.id for chunk in batch], vectors)
+                texts = {
+                    vector_id: contextual_text(document.title, chunk.heading, chunk.text)
+                    for vector_id, chunk in missing[start : start + _REPAIR_BATCH]
+                }
+                self._vectors.add(collection_id, list(texts), self.embedding.embed_passages(list(texts.values())))
+                present |= texts.keys()
         self._vectors.remove(collection_id, sorted(strangers))
 
 
@@ -221,6 +272,13 @@ def _opened(open_index: Callable[[Path], _AnyIndex], folder: Path) -> _AnyIndex:
         logger.exception("The index in %s is damaged. It is put aside as %s and made again.", folder, aside.name)
         folder.rename(aside)
         return open_index(folder)
+
+
+def _size_of(storage: Path) -> int:
+    """Bytes that catalog, vectors and words take."""
+    folders = [storage / name for name in ("vectors", "words")]
+    files = [path for folder in folders for path in folder.rglob("*")]
+    return sum(path.stat().st_size for path in [*files, *storage.glob("catalog.sqlite3*")] if path.is_file())
 
 
 def _entries(title: str, collection_id: str, chunks: Iterable[Chunk]) -> list[LexicalEntry]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, quote_from_bytes
 
 import httpx
 from pydantic import TypeAdapter
@@ -21,7 +24,9 @@ from rag.types import (
     Event,
     FileReport,
     Hit,
+    IngestOptions,
     IngestProgress,
+    Job,
     Message,
     QueryCondensed,
     TextDelta,
@@ -41,10 +46,16 @@ class Remote:
         self._url = owner.url
         self._headers = {"Authorization": f"Bearer {owner.token}"}
 
-    def add_paths(self, paths: Sequence[Path], collection: str) -> Iterator[IngestProgress]:
+    def add_paths(
+        self, paths: Sequence[Path], collection: str, options: IngestOptions = IngestOptions()
+    ) -> Iterator[IngestProgress]:
         """Ingest files and folders of this machine."""
         adapter = TypeAdapter(IngestProgress)
-        body = {"paths": [str(path.absolute()) for path in paths], "collection": collection}
+        body = {
+            "paths": [quote_from_bytes(os.fsencode(path.absolute())) for path in paths],  # names may be no UTF-8
+            "collection": collection,
+            "options": asdict(options),
+        }
         with self._client() as client, self._reached(), client.stream("POST", "/local/ingest", json=body) as response:
             _raise_for(response)
             for line in response.iter_lines():
@@ -58,6 +69,14 @@ class Remote:
     def remove(self, document_id: str) -> FileReport:
         """Remove a document."""
         return TypeAdapter(FileReport).validate_json(self._request("DELETE", f"/local/documents/{document_id}"))
+
+    def jobs(self) -> list[Job]:
+        """The uploads."""
+        return TypeAdapter(list[Job]).validate_json(self._request("GET", "/local/jobs"))
+
+    def cancel(self, job_id: str) -> Job:
+        """Stop a job."""
+        return TypeAdapter(Job).validate_json(self._request("DELETE", f"/local/jobs/{quote(job_id, safe='')}"))
 
     def search(self, question: str, collection: str, limit: int) -> list[Hit]:
         """The best chunks for a question."""

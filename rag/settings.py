@@ -81,7 +81,13 @@ class EmbeddingSettings(_Group):
 
 
 class IngestSettings(_Group):
-    """Limits on what is taken in."""
+    """What is taken in, and its limits."""
+
+    watch: str = Field(
+        "",
+        description="Folders that the server mirrors into the collection `default` while it runs, separated by `:` "
+        "(`;` on Windows): files that come, change, move or go do so in the index, too.",
+    )
 
     max_file_mb: int = Field(500, ge=1, description="Files larger than this are not read, in MB.")
     max_pages: int = Field(20_000, ge=1, description="Documents with more pages than this are not read.")

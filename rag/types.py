@@ -30,12 +30,18 @@ class Collection:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """The extracted text of one page, or of a whole file where the format has no pages (`index` is None)."""
+class Section:
+    """A page, or the part of a page or file under one heading, as its loader read it.
 
-    index: int | None
-    label: str | None
+    The texts of the sections with one `page_index`, one after the other, are the text of that page (of the file, where
+    it has no pages and `page_index` is None). `heading` is the path of headings joined by " › ".
+    """
+
     text: str
+    page_index: int | None = None
+    page_label: str | None = None
+    heading: str = ""
+    record_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,13 +272,13 @@ class LanguageModel:
 
 # ------------------------------------------------------------------------------- what UI and API need of the write side
 
-FileOutcome = Literal["added", "updated", "unchanged", "failed", "removed"]
+FileOutcome = Literal["added", "updated", "renamed", "unchanged", "failed", "removed"]
 
 
 @dataclass(frozen=True, slots=True)
 class FileReport:
     """What became of one file. `error` and `hint` are set when it failed; `notice` names what else the user should
-    know (for instance pages without text)."""
+    know (for instance pages without text). `freed` is the disk space, in bytes, that a removal gave back."""
 
     source: str
     outcome: FileOutcome
@@ -282,16 +288,58 @@ class FileReport:
     error: str = ""
     hint: str = ""
     notice: str = ""
+    freed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class IngestOptions:
+    """How to ingest paths.
+
+    `prune` removes documents of the given folders whose files are gone; `retry_failed` reads files again that could not
+    be read before and have not changed; `dry_run` reports what would be done and changes nothing.
+    """
+
+    prune: bool = False
+    retry_failed: bool = False
+    dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class IngestProgress:
-    """How far an ingest is: files done of files found, and chunks embedded; `report` is the file just done."""
+    """How far an ingest is: of files and bytes, done and found; pages read and chunks embedded. `report` is the file
+    just done."""
 
     files_done: int
     files_total: int
-    chunks: int
+    bytes_done: int = 0
+    bytes_total: int = 0
+    pages: int = 0
+    chunks: int = 0
     report: FileReport | None = None
+
+
+JobState = Literal["queued", "running", "done", "failed", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """An upload on its way in, which outlives a restart; `chunks` counts those embedded so far, `report` tells how it
+    ended (None before, and when cancelled)."""
+
+    id: str
+    collection: str
+    file_id: str
+    name: str
+    state: JobState
+    created_at: str
+    updated_at: str
+    report: FileReport | None = None
+    chunks: int = 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.state in ("done", "failed", "cancelled")
 
 
 class Ingest(Protocol):
@@ -299,12 +347,26 @@ class Ingest(Protocol):
 
     suffixes: frozenset[str]
 
-    def add_paths(self, paths: Sequence[Path], collection: str) -> Iterator[IngestProgress]:
+    def add_paths(
+        self, paths: Sequence[Path], collection: str, options: IngestOptions = IngestOptions()
+    ) -> Iterator[IngestProgress]:
         """Ingest files and folders; blocking, one report a file."""
         ...
 
-    def add_upload(self, path: Path, name: str, collection: str) -> FileReport:
-        """Ingest one uploaded file, which is copied into the storage folder; blocking."""
+    def submit(self, path: Path, name: str, collection: str) -> Job:
+        """Copy an uploaded file into the storage folder and queue it; returns once it can no longer be lost."""
+        ...
+
+    def wait(self, job_id: str, seconds: float) -> Job:
+        """The job when it is over, or as it stands after so many seconds; blocking. Raises NotFound."""
+        ...
+
+    def cancel(self, job_id: str) -> Job:
+        """Stop a job within seconds; what is over stays as it is. Raises NotFound."""
+        ...
+
+    def jobs(self) -> list[Job]:
+        """The jobs, newest first; of those that are over only the last ones."""
         ...
 
     def remove(self, document_id: str) -> FileReport:

@@ -2,16 +2,19 @@
 
 Records are thin (id and vector): text and metadata live in the catalog, and a metadata filter costs Chroma a hundred
 times an unfiltered query. A narrow scope is therefore searched by fetching its vectors by id and comparing them
-directly, a wide one by the caller dropping what it may not see.
+directly, a wide one by the caller dropping what it may not see. The id is made from the text that was embedded, so
+equal texts are one record: a thousand equal vectors would hide their neighbours from each other in the graph.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from chromadb.api import ClientAPI
     from chromadb.api.models.Collection import Collection as ChromaCollection
 
     from rag.types import Vector
@@ -20,21 +23,18 @@ _SPACE = {"hnsw": {"space": "cosine", "ef_search": 200}}
 DIRECT_COMPARISON = 2_000  # up to so many vectors, comparing all is cheaper than asking for more and dropping
 
 
+def vector_id(text: str) -> str:
+    """The id of the vector of `text`: the same text is the same vector."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
 class VectorIndex:
     """The vectors of all collections, made by one embedding model. One process may have it open at a time."""
 
-    def __init__(self, path: Path, fingerprint: str) -> None:
-        import chromadb
-        from chromadb.api.shared_system_client import SharedSystemClient
-        from chromadb.config import Settings as ChromaSettings
-
-        path.mkdir(parents=True, exist_ok=True)
+    def __init__(self, path: Path, fingerprint: str, client: ClientAPI | None = None) -> None:
+        self._path = path
         self._fingerprint = fingerprint
-        try:
-            self._client = chromadb.PersistentClient(path, settings=ChromaSettings(anonymized_telemetry=False))
-        except Exception:
-            SharedSystemClient.clear_system_cache()  # else a later attempt at this path gets the broken one again
-            raise
+        self._client = client or _open(path)
         self._batch = self._client.get_max_batch_size()
         self._collections: dict[str, ChromaCollection] = {}
 
@@ -42,6 +42,16 @@ class VectorIndex:
         """Release the files."""
         self._collections.clear()
         self._client.close()  # type: ignore[attr-defined]
+
+    def of_model(self, fingerprint: str) -> VectorIndex:
+        """The vectors of another embedding model in the same folder; closed with this one."""
+        return VectorIndex(self._path, fingerprint, self._client)
+
+    def drop_other_models(self, kept: Collection[str] = ()) -> None:
+        """Delete the vectors of all embedding models but this one and those `kept` by fingerprint."""
+        for collection in self._client.list_collections():
+            if collection.name.rpartition("-")[2] not in (self._fingerprint, *kept):
+                self._client.delete_collection(collection.name)
 
     def count(self, collection_id: str) -> int:
         """How many vectors the collection has."""
@@ -51,12 +61,12 @@ class VectorIndex:
         """All ids of the collection; reads the whole of it."""
         return list(self._collection(collection_id).get(include=[])["ids"])
 
-    def add(self, collection_id: str, ids: Sequence[str], vectors: Vector) -> None:
+    def add(self, collection_id: str, ids: Sequence[str], vectors: Vector | Sequence[Vector]) -> None:
         """Store vectors of shape (len(ids), dimension) under their ids; an id that is there gets the new vector."""
         collection = self._collection(collection_id)
         for start in range(0, len(ids), self._batch):
             end = start + self._batch
-            collection.upsert(ids=list(ids[start:end]), embeddings=vectors[start:end])
+            collection.upsert(ids=list(ids[start:end]), embeddings=vectors[start:end])  # type: ignore[arg-type]
 
     def remove(self, collection_id: str, ids: Sequence[str]) -> None:
         """Remove vectors; ids that are not there do not matter."""
@@ -106,3 +116,16 @@ class VectorIndex:
                 embedding_function=None,
             )
         return self._collections[collection_id]
+
+
+def _open(path: Path) -> ClientAPI:
+    import chromadb
+    from chromadb.api.shared_system_client import SharedSystemClient
+    from chromadb.config import Settings as ChromaSettings
+
+    path.mkdir(parents=True, exist_ok=True)
+    try:
+        return chromadb.PersistentClient(path, settings=ChromaSettings(anonymized_telemetry=False))
+    except Exception:
+        SharedSystemClient.clear_system_cache()  # else a later attempt at this path gets the broken one again
+        raise

@@ -7,6 +7,7 @@ is cheap: each loader imports its library when it is called.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -46,7 +47,7 @@ __all__ = [
     "Limits",
     "LoadedDocument",
     "Section",
-    "as_documents",
+    "as_document",
     "extract",
     "load_document",
     "printable",
@@ -90,11 +91,11 @@ def load_document(path: Path, name: str, limits: Limits) -> LoadedDocument:
 
     Raises UnsupportedFileType, UnreadableDocument (encrypted, corrupt, too large) or EmptyDocument (no text).
     """
-    return as_documents(extract(path, name, limits), name)
+    return as_document(extract(path, name, limits), name)
 
 
 def extract(path: Path, name: str, limits: Limits) -> Extracted:
-    """The first half of `load_document`, free of llama-index: what a child process does. Raises the same errors."""
+    """The first half of `load_document`: what a child process does. Raises the same errors."""
     suffix = PurePath(name).suffix.lower()
     loader = LOADERS.get(suffix)
     if loader is None:
@@ -121,29 +122,15 @@ def extract(path: Path, name: str, limits: Limits) -> Extracted:
     return extracted
 
 
-def as_documents(extracted: Extracted, name: str) -> LoadedDocument:
-    """The second half: the same as llama-index documents, with a title and the pages counted."""
-    from llama_index.core.schema import Document
-
-    documents = [
-        Document(
-            text=_CONTROL.sub("", section.text),
-            metadata={
-                "page_index": section.page_index,
-                "page_label": section.page_label,
-                "heading": section.heading,
-                "record_id": section.record_id,
-            },
-        )
-        for section in extracted.sections
-    ]
+def as_document(extracted: Extracted, name: str) -> LoadedDocument:
+    """The second half: control characters removed, a title, the pages counted."""
     with_text: dict[int, bool] = {}
     for section in extracted.sections:
         if section.page_index is not None:
             with_text[section.page_index] = with_text.get(section.page_index, False) or bool(section.text.strip())
     return LoadedDocument(
         title=extracted.title or readable_stem(name),
-        sections=documents,
+        sections=[replace(section, text=_CONTROL.sub("", section.text)) for section in extracted.sections],
         pages=len(with_text) or 1,
         empty_pages=tuple(sorted(page for page, has_text in with_text.items() if not has_text)),
         notice=extracted.notice,

@@ -10,12 +10,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
 
 from rag.errors import UnreadableDocument
-
-if TYPE_CHECKING:
-    from llama_index.core.schema import Document
+from rag.types import Section as Section  # loaders take it from here
 
 HEADING_SEPARATOR = " › "
 MEGABYTE = 1024 * 1024
@@ -52,17 +49,6 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
-    """A page, or a part of a file under one heading. `heading` is the path of headings joined by " › "."""
-
-    text: str
-    page_index: int | None = None
-    page_label: str | None = None
-    heading: str = ""
-    record_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Extracted:
     """What a loader found: the document's own title ("" if none), and sections that tile its text without gaps."""
 
@@ -78,14 +64,12 @@ Loader = Callable[[Path, str, Limits], Extracted]
 class LoadedDocument:
     """A document as it goes on to the splitter.
 
-    `sections` are llama-index documents with the metadata `page_index`, `page_label`, `heading` and `record_id`; the
-    texts of those with one `page_index`, concatenated in order, are the text of that page (or of the file). `pages`
-    is 1 for a format without pages; `empty_pages` are the 0-based pages without text. `notice` is what else the user
-    should know.
+    `pages` is 1 for a format without pages; `empty_pages` are the 0-based pages without text. `notice` is what else the
+    user should know.
     """
 
     title: str
-    sections: list[Document]
+    sections: list[Section]
     pages: int
     empty_pages: tuple[int, ...]
     notice: str

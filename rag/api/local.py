@@ -14,6 +14,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import unquote_to_bytes
 
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import StreamingResponse
@@ -22,7 +23,9 @@ from pydantic import BaseModel, TypeAdapter
 from rag.api.envelope import unknown_error
 from rag.errors import Forbidden, RagError
 from rag.services import Services
-from rag.types import Document, Event, FileReport, Hit, IngestProgress, Message
+from rag.types import Document, Event, FileReport, Hit, IngestOptions, IngestProgress, Job, Message
+
+_CANCELLING = 10.0  # seconds to wait for a cancelled job to end
 
 
 def _require_token(request: Request, authorization: Annotated[str, Header()] = "") -> None:
@@ -34,10 +37,11 @@ router = APIRouter(prefix="/local", dependencies=[Depends(_require_token)], incl
 
 
 class IngestRequest(BaseModel):
-    """Absolute paths on this machine."""
+    """Absolute paths on this machine, their bytes quoted with percent signs."""
 
-    paths: list[Path]
+    paths: list[str]
     collection: str
+    options: IngestOptions = IngestOptions()
 
 
 class SearchRequest(BaseModel):
@@ -63,7 +67,8 @@ def ingest(body: IngestRequest, request: Request) -> StreamingResponse:
 
     def lines() -> Iterator[str]:
         try:
-            for progress in services.ingest.add_paths(body.paths, body.collection):
+            paths = [Path(os.fsdecode(unquote_to_bytes(path))) for path in body.paths]
+            for progress in services.ingest.add_paths(paths, body.collection, body.options):
                 yield adapter.dump_json(progress).decode() + "\n"
         except RagError as error:
             yield _error_line(error)
@@ -88,6 +93,21 @@ def remove(document_id: str, request: Request) -> FileReport:
     """Remove a document."""
     services: Services = request.app.state.services
     return services.ingest.remove(document_id)
+
+
+@router.get("/jobs")
+def jobs(request: Request) -> list[Job]:
+    """The uploads, newest first."""
+    services: Services = request.app.state.services
+    return services.ingest.jobs()
+
+
+@router.delete("/jobs/{job_id}")
+def cancel(job_id: str, request: Request) -> Job:
+    """Stop a job; the answer comes when it is over, or after some seconds."""
+    services: Services = request.app.state.services
+    services.ingest.cancel(job_id)
+    return services.ingest.wait(job_id, _CANCELLING)
 
 
 @router.post("/search")

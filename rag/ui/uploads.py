@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +16,13 @@ from rag.types import FileReport
 from rag.ui.markdown import escape, plain_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
-    from rag.types import Ingest
+    from rag.types import Ingest, Job
 
 log = logging.getLogger(__name__)
+
+_INTERVAL = 0.5  # seconds between two looks at a job
 
 
 async def take_in(files: Sequence[Any], ingest: Ingest) -> list[FileReport]:
@@ -29,7 +32,7 @@ async def take_in(files: Sequence[Any], ingest: Ingest) -> list[FileReport]:
         count = f" ({position} of {len(files)})" if len(files) > 1 else ""
         name = plain_line(file.name)
         async with cl.Step(name=f"Reading {name}{count}", type="tool", icon="file-text") as step:
-            report = await _add(Path(file.path), file.name, ingest)
+            report = await _add(Path(file.path), file.name, ingest, partial(_show_progress, step, name, count))
             step.is_error = report.outcome == "failed"
             step.name = _report_line(report)
         reports.append(report)
@@ -48,9 +51,18 @@ def report_text(reports: Sequence[FileReport]) -> str:
     return "\n".join([head, "", *(f"- {escape(_report_line(report))}" for report in reports)])
 
 
-async def _add(path: Path, name: str, ingest: Ingest) -> FileReport:
+async def _add(path: Path, name: str, ingest: Ingest, show: Callable[[Job], Awaitable[None]]) -> FileReport:
+    """What became of the file. When the chat is stopped meanwhile, so is the job."""
     try:
-        return await asyncio.to_thread(ingest.add_upload, path, name, DEFAULT_COLLECTION)
+        job = await asyncio.to_thread(ingest.submit, path, name, DEFAULT_COLLECTION)
+        try:
+            while not job.is_over:
+                job = await asyncio.to_thread(ingest.wait, job.id, _INTERVAL)
+                await show(job)
+        except asyncio.CancelledError:
+            await asyncio.to_thread(ingest.cancel, job.id)
+            raise
+        return job.report or FileReport(name, "failed", error="It was stopped.", hint="Send it again.")
     except Exception:  # one file must not take the others, or the question, with it
         reference = uuid.uuid4().hex[:8]
         log.exception("upload failed (reference %s)", reference)
@@ -60,6 +72,12 @@ async def _add(path: Path, name: str, ingest: Ingest) -> FileReport:
             error="Something went wrong while reading it.",
             hint=f"The server's log tells more under the reference {reference}.",
         )
+
+
+async def _show_progress(step: cl.Step, name: str, count: str, job: Job) -> None:
+    if job.chunks and not job.is_over:
+        step.name = f"Reading {name}{count}: {job.chunks} passages so far"
+        await step.update()
 
 
 def _report_line(report: FileReport) -> str:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import shutil
-import sqlite3
 import subprocess
 import sys
-import time
 from contextlib import closing
 from pathlib import Path
 
@@ -206,53 +203,3 @@ def test_everything_works_through_a_running_server(commands, tmp_path):
         assert f"Port {port}" in said
         assert "in use by another process" in commands.refused("app", RAG_SERVER__PORT=str(free_port()))
     assert len(listed(commands)) == len(documents) - 1
-
-
-# ------------------------------------------------------------------------------------------------------------- kill
-
-
-def state(storage):
-    """Every document's source with the texts of its chunks."""
-    with closing(Index(storage, open_embedding(EmbeddingSettings(model="bag-of-words")))) as index:
-        assert_consistent(index)
-        documents = index.catalog.documents()
-        assert len({d.source for d in documents}) == len(documents)
-        return {d.source: (d.status, d.pages, [c.text for c in index.catalog.chunks_of(d.id)]) for d in documents}
-
-
-def committed(storage):
-    """How many documents the catalog has, as another process sees it."""
-    path = storage / "catalog.sqlite3"
-    if not path.exists():
-        return 0
-    with closing(sqlite3.connect(path)) as raw:
-        try:
-            return raw.execute("SELECT count(*) FROM documents").fetchone()[0]
-        except sqlite3.OperationalError:  # just being made
-            return 0
-
-
-def test_killed_at_any_moment_and_run_again_it_is_as_if_nothing_had_been(commands, tmp_path):
-    folder = tmp_path / "documents"
-    folder.mkdir()
-    for number in range(36):
-        words = " ".join(f"Sentence {n} of document {number} speaks of subject {n * number}." for n in range(250))
-        (folder / f"{number:02}.txt").write_text(words)
-    commands.run("ingest", folder, RAG_STORAGE__DIR=str(tmp_path / "undisturbed"))
-    expected = state(tmp_path / "undisturbed")
-    assert len(expected) == 36
-
-    chance = random.Random(20260401)
-    killed = 0
-    for _ in range(4):
-        before = committed(commands.storage)
-        process = commands.start("ingest", folder)
-        while process.poll() is None and committed(commands.storage) == before:
-            time.sleep(0.01)
-        time.sleep(chance.uniform(0, 0.3))  # somewhere in the next group of documents
-        killed += process.poll() is None
-        process.kill()
-        process.communicate()
-    assert killed >= 2
-    commands.run("ingest", folder)
-    assert state(commands.storage) == expected

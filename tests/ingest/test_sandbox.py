@@ -46,7 +46,7 @@ def test_a_file_read_in_the_sandbox_is_the_same_as_one_read_here(sandbox, tmp_pa
 
     there, here = sandbox.load(path, "a.pdf"), load_document(path, "a.pdf", Limits())
 
-    assert [(s.text, s.metadata) for s in there.sections] == [(s.text, s.metadata) for s in here.sections]
+    assert there.sections == here.sections
     assert (there.title, there.pages, there.empty_pages, there.notice) == ("Pump", 3, (1,), "")
 
 

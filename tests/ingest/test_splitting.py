@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from llama_index.core.schema import Document as LoadedSection
 
-from ingest.splitting import fitting_title, pages_of, split
+from ingest.splitting import fitting_title, split
 from rag.index import contextual_text
+from rag.types import Section
 
 RELAXED = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -42,9 +42,15 @@ TEXT = st.one_of(PROSE, ANYTHING, LONG_WORD, st.builds(lambda a, b, c: a + b + c
 
 def section(text, page=None, heading=""):
     label = None if page is None else str(page + 1)
-    return LoadedSection(
-        text=text, metadata={"page_index": page, "page_label": label, "heading": heading, "record_id": None}
-    )
+    return Section(text, page, label, heading)
+
+
+def pages_of(sections):
+    """The text of every page: its sections, one after the other."""
+    pages: dict[int | None, str] = {}
+    for part in sections:
+        pages[part.page_index] = pages.get(part.page_index, "") + part.text
+    return pages
 
 
 SECTIONS = st.lists(st.builds(section, TEXT, st.sampled_from([None, 0, 1]), st.text(max_size=60)), max_size=5)
@@ -52,7 +58,7 @@ SECTIONS = st.lists(st.builds(section, TEXT, st.sampled_from([None, 0, 1]), st.t
 
 def check(chunks, sections, title, embedding, limit):
     """All that is promised of the chunks of a document."""
-    pages = {page.index: page.text for page in pages_of(sections)}
+    pages = pages_of(sections)
     assert [chunk.id for chunk in chunks] == [f"doc:3:{number}" for number in range(len(chunks))]
     assert [chunk.number for chunk in chunks] == list(range(len(chunks)))
     ends: dict[int | None, int] = {}
@@ -128,7 +134,6 @@ def test_sections_without_text_give_no_chunks(bag_of_words):
     sections = [section("", 0), section(" \n\t", 1), section("Text.", 1), section("\n\n", 2), section("", None)]
     (chunk,) = split("doc", 3, "T", sections, bag_of_words, 254)
     assert (chunk.page_index, chunk.start, chunk.text) == (1, 3, "Text.")
-    assert [page.index for page in pages_of(sections)] == [0, 1, 2, None]
     assert split("doc", 3, "T", [], bag_of_words, 254) == []
 
 

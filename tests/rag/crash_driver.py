@@ -49,7 +49,7 @@ def replace(index: Index) -> None:
 
 def remove(index: Index) -> None:
     """doc_a goes."""
-    index.remove_document("doc_a")
+    index.remove_documents(["doc_a"])
 
 
 ACTIONS = {"replace": replace, "remove": remove}

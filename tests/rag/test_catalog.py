@@ -21,7 +21,7 @@ def catalog(tmp_path):
 
 
 def commit(catalog, version):
-    catalog.commit_document(version.document, version.pages, version.chunks)
+    catalog.commit_document(version.document, version.sections, version.chunks, version.vector_ids)
     return version
 
 
@@ -31,12 +31,12 @@ def test_a_document_comes_back_as_it_went_in(catalog, bag_of_words):
     assert catalog.document("doc_a") == version.document
     assert catalog.documents() == catalog.documents("default") == [version.document]
     assert catalog.document_of_source(catalog.collection().id, version.document.source) == version.document
-    assert catalog.pages("doc_a") == version.pages
+    assert catalog.sections("doc_a") == version.sections
     assert list(catalog.chunks_of("doc_a")) == version.chunks
     stored = catalog.chunks([chunk.id for chunk in version.chunks])
     assert [stored[chunk.id].chunk for chunk in version.chunks] == version.chunks
     assert {item.title for item in stored.values()} == {"Title doc_a"}
-    assert catalog.page_text("doc_a", 1) == version.pages[1].text
+    assert catalog.page_text("doc_a", 1) == version.sections[1].text
     assert catalog.page_text("doc_a", None) == catalog.page_text("doc_a", 7) == catalog.page_text("nobody", 0) == ""
 
 
@@ -45,38 +45,55 @@ def test_a_new_version_replaces_the_old_one_whole(catalog, bag_of_words):
     revision = catalog.revision
     new = commit(catalog, make_version("doc_a", ["five"], bag_of_words, version=2))
     assert catalog.revision > revision
-    assert [page.text for page in catalog.pages("doc_a")] == ["five"]
+    assert [section.text for section in catalog.sections("doc_a")] == ["five"]
     assert list(catalog.chunks_of("doc_a")) == new.chunks
     assert catalog.chunks(["doc_a:1:0", "doc_a:1:3", "doc_a:2:0"]).keys() == {"doc_a:2:0"}
-    left = VersionedChunks("doc_a", 1, catalog.collection().id, 4)
-    assert catalog.unfinished() == [left]
-    assert left.ids == [f"doc_a:1:{number}" for number in range(4)]
-    catalog.finish([left])
-    assert catalog.unfinished() == []
+    collection = catalog.collection().id
+    assert catalog.unfinished() == [VersionedChunks("doc_a", 1, collection)]
+    assert len(catalog.loose_vectors()[collection]) == 4
+    catalog.finish()
+    assert (catalog.unfinished(), catalog.loose_vectors()) == ([], {})
+
+
+def test_vectors_are_loose_when_no_live_chunk_needs_them(catalog, bag_of_words):
+    collection = catalog.collection().id
+    first = commit(catalog, make_version("doc_a", ["one\ntwo"], bag_of_words, title="T"))
+    commit(catalog, make_version("doc_b", ["two\nthree"], bag_of_words, title="T"))
+    one, two = first.vector_ids
+    assert catalog.chunks_of_vectors(collection, [one, two, "nothing"]) == {
+        one: ["doc_a:1:0"],
+        two: ["doc_a:1:1", "doc_b:1:0"],
+    }
+    assert catalog.vectors_of_documents(collection, ["doc_b"])[two] == ["doc_b:1:0"]
+    assert catalog.count_vectors(collection) == 3
+    catalog.remove_documents(["doc_a"])
+    assert catalog.loose_vectors() == {collection: [one]}
+    assert catalog.count_vectors(collection) == 2
 
 
 def test_what_was_begun_is_unfinished_until_committed(catalog, bag_of_words):
     version = make_version("doc_a", ["one"], bag_of_words)
-    begun = VersionedChunks("doc_a", 1, catalog.collection().id, 1)
-    catalog.begin([begun])
+    begun = VersionedChunks("doc_a", 1, catalog.collection().id)
+    catalog.begin([begun], {begun.collection_id: version.vector_ids})
     assert catalog.unfinished() == [begun]
-    assert catalog.chunks(begun.ids) == {}
+    assert catalog.loose_vectors() == {begun.collection_id: version.vector_ids}
+    assert catalog.chunks(["doc_a:1:0"]) == {}
     commit(catalog, version)
-    assert catalog.unfinished() == []
+    assert (catalog.unfinished(), catalog.loose_vectors()) == ([], {})
 
 
 def test_a_removed_document_is_gone_with_its_text(catalog, bag_of_words, tmp_path):
     commit(catalog, make_version("doc_a", ["a secret"], bag_of_words))
-    removed = catalog.remove_document("doc_a")
-    assert catalog.unfinished() == [removed]
-    assert catalog.documents() == catalog.pages("doc_a") == list(catalog.chunks_of("doc_a")) == []
+    catalog.remove_documents(["doc_a"])
+    assert [version.name for version in catalog.unfinished()] == ["doc_a:1"]
+    assert catalog.documents() == catalog.sections("doc_a") == list(catalog.chunks_of("doc_a")) == []
     assert catalog.live_versions(["doc_a"]) == []
     with closing(sqlite3.connect(tmp_path / "deep" / "catalog.sqlite3")) as raw:
-        assert raw.execute("SELECT count(*) FROM pages").fetchone() == (0,)
+        assert raw.execute("SELECT count(*) FROM sections").fetchone() == (0,)
         assert raw.execute("SELECT count(*) FROM chunks").fetchone() == (0,)
 
 
-@pytest.mark.parametrize("ask", ["document", "remove_document", "collection", "documents"])
+@pytest.mark.parametrize("ask", ["document", "collection", "documents", "file_hash"])
 def test_unknown_names_are_not_found_and_the_error_helps(catalog, ask):
     with pytest.raises(NotFound, match="nobody") as raised:
         getattr(catalog, ask)("nobody")
@@ -121,7 +138,7 @@ def test_a_failed_write_changes_nothing(catalog, bag_of_words):
     revision = catalog.revision
     broken = make_version("doc_a", ["three\nfour"], bag_of_words, version=2)
     with pytest.raises(sqlite3.IntegrityError):
-        catalog.commit_document(broken.document, broken.pages, [broken.chunks[0], broken.chunks[0]])
+        catalog.commit_document(broken.document, [], [broken.chunks[0], broken.chunks[0]], broken.vector_ids)
     assert catalog.document("doc_a") == old.document
     assert list(catalog.chunks_of("doc_a")) == old.chunks
     assert (catalog.revision, catalog.unfinished()) == (revision, [])

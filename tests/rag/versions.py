@@ -7,7 +7,8 @@ from pathlib import Path
 
 from rag.catalog import LOCAL_PRINCIPAL
 from rag.index import DocumentVersion, contextual_text
-from rag.types import Chunk, Document, Embedding, Page
+from rag.types import Chunk, Document, Embedding, Section
+from rag.vectors import vector_id
 
 
 def make_version(
@@ -51,5 +52,8 @@ def make_version(
         created_at="2026-01-01T00:00:00+00:00",
         updated_at="2026-01-01T00:00:00+00:00",
     )
-    vectors = embedding.embed_passages([contextual_text(title, heading, chunk.text) for chunk in chunks])
-    return DocumentVersion(document, [Page(i, str(i + 1), text) for i, text in enumerate(pages)], chunks, vectors)
+    contexts = [contextual_text(title, heading, chunk.text) for chunk in chunks]
+    vector_ids = [vector_id(text) for text in contexts]
+    sections = [Section(text, i, str(i + 1), heading) for i, text in enumerate(pages)]
+    vectors = dict(zip(vector_ids, embedding.embed_passages(contexts), strict=True))
+    return DocumentVersion(document, sections, chunks, vector_ids, vectors)

@@ -53,4 +53,4 @@ def texts(document: LoadedDocument) -> list[str]:
 
 
 def headings(document: LoadedDocument) -> list[str]:
-    return [section.metadata["heading"] for section in document.sections]
+    return [section.heading for section in document.sections]

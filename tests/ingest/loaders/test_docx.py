@@ -37,7 +37,7 @@ def test_paragraphs_lists_and_tables_stand_in_document_order_under_their_heading
         "Terms\nThirty days.\n\n",
     ]
     assert headings(document) == ["", "Offer", "Offer › Terms"]
-    assert (document.pages, document.sections[0].metadata["page_index"]) == (1, None)
+    assert (document.pages, document.sections[0].page_index) == (1, None)
 
 
 def test_insertions_and_content_controls_are_read_and_deletions_are_not(tmp_path):

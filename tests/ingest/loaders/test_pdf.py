@@ -14,9 +14,9 @@ def test_each_page_is_one_section_with_its_text(tmp_path):
     document = load(make_pdf(tmp_path / "a.pdf", [["First page.", "Widget   149.00"], ["Second page."]]))
 
     assert texts(document) == ["First page.\nWidget 149.00\n", "Second page.\n"]
-    assert [section.metadata for section in document.sections] == [
-        {"page_index": 0, "page_label": "1", "heading": "", "record_id": None},
-        {"page_index": 1, "page_label": "2", "heading": "", "record_id": None},
+    assert [(s.page_index, s.page_label, s.heading, s.record_id) for s in document.sections] == [
+        (0, "1", "", None),
+        (1, "2", "", None),
     ]
     assert (document.pages, document.empty_pages, document.notice) == (2, (), "")
 
@@ -45,7 +45,7 @@ def test_printed_page_labels_are_kept(tmp_path):
 
     document = load(rewrite_pdf(path, label))
 
-    assert [section.metadata["page_label"] for section in document.sections] == ["i", "ii", "A-7", "A-8"]
+    assert [section.page_label for section in document.sections] == ["i", "ii", "A-7", "A-8"]
 
 
 def test_the_outline_gives_each_page_its_heading_path(tmp_path):

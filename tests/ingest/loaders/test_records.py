@@ -16,7 +16,7 @@ def test_each_line_is_a_section_with_its_id_and_title(tmp_path):
         '"just text"\n'
     )
     loaded = load_document(path, path.name, Limits())
-    found = [(s.text, s.metadata["heading"], s.metadata["record_id"]) for s in loaded.sections]
+    found = [(s.text, s.heading, s.record_id) for s in loaded.sections]
     assert found == [
         ("Kilns are hot.\n\n", "On kilns", "p1"),
         ("No title.\n\n", "", "7"),

@@ -1,0 +1,171 @@
+"""What is to be done with a file: nothing, copy what is known of the same bytes, or read it."""
+
+from __future__ import annotations
+
+import hashlib
+import mimetypes
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
+
+from ingest.loaders import LOADER_VERSION
+from ingest.splitting import SPLITTER_VERSION
+from rag.catalog import LOCAL_PRINCIPAL, Catalog, new_id, now
+from rag.errors import UnreadableDocument
+from rag.types import Document, Embedding, FileOutcome, FileReport, IngestOptions
+
+if TYPE_CHECKING:
+    from rag.settings import IngestSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file to ingest: where its bytes are, what it is called, and the document that stands for it, if any.
+
+    `twin` is a document with the same bytes, read by the same loader: its text need not be read again. `has_moved`
+    says that this is the twin's own file under a new name.
+    """
+
+    path: Path
+    name: str
+    collection: str
+    file_id: str | None
+    size: int
+    modified_ns: int
+    sha256: str
+    known: Document | None
+    twin: Document | None
+    has_moved: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprints:
+    """What a document must have been made with to be up to date."""
+
+    document: str
+    failure: str
+
+    @classmethod
+    def of(cls, settings: IngestSettings, embedding: Embedding) -> Fingerprints:
+        """Those of the present code, settings and embedding model."""
+        parts = (LOADER_VERSION, SPLITTER_VERSION, str(settings.chunk_tokens), embedding.fingerprint)
+        document = _hash("\0".join(parts))
+        # A failure is remembered until the file, the loaders or a limit changes: the limit may have been the reason.
+        return cls(document, _hash(document + settings.model_dump_json()))
+
+
+def decide(
+    catalog: Catalog,
+    fingerprints: Fingerprints,
+    path: Path,
+    name: str,
+    collection: str,
+    file_id: str | None,
+    options: IngestOptions,
+) -> FileReport | Source:
+    """A report when nothing needs to be done: unchanged by size and time, else by hash. Raises UnreadableDocument."""
+    known = catalog.document_of_source(catalog.collection(collection).id, name)
+    up_to_date = known if known is not None and _is_up_to_date(known, fingerprints, options) else None
+    try:
+        status = path.stat()
+        if up_to_date and (up_to_date.size, up_to_date.modified_ns) == (status.st_size, status.st_mtime_ns):
+            return _unchanged(up_to_date)
+        sha256 = hash_of(path)
+    except OSError as error:
+        raise UnreadableDocument(
+            f"{name} cannot be read: {error.strerror}.", hint="Check that the file is there and readable.", source=name
+        ) from error
+    if up_to_date and up_to_date.sha256 == sha256:
+        same = replace(up_to_date, size=status.st_size, modified_ns=status.st_mtime_ns, content=path)
+        if not options.dry_run:
+            catalog.put_record(same)
+        return _unchanged(same)
+    twin = _twin(catalog, fingerprints, name, collection, sha256)
+    has_moved = (known, file_id) == (None, None) and twin is not None and _lost_its_file(twin, collection)
+    return Source(path, name, collection, file_id, status.st_size, status.st_mtime_ns, sha256, known, twin, has_moved)
+
+
+def record_of(source: Source, fingerprint: str) -> Document:
+    """What is known of the source before it is read; of an earlier version, its text stays."""
+    fresh = Document(
+        id=new_id("doc"),
+        collection=source.collection,
+        owner_id=LOCAL_PRINCIPAL,
+        file_id=None,
+        source=source.name,
+        title=Path(source.name).stem,
+        content=source.path,
+        media_type="",
+        sha256="",
+        size=0,
+        modified_ns=0,
+        fingerprint="",
+        version=0,
+        status="failed",
+        pages=0,
+        chunks=0,
+        error="",
+        hint="",
+        created_at=now(),
+        updated_at="",
+    )
+    known = source.twin if source.has_moved else source.known
+    return replace(
+        known or fresh,
+        source=source.name,
+        file_id=source.file_id,
+        content=source.path,
+        media_type=mimetypes.guess_type(source.name)[0] or "application/octet-stream",
+        sha256=source.sha256,
+        size=source.size,
+        modified_ns=source.modified_ns,
+        fingerprint=fingerprint,
+        updated_at=now(),
+    )
+
+
+def hash_of(path: Path) -> str:
+    """The SHA-256 of a file. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _is_up_to_date(known: Document, fingerprints: Fingerprints, options: IngestOptions) -> bool:
+    if known.status == "failed":
+        return known.fingerprint == fingerprints.failure and not options.retry_failed
+    return known.fingerprint == fingerprints.document
+
+
+def _twin(catalog: Catalog, fingerprints: Fingerprints, name: str, collection: str, sha256: str) -> Document | None:
+    """A document of the same bytes and the same kind of file; first one whose own file is gone, then one near by."""
+    twins = [
+        document
+        for document in catalog.documents_of_content(sha256)
+        if document.status != "failed"
+        and document.fingerprint == fingerprints.document
+        and PurePath(document.source).suffix.lower() == PurePath(name).suffix.lower()
+    ]
+    return min(twins, key=lambda twin: (twin.content.exists(), twin.collection != collection), default=None)
+
+
+def _lost_its_file(twin: Document, collection: str) -> bool:
+    return twin.collection == collection and twin.file_id is None and not twin.content.exists()
+
+
+def _unchanged(document: Document) -> FileReport:
+    """The report on a file that is as it was; a failure is told again, without reading the same bytes again."""
+    outcome: FileOutcome = "failed" if document.status == "failed" else "unchanged"
+    return FileReport(
+        document.source,
+        outcome,
+        document.id,
+        document.pages,
+        document.chunks,
+        error=document.error if document.status == "failed" else "",
+        hint=document.hint if document.status == "failed" else "",
+        notice=document.error if document.status == "partial" else "",
+    )
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

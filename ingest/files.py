@@ -1,0 +1,46 @@
+"""The uploaded files themselves, in the storage folder, each under the hash of its bytes."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection
+from pathlib import Path
+
+from ingest.decide import hash_of
+from rag.catalog import new_id
+
+
+class StoredFiles:
+    """The folder of uploaded files."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.absolute()
+
+    def keep(self, path: Path) -> tuple[Path, str, int]:
+        """Copy a file here; (path of the copy, SHA-256, size in bytes). A crash leaves the whole copy or none."""
+        sha256 = hash_of(path)
+        stored = self.path_of(sha256)
+        if not stored.exists():
+            stored.parent.mkdir(parents=True, exist_ok=True)
+            partial = stored.with_name(new_id("partial"))
+            shutil.copyfile(path, partial)
+            partial.replace(stored)
+        return stored, sha256, stored.stat().st_size
+
+    def path_of(self, sha256: str) -> Path:
+        """Where the file with that hash is, or would be."""
+        return self._folder / sha256[:2] / sha256
+
+    def discard(self, path: Path) -> int:
+        """Delete a stored file, never one of the user's own folders; the bytes freed."""
+        if not path.is_relative_to(self._folder) or not path.is_file():
+            return 0
+        size = path.stat().st_size
+        path.unlink()
+        return size
+
+    def sweep(self, needed: Collection[Path]) -> None:
+        """Delete what no document and no job needs: left by an upload that a crash interrupted."""
+        for path in self._folder.glob("*/*"):
+            if path not in needed:
+                self.discard(path)

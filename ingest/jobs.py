@@ -1,0 +1,210 @@
+"""Uploads as durable jobs: queued in the catalog's database, worked off in the background, taken up after a restart."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from typing import Any, Self
+
+from rag.catalog import LOCAL_PRINCIPAL, new_id, now
+from rag.database import Database
+from rag.errors import NotFound
+from rag.types import FileReport, IngestProgress, Job, JobState
+
+logger = logging.getLogger(__name__)
+
+_WORKERS = 2  # so that a small file need not wait for a large one
+_MOST_STARTS = 3  # a job that was running so many times when the process ended is not tried again
+_KEPT = 200  # jobs that are over are remembered, so many
+_COLUMNS = "j.id, j.collection, j.file_id, f.name, j.state, j.created_at, j.updated_at, j.report"
+
+
+Work = Callable[[Job, threading.Event], Iterator[IngestProgress]]  # ends soon after the event is set
+
+
+class JobStore:
+    """The table of jobs."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, collection: str, file_id: str) -> Job:
+        """Queue a job; it is on disk when this returns."""
+        job_id, time = new_id("job"), now()
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO jobs VALUES (?, ?, ?, ?, 'queued', 0, '', ?, ?)",
+                (job_id, LOCAL_PRINCIPAL, collection, file_id, time, time),
+            )
+        return self.get(job_id)
+
+    def get(self, job_id: str) -> Job:
+        """One job. Raises NotFound."""
+        rows = self._database.read(
+            f"SELECT {_COLUMNS} FROM jobs j JOIN files f ON f.id = j.file_id WHERE j.id = ?", (job_id,)
+        )
+        if not rows:
+            raise NotFound(f"There is no job {job_id!r}.", hint="`ingest jobs` lists the jobs.")
+        return _job(rows[0])
+
+    def all(self) -> list[Job]:
+        """All jobs, newest first."""
+        rows = self._database.read(
+            f"SELECT {_COLUMNS} FROM jobs j JOIN files f ON f.id = j.file_id ORDER BY j.created_at DESC, j.rowid DESC"
+        )
+        return [_job(row) for row in rows]
+
+    def take(self) -> Job | None:
+        """The oldest queued job, now running; None if there is none."""
+        with self._database.transaction() as connection:
+            row = connection.execute(
+                "UPDATE jobs SET state = 'running', starts = starts + 1, updated_at = ? WHERE rowid = "
+                "(SELECT rowid FROM jobs WHERE state = 'queued' ORDER BY rowid LIMIT 1) RETURNING id",
+                (now(),),
+            ).fetchone()
+        return self.get(row[0]) if row else None
+
+    def end(self, job_id: str, state: JobState, report: FileReport | None = None) -> None:
+        """Note how a job ended, and forget the oldest of those that are over."""
+        text = json.dumps(asdict(report)) if report else ""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "UPDATE jobs SET state = ?, report = ?, updated_at = ? WHERE id = ? AND state IN ('queued', 'running')",
+                (state, text, now(), job_id),
+            )
+            connection.execute(
+                "DELETE FROM jobs WHERE state NOT IN ('queued', 'running') AND rowid NOT IN (SELECT rowid FROM jobs "
+                "WHERE state NOT IN ('queued', 'running') ORDER BY updated_at DESC, rowid DESC LIMIT ?)",
+                (_KEPT,),
+            )
+
+    def release(self, job_id: str) -> None:
+        """Queue a running job again, as if it had never been started."""
+        with self._database.transaction() as connection:
+            connection.execute("UPDATE jobs SET state = 'queued', starts = starts - 1 WHERE id = ?", (job_id,))
+
+    def requeue(self) -> None:
+        """After a start: what was running when the last process ended is queued again, or given up."""
+        report = FileReport(
+            "",
+            "failed",
+            error="The program ended every time it read this file.",
+            hint="Look into the log, then upload the file again.",
+        )
+        with self._database.transaction() as connection:
+            connection.execute(
+                "UPDATE jobs SET state = 'failed', report = ?, updated_at = ? WHERE state = 'running' AND starts >= ?",
+                (json.dumps(asdict(report)), now(), _MOST_STARTS),
+            )
+            connection.execute("UPDATE jobs SET state = 'queued' WHERE state = 'running'")
+
+
+class JobQueue:
+    """Works off the jobs in threads. Use it as a context manager."""
+
+    def __init__(self, store: JobStore, work: Work) -> None:
+        self._store = store
+        self._work = work
+        self._changed = threading.Condition()
+        self._stops: dict[str, threading.Event] = {}  # of the jobs that run
+        self._chunks: dict[str, int] = {}
+        self._closing = False
+        self._threads = [threading.Thread(target=self._work_off, name=f"job-{n}", daemon=True) for n in range(_WORKERS)]
+
+    def __enter__(self) -> Self:
+        self._store.requeue()
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop what is running; it stays queued for the next start."""
+        with self._changed:
+            self._closing = True
+            for stop in self._stops.values():
+                stop.set()
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def submit(self, collection: str, file_id: str) -> Job:
+        """Queue a job."""
+        job = self._store.add(collection, file_id)
+        with self._changed:
+            self._changed.notify_all()
+        return job
+
+    def wait(self, job_id: str, seconds: float) -> Job:
+        """The job when it is over, or as it stands after so many seconds."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._store.get(job_id).is_over, seconds)
+        return self.get(job_id)
+
+    def get(self, job_id: str) -> Job:
+        """One job as it stands. Raises NotFound."""
+        return replace(self._store.get(job_id), chunks=self._chunks.get(job_id, 0))
+
+    def all(self) -> list[Job]:
+        """All jobs as they stand, newest first."""
+        return [replace(job, chunks=self._chunks.get(job.id, 0)) for job in self._store.all()]
+
+    def cancel(self, job_id: str) -> Job:
+        """Stop a job, whether it waits or runs; one that runs is over a moment later."""
+        with self._changed:
+            if job_id in self._stops:
+                self._stops[job_id].set()
+            else:
+                self._store.end(job_id, "cancelled")
+            self._changed.notify_all()
+        return self.get(job_id)
+
+    def _work_off(self) -> None:
+        while (job := self._next()) is not None:
+            report = self._do(job, self._stops[job.id])
+            with self._changed:
+                if report is not None:
+                    self._store.end(job.id, "failed" if report.outcome == "failed" else "done", report)
+                elif self._closing:
+                    self._store.release(job.id)
+                else:
+                    self._store.end(job.id, "cancelled")
+                del self._stops[job.id]
+                self._chunks.pop(job.id, None)
+                self._changed.notify_all()
+
+    def _next(self) -> Job | None:
+        """The next job, as soon as there is one; None when the queue is closed."""
+        with self._changed:
+            while not self._closing:
+                job = self._store.take()
+                if job is not None:
+                    self._stops[job.id] = threading.Event()
+                    return job
+                self._changed.wait()
+        return None
+
+    def _do(self, job: Job, stop: threading.Event) -> FileReport | None:
+        """The report on a job's file, or None when it was stopped before its document was stored."""
+        report = None
+        try:
+            for progress in self._work(job, stop):
+                if stop.is_set() and (progress.report is None or progress.report.outcome == "failed"):
+                    return None
+                self._chunks[job.id] = progress.chunks
+                report = progress.report or report
+        except Exception:
+            reference = uuid.uuid4().hex[:8]
+            logger.exception("a job failed (reference %s)", reference)
+            hint = f"The server's log tells more under the reference {reference}."
+            return FileReport(job.name, "failed", error="Something went wrong while reading it.", hint=hint)
+        return report
+
+
+def _job(row: tuple[Any, ...]) -> Job:
+    *columns, report = row
+    job = Job(*columns)
+    return replace(job, report=replace(FileReport(**json.loads(report)), source=job.name)) if report else job

@@ -1,0 +1,344 @@
+"""The stages of an ingest: decide → load → split → embed across files → store, one report a file.
+
+Files are loaded ahead in child processes while the embedding model works. Documents are stored in groups, each document
+whole; a file counts as done only when its chunks can be found. A file that cannot be read is reported and passed over,
+and remembered by its hash, so that the next run does not try the same bytes again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ingest.decide import Fingerprints, Source, decide, record_of
+from ingest.loaders.base import LoadedDocument, printable, readable_stem
+from ingest.sandbox import Sandbox
+from ingest.splitting import fitting_title, split
+from rag.errors import DocumentError, UnreadableDocument
+from rag.index import DocumentVersion, Index, contextual_text
+from rag.settings import IngestSettings
+from rag.types import Chunk, Document, FileOutcome, FileReport, IngestOptions, IngestProgress, Section
+from rag.vectors import vector_id
+
+if TYPE_CHECKING:
+    from rag.types import Vector
+
+_GROUP_CHUNKS = 256  # documents are embedded and stored together until they have so many chunks …
+_GROUP_DOCUMENTS = 64  # … or are so many
+_EMBED_SLICE = 16  # chunks between two signs of life, and the longest a question waits for the embedding model
+_LOAD_AHEAD = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file whose bytes lie in the storage folder, and what its owner calls it."""
+
+    path: Path
+    name: str
+    file_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A document that is ready to be embedded; `vectors` are those that are at hand already."""
+
+    outcome: FileOutcome
+    document: Document
+    sections: Sequence[Section]
+    chunks: Sequence[Chunk]
+    vector_ids: Sequence[str]
+    vectors: Mapping[str, Vector] = field(default_factory=dict)
+    notice: str = ""
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What has been done so far of a run."""
+
+    files: int
+    size: int
+    files_done: int = 0
+    bytes_done: int = 0
+    pages: int = 0
+    chunks: int = 0
+
+    def progress(self, report: FileReport | None = None) -> IngestProgress:
+        done = (self.files_done, self.files, self.bytes_done, self.size)
+        return IngestProgress(*done, self.pages, self.chunks, report)
+
+
+class Claims:
+    """Who works on which source: two runs that write one document at a time would mix it up."""
+
+    def __init__(self) -> None:
+        self._taken: set[tuple[str, str]] = set()
+        self._mutex = threading.Lock()
+
+    def take(self, collection: str, source: str) -> bool:
+        """Claim a source; False when it is taken."""
+        with self._mutex:
+            is_free = (collection, source) not in self._taken
+            self._taken.add((collection, source))
+            return is_free
+
+    def is_free(self, collection: str, source: str) -> bool:
+        """Whether nobody works on that source."""
+        with self._mutex:
+            return (collection, source) not in self._taken
+
+    def give_back(self, claimed: set[tuple[str, str]]) -> None:
+        """Let others have these."""
+        with self._mutex:
+            self._taken -= claimed
+
+
+class Run:
+    """One pass over some files of one collection. Setting `stop`, or closing `over`, ends it within seconds; the
+    documents that were not stored yet stay as they were."""
+
+    def __init__(
+        self,
+        settings: IngestSettings,
+        index: Index,
+        sandbox: Sandbox,
+        claims: Claims,
+        collection: str,
+        stop: threading.Event | None = None,
+    ) -> None:
+        self._stop = stop or threading.Event()
+        self._settings = settings
+        self._index = index
+        self._embedding = index.embedding  # the same from the first file to the last
+        self._sandbox = sandbox
+        self._claims = claims
+        self._claimed: set[tuple[str, str]] = set()
+        self._collection = collection
+        self._fingerprints = Fingerprints.of(settings, self._embedding)
+
+    def over(
+        self, files: Sequence[Path | Upload], options: IngestOptions = IngestOptions()
+    ) -> Iterator[IngestProgress]:
+        """Take the files in, in order; the first and the last sign of progress come in any case."""
+        sizes = [_size(file) for file in files]
+        tally = _Tally(len(files), sum(sizes))
+        yield tally.progress()
+        group: list[_Prepared] = []
+        group_size = 0
+        with self._prepared(files, options) as outcomes:
+            for outcome, size in zip(outcomes, sizes, strict=True):
+                if isinstance(outcome, FileReport):
+                    tally.files_done += 1
+                    tally.bytes_done += size
+                    yield tally.progress(outcome)
+                else:
+                    group.append(outcome)
+                    group_size += size
+                    tally.pages += outcome.document.pages
+                if sum(len(p.chunks) for p in group) >= _GROUP_CHUNKS or len(group) >= _GROUP_DOCUMENTS:
+                    yield from self._finish(group, group_size, tally)
+                    group, group_size = [], 0
+            yield from self._finish(group, group_size, tally)
+
+    # ------------------------------------------------------------------------------------------- decide, load, split
+
+    @contextmanager
+    def _prepared(
+        self, files: Sequence[Path | Upload], options: IngestOptions
+    ) -> Iterator[Iterator[FileReport | _Prepared]]:
+        """Every file decided on, loaded and split, in order, a few files ahead of the consumer.
+
+        A file stays claimed until the end of the run."""
+        ahead: deque[Future[FileReport | _Prepared]] = deque()
+        with ThreadPoolExecutor(1, "load") as pool:
+
+            def outcomes() -> Iterator[FileReport | _Prepared]:
+                for file in files:
+                    ahead.append(pool.submit(self._prepare, file, options))
+                    if len(ahead) > _LOAD_AHEAD:
+                        yield ahead.popleft().result()
+                while ahead:
+                    yield ahead.popleft().result()
+
+            try:
+                yield outcomes()
+            finally:
+                self._stop.set()
+                pool.shutdown(wait=True, cancel_futures=True)
+                self._claims.give_back(self._claimed)
+
+    def _prepare(self, file: Path | Upload, options: IngestOptions) -> FileReport | _Prepared:
+        path, name, file_id = (
+            (file.path, file.name, file.file_id) if isinstance(file, Upload) else (file, str(file), None)
+        )
+        name = printable(name)
+        catalog = self._index.catalog
+        try:
+            if not self._claim(name):
+                raise UnreadableDocument(
+                    f"{name} is being ingested already.", hint="Wait until that is done.", source=name
+                )
+            decided = decide(catalog, self._fingerprints, path, name, self._collection, file_id, options)
+        except DocumentError as error:
+            return _failure(name, error)
+        if isinstance(decided, FileReport):
+            return decided
+        if decided.has_moved and decided.twin and not self._claim(decided.twin.source):
+            decided = replace(decided, has_moved=False)
+        if options.dry_run:
+            return FileReport(name, _outcome(decided), decided.known.id if decided.known else "")
+        copied = self._copy(decided) if decided.twin else None
+        if copied is not None:
+            return copied
+        decided = replace(decided, has_moved=False)
+        try:
+            return self._split(decided, self._sandbox.load(decided.path, decided.name, self._stop))
+        except DocumentError as error:
+            return self._remember_failure(decided, error)
+
+    def _claim(self, source: str) -> bool:
+        is_free = self._claims.take(self._collection, source)
+        if is_free:
+            self._claimed.add((self._collection, source))
+        return is_free
+
+    def _split(self, source: Source, loaded: LoadedDocument) -> _Prepared:
+        before = record_of(source, self._fingerprints.document)
+        version = before.version + 1
+        limit = self._settings.chunk_tokens
+        title = fitting_title(loaded.title, self._embedding, limit)
+        chunks = split(before.id, version, title, loaded.sections, self._embedding, limit)
+        without_text = f"No text on {_page_numbers(loaded.empty_pages)}." if loaded.empty_pages else ""
+        document = replace(
+            before,
+            title=title,
+            version=version,
+            status="partial" if loaded.empty_pages else "ready",
+            pages=loaded.pages,
+            chunks=len(chunks),
+            error=without_text,
+            hint="These pages seem to be scans; only pages with text can be searched." if without_text else "",
+        )
+        vector_ids = [vector_id(contextual_text(title, chunk.heading, chunk.text)) for chunk in chunks]
+        return _Prepared(_outcome(source), document, loaded.sections, chunks, vector_ids, notice=loaded.notice)
+
+    def _copy(self, source: Source) -> _Prepared | None:
+        """The twin's text and vectors under this name; None when the twin changed meanwhile."""
+        twin, catalog = source.twin, self._index.catalog
+        assert twin is not None
+        sections = catalog.sections(twin.id)
+        before = record_of(source, self._fingerprints.document)
+        version = before.version + 1
+        chunks = [
+            replace(chunk, id=f"{before.id}:{version}:{chunk.number}", document_id=before.id)
+            for chunk in catalog.chunks_of(twin.id)
+        ]
+        vector_ids = catalog.vector_ids(twin.id)
+        vectors = {} if twin.collection == self._collection else self._index.vectors_of(twin)
+        if [v.version for v in catalog.live_versions([twin.id])] != [twin.version]:
+            return None
+        document = replace(
+            before,
+            title=twin.title.replace(readable_stem(twin.source), readable_stem(source.name)),
+            version=version,
+            status=twin.status,
+            pages=twin.pages,
+            chunks=len(chunks),
+            error=twin.error,
+            hint=twin.hint,
+        )
+        return _Prepared(_outcome(source), document, sections, chunks, vector_ids, vectors)
+
+    def _remember_failure(self, source: Source, error: DocumentError) -> FileReport:
+        if self._stop.is_set():  # it was the stop that killed the child
+            return _failure(source.name, error)
+        record = replace(
+            record_of(source, self._fingerprints.failure), status="failed", error=error.message, hint=error.hint
+        )
+        self._index.catalog.put_record(record)
+        return replace(_failure(source.name, error), document_id=record.id)
+
+    # -------------------------------------------------------------------------------------------------- embed, store
+
+    def _finish(self, group: Sequence[_Prepared], size: int, tally: _Tally) -> Iterator[IngestProgress]:
+        """Embed and store a group of documents."""
+        if not group:
+            return
+        texts = self._lacking_texts(group)
+        vectors: dict[str, Vector] = {}
+        for embedded in self._embed(texts):
+            vectors |= embedded
+            tally.chunks += len(embedded)
+            yield tally.progress()
+        self._index.replace_documents(
+            [
+                DocumentVersion(
+                    p.document, p.sections, p.chunks, p.vector_ids, {**_chosen(vectors, p.vector_ids), **p.vectors}
+                )
+                for p in group
+            ]
+        )
+        tally.bytes_done += size
+        for prepared in group:
+            tally.files_done += 1
+            document = prepared.document
+            notice = " ".join(part for part in (document.error, prepared.notice) if part)
+            pages, chunks = document.pages, document.chunks
+            report = FileReport(document.source, prepared.outcome, document.id, pages, chunks, notice=notice)
+            yield tally.progress(report)
+
+    def _lacking_texts(self, group: Sequence[_Prepared]) -> dict[str, str]:
+        """Vector id → text of all that has to be embedded: what changed, and of equal texts one."""
+        texts = {
+            vector: contextual_text(p.document.title, chunk.heading, chunk.text)
+            for p in group
+            for vector, chunk in zip(p.vector_ids, p.chunks, strict=True)
+            if vector not in p.vectors
+        }
+        return {vector: texts[vector] for vector in self._index.lacking_vectors(self._collection, list(texts))}
+
+    def _embed(self, texts: Mapping[str, str]) -> Iterator[dict[str, Vector]]:
+        """The vectors, slice by slice; by length, so that a batch holds little padding, whichever files it is from."""
+        by_length = sorted(texts, key=lambda vector: len(texts[vector]))
+        for start in range(0, len(by_length), _EMBED_SLICE):
+            ids = by_length[start : start + _EMBED_SLICE]
+            yield dict(zip(ids, self._embedding.embed_passages([texts[vector] for vector in ids]), strict=True))
+
+
+def _size(file: Path | Upload) -> int:
+    try:
+        return (file.path if isinstance(file, Upload) else file).stat().st_size
+    except OSError:  # it went away: the report on it will say so
+        return 0
+
+
+def _outcome(source: Source) -> FileOutcome:
+    if source.has_moved:
+        return "renamed"
+    return "updated" if source.known is not None and source.known.version else "added"
+
+
+def _chosen(vectors: Mapping[str, Vector], ids: Sequence[str]) -> dict[str, Vector]:
+    return {vector: vectors[vector] for vector in ids if vector in vectors}
+
+
+def _failure(source: str, error: DocumentError) -> FileReport:
+    return FileReport(source, "failed", error=error.message, hint=error.hint)
+
+
+def _page_numbers(indices: Sequence[int]) -> str:
+    """0-based page indices as a reader counts: `3–17 and 20`, with the word "page" or "pages" before it."""
+    runs: list[list[int]] = []
+    for index in indices:
+        if runs and index == runs[-1][-1] + 1:
+            runs[-1].append(index)
+        else:
+            runs.append([index])
+    words = [str(run[0] + 1) if len(run) == 1 else f"{run[0] + 1}–{run[-1] + 1}" for run in runs]
+    listed = " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
+    return f"page {listed}" if len(indices) == 1 else f"pages {listed}"

@@ -1,0 +1,89 @@
+"""Notices changes in folders, so that an ingest can follow them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Self
+
+from ingest.discover import is_ignored
+from ingest.loaders import SUPPORTED_SUFFIXES
+from rag.catalog import DEFAULT_COLLECTION
+from rag.types import Ingest, IngestOptions
+
+logger = logging.getLogger(__name__)
+
+_SETTLE_MS = 1_600  # changes that follow each other faster are one: an editor's save by rename, a copied folder
+_QUIET_MS = 400  # no change for so long: what was going on is over
+
+_PAUSE = 10.0  # seconds until a folder that could not be followed, perhaps not there, is tried again
+
+
+def changes(paths: Sequence[Path], stop: threading.Event | None = None) -> Iterator[None]:
+    """Yields after every burst of changes to documents at or below `paths`, until `stop` is set (or Ctrl-C).
+
+    It says only that something changed: the ingest that follows compares files with what is known, so nothing is lost
+    when the system drops a notice among many, and a save by rename is one change.
+    """
+    from watchfiles import watch
+
+    for seen in watch(
+        *paths,
+        watch_filter=lambda _, path: _is_document(Path(path), paths),
+        debounce=_SETTLE_MS,
+        step=_QUIET_MS,
+        stop_event=stop,
+        raise_interrupt=False,
+        ignore_permission_denied=True,
+    ):
+        if seen:
+            yield
+
+
+class Mirror:
+    """Keeps documents as the files in some folders are, in a thread, until the `with` block ends."""
+
+    def __init__(self, ingest: Ingest, paths: Sequence[Path], collection: str = DEFAULT_COLLECTION) -> None:
+        self._ingest = ingest
+        self._paths = paths
+        self._collection = collection
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="watch", daemon=True)
+
+    def __enter__(self) -> Self:
+        if self._paths:
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        if self._paths:
+            self._thread.join()
+
+    def _follow(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._take_in()
+                for _ in changes(self._paths, self._stop):
+                    self._take_in()
+            except Exception:
+                logger.exception("Following %s failed; trying again.", ", ".join(map(str, self._paths)))
+                self._stop.wait(_PAUSE)
+
+    def _take_in(self) -> None:
+        for progress in self._ingest.add_paths(self._paths, self._collection, IngestOptions(prune=True)):
+            if self._stop.is_set():
+                break
+            report = progress.report
+            if report and report.outcome != "unchanged":
+                logger.info("%s %s %s", report.outcome, report.source, report.error)
+
+
+def _is_document(path: Path, roots: Sequence[Path]) -> bool:
+    """Whether a change of `path` may concern a document; of a folder that is gone only its name is left to judge by."""
+    below = next((path.relative_to(root.absolute()) for root in roots if path.is_relative_to(root.absolute())), path)
+    could_be = not path.suffix or path.suffix.lower() in SUPPORTED_SUFFIXES or path.is_dir()
+    return could_be and not any(is_ignored(part) for part in below.parts if part != os.sep)

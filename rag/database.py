@@ -1,0 +1,171 @@
+"""The SQLite file behind the catalog: connections, transactions, and the tables in all their versions.
+
+Every thread reads on a connection of its own (write-ahead log: readers never wait for the writer); writes go one at a
+time.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rag.errors import ConfigurationError, Conflict
+
+_MIGRATIONS = (
+    """
+    CREATE TABLE principals (
+        id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, created_at TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE collections (
+        id TEXT PRIMARY KEY, name TEXT NOT NULL, owner_id TEXT NOT NULL REFERENCES principals, created_at TEXT NOT NULL,
+        UNIQUE (owner_id, name)
+    ) STRICT;
+    CREATE TABLE files (
+        id TEXT PRIMARY KEY, owner_id TEXT NOT NULL REFERENCES principals, sha256 TEXT NOT NULL, name TEXT NOT NULL,
+        size INTEGER NOT NULL, created_at TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE documents (
+        id TEXT PRIMARY KEY, collection_id TEXT NOT NULL REFERENCES collections,
+        owner_id TEXT NOT NULL REFERENCES principals, file_id TEXT REFERENCES files,
+        source TEXT NOT NULL, title TEXT NOT NULL, content TEXT NOT NULL, media_type TEXT NOT NULL,
+        sha256 TEXT NOT NULL, size INTEGER NOT NULL, modified_ns INTEGER NOT NULL, fingerprint TEXT NOT NULL,
+        version INTEGER NOT NULL, status TEXT NOT NULL, pages INTEGER NOT NULL, chunks INTEGER NOT NULL,
+        error TEXT NOT NULL, hint TEXT NOT NULL, created_at TEXT NOT NULL, updated_at TEXT NOT NULL,
+        UNIQUE (collection_id, source)
+    ) STRICT;
+    CREATE INDEX documents_by_sha256 ON documents (sha256);
+    CREATE TABLE pages (
+        document_id TEXT NOT NULL REFERENCES documents ON DELETE CASCADE, number INTEGER NOT NULL,
+        page_index INTEGER, label TEXT, text TEXT NOT NULL,
+        PRIMARY KEY (document_id, number)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE chunks (
+        document_id TEXT NOT NULL REFERENCES documents ON DELETE CASCADE, version INTEGER NOT NULL,
+        number INTEGER NOT NULL, page_index INTEGER, page_label TEXT, heading TEXT NOT NULL, record_id TEXT,
+        start INTEGER NOT NULL, "end" INTEGER NOT NULL, text TEXT NOT NULL,
+        PRIMARY KEY (document_id, version, number)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE unfinished (
+        document_id TEXT NOT NULL, version INTEGER NOT NULL, collection_id TEXT NOT NULL, chunks INTEGER NOT NULL,
+        PRIMARY KEY (document_id, version)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE properties (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+    INSERT INTO properties VALUES ('revision', '0');
+    """,
+    # Vectors get ids of their own, made from what was embedded, so that equal chunks share one; pages become sections.
+    """
+    ALTER TABLE unfinished DROP COLUMN chunks;
+    ALTER TABLE chunks ADD COLUMN vector_id TEXT NOT NULL DEFAULT '';
+    UPDATE chunks SET vector_id = document_id || ':' || version || ':' || number;
+    CREATE INDEX chunks_by_vector ON chunks (vector_id);
+    CREATE TABLE loose_vectors (
+        collection_id TEXT NOT NULL, vector_id TEXT NOT NULL, PRIMARY KEY (collection_id, vector_id)
+    ) STRICT, WITHOUT ROWID;
+    ALTER TABLE pages RENAME TO sections;
+    ALTER TABLE sections ADD COLUMN heading TEXT NOT NULL DEFAULT '';
+    ALTER TABLE sections ADD COLUMN record_id TEXT;
+    CREATE TABLE staged (
+        document_id TEXT PRIMARY KEY REFERENCES documents ON DELETE CASCADE, version INTEGER NOT NULL,
+        title TEXT NOT NULL, fingerprint TEXT NOT NULL, chunks INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE jobs (
+        id TEXT PRIMARY KEY, owner_id TEXT NOT NULL REFERENCES principals, collection TEXT NOT NULL,
+        file_id TEXT NOT NULL REFERENCES files, state TEXT NOT NULL, starts INTEGER NOT NULL, report TEXT NOT NULL,
+        created_at TEXT NOT NULL, updated_at TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX jobs_by_state ON jobs (state);
+    """,
+)
+
+
+class Database:
+    """An open database. Close it when done; opening migrates an older one.
+
+    Raises ConfigurationError when the file is damaged, Conflict when a newer program wrote it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._threads = threading.local()
+        self._connections: dict[threading.Thread, sqlite3.Connection] = {}
+        self._opening = threading.Lock()
+        self._closed = False
+        self._writing = threading.RLock()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._migrate()
+        except sqlite3.DatabaseError as error:
+            self.close()
+            raise ConfigurationError(
+                f"The catalog {path} cannot be used: {error}.",
+                hint="If it is damaged, restore a copy, or remove the storage folder and ingest again.",
+            ) from error
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+        with self._writing, self._opening:
+            self._closed = True
+            for connection in self._connections.values():
+                connection.close()
+            self._connections.clear()
+            self._threads = threading.local()
+
+    def read(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """The rows of a query."""
+        return self._connection().execute(statement, values).fetchall()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """A connection whose changes take effect together at the end, or not at all when the block raises."""
+        with self._writing:
+            connection = self._connection()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+
+    def shrink(self) -> None:
+        """Give the space of what was deleted back to the file system."""
+        with self._writing:
+            connection = self._connection()
+            connection.execute("PRAGMA incremental_vacuum").fetchall()
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def _connection(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._threads, "connection", None)
+        if connection is not None:
+            return connection
+        with self._opening:
+            if self._closed:
+                raise Conflict("The catalog is closed.", hint="The program is ending: start it again.")
+            self._close_of_ended_threads()
+            connection = sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # heeded when the file is made
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten
+            connection.execute("PRAGMA synchronous = NORMAL")  # a crash of the process loses nothing
+            connection.execute("PRAGMA foreign_keys = ON")
+            self._threads.connection = connection
+            self._connections[threading.current_thread()] = connection
+        return connection
+
+    def _close_of_ended_threads(self) -> None:
+        for thread in [thread for thread in self._connections if not thread.is_alive()]:
+            self._connections.pop(thread).close()
+
+    def _migrate(self) -> None:
+        version = int(self.read("PRAGMA user_version")[0][0])
+        if version > len(_MIGRATIONS):
+            raise Conflict(
+                f"{self._path} was written by a newer version of Footnote.",
+                hint="Update Footnote, or set RAG_STORAGE__DIR to another folder.",
+            )
+        for number, script in enumerate(_MIGRATIONS[version:], start=version + 1):
+            self._connection().executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;")
