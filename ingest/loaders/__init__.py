@@ -26,14 +26,22 @@ from ingest.loaders.delimited import load_csv
 from ingest.loaders.docx import load_docx
 from ingest.loaders.epub import load_epub
 from ingest.loaders.html import load_html
+from ingest.loaders.json import load_json
+from ingest.loaders.mail import load_eml
 from ingest.loaders.markdown import load_markdown
+from ingest.loaders.mbox import load_mbox
+from ingest.loaders.notebook import load_ipynb
 from ingest.loaders.opendocument import load_odp, load_odt
+from ingest.loaders.outlook import load_msg
 from ingest.loaders.pdf import load_pdf
 from ingest.loaders.pptx import load_pptx
 from ingest.loaders.records import load_jsonl
+from ingest.loaders.rst import load_rst
 from ingest.loaders.rtf import load_rtf
+from ingest.loaders.source_code import SOURCE_CODE_SUFFIXES, load_source_code
 from ingest.loaders.spreadsheets import load_spreadsheet
 from ingest.loaders.text import load_text
+from ingest.loaders.xml import load_xml
 from rag.errors import DocumentError, EmptyDocument, UnreadableDocument, UnsupportedFileType
 
 if TYPE_CHECKING:
@@ -79,6 +87,15 @@ LOADERS: dict[str, Loader] = {
     ".csv": load_csv,
     ".tsv": load_csv,
     ".jsonl": load_jsonl,
+    ".ndjson": load_jsonl,
+    ".json": load_json,
+    ".xml": load_xml,
+    ".ipynb": load_ipynb,
+    ".rst": load_rst,
+    ".eml": load_eml,
+    ".mbox": load_mbox,
+    ".msg": load_msg,
+    **dict.fromkeys(SOURCE_CODE_SUFFIXES, load_source_code),
 }
 SUPPORTED_SUFFIXES = frozenset(LOADERS)
 

@@ -1,0 +1,322 @@
+"""XML files: documents as text under their titles, feeds as articles, data as lines `tag: text`.
+
+Entities of the document's own are never expanded, nothing is fetched, and the parser's own limits on depth and size
+stay on. What a vocabulary calls a title is known for DocBook, JATS, TEI, DITA and those that resemble them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from ingest.loaders.base import (
+    HEADING_SEPARATOR,
+    INVISIBLE,
+    LONGEST_HEADING,
+    Extracted,
+    Limits,
+    quoted,
+    sensible_title,
+    squeeze,
+)
+from ingest.loaders.decoding import decode
+from ingest.loaders.html import html_sections
+from rag.errors import UnreadableDocument
+from rag.types import Section
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_DECLARATION = re.compile(r"\s*<\?xml\b[^>]*?\?>")
+_DECLARED_ENCODING = re.compile(rb"""^\s*<\?xml\b[^>]*?\bencoding\s*=\s*["']([\w.:-]+)["']""")
+_TITLES = frozenset({"title", "head", "heading", "article-title", "bridgehead"})
+_HOLD_TITLES = frozenset({"info", "bookinfo", "articleinfo", "chapterinfo", "sectioninfo", "title-group", "titleStmt"})
+_CAPTIONED = frozenset(  # their titles are lines of the text, not headings of what follows
+    {
+        "figure",
+        "fig",
+        "table",
+        "informaltable",
+        "table-wrap",
+        "caption",
+        "example",
+        "list",
+        "itemizedlist",
+        "orderedlist",
+    }
+    | {"variablelist", "note", "tip", "warning", "important", "caution", "element-citation", "biblioentry", "bibl"}
+)
+_PARAGRAPHS = frozenset({"p", "para", "simpara", "paragraph", "ab", "sec", "section", "chapter"})
+_VERBATIM = frozenset({"programlisting", "screen", "literallayout", "preformat", "pre", "codeblock", "eg"})
+_ROWS = frozenset({"row", "tr", "strow"})
+_FEEDS = frozenset({"rss", "feed", "RDF"})
+_ARTICLES = frozenset({"item", "entry"})  # of RSS, of Atom
+_ARTICLE_TEXTS = frozenset({"encoded", "content", "description", "summary"})
+_LABELS = ("title", "name", "label", "id", "key", "code")  # what tells a record from its neighbours, best first
+_IDS = ("id", "guid")
+_SCHEMA = "{http://www.w3.org/2001/XMLSchema-instance}"
+
+
+def load_xml(path: Path, name: str, limits: Limits) -> Extracted:
+    """Sections by titles, articles or top-level elements. Raises UnreadableDocument when there is no element."""
+    data = path.read_bytes()
+    declared = _DECLARED_ENCODING.match(data[:500])
+    text, notice = decode(data, name, declared[1].decode() if declared else None)
+    if not text.strip():
+        return Extracted(title="", sections=[], notice=notice)
+    root, is_damaged = _parse(text, name)
+    if is_damaged:
+        if not _text(root):
+            raise _unreadable(name)
+        notice = f"{notice} It is not well-formed XML: what follows the damage may be missing.".strip()
+    if _name(root) == "html":
+        title, sections = html_sections(_DECLARATION.sub("", text, count=1))
+        return Extracted(title=title, sections=sections, notice=notice)
+    title = ""
+    if _name(root) in _FEEDS:
+        sections = list(_articles(root))
+        feed = next((child for child in root if _name(child) == "channel"), root)
+        title = next((sensible_title(_text(child)) for child in feed if _name(child) == "title"), "")
+    elif _is_document(root):
+        reader = _Reader()
+        reader.read(root)
+        reader.finish_section()
+        title, sections = reader.title, reader.sections
+    else:
+        sections = list(_data(root))
+    limits.check_text(sum(len(section.text) for section in sections), name)
+    return Extracted(title=title, sections=sections, notice=notice)
+
+
+def _parse(text: str, name: str) -> tuple[Any, bool]:
+    """The root element, and whether something had to be left out to read it."""
+    from lxml import etree
+
+    parser = etree.XMLParser(
+        encoding="utf-8",
+        resolve_entities=False,
+        load_dtd=False,
+        no_network=True,
+        huge_tree=False,
+        recover=True,
+        remove_comments=True,
+        remove_pis=True,
+        strip_cdata=True,
+    )
+    try:
+        root = etree.fromstring(_DECLARATION.sub("", text, count=1).lstrip().encode(), parser)
+    except etree.XMLSyntaxError:
+        root = None
+    if root is None:
+        raise _unreadable(name)
+    return root, any(error.level >= etree.ErrorLevels.ERROR for error in parser.error_log)
+
+
+def _unreadable(name: str) -> UnreadableDocument:
+    return UnreadableDocument(
+        f"{quoted(name)} is not XML, or so damaged or deeply nested that nothing could be read.",
+        hint="Open it in its own program and save it again.",
+        source=name,
+    )
+
+
+def _name(element: Any) -> str:
+    """The name without its namespace; "" for an entity."""
+    tag = element.tag
+    return tag.rpartition("}")[2] if isinstance(tag, str) else ""
+
+
+def _text(element: Any) -> str:
+    """All text inside, on one line."""
+    return squeeze("".join(element.itertext(with_tail=False)))
+
+
+def _shortened(heading: str) -> str:
+    return heading if len(heading) <= LONGEST_HEADING else heading[: LONGEST_HEADING - 1].rstrip() + "…"
+
+
+def _is_mixed(element: Any) -> bool:
+    """Whether text stands between its elements."""
+    return len(element) > 0 and any(text and text.strip() for text in (element.text, *(e.tail for e in element)))
+
+
+def _is_document(root: Any) -> bool:
+    """Text runs between the elements of a document, or some are paragraphs; anything else is data."""
+    return any(_name(element) in _PARAGRAPHS or _is_mixed(element) for element in root.iter("*"))
+
+
+# ----------------------------------------------------------------------------------------------------------- documents
+
+
+class _Reader:
+    """Walks a document from top to bottom, and collects lines under the titles that they stand under.
+
+    It calls itself for each level of elements; the parser lets 256 of them pass.
+    """
+
+    def __init__(self) -> None:
+        self.title = ""
+        self.sections: list[Section] = []
+        self._headings: list[str] = []
+        self._lines: list[str] = []
+        self._line = ""
+
+    def read(self, element: Any) -> None:
+        """Takes in an element and, at the end of a part with a title, goes back to the heading before it."""
+        title = _title_of(element)
+        if title is None:
+            self._read_content(element, None)
+            return
+        heading = _text(title)
+        self.title = self.title or sensible_title(heading)
+        self.finish_section()
+        if _name(element) not in _HOLD_TITLES:
+            self._headings.append(_shortened(heading))
+        self._lines.append(heading)
+        self._read_content(element, title)
+        if _name(element) not in _HOLD_TITLES:
+            self.finish_section()
+            self._headings.pop()
+
+    def finish_section(self) -> None:
+        """Ends the section, if there is anything in it."""
+        self._break()
+        if self._lines:
+            self.sections.append(
+                Section("\n".join(self._lines) + "\n\n", heading=HEADING_SEPARATOR.join(filter(None, self._headings)))
+            )
+        self._lines = []
+
+    def _read_content(self, element: Any, title: Any) -> None:
+        runs_on = _is_mixed(element)
+        self._write(element.text)
+        for child in element:
+            name = _name(child)
+            if child is title:
+                pass
+            elif name in _VERBATIM:
+                self._break()
+                self._lines += [
+                    line.rstrip() for line in "".join(child.itertext(with_tail=False)).strip("\n").split("\n")
+                ]
+            elif name in _ROWS:
+                self._break()
+                cells = [text for cell in child if (text := _text(cell))]
+                self._line = " | ".join(cells) if cells else _text(child)
+                self._break()
+            elif name and (not runs_on or (len(child) and not _is_mixed(child))):
+                self._break()
+                self.read(child)
+                self._break()
+            elif name:
+                self._read_content(child, None)
+            self._write(child.tail)
+
+    def _write(self, text: str | None) -> None:
+        words = re.sub(r"\s+", " ", text or "")
+        self._line += words.lstrip() if not self._line or self._line.endswith(" ") else words
+
+    def _break(self) -> None:
+        if line := self._line.translate(INVISIBLE).strip():
+            self._lines.append(line)
+        self._line = ""
+
+
+def _title_of(element: Any) -> Any:
+    """The child that is its title; None when it has none."""
+    if _name(element) in _CAPTIONED or _is_mixed(element):
+        return None
+    for child in element[:4]:
+        if _name(child) in _TITLES and _text(child):
+            return child
+    return None
+
+
+# ------------------------------------------------------------------------------------------------------ feeds and data
+
+
+def _articles(root: Any) -> Iterator[Section]:
+    """What is said of the feed, then a section for each article."""
+    feed = next((child for child in root if _name(child) == "channel"), root)
+    about = [_line(child, _name(child)) for child in feed if _name(child) not in _ARTICLES and not len(child)]
+    if any(about):
+        yield Section("\n".join(filter(None, about)) + "\n\n")
+    for article in (element for parent in dict.fromkeys((feed, root)) for element in parent):
+        if _name(article) not in _ARTICLES:
+            continue
+        texts = [child for child in article if _name(child) in _ARTICLE_TEXTS]
+        lines = [_line(child, _name(child)) for child in article if child not in texts]
+        bodies = [_rendered("".join(child.itertext(with_tail=False))) for child in texts]
+        parts = ["\n".join(filter(None, lines)), max(bodies, key=len, default="")]  # summaries repeat the content
+        heading = next((_text(child) for child in article if _name(child) == "title"), "")
+        yield Section(
+            "\n\n".join(filter(None, parts)) + "\n\n", heading=_shortened(heading), record_id=_identifier(article)
+        )
+
+
+def _rendered(text: str) -> str:
+    return "".join(section.text for section in html_sections(text)[1]).strip() if "<" in text else text.strip()
+
+
+def _data(root: Any) -> Iterator[Section]:
+    """A section for each record; a record is what has neighbours of the same name and elements of its own."""
+    while len(root) == 1 and len(root[0]):
+        root = root[0]
+    plain = [
+        line for line in (_attributes(root), *(_line(child, _name(child)) for child in root if not len(child))) if line
+    ]
+    if not len(root) and (text := _text(root)):
+        plain.append(text)
+    if plain:
+        yield Section("\n".join(plain) + "\n\n")
+    for child in root:
+        if not len(child):
+            continue
+        if len(child) > 1 and all(len(record) and record.tag == child[0].tag for record in child):
+            for record in child:
+                yield _record(record, f"{_name(child)}{HEADING_SEPARATOR}")
+        else:
+            yield _record(child, "")
+
+
+def _record(element: Any, above: str) -> Section:
+    lines: list[str] = []
+    stack = [(element, "")]
+    while stack:
+        inner, path = stack.pop()
+        if len(inner):
+            if attributes := _attributes(inner):
+                lines.append(f"{path}: {attributes}" if path else attributes)
+            stack += [(child, f"{path}.{_name(child)}" if path else _name(child)) for child in reversed(inner)]
+        else:
+            lines.append(_line(inner, path))
+    heading = f"{above}{_name(element)}"
+    if label := next(filter(None, (_property(element, key) for key in _LABELS)), ""):
+        heading += f": {label}"
+    return Section("\n".join(filter(None, lines)) + "\n\n", heading=_shortened(heading), record_id=_identifier(element))
+
+
+def _line(element: Any, path: str) -> str:
+    """`path: text (attribute=value)`; "" when there is neither text nor attribute."""
+    text, attributes = _text(element), _attributes(element)
+    if text and attributes:
+        text = f"{text} ({attributes})"
+    return f"{path}: {text or attributes}" if text or attributes else ""
+
+
+def _attributes(element: Any) -> str:
+    found = [(key, squeeze(value)) for key, value in element.attrib.items() if not key.startswith(_SCHEMA)]
+    return ", ".join(f"{key.rpartition('}')[2]}={value}" for key, value in found if value)
+
+
+def _property(element: Any, key: str) -> str:
+    """The attribute or the child of that name, as text."""
+    for name, value in element.attrib.items():
+        if name.rpartition("}")[2].lower() == key:
+            return squeeze(value)
+    return next((_text(child) for child in element if _name(child).lower() == key and not len(child)), "")
+
+
+def _identifier(element: Any) -> str | None:
+    return next(filter(None, (_property(element, key) for key in _IDS)), None)
