@@ -163,8 +163,9 @@ def _documents(settings: Settings, collection: str | None) -> list[Document]:
     if server is not None:
         return server.documents(collection)
     from rag.catalog import Catalog
+    from rag.database import CATALOG_NAME
 
-    path = settings.storage.dir / "catalog.sqlite3"
+    path = settings.storage.dir / CATALOG_NAME
     if not path.exists():
         return []
     with closing(Catalog(path)) as catalog:  # also while another process ingests: SQLite lets it
@@ -173,9 +174,9 @@ def _documents(settings: Settings, collection: str | None) -> list[Document]:
 
 def _stored_jobs(settings: Settings) -> list[Job]:
     from ingest.jobs import JobStore
-    from rag.database import Database
+    from rag.database import CATALOG_NAME, Database
 
-    path = settings.storage.dir / "catalog.sqlite3"
+    path = settings.storage.dir / CATALOG_NAME
     if not path.exists():
         return []
     with closing(Database(path)) as database:

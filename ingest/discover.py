@@ -1,7 +1,7 @@
 """Which files an `ingest PATH…` means: files as named, folders walked, in an order that never changes.
 
-In folders, what nobody means is left out: hidden files, caches, lock files of office programs, formats without a
-loader, links that lead out of the folder, and whatever is not a file. Nothing is opened here.
+In folders, what nobody means is left out: hidden files, caches, lock files of office programs, storage folders of
+ours, formats without a loader, links that lead out of the folder, and whatever is not a file. Nothing is opened here.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingest.loaders import SUPPORTED_SUFFIXES, printable
+from rag.database import CATALOG_NAME
 from rag.errors import NotFound, UnreadableDocument
 
 if TYPE_CHECKING:
@@ -65,6 +66,9 @@ def _walk(root: Path) -> Iterator[Path]:
     """The files in `root`, sorted; real files of a folder before links, so that a file goes by its own name."""
     real_root = root.resolve()
     for folder, subfolders, names in os.walk(root, onerror=_report):
+        if CATALOG_NAME in names:  # a storage folder of ours, with the index in it
+            subfolders.clear()
+            continue
         # Links to folders are never followed: what they show inside the root is walked anyway, so there are no loops.
         subfolders[:] = sorted(name for name in subfolders if not is_ignored(name))
         files = [Path(folder, name) for name in names if not is_ignored(name)]

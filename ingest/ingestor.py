@@ -37,7 +37,7 @@ class Ingestor:
         self._claims = Claims()
         self._files = StoredFiles(settings.storage.dir / "files")
         self._file_use = threading.Lock()  # between a file's being stored or needed and its being noted
-        self._queue = JobQueue(JobStore(index.catalog.database), self._work)
+        self._queue = JobQueue(JobStore(index.catalog.database), self._work, self._tidy_up)
         self._resources = ExitStack()
 
     def __enter__(self) -> Self:
@@ -108,16 +108,17 @@ class Ingestor:
         catalog = self._index.catalog
         stored = self._files.path_of(catalog.file_hash(job.file_id))
         name = self._free_name(job.name, stored, job.collection)
-        document_id = ""
-        try:
-            for progress in self._run(job.collection, stop).over([Upload(stored, name, job.file_id)]):
-                if progress.report and progress.report.outcome == "failed":
-                    document_id = progress.report.document_id
-                yield progress
-        finally:
-            if document_id and not catalog.document(document_id).version:
-                self._index.remove_documents([document_id])  # told at once; nothing of it needs to be kept
-            self._discard_unused([stored])
+        for progress in self._run(job.collection, stop).over([Upload(stored, name, job.file_id)]):
+            yield progress
+            report = progress.report
+            if report and report.outcome == "failed" and self._was_never_read(report.document_id):
+                self._index.remove_documents([report.document_id])  # told at once; nothing of it is to be kept
+
+    def _was_never_read(self, document_id: str) -> bool:
+        return bool(document_id) and self._index.catalog.document(document_id).version == 0
+
+    def _tidy_up(self, job: Job) -> None:
+        self._discard_unused([self._files.path_of(self._index.catalog.file_hash(job.file_id))])
 
     def _free_name(self, name: str, stored: Path, collection: str) -> str:
         """`name`, or `name (2)` where another file of that name was uploaded before: neither may replace the other."""

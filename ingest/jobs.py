@@ -104,11 +104,12 @@ class JobStore:
 
 
 class JobQueue:
-    """Works off the jobs in threads. Use it as a context manager."""
+    """Works off the jobs in threads. Use it as a context manager. `tidy_up` is called when a job is over."""
 
-    def __init__(self, store: JobStore, work: Work) -> None:
+    def __init__(self, store: JobStore, work: Work, tidy_up: Callable[[Job], None]) -> None:
         self._store = store
         self._work = work
+        self._tidy_up = tidy_up
         self._changed = threading.Condition()
         self._stops: dict[str, threading.Event] = {}  # of the jobs that run
         self._chunks: dict[str, int] = {}
@@ -155,12 +156,16 @@ class JobQueue:
     def cancel(self, job_id: str) -> Job:
         """Stop a job, whether it waits or runs; one that runs is over a moment later."""
         with self._changed:
-            if job_id in self._stops:
-                self._stops[job_id].set()
-            else:
+            waits = job_id not in self._stops
+            if waits:
                 self._store.end(job_id, "cancelled")
+            else:
+                self._stops[job_id].set()
             self._changed.notify_all()
-        return self.get(job_id)
+        job = self.get(job_id)
+        if waits:
+            self._tidy_up(job)
+        return job
 
     def _work_off(self) -> None:
         while (job := self._next()) is not None:
@@ -175,6 +180,10 @@ class JobQueue:
                 del self._stops[job.id]
                 self._chunks.pop(job.id, None)
                 self._changed.notify_all()
+            try:
+                self._tidy_up(job)
+            except Exception:  # the next job is to be done all the same
+                logger.exception("what job %s left could not be tidied up", job.id)
 
     def _next(self) -> Job | None:
         """The next job, as soon as there is one; None when the queue is closed."""

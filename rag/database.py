@@ -15,6 +15,8 @@ from typing import Any
 
 from rag.errors import ConfigurationError, Conflict
 
+CATALOG_NAME = "catalog.sqlite3"  # in the storage folder
+
 _MIGRATIONS = (
     """
     CREATE TABLE principals (

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib import metadata
 
 from rag.backends.llms import open_language_model, probe_model_servers
+from rag.database import CATALOG_NAME
 from rag.errors import RagError, StorageLocked
 from rag.lock import StorageLock, read_owner
 from rag.settings import Settings
@@ -81,7 +82,7 @@ def _catalog(settings: Settings) -> Finding:
 
     from rag.catalog import Catalog
 
-    path = settings.storage.dir / "catalog.sqlite3"
+    path = settings.storage.dir / CATALOG_NAME
     if not path.exists():
         return Finding(True, "Storage", f"{settings.storage.dir} is empty.", "`ingest PATH` adds documents.")
     try:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from rag.catalog import Catalog, StoredChunk, VersionedChunks
+from rag.database import CATALOG_NAME
 from rag.errors import IndexMismatch
 from rag.lexical import LexicalEntry, LexicalIndex
 from rag.types import Chunk, Document, Embedding, Scope, Section
@@ -33,6 +34,7 @@ logger = logging.getLogger(__name__)
 _WIDENING = 20  # a wide scope of documents is searched by asking for so many times more and dropping the rest
 _WIDEST = 2_000
 _REPAIR_BATCH = 256
+_PURGED_AT_ONCE = 20_000  # chunks whose words are indexed anew in about a second
 _ATTEMPTS = 3  # a search that a replaced document ran into is done again, so that the document does not seem to vanish
 
 _AnyIndex = TypeVar("_AnyIndex", VectorIndex, LexicalIndex)
@@ -65,7 +67,7 @@ class Index:
         """Open, sweep and, where an index does not hold what the catalog says, repair. Raises IndexMismatch when the
         vectors were made by another embedding model."""
         self._storage = storage
-        self.catalog = Catalog(storage / "catalog.sqlite3")
+        self.catalog = Catalog(storage / CATALOG_NAME)
         self.embedding = embedding
         self._writing = threading.Lock()
         try:
@@ -140,6 +142,9 @@ class Index:
             before = _size_of(self._storage)
             self.catalog.remove_documents(document_ids)
             self._remove_unfinished()
+            documents = self.catalog.documents()
+            if sum(document.chunks for document in documents) <= _PURGED_AT_ONCE:
+                self._fill_words(documents)  # tantivy forgets words that no chunk has any more only when it merges
             self.catalog.database.shrink()
             return max(0, before - _size_of(self._storage))
 
@@ -233,16 +238,21 @@ class Index:
         documents = self.catalog.documents()
         if self._words.count() != sum(document.chunks for document in documents):
             logger.warning("The word index does not match the catalog; filling it again.")
-            self._words.clear()
-            collections = {collection.name: collection.id for collection in self.catalog.collections()}
-            for document in documents:
-                chunks = self.catalog.chunks_of(document.id)
-                self._words.add(_entries(document.title, collections[document.collection], chunks))
+            self._fill_words(documents)
         for collection in self.catalog.collections():
             if self._vectors.count(collection.id) != self.catalog.count_vectors(collection.id):
                 logger.warning("The vectors of %r do not match the catalog; mending them.", collection.name)
                 members = [document for document in documents if document.collection == collection.name]
                 self._repair_vectors(collection.id, members)
+
+    def _fill_words(self, documents: Sequence[Document]) -> None:
+        """Index the words of all documents anew; until that is done the old index answers."""
+        collections = {collection.name: collection.id for collection in self.catalog.collections()}
+        self._words.replace_all(
+            entry
+            for document in documents
+            for entry in _entries(document.title, collections[document.collection], self.catalog.chunks_of(document.id))
+        )
 
     def _repair_vectors(self, collection_id: str, documents: Sequence[Document]) -> None:
         present = set(self._vectors.ids(collection_id))
@@ -278,7 +288,7 @@ def _size_of(storage: Path) -> int:
     """Bytes that catalog, vectors and words take."""
     folders = [storage / name for name in ("vectors", "words")]
     files = [path for folder in folders for path in folder.rglob("*")]
-    return sum(path.stat().st_size for path in [*files, *storage.glob("catalog.sqlite3*")] if path.is_file())
+    return sum(path.stat().st_size for path in [*files, *storage.glob(f"{CATALOG_NAME}*")] if path.is_file())
 
 
 def _entries(title: str, collection_id: str, chunks: Iterable[Chunk]) -> list[LexicalEntry]:

@@ -67,18 +67,15 @@ class LexicalIndex:
 
     def add(self, entries: Iterable[LexicalEntry]) -> None:
         """Index chunks; they can be found when this returns."""
-        import tantivy
-
         with self._writing:
-            for entry in entries:
-                document = tantivy.Document()
-                document.add_text("id", entry.chunk_id)
-                document.add_text("version", entry.chunk_id.rpartition(":")[0])
-                document.add_text("collection", entry.collection_id)
-                document.add_text("title", entry.title)
-                document.add_text("heading", entry.heading)
-                document.add_text("body", entry.body)
-                self._writer.add_document(document)
+            self._add(entries)
+            self._commit()
+
+    def replace_all(self, entries: Iterable[LexicalEntry]) -> None:
+        """Index these chunks instead of all that are there; searches see the change as one."""
+        with self._writing:
+            self._writer.delete_all_documents()
+            self._add(entries)
             self._commit()
 
     def remove(self, versions: Iterable[str]) -> None:
@@ -86,12 +83,6 @@ class LexicalIndex:
         with self._writing:
             for version in versions:
                 self._writer.delete_documents_by_term("version", version)
-            self._commit()
-
-    def clear(self) -> None:
-        """Remove everything."""
-        with self._writing:
-            self._writer.delete_all_documents()
             self._commit()
 
     def search(
@@ -152,6 +143,19 @@ class LexicalIndex:
             for word in words
         ]
         return tantivy.Query.boolean_query([(tantivy.Occur.Should, query) for query in alternatives])
+
+    def _add(self, entries: Iterable[LexicalEntry]) -> None:
+        import tantivy
+
+        for entry in entries:
+            document = tantivy.Document()
+            document.add_text("id", entry.chunk_id)
+            document.add_text("version", entry.chunk_id.rpartition(":")[0])
+            document.add_text("collection", entry.collection_id)
+            document.add_text("title", entry.title)
+            document.add_text("heading", entry.heading)
+            document.add_text("body", entry.body)
+            self._writer.add_document(document)
 
     def _commit(self) -> None:
         self._writer.commit()

@@ -27,7 +27,7 @@ def opened(folder: Path, embedding):
     settings = Settings(_env_file=None, storage={"dir": folder}, llm={"provider": "quotes"})
     index = Index(folder, embedding)
     try:
-        with Ingestor(settings, index, embedding) as ingestor:
+        with Ingestor(settings, index) as ingestor:
             reports = [p.report for p in ingestor.add_paths([SAMPLE], "default") if p.report]
         assert {report.outcome for report in reports} == {"added"}, reports
         yield ChatEngine(HybridRetriever(index, embedding, settings.retrieval), open_language_model(settings), settings)

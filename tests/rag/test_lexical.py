@@ -97,7 +97,7 @@ def test_removal_and_limit(words):
     words.remove(["doc_a:1", "never there"])
     assert ids(words, "oil") == ["doc_c:1:0"]
     assert words.count() == 2
-    words.clear()
+    words.replace_all([])
     assert (words.count(), ids(words, "oil")) == (0, [])
 
 

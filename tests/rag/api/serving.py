@@ -43,7 +43,7 @@ def write_documents(folder: Path) -> Path:
 def serving(settings: Settings, paths: Sequence[Path]) -> Iterator[Served]:
     with (
         open_storage(settings) as storage,
-        Ingestor(settings, storage.index, storage.embedding) as ingestor,
+        Ingestor(settings, storage.index) as ingestor,
         open_engine(settings, storage) as engine,
     ):
         reports = [progress.report for progress in ingestor.add_paths(paths, "default") if progress.report]
