@@ -13,6 +13,7 @@ import pytest
 import ingest.cli
 import rag.cli
 from ingest.loaders import SUPPORTED_SUFFIXES
+from ingest.loaders.source_code import SOURCE_CODE_SUFFIXES
 from rag.settings import known_names
 
 ROOT = Path(__file__).parent.parent
@@ -94,7 +95,7 @@ def test_pages_link_to_files_that_exist():
 def test_readme_names_every_format():
     line = re.search(r"\*\*Formats:\*\*(.*?)\n- ", read("README.md"), re.DOTALL)[1]
     same = {".htm": ".html", ".markdown": ".md", ".text": ".txt", ".log": ".txt"}
-    assert all(same.get(suffix, suffix)[1:] in line for suffix in SUPPORTED_SUFFIXES)
+    assert all(same.get(suffix, suffix)[1:] in line for suffix in SUPPORTED_SUFFIXES - {*SOURCE_CODE_SUFFIXES})
 
 
 @pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])

@@ -7,7 +7,7 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from ingest.loaders.base import MEGABYTE, Limits, quoted
+from ingest.loaders.base import MEGABYTE, Limits, quoted, sensible_title
 from rag.errors import UnreadableDocument
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ MOST_MEMBERS = 65_535  # what a zip holds without its 64-bit extension
 _PIECE = MEGABYTE
 _OLD_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # the container of .doc, .xls and .ppt, and of encrypted .docx
 _ZIP = b"PK"
+_PROPERTIES = ("docProps/core.xml", "meta.xml")
+_TITLE = ".//{http://purl.org/dc/elements/1.1/}title"
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError)
 
 
@@ -45,33 +47,29 @@ ODS = Format(".ods", "OpenDocument spreadsheet (ods)", "LibreOffice", _OPEN_DOCU
 ODP = Format(".odp", "OpenDocument presentation (odp)", "LibreOffice", _OPEN_DOCUMENT + "presentation", "content.xml")
 EPUB = Format(".epub", "EPUB book", "an EPUB editor", "application/epub+zip", "META-INF/container.xml")
 _FORMATS = (DOCX, PPTX, XLSX, ODT, ODS, ODP, EPUB)
-_OLD_FORMATS = (  # name of the stream with the document, its program, its suffix, and what to save it as
-    ("WordDocument", "Word", ".doc", ".docx"),
-    ("PowerPoint Document", "PowerPoint", ".ppt", ".pptx"),
-    ("Workbook", "Excel", ".xls", ".xlsx"),
-)
 
 
 class Archive:
-    """An open container of the format `expected` (or `another`), checked: members, their sizes, encryption.
+    """An open container of a format among `expected`, checked: members, their sizes, encryption.
 
     Close it, or use `with`. Members are read in pieces: one that is larger than the archive says ends where it should.
     Raises UnreadableDocument: an old or encrypted office file, another format, damaged, or unpacking to more than
     `limits.max_file_mb`.
     """
 
-    def __init__(self, path: Path, name: str, limits: Limits, expected: Format, *another: Format) -> None:
+    def __init__(self, path: Path, name: str, limits: Limits, *expected: Format) -> None:
         self._name = name
+        named = next((kind for kind in expected if name.lower().endswith(kind.suffix)), expected[0])
         if is_old_office(path):
-            raise old_office_error(path, name, expected)
+            raise old_office_error(path, name, named)
         if not is_zip(path):
-            raise _not_what_it_says(name, expected, "It may be damaged")
+            raise _not_what_it_says(name, named, "It may be damaged")
         try:
             self._zip = zipfile.ZipFile(path)
         except _DAMAGED as error:
             raise self._damaged() from error
         try:
-            self._check(limits, (expected, *another))
+            self._check(limits, named, expected)
         except BaseException:
             self.close()
             raise
@@ -109,9 +107,19 @@ class Archive:
         """The member's bytes. Raises UnreadableDocument when it is missing or damaged."""
         return b"".join(self.pieces(member))
 
-    def xml(self, member: str) -> _Element:
-        """The root of a member that is XML. Raises UnreadableDocument, or lxml's XMLSyntaxError."""
-        return parse_xml(self.read(member))
+    def xml(self, member: str, *, lenient: bool = False) -> _Element:
+        """The root of a member that is XML. Raises UnreadableDocument, or lxml's XMLSyntaxError unless `lenient`."""
+        return parse_xml(self.read(member), lenient=lenient)
+
+    def title(self) -> str:
+        """The title among the document's properties, "" when it says nothing or cannot be read."""
+        from lxml.etree import XMLSyntaxError
+
+        member = next((part for part in _PROPERTIES if part in self), "")
+        try:
+            return sensible_title(self.xml(member).findtext(_TITLE) or "") if member else ""
+        except XMLSyntaxError:
+            return ""
 
     def verify(self) -> None:
         """Unpacks each member once and keeps nothing, for a library that would unpack it whole without a bound."""
@@ -119,8 +127,7 @@ class Archive:
             for _ in self.pieces(member):
                 pass
 
-    def _check(self, limits: Limits, allowed: tuple[Format, ...]) -> None:
-        expected = allowed[0]
+    def _check(self, limits: Limits, named: Format, expected: tuple[Format, ...]) -> None:
         members = self._zip.infolist()
         if len(members) > MOST_MEMBERS:
             raise UnreadableDocument(
@@ -140,35 +147,41 @@ class Archive:
         if any(member.flag_bits & 1 for member in members) or (
             manifest in self and b"encryption-data" in self.read(manifest)
         ):
-            raise encrypted_error(self._name, expected.program)
+            raise encrypted_error(self._name, named.program)
         mime_type = self.read("mimetype")[:100].decode("ascii", "replace").strip() if "mimetype" in self else ""
         marks = (mime_type, *self.names())
         found = next((kind for kind in _FORMATS if any(text.startswith(kind.mark) for text in marks)), None)
-        if found is not None and found not in allowed:
+        if found is not None and found not in expected:
             raise UnreadableDocument(
                 f"{quoted(self._name)} is {_with_article(found)}, although its name says otherwise.",
                 hint=f"Give it the suffix {found.suffix}.",
                 source=self._name,
             )
-        if all(kind.essential not in self for kind in allowed):
-            raise _not_what_it_says(self._name, expected, "It is some other zip archive")
+        if all(kind.essential not in self for kind in expected):
+            raise _not_what_it_says(self._name, named, "It is some other zip archive")
 
     def _damaged(self, how: str = "a part of it cannot be unpacked") -> UnreadableDocument:
-        return UnreadableDocument(
-            f"{quoted(self._name)} is damaged or cut off: {how}.",
-            hint="Copy it again from where it came, or open it in its own program and save it again.",
-            source=self._name,
-        )
+        return damaged_error(self._name, how)
 
 
-def parse_xml(data: bytes) -> _Element:
-    """The root element. Entities are not expanded and nothing is fetched. Raises lxml's XMLSyntaxError."""
+def parse_xml(data: bytes, *, lenient: bool = False) -> _Element:
+    """The root element. Entities are not expanded and nothing is fetched.
+
+    Raises lxml's XMLSyntaxError when it is no XML; `lenient` makes the best of broken XML.
+    """
     from lxml import etree
 
     parser: Any = etree.XMLParser(
-        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True, remove_pis=True
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        huge_tree=False,
+        remove_comments=True,
+        remove_pis=True,
+        recover=lenient,
     )
-    return etree.fromstring(data, parser)
+    root = etree.fromstring(data, parser)
+    return etree.Element("nothing") if root is None else root
 
 
 def is_zip(path: Path) -> bool:
@@ -183,18 +196,22 @@ def is_old_office(path: Path) -> bool:
         return file.read(len(_OLD_OFFICE)) == _OLD_OFFICE
 
 
+def old_office_kind(path: Path) -> str:
+    """What is in that container: ".doc", ".ppt" or ".xls", "encrypted", or "" when it cannot be told."""
+    data = path.read_bytes()
+    kinds = {"EncryptedPackage": "encrypted", "WordDocument": ".doc", "PowerPoint Document": ".ppt", "Workbook": ".xls"}
+    return next((kind for stream, kind in kinds.items() if stream.encode("utf-16-le") in data), "")
+
+
 def old_office_error(path: Path, name: str, expected: Format) -> UnreadableDocument:
     """What to say of a file in that container: that it is encrypted, or in an old format."""
-    data = path.read_bytes()
-    if "EncryptedPackage".encode("utf-16-le") in data:
+    kind = old_office_kind(path)
+    if kind == "encrypted":
         return encrypted_error(name, expected.program)
-    _, program, suffix, save_as = next(
-        (old for old in _OLD_FORMATS if old[0].encode("utf-16-le") in data),
-        next((old for old in _OLD_FORMATS if old[1] == expected.program), _OLD_FORMATS[0]),
-    )
+    new = next((new for new in (DOCX, PPTX, XLSX) if new.suffix == f"{kind}x"), expected)
     return UnreadableDocument(
-        f"{quoted(name)} is in the old {program} format ({suffix}).",
-        hint=f"Open it in {program} or LibreOffice and save it as {save_as}.",
+        f"{quoted(name)} is in the old {new.program} format ({new.suffix[:-1]}).",
+        hint=f"Open it in {new.program} or LibreOffice and save it as {new.suffix}.",
         source=name,
     )
 
@@ -204,6 +221,15 @@ def encrypted_error(name: str, program: str) -> UnreadableDocument:
     return UnreadableDocument(
         f"{quoted(name)} is encrypted and opens only with a password.",
         hint=f"Remove its password in {program} and save it again.",
+        source=name,
+    )
+
+
+def damaged_error(name: str, how: str) -> UnreadableDocument:
+    """What to say of a file that cannot be read; `how` says what is wrong."""
+    return UnreadableDocument(
+        f"{quoted(name)} is damaged or cut off: {how}.",
+        hint="Copy it again from where it came, or open it in its own program and save it again.",
         source=name,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from html import unescape
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urldefrag
 
@@ -34,7 +35,7 @@ def load_epub(path: Path, name: str, limits: Limits) -> Extracted:
 
     with Archive(path, name, limits, EPUB) as archive:
         package_path = _package_path(archive, name)
-        package = archive.xml(package_path)
+        package = archive.xml(package_path, lenient=True)
         folder = posixpath.dirname(package_path)
         items = {item.get("id", ""): item for item in package.iter(f"{_PACKAGE}item")}
         contents = _contents(archive, folder, list(items.values()))
@@ -61,7 +62,7 @@ def load_epub(path: Path, name: str, limits: Limits) -> Extracted:
 
 
 def _package_path(archive: Archive, name: str) -> str:
-    for root in archive.xml(_CONTAINER).iter("{*}rootfile"):
+    for root in archive.xml(_CONTAINER, lenient=True).iter("{*}rootfile"):
         if (path := unquote(root.get("full-path", ""))) in archive:
             return path
     raise UnreadableDocument(
@@ -92,7 +93,9 @@ def _check_protection(archive: Archive, chapters: list[str], name: str) -> None:
     """Fonts are often scrambled, and nobody minds; encrypted chapters cannot be read."""
     if _ENCRYPTION not in archive:
         return
-    encrypted = {unquote(data.get("URI", "")) for data in archive.xml(_ENCRYPTION).iter("{*}CipherReference")}
+    encrypted = {
+        unquote(data.get("URI", "")) for data in archive.xml(_ENCRYPTION, lenient=True).iter("{*}CipherReference")
+    }
     if not encrypted.isdisjoint(chapters):
         raise UnreadableDocument(
             f"{quoted(name)} is protected against copying (DRM).",
@@ -109,7 +112,7 @@ def _contents(archive: Archive, folder: str, items: list[_Element]) -> dict[str,
         is_ncx = item.get("media-type") == "application/x-dtbncx+xml"
         if member not in archive or entries or not (is_ncx or _is_contents(item)):
             continue
-        root = archive.xml(member)
+        root = archive.xml(member, lenient=True)
         for address, heading in _ncx_entries(root) if is_ncx else _nav_entries(root):
             place = entries.setdefault(_member(posixpath.dirname(member), address), [])
             place.append(("#" not in address, heading))
@@ -125,7 +128,7 @@ def _ncx_entries(root: _Element) -> Iterator[tuple[str, str]]:
     for point in root.iter(f"{_NCX}navPoint"):
         level = sum(1 for _ in point.iterancestors(f"{_NCX}navPoint")) + 1
         content = point.find(f"{_NCX}content")
-        heading = path.enter(level, squeeze(point.findtext(f"{_NCX}navLabel/{_NCX}text") or ""))
+        heading = path.enter(level, _label(point.find(f"{_NCX}navLabel")))
         if content is not None:
             yield content.get("src", ""), heading
 
@@ -137,7 +140,12 @@ def _nav_entries(root: _Element) -> Iterator[tuple[str, str]]:
         if navigation.get(kind, "toc") == "toc":
             for link in navigation.iter(f"{_XHTML}a"):
                 level = sum(1 for _ in link.iterancestors(f"{_XHTML}li"))
-                yield link.get("href", ""), path.enter(level, squeeze("".join(link.itertext())))
+                yield link.get("href", ""), path.enter(level, _label(link))
+
+
+def _label(element: _Element | None) -> str:
+    """The text inside; entities of HTML, which the XML parser leaves alone, become their characters."""
+    return "" if element is None else squeeze(unescape("".join(element.itertext())))
 
 
 def _under(heading: str, sections: list[Section]) -> Iterator[Section]:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 _OASIS = "{urn:oasis:names:tc:opendocument:xmlns:"
 _TEXT, _TABLE, _DRAW = f"{_OASIS}text:1.0}}", f"{_OASIS}table:1.0}}", f"{_OASIS}drawing:1.0}}"
 _OFFICE, _STYLE, _PRESENTATION = f"{_OASIS}office:1.0}}", f"{_OASIS}style:1.0}}", f"{_OASIS}presentation:1.0}}"
-_TITLE = ".//{http://purl.org/dc/elements/1.1/}title"
 _NOT_SHOWN = frozenset(
     {
         f"{_TEXT}tracked-changes",  # what was deleted
@@ -40,7 +39,7 @@ def load_odt(path: Path, name: str, limits: Limits) -> Extracted:
     """One section per heading, with its notes at its end. Raises UnreadableDocument: encrypted, too large, no odt."""
     with Archive(path, name, limits, ODT) as archive:
         content = archive.xml("content.xml")
-        property_title = _property_title(archive)
+        property_title = archive.title()
     title_styles = {"Title"} | {
         style.get(f"{_STYLE}name")
         for style in content.iter(f"{_STYLE}style")
@@ -75,7 +74,7 @@ def load_odp(path: Path, name: str, limits: Limits) -> Extracted:
     """One section a slide, empty where it holds no text. Raises UnreadableDocument: see `load_odt`; too many slides."""
     with Archive(path, name, limits, ODP) as archive:
         content = archive.xml("content.xml")
-        title = _property_title(archive)
+        title = archive.title()
     slides = content.findall(f"{_OFFICE}body/{_OFFICE}presentation/{_DRAW}page")
     if len(slides) > limits.max_pages:
         raise UnreadableDocument(
@@ -97,10 +96,6 @@ def load_odp(path: Path, name: str, limits: Limits) -> Extracted:
         sections.append(Section(text, page_index=index, page_label=str(index + 1), heading=heading))
         title = title or (sensible_title(heading) if index == 0 else "")
     return Extracted(title=title, sections=sections)
-
-
-def _property_title(archive: Archive) -> str:
-    return sensible_title(archive.xml("meta.xml").findtext(_TITLE) or "") if "meta.xml" in archive else ""
 
 
 def _section(lines: list[str], heading: str) -> list[Section]:

@@ -10,8 +10,18 @@ import datetime as dt
 import re
 from typing import TYPE_CHECKING
 
-from ingest.loaders.archive import ODS, XLSX, Archive, encrypted_error, is_old_office, is_zip, old_office_error
-from ingest.loaders.base import INVISIBLE, Extracted, Limits, quoted, sensible_title
+from ingest.loaders.archive import (
+    ODS,
+    XLSX,
+    Archive,
+    damaged_error,
+    encrypted_error,
+    is_old_office,
+    is_zip,
+    old_office_error,
+    old_office_kind,
+)
+from ingest.loaders.base import INVISIBLE, Extracted, Limits, quoted
 from ingest.loaders.delimited import load_csv
 from ingest.loaders.html import load_html
 from ingest.loaders.tables import row_sections
@@ -35,7 +45,6 @@ _FAR_RIGHT = re.compile(rb' r="([A-Z]{2,3})\d{1,7}"[^>]*[^/>]>')  # a cell with 
 _FAR_DOWN = re.compile(rb' r="[A-Z]{1,3}(\d{1,7})"[^>]*[^/>]>')
 _TAIL = 64 * 1024  # bytes; rows are in order, so the last is near the end
 _NO_RESULT = re.compile(rb"</f><v(?:></v| ?/)>|</f></c>")
-_TITLE = ".//{http://purl.org/dc/elements/1.1/}title"
 
 _Value = int | float | str | bool | dt.time | dt.date | dt.datetime | dt.timedelta
 
@@ -57,9 +66,13 @@ def load_spreadsheet(path: Path, name: str, limits: Limits) -> Extracted:
     except PasswordError as error:
         raise encrypted_error(name, XLSX.program) from error
     except CalamineError as error:
-        if is_old_office(path) and "detect" in str(error):  # no sheets in it: a .doc, or an encrypted .xlsx
+        if is_old_office(path) and old_office_kind(path) not in ("", ".xls"):
             raise old_office_error(path, name, XLSX) from error
-        raise
+        raise damaged_error(name, "its sheets cannot be read") from error
+    except BaseException as error:  # the library's panics are no Exceptions
+        if type(error).__name__ != "PanicException":
+            raise
+        raise damaged_error(name, "its sheets cannot be read") from error
     return Extracted(title=title, sections=sections, notice=" ".join(notices + more))
 
 
@@ -128,8 +141,7 @@ def _check_archive(path: Path, name: str, limits: Limits) -> tuple[str, list[str
                     hint="Delete what stands far below or right of the tables, and save it again.",
                     source=name,
                 )
-        properties = next((part for part in ("docProps/core.xml", "meta.xml") if part in archive), "")
-        title = sensible_title(archive.xml(properties).findtext(_TITLE) or "") if properties else ""
+        title = archive.title()
     notice = f"{without_result:,} formulas hold no result: open it in a spreadsheet program and save it again."
     return title, [notice] if without_result else []
 

@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, groupby, islice, zip_longest
+from itertools import chain, groupby, islice, pairwise, zip_longest
 from typing import NamedTuple
 
 from ingest.loaders.base import HEADING_SEPARATOR, Limits
@@ -84,7 +84,11 @@ def _heading(sheet: str, first: int, last: int) -> str:
 def _tables(rows: Iterable[Row]) -> Iterator[_Table]:
     prefixes: list[str] = []
     waiting: list[Row] = []  # a few rows of words, maybe the header of the next block
-    for _, numbered in groupby(enumerate(rows), key=lambda item: item[1][0] - item[0]):
+    rows = iter(rows)
+    start = list(islice(rows, _SAMPLE))
+    gaps = {after[0] - before[0] for before, after in pairwise(start)}
+    spacing = gaps.pop() if len(gaps) == 1 else 1  # each second row of some exports is blank
+    for _, numbered in groupby(enumerate(chain(start, rows)), key=lambda item: item[1][0] - spacing * item[0]):
         block = (row for _, row in numbered)
         head = list(islice(block, _SAMPLE))
         if waiting:

@@ -1,51 +1,125 @@
-"""Tables in text files: rows that name their columns."""
+"""Rows become sections: headers found, rows that name their columns, groups that fit a chunk."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.ingest.loaders.documents import headings, load, texts
+from ingest.loaders import Limits
+from ingest.loaders.tables import GROUP_BYTES, row_sections
+from rag.errors import UnreadableDocument
 
 
-@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-def test_rows_name_their_columns_whatever_the_delimiter(tmp_path, delimiter):
-    rows = [["Article", "Price", "Note"], ["P-200", "149.00", ""], ["P-300", "199.00", "new"]]
-    (tmp_path / "a.csv").write_text("".join(delimiter.join(row) + "\r\n" for row in rows))
-
-    document = load(tmp_path / "a.csv")
-
-    assert texts(document) == ["Article: P-200; Price: 149.00\nArticle: P-300; Price: 199.00; Note: new\n"]
-    assert headings(document) == ["rows 2–3"]
+def sections(*rows: list[str] | None, sheet: str = "") -> list[tuple[str, str]]:
+    """(heading, text) of the sections of these rows, of which None is a blank one."""
+    numbered = [(number, cells) for number, cells in enumerate(rows, start=1) if cells is not None]
+    return [(section.heading, section.text) for section in row_sections(numbered, "a.csv", Limits(), sheet)]
 
 
-def test_quoted_cells_keep_delimiters_and_lose_line_breaks(tmp_path):
-    (tmp_path / "a.csv").write_text('Name,Text\n"Roe, Declan","two\nlines ""quoted"""\n')
+def test_long_tables_are_cut_between_rows_and_begin_with_their_size():
+    rows = [["Number", "Square"]] + [[str(n), str(n * n)] for n in range(1000)]
 
-    assert texts(load(tmp_path / "a.csv")) == ['Name: Roe, Declan; Text: two lines "quoted"\n']
+    (heading, summary), *groups = sections(*rows, sheet="Sheet1")
 
-
-def test_whole_rows_in_groups_of_twenty_with_their_numbers(tmp_path):
-    (tmp_path / "a.tsv").write_text("Number\tSquare\n" + "".join(f"{n}\t{n * n}\n" for n in range(45)))
-
-    document = load(tmp_path / "a.tsv")
-
-    assert headings(document) == ["rows 2–21", "rows 22–41", "rows 42–46"]
-    assert [text.count("\n") for text in texts(document)] == [20, 20, 5]
-    assert texts(document)[1].startswith("Number: 20; Square: 400\n")
+    assert (heading, summary) == ("Sheet1 › rows 2–1001", "1,000 rows; columns: Number; Square\n")
+    assert [line for _, text in groups for line in text.splitlines()] == [
+        f"Number: {n}; Square: {n * n}" for n in range(1000)
+    ]
+    assert all(GROUP_BYTES / 2 < len(text) <= GROUP_BYTES for _, text in groups[:-1])
+    first = groups[0][1].count("\n")
+    assert [groups[0][0], groups[-1][0][-5:]] == [f"Sheet1 › rows 2–{first + 1}", "–1001"]
 
 
-def test_a_name_above_the_header_long_rows_and_blank_rows(tmp_path):
-    (tmp_path / "a.csv").write_text("Price list\n\nArticle;Price\nP-1;5;extra\n;;\nP-2;6\n")
+def test_a_long_row_is_cut_between_cells_and_each_part_begins_with_its_first_value():
+    names = ["Article", *(f"Property {n}" for n in range(60))]
+    cells = ["P-200", *(f"value {n}" for n in range(60))]
 
-    document = load(tmp_path / "a.csv")
+    (_, summary), *parts = sections(names, cells)
 
-    assert texts(document) == ["Price list\n", "Article: P-1; Price: 5; Column 3: extra\nArticle: P-2; Price: 6\n"]
-    assert headings(document) == ["", "rows 4–6"]
+    assert summary.startswith("1 rows; columns: Article; Property 0; ")
+    assert len(parts) > 1
+    assert all(heading == "row 2" for heading, _ in parts)
+    assert all(text.startswith("Article: P-200; ") for _, text in parts)
+    assert all(sum(f"Property {n}: value {n}" in text.strip().split("; ") for _, text in parts) == 1 for n in range(60))
 
 
-def test_a_single_column_and_a_header_alone(tmp_path):
-    (tmp_path / "one.csv").write_text("City\nCork\nBerlin\n")
-    (tmp_path / "header.csv").write_text("Article,Price\n")
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [["P-200", "149.00", "2024-01-05"], ["P-300", "199.00", "2024-02-05"]],
+        [["yes", "no", "yes"], ["yes", "yes", "no"], ["no", "no", "no"]],
+        [["2019", "4"], ["2020", "5"], ["2021", "6"]],
+    ],
+)
+def test_a_first_row_like_the_others_is_no_header(rows):
+    assert sections(*rows) == [(f"rows 1–{len(rows)}", "".join("; ".join(row) + "\n" for row in rows))]
 
-    assert texts(load(tmp_path / "one.csv")) == ["City: Cork\nCity: Berlin\n"]
-    assert texts(load(tmp_path / "header.csv")) == ["Article; Price\n"]
+
+def test_years_and_words_over_numbers_are_a_header():
+    assert sections(["Region", "2023", "2024"], ["North", "12", "15"]) == [
+        ("row 2", "Region: North; 2023: 12; 2024: 15\n")
+    ]
+    assert sections(["Name", "City"], ["Ann", "Cork"], ["Bo", "Bonn"]) == [
+        ("rows 2–3", "Name: Ann; City: Cork\nName: Bo; City: Bonn\n")
+    ]
+
+
+def test_a_header_of_two_rows_is_joined():
+    rows = (["Region", "2023", "2023"], ["", "Sales", "Costs"], ["North", "12", "15"], ["South", "13", "16"])
+
+    assert sections(*rows)[0][1].splitlines()[0] == "Region: North; 2023 Sales: 12; 2023 Costs: 15"
+
+
+def test_blocks_keep_the_header_above_until_there_is_another():
+    found = sections(
+        ["Price list"],
+        None,
+        ["Article", "Price"],
+        None,
+        ["P-1", "5"],
+        ["P-2", "6"],
+        None,
+        ["P-3", "7"],
+        None,
+        ["Country", "Customers"],
+        ["IE", "40"],
+        None,
+        ["Source: ledger"],
+    )
+
+    assert found == [
+        ("row 1", "Price list\n"),
+        ("rows 5–8", "Article: P-1; Price: 5\nArticle: P-2; Price: 6\nArticle: P-3; Price: 7\n"),
+        ("row 11", "Country: IE; Customers: 40\n"),
+        ("row 13", "Source: ledger\n"),
+    ]
+
+
+def test_rows_with_a_blank_one_between_each_are_one_table():
+    assert sections(["Name", "Age"], None, ["Ann", "5"], None, ["Bo", "6"], None, ["Cy", "7"]) == [
+        ("rows 3–7", "Name: Ann; Age: 5\nName: Bo; Age: 6\nName: Cy; Age: 7\n")
+    ]
+
+
+def test_forms_and_text_are_left_as_they_are():
+    assert sections(["Customer:", "Roe"], ["City:", "Cork"]) == [("rows 1–2", "Customer: Roe\nCity: Cork\n")]
+    text = ["This workbook holds the figures that the board asked for."]
+    assert sections(["Read me"], text, text) == [("rows 1–3", f"Read me\n{text[0]}\n{text[0]}\n")]
+
+
+def test_long_column_names_are_shortened():
+    ((_, text),) = sections(["Name", "How satisfied are you with the service " * 5], ["Ann", "5"])
+
+    assert text.startswith("Name: Ann; How satisfied are you")
+    assert text.endswith("…: 5\n")
+    assert len(text) < 110
+
+
+def test_too_much_text_is_refused_while_it_is_read():
+    def endless():
+        number = 0
+        while True:
+            number += 1
+            yield number, ["x" * 1000]
+
+    with pytest.raises(UnreadableDocument, match="more than 1 MB of text"):
+        row_sections(endless(), "a.csv", Limits(max_text_mb=1))
