@@ -92,8 +92,8 @@ def _tables(rows: Iterable[Row]) -> Iterator[_Table]:
         block = (row for _, row in numbered)
         head = list(islice(block, _SAMPLE))
         if waiting:
-            names = _stacked(waiting)
-            if _evidence(names, [cells for _, cells in head]) > 0:
+            names, cells_of_head = _stacked(waiting), [cells for _, cells in head]
+            if _evidence(names, cells_of_head) > 0 >= _evidence(cells_of_head[0], cells_of_head[1:]):
                 table = _Table([], waiting, _prefixes(names), chain(head, block))
                 waiting, prefixes = [], table.prefixes
                 yield table
@@ -101,7 +101,7 @@ def _tables(rows: Iterable[Row]) -> Iterator[_Table]:
             table = _table(waiting, iter(()), prefixes)
             waiting, prefixes = [], table.prefixes or prefixes
             yield table
-        if len(head) <= _TALLEST_HEADER and not any(_is_figure(cell) for _, cells in head for cell in cells):
+        if _is_header_alone(head):
             waiting = head
             continue
         table = _table(head, block, prefixes)
@@ -167,6 +167,15 @@ def _is_upper_half(first: Cells, below: Sequence[Cells]) -> bool:
     names = [name for name in first if name]
     pairs = zip_longest(first, below[0], fillvalue="")
     return len({*names}) < len(names) or any(lower and not upper for upper, lower in pairs)
+
+
+def _is_header_alone(head: list[Row]) -> bool:
+    """Whether a block is a few rows of words, of which one has several: the names may stand apart from the figures."""
+    return (
+        len(head) <= _TALLEST_HEADER
+        and any(sum(map(bool, cells)) > 1 for _, cells in head)
+        and not any(_is_figure(cell) and not _YEAR.fullmatch(cell) for _, cells in head for cell in cells)
+    )
 
 
 def _stacked(header: list[Row]) -> Cells:

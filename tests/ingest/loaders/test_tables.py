@@ -94,6 +94,23 @@ def test_blocks_keep_the_header_above_until_there_is_another():
     ]
 
 
+@pytest.mark.parametrize("above", [["Orders 2024"], ["Report by", "Ann"]])
+def test_words_over_a_table_with_a_header_are_not_its_header(above):
+    found = sections(above, None, ["Number", "Amount"], ["1", "5"], ["2", "6"])
+
+    assert found[-1] == ("rows 4–5", "Number: 1; Amount: 5\nNumber: 2; Amount: 6\n")
+
+
+def test_a_header_may_stand_apart_in_several_rows():
+    found = sections(
+        ["In millions", "", "2023"], ["", "Sales", "Costs"], None, ["North", "12", "15"], ["South", "1", "2"]
+    )
+
+    assert found == [
+        ("rows 4–5", "In millions: North; Sales: 12; 2023 Costs: 15\nIn millions: South; Sales: 1; 2023 Costs: 2\n")
+    ]
+
+
 def test_rows_with_a_blank_one_between_each_are_one_table():
     assert sections(["Name", "Age"], None, ["Ann", "5"], None, ["Bo", "6"], None, ["Cy", "7"]) == [
         ("rows 3–7", "Name: Ann; Age: 5\nName: Bo; Age: 6\nName: Cy; Age: 7\n")
