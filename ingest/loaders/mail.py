@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _DEEPEST = 40  # parts within parts
+_LONGEST_HEADER = 50_000  # characters
 _STUB = 200  # characters; a plain body shorter than that may only say "this is an HTML message"
 _WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _KNOWN_HEADERS = frozenset(
@@ -45,11 +46,18 @@ def load_eml(path: Path, name: str, limits: Limits) -> Extracted:
 
 
 def parse_mail(data: bytes, name: str) -> Message:
-    """The message in `data`. Raises UnreadableDocument when it has not one header of an e-mail."""
+    """The message in `data`. Raises UnreadableDocument when it has no header of an e-mail, or is nested too deeply."""
     if data.startswith(_WIDE_MARKS) or 0 in data[:8]:  # UTF-16, with or without a mark
         data = decode(data, name)[0].encode()
-    parsed = email.message_from_bytes(data.removeprefix(codecs.BOM_UTF8).lstrip(), policy=email.policy.compat32)
-    message = _message(parsed, depth=0)
+    try:
+        parsed = email.message_from_bytes(data.removeprefix(codecs.BOM_UTF8).lstrip(), policy=email.policy.compat32)
+        message = _message(parsed, depth=0)
+    except RecursionError as error:
+        raise UnreadableDocument(
+            f"{quoted(name)} is nested too deeply: a thousand parts within parts.",
+            hint="No mail program writes such messages: it may be an attack.",
+            source=name,
+        ) from error
     if message is None:
         raise UnreadableDocument(
             f"{quoted(name)} is not an e-mail message: it begins with none of an e-mail's headers.",
@@ -207,6 +215,7 @@ def _charset(part: email.message.Message) -> str | None:
 
 def _decoded_header(value: str) -> str:
     """A header on one line, its encoded words (RFC 2047) and stray bytes decoded as well as can be."""
+    value = value[:_LONGEST_HEADER]  # the library takes a time that grows with the square of the length
     if not value.isascii():
         data = value.encode("utf-8", "surrogateescape")
         value = _decoded_word(data, "utf-8")

@@ -32,7 +32,7 @@ def load_mbox(path: Path, name: str, limits: Limits) -> Extracted:
         for number, data in enumerate(_messages(file, name), start=1):
             try:
                 message = parse_mail(data, name)
-            except (UnreadableDocument, RecursionError):
+            except UnreadableDocument:
                 unreadable.append(number)
             else:
                 reader.read(message, citable_heading(message), message.identifier or str(number))

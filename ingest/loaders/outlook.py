@@ -51,15 +51,22 @@ def load_msg(path: Path, name: str, limits: Limits) -> Extracted:
 
 
 def parse_outlook(data: bytes, name: str) -> Message:
-    """The message in `data`. Raises UnreadableDocument when it is not a message of Outlook."""
+    """The message in `data`. Raises UnreadableDocument when it is damaged, or not a message of Outlook."""
     import olefile  # type: ignore[import-untyped]
 
     if not olefile.isOleFile(data=data):
         raise _not_a_message(name)
-    with olefile.OleFileIO(io.BytesIO(data)) as file:
-        if not file.exists(_PROPERTIES):
-            raise _not_a_message(name)
-        return _message(_Tree(file), [], 0)
+    try:
+        with olefile.OleFileIO(io.BytesIO(data)) as file:
+            if not file.exists(_PROPERTIES):
+                raise _not_a_message(name)
+            return _message(_Tree(file), [], 0)
+    except OSError as error:  # what olefile raises
+        raise UnreadableDocument(
+            f"{quoted(name)} is damaged: a part of the file is missing.",
+            hint="Save the message again as .msg or .eml.",
+            source=name,
+        ) from error
 
 
 def _not_a_message(name: str) -> UnreadableDocument:

@@ -7,6 +7,7 @@ stay on. What a vocabulary calls a title is known for DocBook, JATS, TEI, DITA a
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ingest.loaders.base import (
@@ -55,6 +56,7 @@ _ARTICLES = frozenset({"item", "entry"})  # of RSS, of Atom
 _ARTICLE_TEXTS = frozenset({"encoded", "content", "description", "summary"})
 _LABELS = ("title", "name", "label", "id", "key", "code")  # what tells a record from its neighbours, best first
 _IDS = ("id", "guid")
+_MOST_ATTRIBUTES = 500
 _SCHEMA = "{http://www.w3.org/2001/XMLSchema-instance}"
 
 
@@ -306,15 +308,20 @@ def _line(element: Any, path: str) -> str:
 
 
 def _attributes(element: Any) -> str:
-    found = [(key, squeeze(value)) for key, value in element.attrib.items() if not key.startswith(_SCHEMA)]
-    return ", ".join(f"{key.rpartition('}')[2]}={value}" for key, value in found if value)
+    found = [(name, value) for name, value in _attribute_items(element) if not name.startswith(_SCHEMA)]
+    return ", ".join(f"{name.rpartition('}')[2]}={value}" for name, value in found if value)
+
+
+def _attribute_items(element: Any) -> Iterator[tuple[str, str]]:
+    for name in islice(element.attrib, _MOST_ATTRIBUTES):  # the time to get one grows with the number before it
+        yield name, squeeze(element.get(name))
 
 
 def _property(element: Any, key: str) -> str:
     """The attribute or the child of that name, as text."""
-    for name, value in element.attrib.items():
+    for name, value in _attribute_items(element):
         if name.rpartition("}")[2].lower() == key:
-            return squeeze(value)
+            return value
     return next((_text(child) for child in element if _name(child).lower() == key and not len(child)), "")
 
 
