@@ -12,6 +12,7 @@ from ingest.loaders import LOADER_VERSION
 from ingest.splitting import SPLITTER_VERSION
 from rag.catalog import LOCAL_PRINCIPAL, Catalog, new_id, now
 from rag.errors import UnreadableDocument
+from rag.files import hash_of
 from rag.types import Document, Embedding, FileOutcome, FileReport, IngestOptions
 
 if TYPE_CHECKING:
@@ -122,12 +123,6 @@ def record_of(source: Source, fingerprint: str) -> Document:
         fingerprint=fingerprint,
         updated_at=now(),
     )
-
-
-def hash_of(path: Path) -> str:
-    """The SHA-256 of a file. Raises OSError."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _is_up_to_date(known: Document, fingerprints: Fingerprints, options: IngestOptions) -> bool:

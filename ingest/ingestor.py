@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Self
 
 from ingest.discover import discover, source_name
-from ingest.files import StoredFiles
 from ingest.jobs import JobQueue, JobStore
 from ingest.loaders import SUPPORTED_SUFFIXES
 from ingest.loaders.base import printable
 from ingest.pipeline import Claims, Run, Upload
 from ingest.sandbox import Sandbox
 from rag.catalog import DEFAULT_COLLECTION
+from rag.files import StoredFiles
 from rag.index import Index
 from rag.settings import Settings
 from rag.types import Document, FileReport, IngestOptions, IngestProgress, Job
@@ -35,7 +35,7 @@ class Ingestor:
         self._index = index
         self._sandbox = Sandbox(settings.ingest, workers=3)  # uploads need not wait for a folder's long file
         self._claims = Claims()
-        self._files = StoredFiles(settings.storage.dir / "files")
+        self._files = StoredFiles(settings.storage.dir)
         self._file_use = threading.Lock()  # between a file's being stored or needed and its being noted
         self._queue = JobQueue(JobStore(index.catalog.database), self._work, self._tidy_up)
         self._resources = ExitStack()

@@ -2,30 +2,44 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Collection
 from pathlib import Path
+from typing import BinaryIO
 
-from ingest.decide import hash_of
 from rag.catalog import new_id
 
 
-class StoredFiles:
-    """The folder of uploaded files."""
+def hash_of(path: Path) -> str:
+    """The SHA-256 of a file. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder.absolute()
+
+class StoredFiles:
+    """The folder of uploaded files in a storage folder."""
+
+    def __init__(self, storage: Path) -> None:
+        self._folder = (storage / "files").absolute()
 
     def keep(self, path: Path) -> tuple[Path, str, int]:
         """Copy a file here; (path of the copy, SHA-256, size in bytes). A crash leaves the whole copy or none."""
         sha256 = hash_of(path)
+        with path.open("rb") as file:
+            stored = self.put(file, sha256)
+        return stored, sha256, stored.stat().st_size
+
+    def put(self, file: BinaryIO, sha256: str) -> Path:
+        """Write a file, whose hash the caller knows, here; its path. A crash leaves the whole file or none."""
         stored = self.path_of(sha256)
         if not stored.exists():
             stored.parent.mkdir(parents=True, exist_ok=True)
             partial = stored.with_name(new_id("partial"))
-            shutil.copyfile(path, partial)
+            with partial.open("wb") as copy:
+                shutil.copyfileobj(file, copy, 1 << 20)
             partial.replace(stored)
-        return stored, sha256, stored.stat().st_size
+        return stored
 
     def path_of(self, sha256: str) -> Path:
         """Where the file with that hash is, or would be."""
