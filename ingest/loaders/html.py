@@ -21,7 +21,8 @@ _INVISIBLE = (
     "template",
     "head",
     "svg",
-    "math",
+    "annotation",  # a formula in another notation, inside the formula
+    "annotation-xml",
     "iframe",
     "object",
     "canvas",
@@ -67,6 +68,8 @@ def _remove_invisible(soup: BeautifulSoup) -> None:
     from bs4.element import PageElement, PreformattedString
 
     def is_invisible(tag: Tag) -> bool:
+        if tag.name in ("html", "body"):  # pages that a script shows when it has loaded
+            return False
         return tag.name in _INVISIBLE or tag.has_attr("hidden") or bool(_HIDDEN_STYLE.search(str(tag.get("style", ""))))
 
     gone: list[PageElement] = [*soup.find_all(is_invisible)]

@@ -38,6 +38,14 @@ def test_hidden_text_is_left_out(tmp_path):
     assert texts(load(write(tmp_path / "a.htm", f"<p>seen</p>{hidden}"))) == ["seen\n\n"]
 
 
+def test_pages_that_a_script_uncovers_and_formulas_are_read(tmp_path):
+    formula = "<math><mi>E</mi><mo>=</mo><mi>m</mi><annotation>E=m</annotation></math>"
+
+    assert texts(load(write(tmp_path / "a.html", f'<body style="display:none"><p>So {formula}.</p></body>'))) == [
+        "So E=m.\n\n"
+    ]
+
+
 def test_navigation_is_left_out_unless_there_is_nothing_else(tmp_path):
     menu = "<nav><a href='/a'>Kilns</a> <a href='/b'>About us</a></nav>"
     assert texts(load(write(tmp_path / "a.html", f"<body>{menu}<p>We make kilns.</p></body>"))) == [
