@@ -1,7 +1,7 @@
 """Which files an `ingest PATH…` means: files as named, folders walked, in an order that never changes.
 
-In folders, what nobody means is left out: hidden files, caches, lock files of office programs, storage folders of
-ours, formats without a loader, links that lead out of the folder, and whatever is not a file. Nothing is opened here.
+In folders, what nobody means is left out: hidden files, caches, installed packages, lock files, storage folders
+of ours, formats without a loader, links that lead out of the folder, and what is not a file. Nothing is opened here.
 """
 
 from __future__ import annotations
@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_IGNORED_FOLDERS = frozenset({"__pycache__", "node_modules"})
+_IGNORED_NAMES = frozenset(
+    {"__pycache__", "node_modules", "site-packages", "package-lock.json", "npm-shrinkwrap.json", "pnpm-lock.yaml"}
+)
 _IGNORED_PREFIXES = (".", "~$")
+_IGNORED_SUFFIXES = (".min.js", ".min.mjs", ".min.cjs")
 
 
 def discover(paths: Sequence[Path]) -> list[Path]:
@@ -79,7 +82,7 @@ def _walk(root: Path) -> Iterator[Path]:
 
 def is_ignored(name: str) -> bool:
     """Whether a file or folder of that name is left out when a folder is walked."""
-    return name.startswith(_IGNORED_PREFIXES) or name in _IGNORED_FOLDERS
+    return name.startswith(_IGNORED_PREFIXES) or name in _IGNORED_NAMES or name.lower().endswith(_IGNORED_SUFFIXES)
 
 
 def _is_inside(file: Path, real_root: Path) -> bool:
