@@ -23,6 +23,8 @@ from rag.settings import Settings, load_settings
 from rag.terminal import debug_option, run
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from fastapi import FastAPI
 
     from rag.services import Services
@@ -118,7 +120,13 @@ def _serve(settings: Settings, services: Services, listener: socket.socket) -> N
     config = uvicorn.Config(
         api, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=5, lifespan="on"
     )
-    uvicorn.Server(config).run(sockets=[listener])
+
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            services.ingest.end()  # else the server would wait for the file that is just being ingested
+            super().handle_exit(sig, frame)
+
+    Server(config).run(sockets=[listener])
 
 
 def _introduce(services: Services, url: str) -> None:

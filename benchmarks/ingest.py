@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ingest.ingestor import Ingestor
-from rag.index import contextual_text
+from rag.text import contextual_text
 from rag.services import open_storage
 from rag.settings import Settings, StorageSettings, load_settings
 

@@ -62,7 +62,7 @@ def measure(folder: Path) -> list[str]:
         settings = Settings(**{**dict(load_settings()), "storage": StorageSettings(dir=Path(storage))})
         with (
             open_storage(settings) as opened,
-            Ingestor(settings, opened.index, opened.embedding) as ingestor,
+            Ingestor(settings, opened.index) as ingestor,
             asyncio.Runner() as runner,
         ):
             chunks = [progress.chunks for progress in ingestor.add_paths([folder / "corpus.jsonl"], "default")][-1]

@@ -18,6 +18,7 @@ from ingest.loaders.base import printable
 from ingest.pipeline import Claims, Run, Upload
 from ingest.sandbox import Sandbox
 from rag.catalog import DEFAULT_COLLECTION
+from rag.errors import Conflict
 from rag.files import StoredFiles
 from rag.index import Index
 from rag.settings import Settings
@@ -39,6 +40,7 @@ class Ingestor:
         self._file_use = threading.Lock()  # between a file's being stored or needed and its being noted
         self._queue = JobQueue(JobStore(index.catalog.database), self._work, self._tidy_up)
         self._resources = ExitStack()
+        self._ending = threading.Event()
 
     def __enter__(self) -> Self:
         self._files.sweep(self._needed_files())
@@ -48,6 +50,10 @@ class Ingestor:
 
     def __exit__(self, *_: object) -> None:
         self._resources.close()
+
+    def end(self) -> None:
+        """Let whatever is going on end soon; may be called from a signal handler."""
+        self._ending.set()
 
     # ------------------------------------------------------------------------------------------------------- folders
 
@@ -59,8 +65,13 @@ class Ingestor:
         if not options.dry_run or collection == DEFAULT_COLLECTION:
             self._index.catalog.create_collection(collection)
         collection = self._index.catalog.collection(collection).name
-        for progress in self._run(collection).over(files, options):
+        for progress in self._run(collection, self._ending).over(files, options):
             yield progress
+            if self._ending.is_set():
+                raise Conflict(
+                    "The ingest was stopped, because the server is ending.",
+                    hint="Start it again and repeat the command: what is done is not done twice.",
+                )
         if options.prune:
             for report in self._prune(paths, collection, options):
                 yield replace(progress, report=report)
@@ -161,7 +172,7 @@ class Ingestor:
         queued = {self._files.path_of(catalog.file_hash(file_id)) for file_id in waiting}
         return queued | {document.content for document in catalog.documents() if document.file_id}
 
-    def _run(self, collection: str, stop: threading.Event | None = None) -> Run:
+    def _run(self, collection: str, stop: threading.Event) -> Run:
         return Run(self._settings.ingest, self._index, self._sandbox, self._claims, collection, stop)
 
 

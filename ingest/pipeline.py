@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingest.decide import Fingerprints, Source, decide, record_of
-from ingest.loaders.base import LoadedDocument, printable, readable_stem
+from ingest.loaders.base import printable, readable_stem
 from ingest.sandbox import Sandbox
-from ingest.splitting import fitting_title, split
+from ingest.splitting import ChunkLimit, chunks_of
 from rag.errors import DocumentError, UnreadableDocument
-from rag.index import DocumentVersion, Index, contextual_text
+from rag.index import DocumentVersion, Index
 from rag.settings import IngestSettings
+from rag.text import contextual_text
 from rag.types import Chunk, Document, FileOutcome, FileReport, IngestOptions, IngestProgress, Section
 from rag.vectors import vector_id
 
@@ -109,10 +110,10 @@ class Run:
         sandbox: Sandbox,
         claims: Claims,
         collection: str,
-        stop: threading.Event | None = None,
+        stop: threading.Event,
     ) -> None:
-        self._stop = stop or threading.Event()
-        self._settings = settings
+        self._stop = stop
+        self._is_over = False
         self._index = index
         self._embedding = index.embedding  # the same from the first file to the last
         self._sandbox = sandbox
@@ -120,6 +121,8 @@ class Run:
         self._claimed: set[tuple[str, str]] = set()
         self._collection = collection
         self._fingerprints = Fingerprints.of(settings, self._embedding)
+        tokens = min(settings.chunk_tokens, self._embedding.max_tokens)
+        self._limit = ChunkLimit(self._embedding.tokenizer, tokens)
 
     def over(
         self, files: Sequence[Path | Upload], options: IngestOptions = IngestOptions()
@@ -168,7 +171,7 @@ class Run:
             try:
                 yield outcomes()
             finally:
-                self._stop.set()
+                self._is_over = True
                 pool.shutdown(wait=True, cancel_futures=True)
                 self._claims.give_back(self._claimed)
 
@@ -197,9 +200,13 @@ class Run:
             return copied
         decided = replace(decided, has_moved=False)
         try:
-            return self._split(decided, self._sandbox.load(decided.path, decided.name, self._stop))
+            return self._read(decided)
         except DocumentError as error:
             return self._remember_failure(decided, error)
+
+    def _is_unwanted(self) -> bool:
+        """Whether nobody waits any more for what is being read."""
+        return self._is_over or self._stop.is_set()
 
     def _claim(self, source: str) -> bool:
         is_free = self._claims.take(self._collection, source)
@@ -207,16 +214,15 @@ class Run:
             self._claimed.add((self._collection, source))
         return is_free
 
-    def _split(self, source: Source, loaded: LoadedDocument) -> _Prepared:
+    def _read(self, source: Source) -> _Prepared:
+        loaded = self._sandbox.load(source.path, source.name, self._limit, self._is_unwanted)
         before = record_of(source, self._fingerprints.document)
         version = before.version + 1
-        limit = self._settings.chunk_tokens
-        title = fitting_title(loaded.title, self._embedding, limit)
-        chunks = split(before.id, version, title, loaded.sections, self._embedding, limit)
+        chunks = chunks_of(before.id, version, loaded.sections, loaded.pieces)
         without_text = f"No text on {_page_numbers(loaded.empty_pages)}." if loaded.empty_pages else ""
         document = replace(
             before,
-            title=title,
+            title=loaded.title,
             version=version,
             status="partial" if loaded.empty_pages else "ready",
             pages=loaded.pages,
@@ -224,7 +230,7 @@ class Run:
             error=without_text,
             hint="These pages seem to be scans; only pages with text can be searched." if without_text else "",
         )
-        vector_ids = [vector_id(contextual_text(title, chunk.heading, chunk.text)) for chunk in chunks]
+        vector_ids = [vector_id(contextual_text(loaded.title, chunk.heading, chunk.text)) for chunk in chunks]
         return _Prepared(_outcome(source), document, loaded.sections, chunks, vector_ids, notice=loaded.notice)
 
     def _copy(self, source: Source) -> _Prepared | None:
@@ -255,7 +261,7 @@ class Run:
         return _Prepared(_outcome(source), document, sections, chunks, vector_ids, vectors)
 
     def _remember_failure(self, source: Source, error: DocumentError) -> FileReport:
-        if self._stop.is_set():  # it was the stop that killed the child
+        if self._is_unwanted():  # it was the stop that killed the child
             return _failure(source.name, error)
         record = replace(
             record_of(source, self._fingerprints.failure), status="failed", error=error.message, hint=error.hint

@@ -15,13 +15,15 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import ingest
-from ingest.loaders import Extracted, Limits, LoadedDocument, Section, as_document
+from ingest.loaders import Limits, LoadedDocument, Section
 from ingest.loaders.base import quoted
+from ingest.splitting import ChunkLimit, Piece
 from rag.errors import ConfigurationError, DocumentError, EmptyDocument, UnreadableDocument, UnsupportedFileType
 
 if TYPE_CHECKING:
@@ -67,10 +69,12 @@ class Sandbox:
         for child in self._children:
             child.stop()
 
-    def load(self, path: Path, name: str, stop: threading.Event | None = None) -> LoadedDocument:
-        """The text of the file at `path`, known to the user as `name`; blocks until a child is free and has read it.
+    def load(
+        self, path: Path, name: str, limit: ChunkLimit, is_unwanted: Callable[[], bool] = lambda: False
+    ) -> LoadedDocument:
+        """The file at `path`, known to the user as `name`, read and split; blocks until a child is free and has done it.
 
-        Setting `stop` ends the child, and so the reading. Raises UnsupportedFileType, UnreadableDocument (also when it
+        When `is_unwanted` becomes true the child is ended, and so the reading. Raises UnsupportedFileType, UnreadableDocument (also when it
         takes too long, too much memory, or crashes its parser) or EmptyDocument; ConfigurationError when no child can
         be started.
         """
@@ -80,15 +84,15 @@ class Sandbox:
             "limits": asdict(self._limits),
             "timeout": self._timeout,
             "memory_mb": self._memory_mb,
+            "chunk_tokens": limit.tokens,
         }
         child = self._idle.get()
         try:
-            answer = child.ask(request, self._timeout, stop or threading.Event())
+            answer = child.ask(limit.tokenizer, request, self._timeout, is_unwanted)
         finally:
             self._idle.put(child)
-        if answer is not None and "extracted" in answer:
-            sections = [Section(**section) for section in answer["extracted"].pop("sections")]
-            return as_document(Extracted(sections=sections, **answer["extracted"]), name)
+        if isinstance(answer, LoadedDocument):
+            return answer
         raise self._failure(answer, child.timed_out, name)
 
     def _failure(self, answer: dict[str, Any] | None, timed_out: bool, name: str) -> DocumentError:
@@ -113,26 +117,37 @@ class _Child:
 
     def __init__(self) -> None:
         self.timed_out = False
+        self._tokenizer: str | None = None  # the one that the process has
         self._process: subprocess.Popen[bytes] | None = None
         self._closed = False
         self._lock = threading.Lock()  # between starting and closing
 
-    def ask(self, request: dict[str, Any], timeout: float, stop: threading.Event) -> dict[str, Any] | None:
-        """The child's answer, or None when it died; `timed_out` says whether it was killed after `timeout` seconds."""
+    def ask(
+        self, tokenizer: str, request: dict[str, Any], timeout: float, is_unwanted: Callable[[], bool]
+    ) -> LoadedDocument | dict[str, Any] | None:
+        """The document, or the child's word on why not, or None when it died; `timed_out` says whether it was killed
+        after `timeout` seconds."""
         process = self._running()
         self.timed_out = False
         answered = threading.Event()
-        guard = threading.Thread(target=self._guard, args=(process, timeout, stop, answered), daemon=True)
+        guard = threading.Thread(target=self._guard, args=(process, timeout, is_unwanted, answered), daemon=True)
         guard.start()
         try:
-            answer = _exchange(process, request)
+            if tokenizer != self._tokenizer:
+                _send(process, {"tokenizer": tokenizer})
+                self._tokenizer = tokenizer
+            _send(process, request)
+            answer = _received(process)
+        except (OSError, ValueError):  # the pipe is broken or closed: it died, or the sandbox was closed
+            answer = None
         except BaseException:  # such as Ctrl-C: its late answer must not meet the next question
             process.kill()
             raise
         finally:
             answered.set()
             guard.join()
-        if answer is None or self.timed_out or stop.is_set() or answer.get("error") == "MemoryError":
+        is_whole = isinstance(answer, LoadedDocument) or (answer is not None and answer["error"] != "MemoryError")
+        if not is_whole or self.timed_out or process.poll() is not None:
             _end(process)
         return answer
 
@@ -144,13 +159,17 @@ class _Child:
                 _end(self._process)
 
     def _guard(
-        self, process: subprocess.Popen[bytes], timeout: float, stop: threading.Event, answered: threading.Event
+        self,
+        process: subprocess.Popen[bytes],
+        timeout: float,
+        is_unwanted: Callable[[], bool],
+        answered: threading.Event,
     ) -> None:
         """Kill the child when its time is up or nobody wants its answer any more."""
         deadline = time.monotonic() + timeout
         while not answered.wait(_GUARD_INTERVAL):
             self.timed_out = time.monotonic() > deadline
-            if self.timed_out or stop.is_set():
+            if self.timed_out or is_unwanted():
                 process.kill()
                 return
 
@@ -162,6 +181,7 @@ class _Child:
                 if self._process is not None:
                     _end(self._process)
                 self._process = _start()
+                self._tokenizer = None
             return self._process
 
 
@@ -196,16 +216,27 @@ def _start() -> subprocess.Popen[bytes]:
     return process
 
 
-def _exchange(process: subprocess.Popen[bytes], request: dict[str, Any]) -> dict[str, Any] | None:
-    if process.stdin is None or process.stdout is None:
-        return None
-    try:
-        process.stdin.write(json.dumps(request).encode() + b"\n")
-        process.stdin.flush()
-        line = process.stdout.readline()
-    except (OSError, ValueError):  # the pipe is broken or closed: it died, or the sandbox was closed
-        return None
-    if not line.endswith(b"\n"):
-        return None
-    answer: dict[str, Any] = json.loads(line)
-    return answer
+def _send(process: subprocess.Popen[bytes], request: dict[str, Any]) -> None:
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(request).encode() + b"\n")
+    process.stdin.flush()
+
+
+def _received(process: subprocess.Popen[bytes]) -> LoadedDocument | dict[str, Any] | None:
+    """All lines of an answer, put together; None when it breaks off."""
+    assert process.stdout is not None
+    sections: list[Section] = []
+    pieces: list[Piece] = []
+    for line in process.stdout:
+        if not line.endswith(b"\n"):
+            break
+        answer: dict[str, Any] = json.loads(line)
+        sections += (Section(*section) for section in answer.get("sections", ()))
+        pieces += (Piece(*piece) for piece in answer.get("pieces", ()))
+        if "error" in answer:
+            return answer
+        if "end" in answer:
+            end = answer["end"]
+            empty_pages = tuple(end["empty_pages"])
+            return LoadedDocument(end["title"], sections, end["pages"], empty_pages, end["notice"], tuple(pieces))
+    return None

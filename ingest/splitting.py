@@ -1,80 +1,98 @@
 """Splitting: a document's sections become chunks that the embedding model reads to their last token.
 
 Chunks are made of whole sentences and never cross a section. A sentence longer than a chunk is cut between words. The
-length is counted by the embedding model's own tokenizer, with the title and heading that are embedded along.
+length is counted by the embedding model's own tokenizer, with the title and heading that are embedded along. This is
+done where the file was read, in a child process: it takes the interpreter for long.
 """
 
 from __future__ import annotations
 
 import bisect
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
-from rag.index import contextual_text
-from rag.text import Span, sentence_spans, trim
-from rag.types import Chunk, Embedding, Section
+from rag.text import Span, contextual_text, sentence_spans, trim
+from rag.tokens import TokenSpans
+from rag.types import Chunk, Section
 
-SPLITTER_VERSION = "1"
+SPLITTER_VERSION = "2"
 _SPECIAL_TOKENS = 2  # what the model puts around every text
 _BLOCK = 50_000  # characters tokenised at once: the tokens of a whole book would take gigabytes
 
 
-def split(
-    document_id: str, version: int, title: str, sections: Sequence[Section], embedding: Embedding, limit: int
-) -> list[Chunk]:
-    """The chunks of a document, in order, numbered from 0; with title and heading none has more than `limit` tokens
-    (or than the model reads, if that is less). `title` must leave room for text: see `fitting_title`."""
-    limit = _room(embedding, limit)
-    chunks: list[Chunk] = []
-    offsets: dict[int | None, int] = {}
+@dataclass(frozen=True, slots=True)
+class ChunkLimit:
+    """The longest chunk: so many tokens, special ones included, as this tokenizer counts (see rag/tokens.py)."""
+
+    tokenizer: str
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Where a chunk lies: the place of its section in the document, and its characters there. `heading` is as much of
+    the section's as is embedded with it."""
+
+    section: int
+    start: int
+    end: int
+    heading: str
+
+
+def split(title: str, sections: Sequence[Section], token_spans: TokenSpans, limit: int) -> Iterator[Piece]:
+    """The pieces of a document, in order; with title, heading and special tokens none has more than `limit` tokens.
+    `title` must leave room for text: see `fitting_title`."""
+    room = limit - _SPECIAL_TOKENS
+    for place, section in enumerate(sections):
+        heading = _fitting_heading(title, section.heading, token_spans, room // 2)
+        budget = room - len(token_spans(contextual_text(title, heading, "")))
+        for start, end in chunk_spans(section.text, token_spans, budget):
+            yield Piece(place, start, end, heading)
+
+
+def chunks_of(document_id: str, version: int, sections: Sequence[Section], pieces: Iterable[Piece]) -> list[Chunk]:
+    """The chunks of one version of a document, numbered from 0."""
+    offsets: list[int] = []
+    ends: dict[int | None, int] = {}
     for section in sections:
-        page_index = section.page_index
-        heading = _fitting_heading(title, section.heading, embedding, limit // 2)
-        offset = offsets.get(page_index, 0)
-        budget = limit - len(embedding.token_spans(contextual_text(title, heading, "")))
-        for start, end in chunk_spans(section.text, embedding, budget):
-            number = len(chunks)
-            chunks.append(
-                Chunk(
-                    id=f"{document_id}:{version}:{number}",
-                    document_id=document_id,
-                    number=number,
-                    page_index=page_index,
-                    page_label=section.page_label,
-                    heading=heading,
-                    record_id=section.record_id,
-                    start=offset + start,
-                    end=offset + end,
-                    text=section.text[start:end],
-                )
-            )
-        offsets[page_index] = offset + len(section.text)
-    return chunks
+        offsets.append(ends.get(section.page_index, 0))
+        ends[section.page_index] = offsets[-1] + len(section.text)
+    return [
+        Chunk(
+            id=f"{document_id}:{version}:{number}",
+            document_id=document_id,
+            number=number,
+            page_index=sections[piece.section].page_index,
+            page_label=sections[piece.section].page_label,
+            heading=piece.heading,
+            record_id=sections[piece.section].record_id,
+            start=offsets[piece.section] + piece.start,
+            end=offsets[piece.section] + piece.end,
+            text=sections[piece.section].text[piece.start : piece.end],
+        )
+        for number, piece in enumerate(pieces)
+    ]
 
 
-def fitting_title(title: str, embedding: Embedding, limit: int) -> str:
+def fitting_title(title: str, token_spans: TokenSpans, limit: int) -> str:
     """`title`, cut at the end until it takes at most half of a chunk of `limit` tokens."""
-    while len(embedding.token_spans(title)) > _room(embedding, limit) // 2:
+    while len(token_spans(title)) > (limit - _SPECIAL_TOKENS) // 2:
         title = title[: len(title) * 3 // 4].strip()
     return title
 
 
-def _room(embedding: Embedding, limit: int) -> int:
-    """The tokens of a chunk that are ours to use."""
-    return min(limit, embedding.max_tokens) - _SPECIAL_TOKENS
-
-
-def _fitting_heading(title: str, heading: str, embedding: Embedding, limit: int) -> str:
+def _fitting_heading(title: str, heading: str, token_spans: TokenSpans, limit: int) -> str:
     """`heading`, cut from the front until it and the title leave room for the text."""
-    while heading and len(embedding.token_spans(contextual_text(title, heading, ""))) > limit:
+    while heading and len(token_spans(contextual_text(title, heading, ""))) > limit:
         heading = heading[len(heading) // 4 + 1 :].strip()
     return heading
 
 
-def chunk_spans(text: str, embedding: Embedding, budget: int) -> list[Span]:
+def chunk_spans(text: str, token_spans: TokenSpans, budget: int) -> list[Span]:
     """Spans of at most `budget` tokens that together hold every sentence of `text`."""
     spans: list[Span] = []
     sizes: list[int] = []
-    for (start, end), size in _measured_pieces(text, embedding, budget):
+    for (start, end), size in _measured_pieces(text, token_spans, budget):
         if spans and sizes[-1] + size <= budget:
             spans[-1] = (spans[-1][0], end)
             sizes[-1] += size
@@ -84,11 +102,11 @@ def chunk_spans(text: str, embedding: Embedding, budget: int) -> list[Span]:
     return spans
 
 
-def _measured_pieces(text: str, embedding: Embedding, budget: int) -> Iterator[tuple[Span, int]]:
+def _measured_pieces(text: str, token_spans: TokenSpans, budget: int) -> Iterator[tuple[Span, int]]:
     """The sentences, or the parts of one that is too long, each with its number of tokens."""
     for block in _blocks(text, sentence_spans(text)):
         offset = block[0][0]
-        starts = [offset + start for start, _ in embedding.token_spans(text[offset : block[-1][1]])]
+        starts = [offset + start for start, _ in token_spans(text[offset : block[-1][1]])]
         for start, end in _pieces(text, block, starts, budget):
             yield (start, end), bisect.bisect_left(starts, end) - bisect.bisect_left(starts, start)
 
@@ -110,7 +128,9 @@ def _cut(text: str, sentence: Span) -> Iterator[Span]:
     while end - start > _BLOCK:
         border = text.rfind(" ", start + 1, start + _BLOCK)
         border = border if border > 0 else start + _BLOCK
-        yield trim(text, (start, border))
+        part = trim(text, (start, border))
+        if part[0] < part[1]:
+            yield part
         start = border
     yield trim(text, (start, end))
 

@@ -23,6 +23,7 @@ from rag.catalog import Catalog, StoredChunk, VersionedChunks
 from rag.database import CATALOG_NAME
 from rag.errors import IndexMismatch
 from rag.lexical import LexicalEntry, LexicalIndex
+from rag.text import contextual_text
 from rag.types import Chunk, Document, Embedding, Scope, Section
 from rag.vectors import DIRECT_COMPARISON, VectorIndex
 
@@ -52,12 +53,6 @@ class DocumentVersion:
     chunks: Sequence[Chunk]
     vector_ids: Sequence[str]
     vectors: Mapping[str, Vector]
-
-
-def contextual_text(title: str, heading: str, body: str) -> str:
-    """What is embedded of a chunk: its body under the document's title and the heading path, which a reader would see
-    on the page; what is quoted is the body alone."""
-    return "\n".join(part for part in (title, heading, body) if part)
 
 
 class Index:

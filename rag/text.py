@@ -135,3 +135,9 @@ def analyzer() -> tantivy.TextAnalyzer:
 def terms(text: str) -> list[str]:
     """The meaningful words of `text` as the lexical index knows them, in order, repeated words repeated."""
     return list(analyzer().analyze(text))
+
+
+def contextual_text(title: str, heading: str, body: str) -> str:
+    """What is embedded of a chunk: its body under the document's title and the heading path, which a reader would see
+    on the page; what is quoted is the body alone."""
+    return "\n".join(part for part in (title, heading, body) if part)

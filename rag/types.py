@@ -233,11 +233,16 @@ Event = QueryCondensed | ChunksRetrieved | TextDelta | AnswerCompleted
 
 
 class Embedding(Protocol):
-    """Turns text into unit vectors; `fingerprint` changes whenever the vectors would."""
+    """Turns text into unit vectors; `fingerprint` changes whenever the vectors would.
+
+    `max_tokens` is how much of a text the model reads, special tokens included; `tokenizer` describes how it counts
+    them (see rag/tokens.py).
+    """
 
     name: str
     dimension: int
     max_tokens: int
+    tokenizer: str
     fingerprint: str
 
     def embed_passages(self, texts: Sequence[str]) -> Vector:
@@ -246,10 +251,6 @@ class Embedding(Protocol):
 
     def embed_query(self, text: str) -> Vector:
         """One vector of shape (dimension,), float32, of length 1."""
-        ...
-
-    def token_spans(self, text: str) -> list[tuple[int, int]]:
-        """The character span of every token of `text`, without the model's special tokens."""
         ...
 
 
@@ -371,4 +372,8 @@ class Ingest(Protocol):
 
     def remove(self, document_id: str) -> FileReport:
         """Remove a document everywhere; blocking. Raises NotFound."""
+        ...
+
+    def end(self) -> None:
+        """Let whatever is going on end soon: the program is about to."""
         ...

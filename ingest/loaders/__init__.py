@@ -45,7 +45,7 @@ from ingest.loaders.xml import load_xml
 from rag.errors import DocumentError, EmptyDocument, UnreadableDocument, UnsupportedFileType
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 __all__ = [
     "LOADERS",
@@ -55,7 +55,6 @@ __all__ = [
     "Limits",
     "LoadedDocument",
     "Section",
-    "as_document",
     "extract",
     "load_document",
     "printable",
@@ -99,6 +98,7 @@ LOADERS: dict[str, Loader] = {
 }
 SUPPORTED_SUFFIXES = frozenset(LOADERS)
 
+_LONGEST_SECTION = 100_000  # characters; so that no part of the way in has to hold a whole book at once
 # Escape sequences of a document must not reach a terminal that shows a hit.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -108,11 +108,11 @@ def load_document(path: Path, name: str, limits: Limits) -> LoadedDocument:
 
     Raises UnsupportedFileType, UnreadableDocument (encrypted, corrupt, too large) or EmptyDocument (no text).
     """
-    return as_document(extract(path, name, limits), name)
+    return _document_of(extract(path, name, limits), name)
 
 
 def extract(path: Path, name: str, limits: Limits) -> Extracted:
-    """The first half of `load_document`: what a child process does. Raises the same errors."""
+    """What the loader found, as it is: for loaders of files that hold files. Raises like `load_document`."""
     suffix = PurePath(name).suffix.lower()
     loader = LOADERS.get(suffix)
     if loader is None:
@@ -139,19 +139,35 @@ def extract(path: Path, name: str, limits: Limits) -> Extracted:
     return extracted
 
 
-def as_document(extracted: Extracted, name: str) -> LoadedDocument:
-    """The second half: control characters removed, a title, the pages counted."""
+def _document_of(extracted: Extracted, name: str) -> LoadedDocument:
+    """Control characters removed, long sections cut, a title, the pages counted."""
     with_text: dict[int, bool] = {}
     for section in extracted.sections:
         if section.page_index is not None:
             with_text[section.page_index] = with_text.get(section.page_index, False) or bool(section.text.strip())
     return LoadedDocument(
         title=extracted.title or readable_stem(name),
-        sections=[replace(section, text=_CONTROL.sub("", section.text)) for section in extracted.sections],
+        sections=[
+            replace(section, text=text)
+            for section in extracted.sections
+            for text in _portions(_CONTROL.sub("", section.text))
+        ],
         pages=len(with_text) or 1,
         empty_pages=tuple(sorted(page for page, has_text in with_text.items() if not has_text)),
         notice=extracted.notice,
     )
+
+
+def _portions(text: str) -> Iterator[str]:
+    """`text` in parts of bounded length, cut at a blank line if there is one, else at a line's end."""
+    start = 0
+    while len(text) - start > _LONGEST_SECTION:
+        end = start + _LONGEST_SECTION
+        borders = (text.rfind(mark, start, end) + len(mark) for mark in ("\n\n", "\n", " "))
+        border = next((border for border in borders if border > start + _LONGEST_SECTION // 2), end)
+        yield text[start:border]
+        start = border
+    yield text[start:]
 
 
 def _check_file(path: Path, name: str, limits: Limits) -> None:

@@ -1,6 +1,7 @@
-"""The child of the sandbox: reads one file after another for its parent, in a process that may be killed.
+"""The child of the sandbox: reads and splits one file after another for its parent, in a process that may be killed.
 
-Each line on standard input is a request in JSON, each line on standard output the answer. The process ends when the
+Each line on standard input is a request in JSON: to use another tokenizer, or to read a file. The answer to the latter
+are lines on standard output: sections and pieces in small portions, then the end or an error. The process ends when the
 parent closes its standard input or is gone, and by itself when a file takes far too long.
 """
 
@@ -15,15 +16,23 @@ import signal
 import sys
 import threading
 import traceback
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import astuple
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
-from ingest.loaders import Limits, extract
+from ingest.loaders import Limits, load_document
 from ingest.loaders.base import MEGABYTE
+from ingest.splitting import fitting_title, split
+from rag import tokens
 from rag.errors import DocumentError
+from rag.tokens import TokenSpans
+
+_Item = TypeVar("_Item")
 
 _GRACE = 5.0  # seconds after the parent should have killed this process
+_PORTION = 100_000  # characters sent in one line, about
+_PIECE_SIZE = 30  # characters of a piece in JSON, about
 _LIBRARIES_MB = 256  # address space of the parsers themselves
 
 
@@ -37,15 +46,21 @@ def main() -> None:
     threading.Thread(target=_read_requests, args=(requests,), daemon=True).start()
     memory_at_start = _virtual_memory()
     _send(answers, {})  # ready
+    token_spans = None
     while True:
         request = json.loads(requests.get())
+        if "tokenizer" in request:
+            token_spans = tokens.token_spans(request["tokenizer"])
+            memory_at_start = _virtual_memory()
+            continue
+        assert token_spans is not None
         if memory_at_start:
             limit = memory_at_start + (_LIBRARIES_MB + request["memory_mb"]) * MEGABYTE
             resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
         signal.setitimer(signal.ITIMER_REAL, request["timeout"] + _GRACE)
-        answer = _answer(request)
+        for answer in _answers(request, token_spans):
+            _send(answers, answer)
         signal.setitimer(signal.ITIMER_REAL, 0)
-        _send(answers, answer)
 
 
 def _claim_standard_output() -> BinaryIO:
@@ -74,15 +89,37 @@ def _virtual_memory() -> int:
         return 0
 
 
-def _answer(request: dict[str, object]) -> dict[str, object]:
+def _answers(request: dict[str, Any], token_spans: TokenSpans) -> Iterator[dict[str, object]]:
+    """A file's sections and pieces, then `end` with the rest; `error` if it cannot be read."""
     try:
-        extracted = extract(Path(str(request["path"])), str(request["name"]), Limits(**request["limits"]))  # type: ignore[arg-type]
-        return {"extracted": asdict(extracted)}
+        loaded = load_document(Path(request["path"]), request["name"], Limits(**request["limits"]))
+        title = fitting_title(loaded.title, token_spans, request["chunk_tokens"])
+        for sections in _portions(loaded.sections, lambda section: len(section.text)):
+            yield {"sections": [astuple(section) for section in sections]}
+        pieces = split(title, loaded.sections, token_spans, request["chunk_tokens"])
+        for portion in _portions(pieces, lambda piece: len(piece.heading) + _PIECE_SIZE):
+            yield {"pieces": [astuple(piece) for piece in portion]}
+        end = {"pages": loaded.pages, "empty_pages": loaded.empty_pages, "notice": loaded.notice}
+        yield {"end": {"title": title, **end}}
     except DocumentError as error:
         trace = traceback.format_exc() if error.__cause__ else ""
-        return {"error": type(error).__name__, "message": error.message, "hint": error.hint, "trace": trace}
+        yield {"error": type(error).__name__, "message": error.message, "hint": error.hint, "trace": trace}
     except MemoryError:
-        return {"error": "MemoryError"}
+        yield {"error": "MemoryError"}
+
+
+def _portions(items: Iterable[_Item], size: Callable[[_Item], int]) -> Iterator[list[_Item]]:
+    """The items in groups that the parent takes in at one go without keeping its other threads waiting."""
+    portion: list[_Item] = []
+    total = 0
+    for item in items:
+        portion.append(item)
+        total += size(item)
+        if total > _PORTION:
+            yield portion
+            portion, total = [], 0
+    if portion:
+        yield portion
 
 
 if __name__ == "__main__":

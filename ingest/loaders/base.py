@@ -11,8 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from ingest.splitting import Piece
 from rag.errors import UnreadableDocument
-from rag.types import Section as Section  # loaders take it from here
+from rag.types import Section as Section  # noqa: PLC0414 - loaders take it from here
 
 HEADING_SEPARATOR = " › "
 MEGABYTE = 1024 * 1024
@@ -65,7 +66,7 @@ class LoadedDocument:
     """A document as it goes on to the splitter.
 
     `pages` is 1 for a format without pages; `empty_pages` are the 0-based pages without text. `notice` is what else the
-    user should know.
+    user should know. `pieces` is what the splitter made of the sections, once it has.
     """
 
     title: str
@@ -73,6 +74,7 @@ class LoadedDocument:
     pages: int
     empty_pages: tuple[int, ...]
     notice: str
+    pieces: tuple[Piece, ...] = ()
 
 
 def printable(name: str) -> str:

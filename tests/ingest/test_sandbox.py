@@ -14,9 +14,13 @@ import pytest
 
 from ingest.loaders import Limits, load_document
 from ingest.sandbox import Sandbox
+from ingest.splitting import ChunkLimit
 from rag.errors import DocumentError, EmptyDocument, UnreadableDocument, UnsupportedFileType
 from rag.settings import IngestSettings
+from rag.tokens import WORDS
 from tests.ingest.loaders.documents import make_pdf, rewrite_pdf
+
+LIMIT = ChunkLimit(WORDS, 254)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +48,7 @@ def children() -> set[int]:
 def test_a_file_read_in_the_sandbox_is_the_same_as_one_read_here(sandbox, tmp_path):
     path = make_pdf(tmp_path / "a.pdf", [["One – “two”."], [], ["Three."]], title="Pump", outline=[("Use", 0, 2)])
 
-    there, here = sandbox.load(path, "a.pdf"), load_document(path, "a.pdf", Limits())
+    there, here = sandbox.load(path, "a.pdf", LIMIT), load_document(path, "a.pdf", Limits())
 
     assert there.sections == here.sections
     assert (there.title, there.pages, there.empty_pages, there.notice) == ("Pump", 3, (1,), "")
@@ -63,7 +67,7 @@ def test_errors_cross_with_message_hint_and_source(sandbox, tmp_path):
         locked.name: UnreadableDocument,
     }.items():
         with pytest.raises(DocumentError) as caught:
-            sandbox.load(tmp_path / name, name)
+            sandbox.load(tmp_path / name, name, LIMIT)
         assert type(caught.value) is kind
         assert name in caught.value.message
         assert caught.value.hint
@@ -74,20 +78,20 @@ def test_errors_cross_with_message_hint_and_source(sandbox, tmp_path):
 def test_odd_names(sandbox, tmp_path, name):
     (tmp_path / name).write_text("text")
 
-    assert sandbox.load(tmp_path / name, name).sections[0].text == "text"
+    assert sandbox.load(tmp_path / name, name, LIMIT).sections[0].text == "text"
 
 
 def test_a_file_that_takes_too_long_is_stopped_and_the_next_one_read(tmp_path, slow_file):
     (tmp_path / "a.txt").write_text("text")
     with Sandbox(IngestSettings(parse_timeout=1)) as sandbox:
-        sandbox.load(tmp_path / "a.txt", "a.txt")
+        sandbox.load(tmp_path / "a.txt", "a.txt", LIMIT)
         started = time.monotonic()
         with pytest.raises(UnreadableDocument, match="took longer than 1 seconds") as caught:
-            sandbox.load(slow_file, "slow.md")
+            sandbox.load(slow_file, "slow.md", LIMIT)
 
         assert time.monotonic() - started < 5
         assert "RAG_INGEST__PARSE_TIMEOUT" in caught.value.hint
-        assert sandbox.load(tmp_path / "a.txt", "a.txt").title == "a"
+        assert sandbox.load(tmp_path / "a.txt", "a.txt", LIMIT).title == "a"
 
 
 def test_a_child_that_is_killed_fails_its_file_only(tmp_path, slow_file):
@@ -96,13 +100,13 @@ def test_a_child_that_is_killed_fails_its_file_only(tmp_path, slow_file):
 
     def read_slow_file() -> None:
         try:
-            sandbox.load(slow_file, "slow.md")
+            sandbox.load(slow_file, "slow.md", LIMIT)
         except DocumentError as error:
             errors.append(error)
 
     with Sandbox(IngestSettings()) as sandbox:
         before = children()
-        sandbox.load(tmp_path / "a.txt", "a.txt")
+        sandbox.load(tmp_path / "a.txt", "a.txt", LIMIT)
         (child,) = children() - before
         reader = threading.Thread(target=read_slow_file)
         reader.start()
@@ -112,12 +116,12 @@ def test_a_child_that_is_killed_fails_its_file_only(tmp_path, slow_file):
 
         assert [type(error) for error in errors] == [UnreadableDocument]
         assert "crashed" in errors[0].message
-        assert sandbox.load(tmp_path / "a.txt", "a.txt").title == "a"
+        assert sandbox.load(tmp_path / "a.txt", "a.txt", LIMIT).title == "a"
 
         (child,) = children() - before
         os.kill(child, signal.SIGKILL)  # while idle: nobody's fault
         time.sleep(0.1)
-        assert sandbox.load(tmp_path / "a.txt", "a.txt").title == "a"
+        assert sandbox.load(tmp_path / "a.txt", "a.txt", LIMIT).title == "a"
     assert children() == before
 
 
@@ -128,10 +132,10 @@ def test_a_file_that_takes_too_much_memory_fails_alone(tmp_path):
     (tmp_path / "a.txt").write_text("text")
     with Sandbox(IngestSettings(parse_memory_mb=256)) as sandbox:
         with pytest.raises(UnreadableDocument, match="more than 256 MB of memory") as caught:
-            sandbox.load(tmp_path / "big.csv", "big.csv")
+            sandbox.load(tmp_path / "big.csv", "big.csv", LIMIT)
 
         assert "RAG_INGEST__PARSE_MEMORY_MB" in caught.value.hint
-        assert sandbox.load(tmp_path / "a.txt", "a.txt").title == "a"
+        assert sandbox.load(tmp_path / "a.txt", "a.txt", LIMIT).title == "a"
 
 
 def test_several_threads_share_the_children(tmp_path):
@@ -140,7 +144,7 @@ def test_several_threads_share_the_children(tmp_path):
     found: dict[int, str] = {}
 
     def read(number: int) -> None:
-        found[number] = sandbox.load(tmp_path / f"{number}.txt", f"{number}.txt").sections[0].text
+        found[number] = sandbox.load(tmp_path / f"{number}.txt", f"{number}.txt", LIMIT).sections[0].text
 
     with Sandbox(IngestSettings(), workers=2) as sandbox:
         threads = [threading.Thread(target=read, args=[number]) for number in range(12)]
@@ -160,7 +164,7 @@ def test_a_child_sees_no_keys_and_no_handles_of_its_parent(tmp_path, monkeypatch
     with (tmp_path / "catalog.sqlite").open("w") as handle, Sandbox(IngestSettings()) as sandbox:
         os.set_inheritable(handle.fileno(), True)
         before = children()
-        sandbox.load(tmp_path / "a.txt", "a.txt")
+        sandbox.load(tmp_path / "a.txt", "a.txt", LIMIT)
         (child,) = children() - before
 
         assert b"sk-secret" not in Path(f"/proc/{child}/environ").read_bytes()
@@ -172,8 +176,9 @@ def test_a_child_sees_no_keys_and_no_handles_of_its_parent(tmp_path, monkeypatch
 def test_a_busy_child_ends_when_its_parent_is_killed(slow_file):
     code = (
         "import sys, threading, pathlib; from ingest.sandbox import Sandbox; from rag.settings import IngestSettings\n"
+        "from ingest.splitting import ChunkLimit\n"
         "sandbox = Sandbox(IngestSettings()); path = pathlib.Path(sys.argv[1])\n"
-        "threading.Thread(target=sandbox.load, args=[path, 'slow.md'], daemon=True).start()\n"
+        "threading.Thread(target=sandbox.load, args=[path, 'slow.md', ChunkLimit('', 254)], daemon=True).start()\n"
         "import time; time.sleep(1)\n"
         "print(*[c.read_text() for c in pathlib.Path('/proc/self/task').glob('*/children')], flush=True)\n"
         "time.sleep(60)\n"
@@ -196,4 +201,4 @@ def test_a_closed_sandbox_reads_nothing(tmp_path):
         pass
 
     with pytest.raises(RuntimeError, match="closed"):
-        sandbox.load(tmp_path / "a.txt", "a.txt")
+        sandbox.load(tmp_path / "a.txt", "a.txt", LIMIT)

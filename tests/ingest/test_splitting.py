@@ -6,8 +6,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingest.splitting import fitting_title, split
-from rag.index import contextual_text
+from ingest.splitting import chunks_of, fitting_title
+from ingest.splitting import split as split_into_pieces
+from rag.text import contextual_text
+from rag.tokens import token_spans
 from rag.types import Section
 
 RELAXED = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
@@ -45,6 +47,17 @@ def section(text, page=None, heading=""):
     return Section(text, page, label, heading)
 
 
+def split(document_id, version, title, sections, embedding, limit):
+    """The chunks of a document, as a child process and its parent make them."""
+    limit = min(limit, embedding.max_tokens)
+    pieces = split_into_pieces(title, sections, token_spans(embedding.tokenizer), limit)
+    return chunks_of(document_id, version, sections, pieces)
+
+
+def tokens(embedding, text):
+    return len(token_spans(embedding.tokenizer)(text))
+
+
 def pages_of(sections):
     """The text of every page: its sections, one after the other."""
     pages: dict[int | None, str] = {}
@@ -71,7 +84,7 @@ def check(chunks, sections, title, embedding, limit):
         assert chunk.start >= ends.get(chunk.page_index, 0), "chunks overlap or go backwards"
         ends[chunk.page_index] = chunk.end
         covered[chunk.page_index][chunk.start : chunk.end] = [True] * (chunk.end - chunk.start)
-        size = len(embedding.token_spans(contextual_text(title, chunk.heading, chunk.text))) + 2
+        size = tokens(embedding, contextual_text(title, chunk.heading, chunk.text)) + 2
         assert size <= limit, f"{size} tokens in {chunk.text!r}"
     for index, page in pages.items():
         lost = [c for c, found in zip(page, covered[index], strict=True) if not found and not c.isspace()]
@@ -81,7 +94,7 @@ def check(chunks, sections, title, embedding, limit):
 @RELAXED
 @given(SECTIONS, st.text(max_size=80), st.sampled_from([32, 64, 254]))
 def test_properties_with_the_real_tokenizer(minilm, sections, title, limit):
-    title = fitting_title(title, minilm, limit)
+    title = fitting_title(title, token_spans(minilm.tokenizer), min(limit, minilm.max_tokens))
     chunks = split("doc", 3, title, sections, minilm, limit)
     check(chunks, sections, title, minilm, limit)
     assert split("doc", 3, title, sections, minilm, limit) == chunks
@@ -107,7 +120,7 @@ def test_properties_with_counted_words(bag_of_words, sections, limit):
 )
 def test_absurd_titles_and_headings_leave_room_for_text(minilm, title, heading, limit):
     sections = [section("A sentence of some words that says little. " * 40, 0, heading)]
-    title = fitting_title(title, minilm, limit)
+    title = fitting_title(title, token_spans(minilm.tokenizer), min(limit, minilm.max_tokens))
     chunks = split("doc", 3, title, sections, minilm, limit)
     check(chunks, sections, title, minilm, min(limit, 256))
     assert len(chunks) < 60, "next to nothing in each chunk"
@@ -120,7 +133,7 @@ def test_a_long_heading_keeps_its_end(minilm):
 
 def test_an_ordinary_title_is_not_cut(minilm):
     title = "Employee handbook of the Corrabeg Kilns company, valid from January 2024"
-    assert fitting_title(title, minilm, 254) == title
+    assert fitting_title(title, token_spans(minilm.tokenizer), 254) == title
 
 
 @pytest.mark.parametrize("word", ["x" * 10_000, "日" * 10_000, "a-" * 5_000, "🦊" * 3_000, "12.50," * 2_000])
@@ -152,5 +165,5 @@ def test_chunks_end_where_sentences_end_and_are_filled(minilm):
     text = " ".join(f"Sentence number {number} tells of the pump and its bearings." for number in range(60))
     chunks = split("doc", 3, "T", [section(text, 0)], minilm, 254)
     assert all(chunk.text.endswith("bearings.") for chunk in chunks)
-    sizes = [len(minilm.token_spans(chunk.text)) for chunk in chunks]
+    sizes = [tokens(minilm, chunk.text) for chunk in chunks]
     assert min(sizes[:-1]) > 200

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rag.catalog import LOCAL_PRINCIPAL
-from rag.index import DocumentVersion, contextual_text
+from rag.index import DocumentVersion
+from rag.text import contextual_text
 from rag.types import Chunk, Document, Embedding, Section
 from rag.vectors import vector_id
 
