@@ -13,6 +13,7 @@ import os
 import queue
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -38,7 +39,7 @@ _ERRORS: dict[str, type[DocumentError]] = {
 }
 _GUARD_INTERVAL = 0.05  # seconds between two looks at the clock
 # All that a child sees of the environment: enough to find Python and the libraries, no keys, no proxies.
-_PASSED_ON = ("PATH", "PYTHONHOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT")
+_PASSED_ON = ("PATH", "PYTHONHOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL", "SYSTEMROOT")
 
 
 class Sandbox:
@@ -72,11 +73,11 @@ class Sandbox:
     def load(
         self, path: Path, name: str, limit: ChunkLimit, is_unwanted: Callable[[], bool] = lambda: False
     ) -> LoadedDocument:
-        """The file at `path`, known to the user as `name`, read and split; blocks until a child is free and has done it.
+        """The file at `path`, known to the user as `name`, read and split; blocks until a child has done it.
 
-        When `is_unwanted` becomes true the child is ended, and so the reading. Raises UnsupportedFileType, UnreadableDocument (also when it
-        takes too long, too much memory, or crashes its parser) or EmptyDocument; ConfigurationError when no child can
-        be started.
+        When `is_unwanted` becomes true the child is ended, and so the reading. Raises UnsupportedFileType,
+        UnreadableDocument (also when it takes too long, too much memory, or crashes its parser) or EmptyDocument;
+        ConfigurationError when no child can be started.
         """
         request = {
             "path": os.path.abspath(path),  # noqa: PTH100 - keeps links, unlike resolve()
@@ -119,6 +120,8 @@ class _Child:
         self.timed_out = False
         self._tokenizer: str | None = None  # the one that the process has
         self._process: subprocess.Popen[bytes] | None = None
+        self._heard = 0.0  # when it last said something
+        self._scratch: tempfile.TemporaryDirectory[str] | None = None  # for what its parsers write, even if it dies
         self._closed = False
         self._lock = threading.Lock()  # between starting and closing
 
@@ -126,9 +129,10 @@ class _Child:
         self, tokenizer: str, request: dict[str, Any], timeout: float, is_unwanted: Callable[[], bool]
     ) -> LoadedDocument | dict[str, Any] | None:
         """The document, or the child's word on why not, or None when it died; `timed_out` says whether it was killed
-        after `timeout` seconds."""
+        because nothing was heard of it for `timeout` seconds."""
         process = self._running()
         self.timed_out = False
+        self._heard = time.monotonic()
         answered = threading.Event()
         guard = threading.Thread(target=self._guard, args=(process, timeout, is_unwanted, answered), daemon=True)
         guard.start()
@@ -137,7 +141,7 @@ class _Child:
                 _send(process, {"tokenizer": tokenizer})
                 self._tokenizer = tokenizer
             _send(process, request)
-            answer = _received(process)
+            answer = self._received(process)
         except (OSError, ValueError):  # the pipe is broken or closed: it died, or the sandbox was closed
             answer = None
         except BaseException:  # such as Ctrl-C: its late answer must not meet the next question
@@ -148,15 +152,14 @@ class _Child:
             guard.join()
         is_whole = isinstance(answer, LoadedDocument) or (answer is not None and answer["error"] != "MemoryError")
         if not is_whole or self.timed_out or process.poll() is not None:
-            _end(process)
+            self._end()
         return answer
 
     def stop(self) -> None:
         """Ends the child for good."""
         with self._lock:
             self._closed = True
-            if self._process is not None:
-                _end(self._process)
+            self._end()
 
     def _guard(
         self,
@@ -166,23 +169,48 @@ class _Child:
         answered: threading.Event,
     ) -> None:
         """Kill the child when its time is up or nobody wants its answer any more."""
-        deadline = time.monotonic() + timeout
         while not answered.wait(_GUARD_INTERVAL):
-            self.timed_out = time.monotonic() > deadline
+            self.timed_out = time.monotonic() > self._heard + timeout
             if self.timed_out or is_unwanted():
                 process.kill()
                 return
+
+    def _received(self, process: subprocess.Popen[bytes]) -> LoadedDocument | dict[str, Any] | None:
+        """All lines of an answer, put together; None when it breaks off."""
+        assert process.stdout is not None
+        sections: list[Section] = []
+        pieces: list[Piece] = []
+        for line in process.stdout:
+            if not line.endswith(b"\n"):
+                break
+            self._heard = time.monotonic()
+            answer: dict[str, Any] = json.loads(line)
+            sections += (Section(*section) for section in answer.get("sections", ()))
+            pieces += (Piece(*piece) for piece in answer.get("pieces", ()))
+            if "error" in answer:
+                return answer
+            if "end" in answer:
+                end = answer["end"]
+                empty_pages = tuple(end["empty_pages"])
+                return LoadedDocument(end["title"], sections, end["pages"], empty_pages, end["notice"], tuple(pieces))
+        return None
 
     def _running(self) -> subprocess.Popen[bytes]:
         with self._lock:
             if self._closed:
                 raise RuntimeError("the sandbox is closed")
             if self._process is None or self._process.poll() is not None:
-                if self._process is not None:
-                    _end(self._process)
-                self._process = _start()
+                self._end()
+                self._scratch = tempfile.TemporaryDirectory(prefix="footnote-", ignore_cleanup_errors=True)
+                self._process = _start(self._scratch.name)
                 self._tokenizer = None
             return self._process
+
+    def _end(self) -> None:
+        if self._process is not None:
+            _end(self._process)
+        if self._scratch is not None:
+            self._scratch.cleanup()
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -194,14 +222,14 @@ def _end(process: subprocess.Popen[bytes]) -> None:
                 pipe.close()
 
 
-def _start() -> subprocess.Popen[bytes]:
-    """A child that has said it is ready."""
+def _start(scratch: str) -> subprocess.Popen[bytes]:
+    """A child that has said it is ready; its temporary files go into the folder `scratch`."""
     packages = [str(Path(ingest.__path__[0]).parent), os.environ.get("PYTHONPATH", "")]
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     process = subprocess.Popen(
         # -P: the working folder, which may be anybody's, is no place to import from
         [sys.executable, "-P", "-m", "ingest.loaders"],
-        env={**environment, "PYTHONPATH": os.pathsep.join(filter(None, packages))},
+        env={**environment, "TMPDIR": scratch, "PYTHONPATH": os.pathsep.join(filter(None, packages))},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -220,23 +248,3 @@ def _send(process: subprocess.Popen[bytes], request: dict[str, Any]) -> None:
     assert process.stdin is not None
     process.stdin.write(json.dumps(request).encode() + b"\n")
     process.stdin.flush()
-
-
-def _received(process: subprocess.Popen[bytes]) -> LoadedDocument | dict[str, Any] | None:
-    """All lines of an answer, put together; None when it breaks off."""
-    assert process.stdout is not None
-    sections: list[Section] = []
-    pieces: list[Piece] = []
-    for line in process.stdout:
-        if not line.endswith(b"\n"):
-            break
-        answer: dict[str, Any] = json.loads(line)
-        sections += (Section(*section) for section in answer.get("sections", ()))
-        pieces += (Piece(*piece) for piece in answer.get("pieces", ()))
-        if "error" in answer:
-            return answer
-        if "end" in answer:
-            end = answer["end"]
-            empty_pages = tuple(end["empty_pages"])
-            return LoadedDocument(end["title"], sections, end["pages"], empty_pages, end["notice"], tuple(pieces))
-    return None

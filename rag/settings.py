@@ -75,7 +75,7 @@ class EmbeddingSettings(_Group):
         "download. `bag-of-words` needs no model at all and is meant for tests.",
     )
     device: str = Field("", description="`cpu`, `cuda` or `mps`; empty: the best there is.")
-    batch_size: int = Field(32, ge=1, description="Chunks embedded at once.")
+    batch_size: int = Field(0, ge=0, description="Chunks embedded at once; 0: what the device works best with.")
     query_prefix: str = Field("", description="Put before a question, for models trained so (e.g. `query: `).")
     passage_prefix: str = Field("", description="Put before a passage, for models trained so (e.g. `passage: `).")
 
@@ -92,7 +92,7 @@ class IngestSettings(_Group):
     max_file_mb: int = Field(500, ge=1, description="Files larger than this are not read, in MB.")
     max_pages: int = Field(20_000, ge=1, description="Documents with more pages than this are not read.")
     max_text_mb: int = Field(200, ge=1, description="Documents with more extracted text than this are not read, in MB.")
-    parse_timeout: float = Field(300, gt=0, description="Seconds a file's parser may take before it is stopped.")
+    parse_timeout: float = Field(300, gt=0, description="Seconds a file's parser may work in silence before it is stopped.")
     parse_memory_mb: int = Field(4096, ge=256, description="Memory a file's parser may take, in MB (Linux).")
     chunk_tokens: int = Field(
         254, ge=32, description="Longest chunk in tokens of the embedding model, title and heading included."

@@ -60,6 +60,7 @@ def main() -> None:
         signal.setitimer(signal.ITIMER_REAL, request["timeout"] + _GRACE)
         for answer in _answers(request, token_spans):
             _send(answers, answer)
+            signal.setitimer(signal.ITIMER_REAL, request["timeout"] + _GRACE)
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 

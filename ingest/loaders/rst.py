@@ -1,7 +1,7 @@
 """reStructuredText files: the source text, cut into sections before each heading.
 
 Headings are found here, by their underlines. docutils is not used: it replaces what it does not know (the directives
-and roles of Sphinx, most of real files) by error messages, drops comments and substitutions, and is a hundred times
+and roles of Sphinx, most of real files) by error messages, drops comments and substitutions, and is several times
 slower. The text is not rendered, nothing is included: sections, joined, are the file.
 """
 
