@@ -3,6 +3,7 @@
 # Options, e.g. `make setup TORCH=cpu`:
 #   TORCH=cpu          PyTorch without CUDA, for machines without an NVIDIA GPU; remembered in .venv
 #   EXTRAS=llama-cpp   build llama-cpp-python too, which runs GGUF files in this process; heeds CMAKE_ARGS
+#   EXTRAS=ocr         read scanned pages and images too, by text recognition on this machine; both: llama-cpp,ocr
 #   PYTHON=python3.12  the Python to make .venv with
 
 SHELL := /bin/sh
@@ -47,7 +48,7 @@ extras := $(if $(EXTRAS),$(VENV)/extras-$(EXTRAS)-$(shell echo "$(cmake_argument
 
 help: ## List the targets and options
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
-	@sed -n '2,6s/^# \{0,1\}//p' Makefile
+	@sed -n '2,7s/^# \{0,1\}//p' Makefile
 
 setup: $(VENV)/installed $(extras) ## Install Footnote and what it needs into .venv
 
@@ -113,8 +114,9 @@ $(VENV)/installed-dev: $(VENV)/installed requirements-dev.lock
 	@touch $@
 
 $(VENV)/extras-%: $(VENV)/installed
-	@echo "Installing the extra $(EXTRAS); compiling takes some minutes."
-	@$(UV) pip uninstall --quiet --python $(BIN)/python llama-cpp-python 2>/dev/null || true # perhaps built otherwise
+	@echo "Installing the extra $(EXTRAS)$(if $(findstring llama-cpp,$(EXTRAS)),; compiling takes some minutes)."
+	@$(if $(findstring llama-cpp,$(EXTRAS)),$(UV) pip uninstall --quiet --python $(BIN)/python llama-cpp-python \
+		2>/dev/null || true) # perhaps built otherwise
 	@$(uv_install) --constraints requirements.lock $(cmake_setting) --editable ".[$(EXTRAS)]"
 	@touch $@
 

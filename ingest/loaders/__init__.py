@@ -31,6 +31,8 @@ from ingest.loaders.mail import load_eml
 from ingest.loaders.markdown import load_markdown
 from ingest.loaders.mbox import load_mbox
 from ingest.loaders.notebook import load_ipynb
+from ingest.loaders.ocr import IMAGE_SUFFIXES, load_image
+from ingest.loaders.ocr import is_installed as can_recognise_text
 from ingest.loaders.opendocument import load_odp, load_odt
 from ingest.loaders.outlook import load_msg
 from ingest.loaders.pdf import load_pdf
@@ -95,6 +97,7 @@ LOADERS: dict[str, Loader] = {
     ".mbox": load_mbox,
     ".msg": load_msg,
     **dict.fromkeys(SOURCE_CODE_SUFFIXES, load_source_code),
+    **(dict.fromkeys(IMAGE_SUFFIXES, load_image) if can_recognise_text() else {}),
 }
 SUPPORTED_SUFFIXES = frozenset(LOADERS)
 
@@ -118,7 +121,7 @@ def extract(path: Path, name: str, limits: Limits) -> Extracted:
     if loader is None:
         raise UnsupportedFileType(
             f"{quoted(name)} cannot be read: no loader for {_described(suffix)}.",
-            hint=f"Supported are {', '.join(sorted(SUPPORTED_SUFFIXES))}.",
+            hint=_unsupported_hint(suffix),
             source=name,
         )
     _check_file(path, name, limits)
@@ -201,7 +204,17 @@ def _described(suffix: str) -> str:
     return f"“{printable(suffix)}” files" if suffix else "files without a suffix"
 
 
+def _unsupported_hint(suffix: str) -> str:
+    if suffix in IMAGE_SUFFIXES:
+        return "Text recognition reads images: `make setup EXTRAS=ocr` installs it."
+    return f"Supported are {', '.join(sorted(SUPPORTED_SUFFIXES))}."
+
+
 def _empty_hint(sections: Sequence[Section]) -> str:
-    if any(section.page_index is not None for section in sections):
-        return "Its pages seem to be scans with no text layer: run text recognition (OCR) on it and add the result."
-    return "There is nothing to answer from in this file."
+    if all(section.page_index is None for section in sections):
+        return "There is nothing to answer from in this file."
+    if can_recognise_text():
+        return "Its pages have no text layer, and text recognition found nothing in them."
+    return (
+        "Its pages seem to be scans with no text layer: install text recognition (`make setup EXTRAS=ocr`), try again."
+    )

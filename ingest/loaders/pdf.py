@@ -1,7 +1,7 @@
 """PDF files: one section per page, with the page's printed label and its place in the outline.
 
-Text comes from pdfium; pypdf steps in where pdfium refuses a file. Scanned pages give empty sections: nothing here
-recognises text in images.
+Text comes from pdfium; pypdf steps in where pdfium refuses a file. Scanned pages are read by text recognition where
+that is installed, and else give empty sections.
 """
 
 from __future__ import annotations
@@ -9,9 +9,12 @@ from __future__ import annotations
 import logging
 import re
 import unicodedata
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ingest.loaders import ocr
 from ingest.loaders.base import (
     HEADING_SEPARATOR,
     Extracted,
@@ -29,9 +32,14 @@ from ingest.loaders.running_lines import without_running_lines
 from rag.errors import UnreadableDocument
 
 if TYPE_CHECKING:
-    from pypdfium2 import PdfDocument
+    from pypdf import PdfReader
+    from pypdfium2 import PdfDocument, PdfPage
 
 logger = logging.getLogger(__name__)
+
+_LONGEST_STAMP = 100  # characters that a scanned page may have besides
+_MANY_OBJECTS = 30  # of which a page without text may be drawn text
+_FINEST_SCALE = 300 / 72  # pixels a point
 
 Bookmark = tuple[int, int, str]  # page index, level from 1, title
 
@@ -45,6 +53,30 @@ _LINE_END_HYPHEN = re.compile(
     r"(?<![^\W_])((?:[^\W_]++-(?=[^\W_]))*+[^\W_]++)(?:\ufffe|[-\u2010]\n)([^\W_]++(?:-[^\W_]++)*+)"
 )
 _WORD = re.compile(r"[^\W_]++(?:-[^\W_]++)*+")
+
+
+@dataclass(slots=True)
+class _Pages:
+    """What the pages gave, so far: a text each, and the pages (from 0) of which there is more to say."""
+
+    texts: list[str] = field(default_factory=list)
+    broken: list[int] = field(default_factory=list)
+    recognised: list[int] = field(default_factory=list)
+    unread: list[int] = field(default_factory=list)
+    _characters: int = 0
+
+    def check(self, limits: Limits, name: str) -> None:
+        """Raises UnreadableDocument when there is more text than allowed."""
+        self._characters += len(self.texts[-1])
+        limits.check_text(self._characters, name)
+
+    @property
+    def notice(self) -> str:
+        """What the user should know."""
+        notices = [ocr.notice(self.recognised, self.unread, len(self.texts))]
+        if self.broken:
+            notices.append(f"Could not be read: {ocr.numbered(self.broken)}.")
+        return " ".join(filter(None, notices))
 
 
 def load_pdf(path: Path, name: str, limits: Limits) -> Extracted:
@@ -74,23 +106,56 @@ def _load_with_pdfium(document: PdfDocument, name: str, limits: Limits) -> Extra
     from pypdfium2 import PdfiumError
 
     _check_pages(len(document), name, limits)
-    texts: list[str] = []
-    broken: list[int] = []
-    characters = 0
+    pages = _Pages()
     for index in range(len(document)):
         try:
             page = document[index]
-            text = page_text(page)
+            pages.texts.append(_text_of_page(page, index, pages))
             page.close()
         except PdfiumError:
-            broken.append(index)
-            text = ""
-        characters += len(text)
-        limits.check_text(characters, name)
-        texts.append(text)
-    labels = [document.get_page_label(index) for index in range(len(texts))]
+            pages.broken.append(index)
+            pages.texts.append("")
+        pages.check(limits, name)
+    labels = [document.get_page_label(index) for index in range(len(document))]
     title = document.get_metadata_value("Title")
-    return _assemble(name, title, texts, labels, _bookmarks(document), broken)
+    return _assemble(name, title, pages, labels, _bookmarks(document))
+
+
+def _text_of_page(page: PdfPage, index: int, pages: _Pages) -> str:
+    text = page_text(page)
+    if not (ocr.is_installed() and _is_scan(page, text)):
+        return text
+    if not ocr.has_time():
+        pages.unread.append(index)
+        return text
+    scale = min(ocr.LONGEST_SIDE / max(*page.get_size(), 1.0), _FINEST_SCALE)
+    try:
+        recognised = ocr.recognised(page.render(scale=scale).to_numpy())
+    except Exception as error:  # noqa: BLE001 - such as too little memory; the other pages may be sound
+        logger.info("text recognition fails on page %d: %r", index + 1, error)
+        pages.broken.append(index)
+        return text
+    if recognised:
+        pages.recognised.append(index)
+    return recognised or text
+
+
+def _is_scan(page: PdfPage, text: str) -> bool:
+    """Whether a page without text shows more than a few lines, or one with hardly any is mostly an image."""
+    from pypdfium2.raw import FPDF_PAGEOBJ_IMAGE
+
+    if len(text) > _LONGEST_STAMP:
+        return False
+    objects = list(islice(page.get_objects(max_depth=3), _MANY_OBJECTS))
+    images = [object_ for object_ in objects if object_.type == FPDF_PAGEOBJ_IMAGE]
+    if not text.strip():
+        return bool(images) or len(objects) == _MANY_OBJECTS
+    return sum(_area(image.get_bounds()) for image in images) > _area(page.get_cropbox()) / 2
+
+
+def _area(box: tuple[float, float, float, float]) -> float:
+    left, bottom, right, top = box
+    return (right - left) * (top - bottom)
 
 
 def _load_with_pypdf(path: Path, name: str, limits: Limits) -> Extracted:
@@ -100,27 +165,53 @@ def _load_with_pypdf(path: Path, name: str, limits: Limits) -> Extracted:
     if reader.is_encrypted and not reader.decrypt(""):
         raise _encrypted(name)
     _check_pages(len(reader.pages), name, limits)
-    texts: list[str] = []
-    broken: list[int] = []
-    characters = 0
+    pages = _Pages()
     for index in range(len(reader.pages)):
         try:
             text = reader.pages[index].extract_text()
         except Exception as error:  # noqa: BLE001 - pypdf raises anything; the other pages may be sound
             logger.info("pypdf cannot read page %d of %s: %r", index + 1, quoted(name), error)
-            broken.append(index)
+            pages.broken.append(index)
             text = ""
-        characters += len(text)
-        limits.check_text(characters, name)
-        texts.append(text)
-    if len(broken) == len(texts):
+        pages.texts.append(text)
+        pages.check(limits, name)
+    if len(pages.broken) == len(pages.texts):
         raise UnreadableDocument(
             f"{quoted(name)} is damaged: no page of it can be read.",
             hint="Open it in a PDF viewer and print or save it as a new PDF.",
             source=name,
         )
     title = reader.metadata.title if reader.metadata else None
-    return _assemble(name, title or "", texts, reader.page_labels, [], broken)
+    return _assemble(name, title or "", pages, _labels_of(reader), _bookmarks_of(reader))
+
+
+def _labels_of(reader: PdfReader) -> list[str]:
+    try:
+        return reader.page_labels
+    except Exception as error:  # noqa: BLE001 - pypdf raises anything
+        logger.info("the page labels are damaged: %r", error)
+        return [""] * len(reader.pages)
+
+
+def _bookmarks_of(reader: PdfReader) -> list[Bookmark]:
+    """The outline as pypdf reads it; what of it cannot be read is left out."""
+    bookmarks: list[Bookmark] = []
+
+    def take(entries: list[Any], level: int) -> None:
+        for entry in entries:
+            if isinstance(entry, list):
+                take(entry, level + 1)
+                continue
+            page = reader.get_destination_page_number(entry)
+            heading = squeeze(_clean(entry.title or ""))
+            if page is not None and page >= 0 and heading:
+                bookmarks.append((page, level, heading))
+
+    try:
+        take(reader.outline, 1)
+    except Exception as error:  # noqa: BLE001 - pypdf raises anything
+        logger.info("the outline is damaged: %r", error)
+    return bookmarks
 
 
 def _check_pages(pages: int, name: str, limits: Limits) -> None:
@@ -157,10 +248,8 @@ def _bookmarks(document: PdfDocument) -> list[Bookmark]:
     return bookmarks
 
 
-def _assemble(
-    name: str, title: str, texts: list[str], labels: list[str], bookmarks: list[Bookmark], broken: list[int]
-) -> Extracted:
-    texts = [_clean(text) for text in texts]
+def _assemble(name: str, title: str, pages: _Pages, labels: list[str], bookmarks: list[Bookmark]) -> Extracted:
+    texts = [_clean(text) for text in pages.texts]
     labels = _labels(texts, [_clean(label).strip() for label in labels])
     headings = _page_headings(bookmarks, len(texts))
     parts = [heading.split(HEADING_SEPARATOR) for heading in headings]
@@ -169,8 +258,7 @@ def _assemble(
         Section(_tidy(text), index, label, heading)
         for index, (text, label, heading) in enumerate(zip(joined, labels, headings, strict=True))
     ]
-    notice = f"Pages that could not be read: {', '.join(str(index + 1) for index in broken)}." if broken else ""
-    return Extracted(title=_title(title, name), sections=sections, notice=notice)
+    return Extracted(title=_title(title, name), sections=sections, notice=pages.notice)
 
 
 def _labels(texts: list[str], own: list[str]) -> list[str]:

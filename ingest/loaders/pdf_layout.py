@@ -35,7 +35,7 @@ _WORD_GAP = 0.1  # a narrower space is none
 _OVERLAP = 0.5  # so much of the lower one's height two words on one line share
 
 
-class _Run(NamedTuple):
+class Run(NamedTuple):
     """Words that simply follow each other on a line: their characters in the page's text, their box.
 
     `bottom` and `top` are those of the first character; `is_turned` says that the text runs up or down the page.
@@ -68,11 +68,16 @@ def page_text(page: PdfPage) -> str:
     runs = _visible(drawn, page, rotation)
     if len(runs) == len(drawn) and all(_goes_down(before, after) for before, after in pairwise(runs)):
         return text
+    return text_of(runs)
+
+
+def text_of(runs: Sequence[Run]) -> str:
+    """What stands in the runs, given in the order in which they were drawn, as lines in reading order."""
     lines = reading_order(_lines(runs))
     return "\n".join(line.text for line in lines).replace(_HYPHEN + "\n", _HYPHEN)
 
 
-def _visible(runs: list[_Run], page: PdfPage, rotation: int) -> list[_Run]:
+def _visible(runs: list[Run], page: PdfPage, rotation: int) -> list[Run]:
     """The runs within the crop box; all of them where it holds none."""
     crop_left, crop_bottom, crop_right, crop_top = page.get_cropbox()
     edges = _turned([crop_left], [crop_top], [crop_right], [crop_bottom], rotation)
@@ -83,12 +88,12 @@ def _visible(runs: list[_Run], page: PdfPage, rotation: int) -> list[_Run]:
     return within or runs
 
 
-def _runs(page: PdfTextPage, text: str, rotation: int) -> list[_Run]:
+def _runs(page: PdfTextPage, text: str, rotation: int) -> list[Run]:
     words = [match.span() for match in _WORD.finditer(text)]
     if not words:
         return []
     left, top, right, bottom = _boxes(page, [place for start, end in words for place in (start, end - 1)], rotation)
-    runs: list[_Run] = []
+    runs: list[Run] = []
     first = 0
     for word in range(1, len(words) + 1):
         last = 2 * word - 1  # the last character of the word before; next is the first one of this word
@@ -103,14 +108,14 @@ def _runs(page: PdfTextPage, text: str, rotation: int) -> list[_Run]:
                 continue
         start = 2 * first
         runs.append(
-            _Run(
+            Run(
                 text[words[first][0] : words[word - 1][1]],
                 first > 0 and "\n" in text[words[first - 1][1] : words[first][0]],
                 min(left[start], left[last]),
                 max(right[start], right[last]),
                 bottom[start],
                 top[start],
-                abs(bottom[last] - bottom[start]) > (top[start] - bottom[start]) / 2 and last > start,
+                abs(bottom[last] - bottom[start]) > abs(right[last] - left[start]),
             )
         )
         first = word
@@ -150,28 +155,29 @@ def _box_of_character() -> Callable[[int | None, int, int], int]:
     return prototype(ctypes.cast(FPDFText_GetLooseCharBox, ctypes.c_void_p).value or 0)
 
 
-def _goes_down(before: _Run, after: _Run) -> bool:
+def _goes_down(before: Run, after: Run) -> bool:
     """Whether nothing but pdfium's own line break stands between the two."""
     if before.is_turned or after.is_turned:
         return True
     is_broken = after.is_broken or before.text.endswith(_HYPHEN)
-    return is_broken and after.top < before.top and not _share_line(before, after)
+    return is_broken and after.top < before.top and not shares_line(before, after)
 
 
-def _share_line(before: _Run | Line, after: _Run) -> bool:
+def shares_line(before: Run | Line, after: Run) -> bool:
+    """Whether both stand on one line, as the lower one does with most of its height."""
     shared = min(before.top, after.top) - max(before.bottom, after.bottom)
     return shared >= _OVERLAP * min(before.height, after.height)
 
 
-def _gap(before: _Run, after: _Run) -> float:
+def _gap(before: Run, after: Run) -> float:
     """The space between two runs on a line, in heights of the line; below 0 where they overlap."""
     return (after.left - before.right) / max(before.height, after.height, 0.1)
 
 
-def _lines(runs: Sequence[_Run]) -> list[Line]:
+def _lines(runs: Sequence[Run]) -> list[Line]:
     """The lines in the order in which they were drawn."""
     lines: list[Line] = []
-    before: _Run | None = None
+    before: Run | None = None
     for run in runs:
         if before is None or _breaks(lines[-1], before, run):
             lines.append(Line([Cell(run.text, run.left, run.right)], run.bottom, run.top, run.is_turned))
@@ -189,15 +195,15 @@ def _lines(runs: Sequence[_Run]) -> list[Line]:
     return lines
 
 
-def _breaks(line: Line, before: _Run, after: _Run) -> bool:
+def _breaks(line: Line, before: Run, after: Run) -> bool:
     if before.is_turned or after.is_turned:
         return after.is_broken or before.is_turned != after.is_turned
-    if not _share_line(before, after) and not _share_line(line, after):
+    if not shares_line(before, after) and not shares_line(line, after):
         return True
     return after.is_broken and _gap(before, after) < -_CELL_GAP
 
 
-def _joint(before: _Run, after: _Run) -> str | None:
+def _joint(before: Run, after: Run) -> str | None:
     """What stands between two runs on a line: nothing, a space, or the border of two cells (None)."""
     gap = _gap(before, after)
     if before.is_turned:

@@ -23,6 +23,7 @@ _HIGHEST_CELL = 8  # lines; a higher one is a column of text
 _LONGEST_CELL = 250  # characters
 _TEXT_WIDTH = 30  # characters a line, on average: as wide and three lines high is a paragraph
 _COLUMN_WIDTH = 20  # likewise: as wide and filled is a column of text
+_WIDEST_LEADING = 1.5  # heights of the line between it and the one above, in a column
 _SHORTEST_COLUMN = 5  # lines that were drawn across
 
 
@@ -116,7 +117,8 @@ def _lines_across(lines: Sequence[Line], start: int) -> tuple[int, list[Line], l
     from_, to = 0.0, float("inf")  # the gutter so far
     end = start
     for end, line in enumerate([*lines[start:], None], start):
-        if line is None or not _is_wordy(line.text) or (end > start and line.top >= lines[end - 1].top):
+        above = lines[end - 1] if end > start else None
+        if line is None or not _is_wordy(line.text) or (above and not _follows(line, above)):
             break
         gap = _gap_at(line, from_, to)
         if gap is None:
@@ -132,6 +134,10 @@ def _lines_across(lines: Sequence[Line], start: int) -> tuple[int, list[Line], l
     if across < _SHORTEST_COLUMN or not (_is_running_text(left) and _is_running_text(right)):
         return None
     return end, left, right
+
+
+def _follows(line: Line, above: Line) -> bool:
+    return line.top < above.top and above.bottom - line.top < _WIDEST_LEADING * line.height
 
 
 def _gap_at(line: Line, from_: float, to: float) -> tuple[float, float] | None:

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from ingest.loaders import LOADERS, SUPPORTED_SUFFIXES, Limits, Section, load_document, printable
+from ingest.loaders.ocr import IMAGE_SUFFIXES
 from rag.errors import EmptyDocument, UnreadableDocument, UnsupportedFileType
 from tests.ingest.loaders.documents import load, texts
 
@@ -38,7 +39,10 @@ def test_every_format_says_that_an_empty_file_is_empty(tmp_path, suffix):
         load(path)
 
 
-@pytest.mark.parametrize("suffix", sorted(set(LOADERS) - {".pdf", ".docx", ".pptx", ".odt", ".odp", ".epub", ".rtf"}))
+BINARY = {".pdf", ".docx", ".pptx", ".odt", ".odp", ".epub", ".rtf", *IMAGE_SUFFIXES}
+
+
+@pytest.mark.parametrize("suffix", sorted(set(LOADERS) - BINARY))
 def test_blank_files_hold_no_text(tmp_path, suffix):
     path = tmp_path / f"blank{suffix}"
     path.write_text(" \n\n \n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ingest.loaders import Limits
-from ingest.loaders.pdf import _clean, _join_hyphens, _tidy
+from ingest.loaders.pdf import _clean, _join_hyphens, _load_with_pypdf, _tidy
 from rag.errors import EmptyDocument, UnreadableDocument
 from tests.ingest.loaders.documents import headings, load, make_pdf, rewrite_pdf, texts
 
@@ -80,6 +80,23 @@ def test_a_user_password_is_named_and_an_owner_password_does_not_matter(tmp_path
         load(locked)
     assert "password" in caught.value.hint
     assert texts(load(owned)) == ["Open.\n"]
+
+
+def test_what_pypdf_reads_in_place_of_pdfium_has_headings_and_labels_too(tmp_path):
+    path = make_pdf(tmp_path / "a.pdf", [["One."], ["Two."]], title="Pump", outline=[("Use", 0, 0), ("Care", 1, 1)])
+    rewrite_pdf(path, lambda writer: writer.set_page_label(0, 1, style="/D", prefix="A-", start=7))
+
+    extracted = _load_with_pypdf(path, "a.pdf", Limits())
+
+    assert extracted.title == "Pump"
+    assert [section.heading for section in extracted.sections] == ["Use", "Use › Care"]
+    assert [section.page_label for section in extracted.sections] == ["A-7", "A-8"]
+    assert [section.text for section in extracted.sections] == ["One.\n", "Two.\n"]
+
+
+def test_leaders_to_a_page_number_are_short():
+    assert _clean("Spare parts ........................ 17") == "Spare parts … 17"
+    assert _clean("Wait ... and see. 1.5 ....") == "Wait ... and see. 1.5 ...."
 
 
 def test_broken_files_are_unreadable_in_one_line(tmp_path):
