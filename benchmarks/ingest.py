@@ -1,70 +1,119 @@
-"""Ingest speed: the whole way from files to searchable chunks, against embedding the same chunks from memory.
+"""Ingest speed: from files to searchable chunks, beside embedding the same chunks from memory and beside a baseline.
 
-    python -P benchmarks/ingest.py [PATH …]     default: data/sample; -P, because the file is called like the package
+    python -P benchmarks/ingest.py [--starter PYTHON] [PATH …]     default: data/sample
 
-The ratio says how much of the time is not the embedding model's: 1.0 would mean that reading, splitting, storing and
-indexing cost nothing. Both are measured in one run, because machines differ and drift.
+The first ratio says how much of the time is the embedding model's: 1.0 would mean that reading, splitting, storing and
+indexing cost nothing. With `--starter`, a Python that has the packages named in benchmarks/llama_index_starter.py, that
+pipeline ingests the same files, and the CPU seconds of both whole processes are compared. All is measured in one run,
+because machines differ and drift. (-P, because this file is called like the package.)
 """
 
 from __future__ import annotations
 
+import argparse
+import os
 import resource
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from ingest.ingestor import Ingestor
-from rag.text import contextual_text
 from rag.services import open_storage
 from rag.settings import Settings, StorageSettings, load_settings
+from rag.text import contextual_text
 
-SLICE = 32
+STARTER = Path(__file__).with_name("llama_index_starter.py")
+SLICE = 64
 
 
-def main(paths: Sequence[Path]) -> int:
-    """Ingest, ingest again, embed alone; print one table."""
-    with tempfile.TemporaryDirectory() as storage:
-        settings = Settings(**{**dict(load_settings()), "storage": StorageSettings(dir=Path(storage))})
-        with open_storage(settings) as opened, Ingestor(settings, opened.index) as ingestor:
-            opened.embedding.embed_passages(["warm-up"])
-            began = time.perf_counter()
-            reports = [p.report for p in ingestor.add_paths(paths, "default") if p.report]
-            first = time.perf_counter() - began
-            began = time.perf_counter()
-            list(ingestor.add_paths(paths, "default"))
-            second = time.perf_counter() - began
-            documents = opened.index.catalog.documents()
-            texts = sorted(
-                (
-                    contextual_text(document.title, chunk.heading, chunk.text)
-                    for document in documents
-                    for chunk in opened.index.catalog.chunks_of(document.id)
-                ),
-                key=len,
-            )
-            began = time.perf_counter()
-            for start in range(0, len(texts), SLICE):
-                opened.embedding.embed_passages(texts[start : start + SLICE])
-            alone = time.perf_counter() - began
-    table = Table("", "seconds", "chunks/s")
-    table.add_row("ingest", f"{first:.1f}", f"{len(texts) / first:.1f}")
-    table.add_row("embedding alone", f"{alone:.1f}", f"{len(texts) / alone:.1f}")
-    table.add_row("second ingest, nothing changed", f"{second:.3f}", "")
+@dataclass(frozen=True)
+class Cost:
+    """What a process and its children took: seconds by the clock, seconds of processors, MB of the largest of them."""
+
+    seconds: float
+    cpu_seconds: float
+    peak_mb: float
+
+
+def cost_of(command: Sequence[str], environment: dict[str, str]) -> Cost:
+    """Run a command to its end and measure it; what it says goes to standard error."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    began = time.perf_counter()
+    subprocess.run(command, env={**os.environ, **environment}, stdout=sys.stderr, check=False)
+    seconds = time.perf_counter() - began
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Cost(seconds, cpu, after.ru_maxrss / 1024)
+
+
+def embed_alone(settings: Settings) -> tuple[int, float]:
+    """How many vectors the index in the storage folder has, and how many seconds their texts take from memory."""
+    with open_storage(settings) as opened:
+        texts: dict[str, str] = {}
+        for document in opened.index.catalog.documents():
+            chunks = opened.index.catalog.chunks_of(document.id)
+            for vector_id, chunk in zip(opened.index.catalog.vector_ids(document.id), chunks, strict=True):
+                texts[vector_id] = contextual_text(document.title, chunk.heading, chunk.text)
+        by_length = sorted(texts.values(), key=len)
+        opened.embedding.embed_passages(["warm-up"])
+        began = time.perf_counter()
+        for start in range(0, len(by_length), SLICE):
+            opened.embedding.embed_passages(by_length[start : start + SLICE])
+        return len(by_length), time.perf_counter() - began
+
+
+def ingest_here(settings: Settings, paths: Sequence[Path]) -> tuple[int, float, float]:
+    """Files, seconds of a first ingest with the model loaded, and of a second one."""
+    with open_storage(settings) as opened, Ingestor(settings, opened.index) as ingestor:
+        opened.embedding.embed_passages(["warm-up"])
+        began = time.perf_counter()
+        files = sum(1 for progress in ingestor.add_paths(paths) if progress.report)
+        first = time.perf_counter() - began
+        began = time.perf_counter()
+        list(ingestor.add_paths(paths))
+        return files, first, time.perf_counter() - began
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("paths", nargs="*", type=Path, default=[Path("data/sample")])
+    parser.add_argument("--starter", metavar="PYTHON", help="compare with the llama-index starter pipeline")
+    arguments = parser.parse_args()
     console = Console()
-    console.print(f"{len(reports)} files, {sum(r.pages for r in reports)} pages, {len(texts)} chunks")
-    console.print(table)
-    console.print(
-        f"End to end {alone / first:.2f} of the embedding model's speed; "
-        f"second run {second / len(reports) * 1000:.2f} ms a file; "
-        f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB."
-    )
+    base = dict(load_settings())
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(**{**base, "storage": StorageSettings(dir=Path(folder) / "here")})
+        files, first, second = ingest_here(settings, arguments.paths)
+        chunks, alone = embed_alone(settings)
+        console.print(f"{files} files, {chunks} different chunks")
+        table = Table("", "seconds", "chunks/s")
+        table.add_row("ingest", f"{first:.1f}", f"{chunks / first:.1f}")
+        table.add_row("embedding the same chunks from memory", f"{alone:.1f}", f"{chunks / alone:.1f}")
+        table.add_row("second ingest, nothing changed", f"{second:.3f}", "")
+        console.print(table)
+        console.print(
+            f"End to end {alone / first:.2f} of the embedding speed; second run {second / files * 1000:.2f} ms a file."
+        )
+
+        program = [sys.executable, "-P", "-c", "from ingest.cli import main; main()", *map(str, arguments.paths)]
+        costs = {"footnote": cost_of(program, {"RAG_STORAGE__DIR": f"{folder}/process"})}
+        if arguments.starter:
+            paths = [*map(str, arguments.paths), f"{folder}/starter"]
+            costs["llama-index starter"] = cost_of([arguments.starter, str(STARTER), *paths], {})
+        table = Table("whole process", "seconds", "CPU seconds", "peak MB")
+        for name, cost in costs.items():
+            table.add_row(name, f"{cost.seconds:.1f}", f"{cost.cpu_seconds:.1f}", f"{cost.peak_mb:.0f}")
+        console.print(table)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main([Path(argument) for argument in sys.argv[1:]] or [Path("data/sample")]))
+    sys.exit(main())

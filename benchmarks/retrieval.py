@@ -66,7 +66,7 @@ def measure(folder: Path) -> list[str]:
             asyncio.Runner() as runner,
         ):
             chunks = [progress.chunks for progress in ingestor.add_paths([folder / "corpus.jsonl"], "default")][-1]
-            retriever = HybridRetriever(opened.index, opened.embedding, settings.retrieval)
+            retriever = HybridRetriever(opened.index, settings.retrieval)
             scope = scope_of(opened.index.catalog, "default")
             for item in questions:
                 began = time.perf_counter()

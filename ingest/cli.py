@@ -13,7 +13,7 @@ import click
 
 from rag.errors import InvalidRequest, NotFound
 from rag.settings import Settings, load_settings
-from rag.terminal import debug_option, find_server, run
+from rag.terminal import debug_option, find_server, require_index, run
 from rag.types import IngestOptions
 
 if TYPE_CHECKING:
@@ -141,6 +141,37 @@ def jobs(cancelled: str | None, as_json: bool) -> None:
         show_jobs(listed)
 
 
+@click.command("reindex")
+@click.option("--model", metavar="NAME", help="The embedding model; by default the one that the settings name.")
+@click.option("--query-prefix", metavar="TEXT", help="Put before a question, for models trained so.")
+@click.option("--passage-prefix", metavar="TEXT", help="Put before a passage, for models trained so.")
+@debug_option
+def reindex(model: str | None, query_prefix: str | None, passage_prefix: str | None) -> None:
+    """Embed all documents anew with another embedding model.
+
+    The new vectors are built beside the old ones, which answer until all is done; then everything switches at once. No
+    file is read again. When it is broken off, run it again: it goes on where it was. Set RAG_EMBEDDING__MODEL to the new
+    model afterwards.
+    """
+    from ingest.report import show_reindexing
+
+    settings = load_settings()
+    given = {"model": model, "query_prefix": query_prefix, "passage_prefix": passage_prefix}
+    chosen = settings.embedding.model_copy(update={name: value for name, value in given.items() if value is not None})
+    server = find_server(settings)
+    if server is not None:
+        show_reindexing(server.reindex(chosen), chosen.model)
+        return
+    require_index(settings)
+    from ingest.reindex import Reindexing
+    from ingest.sandbox import Sandbox
+    from rag.backends.embeddings import open_embedding
+    from rag.services import open_index
+
+    with open_index(settings) as index, Sandbox(settings.ingest) as sandbox:
+        show_reindexing(Reindexing(index, sandbox, settings.ingest, open_embedding(chosen)), chosen.model)
+
+
 def _matching(name: str, documents: Sequence[Any]) -> str:
     """The id of the one document that `name` means. Raises NotFound, or InvalidRequest when it may mean several."""
     from ingest.discover import source_name
@@ -200,3 +231,11 @@ def _writer(settings: Settings) -> Iterator[Ingestor | Remote]:
 def main() -> None:
     """Entry point of the console script."""
     run(ingest)
+
+
+def rag_main() -> None:
+    """Entry point of the console script `rag`: its own commands, and the one that has to read and split."""
+    from rag.cli import rag
+
+    rag.add_command(reindex)
+    run(rag)

@@ -69,7 +69,8 @@ def decide(
     up_to_date = known if known is not None and _is_up_to_date(known, fingerprints, options) else None
     try:
         status = path.stat()
-        if up_to_date and (up_to_date.size, up_to_date.modified_ns) == (status.st_size, status.st_mtime_ns):
+        present = (status.st_size, status.st_mtime_ns, file_id)
+        if up_to_date and (up_to_date.size, up_to_date.modified_ns, up_to_date.file_id) == present:
             return _unchanged(up_to_date)
         sha256 = hash_of(path)
     except OSError as error:
@@ -77,7 +78,7 @@ def decide(
             f"{name} cannot be read: {error.strerror}.", hint="Check that the file is there and readable.", source=name
         ) from error
     if up_to_date and up_to_date.sha256 == sha256:
-        same = replace(up_to_date, size=status.st_size, modified_ns=status.st_mtime_ns, content=path)
+        same = replace(up_to_date, size=status.st_size, modified_ns=status.st_mtime_ns, content=path, file_id=file_id)
         if not options.dry_run:
             catalog.put_record(same)
         return _unchanged(same)

@@ -16,12 +16,14 @@ from ingest.jobs import JobQueue, JobStore
 from ingest.loaders import SUPPORTED_SUFFIXES
 from ingest.loaders.base import printable
 from ingest.pipeline import Claims, Run, Upload
+from ingest.reindex import Reindexing
 from ingest.sandbox import Sandbox
+from rag.backends.embeddings import open_embedding
 from rag.catalog import DEFAULT_COLLECTION
 from rag.errors import Conflict
 from rag.files import StoredFiles
 from rag.index import Index
-from rag.settings import Settings
+from rag.settings import EmbeddingSettings, Settings
 from rag.types import Document, FileReport, IngestOptions, IngestProgress, Job
 
 _REMOVED_AT_ONCE = 64  # documents
@@ -143,6 +145,14 @@ class Ingestor:
                 break
             candidate = f"{stem} ({number}){suffix}"
         return candidate
+
+    # ------------------------------------------------------------------------------------------- another embedding
+
+    def reindex(self, settings: EmbeddingSettings) -> Iterator[IngestProgress]:
+        """Embed all documents anew with another model, and switch to it in the end; blocking.
+
+        Meanwhile the old index answers. Raises ConfigurationError when the model cannot be had."""
+        yield from Reindexing(self._index, self._sandbox, self._settings.ingest, open_embedding(settings))
 
     # ------------------------------------------------------------------------------------------------------- removal
 

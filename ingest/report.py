@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import PurePath
-from typing import get_args
+from typing import Self, get_args
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -28,34 +28,69 @@ def show_progress(progresses: Iterable[IngestProgress], options: IngestOptions =
     reports: list[FileReport] = []
     began = time.monotonic()
     chunks = 0
-    columns = (
-        TextColumn("Ingesting"),
-        BarColumn(),
-        TextColumn("{task.fields[files]} files, {task.fields[pages]} pages, {task.fields[chunks]} chunks"),
-        TextColumn("{task.fields[rate]:.0f} chunks/s"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None, files="", pages=0, chunks=0, rate=0.0)
-        shown = 0.0
+    with _Bar("Ingesting", "files") as bar:
         for progress in progresses:
             chunks = progress.chunks
             if progress.report is not None:
                 reports.append(progress.report)
                 _tell(bar.console, progress.report)
-            if time.monotonic() - shown > _REDRAWN:
-                shown = time.monotonic()
-                bar.update(
-                    task,
-                    total=progress.bytes_total,
-                    completed=progress.bytes_done,
-                    files=f"{progress.files_done}/{progress.files_total}",
-                    pages=progress.pages,
-                    chunks=chunks,
-                    rate=chunks / max(shown - began, 0.001),
-                )
+            bar.show(progress)
     _show_summary(reports, chunks, time.monotonic() - began, options)
     return 1 if any(report.outcome == "failed" for report in reports) else 0
+
+
+def show_reindexing(progresses: Iterable[IngestProgress], model: str) -> None:
+    """Follow a switch to another embedding model to its end."""
+    began = time.monotonic()
+    chunks = documents = 0
+    with _Bar("Embedding anew", "documents") as bar:
+        for progress in progresses:
+            chunks, documents = progress.chunks, progress.files_total
+            bar.show(progress)
+    console = Console()
+    console.print(
+        f"{documents} documents, {chunks} chunks embedded in {time.monotonic() - began:.1f} s.", highlight=False
+    )
+    console.print(f"From now on the index is {model}'s: set RAG_EMBEDDING__MODEL={model} for every later start.")
+
+
+class _Bar:
+    """A progress bar on standard error: how many are done, pages, chunks, rate, time left."""
+
+    def __init__(self, what: str, unit: str) -> None:
+        self.console = Console(stderr=True)
+        self._unit = unit
+        columns = (
+            TextColumn(what),
+            BarColumn(),
+            TextColumn("{task.fields[done]}, {task.fields[chunks]} chunks, {task.fields[rate]:.0f} chunks/s"),
+            TimeRemainingColumn(),
+        )
+        self._progress = Progress(*columns, console=self.console, transient=True)
+        self._task = self._progress.add_task("", total=None, done="", chunks=0, rate=0.0)
+        self._began = self._shown = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, progress: IngestProgress) -> None:
+        """Draw it, unless that was done just now."""
+        if time.monotonic() - self._shown < _REDRAWN:
+            return
+        self._shown = time.monotonic()
+        pages = f", {progress.pages} pages" if progress.pages else ""
+        self._progress.update(
+            self._task,
+            total=progress.bytes_total or progress.files_total,
+            completed=progress.bytes_done or progress.files_done,
+            done=f"{progress.files_done}/{progress.files_total} {self._unit}{pages}",
+            chunks=progress.chunks,
+            rate=progress.chunks / (self._shown - self._began),
+        )
 
 
 def print_events(progresses: Iterable[IngestProgress], options: IngestOptions = IngestOptions()) -> int:

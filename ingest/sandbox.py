@@ -16,8 +16,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -83,10 +83,19 @@ class Sandbox:
             "path": os.path.abspath(path),  # noqa: PTH100 - keeps links, unlike resolve()
             "name": name,
             "limits": asdict(self._limits),
-            "timeout": self._timeout,
-            "memory_mb": self._memory_mb,
-            "chunk_tokens": limit.tokens,
         }
+        return self._ask(request, name, limit, is_unwanted)
+
+    def split(self, title: str, sections: Sequence[Section], limit: ChunkLimit) -> tuple[str, tuple[Piece, ...]]:
+        """The title, as much of it as fits, and the pieces of sections that were read before. Raises like `load`."""
+        request = {"title": title, "sections": [astuple(section) for section in sections]}
+        loaded = self._ask(request, title, limit, lambda: False)
+        return loaded.title, loaded.pieces
+
+    def _ask(
+        self, request: dict[str, Any], name: str, limit: ChunkLimit, is_unwanted: Callable[[], bool]
+    ) -> LoadedDocument:
+        request |= {"timeout": self._timeout, "memory_mb": self._memory_mb, "chunk_tokens": limit.tokens}
         child = self._idle.get()
         try:
             answer = child.ask(limit.tokenizer, request, self._timeout, is_unwanted)

@@ -155,7 +155,7 @@ class ChatEngine:
     async def _quote(
         self, model: LanguageModel, question: str, passages: tuple[Passage, ...]
     ) -> AsyncGenerator[Event, None]:
-        found = await asyncio.to_thread(quotes.best_sentences, question, passages, self.retriever.embedding)
+        found = await asyncio.to_thread(quotes.best_sentences, question, passages, self.retriever.index.embedding)
         text = quotes.compose(found)
         for paragraph in text.splitlines(keepends=True):
             yield TextDelta(paragraph)

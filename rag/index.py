@@ -23,6 +23,7 @@ from rag.catalog import Catalog, StoredChunk, VersionedChunks
 from rag.database import CATALOG_NAME
 from rag.errors import IndexMismatch
 from rag.lexical import LexicalEntry, LexicalIndex
+from rag.staging import Staging
 from rag.text import contextual_text
 from rag.types import Chunk, Document, Embedding, Scope, Section
 from rag.vectors import DIRECT_COMPARISON, VectorIndex
@@ -63,17 +64,29 @@ class Index:
         vectors were made by another embedding model."""
         self._storage = storage
         self.catalog = Catalog(storage / CATALOG_NAME)
-        self.embedding = embedding
         self._writing = threading.Lock()
         try:
-            self._check_embedding()
-            self._vectors = _opened(lambda folder: VectorIndex(folder, embedding.fingerprint), storage / "vectors")
+            self._check_embedding(embedding)
+            vectors = _opened(lambda folder: VectorIndex(folder, embedding.fingerprint), storage / "vectors")
+            self._dense = embedding, vectors  # one thing: a search takes both or, after a switch, both others
+            self._coming: tuple[Embedding, VectorIndex] | None = None
+            self._staging = Staging(self.catalog)
+            vectors.drop_other_models([self._staging.target() or ""])
             self._words = _opened(LexicalIndex, storage / "words")
         except BaseException:
             self.catalog.close()
             raise
         self.sweep()
         self._repair()
+
+    @property
+    def embedding(self) -> Embedding:
+        """The embedding model that the vectors are made with."""
+        return self._dense[0]
+
+    @property
+    def _vectors(self) -> VectorIndex:
+        return self._dense[1]
 
     def close(self) -> None:
         """Release the files."""
@@ -157,32 +170,91 @@ class Index:
         if unfinished or self.catalog.has_loose_vectors():
             self.catalog.finish()
 
+    # ------------------------------------------------------------------------------------- another embedding model
+
+    def prepare_switch(self, embedding: Embedding) -> None:
+        """From now on new versions can be staged for another embedding model; what was staged for it before stays."""
+        with self._writing:
+            self._staging.aim_at(embedding.fingerprint)
+            self._vectors.drop_other_models([embedding.fingerprint])
+            self._coming = embedding, self._vectors.of_model(embedding.fingerprint)
+
+    def unstaged(self) -> list[str]:
+        """The ids of the documents that are still to be staged."""
+        return self._staging.unstaged()
+
+    def unstaged_vectors(self, document: Document, vector_ids: Sequence[str]) -> list[str]:
+        """Those of `vector_ids`, for the document's collection, that the coming model's vectors lack."""
+        assert self._coming is not None
+        collection_id = self.catalog.collection(document.collection).id
+        present = self._coming[1].present(collection_id, vector_ids)
+        return [vector_id for vector_id in vector_ids if vector_id not in present]
+
+    def stage(
+        self,
+        document: Document,
+        fingerprint: str,
+        chunks: Sequence[Chunk],
+        vector_ids: Sequence[str],
+        vectors: Mapping[str, Vector],
+    ) -> None:
+        """Put the document's next version, made for the coming model, beside the live one."""
+        assert self._coming is not None
+        collection_id = self.catalog.collection(document.collection).id
+        with self._writing:
+            self._coming[1].add(collection_id, list(vectors), list(vectors.values()))
+            self._staging.put(document, document.version + 1, fingerprint, chunks, vector_ids)
+
+    def switch(self) -> bool:
+        """Go over to the coming model, at once and for everything; False when a document is still to be staged."""
+        assert self._coming is not None
+        with self._writing:
+            if self._staging.unstaged():
+                return False
+            self._remove_unfinished()
+            staged = self._staging.versions()
+            self.catalog.begin(staged, {})
+            for version in staged:
+                title, chunks = self._staging.chunks(version)
+                self._words.add(_entries(title, version.collection_id, chunks))
+            embedding = self._coming[0]
+            self._staging.switch({"model": embedding.name, "fingerprint": embedding.fingerprint})
+            self._dense, self._coming = self._coming, None
+            self._remove_unfinished()
+            self._vectors.drop_other_models()
+            self._repair()
+            return True
+
     # --------------------------------------------------------------------------------------------------- reading
 
-    def search_dense(self, query: Vector, scope: Scope, limit: int) -> list[tuple[str, float]]:
-        """Chunk ids nearest to the query vector with cosine similarity, best first."""
+    def search_dense(self, question: str, scope: Scope, limit: int) -> list[tuple[str, float]]:
+        """Chunk ids nearest to the question with cosine similarity, best first."""
+        embedding, vectors = self._dense
+        query = embedding.embed_query(question)
         for _ in range(_ATTEMPTS):
             revision = self.catalog.revision
-            found, is_complete = self._search_dense(query, scope, limit)
+            found, is_complete = self._search_dense(vectors, query, scope, limit)
             if is_complete or revision == self.catalog.revision:
                 break
         return sorted(found, key=lambda hit: -hit[1])[:limit]
 
-    def _search_dense(self, query: Vector, scope: Scope, limit: int) -> tuple[list[tuple[str, float]], bool]:
+    def _search_dense(
+        self, vectors: VectorIndex, query: Vector, scope: Scope, limit: int
+    ) -> tuple[list[tuple[str, float]], bool]:
         """Chunks with their similarity, and whether all vectors found still stand for a chunk."""
         found: list[tuple[str, float]] = []
         is_complete = True
         for collection_id in scope.collection_ids:
             if scope.document_ids is None:
-                nearest = self._vectors.search(collection_id, query, limit)
+                nearest = vectors.search(collection_id, query, limit)
                 chunks = self.catalog.chunks_of_vectors(collection_id, [vector_id for vector_id, _ in nearest])
                 is_complete &= len(chunks) == len(nearest)
             else:
                 chunks = self.catalog.vectors_of_documents(collection_id, scope.document_ids)
                 if len(chunks) <= DIRECT_COMPARISON:
-                    nearest = self._vectors.compare(collection_id, query, list(chunks), limit)
+                    nearest = vectors.compare(collection_id, query, list(chunks), limit)
                 else:
-                    nearest = self._vectors.search(collection_id, query, min(limit * _WIDENING, _WIDEST))
+                    nearest = vectors.search(collection_id, query, min(limit * _WIDENING, _WIDEST))
             found += [(chunk_id, score) for vector_id, score in nearest for chunk_id in chunks.get(vector_id, ())]
         return found, is_complete
 
@@ -212,8 +284,8 @@ class Index:
 
     # -------------------------------------------------------------------------------------------------- integrity
 
-    def _check_embedding(self) -> None:
-        present = {"model": self.embedding.name, "fingerprint": self.embedding.fingerprint}
+    def _check_embedding(self, embedding: Embedding) -> None:
+        present = {"model": embedding.name, "fingerprint": embedding.fingerprint}
         stored = json.loads(self.catalog.property("embedding") or "null")
         if stored is None or (stored != present and not self.catalog.documents()):
             self.catalog.set_property("embedding", json.dumps(present))
@@ -221,8 +293,8 @@ class Index:
             raise IndexMismatch(
                 f"This index was built with the embedding model {stored['model']} (or other prefixes for it); "
                 f"the settings name {present['model']}.",
-                hint=f"Either set RAG_EMBEDDING__MODEL={stored['model']} as it was, or choose an empty folder with "
-                "RAG_STORAGE__DIR and ingest the documents again.",
+                hint=f"Either set RAG_EMBEDDING__MODEL={stored['model']} as it was, or run `rag reindex`, which embeds "
+                "all documents anew as the settings say.",
             )
 
     def _repair(self) -> None:

@@ -10,16 +10,12 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from rag.errors import RagError
 from rag.evidence import evidence
 from rag.index import Index
 from rag.settings import RetrievalSettings
-from rag.types import Embedding, Hit, Scope
-
-if TYPE_CHECKING:
-    from rag.types import Vector
+from rag.types import Hit, Scope
 
 logger = logging.getLogger(__name__)
 
@@ -33,19 +29,15 @@ class HybridRetriever:
     """Finds chunks by meaning and by words; safe to use from several tasks."""
 
     index: Index
-    embedding: Embedding
     settings: RetrievalSettings
 
     async def retrieve(self, question: str, scope: Scope, limit: int) -> tuple[Hit, ...]:
         """The best `limit` chunks, best first. One failing leg is logged, the other answers; both raise."""
         candidates = max(limit, self.settings.candidates)
-        vector = (
-            await asyncio.gather(asyncio.to_thread(self.embedding.embed_query, question), return_exceptions=True)
-        )[0]
         for _ in range(_ATTEMPTS):
             before = await asyncio.to_thread(self._revision)
             dense, lexical = await asyncio.gather(
-                asyncio.to_thread(self._dense, vector, scope, candidates),
+                asyncio.to_thread(self.index.search_dense, question, scope, candidates),
                 asyncio.to_thread(self.index.search_lexical, question, scope, candidates),
                 return_exceptions=True,
             )
@@ -61,11 +53,6 @@ class HybridRetriever:
 
     def _revision(self) -> int:
         return self.index.catalog.revision
-
-    def _dense(self, vector: Vector | BaseException, scope: Scope, limit: int) -> Leg:
-        if isinstance(vector, BaseException):
-            raise vector
-        return self.index.search_dense(vector, scope, limit)
 
     def _hits(self, dense: Leg, lexical: Leg, scope: Scope, limit: int) -> tuple[tuple[Hit, ...], bool]:
         """The best hits, and whether all that the legs found still exists."""

@@ -92,7 +92,9 @@ class IngestSettings(_Group):
     max_file_mb: int = Field(500, ge=1, description="Files larger than this are not read, in MB.")
     max_pages: int = Field(20_000, ge=1, description="Documents with more pages than this are not read.")
     max_text_mb: int = Field(200, ge=1, description="Documents with more extracted text than this are not read, in MB.")
-    parse_timeout: float = Field(300, gt=0, description="Seconds a file's parser may work in silence before it is stopped.")
+    parse_timeout: float = Field(
+        300, gt=0, description="Seconds a file's parser may work in silence before it is stopped."
+    )
     parse_memory_mb: int = Field(4096, ge=256, description="Memory a file's parser may take, in MB (Linux).")
     chunk_tokens: int = Field(
         254, ge=32, description="Longest chunk in tokens of the embedding model, title and heading included."

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from llama_index.core.llms import LLM
     from numpy.typing import NDArray
 
+    from rag.settings import EmbeddingSettings
+
     Vector = NDArray[np.float32]
 
 # ---------------------------------------------------------------------------------------------- documents and chunks
@@ -372,6 +374,10 @@ class Ingest(Protocol):
 
     def remove(self, document_id: str) -> FileReport:
         """Remove a document everywhere; blocking. Raises NotFound."""
+        ...
+
+    def reindex(self, settings: EmbeddingSettings) -> Iterator[IngestProgress]:
+        """Embed all documents anew with another model, and switch to it in the end; blocking."""
         ...
 
     def end(self) -> None:

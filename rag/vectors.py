@@ -61,6 +61,14 @@ class VectorIndex:
         """All ids of the collection; reads the whole of it."""
         return list(self._collection(collection_id).get(include=[])["ids"])
 
+    def present(self, collection_id: str, ids: Sequence[str]) -> set[str]:
+        """Those of `ids` that are there."""
+        collection = self._collection(collection_id)
+        found: set[str] = set()
+        for start in range(0, len(ids), self._batch):
+            found.update(collection.get(ids=list(ids[start : start + self._batch]), include=[])["ids"])
+        return found
+
     def add(self, collection_id: str, ids: Sequence[str], vectors: Vector | Sequence[Vector]) -> None:
         """Store vectors of shape (len(ids), dimension) under their ids; an id that is there gets the new vector."""
         collection = self._collection(collection_id)

@@ -14,7 +14,7 @@ import httpx
 ROOT = Path(__file__).parents[1]
 PROGRAMS = {
     "ingest": ["-c", "import sys; sys.argv[0] = 'ingest'; from ingest.cli import main; main()"],
-    "rag": ["-c", "import sys; sys.argv[0] = 'rag'; from rag.cli import main; main()"],
+    "rag": ["-c", "import sys; sys.argv[0] = 'rag'; from ingest.cli import rag_main; rag_main()"],
     "app": [str(ROOT / "app.py")],
 }
 

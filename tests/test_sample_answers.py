@@ -30,7 +30,7 @@ def opened(folder: Path, embedding):
         with Ingestor(settings, index) as ingestor:
             reports = [p.report for p in ingestor.add_paths([SAMPLE], "default") if p.report]
         assert {report.outcome for report in reports} == {"added"}, reports
-        yield ChatEngine(HybridRetriever(index, embedding, settings.retrieval), open_language_model(settings), settings)
+        yield ChatEngine(HybridRetriever(index, settings.retrieval), open_language_model(settings), settings)
     finally:
         index.close()
 

@@ -1,8 +1,9 @@
 """The child of the sandbox: reads and splits one file after another for its parent, in a process that may be killed.
 
-Each line on standard input is a request in JSON: to use another tokenizer, or to read a file. The answer to the latter
-are lines on standard output: sections and pieces in small portions, then the end or an error. The process ends when the
-parent closes its standard input or is gone, and by itself when a file takes far too long.
+Each line on standard input is a request in JSON: to use another tokenizer, to read and split a file, or to split what
+was read before. The answer to the latter two are lines on standard output: sections and pieces in small portions, then
+the end or an error. The process ends when the parent closes its standard input or is gone, and by itself when a file
+takes far too long.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
-from ingest.loaders import Limits, load_document
+from ingest.loaders import Limits, LoadedDocument, Section, load_document
 from ingest.loaders.base import MEGABYTE
 from ingest.splitting import fitting_title, split
 from rag import tokens
@@ -93,9 +94,12 @@ def _virtual_memory() -> int:
 def _answers(request: dict[str, Any], token_spans: TokenSpans) -> Iterator[dict[str, object]]:
     """A file's sections and pieces, then `end` with the rest; `error` if it cannot be read."""
     try:
-        loaded = load_document(Path(request["path"]), request["name"], Limits(**request["limits"]))
+        if "sections" in request:  # read before
+            loaded = LoadedDocument(request["title"], [Section(*s) for s in request["sections"]], 0, (), "")
+        else:
+            loaded = load_document(Path(request["path"]), request["name"], Limits(**request["limits"]))
         title = fitting_title(loaded.title, token_spans, request["chunk_tokens"])
-        for sections in _portions(loaded.sections, lambda section: len(section.text)):
+        for sections in _portions(() if "sections" in request else loaded.sections, lambda section: len(section.text)):
             yield {"sections": [astuple(section) for section in sections]}
         pieces = split(title, loaded.sections, token_spans, request["chunk_tokens"])
         for portion in _portions(pieces, lambda piece: len(piece.heading) + _PIECE_SIZE):

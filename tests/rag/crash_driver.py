@@ -23,6 +23,7 @@ from rag.settings import EmbeddingSettings
 from tests.rag.versions import make_version
 
 EMBEDDING = open_embedding(EmbeddingSettings(model="bag-of-words"))
+OTHER = open_embedding(EmbeddingSettings(model="bag-of-words", query_prefix="apple "))
 OLD = {
     "doc_a": ["apple one\napple two\napple three", "apple four"],
     "doc_b": ["banana one"],
@@ -52,7 +53,19 @@ def remove(index: Index) -> None:
     index.remove_documents(["doc_a"])
 
 
-ACTIONS = {"replace": replace, "remove": remove}
+def switch(index: Index) -> None:
+    """Another embedding model for all documents."""
+    index.prepare_switch(OTHER)
+    for document in index.catalog.documents():
+        if document.id in index.unstaged():
+            version = make_version(document.id, OLD[document.id], OTHER, version=document.version + 1)
+            place = version.vector_ids, version.vectors
+            index.stage(document, "fingerprint", version.chunks, *place)
+    if not index.switch():
+        raise AssertionError("a document was not staged")
+
+
+ACTIONS = {"replace": replace, "remove": remove, "switch": switch}
 
 
 def die_before_call(number: int) -> None:

@@ -41,7 +41,7 @@ def filled(index, bag_of_words):
 def make_engine(index, bag_of_words, settings):
     def make(**llm):
         changed = settings.model_copy(update={"llm": LanguageModelSettings(**{"provider": "scripted", **llm})})
-        retriever = HybridRetriever(index, bag_of_words, changed.retrieval)
+        retriever = HybridRetriever(index, changed.retrieval)
         return ChatEngine(retriever, open_language_model(changed), changed)
 
     return make

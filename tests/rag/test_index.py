@@ -20,7 +20,7 @@ from rag.index import Index
 from rag.retrieval import HybridRetriever
 from rag.settings import EmbeddingSettings, RetrievalSettings
 from rag.types import Scope
-from tests.rag.crash_driver import NEW, OLD
+from tests.rag.crash_driver import NEW, OLD, OTHER
 from tests.rag.versions import make_version
 
 
@@ -39,7 +39,7 @@ def put(index, embedding, document_id, *pages, **options):
 
 
 def dense(index, question, where, limit=10):
-    found = index.search_dense(index.embedding.embed_query(question), where, limit)
+    found = index.search_dense(question, where, limit)
     return [chunk_id for chunk_id, _ in found]
 
 
@@ -170,6 +170,35 @@ def test_killed_between_any_two_writes_the_old_or_the_new_version_answers(tmp_pa
     assert ("died", False, action == "replace") in seen, "never died after the commit"
 
 
+def test_killed_between_any_two_writes_of_a_switch_one_model_or_the_other_answers(tmp_path, bag_of_words, caplog):
+    with closing(Index(tmp_path / "before", bag_of_words)) as index:
+        for document_id, pages in OLD.items():
+            put(index, bag_of_words, document_id, *pages)
+        expected = {document_id: lines(pages) for document_id, pages in OLD.items()}
+    copies = [tmp_path / f"{number:03}" for number in range(1, 141)]
+    for copy in copies:
+        shutil.copytree(tmp_path / "before", copy)
+    command = [sys.executable, "-m", "tests.rag.crash_driver", "switch", *map(str, copies)]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    assert ran.returncode == 0, ran.stderr
+    outcomes = ran.stdout.split()
+    assert (outcomes[0], outcomes[-1]) == ("died", "done")
+
+    answered = set()
+    for copy, outcome in zip(copies, outcomes, strict=False):
+        try:
+            opened = Index(copy, bag_of_words)
+        except IndexMismatch:
+            opened = Index(copy, OTHER)
+        with closing(opened) as index:
+            assert_consistent(index)
+            assert {document.id: texts(index, document.id) for document in index.catalog.documents()} == expected
+            answered.add((outcome, index.embedding is OTHER))
+            assert index.embedding is OTHER or outcome == "died"
+    assert answered == {("died", False), ("died", True), ("done", True)}
+    assert caplog.messages == []
+
+
 @pytest.mark.parametrize("folder", ["vectors", "words"])
 def test_a_lost_index_is_made_again(tmp_path, bag_of_words, folder, caplog):
     storage = tmp_path / "storage"
@@ -178,12 +207,14 @@ def test_a_lost_index_is_made_again(tmp_path, bag_of_words, folder, caplog):
         for document_id, pages in OLD.items():
             put(index, bag_of_words, document_id, *pages, heading="A heading")
         put(index, bag_of_words, "doc_o", "orange one\norange two", collection="other")
-        query = bag_of_words.embed_query("cherry two")
-        before = index.search_dense(query, scope(index), 10), index.search_lexical("cherry two", scope(index), 10)
+        before = (
+            index.search_dense("cherry two", scope(index), 10),
+            index.search_lexical("cherry two", scope(index), 10),
+        )
     shutil.rmtree(storage / folder)
     with caplog.at_level(logging.WARNING), closing(Index(storage, bag_of_words)) as index:
         assert_consistent(index)
-        after = index.search_dense(query, scope(index), 10), index.search_lexical("cherry two", scope(index), 10)
+        after = index.search_dense("cherry two", scope(index), 10), index.search_lexical("cherry two", scope(index), 10)
     assert [dict(leg) for leg in after] == [pytest.approx(dict(leg), abs=1e-5) for leg in before]
     assert caplog.messages
     caplog.clear()
@@ -257,7 +288,7 @@ async def test_a_document_that_is_being_replaced_is_always_found_in_one_version(
         except BaseException as error:  # noqa: BLE001 - told by the main thread
             failures.append(error)
 
-    retriever = HybridRetriever(index, bag_of_words, RetrievalSettings())
+    retriever = HybridRetriever(index, RetrievalSettings())
     writer = threading.Thread(target=write)
     writer.start()
     searches = 0

@@ -64,7 +64,7 @@ def opened(tmp_path, bag_of_words):
         pages = {"doc_a": ["The pump needs oil every 90 days.\nKeep it dry."], "doc_b": ["Travel costs are paid."]}
         index.replace_documents([make_version(i, text, bag_of_words) for i, text in pages.items()])
         scope = Scope((index.catalog.collection().id,))
-        yield index, HybridRetriever(index, bag_of_words, RetrievalSettings()), scope
+        yield index, HybridRetriever(index, RetrievalSettings()), scope
 
 
 async def test_hits_carry_ranks_and_scores_of_both_legs(opened):
@@ -88,6 +88,9 @@ class Interrupting:
         self._embedding = embedding
         self._interrupt = interrupt
 
+    def __getattr__(self, name):
+        return getattr(self._embedding, name)
+
     def embed_query(self, text):
         if self._interrupt is not None:
             time.sleep(0.3)  # the words have been searched by now
@@ -96,11 +99,16 @@ class Interrupting:
         return self._embedding.embed_query(text)
 
 
-async def test_a_search_that_a_replacement_ran_into_is_done_again(opened, bag_of_words):
-    index, _, scope = opened
-    new = make_version("doc_a", ["The pump needs oil every 30 days."], bag_of_words, version=2)
+async def test_a_search_that_a_replacement_ran_into_is_done_again(tmp_path, bag_of_words):
+    old, new = (
+        make_version("doc_a", [f"The pump needs oil every {days} days."], bag_of_words, version=version)
+        for version, days in ((1, 90), (2, 30))
+    )
     slow = Interrupting(bag_of_words, lambda: index.replace_documents([new]))
-    hits = await HybridRetriever(index, slow, RetrievalSettings()).retrieve("pump oil", scope, 10)
+    with closing(Index(tmp_path, slow)) as index:
+        index.replace_documents([old])
+        scope = Scope((index.catalog.collection().id,))
+        hits = await HybridRetriever(index, RetrievalSettings()).retrieve("pump oil", scope, 10)
     assert hits[0].chunk.text == "The pump needs oil every 30 days."
     assert (hits[0].dense_rank, hits[0].lexical_rank) == (1, 1)
 

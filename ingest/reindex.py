@@ -1,0 +1,72 @@
+"""Another embedding model for what is there: built beside the old index, which answers until all is done.
+
+The stored text of every document is split and embedded anew; no file is read. A run that was killed goes on where it
+was; a document that is ingested or removed meanwhile is taken as it is then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ingest.decide import Fingerprints
+from ingest.sandbox import Sandbox
+from ingest.splitting import ChunkLimit, chunks_of
+from rag.errors import NotFound
+from rag.index import Index
+from rag.settings import IngestSettings
+from rag.text import contextual_text
+from rag.types import Embedding, IngestProgress
+from rag.vectors import vector_id
+
+if TYPE_CHECKING:
+    from rag.types import Vector
+
+_EMBED_SLICE = 16  # chunks between two signs of life
+
+
+class Reindexing:
+    """One switch to `embedding`. Iterating does it; blocking. Progress counts documents and embedded chunks."""
+
+    def __init__(self, index: Index, sandbox: Sandbox, settings: IngestSettings, embedding: Embedding) -> None:
+        self._index = index
+        self._sandbox = sandbox
+        self._embedding = embedding
+        self._limit = ChunkLimit(embedding.tokenizer, min(settings.chunk_tokens, embedding.max_tokens))
+        self._fingerprint = Fingerprints.of(settings, embedding).document
+
+    def __iter__(self) -> Iterator[IngestProgress]:
+        self._index.prepare_switch(self._embedding)
+        chunks = 0
+        switched = False
+        while not switched:
+            unstaged = self._index.unstaged()
+            total = sum(document.version > 0 for document in self._index.catalog.documents())
+            for left in range(len(unstaged), 0, -1):
+                yield IngestProgress(total - left, total, chunks=chunks)
+                for embedded in self._stage(unstaged[-left]):
+                    chunks += embedded
+                    yield IngestProgress(total - left, total, chunks=chunks)
+            switched = self._index.switch()
+        yield IngestProgress(total, total, chunks=chunks)
+
+    def _stage(self, document_id: str) -> Iterator[int]:
+        """Split, embed and stage one document; yields how many chunks have just been embedded."""
+        try:
+            document = self._index.catalog.document(document_id)
+        except NotFound:  # removed meanwhile
+            return
+        sections = self._index.catalog.sections(document_id)
+        title, pieces = self._sandbox.split(document.title, sections, self._limit)
+        chunks = chunks_of(document_id, document.version + 1, sections, pieces)
+        contexts = [contextual_text(title, chunk.heading, chunk.text) for chunk in chunks]
+        vector_ids = [vector_id(context) for context in contexts]
+        texts = dict(zip(vector_ids, contexts, strict=True))
+        lacking = sorted(self._index.unstaged_vectors(document, list(texts)), key=lambda vector: len(texts[vector]))
+        vectors: dict[str, Vector] = {}
+        for start in range(0, len(lacking), _EMBED_SLICE):
+            ids = lacking[start : start + _EMBED_SLICE]
+            vectors |= zip(ids, self._embedding.embed_passages([texts[vector] for vector in ids]), strict=True)
+            yield len(ids)
+        self._index.stage(replace(document, title=title), self._fingerprint, chunks, vector_ids, vectors)

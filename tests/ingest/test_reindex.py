@@ -1,0 +1,103 @@
+"""Another embedding model: built beside, resumed when broken off, switched to at once."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import pytest
+
+from ingest.ingestor import Ingestor
+from ingest.reindex import Reindexing
+from ingest.sandbox import Sandbox
+from rag.errors import IndexMismatch
+from rag.index import Index
+from tests.ingest.test_ingestor import Counting, outcomes, paragraphs
+from tests.rag.test_index import assert_consistent, scope
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    for name in ("apple", "banana", "cherry"):
+        (folder / f"{name}.txt").write_text(paragraphs(name, 4))
+    (folder / "broken.pdf").write_bytes(b"%PDF-1.7 and then nonsense")
+    return folder
+
+
+@pytest.fixture
+def sandbox(settings):
+    with Sandbox(settings.ingest) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def index(settings, bag_of_words, folder):
+    with closing(Index(settings.storage.dir, bag_of_words)) as index:
+        with Ingestor(settings, index) as ingestor:
+            outcomes(ingestor, folder)
+            outcomes(ingestor, folder / "apple.txt", collection="other")
+        yield index
+        assert_consistent(index)
+
+
+def found(index, question):
+    hits = index.live_chunks([i for i, _ in index.search_dense(question, scope(index), 3)], scope(index))
+    return {hit.source.rsplit("/", 1)[-1] for hit in hits.values()}
+
+
+def test_the_old_model_answers_until_all_is_done(index, sandbox, settings, minilm):
+    texts = {d.id: index.catalog.sections(d.id) for d in index.catalog.documents()}
+    before = index.embedding
+    steps = 0
+    for _ in Reindexing(index, sandbox, settings.ingest, minilm):
+        if index.embedding is before:
+            assert found(index, "banana paragraph") == {"banana.txt"}
+            steps += 1
+    assert steps > 3
+    assert index.embedding is minilm
+    assert found(index, "banana paragraph") == {"banana.txt"}
+    assert {d.id: index.catalog.sections(d.id) for d in index.catalog.documents()} == texts
+    with Ingestor(settings, index) as ingestor:
+        assert outcomes(ingestor, settings.storage.dir.parent / "documents")["apple.txt"] == "unchanged"
+    with pytest.raises(IndexMismatch, match="all-MiniLM"):
+        Index(settings.storage.dir, before)
+
+
+def test_broken_off_it_goes_on_where_it_was(index, sandbox, settings, minilm):
+    first = Counting(minilm)
+    for progress in Reindexing(index, sandbox, settings.ingest, first):
+        if progress.files_done == 2:
+            break
+    assert index.embedding.name == "bag-of-words"
+    second = Counting(minilm)
+    progress = list(Reindexing(index, sandbox, settings.ingest, second))
+    assert progress[-1].files_done == progress[-1].files_total == 4
+    vectors = [set(index.catalog.vector_ids(document.id)) for document in index.catalog.documents()]
+    assert len(first.embedded) + len(second.embedded) == sum(map(len, vectors)), "nothing is embedded twice"
+    assert index.embedding is second
+
+
+def test_what_changes_meanwhile_is_taken_as_it_is_then(index, sandbox, settings, minilm, folder):
+    with Ingestor(settings, index) as ingestor:
+        (folder / "apple.txt").write_text("Now it is about quinces.")
+        (folder / "new.txt").write_text("A file about medlars.")
+        gone = next(d.id for d in index.catalog.documents("other"))
+        changed = False
+        for progress in Reindexing(index, sandbox, settings.ingest, minilm):
+            if progress.files_done == 2 and not changed:
+                outcomes(ingestor, folder)
+                ingestor.remove(gone)
+                changed = True
+        assert changed
+    assert index.embedding is minilm
+    assert "apple.txt" in found(index, "quinces")
+    assert "new.txt" in found(index, "medlars")
+
+
+def test_aiming_at_another_model_drops_what_was_staged(index, sandbox, settings, minilm, bag_of_words):
+    for number, _ in enumerate(Reindexing(index, sandbox, settings.ingest, minilm)):
+        if number == 3:
+            break
+    list(Reindexing(index, sandbox, settings.ingest, bag_of_words))
+    assert index.embedding is bag_of_words
