@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
-from ingest.loaders import LOADER_VERSION
+from ingest.loaders import LOADER_VERSION, can_recognise_text
 from ingest.splitting import SPLITTER_VERSION
 from rag.catalog import LOCAL_PRINCIPAL, Catalog, new_id, now
 from rag.errors import UnreadableDocument
 from rag.files import hash_of
-from rag.types import Document, Embedding, FileOutcome, FileReport, IngestOptions
+from rag.types import Document, DocumentStatus, Embedding, FileOutcome, FileReport, IngestOptions
 
 if TYPE_CHECKING:
     from rag.settings import IngestSettings
@@ -41,18 +41,27 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Fingerprints:
-    """What a document must have been made with to be up to date."""
+    """What a document must have been made with to be up to date, by its status.
 
-    document: str
-    failure: str
+    What could not be read, or not wholly, is read again when text recognition has come, and what failed when a limit
+    has changed, too: that may have been the reason.
+    """
+
+    ready: str
+    partial: str
+    failed: str
 
     @classmethod
     def of(cls, settings: IngestSettings, embedding: Embedding) -> Fingerprints:
         """Those of the present code, settings and embedding model."""
         parts = (LOADER_VERSION, SPLITTER_VERSION, str(settings.chunk_tokens), embedding.fingerprint)
-        document = _hash("\0".join(parts))
-        # A failure is remembered until the file, the loaders or a limit changes: the limit may have been the reason.
-        return cls(document, _hash(document + settings.model_dump_json()))
+        ready = _hash("\0".join(parts))
+        partial = _hash(f"{ready} {can_recognise_text()}")
+        return cls(ready, partial, _hash(partial + settings.model_dump_json()))
+
+    def expected(self, status: DocumentStatus) -> str:
+        """The fingerprint of an up-to-date document of that status."""
+        return {"ready": self.ready, "partial": self.partial, "failed": self.failed}[status]
 
 
 def decide(
@@ -87,7 +96,7 @@ def decide(
     return Source(path, name, collection, file_id, status.st_size, status.st_mtime_ns, sha256, known, twin, has_moved)
 
 
-def record_of(source: Source, fingerprint: str) -> Document:
+def record_of(source: Source) -> Document:
     """What is known of the source before it is read; of an earlier version, its text stays."""
     fresh = Document(
         id=new_id("doc"),
@@ -121,15 +130,13 @@ def record_of(source: Source, fingerprint: str) -> Document:
         sha256=source.sha256,
         size=source.size,
         modified_ns=source.modified_ns,
-        fingerprint=fingerprint,
         updated_at=now(),
     )
 
 
 def _is_up_to_date(known: Document, fingerprints: Fingerprints, options: IngestOptions) -> bool:
-    if known.status == "failed":
-        return known.fingerprint == fingerprints.failure and not options.retry_failed
-    return known.fingerprint == fingerprints.document
+    is_to_be_retried = known.status == "failed" and options.retry_failed
+    return known.fingerprint == fingerprints.expected(known.status) and not is_to_be_retried
 
 
 def _twin(catalog: Catalog, fingerprints: Fingerprints, name: str, collection: str, sha256: str) -> Document | None:
@@ -138,7 +145,7 @@ def _twin(catalog: Catalog, fingerprints: Fingerprints, name: str, collection: s
         document
         for document in catalog.documents_of_content(sha256)
         if document.status != "failed"
-        and document.fingerprint == fingerprints.document
+        and document.fingerprint == fingerprints.expected(document.status)
         and PurePath(document.source).suffix.lower() == PurePath(name).suffix.lower()
     ]
     return min(twins, key=lambda twin: (twin.content.exists(), twin.collection != collection), default=None)
@@ -159,7 +166,7 @@ def _unchanged(document: Document) -> FileReport:
         document.chunks,
         error=document.error if document.status == "failed" else "",
         hint=document.hint if document.status == "failed" else "",
-        notice=document.error if document.status == "partial" else "",
+        notice=f"{document.error} {document.hint}" if document.status == "partial" else "",
     )
 
 

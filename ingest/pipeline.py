@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingest.decide import Fingerprints, Source, decide, record_of
+from ingest.loaders import can_recognise_text
 from ingest.loaders.base import printable, readable_stem
 from ingest.sandbox import Sandbox
 from ingest.splitting import ChunkLimit, chunks_of
@@ -24,7 +25,7 @@ from rag.errors import DocumentError, UnreadableDocument
 from rag.index import DocumentVersion, Index
 from rag.settings import IngestSettings
 from rag.text import contextual_text
-from rag.types import Chunk, Document, FileOutcome, FileReport, IngestOptions, IngestProgress, Section
+from rag.types import Chunk, Document, DocumentStatus, FileOutcome, FileReport, IngestOptions, IngestProgress, Section
 from rag.vectors import vector_id
 
 if TYPE_CHECKING:
@@ -34,6 +35,11 @@ _GROUP_CHUNKS = 256  # documents are embedded and stored together until they hav
 _GROUP_DOCUMENTS = 64  # … or are so many
 _EMBED_SLICE = 16  # chunks between two signs of life, and the longest a question waits for the embedding model
 _LOAD_AHEAD = 4
+_WITHOUT_TEXT_HINT = (
+    "Nothing could be recognised on them."
+    if can_recognise_text()
+    else "They may be scans: `make setup EXTRAS=ocr` installs text recognition, which reads them."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,19 +222,21 @@ class Run:
 
     def _read(self, source: Source) -> _Prepared:
         loaded = self._sandbox.load(source.path, source.name, self._limit, self._is_unwanted)
-        before = record_of(source, self._fingerprints.document)
+        before = record_of(source)
         version = before.version + 1
         chunks = chunks_of(before.id, version, loaded.sections, loaded.pieces)
+        status: DocumentStatus = "partial" if loaded.empty_pages else "ready"
         without_text = f"No text on {_page_numbers(loaded.empty_pages)}." if loaded.empty_pages else ""
         document = replace(
             before,
             title=loaded.title,
             version=version,
-            status="partial" if loaded.empty_pages else "ready",
+            fingerprint=self._fingerprints.expected(status),
+            status=status,
             pages=loaded.pages,
             chunks=len(chunks),
             error=without_text,
-            hint="These pages seem to be scans; only pages with text can be searched." if without_text else "",
+            hint=_WITHOUT_TEXT_HINT if without_text else "",
         )
         vector_ids = [vector_id(contextual_text(loaded.title, chunk.heading, chunk.text)) for chunk in chunks]
         return _Prepared(_outcome(source), document, loaded.sections, chunks, vector_ids, notice=loaded.notice)
@@ -238,7 +246,7 @@ class Run:
         twin, catalog = source.twin, self._index.catalog
         assert twin is not None
         sections = catalog.sections(twin.id)
-        before = record_of(source, self._fingerprints.document)
+        before = record_of(source)
         version = before.version + 1
         chunks = [
             replace(chunk, id=f"{before.id}:{version}:{chunk.number}", document_id=before.id)
@@ -252,6 +260,7 @@ class Run:
             before,
             title=twin.title.replace(readable_stem(twin.source), readable_stem(source.name)),
             version=version,
+            fingerprint=twin.fingerprint,
             status=twin.status,
             pages=twin.pages,
             chunks=len(chunks),
@@ -264,7 +273,11 @@ class Run:
         if self._is_unwanted():  # it was the stop that killed the child
             return _failure(source.name, error)
         record = replace(
-            record_of(source, self._fingerprints.failure), status="failed", error=error.message, hint=error.hint
+            record_of(source),
+            fingerprint=self._fingerprints.failed,
+            status="failed",
+            error=error.message,
+            hint=error.hint,
         )
         self._index.catalog.put_record(record)
         return replace(_failure(source.name, error), document_id=record.id)
@@ -293,7 +306,7 @@ class Run:
         for prepared in group:
             tally.files_done += 1
             document = prepared.document
-            notice = " ".join(part for part in (document.error, prepared.notice) if part)
+            notice = " ".join(part for part in (document.error, document.hint, prepared.notice) if part)
             pages, chunks = document.pages, document.chunks
             report = FileReport(document.source, prepared.outcome, document.id, pages, chunks, notice=notice)
             yield tally.progress(report)

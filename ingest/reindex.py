@@ -34,7 +34,7 @@ class Reindexing:
         self._sandbox = sandbox
         self._embedding = embedding
         self._limit = ChunkLimit(embedding.tokenizer, min(settings.chunk_tokens, embedding.max_tokens))
-        self._fingerprint = Fingerprints.of(settings, embedding).document
+        self._fingerprints = Fingerprints.of(settings, embedding)
 
     def __iter__(self) -> Iterator[IngestProgress]:
         self._index.prepare_switch(self._embedding)
@@ -69,4 +69,5 @@ class Reindexing:
             ids = lacking[start : start + _EMBED_SLICE]
             vectors |= zip(ids, self._embedding.embed_passages([texts[vector] for vector in ids]), strict=True)
             yield len(ids)
-        self._index.stage(replace(document, title=title), self._fingerprint, chunks, vector_ids, vectors)
+        fingerprint = self._fingerprints.expected(document.status)
+        self._index.stage(replace(document, title=title), fingerprint, chunks, vector_ids, vectors)

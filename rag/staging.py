@@ -77,9 +77,8 @@ class Staging:
                 "SELECT id, d.version, collection_id FROM documents d JOIN staged s ON s.document_id = d.id"
             )
             connection.execute(
-                "UPDATE documents SET version = s.version, title = s.title, chunks = s.chunks, fingerprint = "
-                "CASE WHEN status = 'failed' THEN documents.fingerprint ELSE s.fingerprint END "
-                "FROM staged s WHERE s.document_id = documents.id"
+                "UPDATE documents SET version = s.version, title = s.title, chunks = s.chunks, "
+                "fingerprint = s.fingerprint FROM staged s WHERE s.document_id = documents.id"
             )
             connection.execute(
                 "DELETE FROM unfinished WHERE (document_id, version) IN (SELECT document_id, version FROM staged)"

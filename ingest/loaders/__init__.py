@@ -57,6 +57,7 @@ __all__ = [
     "Limits",
     "LoadedDocument",
     "Section",
+    "can_recognise_text",
     "extract",
     "load_document",
     "printable",

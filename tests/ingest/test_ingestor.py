@@ -208,7 +208,7 @@ def test_a_failure_is_remembered_until_asked_to_try_again(ingestor, index, tmp_p
 def _failure_fingerprint(settings, index):
     from ingest.decide import Fingerprints
 
-    return Fingerprints.of(settings.ingest, index.embedding).failure
+    return Fingerprints.of(settings.ingest, index.embedding).failed
 
 
 def test_a_dry_run_says_what_a_run_does_and_changes_nothing(ingestor, index, folder):
