@@ -1,4 +1,4 @@
-"""The `rag` command: ask, search, doctor. Heavy libraries are imported inside the commands."""
+"""The `rag` command: ask, search, export, import, doctor. Heavy libraries are imported inside the commands."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
-from rag.errors import InvalidRequest
+from rag.errors import InvalidRequest, StorageLocked
 from rag.settings import Settings, load_settings
 from rag.terminal import debug_option, find_server, require_index, run
 
 if TYPE_CHECKING:
+    from rag.archive_form import ArchiveProgress
+    from rag.export import Exported
+    from rag.importing import Imported
     from rag.types import Answer, Event, Hit
 
+_Result = TypeVar("_Result", "Exported", "Imported")
 
 collection_option = click.option(
     "--collection", default="default", show_default=True, metavar="NAME", help="The set of documents to ask."
@@ -33,6 +37,8 @@ def rag() -> None:
     \b
     rag ask "How long is the warranty?"     an answer with footnotes
     rag search "warranty" -k 5              the passages alone
+    rag export backup.zip                   everything in one file
+    rag import backup.zip                   the same, on another machine
     rag doctor                              what is set up, and what is wrong
 
     If the server runs, it answers; otherwise the storage folder is opened here.
@@ -132,7 +138,7 @@ def _searching(settings: Settings, collection: str) -> Iterator[Callable[[str, i
     from rag.services import open_storage, scope_of
 
     with open_storage(settings) as storage, asyncio.Runner() as runner:
-        retriever = HybridRetriever(storage.index, storage.embedding, settings.retrieval)
+        retriever = HybridRetriever(storage.index, settings.retrieval)
         scope = scope_of(storage.index.catalog, collection)
         yield lambda question, limit: list(runner.run(retriever.retrieve(question, scope, limit)))
 
@@ -190,6 +196,110 @@ def _show_hits(hits: list[Hit], as_json: bool) -> None:
         place = f", page {hit.chunk.page_label}" if hit.chunk.page_label else ""
         click.secho(f"{number}. {hit.title}{place}  (score {hit.score:.2f})", bold=True)
         click.echo(f"   {' '.join(hit.chunk.text.split())[:300]}\n")
+
+
+# ------------------------------------------------------------------------------------------------------ export, import
+
+
+@rag.command("export")
+@click.argument("archive", type=click.Path(path_type=Path))
+@click.option("--collection", "collections", multiple=True, metavar="NAME", help="Only this set; may be repeated.")
+@click.option("--without-files", is_flag=True, help="Leave the documents' own files out: texts and vectors only.")
+@click.option("--force", is_flag=True, help="Write over a file of that name.")
+@debug_option
+def export_archive(archive: Path, collections: tuple[str, ...], without_files: bool, force: bool) -> None:
+    """Write documents, texts, vectors and files into one archive.
+
+    \b
+    rag export backup.zip                        everything
+    rag export staff.zip --collection staff      one set of documents
+    rag export small.zip --without-files         footnotes will open no page unless the files are there, too
+
+    `rag import` takes the archive in on any machine, and embeds nothing. The archive is an ordinary zip with a
+    manifest; it gets its name when it is whole. It holds the text of all documents: keep it as safe as those. A file
+    that is gone, or has changed since it was ingested, is left out and named. Ingest may go on meanwhile.
+    """
+    exported = _follow(_exporting(load_settings(), archive, collections, not without_files, force))
+    for source in exported.left_out:
+        click.echo(f"note    {source}: its file is gone or has changed since; its text is exported.", err=True)
+    files = "no files" if without_files else f"{exported.files} files"
+    click.echo(
+        f"{archive}: {exported.documents} documents, {exported.chunks} chunks, {files}, {exported.size / 1e6:,.1f} MB."
+    )
+
+
+def _exporting(
+    settings: Settings, archive: Path, collections: tuple[str, ...], with_files: bool, overwrite: bool
+) -> Iterator[ArchiveProgress | Exported]:
+    server = find_server(settings)
+    if server is not None:
+        yield from server.export(archive, collections, with_files=with_files, overwrite=overwrite)
+        return
+    require_index(settings)
+    from rag.export import export
+    from rag.services import open_index
+
+    with open_index(settings) as index:
+        yield from export(index, archive, collections, with_files=with_files, overwrite=overwrite)
+
+
+@rag.command("import")
+@click.argument("archive", type=click.Path(path_type=Path))
+@click.option("--collection", "collections", multiple=True, metavar="NAME", help="Only this set; may be repeated.")
+@debug_option
+def import_(archive: Path, collections: tuple[str, ...]) -> None:
+    """Take in an archive that `rag export` wrote.
+
+    All of it is checked first: if a single bit is wrong, nothing is taken in. Then its documents are added to the sets
+    they came from; nothing is read or embedded anew. A document that is here already stays; one with the same name and
+    other content is replaced by the archive's. An import that was interrupted can be run again.
+
+    The server must not run meanwhile. The embedding model (RAG_EMBEDDING__MODEL) must be the archive's.
+    """
+    imported = _follow(_importing(load_settings(), archive, collections))
+    click.echo(
+        f"{imported.added} documents added, {imported.replaced} replaced, {imported.unchanged} unchanged; "
+        f"{imported.chunks} chunks."
+    )
+    if imported.without_file:
+        click.echo(
+            f"note    {imported.without_file} documents came without their files: they can be asked, "
+            "but their footnotes open no page.",
+            err=True,
+        )
+
+
+def _importing(settings: Settings, path: Path, collections: tuple[str, ...]) -> Iterator[ArchiveProgress | Imported]:
+    server = find_server(settings)
+    if server is not None:
+        raise StorageLocked(
+            "A server owns the storage folder; nothing can be imported while it runs.",
+            hint="End the server, run the import, and start it again.",
+        )
+    from rag.archive import Archive
+    from rag.importing import import_archive
+    from rag.services import open_index
+
+    with Archive(path) as archive:
+        yield from archive.verify()
+        with open_index(settings, archive.manifest.embedding) as index:
+            yield from import_archive(index, archive, settings.storage.dir, collections)
+
+
+def _follow(progresses: Iterator[ArchiveProgress | _Result]) -> _Result:
+    """Show progress until the result comes."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from rag.archive_form import ArchiveProgress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("")
+        for progress in progresses:
+            if not isinstance(progress, ArchiveProgress):
+                return progress
+            bar.update(task, description=progress.step, completed=progress.done, total=progress.total)
+    raise AssertionError("it ends with a result")
 
 
 # ------------------------------------------------------------------------------------------------------------- doctor

@@ -8,6 +8,7 @@
     │   ├─ UnsupportedFileType                                                   per file 415
     │   ├─ UnreadableDocument      encrypted, corrupt, timed out, too large      per file 422
     │   └─ EmptyDocument           no text                                       per file 422
+    ├─ UnreadableArchive           damaged, or no archive of Footnote            exit 1   422
     ├─ NotFound                                                                  exit 1   404
     ├─ Forbidden                                                                 exit 1   403
     ├─ Conflict                                                                  exit 1   409
@@ -99,6 +100,13 @@ class EmptyDocument(DocumentError):
     """The file could be read, but holds no text."""
 
     code = "empty_document"
+
+
+class UnreadableArchive(RagError):
+    """An archive is damaged, of a newer form, or none at all; nothing of it was taken in."""
+
+    status = 422
+    code = "unreadable_archive"
 
 
 class NotFound(RagError):

@@ -8,15 +8,18 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote, quote_from_bytes
 
 import httpx
 from pydantic import TypeAdapter
 
 from rag import errors
+from rag.archive_form import ArchiveProgress
 from rag.errors import RagError, StorageLocked
+from rag.export import Exported
 from rag.lock import Owner
+from rag.settings import EmbeddingSettings
 from rag.types import (
     AnswerCompleted,
     ChunksRetrieved,
@@ -36,6 +39,7 @@ _EVENTS: dict[str, TypeAdapter[Event]] = {
     kind.__name__: TypeAdapter(kind) for kind in (QueryCondensed, ChunksRetrieved, TextDelta, AnswerCompleted)
 }
 _ERRORS = {kind.code: kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, RagError)}
+_Progress = TypeVar("_Progress")
 _TIMEOUT = httpx.Timeout(10, read=None)  # the server may think for long; whether it lives shows when connecting
 
 
@@ -50,16 +54,16 @@ class Remote:
         self, paths: Sequence[Path], collection: str, options: IngestOptions = IngestOptions()
     ) -> Iterator[IngestProgress]:
         """Ingest files and folders of this machine."""
-        adapter = TypeAdapter(IngestProgress)
         body = {
             "paths": [quote_from_bytes(os.fsencode(path.absolute())) for path in paths],  # names may be no UTF-8
             "collection": collection,
             "options": asdict(options),
         }
-        with self._client() as client, self._reached(), client.stream("POST", "/local/ingest", json=body) as response:
-            _raise_for(response)
-            for line in response.iter_lines():
-                yield adapter.validate_python(_parsed(line))
+        return self._stream("/local/ingest", body, TypeAdapter(IngestProgress))
+
+    def reindex(self, embedding: EmbeddingSettings) -> Iterator[IngestProgress]:
+        """Switch to another embedding model."""
+        return self._stream("/local/reindex", embedding.model_dump(), TypeAdapter(IngestProgress))
 
     def documents(self, collection: str | None = None) -> list[Document]:
         """All documents, or those of a collection."""
@@ -83,6 +87,18 @@ class Remote:
         body = {"question": question, "collection": collection, "limit": limit}
         return TypeAdapter(list[Hit]).validate_json(self._request("POST", "/local/search", json=body))
 
+    def export(
+        self, archive: Path, collections: Sequence[str], *, with_files: bool, overwrite: bool
+    ) -> Iterator[ArchiveProgress | Exported]:
+        """Have the server write an archive on this machine; last comes what was written."""
+        body = {
+            "archive": quote_from_bytes(os.fsencode(archive.absolute())),
+            "collections": list(collections),
+            "with_files": with_files,
+            "overwrite": overwrite,
+        }
+        return self._stream("/local/export", body, TypeAdapter(ArchiveProgress | Exported))
+
     async def ask(self, messages: Sequence[Message], collection: str) -> AsyncGenerator[Event, None]:
         """The events of an answer."""
         turns = [{"role": message.role, "content": message.content} for message in messages]
@@ -99,6 +115,12 @@ class Remote:
                         yield _EVENTS[event["event"]].validate_python(event["body"])
             except httpx.TransportError as error:
                 raise self._gone() from error
+
+    def _stream(self, path: str, body: dict[str, Any], adapter: TypeAdapter[_Progress]) -> Iterator[_Progress]:
+        with self._client() as client, self._reached(), client.stream("POST", path, json=body) as response:
+            _raise_for(response)
+            for line in response.iter_lines():
+                yield adapter.validate_python(_parsed(line))
 
     def _request(self, method: str, path: str, **options: Any) -> bytes:
         with self._client() as client, self._reached():

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
+from rag.archive_form import EmbeddingIdentity
+from rag.backends.dormant import DormantEmbedding, is_configured
 from rag.backends.embeddings import open_embedding
 from rag.backends.llms import close_language_model, open_language_model
 from rag.catalog import Catalog
+from rag.database import CATALOG_NAME
 from rag.engine import ChatEngine
+from rag.errors import IndexMismatch, NotFound
 from rag.index import Index
 from rag.lock import StorageLock
 from rag.retrieval import HybridRetriever
@@ -19,11 +24,15 @@ from rag.types import Embedding, Ingest, LanguageModel, Scope
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """An owned storage folder: its lock, its index, and the embedding model the index is made with."""
+    """An owned storage folder: its lock and its index."""
 
     lock: StorageLock
     index: Index
-    embedding: Embedding
+
+    @property
+    def embedding(self) -> Embedding:
+        """The embedding model that the index is made with."""
+        return self.index.embedding
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +68,9 @@ def open_storage(settings: Settings) -> Iterator[Storage]:
     """
     lock = StorageLock(settings.storage.dir).acquire()
     try:
-        embedding = open_embedding(settings.embedding)
-        index = Index(settings.storage.dir, embedding)
+        index = Index(settings.storage.dir, open_embedding(settings.embedding))
         try:
-            yield Storage(lock, index, embedding)
+            yield Storage(lock, index)
         finally:
             index.close()
     finally:
@@ -70,10 +78,51 @@ def open_storage(settings: Settings) -> Iterator[Storage]:
 
 
 @contextmanager
+def open_index(settings: Settings, coming: EmbeddingIdentity | None = None) -> Iterator[Index]:
+    """Take the storage folder without loading the embedding model: for what has all vectors at hand.
+
+    `coming` is what made the vectors that are to be added, None where none are. Raises StorageLocked; IndexMismatch
+    when they do not fit those that are there (in an empty folder, the settings); NotFound when there is nothing.
+    """
+    lock = StorageLock(settings.storage.dir).acquire()
+    try:
+        embedding = _dormant_embedding(settings, coming)
+        with closing(Index(settings.storage.dir, embedding)) as index:
+            yield index
+    finally:
+        lock.release()
+
+
+def _dormant_embedding(settings: Settings, coming: EmbeddingIdentity | None) -> DormantEmbedding:
+    stored = None
+    if (settings.storage.dir / CATALOG_NAME).exists():
+        with closing(Catalog(settings.storage.dir / CATALOG_NAME)) as catalog:
+            stored = json.loads(catalog.property("embedding") or "null") if catalog.documents() else None
+    if stored is not None:
+        if coming is not None and coming.fingerprint != stored["fingerprint"]:
+            raise IndexMismatch(
+                f"The archive's vectors were made with the embedding model {coming.model}, those of this index with "
+                f"{stored['model']} (or the prefixes differ).",
+                hint="Import it into an empty folder (RAG_STORAGE__DIR), or first set "
+                f"RAG_EMBEDDING__MODEL={coming.model} and run `rag reindex`.",
+            )
+        return DormantEmbedding(settings.embedding, stored["model"], stored["fingerprint"])
+    if coming is None:
+        raise NotFound(f"There are no documents in {settings.storage.dir.absolute()}.", hint="`ingest PATH` adds some.")
+    if not is_configured(settings.embedding, coming.model, coming.fingerprint):
+        raise IndexMismatch(
+            f"The archive's vectors were made with the embedding model {coming.model}; the settings name "
+            f"{settings.embedding.model} (or other prefixes).",
+            hint=f"Set RAG_EMBEDDING__MODEL={coming.model}, for the import and from then on.",
+        )
+    return DormantEmbedding(settings.embedding, settings.embedding.model, coming.fingerprint)
+
+
+@contextmanager
 def open_engine(settings: Settings, storage: Storage) -> Iterator[ChatEngine]:
     """A chat engine over the storage, with the model that the settings name. Raises ConfigurationError."""
     model = open_language_model(settings)
     try:
-        yield ChatEngine(HybridRetriever(storage.index, storage.embedding, settings.retrieval), model, settings)
+        yield ChatEngine(HybridRetriever(storage.index, settings.retrieval), model, settings)
     finally:
         close_language_model(model)

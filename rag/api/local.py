@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
 from fastapi import APIRouter, Depends, Header, Request
@@ -21,10 +21,14 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, TypeAdapter
 
 from rag.api.envelope import unknown_error
+from rag.archive_form import ArchiveProgress
 from rag.errors import Forbidden, RagError
+from rag.export import Exported, export
 from rag.services import Services
+from rag.settings import EmbeddingSettings
 from rag.types import Document, Event, FileReport, Hit, IngestOptions, IngestProgress, Job, Message
 
+_Progress = TypeVar("_Progress")
 _CANCELLING = 10.0  # seconds to wait for a cancelled job to end
 
 
@@ -42,6 +46,15 @@ class IngestRequest(BaseModel):
     paths: list[str]
     collection: str
     options: IngestOptions = IngestOptions()
+
+
+class ExportRequest(BaseModel):
+    """The absolute path of the archive to write, its bytes quoted with percent signs, and what is to be in it."""
+
+    archive: str
+    collections: list[str]
+    with_files: bool
+    overwrite: bool
 
 
 class SearchRequest(BaseModel):
@@ -63,19 +76,29 @@ class AskRequest(BaseModel):
 def ingest(body: IngestRequest, request: Request) -> StreamingResponse:
     """Ingest paths; one JSON line a sign of progress."""
     services: Services = request.app.state.services
-    adapter = TypeAdapter(IngestProgress)
+    paths = [_path(path) for path in body.paths]
+    return _stream(services.ingest.add_paths(paths, body.collection, body.options), TypeAdapter(IngestProgress))
 
-    def lines() -> Iterator[str]:
-        try:
-            paths = [Path(os.fsdecode(unquote_to_bytes(path))) for path in body.paths]
-            for progress in services.ingest.add_paths(paths, body.collection, body.options):
-                yield adapter.dump_json(progress).decode() + "\n"
-        except RagError as error:
-            yield _error_line(error)
-        except Exception as error:  # noqa: BLE001  (the edge of a stream that has begun)
-            yield _error_line(unknown_error(error))
 
-    return StreamingResponse(lines(), media_type="application/x-ndjson")
+@router.post("/reindex")
+def reindex(body: EmbeddingSettings, request: Request) -> StreamingResponse:
+    """Switch to another embedding model; one JSON line a sign of progress."""
+    services: Services = request.app.state.services
+    return _stream(services.ingest.reindex(body), TypeAdapter(IngestProgress))
+
+
+@router.post("/export")
+def export_archive(body: ExportRequest, request: Request) -> StreamingResponse:
+    """Write an archive; one JSON line a sign of progress, the last one tells what was written."""
+    services: Services = request.app.state.services
+    writing = export(
+        services.storage.index,
+        _path(body.archive),
+        body.collections,
+        with_files=body.with_files,
+        overwrite=body.overwrite,
+    )
+    return _stream(writing, TypeAdapter(ArchiveProgress | Exported))
 
 
 @router.get("/documents")
@@ -129,6 +152,25 @@ async def ask(body: AskRequest, request: Request) -> StreamingResponse:
             async with aclosing(events):
                 async for event in events:
                     yield event_to_line(event)
+        except RagError as error:
+            yield _error_line(error)
+        except Exception as error:  # noqa: BLE001  (the edge of a stream that has begun)
+            yield _error_line(unknown_error(error))
+
+    return StreamingResponse(lines(), media_type="application/x-ndjson")
+
+
+def _path(quoted: str) -> Path:
+    return Path(os.fsdecode(unquote_to_bytes(quoted)))
+
+
+def _stream(progresses: Iterator[_Progress], adapter: TypeAdapter[_Progress]) -> StreamingResponse:
+    """Signs of progress, one JSON line each, as they come."""
+
+    def lines() -> Iterator[str]:
+        try:
+            for progress in progresses:
+                yield adapter.dump_json(progress).decode() + "\n"
         except RagError as error:
             yield _error_line(error)
         except Exception as error:  # noqa: BLE001  (the edge of a stream that has begun)
