@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _LONGEST_STAMP = 100  # characters that a scanned page may have besides
+_SCAN_SHARE = 0.5  # of such a page is covered by its image
+_LOGO_SHARE = 0.02  # of a page without any text: a smaller image is none of text
 _MANY_OBJECTS = 30  # of which a page without text may be drawn text
 _FINEST_SCALE = 300 / 72  # pixels a point
 
@@ -148,9 +150,10 @@ def _is_scan(page: PdfPage, text: str) -> bool:
         return False
     objects = list(islice(page.get_objects(max_depth=3), _MANY_OBJECTS))
     images = [object_ for object_ in objects if object_.type == FPDF_PAGEOBJ_IMAGE]
-    if not text.strip():
-        return bool(images) or len(objects) == _MANY_OBJECTS
-    return sum(_area(image.get_bounds()) for image in images) > _area(page.get_cropbox()) / 2
+    share = sum(_area(image.get_bounds()) for image in images) / max(_area(page.get_cropbox()), 1.0)
+    if text.strip():
+        return share > _SCAN_SHARE
+    return share > _LOGO_SHARE or len(objects) == _MANY_OBJECTS
 
 
 def _area(box: tuple[float, float, float, float]) -> float:
