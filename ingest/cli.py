@@ -150,8 +150,8 @@ def reindex(model: str | None, query_prefix: str | None, passage_prefix: str | N
     """Embed all documents anew with another embedding model.
 
     The new vectors are built beside the old ones, which answer until all is done; then everything switches at once. No
-    file is read again. When it is broken off, run it again: it goes on where it was. Set RAG_EMBEDDING__MODEL to the new
-    model afterwards.
+    file is read again. When it is broken off, run it again: it goes on where it was. Set RAG_EMBEDDING__MODEL to the
+    new model afterwards.
     """
     from ingest.report import show_reindexing
 
