@@ -185,8 +185,8 @@ class _Writing:
             except NotFound:
                 return None
             ids, chunks = catalog.vector_ids(document.id), list(catalog.chunks_of(document.id))
-            sections = catalog.sections(document.id)
             vectors = self._index.vectors_of(document)
+            sections = catalog.sections(document.id)
             if self._model[1] != self._index.embedding.fingerprint:
                 raise Conflict("The embedding model was changed meanwhile.", hint="Run the export again.")
             is_whole = len(ids) == len(chunks) == document.chunks and vectors.keys() >= set(ids)

@@ -189,6 +189,38 @@ def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path, built):
     assert "stored as they are" in refused(bomb)
 
 
+def test_members_may_not_lie_inside_each_other(tmp_path, built):
+    """Else a small archive could hold very much, uncompressed as it is."""
+    inner = bytes(50_000)
+    name = f"files/{hashlib.sha256(inner).hexdigest()}"
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as nested:
+        nested.writestr(name, inner)
+        entry = nested.infolist()[0]
+    outer = buffer.getvalue()[: len(inner) + 30 + len(name)]  # a local header and what follows it
+
+    def change(members, manifest):
+        members[f"files/{hashlib.sha256(outer).hexdigest()}"] = outer
+        manifest["files"] += 2
+
+    forged = forge(built, tmp_path / "forged.zip", change)
+    with zipfile.ZipFile(forged) as opened:
+        members = {info.filename: opened.read(info) for info in opened.infolist()}
+    manifest = json.loads(members.pop("manifest.json"))
+    manifest["members"][name] = {"size": len(inner), "sha256": name.removeprefix("files/")}
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as written:
+        for member, data in {**members, "manifest.json": json.dumps(manifest).encode()}.items():
+            written.writestr(member, data)
+        entry.header_offset = buffer.getvalue().index(outer)
+        written.filelist.append(entry)
+        written.comment = b"0" * SEAL_LENGTH
+    forged.write_bytes(seal(buffer.getvalue()))
+    with zipfile.ZipFile(forged) as opened:
+        assert opened.read(name) == inner
+    assert "stored as they are" in refused(forged)
+
+
 def test_contents_are_held_against_the_manifest(tmp_path, built):
     def change(members, manifest):
         name = next(name for name in members if name.startswith("files/"))

@@ -81,6 +81,31 @@ def test_documents_that_change_meanwhile_are_whole_in_the_archive(tmp_path, stor
     state(new, bag_of_words)
 
 
+class Restless(Index):
+    """An index in which a document gets its next version at the worst moment: when it is half read."""
+
+    next_versions = ()
+
+    def vectors_of(self, document):
+        vectors = super().vectors_of(document)
+        if self.next_versions and document.id == "doc_gone":
+            self.replace_documents([self.next_versions.pop(0)])
+        return vectors
+
+
+def test_a_document_is_never_half_of_one_version_and_half_of_another(tmp_path, storage, bag_of_words):
+    with closing(Restless(storage, bag_of_words)) as index:
+        index.next_versions = [
+            make_version("doc_gone", [f"number {number}\nline of {number}"], bag_of_words, version=number)
+            for number in range(2, 6)
+        ]
+        last(export(index, tmp_path / "restless.zip"))
+    take_in(tmp_path / "restless.zip", tmp_path / "new", bag_of_words)
+    with closing(Index(tmp_path / "new", bag_of_words)) as index:
+        assert index.catalog.document("doc_gone").version == 5
+        assert index.catalog.page_text("doc_gone", 0) == "number 5\nline of 5"
+
+
 def test_an_export_while_another_thread_ingests(tmp_path, storage, bag_of_words):
     stop = threading.Event()
     with closing(Index(storage, bag_of_words)) as index:
