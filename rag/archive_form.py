@@ -7,8 +7,8 @@ It is a zip whose members are stored as they are, so that an archive never holds
     collections/1/vectors.npy         float32; the rows of a document are its distinct vectors, in order of its chunks
     files/<SHA-256>                   the bytes of a document's file
 
-The zip's comment is the SHA-256 of all that stands before it, so that no bit can turn unnoticed. The same collections
-always give the same archive.
+The zip's comment is the SHA-256 of all that stands before it, so that no bit can turn unnoticed. Nothing in it tells
+when it was written: the same index gives the same archive.
 """
 
 from __future__ import annotations
