@@ -233,9 +233,14 @@ def main() -> None:
     run(ingest)
 
 
-def rag_main() -> None:
-    """Entry point of the console script `rag`: its own commands, and the one that has to read and split."""
+def rag_commands() -> click.Group:
+    """The commands of `rag`: its own, and the one that has to split documents."""
     from rag.cli import rag
 
     rag.add_command(reindex)
-    run(rag)
+    return rag
+
+
+def rag_main() -> None:
+    """Entry point of the console script `rag`."""
+    run(rag_commands())

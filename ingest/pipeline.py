@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _GROUP_CHUNKS = 256  # documents are embedded and stored together until they have so many chunks …
 _GROUP_DOCUMENTS = 64  # … or are so many
-_EMBED_SLICE = 16  # chunks between two signs of life, and the longest a question waits for the embedding model
+_EMBED_SLICE = 32  # chunks between two signs of life
 _LOAD_AHEAD = 4
 _WITHOUT_TEXT_HINT = (
     "Nothing could be recognised on them."
@@ -294,14 +294,13 @@ class Run:
             vectors |= embedded
             tally.chunks += len(embedded)
             yield tally.progress()
-        self._index.replace_documents(
-            [
-                DocumentVersion(
-                    p.document, p.sections, p.chunks, p.vector_ids, {**_chosen(vectors, p.vector_ids), **p.vectors}
-                )
-                for p in group
-            ]
-        )
+        versions = [
+            DocumentVersion(
+                p.document, p.sections, p.chunks, p.vector_ids, {**_chosen(vectors, p.vector_ids), **p.vectors}
+            )
+            for p in group
+        ]
+        self._index.replace_documents(versions, self._embedding.fingerprint)
         tally.bytes_done += size
         for prepared in group:
             tally.files_done += 1

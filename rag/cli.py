@@ -15,7 +15,7 @@ import click
 
 from rag.errors import InvalidRequest, StorageLocked
 from rag.settings import Settings, load_settings
-from rag.terminal import debug_option, find_server, require_index, run
+from rag.terminal import debug_option, find_server, require_index
 
 if TYPE_CHECKING:
     from rag.archive_form import ArchiveProgress
@@ -321,8 +321,3 @@ def doctor() -> int:
             click.echo(f"         {finding.advice}")
         problems += not finding.ok
     return 1 if problems else 0
-
-
-def main() -> None:
-    """Entry point of the console script."""
-    run(rag)

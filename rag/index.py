@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from rag.catalog import Catalog, StoredChunk, VersionedChunks
 from rag.database import CATALOG_NAME
-from rag.errors import IndexMismatch
+from rag.errors import Conflict, IndexMismatch
 from rag.lexical import LexicalEntry, LexicalIndex
 from rag.staging import Staging
 from rag.text import contextual_text
@@ -109,9 +109,15 @@ class Index:
         collection_id = self.catalog.collection(document.collection).id
         return self._vectors.get(collection_id, list(set(self.catalog.vector_ids(document.id))))
 
-    def replace_documents(self, versions: Sequence[DocumentVersion]) -> None:
-        """Make these the live versions of their documents; several at once cost little more than one."""
+    def replace_documents(self, versions: Sequence[DocumentVersion], fingerprint: str | None = None) -> None:
+        """Make these the live versions of their documents; several at once cost little more than one.
+
+        Raises Conflict when the index is no longer made with the embedding model of that fingerprint."""
         with self._writing:
+            if fingerprint not in (None, self.embedding.fingerprint):
+                raise Conflict(
+                    "The embedding model was changed meanwhile.", hint="Repeat it: what is done is not done twice."
+                )
             self._remove_unfinished()  # of a write that failed: this one may use the same ids
             coming: list[VersionedChunks] = []
             vectors: dict[str, dict[str, Vector]] = defaultdict(dict)

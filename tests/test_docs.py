@@ -11,14 +11,13 @@ from pathlib import Path
 import pytest
 
 import ingest.cli
-import rag.cli
 from ingest.loaders import SUPPORTED_SUFFIXES
 from ingest.loaders.source_code import SOURCE_CODE_SUFFIXES
 from rag.settings import known_names
 
 ROOT = Path(__file__).parent.parent
 PAGES = ("README.md", "CONTRIBUTING.md", "docs/api.md")
-COMMANDS = {"ingest": ingest.cli.ingest, "rag": rag.cli.rag}
+COMMANDS = {"ingest": ingest.cli.ingest, "rag": ingest.cli.rag_commands()}
 
 
 def read(name):

@@ -9,7 +9,7 @@ import pytest
 from ingest.ingestor import Ingestor
 from ingest.reindex import Reindexing
 from ingest.sandbox import Sandbox
-from rag.errors import IndexMismatch
+from rag.errors import Conflict, IndexMismatch
 from rag.index import Index
 from tests.ingest.test_ingestor import Counting, outcomes, paragraphs
 from tests.rag.test_index import assert_consistent, scope
@@ -101,3 +101,14 @@ def test_aiming_at_another_model_drops_what_was_staged(index, sandbox, settings,
             break
     list(Reindexing(index, sandbox, settings.ingest, bag_of_words))
     assert index.embedding is bag_of_words
+
+
+def test_an_ingest_that_began_with_the_old_model_writes_nothing_of_it(index, sandbox, settings, minilm, folder):
+    (folder / "new.txt").write_text("A file about medlars.")
+    with Ingestor(settings, index) as ingestor:
+        going_on = ingestor.add_paths([folder])
+        next(going_on)
+        list(Reindexing(index, sandbox, settings.ingest, minilm))
+        with pytest.raises(Conflict, match="embedding model"):
+            list(going_on)
+        assert outcomes(ingestor, folder)["new.txt"] == "added"
