@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _GROUP_CHUNKS = 256  # documents are embedded and stored together until they have so many chunks …
 _GROUP_DOCUMENTS = 64  # … or are so many
-_EMBED_SLICE = 32  # chunks between two signs of life
+_EMBED_SLICE = 64  # chunks between two signs of life
 _LOAD_AHEAD = 4
 _WITHOUT_TEXT_HINT = (
     "Nothing could be recognised on them."

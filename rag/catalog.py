@@ -178,9 +178,10 @@ class Catalog:
         for batch in _batches(keys):
             rows = self._read(
                 f"""
+                WITH wanted(document_id, version, number) AS (VALUES {", ".join(["(?, ?, ?)"] * len(batch))})
                 SELECT {_CHUNK_COLUMNS}, d.collection_id, d.title, d.source
-                FROM {_LIVE_CHUNKS}
-                WHERE (k.document_id, k.version, k.number) IN (VALUES {", ".join(["(?, ?, ?)"] * len(batch))})
+                FROM wanted w CROSS JOIN chunks k USING (document_id, version, number)
+                JOIN documents d ON d.id = k.document_id AND d.version = k.version
                 """,
                 [value for key in batch for value in key],
             )
@@ -224,7 +225,8 @@ class Catalog:
         for batch in _batches(vector_ids):
             for vector_id, *place in self._read(
                 f"SELECT k.vector_id, k.document_id, k.version, k.number FROM {_LIVE_CHUNKS} "
-                f"WHERE d.collection_id = ? AND k.vector_id IN ({', '.join('?' * len(batch))})",
+                # the plus keeps SQLite from looking through all documents of the collection first
+                f"WHERE +d.collection_id = ? AND k.vector_id IN ({', '.join('?' * len(batch))})",
                 (collection_id, *batch),
             ):
                 found[vector_id].append("{}:{}:{}".format(*place))

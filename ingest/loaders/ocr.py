@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ingest.loaders.base import Extracted, Limits, Section, quoted
 from ingest.loaders.pdf_layout import Run, shares_line, text_of
 from rag.errors import UnreadableDocument
+from rag.privacy import silence_openvino
 
 if TYPE_CHECKING:
     import numpy as np
@@ -156,6 +157,7 @@ def _widened(line: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 @cache
 def _engine() -> Any:
+    silence_openvino()
     import rapidocr
 
     folder = Path(rapidocr.__path__[0]) / "models"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rag.backends.embedding_model import BUNDLED_SHA256, fingerprint, room_for_text
+from rag.privacy import silence_openvino
 from rag.settings import EmbeddingSettings
 
 if TYPE_CHECKING:
@@ -105,8 +105,7 @@ def _infer(request: InferRequest, tokens: Sequence[int]) -> Vector:
 
 def _compiler(folder: Path) -> Callable[[dict[str, Any]], CompiledModel]:
     """Compiles the model in `folder` with some of OpenVINO's properties."""
-    # OpenVINO reports its use over the network, from the moment it is imported, unless this package is missing.
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    silence_openvino()
     import openvino as ov
 
     from rag.backends.minilm_graph import build_graph

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import os
 import signal
+import subprocess
+import sys
 
 import pypdfium2
 import pytest
@@ -144,3 +147,31 @@ def test_without_the_extra_the_way_to_it_is_named(tmp_path):
     with pytest.raises(EmptyDocument) as no_text:
         load(scan(tmp_path, [LINES]))
     assert "make setup EXTRAS=ocr" in no_text.value.hint
+
+
+@needs_extra
+def test_nothing_is_sent_and_nothing_is_left_at_home(tmp_path):
+    scan(tmp_path / "scan.pdf", [["A line to be read."]])
+    home = tmp_path / "home"
+    home.mkdir()
+    program = (
+        "import atexit, sys\n"
+        "from pathlib import Path\n"
+        "heard = []\n"
+        "atexit.register(lambda: print(heard))\n"
+        "watched = ('socket.', 'os.fork', 'os.posix_spawn', 'subprocess.')\n"
+        "sys.addaudithook(lambda event, _: heard.append(event) if event.startswith(watched) else None)\n"
+        "from ingest.loaders import Limits, load_document\n"
+        "print(load_document(Path(sys.argv[1]), 'scan.pdf', Limits()).notice)\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name not in ("CI", "TF_BUILD", "JENKINS_URL")}
+    ran = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "scan.pdf")],
+        env={**environment, "HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert ran.stdout == "Read by text recognition: page 1.\n[]\n", ran.stderr
+    assert list(home.iterdir()) == []
