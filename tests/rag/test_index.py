@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 import shutil
 import sqlite3
 import subprocess
@@ -112,7 +113,9 @@ def test_the_scope_is_kept(index, bag_of_words):
 
 def test_a_wide_scope_of_documents_is_searched_too(index, bag_of_words):
     """More chunks than are compared directly: the index is asked for more and the rest dropped."""
-    filler = ["\n".join(f"filler text {number} of {n}" for number in range(1100)) for n in range(2)]
+    chance = random.Random(1)
+    words = ["hay", *(f"{first}{second}" for first in "bcdfghjklm" for second in ("ola", "eri", "atu", "ino", "ume"))]
+    filler = ["\n".join(" ".join(chance.sample(words, 6)) for _ in range(1100)) for _ in range(2)]
     versions = [make_version(f"doc_{n}", [text], bag_of_words) for n, text in enumerate(filler)]
     versions += [make_version(name, ["a needle in the hay"], bag_of_words, title="T") for name in ("doc_x", "doc_y")]
     index.replace_documents(versions)
