@@ -159,7 +159,7 @@ def test_nothing_is_sent_and_nothing_is_left_at_home(tmp_path):
         "from pathlib import Path\n"
         "heard = []\n"
         "atexit.register(lambda: print(heard))\n"
-        "watched = ('socket.connect', 'socket.getaddrinfo', 'socket.send', 'os.fork', 'os.posix_spawn', 'subprocess.')\n"
+        "watched = 'socket.connect', 'socket.getaddrinfo', 'socket.send', 'os.fork', 'os.posix_spawn', 'subprocess.'\n"
         "sys.addaudithook(lambda event, _: heard.append(event) if event.startswith(watched) else None)\n"
         "from ingest.loaders import Limits, load_document\n"
         "print(load_document(Path(sys.argv[1]), 'scan.pdf', Limits()).notice)\n"
