@@ -79,13 +79,14 @@ def add(
     options = IngestOptions(prune=prune or watch, retry_failed=retry_failed, dry_run=dry_run)
     follow = print_events if as_json else show_progress
     with _writer(load_settings()) as writer:
-        code = follow(writer.add_paths(paths, collection, options), options)
-        if watch:
-            from ingest.watch import changes
+        if not watch:
+            return follow(writer.add_paths(paths, collection, options), options)
+        from ingest.watch import changes
 
-            for _ in changes(paths):
-                follow(writer.add_paths(paths, collection, options), options)
-    return code
+        code = 0
+        for _ in changes([path.absolute() for path in paths]):
+            code = follow(writer.add_paths(paths, collection, options), options)
+        return code
 
 
 @ingest.command("ls")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
+from ingest.discover import is_gone
 from ingest.loaders import LOADER_VERSION, can_recognise_text
 from ingest.splitting import SPLITTER_VERSION
 from rag.catalog import LOCAL_PRINCIPAL, Catalog, new_id, now
@@ -148,11 +149,11 @@ def _twin(catalog: Catalog, fingerprints: Fingerprints, name: str, collection: s
         and document.fingerprint == fingerprints.expected(document.status)
         and PurePath(document.source).suffix.lower() == PurePath(name).suffix.lower()
     ]
-    return min(twins, key=lambda twin: (twin.content.exists(), twin.collection != collection), default=None)
+    return min(twins, key=lambda twin: (not is_gone(twin.content), twin.collection != collection), default=None)
 
 
 def _lost_its_file(twin: Document, collection: str) -> bool:
-    return twin.collection == collection and twin.file_id is None and not twin.content.exists()
+    return twin.collection == collection and twin.file_id is None and is_gone(twin.content)
 
 
 def _unchanged(document: Document) -> FileReport:

@@ -76,13 +76,32 @@ def _walk(root: Path) -> Iterator[Path]:
         subfolders[:] = sorted(name for name in subfolders if not is_ignored(name))
         files = [Path(folder, name) for name in names if not is_ignored(name)]
         for file in sorted(files, key=lambda file: (file.is_symlink(), file.name)):
-            if file.suffix.lower() in SUPPORTED_SUFFIXES and file.is_file() and _is_inside(file, real_root):
+            if file.suffix.lower() in SUPPORTED_SUFFIXES and _is_wanted(file, real_root):
                 yield file
+
+
+def is_gone(path: Path) -> bool:
+    """Whether there is surely nothing at `path`: what may not be looked at is taken to be there."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def is_ignored(name: str) -> bool:
     """Whether a file or folder of that name is left out when a folder is walked."""
     return name.startswith(_IGNORED_PREFIXES) or name in _IGNORED_NAMES or name.lower().endswith(_IGNORED_SUFFIXES)
+
+
+def _is_wanted(file: Path, real_root: Path) -> bool:
+    try:
+        return file.is_file() and _is_inside(file, real_root)
+    except OSError as error:
+        _report(error)
+        return False
 
 
 def _is_inside(file: Path, real_root: Path) -> bool:

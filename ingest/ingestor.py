@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
-from ingest.discover import discover, source_name
+from ingest.discover import discover, is_gone, source_name
 from ingest.jobs import JobQueue, JobStore
 from ingest.loaders import SUPPORTED_SUFFIXES
 from ingest.loaders.base import printable
@@ -20,11 +21,13 @@ from ingest.reindex import Reindexing
 from ingest.sandbox import Sandbox
 from rag.backends.embeddings import open_embedding
 from rag.catalog import DEFAULT_COLLECTION
-from rag.errors import Conflict
+from rag.errors import Conflict, NotFound
 from rag.files import StoredFiles
 from rag.index import Index
 from rag.settings import EmbeddingSettings, Settings
 from rag.types import Document, FileReport, IngestOptions, IngestProgress, Job
+
+logger = logging.getLogger(__name__)
 
 _REMOVED_AT_ONCE = 64  # documents
 
@@ -43,8 +46,11 @@ class Ingestor:
         self._queue = JobQueue(JobStore(index.catalog.database), self._work, self._tidy_up)
         self._resources = ExitStack()
         self._ending = threading.Event()
+        self._names: set[tuple[str, str]] = set()  # of uploads that are being taken in, with their collection
+        self._names_free = threading.Condition()
 
     def __enter__(self) -> Self:
+        self._find_files_again()
         self._files.sweep(self._needed_files())
         self._resources.callback(self._sandbox.close)
         self._resources.enter_context(self._queue)
@@ -64,42 +70,75 @@ class Ingestor:
     ) -> Iterator[IngestProgress]:
         """Ingest files and folders; blocking, one report a file. Raises NotFound for a path that is not there."""
         files = discover(paths)
-        if not options.dry_run or collection == DEFAULT_COLLECTION:
-            self._index.catalog.create_collection(collection)
-        collection = self._index.catalog.collection(collection).name
+        collection = self._collection(collection)
+        renamed = set()
         for progress in self._run(collection, self._ending).over(files, options):
-            yield progress
             if self._ending.is_set():
                 raise Conflict(
                     "The ingest was stopped, because the server is ending.",
                     hint="Start it again and repeat the command: what is done is not done twice.",
                 )
+            if progress.report and progress.report.outcome == "renamed":
+                renamed.add(progress.report.document_id)
+            yield progress
         if options.prune:
-            for report in self._prune(paths, collection, options):
+            for report in self._prune(paths, collection, options, renamed):
                 yield replace(progress, report=report)
 
-    def _prune(self, paths: Sequence[Path], collection: str, options: IngestOptions) -> Iterator[FileReport]:
+    def _collection(self, name: str) -> str:
+        """The name of the collection with that name or id, made if need be."""
+        try:
+            return self._index.catalog.collection(name).name
+        except NotFound:
+            return self._index.catalog.create_collection(name).name
+
+    def _prune(
+        self, paths: Sequence[Path], collection: str, options: IngestOptions, kept: Collection[str]
+    ) -> Iterator[FileReport]:
         """Remove the documents of the given folders whose files are gone, and nothing else."""
-        folders = [source_name(Path(os.path.abspath(path))) for path in paths if path.is_dir()]  # noqa: PTH100
+        folders = [Path(os.path.abspath(path)) for path in paths if path.is_dir()]  # noqa: PTH100
+        for folder in folders:
+            if not any(folder.iterdir()):
+                logger.warning("%s is empty, perhaps a disk that is not mounted: nothing is pruned.", folder)
+        prefixes = [source_name(folder).rstrip(os.sep) + os.sep for folder in folders if any(folder.iterdir())]
         gone = [
             document
             for document in self._index.catalog.documents(collection)
             if document.file_id is None
-            and any(document.source.startswith(folder.rstrip(os.sep) + os.sep) for folder in folders)
-            and not os.path.lexists(document.content)
+            and document.id not in kept
+            and any(document.source.startswith(prefix) for prefix in prefixes)
+            and is_gone(document.content)
         ]
         for start in range(0, len(gone), _REMOVED_AT_ONCE):
             batch = gone[start : start + _REMOVED_AT_ONCE]
-            freed = 0 if options.dry_run else self._remove(batch)
+            freed = 0
+            if not options.dry_run:
+                batch, freed = self._remove_gone(batch)
             for document in batch:
                 yield replace(_removed(document), freed=freed if document is batch[-1] else 0)
+
+    def _remove_gone(self, documents: Sequence[Document]) -> tuple[list[Document], int]:
+        """Remove those of the documents whose files are gone still, and that nobody works on; the bytes freed."""
+        claimed = {(d.collection, d.source) for d in documents if self._claims.take(d.collection, d.source)}
+        try:
+            now = {document.id: document for document in self._index.catalog.documents()}
+            removed = [
+                document
+                for document in documents
+                if (document.collection, document.source) in claimed
+                and now.get(document.id) == document
+                and is_gone(document.content)
+            ]
+            return removed, self._remove(removed) if removed else 0
+        finally:
+            self._claims.give_back(claimed)
 
     # ------------------------------------------------------------------------------------------------------- uploads
 
     def submit(self, path: Path, name: str, collection: str = DEFAULT_COLLECTION) -> Job:
         """Copy an uploaded file into the storage folder and queue it; returns once it can no longer be lost."""
         catalog = self._index.catalog
-        collection = catalog.create_collection(collection).name
+        collection = self._collection(collection)
         name = printable(os.path.basename(name)) or "unnamed"  # noqa: PTH119
         with self._file_use:
             _, sha256, size = self._files.keep(path)
@@ -118,9 +157,13 @@ class Ingestor:
         return self._queue.all()
 
     def _work(self, job: Job, stop: threading.Event) -> Iterator[IngestProgress]:
-        catalog = self._index.catalog
-        stored = self._files.path_of(catalog.file_hash(job.file_id))
-        name = self._free_name(job.name, stored, job.collection)
+        with self._alone(job):
+            yield from self._take_in(job, stop)
+
+    def _take_in(self, job: Job, stop: threading.Event) -> Iterator[IngestProgress]:
+        sha256 = self._index.catalog.file_hash(job.file_id)
+        stored = self._files.path_of(sha256)
+        name = self._free_name(job.name, sha256, job.collection)
         for progress in self._run(job.collection, stop).over([Upload(stored, name, job.file_id)]):
             yield progress
             report = progress.report
@@ -133,7 +176,21 @@ class Ingestor:
     def _tidy_up(self, job: Job) -> None:
         self._discard_unused([self._files.path_of(self._index.catalog.file_hash(job.file_id))])
 
-    def _free_name(self, name: str, stored: Path, collection: str) -> str:
+    @contextmanager
+    def _alone(self, job: Job) -> Iterator[None]:
+        """Files of one name come in one after the other: the later ones must see what became of the first."""
+        key = job.collection, job.name
+        with self._names_free:
+            self._names_free.wait_for(lambda: key not in self._names)
+            self._names.add(key)
+        try:
+            yield
+        finally:
+            with self._names_free:
+                self._names.remove(key)
+                self._names_free.notify_all()
+
+    def _free_name(self, name: str, sha256: str, collection: str) -> str:
         """`name`, or `name (2)` where another file of that name was uploaded before: neither may replace the other."""
         catalog = self._index.catalog
         collection_id = catalog.collection(collection).id
@@ -141,7 +198,7 @@ class Ingestor:
         candidate = name
         for number in itertools.count(2):
             known = catalog.document_of_source(collection_id, candidate)
-            if (known is None or known.content == stored) and self._claims.is_free(collection, candidate):
+            if known is None or known.sha256 == sha256:
                 break
             candidate = f"{stem} ({number}){suffix}"
         return candidate
@@ -180,7 +237,14 @@ class Ingestor:
         catalog = self._index.catalog
         waiting = {job.file_id for job in self._queue.all() if not job.is_over}
         queued = {self._files.path_of(catalog.file_hash(file_id)) for file_id in waiting}
-        return queued | {document.content for document in catalog.documents() if document.file_id}
+        return queued | {self._files.path_of(document.sha256) for document in catalog.documents() if document.file_id}
+
+    def _find_files_again(self) -> None:
+        """The storage folder may have been moved, or is called by another name: uploads are where their hash says."""
+        for document in self._index.catalog.documents():
+            content = self._files.path_of(document.sha256)
+            if document.file_id and document.content != content:
+                self._index.catalog.put_record(replace(document, content=content))
 
     def _run(self, collection: str, stop: threading.Event) -> Run:
         return Run(self._settings.ingest, self._index, self._sandbox, self._claims, collection, stop)

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from rag.catalog import LOCAL_PRINCIPAL, new_id, now
 from rag.database import Database
-from rag.errors import NotFound
+from rag.errors import Conflict, NotFound, RagError
 from rag.types import FileReport, IngestProgress, Job, JobState
 
 logger = logging.getLogger(__name__)
@@ -198,18 +198,29 @@ class JobQueue:
 
     def _do(self, job: Job, stop: threading.Event) -> FileReport | None:
         """The report on a job's file, or None when it was stopped before its document was stored."""
-        report = None
         try:
-            for progress in self._work(job, stop):
-                if stop.is_set() and (progress.report is None or progress.report.outcome == "failed"):
-                    return None
-                self._chunks[job.id] = progress.chunks
-                report = progress.report or report
+            for attempt in range(_MOST_STARTS):
+                try:
+                    return self._follow(job, stop)
+                except Conflict:  # something changed under it: once more, as things are now
+                    if attempt == _MOST_STARTS - 1:
+                        raise
+        except RagError as error:
+            return FileReport(job.name, "failed", error=error.message, hint=error.hint)
         except Exception:
             reference = uuid.uuid4().hex[:8]
             logger.exception("a job failed (reference %s)", reference)
             hint = f"The server's log tells more under the reference {reference}."
             return FileReport(job.name, "failed", error="Something went wrong while reading it.", hint=hint)
+        return None
+
+    def _follow(self, job: Job, stop: threading.Event) -> FileReport | None:
+        report = None
+        for progress in self._work(job, stop):
+            if stop.is_set() and (progress.report is None or progress.report.outcome == "failed"):
+                return None
+            self._chunks[job.id] = progress.chunks
+            report = progress.report or report
         return report
 
 

@@ -94,11 +94,6 @@ class Claims:
             self._taken.add((collection, source))
             return is_free
 
-    def is_free(self, collection: str, source: str) -> bool:
-        """Whether nobody works on that source."""
-        with self._mutex:
-            return (collection, source) not in self._taken
-
     def give_back(self, claimed: set[tuple[str, str]]) -> None:
         """Let others have these."""
         with self._mutex:
@@ -200,7 +195,8 @@ class Run:
         if decided.has_moved and decided.twin and not self._claim(decided.twin.source):
             decided = replace(decided, has_moved=False)
         if options.dry_run:
-            return FileReport(name, _outcome(decided), decided.known.id if decided.known else "")
+            stands_for = decided.twin if decided.has_moved else decided.known
+            return FileReport(name, _outcome(decided), stands_for.id if stands_for else "")
         copied = self._copy(decided) if decided.twin else None
         if copied is not None:
             return copied
@@ -258,7 +254,7 @@ class Run:
             return None
         document = replace(
             before,
-            title=twin.title.replace(readable_stem(twin.source), readable_stem(source.name)),
+            title=readable_stem(source.name) if twin.title == readable_stem(twin.source) else twin.title,
             version=version,
             fingerprint=twin.fingerprint,
             status=twin.status,

@@ -27,17 +27,23 @@ _EMBED_SLICE = 16  # chunks between two signs of life
 
 
 class Reindexing:
-    """One switch to `embedding`. Iterating does it; blocking. Progress counts documents and embedded chunks."""
+    """One switch to `embedding`. Iterating does it; blocking. Progress counts documents and embedded chunks.
+
+    Raises Conflict while another switch is going on."""
 
     def __init__(self, index: Index, sandbox: Sandbox, settings: IngestSettings, embedding: Embedding) -> None:
         self._index = index
         self._sandbox = sandbox
         self._embedding = embedding
         self._limit = ChunkLimit(embedding.tokenizer, min(settings.chunk_tokens, embedding.max_tokens))
-        self._fingerprints = Fingerprints.of(settings, embedding)
+        self._old = Fingerprints.of(settings, index.embedding)
+        self._new = Fingerprints.of(settings, embedding)
 
     def __iter__(self) -> Iterator[IngestProgress]:
-        self._index.prepare_switch(self._embedding)
+        with self._index.switching(self._embedding):
+            yield from self._steps()
+
+    def _steps(self) -> Iterator[IngestProgress]:
         chunks = 0
         switched = False
         while not switched:
@@ -69,5 +75,8 @@ class Reindexing:
             ids = lacking[start : start + _EMBED_SLICE]
             vectors |= zip(ids, self._embedding.embed_passages([texts[vector] for vector in ids]), strict=True)
             yield len(ids)
-        fingerprint = self._fingerprints.expected(document.status)
+        was_up_to_date = document.fingerprint == self._old.expected(document.status)
+        fingerprint = (
+            self._new.expected(document.status) if was_up_to_date else ""
+        )  # else it is read at the next ingest
         self._index.stage(replace(document, title=title), fingerprint, chunks, vector_ids, vectors)

@@ -96,7 +96,7 @@ class Sandbox:
         self, request: dict[str, Any], name: str, limit: ChunkLimit, is_unwanted: Callable[[], bool]
     ) -> LoadedDocument:
         request |= {"timeout": self._timeout, "memory_mb": self._memory_mb, "chunk_tokens": limit.tokens}
-        child = self._idle.get()
+        child = self._free_child(name, is_unwanted)
         try:
             answer = child.ask(limit.tokenizer, request, self._timeout, is_unwanted)
         finally:
@@ -104,6 +104,14 @@ class Sandbox:
         if isinstance(answer, LoadedDocument):
             return answer
         raise self._failure(answer, child.timed_out, name)
+
+    def _free_child(self, name: str, is_unwanted: Callable[[], bool]) -> _Child:
+        while not is_unwanted():
+            try:
+                return self._idle.get(timeout=_GUARD_INTERVAL)
+            except queue.Empty:
+                continue
+        raise UnreadableDocument(f"{quoted(name)} was not read, as nobody waits for it.", hint="", source=name)
 
     def _failure(self, answer: dict[str, Any] | None, timed_out: bool, name: str) -> DocumentError:
         if answer is None and timed_out:
@@ -126,7 +134,7 @@ class _Child:
     """One child process, started when first needed and again whenever it has died. For one thread at a time."""
 
     def __init__(self) -> None:
-        self.timed_out = False
+        self.timed_out = self._killed = False
         self._tokenizer: str | None = None  # the one that the process has
         self._process: subprocess.Popen[bytes] | None = None
         self._heard = 0.0  # when it last said something
@@ -140,7 +148,7 @@ class _Child:
         """The document, or the child's word on why not, or None when it died; `timed_out` says whether it was killed
         because nothing was heard of it for `timeout` seconds."""
         process = self._running()
-        self.timed_out = False
+        self.timed_out = self._killed = False
         self._heard = time.monotonic()
         answered = threading.Event()
         guard = threading.Thread(target=self._guard, args=(process, timeout, is_unwanted, answered), daemon=True)
@@ -154,13 +162,13 @@ class _Child:
         except (OSError, ValueError):  # the pipe is broken or closed: it died, or the sandbox was closed
             answer = None
         except BaseException:  # such as Ctrl-C: its late answer must not meet the next question
-            process.kill()
+            self._end()
             raise
         finally:
             answered.set()
             guard.join()
         is_whole = isinstance(answer, LoadedDocument) or (answer is not None and answer["error"] != "MemoryError")
-        if not is_whole or self.timed_out or process.poll() is not None:
+        if not is_whole or self._killed:
             self._end()
         return answer
 
@@ -181,6 +189,7 @@ class _Child:
         while not answered.wait(_GUARD_INTERVAL):
             self.timed_out = time.monotonic() > self._heard + timeout
             if self.timed_out or is_unwanted():
+                self._killed = True
                 process.kill()
                 return
 

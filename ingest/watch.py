@@ -17,29 +17,35 @@ from rag.types import Ingest, IngestOptions
 logger = logging.getLogger(__name__)
 
 _SETTLE_MS = 1_600  # changes that follow each other faster are one: an editor's save by rename, a copied folder
+_LISTENING_MS = 1_000  # between two looks at whether to stop
 _QUIET_MS = 400  # no change for so long: what was going on is over
 
 _PAUSE = 10.0  # seconds until a folder that could not be followed, perhaps not there, is tried again
 
 
 def changes(paths: Sequence[Path], stop: threading.Event | None = None) -> Iterator[None]:
-    """Yields after every burst of changes to documents at or below `paths`, until `stop` is set (or Ctrl-C).
+    """Yields at the start, when it watches, and after every burst of changes to documents at or below `paths`, until
+    `stop` is set (or Ctrl-C).
 
     It says only that something changed: the ingest that follows compares files with what is known, so nothing is lost
     when the system drops a notice among many, and a save by rename is one change.
     """
     from watchfiles import watch
 
+    is_watching = False
     for seen in watch(
-        *paths,
+        *{path if path.is_dir() else path.parent for path in paths},
         watch_filter=lambda _, path: _is_document(Path(path), paths),
         debounce=_SETTLE_MS,
         step=_QUIET_MS,
         stop_event=stop,
         raise_interrupt=False,
         ignore_permission_denied=True,
+        yield_on_timeout=True,
+        rust_timeout=_LISTENING_MS,
     ):
-        if seen:
+        if seen or not is_watching:
+            is_watching = True
             yield
 
 
@@ -66,7 +72,6 @@ class Mirror:
     def _follow(self) -> None:
         while not self._stop.is_set():
             try:
-                self._take_in()
                 for _ in changes(self._paths, self._stop):
                     self._take_in()
             except Exception:
@@ -85,5 +90,5 @@ class Mirror:
 def _is_document(path: Path, roots: Sequence[Path]) -> bool:
     """Whether a change of `path` may concern a document; of a folder that is gone only its name is left to judge by."""
     below = next((path.relative_to(root.absolute()) for root in roots if path.is_relative_to(root.absolute())), path)
-    could_be = not path.suffix or path.suffix.lower() in SUPPORTED_SUFFIXES or path.is_dir()
+    could_be = path.suffix.lower() in SUPPORTED_SUFFIXES or not path.is_file()
     return could_be and not any(is_ignored(part) for part in below.parts if part != os.sep)

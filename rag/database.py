@@ -163,11 +163,19 @@ class Database:
             self._connections.pop(thread).close()
 
     def _migrate(self) -> None:
-        version = int(self.read("PRAGMA user_version")[0][0])
-        if version > len(_MIGRATIONS):
-            raise Conflict(
-                f"{self._path} was written by a newer version of Footnote.",
-                hint="Update Footnote, or set RAG_STORAGE__DIR to another folder.",
-            )
-        for number, script in enumerate(_MIGRATIONS[version:], start=version + 1):
-            self._connection().executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;")
+        if self._version() == len(_MIGRATIONS):
+            return
+        with self.transaction() as connection:  # other processes may be opening it, too
+            version = self._version()
+            if version > len(_MIGRATIONS):
+                raise Conflict(
+                    f"{self._path} was written by a newer version of Footnote.",
+                    hint="Update Footnote, or set RAG_STORAGE__DIR to another folder.",
+                )
+            for script in _MIGRATIONS[version:]:
+                for statement in script.split(";"):
+                    connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {len(_MIGRATIONS)}")
+
+    def _version(self) -> int:
+        return int(self.read("PRAGMA user_version")[0][0])

@@ -13,7 +13,8 @@ import json
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -65,6 +66,7 @@ class Index:
         self._storage = storage
         self.catalog = Catalog(storage / CATALOG_NAME)
         self._writing = threading.Lock()
+        self._switching = threading.Lock()
         try:
             self._check_embedding(embedding)
             vectors = _opened(lambda folder: VectorIndex(folder, embedding.fingerprint), storage / "vectors")
@@ -112,12 +114,14 @@ class Index:
     def replace_documents(self, versions: Sequence[DocumentVersion], fingerprint: str | None = None) -> None:
         """Make these the live versions of their documents; several at once cost little more than one.
 
-        Raises Conflict when the index is no longer made with the embedding model of that fingerprint."""
+        Raises Conflict when one of them was replaced since the caller looked, or the index is no longer made with the
+        embedding model of that fingerprint."""
         with self._writing:
             if fingerprint not in (None, self.embedding.fingerprint):
                 raise Conflict(
                     "The embedding model was changed meanwhile.", hint="Repeat it: what is done is not done twice."
                 )
+            self._check_versions(versions)
             self._remove_unfinished()  # of a write that failed: this one may use the same ids
             coming: list[VersionedChunks] = []
             vectors: dict[str, dict[str, Vector]] = defaultdict(dict)
@@ -138,6 +142,14 @@ class Index:
             for version in versions:
                 self.catalog.commit_document(version.document, version.sections, version.chunks, version.vector_ids)
             self._remove_unfinished()
+
+    def _check_versions(self, versions: Sequence[DocumentVersion]) -> None:
+        live = {v.document_id: v.version for v in self.catalog.live_versions([v.document.id for v in versions])}
+        for document in (version.document for version in versions):
+            if live.get(document.id, document.version - 1) != document.version - 1:
+                raise Conflict(
+                    f"{document.source} was replaced meanwhile.", hint="Repeat it: what is done is not done twice."
+                )
 
     def _vectors_that_went(self, version: DocumentVersion, supplied: Mapping[str, Vector]) -> dict[str, Vector]:
         """Vectors that were there when the writer looked, and were removed with another document since."""
@@ -178,12 +190,21 @@ class Index:
 
     # ------------------------------------------------------------------------------------- another embedding model
 
-    def prepare_switch(self, embedding: Embedding) -> None:
-        """From now on new versions can be staged for another embedding model; what was staged for it before stays."""
-        with self._writing:
-            self._staging.aim_at(embedding.fingerprint)
-            self._vectors.drop_other_models([embedding.fingerprint])
-            self._coming = embedding, self._vectors.of_model(embedding.fingerprint)
+    @contextmanager
+    def switching(self, embedding: Embedding) -> Iterator[None]:
+        """Within the block new versions can be staged for another embedding model; what was staged for it before is
+        there still. Raises Conflict while another switch is going on."""
+        if not self._switching.acquire(blocking=False):
+            raise Conflict("The embedding model is being changed already.", hint="Wait until that is done.")
+        try:
+            with self._writing:
+                self._staging.aim_at(embedding.fingerprint)
+                self._vectors.drop_other_models([embedding.fingerprint])
+                self._coming = embedding, self._vectors.of_model(embedding.fingerprint)
+            yield
+        finally:
+            self._coming = None
+            self._switching.release()
 
     def unstaged(self) -> list[str]:
         """The ids of the documents that are still to be staged."""
@@ -220,12 +241,13 @@ class Index:
             self._remove_unfinished()
             staged = self._staging.versions()
             self.catalog.begin(staged, {})
-            for version in staged:
-                title, chunks = self._staging.chunks(version)
-                self._words.add(_entries(title, version.collection_id, chunks))
+            texts = ((version, *self._staging.chunks(version)) for version in staged)
+            self._words.add(
+                entry for version, title, chunks in texts for entry in _entries(title, version.collection_id, chunks)
+            )
             embedding = self._coming[0]
             self._staging.switch({"model": embedding.name, "fingerprint": embedding.fingerprint})
-            self._dense, self._coming = self._coming, None
+            self._dense = self._coming
             self._remove_unfinished()
             self._vectors.drop_other_models()
             self._repair()
@@ -235,11 +257,18 @@ class Index:
 
     def search_dense(self, question: str, scope: Scope, limit: int) -> list[tuple[str, float]]:
         """Chunk ids nearest to the question with cosine similarity, best first."""
-        embedding, vectors = self._dense
-        query = embedding.embed_query(question)
+        dense = self._dense
+        query = dense[0].embed_query(question)
         for _ in range(_ATTEMPTS):
             revision = self.catalog.revision
-            found, is_complete = self._search_dense(vectors, query, scope, limit)
+            try:
+                found, is_complete = self._search_dense(dense[1], query, scope, limit)
+            except Exception:
+                if dense is self._dense:
+                    raise
+                dense = self._dense  # the embedding model was changed under the search
+                query = dense[0].embed_query(question)
+                found, is_complete = self._search_dense(dense[1], query, scope, limit)
             if is_complete or revision == self.catalog.revision:
                 break
         return sorted(found, key=lambda hit: -hit[1])[:limit]
@@ -348,7 +377,7 @@ def _opened(open_index: Callable[[Path], _AnyIndex], folder: Path) -> _AnyIndex:
     """The index in `folder`; a damaged one is put aside, and an empty one opened for `_repair` to fill."""
     try:
         return open_index(folder)
-    except OSError:  # the disk or the rights, not the index
+    except (OSError, ImportError):  # the disk, the rights or the installation, not the index
         raise
     except Exception:
         aside = folder.with_name(f"{folder.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S}")

@@ -9,7 +9,9 @@ import asyncio
 import json
 import os
 import secrets
-from collections.abc import AsyncIterator, Iterator
+import threading
+import time
+from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +31,7 @@ from rag.settings import EmbeddingSettings
 from rag.types import Document, Event, FileReport, Hit, IngestOptions, IngestProgress, Job, Message
 
 _Progress = TypeVar("_Progress")
+_STEP = 0.05  # seconds between two attempts to end work that nobody waits for
 _CANCELLING = 10.0  # seconds to wait for a cancelled job to end
 
 
@@ -165,9 +168,9 @@ def _path(quoted: str) -> Path:
 
 
 def _stream(progresses: Iterator[_Progress], adapter: TypeAdapter[_Progress]) -> StreamingResponse:
-    """Signs of progress, one JSON line each, as they come."""
+    """Signs of progress, one JSON line each, as they come. When the client leaves, the work ends."""
 
-    def lines() -> Iterator[str]:
+    def lines() -> Generator[str]:
         try:
             for progress in progresses:
                 yield adapter.dump_json(progress).decode() + "\n"
@@ -176,7 +179,25 @@ def _stream(progresses: Iterator[_Progress], adapter: TypeAdapter[_Progress]) ->
         except Exception as error:  # noqa: BLE001  (the edge of a stream that has begun)
             yield _error_line(unknown_error(error))
 
-    return StreamingResponse(lines(), media_type="application/x-ndjson")
+    async def sent() -> AsyncIterator[str]:
+        working = lines()
+        try:
+            while (line := await asyncio.to_thread(next, working, None)) is not None:
+                yield line
+        finally:
+            threading.Thread(target=_end, args=(working,), daemon=True).start()  # may take seconds, not the server's
+
+    return StreamingResponse(sent(), media_type="application/x-ndjson")
+
+
+def _end(working: Generator[str]) -> None:
+    while True:
+        try:
+            working.close()
+        except ValueError:  # the thread that took the last step is still at it
+            time.sleep(_STEP)
+        else:
+            return
 
 
 def event_to_line(event: Event) -> str:

@@ -263,3 +263,42 @@ def test_a_storage_folder_of_ours_is_no_document(ingestor, index, tmp_path, sett
     (tmp_path / "a.txt").write_text("A document beside the storage folder.")
     assert settings.storage.dir.parent == tmp_path
     assert outcomes(ingestor, tmp_path) == {"a.txt": "added"}
+
+
+def test_uploads_survive_another_name_of_the_storage_folder(settings, bag_of_words, tmp_path):
+    upload = tmp_path / "upload.txt"
+    upload.write_text("An uploaded text.")
+    with closing(Index(settings.storage.dir, bag_of_words)) as index, Ingestor(settings, index) as ingestor:
+        ingestor.wait(ingestor.submit(upload, "upload.txt", "default").id, 30)
+    moved = tmp_path / "moved"
+    settings.storage.dir.rename(moved)
+    settings = settings.model_copy(update={"storage": settings.storage.model_copy(update={"dir": moved})})
+    with closing(Index(moved, bag_of_words)) as index, Ingestor(settings, index) as ingestor:
+        (document,) = index.catalog.documents()
+        assert document.content.read_text() == "An uploaded text."
+        again = ingestor.wait(ingestor.submit(upload, "upload.txt", "default").id, 30)
+        assert again.report.outcome == "unchanged"
+
+
+def test_an_empty_folder_may_be_a_disk_that_is_not_mounted(ingestor, index, folder):
+    outcomes(ingestor, folder)
+    for file in folder.iterdir():
+        file.unlink()
+    assert outcomes(ingestor, folder, prune=True) == {}
+    assert len(names(index)) == 3
+
+
+def test_a_title_of_its_own_outlives_a_new_name(ingestor, index, tmp_path):
+    (tmp_path / "a.html").write_text("<title>Annual data of Alabama</title><p>All is well.</p>")
+    outcomes(ingestor, tmp_path / "a.html")
+    (tmp_path / "a.html").rename(tmp_path / "final.html")
+    assert outcomes(ingestor, tmp_path / "final.html") == {"final.html": "renamed"}
+    (document,) = index.catalog.documents()
+    assert document.title == "Annual data of Alabama"
+
+
+def test_a_collection_is_meant_by_its_id_too(ingestor, index, folder):
+    outcomes(ingestor, folder)
+    collection = index.catalog.collection()
+    assert set(outcomes(ingestor, folder, collection=collection.id).values()) == {"unchanged"}
+    assert index.catalog.collections() == [collection]

@@ -55,14 +55,14 @@ def remove(index: Index) -> None:
 
 def switch(index: Index) -> None:
     """Another embedding model for all documents."""
-    index.prepare_switch(OTHER)
-    for document in index.catalog.documents():
-        if document.id in index.unstaged():
-            version = make_version(document.id, OLD[document.id], OTHER, version=document.version + 1)
-            place = version.vector_ids, version.vectors
-            index.stage(document, "fingerprint", version.chunks, *place)
-    if not index.switch():
-        raise AssertionError("a document was not staged")
+    with index.switching(OTHER):
+        for document in index.catalog.documents():
+            if document.id in index.unstaged():
+                version = make_version(document.id, OLD[document.id], OTHER, version=document.version + 1)
+                place = version.vector_ids, version.vectors
+                index.stage(document, "fingerprint", version.chunks, *place)
+        if not index.switch():
+            raise AssertionError("a document was not staged")
 
 
 ACTIONS = {"replace": replace, "remove": remove, "switch": switch}
