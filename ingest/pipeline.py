@@ -1,15 +1,15 @@
 """The stages of an ingest: decide → load → split → embed across files → store, one report a file.
 
-Files are loaded ahead in child processes while the embedding model works. Documents are stored in groups, each document
-whole; a file counts as done only when its chunks can be found. A file that cannot be read is reported and passed over,
-and remembered by its hash, so that the next run does not try the same bytes again.
+Files are loaded ahead in child processes while the embedding model works, and one group of documents is stored while
+the next is embedded, each document whole. A file counts as done only when its chunks can be found. A file that cannot
+be read is reported and passed over, and remembered by its hash, so that the next run does not try the same bytes again.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -62,6 +62,44 @@ class _Prepared:
     vector_ids: Sequence[str]
     vectors: Mapping[str, Vector] = field(default_factory=dict)
     notice: str = ""
+
+
+@dataclass(slots=True)
+class _Group:
+    """Documents that are embedded and stored together, and the size of their files in bytes."""
+
+    members: list[_Prepared] = field(default_factory=list)
+    size: int = 0
+
+    def add(self, prepared: _Prepared, size: int) -> None:
+        self.members.append(prepared)
+        self.size += size
+
+    @property
+    def is_full(self) -> bool:
+        chunks = sum(len(prepared.chunks) for prepared in self.members)
+        return chunks >= _GROUP_CHUNKS or len(self.members) >= _GROUP_DOCUMENTS
+
+
+@dataclass(frozen=True, slots=True)
+class _Storing:
+    """A group that is being stored."""
+
+    future: Future[None]
+    group: _Group
+
+    def reports(self, tally: _Tally) -> Iterator[IngestProgress]:
+        """Once all of them are stored, a report each. Raises what the storing raised."""
+        self.future.result()
+        tally.bytes_done += self.group.size
+        for prepared in self.group.members:
+            tally.files_done += 1
+            document = prepared.document
+            notice = " ".join(part for part in (document.error, document.hint, prepared.notice) if part)
+            pages, chunks = document.pages, document.chunks
+            yield tally.progress(
+                FileReport(document.source, prepared.outcome, document.id, pages, chunks, notice=notice)
+            )
 
 
 @dataclass(slots=True)
@@ -132,22 +170,26 @@ class Run:
         sizes = [_size(file) for file in files]
         tally = _Tally(len(files), sum(sizes))
         yield tally.progress()
-        group: list[_Prepared] = []
-        group_size = 0
-        with self._prepared(files, options) as outcomes:
-            for outcome, size in zip(outcomes, sizes, strict=True):
+        group = _Group()
+        storing: _Storing | None = None
+        with self._prepared(files, options) as outcomes, ThreadPoolExecutor(1, "store") as pool:
+            for number, (outcome, size) in enumerate(zip(outcomes, sizes, strict=True), start=1):
                 if isinstance(outcome, FileReport):
                     tally.files_done += 1
                     tally.bytes_done += size
                     yield tally.progress(outcome)
                 else:
-                    group.append(outcome)
-                    group_size += size
+                    group.add(outcome, size)
                     tally.pages += outcome.document.pages
-                if sum(len(p.chunks) for p in group) >= _GROUP_CHUNKS or len(group) >= _GROUP_DOCUMENTS:
-                    yield from self._finish(group, group_size, tally)
-                    group, group_size = [], 0
-            yield from self._finish(group, group_size, tally)
+                if group.is_full or (group.members and number == len(files)):
+                    versions = yield from self._embedded(group.members, tally)
+                    if storing is not None:
+                        yield from storing.reports(tally)
+                    # stored while the next group is embedded
+                    future = pool.submit(self._index.replace_documents, versions, self._embedding.fingerprint)
+                    storing, group = _Storing(future, group), _Group()
+            if storing is not None:
+                yield from storing.reports(tally)
 
     # ------------------------------------------------------------------------------------------- decide, load, split
 
@@ -280,31 +322,21 @@ class Run:
 
     # -------------------------------------------------------------------------------------------------- embed, store
 
-    def _finish(self, group: Sequence[_Prepared], size: int, tally: _Tally) -> Iterator[IngestProgress]:
-        """Embed and store a group of documents."""
-        if not group:
-            return
-        texts = self._lacking_texts(group)
+    def _embedded(
+        self, group: Sequence[_Prepared], tally: _Tally
+    ) -> Generator[IngestProgress, None, list[DocumentVersion]]:
+        """Embed a group of documents; returns them ready to be stored."""
         vectors: dict[str, Vector] = {}
-        for embedded in self._embed(texts):
+        for embedded in self._embed(self._lacking_texts(group)):
             vectors |= embedded
             tally.chunks += len(embedded)
             yield tally.progress()
-        versions = [
+        return [
             DocumentVersion(
                 p.document, p.sections, p.chunks, p.vector_ids, {**_chosen(vectors, p.vector_ids), **p.vectors}
             )
             for p in group
         ]
-        self._index.replace_documents(versions, self._embedding.fingerprint)
-        tally.bytes_done += size
-        for prepared in group:
-            tally.files_done += 1
-            document = prepared.document
-            notice = " ".join(part for part in (document.error, document.hint, prepared.notice) if part)
-            pages, chunks = document.pages, document.chunks
-            report = FileReport(document.source, prepared.outcome, document.id, pages, chunks, notice=notice)
-            yield tally.progress(report)
 
     def _lacking_texts(self, group: Sequence[_Prepared]) -> dict[str, str]:
         """Vector id → text of all that has to be embedded: what changed, and of equal texts one."""
