@@ -161,7 +161,7 @@ def reindex(model: str | None, query_prefix: str | None, passage_prefix: str | N
     chosen = settings.embedding.model_copy(update={name: value for name, value in given.items() if value is not None})
     server = find_server(settings)
     if server is not None:
-        show_reindexing(server.reindex(chosen), chosen.model)
+        show_reindexing(server.reindex(chosen), chosen)
         return
     require_index(settings)
     from ingest.reindex import Reindexing
@@ -170,7 +170,7 @@ def reindex(model: str | None, query_prefix: str | None, passage_prefix: str | N
     from rag.services import open_index
 
     with open_index(settings) as index, Sandbox(settings.ingest) as sandbox:
-        show_reindexing(Reindexing(index, sandbox, settings.ingest, open_embedding(chosen)), chosen.model)
+        show_reindexing(Reindexing(index, sandbox, settings.ingest, open_embedding(chosen)), chosen)
 
 
 def _matching(name: str, documents: Sequence[Any]) -> str:

@@ -75,7 +75,7 @@ def decide(
     options: IngestOptions,
 ) -> FileReport | Source:
     """A report when nothing needs to be done: unchanged by size and time, else by hash. Raises UnreadableDocument."""
-    known = catalog.document_of_source(catalog.collection(collection).id, name)
+    known = catalog.document_of_source(collection, name)
     up_to_date = known if known is not None and _is_up_to_date(known, fingerprints, options) else None
     try:
         status = path.stat()

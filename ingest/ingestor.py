@@ -30,6 +30,7 @@ from rag.types import Document, FileReport, IngestOptions, IngestProgress, Job
 logger = logging.getLogger(__name__)
 
 _REMOVED_AT_ONCE = 64  # documents
+_LOOK = 0.1  # seconds between two looks at whether to stop
 
 
 class Ingestor:
@@ -70,7 +71,7 @@ class Ingestor:
     ) -> Iterator[IngestProgress]:
         """Ingest files and folders; blocking, one report a file. Raises NotFound for a path that is not there."""
         files = discover(paths)
-        collection = self._collection(collection)
+        collection = self._collection(collection, make=not options.dry_run)
         renamed = set()
         for progress in self._run(collection, self._ending).over(files, options):
             if self._ending.is_set():
@@ -85,12 +86,12 @@ class Ingestor:
             for report in self._prune(paths, collection, options, renamed):
                 yield replace(progress, report=report)
 
-    def _collection(self, name: str) -> str:
-        """The name of the collection with that name or id, made if need be."""
+    def _collection(self, name: str, *, make: bool = True) -> str:
+        """The name of the collection with that name or id, which is made if need be, unless `make` is off."""
         try:
             return self._index.catalog.collection(name).name
         except NotFound:
-            return self._index.catalog.create_collection(name).name
+            return self._index.catalog.create_collection(name).name if make else name
 
     def _prune(
         self, paths: Sequence[Path], collection: str, options: IngestOptions, kept: Collection[str]
@@ -103,8 +104,8 @@ class Ingestor:
         prefixes = [source_name(folder).rstrip(os.sep) + os.sep for folder in folders if any(folder.iterdir())]
         gone = [
             document
-            for document in self._index.catalog.documents(collection)
-            if document.file_id is None
+            for document in self._index.catalog.documents()
+            if (document.collection, document.file_id) == (collection, None)
             and document.id not in kept
             and any(document.source.startswith(prefix) for prefix in prefixes)
             and is_gone(document.content)
@@ -157,7 +158,7 @@ class Ingestor:
         return self._queue.all()
 
     def _work(self, job: Job, stop: threading.Event) -> Iterator[IngestProgress]:
-        with self._alone(job):
+        with self._alone(job, stop):
             yield from self._take_in(job, stop)
 
     def _take_in(self, job: Job, stop: threading.Event) -> Iterator[IngestProgress]:
@@ -177,11 +178,14 @@ class Ingestor:
         self._discard_unused([self._files.path_of(self._index.catalog.file_hash(job.file_id))])
 
     @contextmanager
-    def _alone(self, job: Job) -> Iterator[None]:
+    def _alone(self, job: Job, stop: threading.Event) -> Iterator[None]:
         """Files of one name come in one after the other: the later ones must see what became of the first."""
         key = job.collection, job.name
         with self._names_free:
-            self._names_free.wait_for(lambda: key not in self._names)
+            while key in self._names:
+                if stop.is_set():
+                    raise Conflict(f"{job.name} was stopped while it waited for another file of that name.", hint="")
+                self._names_free.wait(_LOOK)
             self._names.add(key)
         try:
             yield
@@ -193,11 +197,10 @@ class Ingestor:
     def _free_name(self, name: str, sha256: str, collection: str) -> str:
         """`name`, or `name (2)` where another file of that name was uploaded before: neither may replace the other."""
         catalog = self._index.catalog
-        collection_id = catalog.collection(collection).id
         stem, suffix = os.path.splitext(name)  # noqa: PTH122  (a name, not a path)
         candidate = name
         for number in itertools.count(2):
-            known = catalog.document_of_source(collection_id, candidate)
+            known = catalog.document_of_source(collection, candidate)
             if known is None or known.sha256 == sha256:
                 break
             candidate = f"{stem} ({number}){suffix}"

@@ -203,6 +203,8 @@ class JobQueue:
                 try:
                     return self._follow(job, stop)
                 except Conflict:  # something changed under it: once more, as things are now
+                    if stop.is_set():
+                        return None
                     if attempt == _MOST_STARTS - 1:
                         raise
         except RagError as error:

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ingest.loaders import SUPPORTED_SUFFIXES
+from rag.settings import EmbeddingSettings
 from rag.types import Document, FileOutcome, FileReport, IngestOptions, IngestProgress, Job
 
 _REDRAWN = 0.1  # seconds between two signs of progress
@@ -39,7 +40,7 @@ def show_progress(progresses: Iterable[IngestProgress], options: IngestOptions =
     return 1 if any(report.outcome == "failed" for report in reports) else 0
 
 
-def show_reindexing(progresses: Iterable[IngestProgress], model: str) -> None:
+def show_reindexing(progresses: Iterable[IngestProgress], chosen: EmbeddingSettings) -> None:
     """Follow a switch to another embedding model to its end."""
     began = time.monotonic()
     chunks = documents = 0
@@ -51,7 +52,9 @@ def show_reindexing(progresses: Iterable[IngestProgress], model: str) -> None:
     console.print(
         f"{documents} documents, {chunks} chunks embedded in {time.monotonic() - began:.1f} s.", highlight=False
     )
-    console.print(f"From now on the index is {model}'s: set RAG_EMBEDDING__MODEL={model} for every later start.")
+    names = ("model", "query_prefix", "passage_prefix")
+    settings = " ".join(f"RAG_EMBEDDING__{n.upper()}={getattr(chosen, n)!r}" for n in names if getattr(chosen, n))
+    console.print(f"For every later start, set {settings}.", highlight=False, soft_wrap=True)
 
 
 class _Bar:

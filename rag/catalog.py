@@ -129,9 +129,13 @@ class Catalog:
             raise NotFound(f"There is no document {document_id!r}.", hint="`ingest ls` lists the documents.")
         return _document(rows[0])
 
-    def document_of_source(self, collection_id: str, source: str) -> Document | None:
-        """The document that stands for that source in the collection, if there is one."""
-        rows = self._read(f"{_select_documents()} AND d.collection_id = ? AND d.source = ?", (collection_id, source))
+    def document_of_source(self, collection: str, source: str) -> Document | None:
+        """The document that stands for that source in the collection (name or id), if both exist."""
+        rows = self._read(
+            f"{_select_documents()} AND d.source = ? "
+            "AND d.collection_id = (SELECT id FROM collections WHERE name = ? OR id = ?)",
+            (source, collection, collection),
+        )
         return _document(rows[0]) if rows else None
 
     def documents_of_content(self, sha256: str) -> list[Document]:

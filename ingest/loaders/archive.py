@@ -23,6 +23,7 @@ _OLD_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # the container of .doc, .xls
 _ZIP = b"PK"
 _PROPERTIES = ("docProps/core.xml", "meta.xml")
 _TITLE = ".//{http://purl.org/dc/elements/1.1/}title"
+# What zipfile raises on a damaged archive, an unknown compression (NotImplementedError) or a password (RuntimeError).
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError)
 
 

@@ -7,8 +7,9 @@ the file (an upload lies under another name). It imports its library inside, and
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path, PurePath
 
 from ingest.splitting import Piece
@@ -122,3 +123,22 @@ class HeadingPath:
         if heading:
             self._levels.append((level, heading))
         return HEADING_SEPARATOR.join(text for _, text in self._levels)
+
+
+def headed_sections(text: str, headings: Iterable[tuple[int, int, str]]) -> tuple[str, list[Section]]:
+    """`text` cut before each heading, given as (offset, level, plain text) in order; and the first sensible heading of
+    level 1, which may serve as title ("" if none)."""
+    path = HeadingPath()
+    title = ""
+    starts, paths = [0], [""]
+    for offset, level, heading in headings:
+        starts.append(offset)
+        paths.append(path.enter(level, heading))
+        if level == 1 and not title:
+            title = sensible_title(heading)
+    sections = [
+        Section(text[start:end], heading=heading)
+        for (start, end), heading in zip(pairwise([*starts, len(text)]), paths, strict=True)
+        if start < end
+    ]
+    return title, sections

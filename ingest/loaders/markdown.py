@@ -10,7 +10,7 @@ import re
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
-from ingest.loaders.base import LONGEST_HEADING, Extracted, HeadingPath, Limits, Section, sensible_title, squeeze
+from ingest.loaders.base import LONGEST_HEADING, Extracted, Limits, headed_sections, sensible_title, squeeze
 from ingest.loaders.decoding import decode
 
 if TYPE_CHECKING:
@@ -30,18 +30,11 @@ def load_markdown(path: Path, name: str, limits: Limits) -> Extracted:
     if front and (line := _FRONT_MATTER_TITLE.search(front[0])):
         title = sensible_title(line[2])
 
-    path_of_headings = HeadingPath()
-    starts, headings = [0], [""]
-    for offset, level, heading in markdown_headings(text[body_start:]):
-        starts.append(body_start + offset)
-        headings.append(path_of_headings.enter(level, heading))
-        if level == 1 and not title:
-            title = sensible_title(heading)
-    sections = [
-        Section(text[start:end], heading=heading)
-        for (start, end), heading in zip(pairwise([*starts, len(text)]), headings, strict=True)
-        if start < end
-    ]
+    headings = markdown_headings(text[body_start:])
+    own, sections = headed_sections(
+        text, [(body_start + offset, level, heading) for offset, level, heading in headings]
+    )
+    title = title or own
     return Extracted(title=title, sections=sections, notice=notice)
 
 

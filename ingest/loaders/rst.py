@@ -8,12 +8,10 @@ slower. The text is not rendered, nothing is included: sections, joined, are the
 from __future__ import annotations
 
 import re
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from ingest.loaders.base import Extracted, HeadingPath, Limits, sensible_title, squeeze
+from ingest.loaders.base import Extracted, Limits, headed_sections, squeeze
 from ingest.loaders.decoding import decode
-from rag.types import Section
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,19 +26,7 @@ def load_rst(path: Path, name: str, limits: Limits) -> Extracted:
     """One section per heading, and one for what stands before the first. Raises UnreadableDocument when not text."""
     text, notice = decode(path.read_bytes(), name)
     limits.check_text(len(text), name)
-    title = ""
-    path_of_headings = HeadingPath()
-    starts, headings = [0], [""]
-    for offset, level, heading in _headings(text):
-        starts.append(offset)
-        headings.append(path_of_headings.enter(level, heading))
-        if level == 1 and not title:
-            title = sensible_title(heading)
-    sections = [
-        Section(text[start:end], heading=heading)
-        for (start, end), heading in zip(pairwise([*starts, len(text)]), headings, strict=True)
-        if start < end
-    ]
+    title, sections = headed_sections(text, _headings(text))
     return Extracted(title=title, sections=sections, notice=notice)
 
 

@@ -302,3 +302,8 @@ def test_a_collection_is_meant_by_its_id_too(ingestor, index, folder):
     collection = index.catalog.collection()
     assert set(outcomes(ingestor, folder, collection=collection.id).values()) == {"unchanged"}
     assert index.catalog.collections() == [collection]
+
+
+def test_a_dry_run_into_a_collection_to_come_makes_none(ingestor, index, folder):
+    assert set(outcomes(ingestor, folder, collection="coming", dry_run=True, prune=True).values()) == {"added"}
+    assert [collection.name for collection in index.catalog.collections()] == ["default"]

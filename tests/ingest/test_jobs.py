@@ -177,3 +177,17 @@ def test_files_that_a_crash_left_behind_are_swept(settings, bag_of_words, tmp_pa
         (document,) = index.catalog.documents()
         assert document.id == kept.report.document_id
         assert stored(settings) == [document.content]
+
+
+def test_a_file_that_waits_for_another_of_its_name_can_be_stopped(settings, bag_of_words, tmp_path):
+    gate = Gate(bag_of_words)
+    with opened(settings, gate) as (ingestor, _):
+        first = ingestor.submit(write(tmp_path / "a", "The first text."), "a.txt", "default")
+        assert gate.reached.wait(30)
+        second = ingestor.submit(write(tmp_path / "b", "The second text."), "a.txt", "default")
+        while ingestor.wait(second.id, 0).state == "queued":
+            time.sleep(0.01)
+        ingestor.cancel(second.id)
+        assert ingestor.wait(second.id, 10).state == "cancelled"
+        gate.open.set()
+        assert ingestor.wait(first.id, 30).state == "done"
