@@ -131,7 +131,10 @@ def jobs(cancelled: str | None, as_json: bool) -> None:
     server = find_server(settings)
     if cancelled is not None:
         if server is None:
-            raise NotFound("No server runs, so no job does.", hint="A job that waits goes on when the server starts.")
+            raise InvalidRequest(
+                "Only a running server can stop a job, and none runs.",
+                hint="Start it with `make run`, then cancel the job.",
+            )
         listed = [server.cancel(cancelled)]
     else:
         listed = server.jobs() if server is not None else _stored_jobs(settings)

@@ -83,7 +83,8 @@ class Ingestor:
                 renamed.add(progress.report.document_id)
             yield progress
         if options.prune:
-            for report in self._prune(paths, collection, options, renamed):
+            seen = {source_name(file) for file in files}  # what goes during the run may be on its way elsewhere
+            for report in self._prune(paths, collection, options, renamed, seen):
                 yield replace(progress, report=report)
 
     def _collection(self, name: str, *, make: bool = True) -> str:
@@ -94,9 +95,14 @@ class Ingestor:
             return self._index.catalog.create_collection(name).name if make else name
 
     def _prune(
-        self, paths: Sequence[Path], collection: str, options: IngestOptions, kept: Collection[str]
+        self,
+        paths: Sequence[Path],
+        collection: str,
+        options: IngestOptions,
+        renamed: Collection[str],
+        seen: Collection[str],
     ) -> Iterator[FileReport]:
-        """Remove the documents of the given folders whose files are gone, and nothing else."""
+        """Remove the documents of the given folders whose files were gone when the run began, and nothing else."""
         folders = [Path(os.path.abspath(path)) for path in paths if path.is_dir()]  # noqa: PTH100
         for folder in folders:
             if not any(folder.iterdir()):
@@ -106,7 +112,8 @@ class Ingestor:
             document
             for document in self._index.catalog.documents()
             if (document.collection, document.file_id) == (collection, None)
-            and document.id not in kept
+            and document.id not in renamed
+            and document.source not in seen
             and any(document.source.startswith(prefix) for prefix in prefixes)
             and is_gone(document.content)
         ]

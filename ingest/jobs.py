@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 _WORKERS = 2  # so that a small file need not wait for a large one
 _MOST_STARTS = 3  # a job that was running so many times when the process ended is not tried again
+_PAUSE = 5  # seconds after a fault of the queue itself
 _KEPT = 200  # jobs that are over are remembered, so many
 _COLUMNS = "j.id, j.collection, j.file_id, f.name, j.state, j.created_at, j.updated_at, j.report"
 
@@ -87,8 +88,8 @@ class JobStore:
         with self._database.transaction() as connection:
             connection.execute("UPDATE jobs SET state = 'queued', starts = starts - 1 WHERE id = ?", (job_id,))
 
-    def requeue(self) -> None:
-        """After a start: what was running when the last process ended is queued again, or given up."""
+    def requeue(self) -> list[Job]:
+        """After a start: what was running when the last process ended is queued again, or given up; the latter."""
         report = FileReport(
             "",
             "failed",
@@ -96,11 +97,13 @@ class JobStore:
             hint="Look into the log, then upload the file again.",
         )
         with self._database.transaction() as connection:
-            connection.execute(
-                "UPDATE jobs SET state = 'failed', report = ?, updated_at = ? WHERE state = 'running' AND starts >= ?",
+            given_up = connection.execute(
+                "UPDATE jobs SET state = 'failed', report = ?, updated_at = ? WHERE state = 'running' AND starts >= ? "
+                "RETURNING id",
                 (json.dumps(asdict(report)), now(), _MOST_STARTS),
-            )
+            ).fetchall()
             connection.execute("UPDATE jobs SET state = 'queued' WHERE state = 'running'")
+        return [self.get(job_id) for (job_id,) in given_up]
 
 
 class JobQueue:
@@ -117,7 +120,8 @@ class JobQueue:
         self._threads = [threading.Thread(target=self._work_off, name=f"job-{n}", daemon=True) for n in range(_WORKERS)]
 
     def __enter__(self) -> Self:
-        self._store.requeue()
+        for job in self._store.requeue():
+            self._tidy_up(job)
         for thread in self._threads:
             thread.start()
         return self
@@ -168,7 +172,18 @@ class JobQueue:
         return job
 
     def _work_off(self) -> None:
-        while (job := self._next()) is not None:
+        while not self._closing:
+            try:
+                job = self._next()
+                if job is not None:
+                    self._work_on(job)
+            except Exception:  # such as a full disk: the next job is to be done all the same
+                logger.exception("the queue of jobs failed; it goes on in %d seconds", _PAUSE)
+                with self._changed:
+                    self._changed.wait_for(lambda: self._closing, _PAUSE)
+
+    def _work_on(self, job: Job) -> None:
+        try:
             report = self._do(job, self._stops[job.id])
             with self._changed:
                 if report is not None:
@@ -177,13 +192,12 @@ class JobQueue:
                     self._store.release(job.id)
                 else:
                     self._store.end(job.id, "cancelled")
+        finally:
+            with self._changed:
                 del self._stops[job.id]
                 self._chunks.pop(job.id, None)
                 self._changed.notify_all()
-            try:
-                self._tidy_up(job)
-            except Exception:  # the next job is to be done all the same
-                logger.exception("what job %s left could not be tidied up", job.id)
+        self._tidy_up(job)
 
     def _next(self) -> Job | None:
         """The next job, as soon as there is one; None when the queue is closed."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -178,18 +178,23 @@ class Run:
                     tally.files_done += 1
                     tally.bytes_done += size
                     yield tally.progress(outcome)
+                    self._give_back([outcome.source])
                 else:
                     group.add(outcome, size)
                     tally.pages += outcome.document.pages
                 if group.is_full or (group.members and number == len(files)):
                     versions = yield from self._embedded(group.members, tally)
                     if storing is not None:
-                        yield from storing.reports(tally)
+                        yield from self._finish(storing, tally)
                     # stored while the next group is embedded
                     future = pool.submit(self._index.replace_documents, versions, self._embedding.fingerprint)
                     storing, group = _Storing(future, group), _Group()
             if storing is not None:
-                yield from storing.reports(tally)
+                yield from self._finish(storing, tally)
+
+    def _finish(self, storing: _Storing, tally: _Tally) -> Iterator[IngestProgress]:
+        yield from storing.reports(tally)
+        self._give_back([prepared.document.source for prepared in storing.group.members])
 
     # ------------------------------------------------------------------------------------------- decide, load, split
 
@@ -197,9 +202,7 @@ class Run:
     def _prepared(
         self, files: Sequence[Path | Upload], options: IngestOptions
     ) -> Iterator[Iterator[FileReport | _Prepared]]:
-        """Every file decided on, loaded and split, in order, a few files ahead of the consumer.
-
-        A file stays claimed until the end of the run."""
+        """Every file decided on, loaded and split, in order, a few files ahead of the consumer."""
         ahead: deque[Future[FileReport | _Prepared]] = deque()
         with ThreadPoolExecutor(1, "load") as pool:
 
@@ -257,6 +260,12 @@ class Run:
         if is_free:
             self._claimed.add((self._collection, source))
         return is_free
+
+    def _give_back(self, sources: Iterable[str]) -> None:
+        """Let others work on these; what another run has claimed stays with it."""
+        done = self._claimed & {(self._collection, source) for source in sources}
+        self._claimed -= done
+        self._claims.give_back(done)
 
     def _read(self, source: Source) -> _Prepared:
         loaded = self._sandbox.load(source.path, source.name, self._limit, self._is_unwanted)

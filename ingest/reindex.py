@@ -6,6 +6,7 @@ was; a document that is ingested or removed meanwhile is taken as it is then.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -13,15 +14,17 @@ from typing import TYPE_CHECKING
 from ingest.decide import Fingerprints
 from ingest.sandbox import Sandbox
 from ingest.splitting import ChunkLimit, chunks_of
-from rag.errors import NotFound
+from rag.errors import DocumentError, NotFound
 from rag.index import Index
 from rag.settings import IngestSettings
 from rag.text import contextual_text
-from rag.types import Embedding, IngestProgress
+from rag.types import Chunk, Document, Embedding, IngestProgress
 from rag.vectors import vector_id
 
 if TYPE_CHECKING:
     from rag.types import Vector
+
+logger = logging.getLogger(__name__)
 
 _EMBED_SLICE = 16  # chunks between two signs of life
 
@@ -63,9 +66,7 @@ class Reindexing:
             document = self._index.catalog.document(document_id)
         except NotFound:  # removed meanwhile
             return
-        sections = self._index.catalog.sections(document_id)
-        title, pieces = self._sandbox.split(document.title, sections, self._limit)
-        chunks = chunks_of(document_id, document.version + 1, sections, pieces)
+        title, chunks, is_whole = self._split(document)
         contexts = [contextual_text(title, chunk.heading, chunk.text) for chunk in chunks]
         vector_ids = [vector_id(context) for context in contexts]
         texts = dict(zip(vector_ids, contexts, strict=True))
@@ -75,8 +76,19 @@ class Reindexing:
             ids = lacking[start : start + _EMBED_SLICE]
             vectors |= zip(ids, self._embedding.embed_passages([texts[vector] for vector in ids]), strict=True)
             yield len(ids)
-        was_up_to_date = document.fingerprint == self._old.expected(document.status)
-        fingerprint = (
-            self._new.expected(document.status) if was_up_to_date else ""
-        )  # else it is read at the next ingest
+        is_up_to_date = is_whole and document.fingerprint == self._old.expected(document.status)
+        fingerprint = self._new.expected(document.status) if is_up_to_date else ""  # else the next ingest reads it
         self._index.stage(replace(document, title=title), fingerprint, chunks, vector_ids, vectors)
+
+    def _split(self, document: Document) -> tuple[str, list[Chunk], bool]:
+        """Its title and chunks, and whether they fit the coming model: when its text crashes the splitting, the chunks
+        are as they were, so that one document does not keep all others from the new model."""
+        sections, version = self._index.catalog.sections(document.id), document.version + 1
+        try:
+            title, pieces = self._sandbox.split(document.title, sections, self._limit)
+        except DocumentError as error:
+            logger.warning("%s keeps the chunks it has: %s", document.source, error.message)
+            chunks = self._index.catalog.chunks_of(document.id)
+            kept = [replace(chunk, id=f"{document.id}:{version}:{chunk.number}") for chunk in chunks]
+            return document.title, kept, False
+        return title, chunks_of(document.id, version, sections, pieces), True

@@ -17,12 +17,12 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, astuple
+from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import ingest
-from ingest.loaders import Limits, LoadedDocument, Section
+from ingest.loaders import LoadedDocument, Section
 from ingest.loaders.base import quoted
 from ingest.splitting import ChunkLimit, Piece
 from rag.errors import ConfigurationError, DocumentError, EmptyDocument, UnreadableDocument, UnsupportedFileType
@@ -49,7 +49,7 @@ class Sandbox:
     """
 
     def __init__(self, settings: IngestSettings, workers: int = 1) -> None:
-        self._limits = Limits(settings.max_file_mb, settings.max_pages, settings.max_text_mb)
+        self._limits = settings.model_dump(include={"max_file_mb", "max_pages", "max_text_mb"})
         self._timeout = settings.parse_timeout
         self._memory_mb = settings.parse_memory_mb
         self._children = [_Child() for _ in range(workers)]
@@ -82,7 +82,7 @@ class Sandbox:
         request = {
             "path": os.path.abspath(path),  # noqa: PTH100 - keeps links, unlike resolve()
             "name": name,
-            "limits": asdict(self._limits),
+            "limits": self._limits,
         }
         return self._ask(request, name, limit, is_unwanted)
 

@@ -12,6 +12,7 @@ from typing import Self
 from ingest.discover import is_ignored
 from ingest.loaders import SUPPORTED_SUFFIXES
 from rag.catalog import DEFAULT_COLLECTION
+from rag.errors import RagError
 from rag.types import Ingest, IngestOptions
 
 logger = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ class Mirror:
     def __init__(self, ingest: Ingest, paths: Sequence[Path], collection: str = DEFAULT_COLLECTION) -> None:
         self._ingest = ingest
         self._paths = paths
+        self._folders = ", ".join(map(str, paths))
         self._collection = collection
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="watch", daemon=True)
@@ -70,12 +72,17 @@ class Mirror:
             self._thread.join()
 
     def _follow(self) -> None:
+        said = ""
         while not self._stop.is_set():
             try:
                 for _ in changes(self._paths, self._stop):
+                    said = ""
                     self._take_in()
-            except Exception:
-                logger.exception("Following %s failed; trying again.", ", ".join(map(str, self._paths)))
+            except Exception as error:
+                if said != str(error):  # a disk may be away for days
+                    said = str(error)
+                    trace = None if isinstance(error, RagError | OSError) else error
+                    logger.warning("Following %s failed (%s); trying again.", self._folders, said, exc_info=trace)
                 self._stop.wait(_PAUSE)
 
     def _take_in(self) -> None:

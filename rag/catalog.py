@@ -310,7 +310,8 @@ class Catalog:
     def put_record(self, document: Document) -> None:
         """Store what is known of a document without touching its text: a failure, a new modification time.
 
-        Nothing happens when the document was removed, or got a newer version, since the caller read it."""
+        Nothing happens when the document was removed, or got a newer version, since the caller read it; one that was
+        never stored (version 0) is added."""
         with self._transaction() as connection:
             row = connection.execute("SELECT version FROM documents WHERE id = ?", (document.id,)).fetchone()
             if (row[0] if row else 0) == document.version:

@@ -176,6 +176,9 @@ class Database:
                 for statement in script.split(";"):
                     connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {len(_MIGRATIONS)}")
+        if self.read("PRAGMA auto_vacuum") == [(0,)]:  # made before `shrink`, which needs another layout of the file
+            with self._writing:
+                self._connection().execute("VACUUM")
 
     def _version(self) -> int:
         return int(self.read("PRAGMA user_version")[0][0])

@@ -93,7 +93,10 @@ class IngestSettings(_Group):
     max_pages: int = Field(20_000, ge=1, description="Documents with more pages than this are not read.")
     max_text_mb: int = Field(200, ge=1, description="Documents with more extracted text than this are not read, in MB.")
     parse_timeout: float = Field(
-        300, gt=0, description="Seconds a file's parser may work in silence before it is stopped."
+        300,
+        gt=0,
+        description="Seconds a file's parser may work in silence before it is stopped; a page that was read by text "
+        "recognition breaks it.",
     )
     parse_memory_mb: int = Field(4096, ge=256, description="Memory a file's parser may take, in MB (Linux).")
     chunk_tokens: int = Field(

@@ -9,7 +9,11 @@ equal texts are one record: a thousand equal vectors would hide their neighbours
 from __future__ import annotations
 
 import hashlib
+import re
+import shutil
+import sqlite3
 from collections.abc import Collection, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
     from rag.types import Vector
 
 _SPACE = {"hnsw": {"space": "cosine", "ef_search": 200}}
+_IS_SEGMENT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 DIRECT_COMPARISON = 2_000  # up to so many vectors, comparing all is cheaper than asking for more and dropping
 
 
@@ -132,8 +137,21 @@ def _open(path: Path) -> ClientAPI:
     from chromadb.config import Settings as ChromaSettings
 
     path.mkdir(parents=True, exist_ok=True)
+    _drop_left_folders(path)
     try:
         return chromadb.PersistentClient(path, settings=ChromaSettings(anonymized_telemetry=False))
     except Exception:
         SharedSystemClient.clear_system_cache()  # else a later attempt at this path gets the broken one again
         raise
+
+
+def _drop_left_folders(path: Path) -> None:
+    """Delete the graphs of collections that are no more: Chroma deletes a collection's records and leaves its files."""
+    database = path / "chroma.sqlite3"
+    if not database.exists():
+        return
+    with closing(sqlite3.connect(database)) as connection:
+        segments = {name for (name,) in connection.execute("SELECT id FROM segments")}
+    for folder in path.iterdir():
+        if folder.is_dir() and _IS_SEGMENT.fullmatch(folder.name) and folder.name not in segments:
+            shutil.rmtree(folder)

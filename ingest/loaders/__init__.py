@@ -101,6 +101,11 @@ LOADERS: dict[str, Loader] = {
     **(dict.fromkeys(IMAGE_SUFFIXES, load_image) if can_recognise_text() else {}),
 }
 SUPPORTED_SUFFIXES = frozenset(LOADERS)
+_SAVED_AS = {
+    **dict.fromkeys((".doc", ".dot", ".wpd", ".wps"), ".docx"),
+    **dict.fromkeys((".ppt", ".pps"), ".pptx"),
+    **dict.fromkeys((".pages", ".numbers", ".key", ".pub", ".djvu", ".ps"), ".pdf"),
+}
 
 _LONGEST_SECTION = 100_000  # characters; so that no part of the way in has to hold a whole book at once
 # Escape sequences of a document must not reach a terminal that shows a hit.
@@ -208,6 +213,8 @@ def _described(suffix: str) -> str:
 def _unsupported_hint(suffix: str) -> str:
     if suffix in IMAGE_SUFFIXES:
         return "Text recognition reads images: `make setup EXTRAS=ocr` installs it."
+    if suffix in _SAVED_AS:
+        return f"Open it in its own program and save it as {_SAVED_AS[suffix]}."
     return f"Supported are {', '.join(sorted(SUPPORTED_SUFFIXES))}."
 
 

@@ -58,11 +58,20 @@ def main() -> None:
         if memory_at_start:
             limit = memory_at_start + (_LIBRARIES_MB + request["memory_mb"]) * MEGABYTE
             resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
+        _serve(request, token_spans, answers)
+
+
+def _serve(request: dict[str, Any], token_spans: TokenSpans, answers: BinaryIO) -> None:
+    """Answer one request; after each sign of life the time begins anew."""
+
+    def say(answer: dict[str, object]) -> None:
+        _send(answers, answer)
         signal.setitimer(signal.ITIMER_REAL, request["timeout"] + _GRACE)
-        for answer in _answers(request, token_spans):
-            _send(answers, answer)
-            signal.setitimer(signal.ITIMER_REAL, request["timeout"] + _GRACE)
-        signal.setitimer(signal.ITIMER_REAL, 0)
+
+    signal.setitimer(signal.ITIMER_REAL, request["timeout"] + _GRACE)
+    for answer in _answers(request, token_spans, sign_of_life=lambda: say({})):
+        say(answer)
+    signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _claim_standard_output() -> BinaryIO:
@@ -91,13 +100,16 @@ def _virtual_memory() -> int:
         return 0
 
 
-def _answers(request: dict[str, Any], token_spans: TokenSpans) -> Iterator[dict[str, object]]:
+def _answers(
+    request: dict[str, Any], token_spans: TokenSpans, sign_of_life: Callable[[], None]
+) -> Iterator[dict[str, object]]:
     """A file's sections and pieces, then `end` with the rest; `error` if it cannot be read."""
     try:
         if "sections" in request:  # read before
             loaded = LoadedDocument(request["title"], [Section(*s) for s in request["sections"]], 0, (), "")
         else:
-            loaded = load_document(Path(request["path"]), request["name"], Limits(**request["limits"]))
+            limits = Limits(**request["limits"], sign_of_life=sign_of_life)
+            loaded = load_document(Path(request["path"]), request["name"], limits)
         title = fitting_title(loaded.title, token_spans, request["chunk_tokens"])
         for sections in _portions(() if "sections" in request else loaded.sections, lambda section: len(section.text)):
             yield {"sections": [astuple(section) for section in sections]}

@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib.util
 import logging
 import math
-import signal
 from functools import cache
 from pathlib import Path
 from statistics import fmean
@@ -31,18 +30,11 @@ _THREADS = 2
 _PROPORTION_STEP = 5  # a line's width in heights is rounded up to a multiple of this
 _LEAST_SCORE = 0.5  # a line that the model is less sure of is none
 _GOOD_SCORE = 0.75  # mean confidence; an image turned by 90 or 180 degrees reads below it
-_RESERVE = 25.0  # seconds left before the time limit of a file, in which no further page is begun
 
 
 def is_installed() -> bool:
     """Whether the extra `ocr` is; cheap."""
     return importlib.util.find_spec("rapidocr") is not None
-
-
-def has_time() -> bool:
-    """Whether another page can be read before the alarm that ends a child of the sandbox; outside of one, always."""
-    left = signal.getitimer(signal.ITIMER_REAL)[0]
-    return left == 0 or left > _RESERVE
 
 
 def load_image(path: Path, name: str, limits: Limits) -> Extracted:
@@ -59,30 +51,21 @@ def load_image(path: Path, name: str, limits: Limits) -> Extracted:
             )
         texts: list[str] = []
         for number, frame in enumerate(ImageSequence.Iterator(image)):
-            if number == frames or not has_time():
+            if number == frames:
                 break
             texts.append(recognised(_pixels(frame)))
-    unread = [*range(len(texts), frames)]
-    texts += [""] * len(unread)
+            limits.sign_of_life()
     sections = [
         Section(text, index if frames > 1 else None, str(index + 1) if frames > 1 else None)
         for index, text in enumerate(texts)
     ]
-    return Extracted("", sections, notice([index for index, text in enumerate(texts) if text], unread, frames))
+    return Extracted("", sections, notice([index for index, text in enumerate(texts) if text], frames))
 
 
-def notice(recognised: list[int], unread: list[int], pages: int) -> str:
-    """What the user should know: which of the pages (from 0) were read by text recognition, which were left."""
-    sentences = []
-    if recognised:
-        which = f": {numbered(recognised)}" if pages > 1 else ""
-        sentences.append(f"Read by text recognition{which}.")
-    if unread:
-        sentences.append(
-            f"Left unread by text recognition as time was up: {numbered(unread)}; "
-            "raise RAG_INGEST__PARSE_TIMEOUT to read them."
-        )
-    return " ".join(sentences)
+def notice(recognised: list[int], pages: int) -> str:
+    """What the user should know: which of the pages (from 0) were read by text recognition."""
+    which = f": {numbered(recognised)}" if pages > 1 else ""
+    return f"Read by text recognition{which}." if recognised else ""
 
 
 def numbered(pages: list[int]) -> str:

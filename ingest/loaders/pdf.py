@@ -64,7 +64,6 @@ class _Pages:
     texts: list[str] = field(default_factory=list)
     broken: list[int] = field(default_factory=list)
     recognised: list[int] = field(default_factory=list)
-    unread: list[int] = field(default_factory=list)
     _characters: int = 0
 
     def check(self, limits: Limits, name: str) -> None:
@@ -75,7 +74,7 @@ class _Pages:
     @property
     def notice(self) -> str:
         """What the user should know."""
-        notices = [ocr.notice(self.recognised, self.unread, len(self.texts))]
+        notices = [ocr.notice(self.recognised, len(self.texts))]
         if self.broken:
             notices.append(f"Could not be read: {ocr.numbered(self.broken)}.")
         return " ".join(filter(None, notices))
@@ -112,7 +111,7 @@ def _load_with_pdfium(document: PdfDocument, name: str, limits: Limits) -> Extra
     for index in range(len(document)):
         try:
             page = document[index]
-            pages.texts.append(_text_of_page(page, index, pages))
+            pages.texts.append(_text_of_page(page, index, pages, limits))
             page.close()
         except PdfiumError:
             pages.broken.append(index)
@@ -123,12 +122,9 @@ def _load_with_pdfium(document: PdfDocument, name: str, limits: Limits) -> Extra
     return _assemble(name, title, pages, labels, _bookmarks(document))
 
 
-def _text_of_page(page: PdfPage, index: int, pages: _Pages) -> str:
+def _text_of_page(page: PdfPage, index: int, pages: _Pages, limits: Limits) -> str:
     text = page_text(page)
     if not (ocr.is_installed() and _is_scan(page, text)):
-        return text
-    if not ocr.has_time():
-        pages.unread.append(index)
         return text
     scale = min(ocr.LONGEST_SIDE / max(*page.get_size(), 1.0), _FINEST_SCALE)
     try:
@@ -137,6 +133,8 @@ def _text_of_page(page: PdfPage, index: int, pages: _Pages) -> str:
         logger.info("text recognition fails on page %d: %r", index + 1, error)
         pages.broken.append(index)
         return text
+    finally:
+        limits.sign_of_life()
     if recognised:
         pages.recognised.append(index)
     return recognised or text

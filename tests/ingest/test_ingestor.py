@@ -307,3 +307,18 @@ def test_a_collection_is_meant_by_its_id_too(ingestor, index, folder):
 def test_a_dry_run_into_a_collection_to_come_makes_none(ingestor, index, folder):
     assert set(outcomes(ingestor, folder, collection="coming", dry_run=True, prune=True).values()) == {"added"}
     assert [collection.name for collection in index.catalog.collections()] == ["default"]
+
+
+def test_what_a_run_has_stored_is_free_for_another_while_it_goes_on(ingestor, tmp_path):
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(140):  # more than are stored together
+        (folder / f"{number:03}.txt").write_text(f"The text number {number}.")
+    going_on = ingestor.add_paths([folder])
+    while (progress := next(going_on)).files_done < 64:
+        pass
+    assert progress.report.outcome == "added"
+    next(going_on)
+    assert outcomes(ingestor, folder / "000.txt") == {"000.txt": "unchanged"}
+    assert outcomes(ingestor, folder / "100.txt") == {"100.txt": "failed"}
+    assert {progress.report.outcome for progress in going_on if progress.report} == {"added"}

@@ -112,11 +112,14 @@ def test_a_job_whose_process_died_is_tried_again_but_not_for_ever(settings, bag_
         ingestor._files.keep(write(tmp_path / "a"))
     with opened(settings, bag_of_words) as (ingestor, index):
         assert ingestor.wait(job.id, 30).state == "done"
+        ingestor.remove(ingestor.wait(job.id, 0).report.document_id)
         _died_while_running(index, job.id, starts=3)
+        ingestor._files.keep(write(tmp_path / "a"))
     with opened(settings, bag_of_words) as (ingestor, _):
         job = ingestor.wait(job.id, 0)
         assert job.state == "failed"
         assert "every time" in job.report.error
+        assert stored(settings) == []
 
 
 def _died_while_running(index, job_id, starts):
@@ -191,3 +194,14 @@ def test_a_file_that_waits_for_another_of_its_name_can_be_stopped(settings, bag_
         assert ingestor.wait(second.id, 10).state == "cancelled"
         gate.open.set()
         assert ingestor.wait(first.id, 30).state == "done"
+
+
+def test_the_queue_outlives_a_database_that_refuses(settings, bag_of_words, tmp_path):
+    with opened(settings, bag_of_words) as (ingestor, index):
+        with index.catalog.database.transaction() as connection:
+            connection.execute("CREATE TRIGGER full BEFORE UPDATE ON jobs BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+        job = ingestor.submit(write(tmp_path / "a"), "a.txt", "default")
+        assert ingestor.wait(job.id, 0.5).state == "queued"
+        with index.catalog.database.transaction() as connection:
+            connection.execute("DROP TRIGGER full")
+        assert ingestor.wait(job.id, 30).state == "done"

@@ -9,7 +9,7 @@ import pytest
 from ingest.ingestor import Ingestor
 from ingest.reindex import Reindexing
 from ingest.sandbox import Sandbox
-from rag.errors import Conflict, IndexMismatch
+from rag.errors import Conflict, IndexMismatch, UnreadableDocument
 from rag.index import Index
 from tests.ingest.test_ingestor import Counting, outcomes, paragraphs
 from tests.rag.test_index import assert_consistent, scope
@@ -112,3 +112,25 @@ def test_an_ingest_that_began_with_the_old_model_writes_nothing_of_it(index, san
         with pytest.raises(Conflict, match="embedding model"):
             list(going_on)
         assert outcomes(ingestor, folder)["new.txt"] == "added"
+
+
+class Crashing:
+    """A sandbox whose child dies over one document."""
+
+    def __init__(self, sandbox, title) -> None:
+        self._sandbox = sandbox
+        self._title = title
+
+    def split(self, title, sections, limit):
+        if title == self._title:
+            raise UnreadableDocument(f"{title} crashed its parser.", hint="", source=title)
+        return self._sandbox.split(title, sections, limit)
+
+
+def test_a_document_that_cannot_be_split_anew_keeps_its_chunks(index, sandbox, settings, minilm, folder):
+    list(Reindexing(index, Crashing(sandbox, "banana"), settings.ingest, minilm))
+    assert index.embedding is minilm
+    assert found(index, "banana paragraph") == {"banana.txt"}
+    with Ingestor(settings, index) as ingestor:
+        after = outcomes(ingestor, folder)
+    assert (after["banana.txt"], after["apple.txt"]) == ("updated", "unchanged")

@@ -57,3 +57,19 @@ def test_a_folder_is_mirrored(mirrored):
     (folder / "v1.2026").rename(folder.parent / "elsewhere")
     (folder / "last.txt").write_text("The last text.")
     assert holds(index, {"last.txt": "The last text."})
+
+
+def test_a_folder_that_is_away_is_said_once_and_followed_when_it_comes(settings, bag_of_words, tmp_path, caplog):
+    folder = tmp_path / "documents"
+    with (
+        closing(Index(settings.storage.dir, bag_of_words)) as index,
+        Ingestor(settings, index) as ingestor,
+        Mirror(ingestor, [folder]),
+    ):
+        time.sleep(11)  # two attempts
+        folder.mkdir()
+        (folder / "first.txt").write_text("The first text.")
+        assert holds(index, {"first.txt": "The first text."})
+    said = [record for record in caplog.records if "Following" in record.message]
+    assert len(said) == 1
+    assert said[0].exc_info is None

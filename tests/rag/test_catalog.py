@@ -175,6 +175,7 @@ def test_a_migration_that_was_interrupted_is_done_again(tmp_path):
         raw.execute("PRAGMA journal_mode = WAL")
     with closing(Catalog(path)) as catalog:
         assert [collection.name for collection in catalog.collections()] == ["default"]
+        assert catalog.database.read("PRAGMA auto_vacuum") == [(2,)], "what is deleted is given back"
 
 
 def test_an_uploaded_file_is_recorded_once(catalog):

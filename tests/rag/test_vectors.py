@@ -90,3 +90,18 @@ def test_collections_and_fingerprints_do_not_mix(tmp_path):
         assert vectors.count("vs_1") == 0
     with closing(VectorIndex(tmp_path, "one")) as vectors:
         assert (vectors.count("vs_1"), vectors.count("vs_2")) == (1, 1)
+
+
+def test_the_graph_of_a_model_that_was_dropped_leaves_the_disk(tmp_path):
+    folder = tmp_path / "vectors"
+    (folder / "notes").mkdir(parents=True)
+    with closing(VectorIndex(folder, "old")) as vectors:
+        vectors.add("vs_1", [f"c{n}" for n in range(1_200)], unit(1_200))  # so many that Chroma writes a graph
+        new = vectors.of_model("new")
+        new.add("vs_1", [f"c{n}" for n in range(1_200)], unit(1_200))
+        new.drop_other_models()
+        assert len(list(folder.glob("*-*-*"))) == 2
+    with closing(VectorIndex(folder, "new")) as vectors:
+        assert len(list(folder.glob("*-*-*"))) == 1
+        assert vectors.search("vs_1", unit(1_200)[7], 1)[0][0] == "c7"
+    assert (folder / "notes").is_dir()

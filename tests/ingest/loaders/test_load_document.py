@@ -28,6 +28,9 @@ def test_unknown_suffixes_are_named_and_the_known_ones_listed(tmp_path):
     assert caught.value.source == "a.xyz"
     with pytest.raises(UnsupportedFileType, match="without a suffix"):
         load(tmp_path / "a.xyz", "README")
+    with pytest.raises(UnsupportedFileType) as caught:
+        load(tmp_path / "a.xyz", "old.DOC")
+    assert "save it as .docx" in caught.value.hint
 
 
 @pytest.mark.parametrize("suffix", sorted(LOADERS))
