@@ -64,7 +64,7 @@ __all__ = [
 ]
 
 # Part of each document's fingerprint: raise it whenever a loader's output changes, and documents are read again.
-LOADER_VERSION = "2"
+LOADER_VERSION = "3"
 
 LOADERS: dict[str, Loader] = {
     ".pdf": load_pdf,

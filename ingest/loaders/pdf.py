@@ -27,6 +27,7 @@ from ingest.loaders.base import (
     squeeze,
 )
 from ingest.loaders.page_labels import printed_labels
+from ingest.loaders.page_titles import with_page_title
 from ingest.loaders.pdf_layout import page_text
 from ingest.loaders.running_lines import without_running_lines
 from rag.errors import UnreadableDocument
@@ -255,9 +256,10 @@ def _assemble(name: str, title: str, pages: _Pages, labels: list[str], bookmarks
     headings = _page_headings(bookmarks, len(texts))
     parts = [heading.split(HEADING_SEPARATOR) for heading in headings]
     joined = _join_hyphens(without_running_lines(texts, labels, parts))
+    tidied = [_tidy(text) for text in joined]
     sections = [
-        Section(_tidy(text), index, label, heading)
-        for index, (text, label, heading) in enumerate(zip(joined, labels, headings, strict=True))
+        Section(text, index, label, with_page_title(heading, text))
+        for index, (text, label, heading) in enumerate(zip(tidied, labels, headings, strict=True))
     ]
     return Extracted(title=_title(title, name), sections=sections, notice=pages.notice)
 

@@ -50,7 +50,7 @@ def test_printed_page_labels_are_kept(tmp_path):
 
 def test_the_outline_gives_each_page_its_heading_path(tmp_path):
     outline = [("Safety", 0, 1), ("Burns", 1, 1), ("Fumes", 1, 2), ("Care", 0, 4)]
-    document = load(make_pdf(tmp_path / "a.pdf", [[f"Page {n}"] for n in range(5)], outline=outline))
+    document = load(make_pdf(tmp_path / "a.pdf", [[f"text of page {n}"] for n in range(5)], outline=outline))
 
     assert headings(document) == ["", "Safety", "Safety › Fumes", "Safety › Fumes", "Care"]
 
