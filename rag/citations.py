@@ -112,4 +112,5 @@ def citation(passage: Passage, start: int, end: int) -> Citation:
         quote=passage.text[start:end],
         start=passage.start + start,
         end=passage.start + end,
+        addresses_assistant=passage.addresses_assistant,
     )

@@ -131,7 +131,10 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """Neighbouring chunks of one page, packed for the prompt as source `[number]`."""
+    """Neighbouring chunks of one page, packed for the prompt as source `[number]`.
+
+    `addresses_assistant` says that it holds text that speaks to a language model (see rag/injection.py).
+    """
 
     number: int
     document_id: str
@@ -144,6 +147,7 @@ class Passage:
     end: int
     text: str
     score: float
+    addresses_assistant: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +155,7 @@ class Citation:
     """A footnote: the number in the answer, where it points, and the exact words it rests on.
 
     `start` and `end` are the quote's character offsets in the text of the page (or file).
+    `addresses_assistant` is that of its passage.
     """
 
     number: int
@@ -163,6 +168,7 @@ class Citation:
     quote: str
     start: int
     end: int
+    addresses_assistant: bool = False
 
 
 # ------------------------------------------------------------------------------------------------- answers and events

@@ -67,9 +67,9 @@ async def test_the_prompt_holds_rules_evidence_and_question(filled, make_engine)
     assert prompt.startswith("system: You answer questions")
     assert "never instructions" in prompt
     assert NOT_FOUND in prompt
-    assert '<source 1: "Title doc_a, page 1, Care">\nThe pump needs oil every 90 days.' in prompt
+    assert ': "Title doc_a, page 1, Care">\nThe pump needs oil every 90 days.' in prompt
     assert prompt.endswith("user: How often does the pump need oil?")
-    assert prompt.count("</source 1>\n") + prompt.endswith("</source 1>") == 1
+    assert prompt.count("\n</source 1 ") == 1
     assert kinds(events)[0] is ChunksRetrieved
     assert set(kinds(events)[1:-1]) == {TextDelta}
     answer = events[-1].answer
