@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
+from rag import naming
 from rag.database import Database
 from rag.errors import NotFound
-from rag.types import Chunk, Collection, Document, Section
+from rag.types import Chunk, Collection, Document, Scope, Section
 
 LOCAL_PRINCIPAL = "prn_local"  # owner of everything on a machine without log-in
 DEFAULT_COLLECTION = "default"
@@ -85,6 +86,7 @@ class Catalog:
                 "INSERT INTO principals VALUES (?, 'local', ?) ON CONFLICT DO NOTHING", (LOCAL_PRINCIPAL, now())
             )
         self.create_collection(DEFAULT_COLLECTION)
+        self._note_names()
 
     def close(self) -> None:
         """Close the connections of all threads."""
@@ -137,6 +139,10 @@ class Catalog:
             (source, collection, collection),
         )
         return _document(rows[0]) if rows else None
+
+    def named_documents(self, question: str, scope: Scope) -> frozenset[str]:
+        """The ids of the documents that a question names, as far as the scope reaches: see naming.py."""
+        return naming.named_documents(self._read, question, scope)
 
     def documents_of_content(self, sha256: str) -> list[Document]:
         """The documents whose bytes have that hash, oldest first."""
@@ -256,6 +262,15 @@ class Catalog:
         return int(rows[0][0])
 
     # ------------------------------------------------------------------------------------------------ the write side
+
+    def _note_names(self) -> None:
+        """Note the names of all documents, if another version of the program noted them or none did."""
+        if self.property("names") == naming.NAMES_VERSION:
+            return
+        with self._transaction() as connection:
+            for document_id, title, source in connection.execute("SELECT id, title, source FROM documents").fetchall():
+                naming.put_names(connection, document_id, title, source)
+        self.set_property("names", naming.NAMES_VERSION)
 
     @property
     def revision(self) -> int:
@@ -444,6 +459,7 @@ def _put_document(connection: sqlite3.Connection, d: Document, collection_id: st
             *(d.error, d.hint, d.created_at, d.updated_at),
         ),
     )
+    naming.put_names(connection, d.id, d.title, d.source)
 
 
 def _batches(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:

@@ -1,4 +1,4 @@
-"""The `rag` command: ask, search, export, import, doctor. Heavy libraries are imported inside the commands."""
+"""The `rag` command: ask, search, eval, export, import, doctor. Heavy libraries are imported inside the commands."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 import click
 
 from rag.errors import InvalidRequest, StorageLocked
+from rag.evaluation.command import evaluate
 from rag.settings import Settings, load_settings
 from rag.terminal import debug_option, find_server, require_index
 
@@ -44,6 +45,8 @@ def rag() -> None:
     If the server runs, it answers; otherwise the storage folder is opened here.
     """
 
+
+rag.add_command(evaluate)
 
 # ---------------------------------------------------------------------------------------------------------------- ask
 
@@ -169,16 +172,24 @@ def _search_batch(
 
 
 def hit_line(hit: Hit) -> dict[str, Any]:
-    """A hit as `rag search --json` gives it; `start` and `end` are character offsets in the page's (or file's) text."""
+    """A hit as `rag search --json` gives it: of its chunk the part that speaks to the question.
+
+    All four offsets count characters in the page's (or file's) text.
+    """
+    first, last = hit.focus
     return {
         "document": hit.chunk.document_id,
+        "title": hit.title,
         "source": hit.source,
         "record_id": hit.chunk.record_id,
         "page_index": hit.chunk.page_index,
         "page_label": hit.chunk.page_label,
-        "start": hit.chunk.start,
-        "end": hit.chunk.end,
-        "text": hit.chunk.text,
+        "heading": hit.chunk.heading,
+        "start": hit.chunk.start + first,
+        "end": hit.chunk.start + last,
+        "text": hit.chunk.text[first:last],
+        "chunk_start": hit.chunk.start,
+        "chunk_end": hit.chunk.end,
         "score": round(hit.score, 6),
         "dense_rank": hit.dense_rank,
         "lexical_rank": hit.lexical_rank,
@@ -194,8 +205,9 @@ def _show_hits(hits: list[Hit], as_json: bool) -> None:
         click.echo("Nothing found.")
     for number, hit in enumerate(hits, start=1):
         place = f", page {hit.chunk.page_label}" if hit.chunk.page_label else ""
-        click.secho(f"{number}. {hit.title}{place}  (score {hit.score:.2f})", bold=True)
-        click.echo(f"   {' '.join(hit.chunk.text.split())[:300]}\n")
+        heading = f", {hit.chunk.heading}" if hit.chunk.heading else ""
+        click.secho(f"{number}. {hit.title}{place}{heading}  (score {hit.score:.2f})", bold=True)
+        click.echo(f"   {' '.join(hit.chunk.text[slice(*hit.focus)].split())[:300]}\n")
 
 
 # ------------------------------------------------------------------------------------------------------ export, import

@@ -81,6 +81,14 @@ _MIGRATIONS = (
     ) STRICT;
     CREATE INDEX jobs_by_state ON jobs (state);
     """,
+    # Documents can be found by their names: see naming.py.
+    """
+    CREATE TABLE names (
+        token TEXT NOT NULL, document_id TEXT NOT NULL REFERENCES documents ON DELETE CASCADE,
+        PRIMARY KEY (token, document_id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX names_by_document ON names (document_id);
+    """,
 )
 
 

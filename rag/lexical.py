@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 _TOKENIZER = "footnote"
 _HEAP_BYTES = 64_000_000
-# Title and heading words count, but less than the body's: they are the same for every chunk of a document or section.
-_FIELD_BOOSTS = {"title": 0.5, "heading": 0.7, "body": 1.0}
+# A title's words count less: they are the same for every chunk of a document.
+_FIELD_BOOSTS = {"title": 0.5, "heading": 1.0, "body": 1.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,23 +124,16 @@ class LexicalIndex:
         return weights
 
     def _query(self, question: str) -> tantivy.Query | None:
-        """Any of the question's words, in any field; of a word found in several fields the best counts."""
+        """Any of the question's words, in any field; what a word scores in several fields adds up."""
         import tantivy
 
         words = list(dict.fromkeys(terms(question)))
         if not words:
             return None
         alternatives = [
-            tantivy.Query.disjunction_max_query(
-                [
-                    tantivy.Query.boost_query(
-                        tantivy.Query.term_query(self._schema, field, word, index_option="freq"), boost
-                    )
-                    for field, boost in _FIELD_BOOSTS.items()
-                ],
-                tie_breaker=0.3,
-            )
+            tantivy.Query.boost_query(tantivy.Query.term_query(self._schema, field, word, index_option="freq"), boost)
             for word in words
+            for field, boost in _FIELD_BOOSTS.items()
         ]
         return tantivy.Query.boolean_query([(tantivy.Occur.Should, query) for query in alternatives])
 

@@ -1,27 +1,45 @@
-"""Retrieval: two legs, one by meaning and one by words, and their fusion by score.
+"""Retrieval: two legs, one by meaning and one by words, fused by score; documents that the question names come first.
 
 Fusion is a convex combination of min–max normalised scores (Bruch, Gai, Ingber: "An Analysis of Fusion Functions for
-Hybrid Retrieval", TOIS 2023). Reciprocal rank fusion was measured beside it and lost on every set.
+Hybrid Retrieval", TOIS 2023). docs/retrieval.md has what was measured beside it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from rag.errors import RagError
 from rag.evidence import evidence
+from rag.focus import focus
 from rag.index import Index
 from rag.settings import RetrievalSettings
-from rag.types import Hit, Scope
+from rag.tokens import fertility, token_spans
+from rag.types import Chunk, Hit, Scope
 
 logger = logging.getLogger(__name__)
 
 Leg = Sequence[tuple[str, float]]  # chunk ids with scores, best first
 
 _ATTEMPTS = 3  # a search that a replaced document ran into is done again, so that the document does not seem to vanish
+_LOOKED_UP = 64  # chunks a look into the catalog
+_REPEATED_PAGE = 0.6  # what a further chunk of a page keeps of its score: another page is worth more than more of one
+# An embedding model knows a language as well as its vocabulary does. Where a question's words fall into many pieces,
+# the vectors' weight falls with them, to a part of it that is enough for names and loan words.
+_KNOWN_FERTILITY = 1.3
+_UNKNOWN_FERTILITY = 1.7
+_WEIGHT_OF_UNKNOWN = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Legs:
+    """What both legs found."""
+
+    dense: Leg
+    lexical: Leg
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +52,17 @@ class HybridRetriever:
     async def retrieve(self, question: str, scope: Scope, limit: int) -> tuple[Hit, ...]:
         """The best `limit` chunks, best first. One failing leg is logged, the other answers; both raise."""
         candidates = max(limit, self.settings.candidates)
+        dense_weight = await asyncio.to_thread(self._dense_weight, question)
         for _ in range(_ATTEMPTS):
             before = await asyncio.to_thread(self._revision)
-            dense, lexical = await asyncio.gather(
-                asyncio.to_thread(self.index.search_dense, question, scope, candidates),
-                asyncio.to_thread(self.index.search_lexical, question, scope, candidates),
-                return_exceptions=True,
-            )
-            legs = _usable(dense, lexical)
-            hits, is_complete = await asyncio.to_thread(self._hits, *legs, scope, limit)
+            legs = await self._search(question, scope, candidates)
+            scores = fuse(legs, dense_weight)
+            named = await asyncio.to_thread(self.index.catalog.named_documents, question, scope)
+            if named:
+                narrow = await self._search(question, replace(scope, document_ids=named), candidates)
+                scores = lift_named(scores, fuse(narrow, dense_weight), named)
+                legs = Legs(_united(legs.dense, narrow.dense), _united(legs.lexical, narrow.lexical))
+            hits, is_complete = await asyncio.to_thread(self._hits, question, scores, legs, scope, limit)
             if is_complete or before == await asyncio.to_thread(self._revision):
                 break
         return hits
@@ -54,57 +74,120 @@ class HybridRetriever:
     def _revision(self) -> int:
         return self.index.catalog.revision
 
-    def _hits(self, dense: Leg, lexical: Leg, scope: Scope, limit: int) -> tuple[tuple[Hit, ...], bool]:
-        """The best hits, and whether all that the legs found still exists."""
-        found = {chunk_id for chunk_id, _ in [*dense, *lexical]}
-        live = self.index.live_chunks(sorted(found), scope)
-        dense = [hit for hit in dense if hit[0] in live]
-        lexical = [hit for hit in lexical if hit[0] in live]
-        places = [
-            {chunk_id: (rank, score) for rank, (chunk_id, score) in enumerate(leg, 1)} for leg in (dense, lexical)
-        ]
-        fused = fuse(dense, lexical, self.settings.dense_weight)
-        best = sorted(fused, key=lambda chunk_id: (-fused[chunk_id], chunk_id))[:limit]
+    def _dense_weight(self, question: str) -> float:
+        """The weight of the vectors for this question, less where the embedding model hardly knows its language."""
+        pieces = fertility(question, token_spans(self.index.embedding.tokenizer))
+        known = (_UNKNOWN_FERTILITY - pieces) / (_UNKNOWN_FERTILITY - _KNOWN_FERTILITY)
+        return self.settings.dense_weight * min(1.0, max(_WEIGHT_OF_UNKNOWN, known))
+
+    async def _search(self, question: str, scope: Scope, candidates: int) -> Legs:
+        dense, lexical = await asyncio.gather(
+            asyncio.to_thread(self.index.search_dense, question, scope, candidates),
+            asyncio.to_thread(self.index.search_lexical, question, scope, candidates),
+            return_exceptions=True,
+        )
+        return _usable(dense, lexical)
+
+    def _hits(
+        self, question: str, scores: Mapping[str, float], legs: Legs, scope: Scope, limit: int
+    ) -> tuple[tuple[Hit, ...], bool]:
+        """The best hits, and whether all that was looked at still exists."""
+        order = sorted(scores, key=lambda chunk_id: (-scores[chunk_id], chunk_id))
+        looked_up = order[: max(limit * 3, _LOOKED_UP)]
+        live = self.index.live_chunks(looked_up, scope)
+        if len(live) < min(limit, len(looked_up)):  # much of it went meanwhile
+            looked_up, live = order, self.index.live_chunks(order, scope)
+        ranks = [{chunk_id: rank for rank, (chunk_id, _) in enumerate(leg, 1)} for leg in (legs.dense, legs.lexical)]
+        found = [dict(legs.dense), dict(legs.lexical)]
+        weights = self.index.term_weights(question)
+        best = spread(
+            {chunk_id: scores[chunk_id] for chunk_id in order if chunk_id in live},
+            {chunk_id: stored.chunk for chunk_id, stored in live.items()},
+        )[:limit]
+        highest = best[0][1] if best else 0.0
         hits = tuple(
             Hit(
                 chunk=live[chunk_id].chunk,
                 title=live[chunk_id].title,
                 source=live[chunk_id].source,
-                score=fused[chunk_id],
-                dense_rank=places[0].get(chunk_id, (None, None))[0],
-                dense_score=places[0].get(chunk_id, (None, None))[1],
-                lexical_rank=places[1].get(chunk_id, (None, None))[0],
-                lexical_score=places[1].get(chunk_id, (None, None))[1],
+                score=score,
+                dense_rank=ranks[0].get(chunk_id),
+                dense_score=found[0].get(chunk_id),
+                lexical_rank=ranks[1].get(chunk_id),
+                lexical_score=found[1].get(chunk_id),
+                focus=focus(live[chunk_id].chunk.text, weights, score / highest if highest else 1.0),
             )
-            for chunk_id in best
+            for chunk_id, score in best
         )
-        return hits, found == live.keys()
+        return hits, len(live) == len(looked_up)
 
 
-def _usable(dense: Leg | BaseException, lexical: Leg | BaseException) -> tuple[Leg, Leg]:
+def _usable(dense: Leg | BaseException, lexical: Leg | BaseException) -> Legs:
     """The legs, an empty one for one that failed. Raises when both did."""
     for name, leg in (("dense", dense), ("lexical", lexical)):
         if isinstance(leg, BaseException):
             logger.error("The %s leg of a search failed.", name, exc_info=leg)
     if isinstance(dense, BaseException) and isinstance(lexical, BaseException):
         raise RagError("The search failed.", hint="`rag doctor` checks the storage folder.") from dense
-    return [] if isinstance(dense, BaseException) else dense, [] if isinstance(lexical, BaseException) else lexical
+    return Legs(
+        [] if isinstance(dense, BaseException) else dense, [] if isinstance(lexical, BaseException) else lexical
+    )
 
 
-def fuse(dense: Leg, lexical: Leg, dense_weight: float) -> Mapping[str, float]:
+def fuse(legs: Legs, dense_weight: float) -> dict[str, float]:
     """Chunk id → score in 0–1: `w · minmax(dense) + (1 − w) · lexical / max(lexical)`.
 
     A chunk that one leg did not find gets 0 for that leg. When a leg found nothing at all, the other counts in full.
     """
+    dense, lexical = legs.dense, legs.lexical
     if not dense or not lexical:
         dense_weight = 1.0 if dense else 0.0
     lowest = min((score for _, score in dense), default=0.0)
-    spread = max((score for _, score in dense), default=0.0) - lowest
+    width = max((score for _, score in dense), default=0.0) - lowest
     highest = max((score for _, score in lexical), default=0.0)
     fused: dict[str, float] = {}
     for chunk_id, score in dense:
-        fused[chunk_id] = dense_weight * ((score - lowest) / spread if spread > 0 else 1.0)
+        fused[chunk_id] = dense_weight * ((score - lowest) / width if width > 0 else 1.0)
     for chunk_id, score in lexical:
         share = score / highest if highest > 0 else 1.0
         fused[chunk_id] = fused.get(chunk_id, 0.0) + (1 - dense_weight) * share
     return fused
+
+
+def lift_named(scores: Mapping[str, float], within: Mapping[str, float], named: Collection[str]) -> dict[str, float]:
+    """The scores, in 0–1 still, raised by those that chunks have `within` the documents that the question names.
+
+    They are raised the more, the better these documents do among all: a name that happens to be a word of the question
+    (a file called `state`) is no reason to show what does not speak to it.
+    """
+    best = max(scores.values(), default=0.0)
+    best_named = max((score for chunk_id, score in scores.items() if _document(chunk_id) in named), default=0.0)
+    lift = (best_named / best) ** 2 if best > 0 else 1.0
+    chunk_ids = scores.keys() | within.keys()
+    return {
+        chunk_id: (scores.get(chunk_id, 0.0) + lift * within.get(chunk_id, 0.0)) / (1 + lift) for chunk_id in chunk_ids
+    }
+
+
+def spread(scores: Mapping[str, float], chunks: Mapping[str, Chunk]) -> list[tuple[str, float]]:
+    """Chunk ids with their scores, best first; every further chunk of a page keeps less of its score."""
+    seen = Counter[tuple[str, int]]()
+    spread_scores = {}
+    for chunk_id in sorted(scores, key=lambda chunk_id: (-scores[chunk_id], chunk_id)):
+        chunk, repeated = chunks[chunk_id], 0
+        if chunk.page_index is not None:
+            page = (chunk.document_id, chunk.page_index)
+            repeated = seen[page]
+            seen[page] += 1
+        spread_scores[chunk_id] = scores[chunk_id] * _REPEATED_PAGE**repeated
+    return sorted(spread_scores.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _united(first: Leg, second: Leg) -> Leg:
+    """The first leg, followed by what only the second one found."""
+    known = {chunk_id for chunk_id, _ in first}
+    return [*first, *(item for item in second if item[0] not in known)]
+
+
+def _document(chunk_id: str) -> str:
+    return chunk_id.partition(":")[0]

@@ -107,8 +107,14 @@ class IngestSettings(_Group):
 class RetrievalSettings(_Group):
     """How passages are found."""
 
-    candidates: int = Field(50, ge=1, le=1000, description="Chunks each leg (vectors, words) contributes.")
-    dense_weight: float = Field(0.5, ge=0, le=1, description="Weight of the vectors; the words get the rest.")
+    candidates: int = Field(200, ge=1, le=1000, description="Chunks each leg (vectors, words) contributes.")
+    dense_weight: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Weight of the vectors; the words get the rest. It falls by itself for questions in a "
+        "language that the embedding model does not know.",
+    )
     minimum_evidence: float = Field(
         0.59,
         ge=0,

@@ -117,12 +117,15 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A chunk that was found, with the rank (from 1) and score each leg gave it; None where a leg did not find it."""
+    """A chunk that was found, with the rank (from 1) and score each leg gave it; None where a leg did not find it.
+
+    `focus` is the span of `chunk.text` that speaks to the question."""
 
     chunk: Chunk
     title: str
     source: str
     score: float
+    focus: tuple[int, int]
     dense_rank: int | None = None
     dense_score: float | None = None
     lexical_rank: int | None = None
@@ -174,6 +177,7 @@ class Citation:
 # ------------------------------------------------------------------------------------------------- answers and events
 
 FinishReason = Literal["stop", "length"]
+Verdict = Literal["supported", "partly", "unsupported"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +197,26 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """A sentence of an answer, checked against the sources it cites (`numbers`).
+
+    `start` and `end` are its character offsets in the answer's text. `reason` says in a phrase what the sources do not
+    bear out; it is empty for what is supported.
+    """
+
+    start: int
+    end: int
+    numbers: tuple[int, ...]
+    verdict: Verdict
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
-    """A finished answer. `found` is False for "not in your documents"; `model` names who wrote it."""
+    """A finished answer. `found` is False for "not in your documents"; `model` names who wrote it.
+
+    `claims` are the checked sentences of a model's answer; quotes and refusals need no check and have none.
+    """
 
     text: str
     citations: tuple[Citation, ...]
@@ -203,6 +225,7 @@ class Answer:
     found: bool
     finish_reason: FinishReason
     usage: Usage
+    claims: tuple[Claim, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

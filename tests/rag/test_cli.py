@@ -34,7 +34,10 @@ def test_search_shows_hits_for_people_and_for_programs(commands):
     hits = [
         json.loads(line) for line in commands.run("rag", "search", "pump oil", "--json", "-k", 2).stdout.splitlines()
     ]
-    keys = "document source record_id page_index page_label start end text score dense_rank lexical_rank"
+    keys = (
+        "document title source record_id page_index page_label heading start end text chunk_start chunk_end score "
+        "dense_rank lexical_rank"
+    )
     assert [list(hit) for hit in hits] == [keys.split()] * 2
     best = hits[0]
     assert (best["page_index"], best["page_label"], best["dense_rank"], best["lexical_rank"]) == (1, "2", 1, 1)

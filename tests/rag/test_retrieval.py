@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from rag.errors import RagError
 from rag.index import Index
-from rag.retrieval import HybridRetriever, fuse
+from rag.retrieval import HybridRetriever, Legs, fuse, lift_named, spread
 from rag.settings import RetrievalSettings
-from rag.types import Scope
+from rag.types import Chunk, Scope
 from tests.rag.versions import make_version
 
 IDS = st.sampled_from([f"c{number}" for number in range(12)])
@@ -29,20 +29,20 @@ def legs(lowest: float):
 def test_fusion_as_computed_by_hand():
     dense = [("a", 0.9), ("b", 0.7), ("c", 0.5)]
     lexical = [("c", 8.0), ("a", 2.0), ("d", 1.0)]
-    assert fuse(dense, lexical, 0.5) == pytest.approx({"a": 0.625, "b": 0.25, "c": 0.5, "d": 0.0625})
-    assert fuse(dense, lexical, 0.3) == pytest.approx({"a": 0.475, "b": 0.15, "c": 0.7, "d": 0.0875})
+    assert fuse(Legs(dense, lexical), 0.5) == pytest.approx({"a": 0.625, "b": 0.25, "c": 0.5, "d": 0.0625})
+    assert fuse(Legs(dense, lexical), 0.3) == pytest.approx({"a": 0.475, "b": 0.15, "c": 0.7, "d": 0.0875})
 
 
 def test_edges_of_fusion():
-    assert fuse([], [], 0.5) == {}
-    assert fuse([("a", 0.3)], [], 0.2) == {"a": 1.0}
-    assert fuse([], [("a", 3.0), ("b", 1.5)], 0.9) == {"a": 1.0, "b": 0.5}
-    assert fuse([("a", 0.3), ("b", 0.3)], [("c", 1.0)], 0.5) == {"a": 0.5, "b": 0.5, "c": 0.5}
+    assert fuse(Legs([], []), 0.5) == {}
+    assert fuse(Legs([("a", 0.3)], []), 0.2) == {"a": 1.0}
+    assert fuse(Legs([], [("a", 3.0), ("b", 1.5)]), 0.9) == {"a": 1.0, "b": 0.5}
+    assert fuse(Legs([("a", 0.3), ("b", 0.3)], [("c", 1.0)]), 0.5) == {"a": 0.5, "b": 0.5, "c": 0.5}
 
 
 @given(legs(-1), legs(0.001), st.floats(0, 1))
 def test_properties_of_fusion(dense, lexical, weight):
-    fused = fuse(dense, lexical, weight)
+    fused = fuse(Legs(dense, lexical), weight)
     assert fused.keys() == {i for i, _ in dense} | {i for i, _ in lexical}
     assert all(-1e-9 <= score <= 1 + 1e-9 for score in fused.values())
     for leg, share in ((dense, weight), (lexical, 1 - weight)):
@@ -56,6 +56,29 @@ def test_properties_of_fusion(dense, lexical, weight):
             assert max(fused.values()) == pytest.approx(1.0)
         elif leg and dense and lexical:
             assert fused[leg[0][0]] >= share - 1e-6, "the best of a leg gets all of its weight"
+
+
+def test_named_documents_are_lifted_as_far_as_they_speak_to_the_question():
+    scores = {"a:1:0": 1.0, "b:1:0": 0.5, "b:1:1": 0.1}
+    within = {"b:1:0": 1.0, "b:1:2": 0.4}
+    assert lift_named(scores, within, {"b"}) == pytest.approx(
+        {"a:1:0": 0.8, "b:1:0": 0.6, "b:1:1": 0.08, "b:1:2": 0.08}  # lifted by 0.5 ** 2
+    )
+    best = lift_named({"a:1:0": 0.9, "b:1:0": 1.0}, {"b:1:0": 1.0, "b:1:1": 0.9}, {"b"})
+    assert max(best.values()) == best["b:1:0"] == pytest.approx(1.0)
+    assert lift_named(scores, {}, {"c"}) == pytest.approx(scores)
+    assert lift_named({}, {"b:1:0": 1.0}, {"b"}) == {"b:1:0": 0.5}
+
+
+def test_another_page_comes_before_more_of_the_same():
+    def chunk(document, number, page):
+        return Chunk(f"{document}:1:{number}", document, number, page, None, "", None, 0, 1, "x")
+
+    chunks = {c.id: c for c in (chunk("a", 0, 0), chunk("a", 1, 0), chunk("a", 2, 1), chunk("b", 0, None))}
+    scores = {"a:1:0": 1.0, "a:1:1": 0.9, "a:1:2": 0.7, "b:1:0": 0.4}
+    assert [chunk_id for chunk_id, _ in spread(scores, chunks)] == ["a:1:0", "a:1:2", "a:1:1", "b:1:0"]
+    without_pages = {c.id: c for c in (chunk("b", n, None) for n in range(3))}
+    assert [s for _, s in spread(dict.fromkeys(without_pages, 0.5), without_pages)] == [0.5, 0.5, 0.5]
 
 
 @pytest.fixture
