@@ -25,7 +25,7 @@ from rag.database import CATALOG_NAME
 from rag.errors import Conflict, IndexMismatch
 from rag.lexical import LexicalEntry, LexicalIndex
 from rag.staging import Staging
-from rag.text import contextual_text
+from rag.text import ANALYSIS_VERSION, contextual_text
 from rag.types import Chunk, Document, Embedding, Scope, Section
 from rag.vectors import DIRECT_COMPARISON, VectorIndex
 
@@ -338,7 +338,10 @@ class Index:
         Both are compared by number alone, which costs nothing; only a difference makes us look at every id.
         """
         documents = self.catalog.documents()
-        if self._words.count() != sum(document.chunks for document in documents):
+        if self.catalog.property("words") != ANALYSIS_VERSION:
+            self._fill_words(documents)
+            self.catalog.set_property("words", ANALYSIS_VERSION)
+        elif self._words.count() != sum(document.chunks for document in documents):
             logger.warning("The word index does not match the catalog; filling it again.")
             self._fill_words(documents)
         for collection in self.catalog.collections():

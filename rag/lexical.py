@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rag.text import analyzer, terms
+from rag.text import analyzer, segmented, terms
 
 if TYPE_CHECKING:
     import tantivy
@@ -145,9 +145,9 @@ class LexicalIndex:
             document.add_text("id", entry.chunk_id)
             document.add_text("version", entry.chunk_id.rpartition(":")[0])
             document.add_text("collection", entry.collection_id)
-            document.add_text("title", entry.title)
-            document.add_text("heading", entry.heading)
-            document.add_text("body", entry.body)
+            document.add_text("title", segmented(entry.title))
+            document.add_text("heading", segmented(entry.heading))
+            document.add_text("body", segmented(entry.body))
             self._writer.add_document(document)
 
     def _commit(self) -> None:

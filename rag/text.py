@@ -7,6 +7,7 @@ point at it. Nothing here loads a model.
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     import tantivy
 
 Span = tuple[int, int]
+
+ANALYSIS_VERSION = "2"  # of what `terms` gives; an index of words of another one is filled again
 
 _TERMINAL = re.compile(r"[.!?…]+[\"'”’»)\]]*(?=\s)|[。！？]+[」』”）]*")
 _BLANK_LINE = re.compile(r"\n[^\S\n]*\n")
@@ -31,6 +34,17 @@ _FUNCTION_WORDS = (  # noqa: SIM905  (a list of 95 lines would be read by nobody
     "were what when where which while who whom whose why will with would you your s t d m ll re ve don doesn didn isn "
     "wasn aren won wouldn couldn shouldn please tell"
 ).split(" ")
+_OTHER_SCRIPT = re.compile("[^\x00-\u024f\u1e00-\u1eff\u2000-\u206f\u20a0-\u20cf\u2100-\u214f\u2190-\u25ff]")
+# Marks above and below letters: combining accents, Hebrew points, Arabic vowels and the stretched line, signs that join
+# or silence Indic consonants, Thai and Lao tones.
+_MARKS = re.compile(
+    "[\u0300-\u036f\u0483-\u0487\u0591-\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670\u093c\u094d\u09bc\u09cd\u0a3c\u0a4d"
+    "\u0abc\u0acd\u0b3c\u0b4d\u0bcd\u0c4d\u0ccd\u0d4d\u0e47-\u0e4e\u0ec8-\u0ecd\u1037\u1039\u103a\u17c6-\u17d3]"
+)
+_IDEOGRAPHIC_RUN = re.compile(
+    "[\u3005-\u3007\u3041-\u3096\u3099\u309a\u30a1-\u30fc\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff]+"
+)
+_SYLLABIC_RUN = re.compile("[\u0e00-\u0e4f\u0e80-\u0edf\u1000-\u109f\u1780-\u17df]+")
 _SOFT_WRAP_SHARE = 0.7  # a line at least this long, compared with its paragraph's longest, may go on in the next
 
 
@@ -134,7 +148,24 @@ def analyzer() -> tantivy.TextAnalyzer:
 
 def terms(text: str) -> list[str]:
     """The meaningful words of `text` as the lexical index knows them, in order, repeated words repeated."""
-    return list(analyzer().analyze(text))
+    return list(analyzer().analyze(segmented(text)))
+
+
+def segmented(text: str) -> str:
+    """`text` as `analyzer` takes it: without accents and vowel marks, and with spaces in scripts that are written
+    without: overlapping pairs of Chinese, Japanese and Korean characters, as Lucene's CJKAnalyzer has them, and triples
+    of Thai, Lao, Khmer and Burmese ones."""
+    if not _OTHER_SCRIPT.search(text):  # Latin letters with accents are `analyzer`'s own affair
+        return text
+    text = unicodedata.normalize("NFC", _MARKS.sub("", unicodedata.normalize("NFKD", text)))
+    return _SYLLABIC_RUN.sub(
+        lambda run: _overlapping(run[0], 3), _IDEOGRAPHIC_RUN.sub(lambda run: _overlapping(run[0], 2), text)
+    )
+
+
+def _overlapping(run: str, size: int) -> str:
+    pieces = [run[start : start + size] for start in range(max(1, len(run) - size + 1))]
+    return f" {' '.join(pieces)} "
 
 
 def contextual_text(title: str, heading: str, body: str) -> str:

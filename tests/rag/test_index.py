@@ -18,6 +18,7 @@ import pytest
 from rag.backends.embeddings import open_embedding
 from rag.errors import IndexMismatch, NotFound
 from rag.index import Index
+from rag.lexical import LexicalEntry
 from rag.retrieval import HybridRetriever
 from rag.settings import EmbeddingSettings, RetrievalSettings
 from rag.types import Scope
@@ -311,3 +312,13 @@ async def test_a_document_that_is_being_replaced_is_always_found_in_one_version(
     assert searches > 5
     assert len(seen) > 2
     assert_consistent(index)
+
+
+def test_words_of_another_analysis_are_indexed_anew(tmp_path, bag_of_words):
+    with closing(Index(tmp_path, bag_of_words)) as index:
+        index.replace_documents([make_version("doc_a", ["公司在机器上花了多少钱"], bag_of_words)])
+        index._words.replace_all([LexicalEntry("doc_a:1:0", index.catalog.collection().id, "", "", "公司")])
+        index.catalog.set_property("words", "1")
+        assert index.search_lexical("机器", scope(index), 5) == []
+    with closing(Index(tmp_path, bag_of_words)) as index:
+        assert [chunk_id for chunk_id, _ in index.search_lexical("机器", scope(index), 5)] == ["doc_a:1:0"]

@@ -64,3 +64,20 @@ def test_terms_are_stemmed_folded_and_free_of_function_words():
     assert terms("How do I oil the BEARINGS of a café's pump?") == ["oil", "bear", "cafe", "pump"]
     assert terms("what is it") == []
     assert terms("oil, oil") == ["oil", "oil"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("公司在机器", ["公司", "司在", "在机", "机器"]),
+        ("データ、水", ["デー", "ータ", "水"]),
+        ("한국어 문서", ["한국", "국어", "문서"]),
+        ("การประชุม", ["การ", "ารป", "รปร", "ประ", "ระช", "ะชุ", "ชุม"]),
+        ("Ελλάδα ΕΛΛΑΔΑ", ["ελλαδα", "ελλαδα"]),
+        ("مَدْرَسَة أحمد", ["مدرسة", "احمد"]),
+        ("नमस्ते", ["नमसते"]),
+        ("naïve ﬁring at ３00°", ["naiv", "fire", "300"]),
+    ],
+)
+def test_words_of_other_scripts(text, expected):
+    assert terms(text) == expected
