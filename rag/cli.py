@@ -137,11 +137,10 @@ def _searching(settings: Settings, collection: str) -> Iterator[Callable[[str, i
         yield lambda question, limit: server.search(question, collection, limit)
         return
     require_index(settings)
-    from rag.retrieval import HybridRetriever
-    from rag.services import open_storage, scope_of
+    from rag.services import open_retriever, open_storage, scope_of
 
     with open_storage(settings) as storage, asyncio.Runner() as runner:
-        retriever = HybridRetriever(storage.index, settings.retrieval)
+        retriever = open_retriever(settings, storage.index)
         scope = scope_of(storage.index.catalog, collection)
         yield lambda question, limit: list(runner.run(retriever.retrieve(question, scope, limit)))
 

@@ -12,13 +12,15 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from rag.catalog import StoredChunk
 from rag.errors import RagError
 from rag.evidence import evidence
 from rag.focus import focus
 from rag.index import Index
 from rag.settings import RetrievalSettings
+from rag.text import contextual_text
 from rag.tokens import fertility, token_spans
-from rag.types import Chunk, Hit, Scope
+from rag.types import Chunk, Hit, Reranker, Scope
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +50,7 @@ class HybridRetriever:
 
     index: Index
     settings: RetrievalSettings
+    reranker: Reranker | None = None
 
     async def retrieve(self, question: str, scope: Scope, limit: int) -> tuple[Hit, ...]:
         """The best `limit` chunks, best first. One failing leg is logged, the other answers; both raise."""
@@ -100,10 +103,10 @@ class HybridRetriever:
         ranks = [{chunk_id: rank for rank, (chunk_id, _) in enumerate(leg, 1)} for leg in (legs.dense, legs.lexical)]
         found = [dict(legs.dense), dict(legs.lexical)]
         weights = self.index.term_weights(question)
-        best = spread(
-            {chunk_id: scores[chunk_id] for chunk_id in order if chunk_id in live},
-            {chunk_id: stored.chunk for chunk_id, stored in live.items()},
-        )[:limit]
+        ranked = {chunk_id: scores[chunk_id] for chunk_id in looked_up if chunk_id in live}
+        if self.reranker is not None:
+            ranked = self._reranked(self.reranker, question, ranked, live)
+        best = spread(ranked, {chunk_id: stored.chunk for chunk_id, stored in live.items()})[:limit]
         highest = best[0][1] if best else 0.0
         hits = tuple(
             Hit(
@@ -120,6 +123,17 @@ class HybridRetriever:
             for chunk_id, score in best
         )
         return hits, len(live) == len(looked_up)
+
+    def _reranked(
+        self, reranker: Reranker, question: str, scores: Mapping[str, float], live: Mapping[str, StoredChunk]
+    ) -> dict[str, float]:
+        """The scores of the first chunks as the reranker has them; the others follow in their order."""
+        first = list(scores)[: self.settings.reranked]
+        chunks = [(live[chunk_id].title, live[chunk_id].chunk) for chunk_id in first]
+        texts = [contextual_text(title, chunk.heading, chunk.text) for title, chunk in chunks]
+        reranked = dict(zip(first, reranker.score(question, texts), strict=True))
+        lowest = min(reranked.values(), default=0.0)
+        return {chunk_id: reranked.get(chunk_id, lowest * score) for chunk_id, score in scores.items()}
 
 
 def _usable(dense: Leg | BaseException, lexical: Leg | BaseException) -> Legs:

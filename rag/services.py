@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 from rag.archive_form import EmbeddingIdentity
+from rag.backends.cross_encoder import open_reranker
 from rag.backends.dormant import DormantEmbedding, is_configured
 from rag.backends.embeddings import open_embedding
 from rag.backends.llms import close_language_model, open_language_model
@@ -118,11 +119,16 @@ def _dormant_embedding(settings: Settings, coming: EmbeddingIdentity | None) -> 
     return DormantEmbedding(settings.embedding, settings.embedding.model, coming.fingerprint)
 
 
+def open_retriever(settings: Settings, index: Index) -> HybridRetriever:
+    """What finds chunks in the index, with the reranker if one is named. Raises ConfigurationError."""
+    return HybridRetriever(index, settings.retrieval, open_reranker(settings.retrieval))
+
+
 @contextmanager
 def open_engine(settings: Settings, storage: Storage) -> Iterator[ChatEngine]:
     """A chat engine over the storage, with the model that the settings name. Raises ConfigurationError."""
     model = open_language_model(settings)
     try:
-        yield ChatEngine(HybridRetriever(storage.index, settings.retrieval), model, settings)
+        yield ChatEngine(open_retriever(settings, storage.index), model, settings)
     finally:
         close_language_model(model)

@@ -123,6 +123,12 @@ class RetrievalSettings(_Group):
         "documents do not say; 0 always answers.",
     )
     passages: int = Field(6, ge=1, le=50, description="Passages put into the prompt at most.")
+    reranker: str = Field(
+        "",
+        description="A cross-encoder that orders the best chunks anew: a name at the hub or a folder. Better, and on a "
+        "processor slower by seconds a question. Empty: none.",
+    )
+    reranked: int = Field(30, ge=1, le=200, description="So many chunks the reranker reads.")
 
 
 class Settings(BaseSettings):

@@ -285,6 +285,16 @@ class Embedding(Protocol):
         ...
 
 
+class Reranker(Protocol):
+    """Reads question and passage together. Methods block and may be called from any thread."""
+
+    name: str
+
+    def score(self, question: str, passages: Sequence[str]) -> list[float]:
+        """How well each passage answers the question, in 0–1."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class LanguageModel:
     """A language model ready to be asked.

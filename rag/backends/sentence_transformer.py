@@ -76,7 +76,7 @@ def _load(settings: EmbeddingSettings) -> SentenceTransformer:
         try:
             return load(settings.model, local_files_only=True)  # the cache, without a word to the hub
         except (OSError, ValueError, RuntimeError):
-            _require_hub(settings.model)
+            require_hub(settings.model, "sentence-transformers")
             return load(settings.model)
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0].rstrip(".:") if str(error).strip() else type(error).__name__
@@ -87,12 +87,14 @@ def _load(settings: EmbeddingSettings) -> SentenceTransformer:
         ) from error
 
 
-def _require_hub(name: str) -> None:
-    """Ask the hub once before loading: left to itself the loader retries an unreachable hub for over a minute."""
+def require_hub(name: str, organisation: str) -> None:
+    """Ask the hub once before loading: left to itself the loader retries an unreachable hub for over a minute.
+
+    `organisation` is whose the model is when the name does not say. Raises OSError."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
-    repository = name if "/" in name else f"sentence-transformers/{name}"
+    repository = name if "/" in name else f"{organisation}/{name}"
     try:
         HfApi().model_info(repository, timeout=10)
     except HfHubHTTPError as error:

@@ -24,7 +24,9 @@ def test_the_sentences_with_the_question_s_words():
 
 def test_a_lower_hit_shows_less():
     weights = {"kiln": 1.0, "last": 1.0}
-    assert shown(weights) == "The kiln stands in the yard. Its lining holds 149 kg of clay. The lining lasts five years."
+    assert (
+        shown(weights) == "The kiln stands in the yard. Its lining holds 149 kg of clay. The lining lasts five years."
+    )
     assert shown(weights, 0.3) == "The kiln stands in the yard."
 
 

@@ -171,3 +171,28 @@ def lose_words(index, tmp_path):
     import tantivy
 
     index._words._schema = tantivy.SchemaBuilder().build()
+
+
+class ByLength:
+    """A reranker that holds the longest passage for the best, and has read what it was given."""
+
+    name = "by length"
+
+    def __init__(self) -> None:
+        self.read: list[str] = []
+
+    def score(self, question, passages):
+        self.read = list(passages)
+        return [len(passage) / 100 for passage in passages]
+
+
+async def test_a_reranker_orders_the_best_anew(opened):
+    index, _, scope = opened
+    reranker = ByLength()
+    retriever = HybridRetriever(index, RetrievalSettings(reranked=2), reranker)
+    hits = await retriever.retrieve("pump oil", scope, 10)
+    assert len(reranker.read) == 2
+    assert reranker.read[0] == "Title doc_a\nThe pump needs oil every 90 days."
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+    assert hits[0].chunk.text == max((hit.chunk.text for hit in hits[:2]), key=len)
+    assert len(hits) == 3, "what was not read anew follows"
