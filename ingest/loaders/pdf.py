@@ -28,7 +28,7 @@ from ingest.loaders.base import (
 )
 from ingest.loaders.page_labels import printed_labels
 from ingest.loaders.page_titles import with_page_title
-from ingest.loaders.pdf_layout import page_text
+from ingest.loaders.pdf_layout import seen_text
 from ingest.loaders.running_lines import without_running_lines
 from rag.errors import UnreadableDocument
 
@@ -65,6 +65,7 @@ class _Pages:
     texts: list[str] = field(default_factory=list)
     broken: list[int] = field(default_factory=list)
     recognised: list[int] = field(default_factory=list)
+    hidden: list[int] = field(default_factory=list)
     _characters: int = 0
 
     def check(self, limits: Limits, name: str) -> None:
@@ -78,6 +79,8 @@ class _Pages:
         notices = [ocr.notice(self.recognised, len(self.texts))]
         if self.broken:
             notices.append(f"Could not be read: {ocr.numbered(self.broken)}.")
+        if self.hidden:
+            notices.append(f"Hidden text was left out: {ocr.numbered(self.hidden)}.")
         return " ".join(filter(None, notices))
 
 
@@ -124,7 +127,9 @@ def _load_with_pdfium(document: PdfDocument, name: str, limits: Limits) -> Extra
 
 
 def _text_of_page(page: PdfPage, index: int, pages: _Pages, limits: Limits) -> str:
-    text = page_text(page)
+    text, some_hidden = seen_text(page)
+    if some_hidden:
+        pages.hidden.append(index)
     if not (ocr.is_installed() and _is_scan(page, text)):
         return text
     scale = min(ocr.LONGEST_SIDE / max(*page.get_size(), 1.0), _FINEST_SCALE)

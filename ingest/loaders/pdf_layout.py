@@ -15,6 +15,7 @@ from functools import cache
 from itertools import pairwise, repeat
 from typing import TYPE_CHECKING, NamedTuple
 
+from ingest.loaders.pdf_hidden import Place, remove_hidden
 from ingest.loaders.pdf_rows import Cell, Line, reading_order
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ _OVERLAP = 0.5  # so much of the lower one's height two words on one line share
 class Run(NamedTuple):
     """Words that simply follow each other on a line: their characters in the page's text, their box.
 
-    `bottom` and `top` are those of the first character; `is_turned` says that the text runs up or down the page.
+    `bottom` and `top` are those of the first character; `is_turned` says that the text runs up or down the page. `ends`
+    are its first and last characters, or one of a single word.
     """
 
     text: str
@@ -48,6 +50,7 @@ class Run(NamedTuple):
     bottom: float
     top: float
     is_turned: bool
+    ends: tuple[Place, ...] = ()
 
     @property
     def height(self) -> float:
@@ -55,20 +58,34 @@ class Run(NamedTuple):
 
 
 def page_text(page: PdfPage) -> str:
-    """The text of a page that can be seen (whatever its colour). Raises PdfiumError if the page is broken."""
+    """The text of a page that can be seen. Raises PdfiumError if the page is broken."""
+    return seen_text(page)[0]
+
+
+def seen_text(page: PdfPage) -> tuple[str, bool]:
+    """The text of a page that can be seen, and whether some that cannot was left out (`page` has lost it then). Raises
+    PdfiumError if the page is broken."""
     text_page = page.get_textpage()
+    rotation: int = page.get_rotation()
+    edges = _edges(page, rotation)
     try:
         text: str = text_page.get_text_range()
-        if text_page.count_chars() != len(text) or _RIGHT_TO_LEFT.search(text):
-            return text
-        rotation: int = page.get_rotation()
         drawn = _runs(text_page, text, rotation)
+        ends = [end for run in drawn for end in run.ends] if drawn else _some_places(text_page, rotation)
+        some_hidden = remove_hidden(page, text_page, ends, edges[0], edges[1])
+        if some_hidden:
+            text_page.close()
+            text_page = page.get_textpage()
+            text = text_page.get_text_range()
+            drawn = _runs(text_page, text, rotation)
     finally:
         text_page.close()
-    runs = _visible(drawn, page, rotation)
+    if not drawn or _RIGHT_TO_LEFT.search(text):
+        return text, some_hidden
+    runs = _visible(drawn, edges)
     if len(runs) == len(drawn) and all(_goes_down(before, after) for before, after in pairwise(runs)):
-        return text
-    return text_of(runs)
+        return text, some_hidden
+    return text_of(runs), some_hidden
 
 
 def text_of(runs: Sequence[Run]) -> str:
@@ -77,20 +94,33 @@ def text_of(runs: Sequence[Run]) -> str:
     return "\n".join(line.text for line in lines).replace(_HYPHEN + "\n", _HYPHEN)
 
 
-def _visible(runs: list[Run], page: PdfPage, rotation: int) -> list[Run]:
-    """The runs within the crop box; all of them where it holds none."""
+def _edges(page: PdfPage, rotation: int) -> tuple[float, float, float, float]:
+    """The left, top, right and bottom edges of the crop box, as the page is shown."""
     crop_left, crop_bottom, crop_right, crop_top = page.get_cropbox()
-    edges = _turned([crop_left], [crop_top], [crop_right], [crop_bottom], rotation)
-    (left,), (top,), (right,), (bottom,) = edges
+    (left,), (top,), (right,), (bottom,) = _turned([crop_left], [crop_top], [crop_right], [crop_bottom], rotation)
+    return left, top, right, bottom
+
+
+def _visible(runs: list[Run], edges: tuple[float, float, float, float]) -> list[Run]:
+    """The runs within the crop box; all of them where it holds none."""
+    left, top, right, bottom = edges
     within = [
         run for run in runs if run.right > left and run.left < right and bottom < (run.bottom + run.top) / 2 < top
     ]
     return within or runs
 
 
+def _some_places(page: PdfTextPage, rotation: int) -> list[Place]:
+    """Every third character, of a page whose text is not numbered as its characters are."""
+    places = range(0, page.count_chars(), 3)
+    left, top, right, bottom = _boxes(page, places, rotation)
+    return [Place(*place) for place in zip(places, left, right, bottom, top, strict=True)]
+
+
 def _runs(page: PdfTextPage, text: str, rotation: int) -> list[Run]:
+    """The runs of a page; none where its text is not numbered as its characters are."""
     words = [match.span() for match in _WORD.finditer(text)]
-    if not words:
+    if not words or page.count_chars() != len(text):
         return []
     left, top, right, bottom = _boxes(page, [place for start, end in words for place in (start, end - 1)], rotation)
     runs: list[Run] = []
@@ -107,6 +137,9 @@ def _runs(page: PdfTextPage, text: str, rotation: int) -> list[Run]:
             ):
                 continue
         start = 2 * first
+        ends: tuple[Place, ...] = (Place(words[first][0], left[start], right[start], bottom[start], top[start]),)
+        if word - first > 1:
+            ends += (Place(words[word - 1][1] - 1, left[last], right[last], bottom[last], top[last]),)
         runs.append(
             Run(
                 text[words[first][0] : words[word - 1][1]],
@@ -116,6 +149,7 @@ def _runs(page: PdfTextPage, text: str, rotation: int) -> list[Run]:
                 bottom[start],
                 top[start],
                 abs(bottom[last] - bottom[start]) > abs(right[last] - left[start]),
+                ends,
             )
         )
         first = word

@@ -145,14 +145,3 @@ def test_what_is_cut_off_at_the_crop_box_is_no_text(tmp_path):
     lines = page(tmp_path, [(72, 780, "proof-3.indd 12/04/20"), *column(72, LEFT)], crop)
 
     assert lines == LEFT
-
-
-def test_invisible_text_counts_for_scans_have_theirs_so(tmp_path):
-    canvas = Canvas(str(tmp_path / "a.pdf"))
-    text = canvas.beginText(72, 700)
-    text.setTextRenderMode(3)
-    text.textLine("Read by a scanner.")
-    canvas.drawText(text)
-    canvas.save()
-    with pypdfium2.PdfDocument(tmp_path / "a.pdf") as document:
-        assert page_text(document[0]).strip() == "Read by a scanner."
