@@ -20,6 +20,7 @@ from rag.errors import InvalidRequest, PromptTooLong, RagError
 from rag.prompts import ANSWER_SYSTEM, CONDENSE, NEAREST, NO_DOCUMENTS, NOT_FOUND
 from rag.retrieval import HybridRetriever
 from rag.settings import Settings
+from rag.support import check_claims
 from rag.types import (
     Answer,
     AnswerCompleted,
@@ -224,7 +225,9 @@ class ChatEngine:
         if usage is None:
             count = model.count_tokens
             usage = Usage(sum(count(message.content) for message in prompt.messages), count(text))
-        yield AnswerCompleted(self._answer(model, text, citations, prompt.passages, finish_reason, usage))
+        answer = self._answer(model, text, citations, prompt.passages, finish_reason, usage)
+        claims = await asyncio.to_thread(check_claims, text, prompt.passages)
+        yield AnswerCompleted(replace(answer, claims=claims))
 
     def _answer(
         self,

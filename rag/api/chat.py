@@ -1,8 +1,8 @@
 """`POST /v1/chat/completions`: OpenAI's chat, answered from the documents, with its sources.
 
 Sources come twice: as OpenAI's `annotations` on the message (for clients that know them), and in a field `citations`
-beside `choices`, with document, page label, 0-based page index and the exact quote (see docs/api.md). A stream carries
-both in its last chunk.
+beside `choices`, with document, page label, 0-based page index and the exact quote (see docs/api.md). A field `claims`
+tells which sentences of the answer these sources bear out. A stream carries all of them in its last chunk.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ class _Reply:
             "object": "chat.completion",
             "choices": [{"index": 0, "message": message, "finish_reason": answer.finish_reason, "logprobs": None}],
             "usage": _usage(answer),
-            "citations": self._citations(answer),
+            **self._checked(answer),
         }
 
     async def stream(self, early: list[Event], events: AsyncGenerator[Event, None]) -> AsyncIterator[str]:
@@ -164,7 +164,7 @@ class _Reply:
         if isinstance(event, AnswerCompleted):
             answer = event.answer
             delta = {"annotations": self._annotations(answer)}
-            lines = [self._chunk(delta, answer.finish_reason, citations=self._citations(answer))]
+            lines = [self._chunk(delta, answer.finish_reason, **self._checked(answer))]
             if self._body.stream_options and self._body.stream_options.include_usage:
                 lines.append(_event({**self._chunk_head(), "choices": [], "usage": _usage(answer)}))
             return lines
@@ -193,6 +193,11 @@ class _Reply:
             for marker in _MARKER.finditer(answer.text)
             if (number := int(marker[1])) in urls
         ]
+
+    def _checked(self, answer: Answer) -> dict[str, Any]:
+        """What stands beside `choices`: the sources, and the sentences checked against them."""
+        claims = [{"text": answer.text[claim.start : claim.end], **asdict(claim)} for claim in answer.claims]
+        return {"citations": self._citations(answer), "claims": claims}
 
     def _citations(self, answer: Answer) -> list[dict[str, Any]]:
         return [

@@ -18,6 +18,7 @@ from chainlit.server import app as chainlit_app
 from rag.catalog import DEFAULT_COLLECTION
 from rag.errors import RagError
 from rag.types import AnswerCompleted, ChunksRetrieved, QueryCondensed, TextDelta
+from rag.ui.claims import check_notice
 from rag.ui.conversation import Turn, before, messages
 from rag.ui.footnotes import elements, footnotes
 from rag.ui.markdown import escape, plain_line, presentable
@@ -113,7 +114,7 @@ async def stopped() -> None:
 
 
 async def _complete(reply: cl.Message, answer: Answer) -> None:
-    reply.content = presentable(answer.text)
+    reply.content = "\n\n".join(filter(None, [presentable(answer.text), presentable(check_notice(answer))]))
     notes = await asyncio.to_thread(footnotes, answer.citations, services.catalog)
     reply.elements = elements(reply.id, notes)
     await reply.send()
