@@ -83,9 +83,7 @@ LOADERS: dict[str, Loader] = {
     ".htm": load_html,
     ".md": load_markdown,
     ".markdown": load_markdown,
-    ".txt": load_text,
-    ".text": load_text,
-    ".log": load_text,
+    **dict.fromkeys((".txt", ".text", ".log", ".tex", ".org", ".adoc"), load_text),
     ".csv": load_csv,
     ".tsv": load_csv,
     ".jsonl": load_jsonl,
@@ -105,6 +103,7 @@ _SAVED_AS = {
     **dict.fromkeys((".doc", ".dot", ".wpd", ".wps"), ".docx"),
     **dict.fromkeys((".ppt", ".pps"), ".pptx"),
     **dict.fromkeys((".pages", ".numbers", ".key", ".pub", ".djvu", ".ps"), ".pdf"),
+    **dict.fromkeys((".heic", ".heif", ".gif"), ".jpg"),
 }
 
 _LONGEST_SECTION = 100_000  # characters; so that no part of the way in has to hold a whole book at once
