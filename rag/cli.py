@@ -38,6 +38,7 @@ def rag() -> None:
     \b
     rag ask "How long is the warranty?"     an answer with footnotes
     rag search "warranty" -k 5              the passages alone
+    rag eval questions.jsonl                how well your questions are answered
     rag export backup.zip                   everything in one file
     rag import backup.zip                   the same, on another machine
     rag doctor                              what is set up, and what is wrong

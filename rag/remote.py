@@ -87,6 +87,11 @@ class Remote:
         body = {"question": question, "collection": collection, "limit": limit}
         return TypeAdapter(list[Hit]).validate_json(self._request("POST", "/local/search", json=body))
 
+    def evidence(self, question: str, collection: str, limit: int) -> float:
+        """How far the best chunks speak to the question: what is compared with the threshold for refusing."""
+        body = {"question": question, "collection": collection, "limit": limit}
+        return TypeAdapter(float).validate_json(self._request("POST", "/local/evidence", json=body))
+
     def export(
         self, archive: Path, collections: Sequence[str], *, with_files: bool, overwrite: bool
     ) -> Iterator[ArchiveProgress | Exported]:

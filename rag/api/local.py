@@ -144,6 +144,14 @@ async def search(body: SearchRequest, request: Request) -> list[Hit]:
     return list(await services.engine.retrieve(body.question, scope, body.limit))
 
 
+@router.post("/evidence")
+async def evidence(body: SearchRequest, request: Request) -> float:
+    """How far the best chunks speak to the question: see rag/evidence.py."""
+    services: Services = request.app.state.services
+    hits = await search(body, request)
+    return await services.engine.retriever.evidence(body.question, hits)
+
+
 @router.post("/ask")
 async def ask(body: AskRequest, request: Request) -> StreamingResponse:
     """The engine's events, one JSON line each."""

@@ -1,0 +1,1 @@
+"""Measuring retrieval and answers on the user's own documents: `rag eval`."""

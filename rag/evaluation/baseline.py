@@ -1,0 +1,54 @@
+"""A gate: the figures of a run beside those of a former one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rag.errors import InvalidRequest
+from rag.evaluation.figures import FORM, MEASURES, Figure, Measure
+
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One measure, before and now; None where it was not measured. `is_worse` beyond the tolerance, or not measured
+    any more."""
+
+    measure: Measure
+    before: Figure | None
+    now: Figure | None
+    is_worse: bool
+
+
+def read_baseline(path: Path) -> dict[str, Figure]:
+    """The figures of a file that `--json` wrote. Raises InvalidRequest."""
+    hint = "A baseline is a file that `rag eval --json FILE` wrote."
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["form"] != FORM:
+            raise InvalidRequest(f"{path} was written by another version of Footnote.", hint="Write it anew: --json.")
+        return {name: Figure(float(f["value"]), int(f["questions"])) for name, f in content["figures"].items()}
+    except OSError as error:
+        raise InvalidRequest(f"{path} cannot be read: {error.strerror}.", hint=hint) from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise InvalidRequest(f"{path} holds no figures.", hint=hint) from error
+
+
+def compare(before: Mapping[str, Figure], now: Mapping[str, Figure], tolerance: float) -> list[Change]:
+    """Every measure of either run. Latency is not compared: it tells of the machine as much as of the documents."""
+    changes = []
+    for measure in MEASURES:
+        former, present = before.get(measure.name), now.get(measure.name)
+        if former is None and present is None:
+            continue
+        worse = former is not None and (present is None or _loss(measure, former, present) > tolerance + _ROUNDING)
+        changes.append(Change(measure, former, present, worse))
+    return changes
+
+
+def _loss(measure: Measure, before: Figure, now: Figure) -> float:
+    return before.value - now.value if measure.higher_is_better else now.value - before.value

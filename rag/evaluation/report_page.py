@@ -1,0 +1,168 @@
+"""The report as one HTML page that needs nothing from elsewhere: figures, plots, and the failed questions beside what
+was found instead. Texts of documents are escaped, and the page may load nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from html import escape
+
+from rag.evaluation.figures import DEPTHS, MEASURES, Evaluation, failures
+from rag.evaluation.plots import Series, bars, histogram, lines
+from rag.evaluation.run import Found, Outcome
+from rag.evaluation.tables import shown
+
+_MOST_FAILURES = 300  # questions shown; a browser has to lay them out
+
+_STYLE = """
+:root { color-scheme: light dark; --text: #1d2433; --soft: #5b6472; --line: #dde1e8; --page: #fff; --card: #f6f7f9;
+  --one: #2a6fdb; --two: #c9700a; --bad: #b3261e; --good: #1a7f4b }
+@media (prefers-color-scheme: dark) {
+  :root { --text: #e6e9ef; --soft: #a2abba; --line: #343b47; --page: #14171c; --card: #1d2127;
+    --one: #6ea8ff; --two: #f2a649; --bad: #ff8a80; --good: #6bd49b } }
+* { box-sizing: border-box }
+body { margin: 0 auto; padding: 2rem 1.25rem 4rem; max-width: 76rem; background: var(--page); color: var(--text);
+  font: 15px/1.5 system-ui, sans-serif; overflow-wrap: anywhere }
+h1 { font-size: 1.5rem; margin: 0 } h2 { font-size: 1.15rem; margin: 2.25rem 0 .75rem }
+p { margin: .25rem 0 } .soft { color: var(--soft) }
+table { border-collapse: collapse } th, td { padding: .28rem .9rem .28rem 0; border-bottom: 1px solid var(--line);
+  text-align: left; vertical-align: top } th { font-weight: 600; color: var(--soft) }
+.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
+.top { display: grid; grid-template-columns: minmax(20rem, 26rem) minmax(0, 1fr); gap: 1.5rem 2.5rem;
+  align-items: start }
+.plots { display: grid; gap: 1rem }
+@media (max-width: 60rem) { .top { grid-template-columns: minmax(0, 1fr) } }
+figure { margin: 0; padding: .9rem 1rem; background: var(--card); border-radius: 8px } figcaption { font-weight: 600 }
+svg { display: block; width: 100%; height: auto } svg text { font-size: 12px; fill: var(--soft); text-anchor: middle }
+svg .value { fill: var(--text); font-size: 11px } svg .start { text-anchor: start } svg .end { text-anchor: end }
+.axis { stroke: var(--soft) } .grid { stroke: var(--line) } .mark { stroke: var(--text); stroke-dasharray: 4 3 }
+rect.one { fill: var(--one) } rect.two { fill: var(--two) } polyline { fill: none; stroke-width: 2 }
+polyline.one { stroke: var(--one) } polyline.two { stroke: var(--two) }
+.legend span { margin-right: 1.25rem; color: var(--soft); font-size: .85rem }
+.legend i { display: inline-block; width: .7rem; height: .7rem; border-radius: 2px; margin-right: .4rem }
+i.one { background: var(--one) } i.two { background: var(--two) }
+article { border: 1px solid var(--line); border-radius: 8px; padding: .9rem 1.1rem; margin: 0 0 1rem }
+article h3 { margin: 0; font-size: 1rem } .reasons { color: var(--bad) }
+.sides { display: grid; grid-template-columns: minmax(12rem, 1fr) minmax(0, 2fr); gap: 1.5rem; margin-top: .6rem }
+@media (max-width: 45rem) { .sides { grid-template-columns: minmax(0, 1fr) } }
+h4 { margin: .6rem 0 .25rem; font-size: .85rem; color: var(--soft) } ol { margin: 0; padding-left: 1.4rem }
+li { margin-bottom: .5rem } li b, .expected b { font-weight: 600 }
+.right { color: var(--good) } .answer { white-space: pre-line } .passage { color: var(--soft); font-size: .88rem }
+"""
+
+
+def report_page(evaluation: Evaluation, name: str) -> str:
+    """The page; `name` is that of the file of questions."""
+    failed = [(outcome, reasons) for outcome in evaluation.outcomes if (reasons := failures(outcome))]
+    written = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    answers = f"; answers by {escape(evaluation.model)}" if evaluation.model else ""
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Evaluation of {escape(evaluation.collection)}</title>
+<style>{_STYLE}</style>
+</head>
+<body>
+<h1>Evaluation of {escape(evaluation.collection)}</h1>
+<p class="soft">{len(evaluation.outcomes)} questions of {escape(name)}{answers}; {written}</p>
+<h2>Figures</h2>
+<div class="top">{_table(evaluation)}<div class="plots">{"".join(_plots(evaluation))}</div></div>
+<h2>Failed questions: {len(failed)} of {len(evaluation.outcomes)}</h2>
+{"".join(_article(outcome, reasons) for outcome, reasons in failed[:_MOST_FAILURES])}
+{_rest(len(failed))}
+</body>
+</html>
+"""
+
+
+def _table(evaluation: Evaluation) -> str:
+    rows = [
+        (measure.label, shown(figure), figure.questions)
+        for measure in MEASURES
+        if (figure := evaluation.figures.get(measure.name))
+    ]
+    rows.append(("search, median", f"{evaluation.latency.p50:.1f} ms", len(evaluation.outcomes)))
+    rows.append(("search, 95 % within", f"{evaluation.latency.p95:.1f} ms", len(evaluation.outcomes)))
+    cells = "".join(
+        f'<tr><td>{escape(label)}</td><td class="number">{value}</td><td class="number">{count}</td></tr>'
+        for label, value, count in rows
+    )
+    head = '<tr><th>measure</th><th class="number">value</th><th class="number">questions</th></tr>'
+    return f"<table>{head}{cells}</table>"
+
+
+def _plots(evaluation: Evaluation) -> list[str]:
+    plots = []
+    series = [
+        Series(label, style, values=_at_depths(evaluation, name))
+        for name, label, style in (("recall", "recall", "one"), ("page_hit", "page hit", "two"))
+        if f"{name}@{DEPTHS[0]}" in evaluation.figures
+    ]
+    if series:
+        names = " and ".join(one.name for one in series)
+        title = f"{names.capitalize()} among the first hits"
+        plots.append(bars(title, [str(depth) for depth in DEPTHS], series, "hits looked at"))
+    if evaluation.curve:
+        first = next(p.threshold for p in evaluation.curve if p.answerable + p.unanswerable > 0)
+        points = [p for p in evaluation.curve if p.threshold >= first - 0.05]  # below, nothing is refused
+        refused = [
+            Series("answerable refused", "two", points=[(p.threshold, p.answerable) for p in points]),
+            Series("unanswerable refused", "one", points=[(p.threshold, p.unanswerable) for p in points]),
+        ]
+        mark = ("now", evaluation.threshold)
+        plots.append(lines("Share refused, by threshold", refused, mark, "RAG_RETRIEVAL__MINIMUM_EVIDENCE"))
+    times = [outcome.milliseconds for outcome in evaluation.outcomes]
+    marks = [("median", evaluation.latency.p50), ("95 %", evaluation.latency.p95)]
+    return [*plots, histogram("Searches by duration", times, marks, "milliseconds")]
+
+
+def _at_depths(evaluation: Evaluation, name: str) -> list[float]:
+    return [evaluation.figures[f"{name}@{depth}"].value for depth in DEPTHS]
+
+
+def _article(outcome: Outcome, reasons: Sequence[str]) -> str:
+    answer = ""
+    if outcome.answer:
+        answer = f'<h4>Answered</h4><p class="answer">{escape(outcome.answer.text)}</p>'
+    found = "".join(_found(one) for one in outcome.found) or "<li>nothing</li>"
+    return f"""<article>
+<h3>{escape(outcome.question.question)}</h3>
+<p class="reasons">{escape("; ".join(reasons))}</p>
+<p class="soft">{escape(outcome.question.id)}; evidence {outcome.evidence:.2f}</p>
+<div class="sides"><div class="expected"><h4>Expected</h4>{_expected(outcome)}{answer}</div>
+<div><h4>Found</h4><ol>{found}</ol></div></div>
+</article>
+"""
+
+
+def _expected(outcome: Outcome) -> str:
+    question = outcome.question
+    if not question.is_answerable:
+        return "<p>no answer</p>"
+    rows = [
+        ("document", question.documents),
+        ("page", question.pages),
+        ("record", question.record_ids),
+        ("text", question.texts),
+        ("answer", question.answers),
+    ]
+    parts = [f"<p><b>{name}</b> {escape('; '.join(values))}</p>" for name, values in rows if values]
+    ranks = ", ".join("not found" if rank is None else f"hit {rank}" for rank in outcome.ranks)
+    return "".join(parts) + (f'<p class="soft">{ranks}</p>' if ranks else "")
+
+
+def _found(found: Found) -> str:
+    place = f", page {found.page_label}" if found.page_label else ""
+    heading = f", {found.heading}" if found.heading else ""
+    expected = ' <span class="right">expected</span>' if found.is_expected else ""
+    return (
+        f"<li><b>{escape(found.title)}</b>{escape(place + heading)}{expected} "
+        f'<span class="soft">({escape(found.source)})</span><div class="passage">{escape(found.text)}</div></li>'
+    )
+
+
+def _rest(failed: int) -> str:
+    return f"<p>{failed - _MOST_FAILURES} more are in what --json writes.</p>" if failed > _MOST_FAILURES else ""

@@ -1,0 +1,146 @@
+"""Asking every question, and noting of each what was expected, what came, and how long it took."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from rag.evaluation.expectations import Expected, Library, holds_any, is_cited, is_in_context, rank
+from rag.evaluation.measures import Rank
+from rag.evaluation.questions import Question
+from rag.evaluation.subject import Subject
+from rag.types import Answer, AnswerCompleted, ChunksRetrieved, Hit, Passage
+
+LIMIT = 20  # hits asked for: about as many as an answer is made of
+_SHOWN = 5  # hits noted
+_BEGINNING = 300  # characters of their text
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A hit as the report shows it: `text` is its beginning, `is_expected` whether it brings expected evidence."""
+
+    title: str
+    source: str
+    page_label: str | None
+    heading: str
+    text: str
+    is_expected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedAnswer:
+    """A whole answer: `refused` when it says that the documents do not tell; the last two None where nothing is
+    expected."""
+
+    text: str
+    model: str
+    refused: bool
+    holds_answer: bool | None
+    cites_page: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one question.
+
+    `ranks` are those of the expected pieces of evidence, `page_ranks` those of the expected pages. The shares and
+    truths are None where nothing is expected. `evidence` is what the gate compared with its threshold.
+    """
+
+    question: Question
+    unknown: tuple[str, ...]
+    ranks: tuple[Rank, ...]
+    page_ranks: tuple[Rank, ...]
+    document_first: bool | None
+    evidence_in_context: float | None
+    answer_in_context: bool | None
+    evidence: float
+    refused: bool
+    milliseconds: float
+    found: tuple[Found, ...]
+    answer: JudgedAnswer | None
+
+
+def ask_all(
+    subject: Subject, collection: str, questions: Sequence[Question], threshold: float, *, with_answers: bool
+) -> Iterator[Outcome]:
+    """Ask the questions one after the other; blocking. With answers a model is asked, too, if there is one.
+
+    `threshold` is the evidence below which a question is refused. Raises what the subject raises.
+    """
+    library = Library(subject.catalog, collection)
+    with asyncio.Runner() as runner:
+        runner.run(subject.search(questions[0].question, LIMIT))  # the first search opens files; it is not measured
+        for question in questions:
+            expected = library.expected(question)
+            yield runner.run(_ask(subject, question, expected, threshold, with_answers=with_answers))
+
+
+async def _ask(
+    subject: Subject, question: Question, expected: Expected, threshold: float, *, with_answers: bool
+) -> Outcome:
+    began = time.perf_counter()
+    hits = await subject.search(question.question, LIMIT)
+    milliseconds = (time.perf_counter() - began) * 1000
+    evidence = await subject.evidence(question.question, hits)
+    chunks, answer = await _context_and_answer(subject, question.question, with_answers=with_answers)
+    ranks = tuple(rank(target, hits) for target in expected.targets)
+    in_context = [is_in_context(target, chunks.passages, chunks.hits) for target in expected.targets]
+    wanted = question.answers if question.is_answerable else ()
+    return Outcome(
+        question=question,
+        unknown=expected.unknown,
+        ranks=ranks,
+        page_ranks=tuple(rank(page, hits) for page in expected.pages),
+        document_first=None if expected.documents is None else rank(expected.documents, hits) == 1,
+        evidence_in_context=sum(in_context) / len(in_context) if in_context else None,
+        answer_in_context=_any_holds(chunks.passages, wanted) if wanted else None,
+        evidence=evidence,
+        refused=not hits or evidence < threshold,
+        milliseconds=milliseconds,
+        found=tuple(_found(hit, place, expected, ranks) for place, hit in enumerate(hits[:_SHOWN], start=1)),
+        answer=None if answer is None else _judged(answer, expected, wanted),
+    )
+
+
+async def _context_and_answer(
+    subject: Subject, question: str, *, with_answers: bool
+) -> tuple[ChunksRetrieved, Answer | None]:
+    """What went into the prompt, and the answer; without answers the stream is closed before a model is asked."""
+    chunks = ChunksRetrieved((), ())
+    answer: Answer | None = None
+    async with aclosing(subject.ask(question)) as events:
+        async for event in events:
+            if isinstance(event, ChunksRetrieved):
+                chunks = event
+                if not with_answers:
+                    break
+            elif isinstance(event, AnswerCompleted):
+                answer = event.answer
+    return chunks, answer
+
+
+def _any_holds(passages: Sequence[Passage], wanted: Sequence[str]) -> bool:
+    return any(holds_any(passage.text, wanted) for passage in passages)
+
+
+def _judged(answer: Answer, expected: Expected, wanted: Sequence[str]) -> JudgedAnswer:
+    return JudgedAnswer(
+        text=answer.text,
+        model=answer.model,
+        refused=not answer.found,
+        holds_answer=holds_any(answer.text, wanted) if wanted else None,
+        cites_page=is_cited(expected.pages, answer.citations) if expected.pages else None,
+    )
+
+
+def _found(hit: Hit, place: int, expected: Expected, ranks: Sequence[Rank]) -> Found:
+    chunk = hit.chunk
+    text = " ".join(chunk.text.split())
+    beginning = text if len(text) <= _BEGINNING else f"{text[:_BEGINNING]} …"
+    is_expected = place in ranks or any(rank(target, [hit]) for target in expected.targets)
+    return Found(hit.title, hit.source, chunk.page_label, chunk.heading, beginning, is_expected)
