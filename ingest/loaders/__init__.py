@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from ingest.loaders.base import (
+    HIDDEN_TEXT,
     MEGABYTE,
     Extracted,
     Limits,
@@ -45,6 +46,7 @@ from ingest.loaders.spreadsheets import load_spreadsheet
 from ingest.loaders.text import load_text
 from ingest.loaders.xml import load_xml
 from rag.errors import DocumentError, EmptyDocument, UnreadableDocument, UnsupportedFileType
+from rag.invisible import smuggles, without_invisible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -148,21 +150,22 @@ def extract(path: Path, name: str, limits: Limits) -> Extracted:
 
 
 def _document_of(extracted: Extracted, name: str) -> LoadedDocument:
-    """Control characters removed, long sections cut, a title, the pages counted."""
+    """Control characters and what else cannot be seen removed, long sections cut, a title, the pages counted."""
     with_text: dict[int, bool] = {}
     for section in extracted.sections:
         if section.page_index is not None:
             with_text[section.page_index] = with_text.get(section.page_index, False) or bool(section.text.strip())
+    is_hidden = HIDDEN_TEXT not in extracted.notice and any(smuggles(section.text) for section in extracted.sections)
     return LoadedDocument(
-        title=extracted.title or readable_stem(name),
+        title=without_invisible(extracted.title) or readable_stem(name),
         sections=[
-            replace(section, text=text)
+            replace(section, text=text, heading=without_invisible(section.heading))
             for section in extracted.sections
-            for text in _portions(_CONTROL.sub("", section.text))
+            for text in _portions(_CONTROL.sub("", without_invisible(section.text)))
         ],
         pages=len(with_text) or 1,
         empty_pages=tuple(sorted(page for page, has_text in with_text.items() if not has_text)),
-        notice=extracted.notice,
+        notice=" ".join(filter(None, (extracted.notice, HIDDEN_TEXT * is_hidden))),
     )
 
 

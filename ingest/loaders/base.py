@@ -18,6 +18,7 @@ from rag.types import Section as Section  # noqa: PLC0414 - loaders take it from
 
 HEADING_SEPARATOR = " › "
 MEGABYTE = 1024 * 1024
+HIDDEN_TEXT = "Hidden text was left out."
 LONGEST_HEADING = 120  # characters; a "heading" beyond that is a paragraph in disguise
 INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u2060\ufeff\0"))
 

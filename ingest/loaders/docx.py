@@ -6,7 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 from ingest.loaders.archive import DOCX, Archive
-from ingest.loaders.base import Extracted, HeadingPath, Limits, sensible_title, squeeze
+from ingest.loaders.base import HIDDEN_TEXT, Extracted, HeadingPath, Limits, sensible_title, squeeze
+from ingest.loaders.docx_hidden import remove_hidden
 from rag.types import Section
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def load_docx(path: Path, name: str, limits: Limits) -> Extracted:
     titles = {"title": "", "heading 1": ""}
     sections: list[Section] = []
     lines: list[str] = []
+    some_hidden = remove_hidden(document)
     for style, line in _lines(document, styles):
         level = re.fullmatch(r"heading (\d)", style)
         if level:
@@ -47,7 +49,7 @@ def load_docx(path: Path, name: str, limits: Limits) -> Extracted:
     sections += _section(lines, heading)
     sections += _section(list(_footnotes(document)), "")
     title = titles["title"] or sensible_title(document.core_properties.title) or titles["heading 1"]
-    return Extracted(title=title, sections=sections)
+    return Extracted(title=title, sections=sections, notice=HIDDEN_TEXT if some_hidden else "")
 
 
 def _section(lines: list[str], heading: str) -> list[Section]:

@@ -8,9 +8,18 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urldefrag
 
 from ingest.loaders.archive import EPUB, Archive
-from ingest.loaders.base import HEADING_SEPARATOR, Extracted, HeadingPath, Limits, quoted, sensible_title, squeeze
+from ingest.loaders.base import (
+    HEADING_SEPARATOR,
+    HIDDEN_TEXT,
+    Extracted,
+    HeadingPath,
+    Limits,
+    quoted,
+    sensible_title,
+    squeeze,
+)
 from ingest.loaders.decoding import decode
-from ingest.loaders.html import html_sections
+from ingest.loaders.html import html_page
 from rag.errors import UnreadableDocument
 from rag.types import Section
 
@@ -42,14 +51,16 @@ def load_epub(path: Path, name: str, limits: Limits) -> Extracted:
         chapters = list(_chapters(package, items, folder))
         _check_protection(archive, chapters, name)
         sections: list[Section] = []
-        characters, missing, heading = 0, 0, ""
+        characters, missing, heading, some_hidden = 0, 0, "", False
         for chapter in chapters:
             if chapter not in archive:
                 missing += 1
                 continue
             data = archive.read(chapter)
             page, _ = decode(data, name, EncodingDetector.find_declared_encoding(data, is_html=True))
-            for section in _under(contents.get(chapter, ""), html_sections(page)[1]):
+            extracted = html_page(page)
+            some_hidden = some_hidden or bool(extracted.notice)
+            for section in _under(contents.get(chapter, ""), extracted.sections):
                 heading = section.heading or heading  # long chapters go on in another file
                 sections.append(Section(section.text, heading=heading))
                 characters += len(section.text)
@@ -57,7 +68,12 @@ def load_epub(path: Path, name: str, limits: Limits) -> Extracted:
     return Extracted(
         title=sensible_title(package.findtext(_TITLE) or ""),
         sections=sections,
-        notice=f"{missing} chapters are missing in the file." if missing else "",
+        notice=" ".join(
+            filter(
+                None,
+                (f"{missing} chapters are missing in the file." * bool(missing), HIDDEN_TEXT * some_hidden),
+            )
+        ),
     )
 
 

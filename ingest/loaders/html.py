@@ -6,8 +6,18 @@ import re
 import warnings
 from typing import TYPE_CHECKING
 
-from ingest.loaders.base import INVISIBLE, Extracted, HeadingPath, Limits, Section, sensible_title, squeeze
+from ingest.loaders.base import (
+    HIDDEN_TEXT,
+    INVISIBLE,
+    Extracted,
+    HeadingPath,
+    Limits,
+    Section,
+    sensible_title,
+    squeeze,
+)
 from ingest.loaders.decoding import decode
+from ingest.loaders.html_hidden import has_style_sheet, is_not_displayed, remove_out_of_sight
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +43,6 @@ _BLOCKS = re.compile(
     r"|h[1-6r]|header|html|li|main|nav|ol|option|p|pre|section|summary|table|t[dhr]|tbody|tfoot|thead|ul"
 )
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
-_HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 
 
 def load_html(path: Path, name: str, limits: Limits) -> Extracted:
@@ -42,12 +51,18 @@ def load_html(path: Path, name: str, limits: Limits) -> Extracted:
 
     data = path.read_bytes()
     text, notice = decode(data, name, EncodingDetector.find_declared_encoding(data, is_html=True))
-    title, sections = html_sections(text)
-    return Extracted(title=title, sections=sections, notice=notice)
+    page = html_page(text)
+    return Extracted(page.title, page.sections, " ".join(filter(None, (notice, page.notice))))
 
 
 def html_sections(html: str) -> tuple[str, list[Section]]:
-    """The title of a page ("" if it has none) and its sections; for pages that are part of something else, too."""
+    """The title of a page ("" if it has none) and its sections."""
+    page = html_page(html)
+    return page.title, page.sections
+
+
+def html_page(html: str) -> Extracted:
+    """A page, which may be part of something else."""
     from bs4 import BeautifulSoup, MarkupResemblesLocatorWarning, XMLParsedAsHTMLWarning
 
     with warnings.catch_warnings():
@@ -55,13 +70,15 @@ def html_sections(html: str) -> tuple[str, list[Section]]:
         warnings.simplefilter("ignore", MarkupResemblesLocatorWarning)  # a page of one word is a page
         soup = BeautifulSoup(html, "lxml")
     title = sensible_title(soup.title.get_text()) if soup.title else ""
+    is_styled = has_style_sheet(soup)
     _remove_invisible(soup)
+    some_hidden = remove_out_of_sight(soup, is_styled=is_styled)
     _remove_navigation(soup)
     sections = _Reader().read(soup)
     if not title:
         heading = soup.find("h1")
         title = sensible_title(heading.get_text()) if heading else ""
-    return title, sections
+    return Extracted(title, sections, HIDDEN_TEXT if some_hidden else "")
 
 
 def _remove_invisible(soup: BeautifulSoup) -> None:
@@ -70,7 +87,7 @@ def _remove_invisible(soup: BeautifulSoup) -> None:
     def is_invisible(tag: Tag) -> bool:
         if tag.name in ("html", "body"):  # pages that a script shows when it has loaded
             return False
-        return tag.name in _INVISIBLE or tag.has_attr("hidden") or bool(_HIDDEN_STYLE.search(str(tag.get("style", ""))))
+        return tag.name in _INVISIBLE or is_not_displayed(tag)
 
     gone: list[PageElement] = [*soup.find_all(is_invisible)]
     gone += soup.find_all(string=lambda string: isinstance(string, PreformattedString))  # comments, declarations

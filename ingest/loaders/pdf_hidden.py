@@ -38,10 +38,10 @@ class Place(NamedTuple):
 
 
 def remove_hidden(page: PdfPage, text_page: PdfTextPage, places: Sequence[Place], left: float, top: float) -> bool:
-    """Take text objects that hold the given characters off the page if nobody can see them; whether any were so.
+    """Take the text objects of these characters off the page if nobody can see them; whether there were any.
 
-    `left` and `top` are the edges of what is shown of the page, in the coordinates of the places. Afterwards `text_page`
-    is outdated. Raises PdfiumError if the page cannot be drawn.
+    `left` and `top` are the edges of what is shown of the page, in the coordinates of the places. The text page is
+    outdated afterwards. Raises PdfiumError if the page cannot be drawn.
     """
     if not places:
         return False
