@@ -8,28 +8,31 @@ All methods block for at most milliseconds, except those that write a whole docu
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from rag import naming
+from rag.attributes import check_attributes
 from rag.database import Database
 from rag.errors import NotFound
-from rag.types import Chunk, Collection, Document, Scope, Section
+from rag.types import AttributeValue, Chunk, Collection, Document, Scope, Section
 
 LOCAL_PRINCIPAL = "prn_local"  # owner of everything on a machine without log-in
 DEFAULT_COLLECTION = "default"
 
 _DOCUMENT_COLUMNS = (
     "d.id, c.name, d.owner_id, d.file_id, d.source, d.title, d.content, d.media_type, d.sha256, d.size, d.modified_ns, "
-    "d.fingerprint, d.version, d.status, d.pages, d.chunks, d.error, d.hint, d.created_at, d.updated_at"
+    "d.fingerprint, d.version, d.status, d.pages, d.chunks, d.error, d.hint, d.created_at, d.updated_at, "
+    "d.attributes"
 )
 _LIVE_CHUNKS = "chunks k JOIN documents d ON d.id = k.document_id AND d.version = k.version"
 _CHUNK_COLUMNS = (
@@ -144,6 +147,13 @@ class Catalog:
         """The ids of the documents that a question names, as far as the scope reaches: see naming.py."""
         return naming.named_documents(self._read, question, scope)
 
+    def set_attributes(self, document_id: str, attributes: Mapping[str, AttributeValue]) -> None:
+        """Give these attributes to a document instead of those it has. Raises NotFound, InvalidRequest."""
+        text = json.dumps(check_attributes(attributes), ensure_ascii=False)
+        with self._transaction() as connection:
+            if not connection.execute("UPDATE documents SET attributes = ? WHERE id = ?", (text, document_id)).rowcount:
+                raise NotFound(f"There is no document {document_id!r}.", hint="`ingest ls` lists the documents.")
+
     def documents_of_content(self, sha256: str) -> list[Document]:
         """The documents whose bytes have that hash, oldest first."""
         rows = self._read(f"{_select_documents()} AND d.sha256 = ? ORDER BY d.created_at, d.id", (sha256,))
@@ -229,30 +239,38 @@ class Catalog:
         )
         return [vector_id for (vector_id,) in rows]
 
-    def chunks_of_vectors(self, collection_id: str, vector_ids: Sequence[str]) -> dict[str, list[str]]:
-        """The ids of the live chunks in the collection that each vector stands for; unknown vectors are left out."""
-        found = defaultdict(list)
+    def chunks_of_vectors(
+        self, collection_id: str, vector_ids: Sequence[str], scope: Scope | None = None
+    ) -> dict[str, list[str]]:
+        """The ids of the collection's live chunks (of those in the scope) that each vector stands for, where any is."""
+        within, values = _within(scope)
+        found: dict[str, list[str]] = {}
         for batch in _batches(vector_ids):
-            for vector_id, *place in self._read(
-                f"SELECT k.vector_id, k.document_id, k.version, k.number FROM {_LIVE_CHUNKS} "
-                # the plus keeps SQLite from looking through all documents of the collection first
-                f"WHERE +d.collection_id = ? AND k.vector_id IN ({', '.join('?' * len(batch))})",
-                (collection_id, *batch),
-            ):
-                found[vector_id].append("{}:{}:{}".format(*place))
+            # the plus keeps SQLite from looking through all documents of the collection first
+            where = f"+d.collection_id = ? AND k.vector_id IN ({', '.join('?' * len(batch))}){within}"
+            found |= self._by_vector(where, [collection_id, *batch, *values])
         return found
 
-    def vectors_of_documents(self, collection_id: str, document_ids: Iterable[str]) -> dict[str, list[str]]:
-        """Like `chunks_of_vectors`, of all chunks of these documents."""
+    def vectors_within(self, collection_id: str, scope: Scope) -> dict[str, list[str]]:
+        """Like `chunks_of_vectors`, for all vectors: the chunks in the scope's documents and pages."""
+        within, values = _within(scope)
+        return self._by_vector(f"d.collection_id = ?{within}", [collection_id, *values])
+
+    def _by_vector(self, where: str, values: Sequence[object]) -> dict[str, list[str]]:
         found = defaultdict(list)
-        for batch in _batches(list(document_ids)):
-            for vector_id, *place in self._read(
-                f"SELECT k.vector_id, k.document_id, k.version, k.number FROM {_LIVE_CHUNKS} "
-                f"WHERE d.collection_id = ? AND d.id IN ({', '.join('?' * len(batch))})",
-                (collection_id, *batch),
-            ):
-                found[vector_id].append("{}:{}:{}".format(*place))
+        for vector_id, *place in self._read(
+            f"SELECT k.vector_id, k.document_id, k.version, k.number FROM {_LIVE_CHUNKS} WHERE {where}", values
+        ):
+            found[vector_id].append("{}:{}:{}".format(*place))
         return found
+
+    def count_chunks(self, collection_id: str, scope: Scope) -> int:
+        """How many chunks the scope's documents have, on whichever page."""
+        within, values = _within(replace(scope, pages=None))
+        rows = self._read(
+            f"SELECT sum(chunks) FROM documents d WHERE collection_id = ?{within}", (collection_id, *values)
+        )
+        return int(rows[0][0] or 0)
 
     def count_vectors(self, collection_id: str) -> int:
         """How many vectors the collection's live chunks need."""
@@ -386,6 +404,18 @@ class Catalog:
         return str(rows[0][0])
 
 
+def _within(scope: Scope | None) -> tuple[str, list[object]]:
+    """What keeps chunks `k` of documents `d` to the scope's documents and pages, and the values for it."""
+    sql, values = "", list[object]()
+    if scope is not None and scope.document_ids is not None:
+        sql += " AND d.id IN (SELECT value FROM json_each(?))"
+        values.append(json.dumps(sorted(scope.document_ids)))
+    if scope is not None and scope.pages is not None:
+        sql += " AND k.page_index BETWEEN ? AND ?"
+        values += [page - 1 for page in scope.pages]
+    return sql, values
+
+
 def _select_documents() -> str:
     return f"SELECT {_DOCUMENT_COLUMNS} FROM documents d JOIN collections c ON c.id = d.collection_id WHERE 1"
 
@@ -393,6 +423,7 @@ def _select_documents() -> str:
 def _document(row: tuple[Any, ...]) -> Document:
     columns = list(row)
     columns[6] = _text_to_path(columns[6])
+    columns[-1] = json.loads(columns[-1])
     return Document(*columns)
 
 
@@ -440,11 +471,12 @@ def _note_live_version(connection: sqlite3.Connection, document_id: str) -> None
 
 
 def _put_document(connection: sqlite3.Connection, d: Document, collection_id: str) -> None:
+    """Store a document. One that is there keeps its attributes: they may have been set since `d` was read."""
     connection.execute(
         """
         INSERT INTO documents (id, collection_id, owner_id, file_id, source, title, content, media_type, sha256, size,
-            modified_ns, fingerprint, version, status, pages, chunks, error, hint, created_at, updated_at)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            modified_ns, fingerprint, version, status, pages, chunks, error, hint, created_at, updated_at, attributes)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         ON CONFLICT (id) DO UPDATE SET
             source = excluded.source, file_id = excluded.file_id, title = excluded.title, content = excluded.content,
             media_type = excluded.media_type,
@@ -456,7 +488,7 @@ def _put_document(connection: sqlite3.Connection, d: Document, collection_id: st
         (
             *(d.id, collection_id, d.owner_id, d.file_id, d.source, d.title, _path_to_text(d.content), d.media_type),
             *(d.sha256, d.size, d.modified_ns, d.fingerprint, d.version, d.status, d.pages, d.chunks),
-            *(d.error, d.hint, d.created_at, d.updated_at),
+            *(d.error, d.hint, d.created_at, d.updated_at, json.dumps(dict(d.attributes), ensure_ascii=False)),
         ),
     )
     naming.put_names(connection, d.id, d.title, d.source)

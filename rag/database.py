@@ -89,6 +89,10 @@ _MIGRATIONS = (
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX names_by_document ON names (document_id);
     """,
+    # Attributes that the user gives to documents: see attributes.py. An object of JSON.
+    """
+    ALTER TABLE documents ADD COLUMN attributes TEXT NOT NULL DEFAULT '{}';
+    """,
 )
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -74,6 +75,8 @@ class Index:
             self._coming: tuple[Embedding, VectorIndex] | None = None
             self._staging = Staging(self.catalog)
             vectors.drop_other_models([self._staging.target() or ""])
+            if self.catalog.property("words") != ANALYSIS_VERSION:  # of another form: `_repair` fills a new one
+                shutil.rmtree(storage / "words", ignore_errors=True)
             self._words = _opened(LexicalIndex, storage / "words")
         except BaseException:
             self.catalog.close()
@@ -280,18 +283,27 @@ class Index:
         found: list[tuple[str, float]] = []
         is_complete = True
         for collection_id in scope.collection_ids:
-            if scope.document_ids is None:
+            if (scope.document_ids, scope.pages) == (None, None):
                 nearest = vectors.search(collection_id, query, limit)
                 chunks = self.catalog.chunks_of_vectors(collection_id, [vector_id for vector_id, _ in nearest])
                 is_complete &= len(chunks) == len(nearest)
             else:
-                chunks = self.catalog.vectors_of_documents(collection_id, scope.document_ids)
-                if len(chunks) <= DIRECT_COMPARISON:
-                    nearest = vectors.compare(collection_id, query, list(chunks), limit)
-                else:
-                    nearest = vectors.search(collection_id, query, min(limit * _WIDENING, _WIDEST))
+                nearest, chunks = self._nearest_within(vectors, query, collection_id, scope, limit)
             found += [(chunk_id, score) for vector_id, score in nearest for chunk_id in chunks.get(vector_id, ())]
         return found, is_complete
+
+    def _nearest_within(
+        self, vectors: VectorIndex, query: Vector, collection_id: str, scope: Scope, limit: int
+    ) -> tuple[list[tuple[str, float]], dict[str, list[str]]]:
+        """Vectors with their similarity, and the chunks of the scope that each of them stands for."""
+        if self.catalog.count_chunks(collection_id, scope) > DIRECT_COMPARISON:
+            nearest = vectors.search(collection_id, query, min(limit * _WIDENING, _WIDEST))
+            chunks = self.catalog.chunks_of_vectors(collection_id, [vector_id for vector_id, _ in nearest], scope)
+            if len(chunks) >= limit:
+                return nearest, chunks
+        # few chunks, or few of those near by, and then what is far away must be found, too, however long it takes
+        chunks = self.catalog.vectors_within(collection_id, scope)
+        return vectors.compare(collection_id, query, list(chunks), limit), chunks
 
     def search_lexical(self, question: str, scope: Scope, limit: int) -> list[tuple[str, float]]:
         """Chunk ids with the question's words and their BM25 scores, best first."""
@@ -302,7 +314,8 @@ class Index:
                 for version in self.catalog.live_versions(sorted(scope.document_ids))
                 if version.collection_id in scope.collection_ids
             ]
-        return self._words.search(question, scope.collection_ids, limit, versions)
+        pages = None if scope.pages is None else (scope.pages[0] - 1, scope.pages[1] - 1)
+        return self._words.search(question, scope.collection_ids, limit, versions, pages)
 
     def term_weights(self, question: str) -> dict[str, float]:
         """The question's words with how much each tells: rare ones much, common ones little."""
@@ -315,6 +328,7 @@ class Index:
             for chunk_id, stored in self.catalog.chunks(ids).items()
             if stored.collection_id in scope.collection_ids
             and (scope.document_ids is None or stored.chunk.document_id in scope.document_ids)
+            and _is_on(stored.chunk.page_index, scope.pages)
         }
 
     # -------------------------------------------------------------------------------------------------- integrity
@@ -389,6 +403,10 @@ def _opened(open_index: Callable[[Path], _AnyIndex], folder: Path) -> _AnyIndex:
         return open_index(folder)
 
 
+def _is_on(page_index: int | None, pages: tuple[int, int] | None) -> bool:
+    return pages is None or (page_index is not None and pages[0] <= page_index + 1 <= pages[1])
+
+
 def _size_of(storage: Path) -> int:
     """Bytes that catalog, vectors and words take."""
     folders = [storage / name for name in ("vectors", "words")]
@@ -397,4 +415,6 @@ def _size_of(storage: Path) -> int:
 
 
 def _entries(title: str, collection_id: str, chunks: Iterable[Chunk]) -> list[LexicalEntry]:
-    return [LexicalEntry(chunk.id, collection_id, title, chunk.heading, chunk.text) for chunk in chunks]
+    return [
+        LexicalEntry(chunk.id, collection_id, title, chunk.heading, chunk.text, chunk.page_index) for chunk in chunks
+    ]

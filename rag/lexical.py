@@ -33,6 +33,7 @@ class LexicalEntry:
     title: str
     heading: str
     body: str
+    page_index: int | None = None
 
 
 class LexicalIndex:
@@ -47,6 +48,7 @@ class LexicalIndex:
             .add_text_field("id", stored=True, tokenizer_name="raw", index_option="basic")
             .add_text_field("version", tokenizer_name="raw", index_option="basic")
             .add_text_field("collection", tokenizer_name="raw", index_option="basic")
+            .add_unsigned_field("page", indexed=False, fast=True)
             .add_text_field("title", tokenizer_name=_TOKENIZER)
             .add_text_field("heading", tokenizer_name=_TOKENIZER)
             .add_text_field("body", tokenizer_name=_TOKENIZER)
@@ -86,11 +88,17 @@ class LexicalIndex:
             self._commit()
 
     def search(
-        self, question: str, collection_ids: Sequence[str], limit: int, versions: Sequence[str] | None = None
+        self,
+        question: str,
+        collection_ids: Sequence[str],
+        limit: int,
+        versions: Sequence[str] | None = None,
+        pages: tuple[int, int] | None = None,
     ) -> list[tuple[str, float]]:
         """The best chunk ids with their BM25 scores, best first; none if no word of the question is known.
 
-        `versions` narrows the search to those (`{document}:{version}`); an empty scope finds nothing.
+        `versions` narrows the search to those (`{document}:{version}`), `pages` to chunks on the pages with those
+        indexes and between them; an empty scope finds nothing.
         """
         query = self._query(question)
         scope = (collection_ids, "collection") if versions is None else (versions, "version")
@@ -98,15 +106,13 @@ class LexicalIndex:
             return []
         import tantivy
 
+        within = [tantivy.Query.term_set_query(self._schema, scope[1], list(scope[0]))]
+        if pages is not None:
+            within.append(tantivy.Query.range_query(self._schema, "page", tantivy.FieldType.Unsigned, *pages))
         filtered = tantivy.Query.boolean_query(
             [
                 (tantivy.Occur.Must, query),
-                (
-                    tantivy.Occur.Must,
-                    tantivy.Query.const_score_query(
-                        tantivy.Query.term_set_query(self._schema, scope[1], list(scope[0])), 0.0
-                    ),
-                ),
+                *((tantivy.Occur.Must, tantivy.Query.const_score_query(part, 0.0)) for part in within),
             ]
         )
         searcher = self._index.searcher()
@@ -145,6 +151,8 @@ class LexicalIndex:
             document.add_text("id", entry.chunk_id)
             document.add_text("version", entry.chunk_id.rpartition(":")[0])
             document.add_text("collection", entry.collection_id)
+            if entry.page_index is not None:
+                document.add_unsigned("page", entry.page_index)
             document.add_text("title", segmented(entry.title))
             document.add_text("heading", segmented(entry.heading))
             document.add_text("body", segmented(entry.body))

@@ -19,6 +19,8 @@ from rag.errors import IndexMismatch, NotFound
 from rag.index import Index
 from rag.lock import StorageLock
 from rag.retrieval import HybridRetriever
+from rag.selection import EVERYTHING, Selection
+from rag.selection import scope_of as scope_of  # noqa: PLC0414  (asked for here by all that ask)
 from rag.settings import Settings
 from rag.types import Embedding, Ingest, LanguageModel, Scope
 
@@ -51,14 +53,9 @@ class Services:
         """The catalog of the storage folder."""
         return self.storage.index.catalog
 
-    def scope(self, collection: str) -> Scope:
-        """What a question to that collection may search. Raises NotFound."""
-        return scope_of(self.catalog, collection)
-
-
-def scope_of(catalog: Catalog, collection: str) -> Scope:
-    """What a question to a collection (name or id) may search. Raises NotFound."""
-    return Scope((catalog.collection(collection).id,))
+    def scope(self, collection: str, selection: Selection = EVERYTHING) -> Scope:
+        """What a question to that collection, or to a part of it, may search. Raises NotFound, InvalidRequest."""
+        return scope_of(self.catalog, collection, selection)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Span = tuple[int, int]
 
-ANALYSIS_VERSION = "2"  # of what `terms` gives; an index of words of another one is filled again
+ANALYSIS_VERSION = "3"  # of what `terms` gives and an index of words holds; one of another version is made again
 
 _TERMINAL = re.compile(r"[.!?…]+[\"'”’»)\]]*(?=\s)|[。！？]+[」』”）]*")
 _BLANK_LINE = re.compile(r"\n[^\S\n]*\n")

@@ -5,7 +5,7 @@ Everything here is a frozen value or a protocol; nothing does work or imports a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -67,6 +67,7 @@ class Chunk:
 
 
 DocumentStatus = Literal["ready", "partial", "failed"]
+AttributeValue = str | int | float | bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ class Document:
     `source` is the path or the uploaded file's name; `content` is where its bytes can be read (for an upload, inside
     the storage folder). `pages` counts pages, or 1 for a format without pages. `status` is `partial` when some pages
     hold no text; `failed` with chunks means that the file's present bytes cannot be read and an older version answers.
-    `file_id` is set for uploads.
+    `file_id` is set for uploads. `attributes` are what the user noted of it: see rag/attributes.py.
     """
 
     id: str
@@ -99,17 +100,20 @@ class Document:
     hint: str
     created_at: str
     updated_at: str
+    attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What may be searched, after authorisation: collections by id, optionally only some of their documents.
+    """What may be searched, after authorisation: collections by id, optionally only some of their documents or pages.
 
-    An empty scope finds nothing; it never means "everything".
+    `pages` are the first and the last page, counted from 1; what has no pages is on none of them. An empty scope finds
+    nothing; it never means "everything".
     """
 
     collection_ids: tuple[str, ...]
     document_ids: frozenset[str] | None = None
+    pages: tuple[int, int] | None = None
 
 
 # ------------------------------------------------------------------------------------------- hits, passages, citations
@@ -300,8 +304,10 @@ class LanguageModel:
     """A language model ready to be asked.
 
     `llm` is any llama-index LLM; None means `quotes` mode (no model: answers are the best sentences). `count_tokens`
-    counts the tokens of a text, never too few. `context_window` is in tokens. `description` is the one line that the
-    start-up message and the chat's banner show.
+    counts the tokens of a text, never too few, and asks nobody; `count_prompt` counts those of a whole prompt with all
+    that the chat template adds, exactly, or gives None where nobody can tell (it may ask a server: blocking, seconds at
+    most). `context_window` is in tokens. `description` is the one line that the start-up message and the chat's banner
+    show.
     """
 
     provider: str
@@ -310,6 +316,7 @@ class LanguageModel:
     llm: LLM | None = None
     context_window: int = 0
     count_tokens: Callable[[str], int] = field(default=lambda text: len(text.encode()) // 3 + 1)
+    count_prompt: Callable[[Sequence[Message]], int | None] = field(default=lambda _: None)
 
 
 # ------------------------------------------------------------------------------- what UI and API need of the write side

@@ -11,6 +11,7 @@ import pytest
 
 from rag.catalog import Catalog, VersionedChunks
 from rag.errors import Conflict, NotFound
+from rag.types import Scope
 from tests.rag.versions import make_version
 
 
@@ -64,7 +65,7 @@ def test_vectors_are_loose_when_no_live_chunk_needs_them(catalog, bag_of_words):
         one: ["doc_a:1:0"],
         two: ["doc_a:1:1", "doc_b:1:0"],
     }
-    assert catalog.vectors_of_documents(collection, ["doc_b"])[two] == ["doc_b:1:0"]
+    assert catalog.vectors_within(collection, Scope((collection,), frozenset(["doc_b"])))[two] == ["doc_b:1:0"]
     assert catalog.count_vectors(collection) == 3
     catalog.remove_documents(["doc_a"])
     assert catalog.loose_vectors() == {collection: [one]}

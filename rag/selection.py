@@ -1,0 +1,82 @@
+"""What of a collection a question is put to: some of its documents, by name or by a filter, and some of their pages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rag.catalog import Catalog
+from rag.errors import InvalidRequest, NotFound
+from rag.filters import FILE_NAME, condition, parse_filter
+from rag.types import Scope
+
+_MOST_NAMES = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """As a user says it; what is None narrows nothing.
+
+    `documents` are ids, sources or file names; `filters` is one filter in OpenAI's grammar (see rag/filters.py);
+    `pages` are the first and the last page, counted from 1. What a document must fulfil, it must fulfil all.
+    """
+
+    documents: tuple[str, ...] | None = None
+    filters: dict[str, Any] | None = None
+    pages: tuple[int, int] | None = None
+
+
+EVERYTHING = Selection()
+
+
+def scope_of(catalog: Catalog, collection: str, selection: Selection = EVERYTHING) -> Scope:
+    """What a question to a collection (name or id) may search. Raises NotFound, InvalidRequest."""
+    collection_id = catalog.collection(collection).id
+    if selection.pages is not None and not 1 <= selection.pages[0] <= selection.pages[1] < 2**31:
+        raise InvalidRequest(
+            f"{'-'.join(map(str, selection.pages))} is no range of pages.",
+            hint="Name the first and the last page, counted from 1, such as 3-7.",
+            param="pages",
+        )
+    chosen: frozenset[str] | None = None
+    if selection.documents is not None:
+        chosen = _documents_called(catalog, collection_id, selection.documents)
+    if selection.filters is not None:
+        sql, values = condition(parse_filter(selection.filters))
+        rows = catalog.database.read(
+            f"SELECT d.id FROM documents d WHERE d.collection_id = ? AND {sql}", (collection_id, *values)
+        )
+        found = frozenset(document_id for (document_id,) in rows)
+        chosen = found if chosen is None else chosen & found
+    return Scope((collection_id,), chosen, selection.pages)
+
+
+def _documents_called(catalog: Catalog, collection_id: str, names: Sequence[str]) -> frozenset[str]:
+    """The ids of the documents with these names. Raises NotFound, or InvalidRequest when one may mean several."""
+    if len(names) > _MOST_NAMES:
+        raise InvalidRequest(
+            f"{len(names)} documents are too many to name.", hint="Use a filter instead.", param="documents"
+        )
+    rows = catalog.database.read(
+        "WITH wanted AS MATERIALIZED (SELECT value FROM json_each(?)) "
+        f"SELECT d.id, d.source, {FILE_NAME} AS file_name FROM documents d WHERE d.collection_id = ? "
+        "AND (d.id IN wanted OR d.source IN wanted OR file_name IN wanted)",
+        (json.dumps(names), collection_id),
+    )
+    return frozenset(_document_called(name, rows) for name in names)
+
+
+def _document_called(name: str, rows: Sequence[tuple[str, str, str]]) -> str:
+    exact = [document_id for document_id, source, _ in rows if name in (document_id, source)]
+    found = exact or [document_id for document_id, _, file_name in rows if name == file_name]
+    if not found:
+        raise NotFound(f"There is no document {name!r} here.", hint="`ingest ls` lists the documents.")
+    if len(found) > 1:
+        raise InvalidRequest(
+            f"{name!r} may mean {len(found)} documents.",
+            hint="Give the path or the id that `ingest ls` shows.",
+            param="documents",
+        )
+    return found[0]
