@@ -22,13 +22,15 @@ if TYPE_CHECKING:
 
 PDF = "application/pdf"
 CONTEXT = 700  # characters shown before and after a quote
+ADDRESSES_ASSISTANT = "This page contains text that addresses an assistant."
 
 
 @dataclass(frozen=True, slots=True)
 class Footnote:
     """What list and side panel show of one citation. `source` is the path, `file` its last part; `place` the printed
     page, `position` the page of the file where that differs. `address` is where the browser finds the file (empty if it
-    is gone); the panel shows it when `is_pdf`, at `page`, which counts from 1."""
+    is gone); the panel shows it when `is_pdf`, at `page`, which counts from 1. `warning` is
+    what to know before trusting the quote (empty if nothing)."""
 
     number: int
     title: str
@@ -43,6 +45,7 @@ class Footnote:
     address: str
     is_pdf: bool
     page: int
+    warning: str
 
 
 def footnotes(citations: Sequence[Citation], catalog: Catalog) -> list[Footnote]:
@@ -105,6 +108,7 @@ def _footnote(citation: Citation, catalog: Catalog) -> Footnote:
         address=address,
         is_pdf=is_pdf,
         page=(citation.page_index or 0) + 1,
+        warning=ADDRESSES_ASSISTANT if citation.addresses_assistant else "",
     )
 
 

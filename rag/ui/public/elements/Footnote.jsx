@@ -46,7 +46,7 @@ function mark(panel, quote) {
 }
 
 export default function Footnote() {
-  const { heading, place, position, source, file, address, is_pdf, page, before, quote, after } = props;
+  const { heading, place, position, source, file, address, is_pdf, page, before, quote, after, warning } = props;
 
   useEffect(() => {
     const panel = document.getElementById(PANEL);
@@ -71,6 +71,7 @@ export default function Footnote() {
         <mark>{quote}</mark>
         {after}
       </blockquote>
+      {warning && <p className="footnote-warning" role="note">{warning}</p>}
       <p className="footnote-source" title={source}>
         {address ? <a href={address} target="_blank" rel="noopener noreferrer">{file}</a> : `${file} is no longer there.`}
       </p>
