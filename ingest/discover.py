@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,9 +40,15 @@ def discover(paths: Sequence[Path]) -> list[Path]:
         _check_exists(path)
     found: dict[Path, Path] = {}  # real path → path; the first name of a file is kept
     for path in absolute:
-        for file in _walk(path) if path.is_dir() else [path]:
+        for file in filter(_is_supported, _walk(path)) if path.is_dir() else [path]:
             found.setdefault(file.resolve(), file)
     return list(found.values())
+
+
+def left_out(paths: Sequence[Path]) -> Counter[str]:
+    """How many files of each suffix (in small letters, with its dot) `discover` leaves out as no loader reads them."""
+    folders = [path for path in paths if path.is_dir()]
+    return Counter(file.suffix.lower() for path in folders for file in _walk(path) if not _is_supported(file))
 
 
 def source_name(path: Path) -> str:
@@ -66,7 +73,7 @@ def _check_exists(path: Path) -> None:
 
 
 def _walk(root: Path) -> Iterator[Path]:
-    """The files in `root`, sorted; real files of a folder before links, so that a file goes by its own name."""
+    """The files in `root`, of whatever format, sorted; real files of a folder before links, so that a file goes by its own name."""
     real_root = root.resolve()
     for folder, subfolders, names in os.walk(root, onerror=_report):
         if CATALOG_NAME in names:  # a storage folder of ours, with the index in it
@@ -76,8 +83,12 @@ def _walk(root: Path) -> Iterator[Path]:
         subfolders[:] = sorted(name for name in subfolders if not is_ignored(name))
         files = [Path(folder, name) for name in names if not is_ignored(name)]
         for file in sorted(files, key=lambda file: (file.is_symlink(), file.name)):
-            if file.suffix.lower() in SUPPORTED_SUFFIXES and _is_wanted(file, real_root):
+            if _is_wanted(file, real_root):
                 yield file
+
+
+def _is_supported(file: Path) -> bool:
+    return file.suffix.lower() in SUPPORTED_SUFFIXES
 
 
 def is_gone(path: Path) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.discover import discover, source_name
+from ingest.discover import discover, left_out, source_name
 from rag.errors import NotFound, UnreadableDocument
 
 
@@ -129,3 +129,10 @@ def test_odd_names_are_found_and_have_a_printable_source(tmp_path):
         assert source_name(path).isprintable()
         assert source_name(path).encode()
     assert len({source_name(path) for path in found}) == len(odd)
+
+
+def test_what_no_loader_reads_is_counted(tmp_path):
+    (tmp_path / "deep").mkdir()
+    for name in ("a.txt", "old.DOC", "deep/older.doc", "song.mp3", "Makefile", ".hidden.zip"):
+        (tmp_path / name).write_text("x")
+    assert left_out([tmp_path, tmp_path / "a.txt"]) == {".doc": 2, ".mp3": 1, "": 1}
