@@ -73,7 +73,7 @@ def _check_exists(path: Path) -> None:
 
 
 def _walk(root: Path) -> Iterator[Path]:
-    """The files in `root`, of whatever format, sorted; real files of a folder before links, so that a file goes by its own name."""
+    """The files in `root`, sorted; real files of a folder before links, so that a file goes by its own name."""
     real_root = root.resolve()
     for folder, subfolders, names in os.walk(root, onerror=_report):
         if CATALOG_NAME in names:  # a storage folder of ours, with the index in it
