@@ -8,14 +8,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from rag import quotes
 from rag.backends.llms import refresh_model, stream_text
+from rag.budget import Prompt, fit_prompt
 from rag.citations import MarkerFilter, cite, collect_citations
-from rag.context import collect_passages, pack_context
+from rag.context import collect_passages
 from rag.errors import InvalidRequest, PromptTooLong, RagError
 from rag.prompts import ANSWER_SYSTEM, CONDENSE, NEAREST, NO_DOCUMENTS, NOT_FOUND
 from rag.retrieval import HybridRetriever
@@ -50,15 +51,6 @@ _LEANING = re.compile(
     r"|\b(it|its|they|them|their|this|these|those|that one|he|him|his|she|her|there|then)\b",
     re.IGNORECASE,
 )
-_OVERHEAD_TOKENS = 64  # what a chat template adds around system message, sources and question …
-_TURN_TOKENS = 8  # … and around every earlier turn, however short
-
-
-@dataclass(frozen=True, slots=True)
-class _Prompt:
-    messages: list[Message]
-    passages: tuple[Passage, ...]
-    max_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,12 +168,14 @@ class ChatEngine:
 
         ChunksRetrieved comes again with the passages that are left.
         """
+        rules = "\n\n".join(part for part in (instructions, ANSWER_SYSTEM.format(not_found=NOT_FOUND)) if part)
+        longest = max_tokens or self.settings.llm.max_tokens
         window = model.context_window
         refusal: PromptTooLong | None = None
         while True:
             smaller = replace(model, context_window=window)
             try:
-                prompt = self._prompt(smaller, instructions, conversation, passages, max_tokens)
+                prompt = await asyncio.to_thread(fit_prompt, smaller, rules, conversation, passages, longest)
             except InvalidRequest as error:  # not even the rules fit
                 raise refusal or error from None
             yield ChunksRetrieved(hits, prompt.passages)
@@ -198,7 +192,7 @@ class ChatEngine:
                 return
 
     async def _generate(
-        self, model: LanguageModel, prompt: _Prompt, temperature: float | None
+        self, model: LanguageModel, prompt: Prompt, temperature: float | None
     ) -> AsyncGenerator[Event, None]:
         markers = MarkerFilter([passage.number for passage in prompt.passages])
         parts: list[str] = []
@@ -241,36 +235,6 @@ class ChatEngine:
         found = bool(citations) or NOT_FOUND not in text
         return Answer(text, citations, passages, model.name, found, finish_reason, usage)
 
-    # ---------------------------------------------------------------------------------------------------- the prompt
-
-    def _prompt(
-        self,
-        model: LanguageModel,
-        instructions: str,
-        conversation: Sequence[Message],
-        passages: Sequence[Passage],
-        max_tokens: int | None,
-    ) -> _Prompt:
-        """System prompt with sources, as much history as fits, the question: never above the model's window.
-
-        `instructions` are the caller's own system messages; they come first."""
-        count = model.count_tokens
-        window = model.context_window
-        reserved = min(max_tokens or self.settings.llm.max_tokens, window // 3)
-        question = conversation[-1]
-        rules = "\n\n".join(part for part in (instructions, ANSWER_SYSTEM.format(not_found=NOT_FOUND)) if part)
-        left = window - reserved - count(rules) - count(question.content) - _OVERHEAD_TOKENS
-        history = _fitting_history(conversation[:-1], count, left // 3)
-        left -= sum(count(message.content) + _TURN_TOKENS for message in history)
-        packed, sources = pack_context(passages, count, left)
-        if not packed:
-            raise InvalidRequest(
-                f"The question is too long for {model.name}, which reads {window} tokens.",
-                hint="Ask a shorter question, or use a model with a larger context window.",
-                param="messages",
-            )
-        return _Prompt([Message("system", f"{rules}\n\n{sources}"), *history, question], packed, reserved)
-
 
 def _conversation(messages: Sequence[Message]) -> list[Message]:
     """The turns without system messages, ending with a question. Raises InvalidRequest when there is none."""
@@ -285,19 +249,6 @@ def _conversation(messages: Sequence[Message]) -> list[Message]:
 def _place(citation: Citation) -> str:
     page = f", page {citation.page_label}" if citation.page_label else ""
     return f"- {citation.title}{page} [{citation.number}]"
-
-
-def _fitting_history(history: Sequence[Message], count_tokens: Callable[[str], int], budget: int) -> list[Message]:
-    """The latest whole exchanges that fit, beginning with a question."""
-    kept: list[Message] = []
-    for message in reversed(history):
-        budget -= count_tokens(message.content) + _TURN_TOKENS
-        if budget < 0:
-            break
-        kept.insert(0, message)
-    while kept and kept[0].role != "user":
-        kept.pop(0)
-    return kept
 
 
 def _joined_with_previous(history: Sequence[Message], question: str) -> str:

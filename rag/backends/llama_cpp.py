@@ -22,7 +22,7 @@ from pydantic import PrivateAttr
 
 from rag.backends.turns import Turn, fold_system, merge_turns, to_turns
 from rag.errors import BackendError, BackendRejected, BackendUnavailable, ConfigurationError, PromptTooLong
-from rag.types import LanguageModel
+from rag.types import LanguageModel, Message
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
@@ -51,6 +51,7 @@ def open_llama_cpp(settings: LanguageModelSettings) -> LanguageModel:
         llm=llm,
         context_window=llm.context_window,
         count_tokens=llm.count_tokens,
+        count_prompt=llm.count_prompt,
     )
 
 
@@ -64,6 +65,7 @@ class LlamaCpp(CustomLLM):
     _vocabulary: Any = PrivateAttr()
     _vocabulary_lock: threading.Lock = PrivateAttr(default_factory=threading.Lock)
     _control_tokens: re.Pattern[str] = PrivateAttr()
+    _template: Any = PrivateAttr()
     _folds_system: bool = PrivateAttr()
     _worker: ThreadPoolExecutor = PrivateAttr()
     _closed: threading.Event = PrivateAttr(default_factory=threading.Event)
@@ -87,9 +89,9 @@ class LlamaCpp(CustomLLM):
         self._llama = llama
         self._vocabulary = vocabulary
         self._control_tokens = _control_tokens(vocabulary)
-        template = _chat_template(vocabulary)
-        llama.chat_handler = template.to_chat_handler()
-        self._folds_system = not _takes_system(template)
+        self._template = _chat_template(vocabulary)
+        llama.chat_handler = self._template.to_chat_handler()
+        self._folds_system = not _takes_system(self._template)
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="llama.cpp")
 
     @property
@@ -98,9 +100,23 @@ class LlamaCpp(CustomLLM):
         return LLMMetadata(context_window=self.context_window, is_chat_model=True, model_name=self.name)
 
     def count_tokens(self, text: str) -> int:
-        """Tokens of `text`, exactly, without waiting for a running reply."""
+        """Tokens of `text`, exactly, without waiting for a running reply. Raises BackendUnavailable when closed."""
+        return self._count(text, special=False)
+
+    def count_prompt(self, messages: Sequence[Message]) -> int | None:
+        """Tokens of the whole prompt as the template writes it; None where the template refuses it."""
+        turns = self._prepare([{"role": message.role, "content": message.content} for message in messages])
+        try:
+            prompt = self._template(messages=turns).prompt
+        except Exception:  # noqa: BLE001 - a template is a foreign program; the refusal is told when it is asked
+            return None
+        return self._count(prompt, special=True)
+
+    def _count(self, text: str, *, special: bool) -> int:
         with self._vocabulary_lock:
-            return len(self._vocabulary.tokenize(text.encode(errors="replace"), add_bos=False, special=False))
+            if self._closed.is_set():  # or llama.cpp reads freed memory
+                raise self._is_closed()
+            return len(self._vocabulary.tokenize(text.encode(errors="replace"), add_bos=False, special=special))
 
     def close(self) -> None:
         """Stop what runs, refuse what waits, and free the memory; blocking until the worker is done."""

@@ -153,7 +153,8 @@ async def refresh_model(model: LanguageModel) -> LanguageModel:
     if llm.problem:
         await llm.check()
     known = language_model(llm)
-    return model if known.description == model.description else known
+    unchanged = (known.description, known.context_window) == (model.description, model.context_window)
+    return model if unchanged else known
 
 
 def close_language_model(model: LanguageModel) -> None:

@@ -7,6 +7,7 @@ is tied to one event loop. Servers differ in what they accept: see `_Quirk`.
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import ssl
 from contextlib import asynccontextmanager
@@ -19,24 +20,28 @@ from llama_index.core.llms import ChatMessage, ChatResponse, MessageRole
 from llama_index.llms.openai_like import OpenAILike  # type: ignore[import-untyped]
 from pydantic import Field, PrivateAttr, SecretStr
 
+from rag.backends.server_tokens import COUNT_TIMEOUT, NotCounted, count_on_server
 from rag.backends.servers import (
     DEFAULT_CONTEXT_WINDOW,
     NO_LIST,
     ServerProbe,
+    Tokenizer,
     checked_base_url,
     listed_name,
     probe_server,
     shown_address,
     trusts_environment,
 )
-from rag.backends.turns import fold_system, to_turns
+from rag.backends.turns import Turn, fold_system, to_turns
 from rag.errors import BackendError, BackendRejected, BackendUnavailable, PromptTooLong
-from rag.types import LanguageModel
+from rag.types import LanguageModel, Message
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
     from rag.settings import LanguageModelSettings
+
+logger = logging.getLogger(__name__)
 
 PROVIDER = "openai"
 CONNECT_TIMEOUT = 3  # seconds
@@ -67,6 +72,7 @@ def language_model(llm: OpenAICompatible) -> LanguageModel:
         llm=llm,
         context_window=llm.context_window,
         count_tokens=estimate_tokens,
+        count_prompt=llm.count_prompt,
     )
 
 
@@ -97,6 +103,7 @@ class OpenAICompatible(OpenAILike):  # type: ignore[misc]
     wanted_model: str = ""
     problem: str = "it was not asked yet"
     is_listed: bool = True  # or the server tells no names
+    tokenizer: Tokenizer = ""
     _key: SecretStr = PrivateAttr()
     _tls: ssl.SSLContext = PrivateAttr(default_factory=lambda: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
     _quirks: set[_Quirk] = PrivateAttr(default_factory=set)
@@ -136,6 +143,7 @@ class OpenAICompatible(OpenAILike):  # type: ignore[misc]
         if not probe.models:
             return
         self.api_base = probe.base_url
+        self.tokenizer = probe.tokenizer
         self.model = self.wanted_model or probe.models[0]
         self.is_listed = bool(listed_name(self.model, probe.models))
         windows = [window for window in (self.wanted_window, probe.context_window) if window]
@@ -146,6 +154,43 @@ class OpenAICompatible(OpenAILike):  # type: ignore[misc]
         self.learn(await asyncio.to_thread(self.probe))
         if self.problem:
             raise self._unusable()
+
+    def count_prompt(self, messages: Sequence[Message]) -> int | None:
+        """Tokens of the whole prompt as the server counts them; None where it does not tell. Blocking, seconds at most.
+
+        A server that fails at it is not asked again until its models are listed anew."""
+        if not self.tokenizer:
+            return None
+        turns = [{"role": message.role, "content": message.content} for message in messages]
+        try:
+            return self._count(turns)
+        except (NotCounted, httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+            logger.warning(
+                "The model server at %s does not count tokens (%s): prompts are measured by an estimate.",
+                self.address,
+                str(error) or type(error).__name__,
+            )
+            self.tokenizer = ""
+            return None
+
+    def _count(self, turns: list[Turn]) -> int:
+        key = self._key.get_secret_value()
+        with httpx.Client(
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+            trust_env=trusts_environment(self.api_base or ""),
+            verify=self._tls,
+            follow_redirects=False,
+            timeout=COUNT_TIMEOUT,
+        ) as client:
+            if _Quirk.NO_SYSTEM_ROLE not in self._quirks:
+                try:
+                    return count_on_server(client, self.api_base or "", self.tokenizer, self.model, turns)
+                except NotCounted as refusal:
+                    if not refusal.is_about_turns:
+                        raise
+            count = count_on_server(client, self.api_base or "", self.tokenizer, self.model, fold_system(turns))
+            self._quirks.add(_Quirk.NO_SYSTEM_ROLE)
+            return count
 
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> AsyncGenerator[ChatResponse, None]:
         """The reply, piece by piece; closing the generator closes the connection. Raises BackendError."""

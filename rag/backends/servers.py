@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 import httpx
@@ -29,19 +29,23 @@ PROBE_TIMEOUT = 0.5  # seconds, for a server on this machine
 LARGEST_ANSWER = 1 << 20  # bytes
 NO_LIST = "it is not an OpenAI-compatible server (HTTP 404), or one that lists no models"
 
+Tokenizer = Literal["", "vLLM", "llama-server", "llama-cpp-python"]  # whose way of counting tokens; "" for none
+
 _NOT_FOR_CHAT = re.compile(r"embed|minilm|rerank|whisper|(^|[/_-])(bge|gte|e5)([_-]|$)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class ServerProbe:
     """What a model server said about itself. `models` are those one can chat with; `context_window` is in tokens, 0 if
-    the server does not tell; `problem` is empty when it can be used."""
+    the server does not tell; `tokenizer` says whose way of counting tokens it should know; `problem` is empty when it
+    can be used."""
 
     name: str
     base_url: str
     reachable: bool = False
     models: tuple[str, ...] = ()
     context_window: int = 0
+    tokenizer: Tokenizer = ""
     problem: str = ""
 
 
@@ -121,7 +125,7 @@ def _probe(probe: ServerProbe, model: str, api_key: str, timeout: float) -> Serv
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     with httpx.Client(headers=headers, timeout=timeout, trust_env=trusts_environment(probe.base_url)) as client:
         try:
-            status, body = _get(client, f"{probe.base_url}/models", deadline=time.monotonic() + 2 * timeout)
+            status, body = fetch(client, f"{probe.base_url}/models", deadline=time.monotonic() + 2 * timeout)
         except httpx.TimeoutException:
             return replace(probe, problem=f"it does not answer within {timeout:g} s")
         except (httpx.HTTPError, httpx.InvalidURL):
@@ -137,7 +141,8 @@ def _probe(probe: ServerProbe, model: str, api_key: str, timeout: float) -> Serv
             return replace(probe, problem="it lists no model to chat with")
         name = listed_name(model, [entry["id"] for entry in entries]) if model else models[0]
         chosen = next((entry for entry in entries if entry["id"] == name), {})
-        return replace(probe, models=models, context_window=_context_window(client, probe.base_url, chosen, timeout))
+        window = _context_window(client, probe.base_url, chosen, timeout)
+        return replace(probe, models=models, context_window=window, tokenizer=_tokenizer(chosen))
 
 
 def _problem(status: int, api_key: str) -> str:
@@ -152,13 +157,16 @@ def _problem(status: int, api_key: str) -> str:
     return f"it is not an OpenAI-compatible server (HTTP {status})"
 
 
-def _get(client: httpx.Client, url: str, deadline: float) -> tuple[int, object]:
-    """Status and parsed JSON (None where it is none) of a small answer. Raises httpx.HTTPError."""
-    content = b""
-    with client.stream("GET", url) as response:
+def fetch(
+    client: httpx.Client, url: str, deadline: float, *, question: object = None, largest: int = LARGEST_ANSWER
+) -> tuple[int, object]:
+    """Status and parsed JSON (None where it is none, or longer than `largest` bytes) of the answer to a GET, or to a
+    POST of `question`. `deadline` is in seconds of `time.monotonic`. Raises httpx.HTTPError."""
+    content = bytearray()
+    with client.stream("GET" if question is None else "POST", url, json=question) as response:
         for piece in response.iter_bytes():
             content += piece
-            if len(content) > LARGEST_ANSWER:
+            if len(content) > largest:
                 return response.status_code, None
             if time.monotonic() > deadline:  # a server that sends a byte now and then
                 raise httpx.ReadTimeout("answer too slow")
@@ -186,12 +194,21 @@ def _context_window(client: httpx.Client, base_url: str, entry: Mapping[str, Any
         return 0
     # llama-server: `n_ctx_train` is what the model could read; what it was started with stands in /props.
     try:
-        _, props = _get(client, f"{base_url.removesuffix('/v1')}/props", deadline=time.monotonic() + 2 * timeout)
+        _, props = fetch(client, f"{base_url.removesuffix('/v1')}/props", deadline=time.monotonic() + 2 * timeout)
     except httpx.HTTPError:
         props = None
     generation = props.get("default_generation_settings") if isinstance(props, Mapping) else None
     served = _positive(generation.get("n_ctx")) if isinstance(generation, Mapping) else 0
     return served or min(_positive(meta.get("n_ctx_train")), DEFAULT_CONTEXT_WINDOW)
+
+
+def _tokenizer(entry: Mapping[str, Any]) -> Tokenizer:
+    """How a server can be asked to count, by the way in which it lists its models."""
+    if _positive(entry.get("max_model_len")):
+        return "vLLM"
+    if isinstance(entry.get("meta"), Mapping):
+        return "llama-server"
+    return "llama-cpp-python" if entry.get("owned_by") == "me" else ""
 
 
 def _positive(value: object) -> int:

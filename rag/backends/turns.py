@@ -10,6 +10,12 @@ if TYPE_CHECKING:
     from llama_index.core.llms import ChatMessage
 
 Turn = dict[str, str]
+TURN_TOKENS = 8  # what a chat template adds around every earlier turn, however short
+
+
+def template_tokens(messages: int) -> int:
+    """What a chat template adds at most to a conversation of so many messages, where nobody can be asked."""
+    return 64 + TURN_TOKENS * max(messages - 2, 0)
 
 
 def to_turns(messages: Sequence[ChatMessage]) -> list[Turn]:

@@ -1,0 +1,100 @@
+"""The budget of a prompt: as much history and as many sources as leave room for the answer in the model's window.
+
+Prompts are drafted by `LanguageModel.count_tokens`, which may be a safe estimate, and judged whole by what the model's
+own tokenizer says, where it can be asked; from how far both are apart follows what to try next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rag.backends.turns import TURN_TOKENS, template_tokens
+from rag.context import pack_context
+from rag.errors import InvalidRequest
+from rag.types import LanguageModel, Message, Passage
+
+_DRAFTS = 5
+_FULL = 0.9  # a prompt that fills this part of its room is not made again for the rest
+_AIM = 0.98  # of the room: no two texts have the same number of letters a token
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What is sent: system message with sources, history, question; and how many tokens the answer may have."""
+
+    messages: list[Message]
+    passages: tuple[Passage, ...]
+    max_tokens: int
+
+
+def fit_prompt(
+    model: LanguageModel, rules: str, conversation: Sequence[Message], passages: Sequence[Passage], max_tokens: int
+) -> Prompt:
+    """The fullest prompt found that leaves room for the answer in the model's window; blocking: it may ask a server.
+
+    The answer is given at most a third of the window, the history a third of what is left. Raises InvalidRequest when
+    not even the beginning of the first passage fits beside `rules` and the question, which ends the conversation.
+    """
+    reserved = min(max_tokens, model.context_window // 3)
+    room = model.context_window - reserved
+    best: Prompt | None = None
+    allowance, fits, too_much = room, 0, room * 100  # as `count_tokens` counts
+    for _ in range(_DRAFTS):
+        messages, packed = _draft(model.count_tokens, rules, conversation, passages, allowance)
+        estimated = _estimate(model.count_tokens, messages)
+        told = model.count_prompt(messages)
+        actual = estimated if told is None else told
+        if actual <= room:
+            fits = allowance
+            if packed:
+                best = Prompt(messages, packed, reserved)
+            if actual >= room * _FULL or (packed == tuple(passages) and len(messages) > len(conversation)):
+                break
+        elif packed or len(messages) > 2:
+            too_much = min(allowance, estimated)
+        else:
+            break
+        allowance = min(int(_AIM * room * estimated / max(actual, 1)), too_much - 1)
+        if allowance <= fits:
+            break
+    if best is None:
+        raise InvalidRequest(
+            f"The question is too long for {model.name}, which reads {model.context_window} tokens.",
+            hint="Ask a shorter question, or use a model with a larger context window.",
+            param="messages",
+        )
+    return best
+
+
+def fitting_history(history: Sequence[Message], count_tokens: Callable[[str], int], budget: int) -> list[Message]:
+    """The latest whole exchanges that fit, beginning with a question."""
+    kept: list[Message] = []
+    for message in reversed(history):
+        budget -= count_tokens(message.content) + TURN_TOKENS
+        if budget < 0:
+            break
+        kept.insert(0, message)
+    while kept and kept[0].role != "user":
+        kept.pop(0)
+    return kept
+
+
+def _draft(
+    count_tokens: Callable[[str], int],
+    rules: str,
+    conversation: Sequence[Message],
+    passages: Sequence[Passage],
+    allowance: int,
+) -> tuple[list[Message], tuple[Passage, ...]]:
+    *earlier, question = conversation
+    head = f"{rules}\n\n"
+    left = allowance - count_tokens(head) - count_tokens(question.content) - template_tokens(2)
+    history = fitting_history(earlier, count_tokens, left // 3)
+    left -= sum(count_tokens(message.content) + TURN_TOKENS for message in history)
+    packed, sources = pack_context(passages, count_tokens, left)
+    return [Message("system", head + sources), *history, question], packed
+
+
+def _estimate(count_tokens: Callable[[str], int], messages: Sequence[Message]) -> int:
+    return sum(count_tokens(message.content) for message in messages) + template_tokens(len(messages))
