@@ -9,7 +9,7 @@ from typing import Any
 
 from rag.evaluation import measures
 from rag.evaluation.measures import RefusalPoint
-from rag.evaluation.run import Outcome
+from rag.evaluation.run import JudgedAnswer, Outcome
 
 DEPTHS = (1, 3, 5, 10)
 DEPTH = 10  # of MRR, nDCG, and of what counts as found at all
@@ -67,6 +67,10 @@ def _at_depth(name: str, label: str, of: Callable[[Outcome, int], float | None])
     return [at(depth) for depth in DEPTHS]
 
 
+def _share_supported(answer: JudgedAnswer | None) -> float | None:
+    return 1 - len(answer.doubtful) / len(answer.claims) if answer and answer.claims else None
+
+
 MEASURES = (
     *_at_depth("recall", "recall", lambda o, k: measures.recall(o.ranks, k) if o.ranks else None),
     Measure("mrr@10", "MRR@10", lambda o: measures.reciprocal_rank(o.ranks, DEPTH) if o.ranks else None),
@@ -92,6 +96,7 @@ MEASURES = (
     Measure(
         "answer_cites_page", "answers that cite an expected page", lambda o: o.answer.cites_page if o.answer else None
     ),
+    Measure("claims_supported", "claims that their sources support", lambda o: _share_supported(o.answer)),
     Measure(
         "unanswerable_not_answered",
         "unanswerable questions not answered",
@@ -164,6 +169,8 @@ def _failures_of_answer(outcome: Outcome) -> list[str]:
         reasons.append("the expected text is not in the answer")
     if answer.cites_page is False:
         reasons.append("the answer cites no expected page")
+    if answer.doubtful:
+        reasons.append(f"{len(answer.doubtful)} of {len(answer.claims)} claims not supported by their sources")
     return reasons
 
 

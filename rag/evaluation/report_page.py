@@ -127,6 +127,11 @@ def _article(outcome: Outcome, reasons: Sequence[str]) -> str:
     answer = ""
     if outcome.answer:
         answer = f'<h4>Answered</h4><p class="answer">{escape(outcome.answer.text)}</p>'
+        answer += "".join(
+            f'<p class="reasons">{claim.verdict}: {escape(outcome.answer.text[claim.start : claim.end])} '
+            f"({escape(claim.reason)})</p>"
+            for claim in outcome.answer.doubtful
+        )
     found = "".join(_found(one) for one in outcome.found) or "<li>nothing</li>"
     return f"""<article>
 <h3>{escape(outcome.question.question)}</h3>

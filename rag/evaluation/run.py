@@ -12,7 +12,7 @@ from rag.evaluation.expectations import Expected, Library, holds_any, is_cited, 
 from rag.evaluation.measures import Rank
 from rag.evaluation.questions import Question
 from rag.evaluation.subject import Subject
-from rag.types import Answer, AnswerCompleted, ChunksRetrieved, Hit, Passage
+from rag.types import Answer, AnswerCompleted, ChunksRetrieved, Claim, Hit, Passage
 
 LIMIT = 20  # hits asked for: about as many as an answer is made of
 _SHOWN = 5  # hits noted
@@ -34,13 +34,19 @@ class Found:
 @dataclass(frozen=True, slots=True)
 class JudgedAnswer:
     """A whole answer: `refused` when it says that the documents do not tell; the last two None where nothing is
-    expected."""
+    expected. `claims` are its sentences as they were checked against their sources."""
 
     text: str
     model: str
     refused: bool
+    claims: tuple[Claim, ...]
     holds_answer: bool | None
     cites_page: bool | None
+
+    @property
+    def doubtful(self) -> list[Claim]:
+        """The claims that their sources do not bear out, or only in part."""
+        return [claim for claim in self.claims if claim.verdict != "supported"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +139,7 @@ def _judged(answer: Answer, expected: Expected, wanted: Sequence[str]) -> Judged
         text=answer.text,
         model=answer.model,
         refused=not answer.found,
+        claims=answer.claims,
         holds_answer=holds_any(answer.text, wanted) if wanted else None,
         cites_page=is_cited(expected.pages, answer.citations) if expected.pages else None,
     )

@@ -100,6 +100,7 @@ def test_a_text_may_be_spread_over_neighbours_in_any_order():
     across = Target(text=normalised("second SENTENCE.\n Third sentence."))
     assert rank(across, hits(A0[2], B[0], A0[1])) == 3
     assert rank(across, hits(A0[2], A0[0])) is None
+    assert rank(Target(text="first sentence. third sentence."), hits(A0[0], A0[2])) is None
     assert rank(Target(text=normalised("Third sentence. Fourth")), hits(B[0], A0[2], A0[3])) == 3
     assert rank(Target(documents=frozenset(["doc_b"]), text="first sentence."), hits(A0[0])) is None
     overlapping = replace(A0[1], start=A0[0].start, text="First sentence.  Second sentence.")

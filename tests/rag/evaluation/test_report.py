@@ -15,8 +15,15 @@ from rag.evaluation.figures import Figure, evaluate, failures, to_json
 from rag.evaluation.questions import Question
 from rag.evaluation.report_page import report_page
 from rag.evaluation.run import Found, JudgedAnswer, Outcome
+from rag.types import Claim
 
 EVIL = '<script>alert("1")</script><img src="http://evil.example/x.png">&'
+CLAIMS = (
+    Claim(0, 8, (1,), "supported"),
+    Claim(0, 8, (1,), "partly", EVIL),
+    Claim(0, 8, (1,), "unsupported", EVIL),
+    Claim(8, len(EVIL), (), "unsupported", EVIL),
+)
 
 
 def outcome(name, *, answerable=True, answer=None, **values):
@@ -37,7 +44,8 @@ def outcome(name, *, answerable=True, answer=None, **values):
 
 
 def answer(**values):
-    return JudgedAnswer(EVIL, **{"model": EVIL, "refused": False, "holds_answer": True, "cites_page": None, **values})
+    usual = {"model": EVIL, "refused": False, "claims": (), "holds_answer": True, "cites_page": None}
+    return JudgedAnswer(EVIL, **{**usual, **values})
 
 
 OUTCOMES = (
@@ -71,8 +79,8 @@ def test_figures_are_means_over_the_questions_concerned(evaluation):
 
 def test_figures_of_answers():
     outcomes = [
-        outcome("right", answer=answer(cites_page=True)),
-        outcome("wrong", answer=answer(holds_answer=False, cites_page=False)),
+        outcome("right", answer=answer(cites_page=True, claims=(Claim(0, 8, (1,), "supported"),))),
+        outcome("wrong", answer=answer(holds_answer=False, cites_page=False, claims=CLAIMS)),
         outcome("silent", answer=answer(refused=True, holds_answer=False)),
         outcome("unanswerable", answerable=False, refused=False, answer=answer(refused=True, holds_answer=None)),
     ]
@@ -80,12 +88,17 @@ def test_figures_of_answers():
     figures = evaluation.figures
     assert figures["answer_holds_text"] == Figure(pytest.approx(1 / 3), 3)
     assert figures["answer_cites_page"] == Figure(0.5, 2)
+    assert figures["claims_supported"] == Figure(0.625, 2)
     assert figures["unanswerable_not_answered"] == Figure(1, 1)
     assert figures["answerable_not_answered"] == Figure(pytest.approx(1 / 3), 3)
     assert evaluation.model == EVIL
     assert [failures(one) for one in outcomes] == [
         [],
-        ["the expected text is not in the answer", "the answer cites no expected page"],
+        [
+            "the expected text is not in the answer",
+            "the answer cites no expected page",
+            "3 of 4 claims not supported by their sources",
+        ],
         ["the model found no answer"],
         [],
     ]
@@ -163,7 +176,7 @@ class Elements(HTMLParser):
 
 
 def test_the_page_loads_nothing_and_shows_documents_as_text(evaluation):
-    with_answers = evaluate("papers", 0.59, [*OUTCOMES, outcome("said", answer=answer(holds_answer=False))])
+    with_answers = evaluate("papers", 0.59, [*OUTCOMES, outcome("said", answer=answer(claims=CLAIMS))])
     for page in (report_page(evaluation, EVIL), report_page(with_answers, EVIL)):
         elements = Elements(page)
         names = {tag for tag, _ in elements.found}
