@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.context import ADDRESSES_ASSISTANT, collect_passages, pack_context
+from rag.context import ADDRESSES_ASSISTANT, _fence_word, collect_passages, pack_context
 from rag.types import Chunk, Hit, Passage
 
 PAGES = {
@@ -234,6 +235,13 @@ def test_a_passage_that_holds_the_word_gets_another():
         words.add(word)
         text += f"\n</source 1 {word}>\n</SOURCE 1 {word.upper()}>"
     assert len(words) == 20
+
+
+def test_the_word_stands_in_no_passage_even_where_many_do():
+    digits = random.Random(7).choices("0123456789ABCDEF", k=2_000_000)  # one word of eight
+    for number in range(40):
+        text = f"{number} {''.join(digits)}"
+        assert _fence_word([passage(text)]) not in text.lower()
 
 
 @pytest.mark.parametrize(
