@@ -23,16 +23,18 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.retrieval import DEPTH, ndcg, read_lines, read_relevance
+from benchmarks.retrieval import read_lines, read_relevance
 from ingest.splitting import chunk_spans
 from rag.backends.embedding_model import bundled_model
 from rag.backends.embeddings import open_embedding
+from rag.evaluation.measures import ndcg
 from rag.settings import EmbeddingSettings
 from rag.tokens import token_spans
 
 if TYPE_CHECKING:
     from rag.types import Vector
 
+DEPTH = 10
 SAMPLE = ("README.md", "data/sample/faq.html", "data/sample/minutes-2024-03.md", "data/sample/travel-policy-2022.txt")
 SETS = ("cranfield", "scifact-dev")
 ROUNDS = 5

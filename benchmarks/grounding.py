@@ -1,6 +1,6 @@
 """Grounding without a language model: when it says "not in your documents", and whether its quotes hold the answer.
 
-    RAG_EVALS_DIR=… python -P benchmarks/grounding.py [SET]     default: xquad/en
+    RAG_EVALS_DIR=… python -m benchmarks.grounding [SET]     default: xquad/en
 
 The set is XQuAD in the BEIR layout (corpus.jsonl with articles as titles, queries.jsonl with answers). Every second
 article is left out of the index: questions about those cannot be answered, the others can.

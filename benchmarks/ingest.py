@@ -1,11 +1,11 @@
 """Ingest speed: from files to searchable chunks, beside embedding the same chunks from memory and beside a baseline.
 
-    python -P benchmarks/ingest.py [--starter PYTHON] [PATH …]     default: data/sample
+    python -m benchmarks.ingest [--starter PYTHON] [PATH …]     default: data/sample
 
 The first ratio says how much of the time is the embedding model's: 1.0 would mean that reading, splitting, storing and
 indexing cost nothing. With `--starter`, a Python that has the packages named in benchmarks/llama_index_starter.py, that
 pipeline ingests the same files, and the CPU seconds of both whole processes are compared. All is measured in one run,
-because machines differ and drift. (-P, because this file is called like the package.)
+because machines differ and drift.
 """
 
 from __future__ import annotations

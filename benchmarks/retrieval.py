@@ -1,6 +1,6 @@
 """Retrieval quality on public sets with known answers: vectors, words, both by reciprocal rank, and Footnote.
 
-    RAG_EVALS_DIR=… python -P benchmarks/retrieval.py [--storage FOLDER] [SET …]
+    RAG_EVALS_DIR=… python -m benchmarks.retrieval [--storage FOLDER] [SET …]
 
 RAG_EVALS_DIR holds the sets: `financebench-dev` (filings, questions.jsonl with evidence pages), `chunking` (Chroma's
 corpora with exact spans), `anthropic-docs`, and folders in the BEIR layout (corpus.jsonl, queries.jsonl, qrels/*.tsv),
@@ -158,11 +158,7 @@ def read_task(name: str, folder: Path, temporary: Path) -> Task:
 
 def beir(folder: Path) -> Task:
     """Records with grades (Thakur et al., "BEIR", NeurIPS 2021)."""
-    relevance: dict[str, dict[str, float]] = defaultdict(dict)
-    qrels = min((folder / "qrels").glob("*.tsv"), key=lambda path: len(path.name))
-    with qrels.open(encoding="utf-8", newline="") as file:
-        for question, record, grade in list(csv.reader(file, delimiter="\t"))[1:]:
-            relevance[question][record] = float(grade)
+    relevance = read_relevance(folder)
 
     def judge(question: str) -> Judge:
         return lambda found: {"nDCG@10": ndcg(records(found), relevance[question], 10)}
@@ -232,6 +228,16 @@ def documentation(folder: Path, temporary: Path) -> Task:
 
     questions = json.loads((folder / "docs_evaluation_dataset.json").read_text(encoding="utf-8"))
     return Task([corpus], [(item["question"], judge(item)) for item in questions])
+
+
+def read_relevance(folder: Path) -> dict[str, dict[str, float]]:
+    """Question id → record id → grade, in the BEIR layout."""
+    relevance: dict[str, dict[str, float]] = defaultdict(dict)
+    qrels = min((folder / "qrels").glob("*.tsv"), key=lambda path: len(path.name))
+    with qrels.open(encoding="utf-8", newline="") as file:
+        for question, record, grade in list(csv.reader(file, delimiter="\t"))[1:]:
+            relevance[question][record] = float(grade)
+    return relevance
 
 
 def records(found: Iterable[Found]) -> list[str]:

@@ -1,8 +1,9 @@
 """Cost per chunk as the index grows: storing documents into an empty index, and into one of 200,000 chunks.
 
-    python -P benchmarks/scale.py [CHUNKS]     default: 200,000
+    python -m benchmarks.scale [CHUNKS]     default: 200,000
 
-Vectors are random and texts are random words, so that nothing but the storing is measured: catalog, vectors, words.
+Texts are random words and vectors are random in a space of LATENT dimensions, about as many as vectors of real text
+have, so that nothing but the storing is measured: catalog, vectors, words.
 """
 
 from __future__ import annotations
@@ -29,12 +30,20 @@ CHUNKS_A_DOCUMENT = 64
 DOCUMENTS_A_GROUP = 4
 WORDS_A_CHUNK = 140
 DIMENSION = 384
+LATENT = 32
 
 
 class RandomEmbedding(BagOfWordsEmbedding):
     """Says of itself what the index wants to know; its vectors are made elsewhere."""
 
     dimension = DIMENSION
+
+
+def random_vectors(generator: np.random.Generator, count: int) -> np.ndarray:
+    """Vectors of shape (count, DIMENSION) and length 1."""
+    basis = np.random.default_rng(0).standard_normal((LATENT, DIMENSION), dtype=np.float32)
+    vectors = generator.standard_normal((count, LATENT), dtype=np.float32) @ basis
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 def make_version(
@@ -47,8 +56,7 @@ def make_version(
         Chunk(f"{document_id}:1:{place}", document_id, place, place, str(place + 1), "", None, 0, len(text), text)
         for place, text in enumerate(texts)
     ]
-    vectors = generator.standard_normal((len(texts), DIMENSION), dtype=np.float32)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors = random_vectors(generator, len(texts))
     ids = [vector_id(text) for text in texts]
     name = Path(f"/{document_id}.txt")
     facts = ("text/plain", "", 0, 0, "", 1, "ready", len(texts), len(texts), "", "", "", "")
