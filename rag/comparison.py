@@ -69,7 +69,7 @@ class Comparison:
         for name in self._names:
             absent = [word for word in name if not self._is_known(word)]
             if absent and (absent[-1] is name[-1] or 2 * len(absent) > len(name)):
-                return f"{_quoted(*name)} is not on the page"
+                return f"“{self._text[name[0].start : name[-1].end]}” is not on the page"
         return ""
 
     def denied(self) -> str:
@@ -110,7 +110,7 @@ class Comparison:
                 return f"the page says “{rival}” there, not “{self._figure(figure)}”"
         for name in self._names:
             if rival := self._better_name(name):
-                return f"the page says “{rival}” there, not {_quoted(*name)}"
+                return f"the page says “{rival}” there, not “{self._text[name[0].start : name[-1].end]}”"
         return ""
 
     # ------------------------------------------------------------------------------------------ where it comes from
@@ -134,11 +134,11 @@ class Comparison:
         """Whether it also keeps to their order: most neighbours in the claim are neighbours there."""
         if not self._is_close(without):
             return False
-        mine = [self._kin.get(word.term, {word.term}) for word in self._words if word.term and word.term not in without]
+        mine = [self._kin[word.term] for word in self._words if word.term in self._kin and word.term not in without]
         pairs = list(pairwise(mine))
         best = 0
         for place in self._near:
-            theirs = [word.term for word in self._source.sentences[place] if word.term and word.term not in without]
+            theirs = [word.term for word in self._source.sentences[place] if word.term and not word.term.isdigit()]
             there = {pair for step in (1, 2) for pair in zip(theirs, theirs[step:], strict=False)}
             best = max(best, sum(1 for a, b in pairs if any((one, two) in there for one in a for two in b)))
         return best >= _IN_ORDER * len(pairs)
@@ -203,12 +203,22 @@ class Comparison:
             for kind, a, b, c, d in SequenceMatcher(None, one, two, autojunk=False).get_opcodes():
                 if kind != "replace" or max(b - a, d - c) > _REPLACED:
                     continue
-                said = [word for word in mine[a:b] if _is_item(word) and word is not self._words[0]]
+                said = [word for word in mine[a:b] if _is_item(word) and not self._stands_in(word, place)]
                 other = [word for word in theirs[c:d] if _is_item(word) and word.lower not in self._lower]
                 alike = said and other and other[-1].is_name == said[-1].is_name
                 if alike and self._known(_terms_in(said)).isdisjoint(two[c:d]):
-                    return f"the page says {_quoted(other[-1])} there, not {_quoted(said[-1])}"
+                    start, end = _whole(other, self._source.figures[place])
+                    there = self._source.written(place, start, end)
+                    start, end = _whole(said, self._figures)
+                    return f"the page says “{there}” there, not “{self._text[start:end].strip()}”"
         return ""
+
+    def _stands_in(self, word: Word, place: int) -> bool:
+        """Whether a word begins the claim, or is of a number that this sentence of the source states in its own way."""
+        figures = [figure for figure in self._figures if figure.start <= word.start < figure.end]
+        return word is self._words[0] or any(
+            figure.equals(other, self._source.scales) for figure in figures for other in self._source.figures[place]
+        )
 
     def _better_number(self, figure: Quantity) -> str:
         fit = _Fit(self._in_order)
@@ -222,8 +232,7 @@ class Comparison:
             if figure.equals(other, self._source.scales):
                 fit.own = max(fit.own, agreement)
             elif not any(mine.equals(other, self._source.scales) for mine in self._figures):
-                words = self._source.sentences[place]
-                fit.offer(agreement, [word for word in words if other.start <= word.start < other.end])
+                fit.offer(agreement, self._source.written(place, other.start, other.end))
         return fit.rival()
 
     def _better_name(self, name: Sequence[Word]) -> str:
@@ -236,9 +245,13 @@ class Comparison:
             theirs = _terms_in(other)
             if any(one.startswith(two) or two.startswith(one) for one in theirs for two in mine):
                 fit.own = max(fit.own, agreement)
-            elif not theirs & said and (len(other) > 1 or other[0] is not self._source.sentences[place][0]):
-                fit.offer(agreement, other)
+            elif (fit.close and not theirs <= said) or (not theirs & said and not self._opens(place, other)):
+                fit.offer(agreement, self._source.written(place, other[0].start, other[-1].end))
         return fit.rival()
+
+    def _opens(self, place: int, name: Sequence[Word]) -> bool:
+        """Whether a single capitalised word begins its sentence, and so need not be a name."""
+        return len(name) == 1 and name[0] is self._source.sentences[place][0]
 
     def _context(self, start: int, end: int) -> list[tuple[int, set[str]]]:
         """What the source calls the words around a place of the claim, each with its distance."""
@@ -266,9 +279,9 @@ class _Fit:
     close: bool
     own: float = 0.0
     best: float = 0.0
-    other: Sequence[Word] = ()
+    other: str = ""
 
-    def offer(self, agreement: float, other: Sequence[Word]) -> None:
+    def offer(self, agreement: float, other: str) -> None:
         if agreement > self.best:
             self.best, self.other = agreement, other
 
@@ -276,7 +289,13 @@ class _Fit:
         """The other one, if it fits clearly better; in another wording, only if the claim's own does not fit at all."""
         times, more = _CLEARLY if self.close else _ALONE
         better = self.best > times * self.own and self.best - self.own > more
-        return " ".join(word.surface for word in self.other) if better else ""
+        return self.other if better else ""
+
+
+def _whole(words: Sequence[Word], figures: Iterable[Quantity]) -> tuple[int, int]:
+    """Where words begin and end, with the rest of the number that they are a part of."""
+    start, end = words[0].start, words[-1].end
+    return start, max([end, *(figure.end for figure in figures if figure.start <= words[-1].start < figure.end)])
 
 
 def _around(words: Sequence[Word], place: int) -> set[str]:
@@ -299,5 +318,5 @@ def _is_year(quantity: Quantity) -> bool:
     return 1000 <= quantity.values[0] <= 2100 and quantity.step == 1 and quantity.end - quantity.start == 4
 
 
-def _quoted(*words: Word) -> str:
-    return f"“{' '.join(word.surface for word in words)}”"
+def _quoted(word: Word) -> str:
+    return f"“{word.surface}”"

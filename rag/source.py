@@ -94,9 +94,9 @@ class Source:
     def __init__(self, passages: Sequence[Passage]) -> None:
         self.texts = [passage.text for passage in passages]
         self.labels = "\n".join(f"{shown.title} {shown.heading} {shown.page_label or ''}" for shown in passages)
-        sentences = [text[start:end] for text in self.texts for start, end in sentence_spans(text)]
-        self.sentences = [words_of(sentence) for sentence in sentences]
-        self.figures = [stated(sentence) for sentence in sentences]
+        self._written = [text[start:end] for text in self.texts for start, end in sentence_spans(text)]
+        self.sentences = [words_of(sentence) for sentence in self._written]
+        self.figures = [stated(sentence) for sentence in self._written]
         self.stated = [figure for figures in (*self.figures, stated(self.labels)) for figure in figures]
         whole = "\n".join([self.labels, *self.texts])
         self.scales = table_scales(whole)
@@ -130,6 +130,10 @@ class Source:
                 for figure in self.figures[place]:
                     if not figure.idle:
                         yield place, figure
+
+    def written(self, place: int, start: int, end: int) -> str:
+        """A part of a sentence as it stands there."""
+        return " ".join(self._written[place][start:end].split())
 
     def around(self, place: int, start: int, end: int) -> dict[str, int]:
         """The words around a part of a sentence."""

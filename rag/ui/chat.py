@@ -114,7 +114,7 @@ async def stopped() -> None:
 
 
 async def _complete(reply: cl.Message, answer: Answer) -> None:
-    reply.content = "\n\n".join(filter(None, [presentable(answer.text), presentable(check_notice(answer))]))
+    reply.content = "\n\n".join(filter(None, [presentable(answer.text), check_notice(answer)]))
     notes = await asyncio.to_thread(footnotes, answer.citations, services.catalog)
     reply.elements = elements(reply.id, notes)
     await reply.send()

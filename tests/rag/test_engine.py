@@ -83,6 +83,18 @@ async def test_the_prompt_holds_rules_evidence_and_question(filled, make_engine)
     assert (await engine.answer(QUESTION, everything(filled))).text == answer.text
 
 
+async def test_each_sentence_is_checked_against_its_source(filled, make_engine):
+    engine = make_engine(script="The pump needs oil every 90 days [1]. The crate needs 80 litres [1].")
+    answer = await engine.answer(QUESTION, everything(filled))
+    assert [(claim.verdict, claim.reason) for claim in answer.claims] == [
+        ("supported", ""),
+        ("unsupported", "“80” is not on the page"),
+    ]
+    quoted = await make_engine(provider="quotes").answer(QUESTION, everything(filled))
+    refused = await make_engine(script=NOT_FOUND).answer(QUESTION, everything(filled))
+    assert quoted.claims == refused.claims == (), "quotes and refusals need no check"
+
+
 async def test_instructions_of_the_caller_come_first_and_ours_stay(filled, make_engine):
     engine = make_engine()
     await engine.answer([Message("system", "Speak like a pirate."), *QUESTION], everything(filled))

@@ -40,6 +40,9 @@ def check_sources(annotations, citations, text, served):
         assert (place["title"], place["url"]) == ("Pump manual", url)
 
 
+CLAIM = {"text": "Every 90 days [1].", "start": 0, "end": 18, "numbers": [1], "verdict": "supported", "reason": ""}
+
+
 def test_models(client, served):
     assert [model.id for model in client.models.list()] == ["scripted", "footnote/default"]
     assert client.models.retrieve("footnote/default").id == "footnote/default"
@@ -60,6 +63,7 @@ def test_a_whole_answer(client, served, model):
     assert answer.usage.completion_tokens == 8
     annotations = [annotation.model_dump() for annotation in choice.message.annotations]
     check_sources(annotations, answer.model_dump()["citations"], choice.message.content, served)
+    assert answer.model_dump()["claims"] == [CLAIM]
 
 
 @pytest.mark.parametrize("include_usage", [True, False])
@@ -75,6 +79,7 @@ def test_a_stream(client, served, include_usage):
     assert [c.choices[0].finish_reason for c in with_choices if c.choices[0].finish_reason] == ["stop"]
     last = with_choices[-1].model_dump()
     check_sources(last["choices"][0]["delta"]["annotations"], last["citations"], REPLY, served)
+    assert last["claims"] == [CLAIM]
     if include_usage:
         assert chunks[-1].choices == []
         assert chunks[-1].usage.completion_tokens == 8
