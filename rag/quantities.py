@@ -85,8 +85,10 @@ class Quantity:
         factors = {1.0}
         if self.scaled and not other.scaled:
             factors |= set(scales)
-        if self.percent != other.percent:
-            factors |= {0.01, 100.0}
+        if self.percent != other.percent:  # 15 % is 0.15; but 36 is not 0.36, rounded to 0.4 %
+            shares = [theirs * factor for theirs in other.values for factor in (0.01, 100.0)]
+            if any(abs(share - value) <= 1e-9 * abs(value) for share in shares):
+                return True
         for theirs in other.values:
             for factor in factors:
                 worth = theirs * factor

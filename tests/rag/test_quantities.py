@@ -50,6 +50,7 @@ def test_one_number(text, value):
         ("1,200", "1,187", False),
         ("about 1,200", "1,280", False),
         ("15%", "0.15", True),
+        ("0.4%", "36", False),
         ("two", "both", True),
         ("2", "World War II", True),
         ("250", "two hundred and fifty", True),
