@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from rag.catalog import Catalog
+from rag.database import CATALOG_NAME, Database
 from rag.errors import InvalidRequest, NotFound
 from rag.settings import Settings, load_settings
+from rag.tagging import read_tags
+from rag.tagging import tag as put_tags
 from rag.terminal import debug_option, find_server, require_index, run
 from rag.types import IngestOptions
 
 if TYPE_CHECKING:
     from ingest.ingestor import Ingestor
     from rag.remote import Remote
-    from rag.types import Document, Job
+    from rag.types import AttributeValue, Document, IngestProgress, Job
 
 
 class _PathsByDefault(click.Group):
@@ -46,6 +50,7 @@ def ingest() -> None:
     ingest notes/ --collection research     into a set of documents of its own
     ingest ls                               what is there
     ingest rm report.pdf                    remove a document
+    ingest tag report.pdf year=2021         note something of it, to search by
     ingest notes/ --watch                   follow every change in a folder
 
     Files that have not changed are skipped, a file that cannot be read is reported and passed over. If the server runs,
@@ -60,6 +65,13 @@ def ingest() -> None:
 @click.option("--retry-failed", is_flag=True, help="Read files again that failed before and have not changed.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @click.option("--watch", is_flag=True, help="Stay and follow every change in these folders, until Ctrl-C.")
+@click.option(
+    "--attribute",
+    "attributes",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Note this of every file, for `rag search --where`; may be repeated.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line: progress, each file, the end.")
 @debug_option
 def add(
@@ -69,6 +81,7 @@ def add(
     retry_failed: bool,
     dry_run: bool,
     watch: bool,
+    attributes: tuple[str, ...],
     as_json: bool,
 ) -> int:
     """Take in files and folders (the default). Exit code 1 if a file failed."""
@@ -78,15 +91,30 @@ def add(
         raise InvalidRequest("--watch cannot be a --dry-run.", hint="Leave one of them out.")
     options = IngestOptions(prune=prune or watch, retry_failed=retry_failed, dry_run=dry_run)
     follow = print_events if as_json else show_progress
+    tags = read_tags(attributes)
     with _writer(load_settings()) as writer:
         if not watch:
-            return follow(writer.add_paths(paths, collection, options), options)
+            return follow(_tagging(writer, tags, writer.add_paths(paths, collection, options), options), options)
         from ingest.watch import changes
 
         code = 0
         for _ in changes([path.absolute() for path in paths]):
-            code = follow(writer.add_paths(paths, collection, options), options)
+            code = follow(_tagging(writer, tags, writer.add_paths(paths, collection, options), options), options)
         return code
+
+
+def _tagging(
+    writer: Ingestor | Remote,
+    tags: Mapping[str, AttributeValue | None],
+    progresses: Iterator[IngestProgress],
+    options: IngestOptions,
+) -> Iterator[IngestProgress]:
+    """The same progress; the documents that come by get the tags."""
+    for progress in progresses:
+        report = progress.report
+        if tags and report and report.document_id and report.outcome != "removed" and not options.dry_run:
+            writer.tag(report.document_id, tags)
+        yield progress
 
 
 @ingest.command("ls")
@@ -117,6 +145,34 @@ def rm(names: tuple[str, ...], collection: str) -> None:
         for document_id in dict.fromkeys(chosen):
             report = writer.remove(document_id)
             click.echo(f"Removed {report.source} ({report.chunks} chunks, {report.freed / 1024:,.0f} KB freed).")
+
+
+@ingest.command("tag")
+@click.argument("name", metavar="DOCUMENT")
+@click.argument("attributes", nargs=-1, required=True, metavar="KEY=VALUE…")
+@collection_option
+@debug_option
+def tag(name: str, attributes: tuple[str, ...], collection: str) -> None:
+    """Note attributes of a document, by id, source, or file name, so that it can be searched by them.
+
+    \b
+    ingest tag report.pdf year=2021 department=legal draft=false
+    ingest tag report.pdf draft=                                  take one away
+    rag search "notice period" --where "year>=2021"
+
+    2021 is a number, true and false are what they say, anything else is a text; so is "2021", with its quotation marks.
+    """
+    tags = read_tags(attributes)
+    settings = load_settings()
+    document_id = _matching(name, _documents(settings, collection))
+    server = find_server(settings)
+    if server is not None:
+        document = server.tag(document_id, tags)
+    else:
+        with closing(Catalog(settings.storage.dir / CATALOG_NAME)) as catalog:
+            document = put_tags(catalog, document_id, tags)
+    shown = ", ".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in document.attributes.items())
+    click.echo(f"{document.source}: {shown or 'no attributes'}")
 
 
 @ingest.command("jobs")
@@ -197,9 +253,6 @@ def _documents(settings: Settings, collection: str | None) -> list[Document]:
     server = find_server(settings)
     if server is not None:
         return server.documents(collection)
-    from rag.catalog import Catalog
-    from rag.database import CATALOG_NAME
-
     path = settings.storage.dir / CATALOG_NAME
     if not path.exists():
         return []
@@ -209,7 +262,6 @@ def _documents(settings: Settings, collection: str | None) -> list[Document]:
 
 def _stored_jobs(settings: Settings) -> list[Job]:
     from ingest.jobs import JobStore
-    from rag.database import CATALOG_NAME, Database
 
     path = settings.storage.dir / CATALOG_NAME
     if not path.exists():

@@ -6,7 +6,7 @@ import itertools
 import logging
 import os
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +25,8 @@ from rag.errors import Conflict, NotFound
 from rag.files import StoredFiles
 from rag.index import Index
 from rag.settings import EmbeddingSettings, Settings
-from rag.types import Document, FileReport, IngestOptions, IngestProgress, Job
+from rag.tagging import tag
+from rag.types import AttributeValue, Document, FileReport, IngestOptions, IngestProgress, Job
 
 logger = logging.getLogger(__name__)
 
@@ -226,6 +227,10 @@ class Ingestor:
     def documents(self, collection: str | None = None) -> list[Document]:
         """All documents, or those of one collection (name or id). Raises NotFound."""
         return self._index.catalog.documents(collection)
+
+    def tag(self, document_id: str, attributes: Mapping[str, AttributeValue | None]) -> Document:
+        """Give attributes to a document; None takes one away. Raises NotFound, InvalidRequest."""
+        return tag(self._index.catalog, document_id, attributes)
 
     def remove(self, document_id: str) -> FileReport:
         """Remove a document everywhere, with its stored upload; blocking. Raises NotFound."""

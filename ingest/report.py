@@ -161,6 +161,7 @@ def document_line(document: Document) -> dict[str, object]:
         "pages": document.pages,
         "chunks": document.chunks,
         "error": document.error or None,
+        "attributes": dict(document.attributes),
     }
 
 
@@ -188,6 +189,12 @@ def show_jobs(jobs: Sequence[Job]) -> None:
     _show_table([job_line(job) for job in jobs], "No uploads yet.")
 
 
+def _cell(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}={json.dumps(item, ensure_ascii=False)}" for key, item in value.items())
+    return "" if value is None else str(value)
+
+
 def _show_table(lines: Sequence[Mapping[str, object]], none: str) -> None:
     console = Console() if sys.stdout.isatty() else Console(width=_WIDE)
     if not lines:
@@ -197,5 +204,5 @@ def _show_table(lines: Sequence[Mapping[str, object]], none: str) -> None:
     for name in lines[0]:
         table.add_column(name, no_wrap=name == "id", overflow="fold")
     for line in lines:
-        table.add_row(*(Text("" if cell is None else str(cell)) for cell in line.values()))
+        table.add_row(*(Text(_cell(value)) for value in line.values()))
     console.print(table)

@@ -22,7 +22,9 @@ from typing import IO, TYPE_CHECKING, BinaryIO
 
 from pydantic import TypeAdapter
 
-from rag.types import Chunk, DocumentStatus, Section
+from rag.attributes import check_attributes
+from rag.errors import InvalidRequest
+from rag.types import AttributeValue, Chunk, DocumentStatus, Section
 
 if TYPE_CHECKING:
     from rag.types import Vector
@@ -111,6 +113,7 @@ class ArchivedDocument:
     hint: str
     created_at: str
     updated_at: str
+    attributes: dict[str, AttributeValue] = field(default_factory=dict)  # archives of older programs have none
     sections: list[Section] = field(default_factory=list)
     chunks: list[ArchivedChunk] = field(default_factory=list)
 
@@ -150,6 +153,10 @@ def check_document(document: ArchivedDocument) -> None:
         raise ValueError("its hash is none")
     if document.version == 0 and (document.chunks or document.sections or document.status != "failed"):
         raise ValueError("it was never read, but has text")
+    try:
+        check_attributes(document.attributes)
+    except InvalidRequest as error:
+        raise ValueError("its attributes are none") from error
     pages: defaultdict[int | None, list[str]] = defaultdict(list)
     numbers = [document.size, document.version, document.pages, abs(document.modified_ns)]
     for section in document.sections:

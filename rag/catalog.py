@@ -21,10 +21,9 @@ from typing import Any, TypeVar
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from rag import naming
-from rag.attributes import check_attributes
 from rag.database import Database
 from rag.errors import NotFound
-from rag.types import AttributeValue, Chunk, Collection, Document, Scope, Section
+from rag.types import Chunk, Collection, Document, Scope, Section
 
 LOCAL_PRINCIPAL = "prn_local"  # owner of everything on a machine without log-in
 DEFAULT_COLLECTION = "default"
@@ -146,13 +145,6 @@ class Catalog:
     def named_documents(self, question: str, scope: Scope) -> frozenset[str]:
         """The ids of the documents that a question names, as far as the scope reaches: see naming.py."""
         return naming.named_documents(self._read, question, scope)
-
-    def set_attributes(self, document_id: str, attributes: Mapping[str, AttributeValue]) -> None:
-        """Give these attributes to a document instead of those it has. Raises NotFound, InvalidRequest."""
-        text = json.dumps(check_attributes(attributes), ensure_ascii=False)
-        with self._transaction() as connection:
-            if not connection.execute("UPDATE documents SET attributes = ? WHERE id = ?", (text, document_id)).rowcount:
-                raise NotFound(f"There is no document {document_id!r}.", hint="`ingest ls` lists the documents.")
 
     def documents_of_content(self, sha256: str) -> list[Document]:
         """The documents whose bytes have that hash, oldest first."""

@@ -15,6 +15,7 @@ import click
 
 from rag.errors import InvalidRequest, StorageLocked
 from rag.evaluation.command import evaluate
+from rag.options import selection_options
 from rag.settings import Settings, load_settings
 from rag.terminal import debug_option, find_server, require_index
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from rag.archive_form import ArchiveProgress
     from rag.export import Exported
     from rag.importing import Imported
+    from rag.selection import Selection
     from rag.types import Answer, Event, Hit
 
 _Result = TypeVar("_Result", "Exported", "Imported")
@@ -55,22 +57,29 @@ rag.add_command(evaluate)
 @rag.command()
 @click.argument("question")
 @collection_option
+@selection_options
 @debug_option
-def ask(question: str, collection: str) -> None:
-    """Answer a question from the documents."""
+def ask(question: str, collection: str, selection: Selection) -> None:
+    """Answer a question from the documents.
+
+    \b
+    rag ask "When is payday?"
+    rag ask "What was the profit?" --document report.pdf --pages 40-60
+    rag ask "Who may cancel?" --where department=legal --where "year>=2021"
+    """
     from rag.types import Message
 
     messages = [Message("user", question)]
     settings = load_settings()
     server = find_server(settings)
     if server is not None:
-        asyncio.run(_print_answer(server.ask(messages, collection)))
+        asyncio.run(_print_answer(server.ask(messages, collection, selection)))
         return
     require_index(settings)
     from rag.services import open_engine, open_storage, scope_of
 
     with open_storage(settings) as storage, open_engine(settings, storage) as engine:
-        scope = scope_of(storage.index.catalog, collection)
+        scope = scope_of(storage.index.catalog, collection, selection)
         asyncio.run(_print_answer(engine.stream(messages, scope)))
 
 
@@ -113,15 +122,32 @@ def _print_footnotes(answer: Answer) -> None:
     "--output", type=click.Path(path_type=Path), help="File for the results of --batch instead of the screen."
 )
 @collection_option
+@selection_options
 @debug_option
 def search(
-    question: str | None, limit: int, as_json: bool, batch: TextIO | None, output: Path | None, collection: str
+    question: str | None,
+    limit: int,
+    as_json: bool,
+    batch: TextIO | None,
+    output: Path | None,
+    collection: str,
+    selection: Selection,
 ) -> None:
-    """Show the passages that fit a question, best first, without asking a model."""
+    """Show the passages that fit a question, best first, without asking a model.
+
+    \b
+    rag search "warranty" -k 3
+    rag search "warranty" --document manual.pdf --pages 3-7
+    rag search "warranty" --where "year>=2021" --where department=legal
+    rag search "warranty" --filter '{"type": "in", "key": "year", "value": [2019, 2021]}'
+
+    `ingest tag` gives attributes to documents. These all have: source, title, file_name, media_type, pages, and in
+    seconds since 1970 created_at (when it was taken in) and modified_at (of its file).
+    """
     if (question is None) == (batch is None):
         raise InvalidRequest("Give either a question or --batch FILE.", hint="`rag search --help` shows both.")
     questions = list(_read_batch(batch)) if batch else []
-    with _searching(load_settings(), collection) as find:
+    with _searching(load_settings(), collection, selection) as find:
         if question is not None:
             _show_hits(find(question, limit), as_json)
         elif output is None:
@@ -132,17 +158,17 @@ def search(
 
 
 @contextmanager
-def _searching(settings: Settings, collection: str) -> Iterator[Callable[[str, int], list[Hit]]]:
+def _searching(settings: Settings, collection: str, selection: Selection) -> Iterator[Callable[[str, int], list[Hit]]]:
     server = find_server(settings)
     if server is not None:
-        yield lambda question, limit: server.search(question, collection, limit)
+        yield lambda question, limit: server.search(question, collection, limit, selection)
         return
     require_index(settings)
     from rag.services import open_retriever, open_storage, scope_of
 
     with open_storage(settings) as storage, asyncio.Runner() as runner:
         retriever = open_retriever(settings, storage.index)
-        scope = scope_of(storage.index.catalog, collection)
+        scope = scope_of(storage.index.catalog, collection, selection)
         yield lambda question, limit: list(runner.run(retriever.retrieve(question, scope, limit)))
 
 

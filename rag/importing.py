@@ -18,6 +18,7 @@ from rag.catalog import LOCAL_PRINCIPAL, new_id
 from rag.errors import NotFound
 from rag.files import StoredFiles, hash_of
 from rag.index import DocumentVersion, Index
+from rag.tagging import set_attributes
 from rag.types import Document
 
 if TYPE_CHECKING:
@@ -105,6 +106,9 @@ class _Importing:
         group, self._group = self._group, []
         if group:
             self._index.replace_documents([replace(v, vectors=self._lacking(v)) for v in group])
+        for document in (version.document for version in group):
+            if document.attributes:  # one that was here kept its own
+                set_attributes(self._index.catalog, document.id, document.attributes)
 
     def _lacking(self, version: DocumentVersion) -> Mapping[str, Vector]:
         """The vectors to add: one that is there is never written over."""
@@ -168,6 +172,7 @@ def _record(archived: ArchivedDocument, collection: str, known: Document | None,
         hint=archived.hint,
         created_at=archived.created_at,
         updated_at=archived.updated_at,
+        attributes=archived.attributes,
     )
 
 

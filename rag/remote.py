@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -19,9 +19,11 @@ from rag.archive_form import ArchiveProgress
 from rag.errors import RagError, StorageLocked
 from rag.export import Exported
 from rag.lock import Owner
+from rag.selection import EVERYTHING, Selection
 from rag.settings import EmbeddingSettings
 from rag.types import (
     AnswerCompleted,
+    AttributeValue,
     ChunksRetrieved,
     Document,
     Event,
@@ -74,6 +76,12 @@ class Remote:
         """Remove a document."""
         return TypeAdapter(FileReport).validate_json(self._request("DELETE", f"/local/documents/{document_id}"))
 
+    def tag(self, document_id: str, attributes: Mapping[str, AttributeValue | None]) -> Document:
+        """Give attributes to a document; None takes one away."""
+        body = {"attributes": attributes}
+        answer = self._request("PATCH", f"/local/documents/{quote(document_id, safe='')}", json=body)
+        return TypeAdapter(Document).validate_json(answer)
+
     def jobs(self) -> list[Job]:
         """The uploads."""
         return TypeAdapter(list[Job]).validate_json(self._request("GET", "/local/jobs"))
@@ -82,9 +90,9 @@ class Remote:
         """Stop a job."""
         return TypeAdapter(Job).validate_json(self._request("DELETE", f"/local/jobs/{quote(job_id, safe='')}"))
 
-    def search(self, question: str, collection: str, limit: int) -> list[Hit]:
+    def search(self, question: str, collection: str, limit: int, selection: Selection = EVERYTHING) -> list[Hit]:
         """The best chunks for a question."""
-        body = {"question": question, "collection": collection, "limit": limit}
+        body = {"question": question, "collection": collection, "limit": limit, "selection": asdict(selection)}
         return TypeAdapter(list[Hit]).validate_json(self._request("POST", "/local/search", json=body))
 
     def evidence(self, question: str, collection: str, limit: int) -> float:
@@ -104,10 +112,12 @@ class Remote:
         }
         return self._stream("/local/export", body, TypeAdapter(ArchiveProgress | Exported))
 
-    async def ask(self, messages: Sequence[Message], collection: str) -> AsyncGenerator[Event, None]:
+    async def ask(
+        self, messages: Sequence[Message], collection: str, selection: Selection = EVERYTHING
+    ) -> AsyncGenerator[Event, None]:
         """The events of an answer."""
         turns = [{"role": message.role, "content": message.content} for message in messages]
-        body = {"messages": turns, "collection": collection}
+        body = {"messages": turns, "collection": collection, "selection": asdict(selection)}
         client = httpx.AsyncClient(base_url=self._url, headers=self._headers, timeout=_TIMEOUT, trust_env=False)
         async with client:
             try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from rag.catalog import Catalog
 from rag.errors import InvalidRequest, NotFound
@@ -22,6 +22,8 @@ class Selection:
     `documents` are ids, sources or file names; `filters` is one filter in OpenAI's grammar (see rag/filters.py);
     `pages` are the first and the last page, counted from 1. What a document must fulfil, it must fulfil all.
     """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}  # a slip of the pen must not mean everything
 
     documents: tuple[str, ...] | None = None
     filters: dict[str, Any] | None = None

@@ -25,6 +25,7 @@ from rag.api.envelope import envelope, unknown_error
 from rag.api.models import collection_of
 from rag.catalog import new_id
 from rag.errors import InvalidRequest, RagError
+from rag.selection import EVERYTHING, Selection
 from rag.services import Services
 from rag.types import Answer, AnswerCompleted, Event, Message, TextDelta
 
@@ -77,6 +78,7 @@ class ChatRequest(BaseModel):
     max_completion_tokens: int | None = Field(None, ge=1)
     temperature: float | None = Field(None, ge=0, le=2)
     n: Literal[1] = 1
+    footnote: Selection = EVERYTHING  # a field of Footnote's own: the part of the collection to ask
 
 
 @router.post("/v1/chat/completions")
@@ -86,7 +88,7 @@ async def create_chat_completion(body: ChatRequest, request: Request) -> Respons
     collection = await asyncio.to_thread(collection_of, body.model, services)
     events = services.engine.stream(
         [message.to_message() for message in body.messages],
-        await asyncio.to_thread(services.scope, collection),
+        await asyncio.to_thread(services.scope, collection, body.footnote),
         max_tokens=body.max_completion_tokens or body.max_tokens,
         temperature=body.temperature,
     )

@@ -22,13 +22,15 @@ from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, TypeAdapter
 
+from rag import tagging
 from rag.api.envelope import unknown_error
 from rag.archive_form import ArchiveProgress
 from rag.errors import Forbidden, RagError
 from rag.export import Exported, export
+from rag.selection import EVERYTHING, Selection
 from rag.services import Services
 from rag.settings import EmbeddingSettings
-from rag.types import Document, Event, FileReport, Hit, IngestOptions, IngestProgress, Job, Message
+from rag.types import AttributeValue, Document, Event, FileReport, Hit, IngestOptions, IngestProgress, Job, Message
 
 _Progress = TypeVar("_Progress")
 _STEP = 0.05  # seconds between two attempts to end work that nobody waits for
@@ -66,6 +68,7 @@ class SearchRequest(BaseModel):
     question: str
     collection: str
     limit: int
+    selection: Selection = EVERYTHING
 
 
 class AskRequest(BaseModel):
@@ -73,6 +76,13 @@ class AskRequest(BaseModel):
 
     messages: list[Message]
     collection: str
+    selection: Selection = EVERYTHING
+
+
+class TagRequest(BaseModel):
+    """Attributes to give to a document; null takes one away."""
+
+    attributes: dict[str, AttributeValue | None]
 
 
 @router.post("/ingest")
@@ -108,10 +118,14 @@ def export_archive(body: ExportRequest, request: Request) -> StreamingResponse:
 def documents(request: Request, collection: str | None = None) -> list[Document]:
     """All documents, or those of a collection; a path whose bytes are no UTF-8 as it is shown, not as it is."""
     services: Services = request.app.state.services
-    return [
-        replace(document, content=Path(os.fsencode(document.content).decode("utf-8", "backslashreplace")))
-        for document in services.catalog.documents(collection)
-    ]
+    return [_shown(document) for document in services.catalog.documents(collection)]
+
+
+@router.patch("/documents/{document_id}")
+def tag(document_id: str, body: TagRequest, request: Request) -> Document:
+    """Give attributes to a document."""
+    services: Services = request.app.state.services
+    return _shown(tagging.tag(services.catalog, document_id, body.attributes))
 
 
 @router.delete("/documents/{document_id}")
@@ -140,7 +154,7 @@ def cancel(job_id: str, request: Request) -> Job:
 async def search(body: SearchRequest, request: Request) -> list[Hit]:
     """The best chunks for a question."""
     services: Services = request.app.state.services
-    scope = await asyncio.to_thread(services.scope, body.collection)
+    scope = await asyncio.to_thread(services.scope, body.collection, body.selection)
     return list(await services.engine.retrieve(body.question, scope, body.limit))
 
 
@@ -156,7 +170,8 @@ async def evidence(body: SearchRequest, request: Request) -> float:
 async def ask(body: AskRequest, request: Request) -> StreamingResponse:
     """The engine's events, one JSON line each."""
     services: Services = request.app.state.services
-    events = services.engine.stream(body.messages, await asyncio.to_thread(services.scope, body.collection))
+    scope = await asyncio.to_thread(services.scope, body.collection, body.selection)
+    events = services.engine.stream(body.messages, scope)
 
     async def lines() -> AsyncIterator[str]:
         try:
@@ -169,6 +184,10 @@ async def ask(body: AskRequest, request: Request) -> StreamingResponse:
             yield _error_line(unknown_error(error))
 
     return StreamingResponse(lines(), media_type="application/x-ndjson")
+
+
+def _shown(document: Document) -> Document:
+    return replace(document, content=Path(os.fsencode(document.content).decode("utf-8", "backslashreplace")))
 
 
 def _path(quoted: str) -> Path:

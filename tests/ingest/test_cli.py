@@ -64,7 +64,9 @@ def test_a_folder_is_taken_in_and_changes_are_followed(commands, tmp_path):
     assert len(documents) == len(STRANGE) + 1
     assert {d["status"] for d in documents} == {"ready"}
     assert all("\n" not in d["source"] for d in documents)
-    assert {tuple(d) for d in documents} == {("id", "collection", "source", "status", "pages", "chunks", "error")}
+    assert {tuple(d) for d in documents} == {
+        ("id", "collection", "source", "status", "pages", "chunks", "error", "attributes")
+    }
     (pdf,) = [d for d in documents if d["source"].endswith("manual.pdf")]
     assert (pdf["pages"], pdf["chunks"], pdf["collection"], pdf["error"]) == (2, 2, "default", None)
 

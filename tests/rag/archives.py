@@ -11,6 +11,7 @@ from rag.archive import Archive
 from rag.export import export
 from rag.importing import import_archive
 from rag.index import Index
+from rag.tagging import set_attributes
 from rag.types import Scope
 from tests.rag.test_index import assert_consistent
 from tests.rag.versions import make_version
@@ -59,6 +60,7 @@ def build(folder, embedding):
         index.replace_documents([make_version("doc_gone", ["gone but not forgotten"], embedding)])
         failed = make_version("doc_failed", [], embedding, version=0)
         index.catalog.put_record(replace(failed.document, status="failed", error="It is broken.", fingerprint="x"))
+        set_attributes(index.catalog, "doc_apple", {"year": 2021, "ä": "🦊", "draft": False, "share": 0.1})
         last(export(index, folder / "backup.zip"))
 
 

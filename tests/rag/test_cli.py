@@ -45,6 +45,28 @@ def test_search_shows_hits_for_people_and_for_programs(commands):
     assert best["end"] - best["start"] == len(best["text"])
 
 
+def test_a_part_of_the_documents(commands):
+    def sources(*arguments):
+        lines = commands.run("rag", "search", "pump oil fox", "--json", *arguments).stdout.splitlines()
+        return {(json.loads(line)["source"].rpartition("/")[2], json.loads(line)["page_index"]) for line in lines}
+
+    said = commands.run("ingest", "tag", "note.txt", "year=2021", "kind=note", "gone=1").stdout
+    assert 'note.txt: year=2021, kind="note", gone=1' in said
+    assert "gone" not in commands.run("ingest", "tag", "note.txt", "gone=").stdout
+    commands.run("ingest", "manual.pdf", "--attribute", "year=2019")  # unchanged, and tagged all the same
+    listed = [json.loads(line) for line in commands.run("ingest", "ls", "--json").stdout.splitlines()]
+    assert [document["attributes"] for document in listed] == [{"year": 2019}, {"year": 2021, "kind": "note"}]
+    assert "year=2019" in commands.run("ingest", "ls").stdout
+    assert sources("--where", "year>2020", "--where", "kind=note") == {("note.txt", None)}
+    assert sources("--where", "kind!=note", "--pages", "2-9") == {("manual.pdf", 1)}
+    assert sources("--document", "manual.pdf", "--filter", '{"type": "lt", "key": "pages", "value": 2}') == set()
+    said = commands.run("rag", "ask", "What needs oil?", "--document", "./note.txt").stdout
+    assert "Pump manual" not in said
+    assert "no document" in commands.refused("rag", "search", "x", "--document", "nothing.pdf", code=1)
+    assert "year>=2021" in commands.refused("rag", "search", "x", "--where", "year")
+    assert "key" in commands.refused("rag", "ask", "x", "--filter", '{"type": "eq"}')
+
+
 def test_many_questions_in_one_process(commands):
     questions = [{"id": n, "question": "pump oil" if n % 2 else "fox 🦊"} for n in range(6)]
     lines = "\n".join(json.dumps(question) for question in questions) + "\n\n"

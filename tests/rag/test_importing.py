@@ -22,6 +22,7 @@ from rag.importing import import_archive
 from rag.index import Index
 from rag.services import open_index
 from rag.settings import EmbeddingSettings
+from rag.tagging import set_attributes
 from rag.types import Scope
 from tests.rag.archives import Mute, assert_nothing_is_lacking, last, put_file, state, take_in
 from tests.rag.test_index import assert_consistent
@@ -233,3 +234,25 @@ def test_an_index_is_opened_whatever_model_the_settings_name(tmp_path, settings,
         assert_nothing_is_lacking(index)
     with pytest.raises(NotFound), open_index(settings_of(settings, tmp_path / "nothing")):
         pass
+
+
+def test_attributes_come_along_and_an_archive_without_them_takes_none_away(tmp_path, storage, archive, bag_of_words):
+    old = tmp_path / "old.zip"
+    with closing(Index(storage, bag_of_words)) as index:
+        given = index.catalog.document("doc_apple").attributes
+        set_attributes(index.catalog, "doc_apple", {})
+        last(export(index, old))
+    assert given == {"year": 2021, "ä": "🦊", "draft": False, "share": 0.1}
+    new = tmp_path / "new"
+    take_in(old, new, bag_of_words)
+    with closing(Index(new, bag_of_words)) as index:
+        known = index.catalog.document("doc_apple")
+        assert known.attributes == {}
+        index.catalog.put_record(replace(known, sha256="0" * 64))  # so that it is replaced
+    assert take_in(archive, new, bag_of_words).replaced == 1
+    with closing(Index(new, bag_of_words)) as index:
+        assert index.catalog.document("doc_apple").attributes == given
+        index.catalog.put_record(replace(index.catalog.document("doc_apple"), sha256="0" * 64))
+    assert take_in(old, new, bag_of_words).replaced == 1
+    with closing(Index(new, bag_of_words)) as index:
+        assert index.catalog.document("doc_apple").attributes == given
