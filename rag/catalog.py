@@ -142,7 +142,7 @@ class Catalog:
         )
         return _document(rows[0]) if rows else None
 
-    def named_documents(self, question: str, scope: Scope) -> frozenset[str]:
+    def named_documents(self, question: str, scope: Scope) -> naming.Named:
         """The ids of the documents that a question names, as far as the scope reaches: see naming.py."""
         return naming.named_documents(self._read, question, scope)
 

@@ -12,6 +12,7 @@ import re
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
@@ -21,6 +22,7 @@ from rag.types import Scope
 NAMES_VERSION = "1"  # of what `name_tokens` gives; another one makes the catalog note all names anew
 _MOST_SHARED = 0.5  # a name that more of the documents share tells nothing
 _LEAST_SCORE = 0.7  # the one of two documents that has a word in its name; less is no name at all
+_LOOKED_AT = 50  # documents whose names are compared
 _MOST_NAMED = 20  # documents; a name that fits more is a topic
 _LONGEST_COMPOUND = 4  # words written as one in a name, as in AMERICANWATERWORKS
 _SHORTEST_INITIALS = 3  # letters of a short form in capitals, as JPM of JPMORGAN
@@ -45,8 +47,24 @@ def put_names(connection: sqlite3.Connection, document_id: str, title: str, sour
     )
 
 
-def named_documents(read: Read, question: str, scope: Scope) -> frozenset[str]:
-    """The ids of the documents in the scope that the question names."""
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The documents that a question names, by id, and how much of their name it says, in 0–1."""
+
+    documents: frozenset[str] = frozenset()
+    coverage: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The tokens of each name of some documents, by id; and in how many of all documents each token is."""
+
+    of_document: Mapping[str, Sequence[frozenset[str]]]
+    frequency: Mapping[str, int]
+
+
+def named_documents(read: Read, question: str, scope: Scope) -> Named:
+    """The documents in the scope that the question names."""
     within = f"documents d WHERE d.version > 0 AND d.collection_id IN ({_marks(scope.collection_ids)})"
     documents = int(read(f"SELECT count(*) FROM {within}", scope.collection_ids)[0][0])
     asked = sorted(_asked_tokens(question))
@@ -68,13 +86,29 @@ def named_documents(read: Read, question: str, scope: Scope) -> frozenset[str]:
         frequency[token] += 1
         if scope.document_ids is None or document_id in scope.document_ids:
             matches[document_id].add(token)
-    return best_named(matches, frequency, documents)
+    weight = _weights(frequency, documents, frequency)
+    scores = {document_id: math.fsum(map(weight, sorted(tokens))) for document_id, tokens in matches.items()}
+    likely = sorted(scores, key=lambda document_id: (-scores[document_id], document_id))[:_LOOKED_AT]
+    return best_named({document_id: matches[document_id] for document_id in likely}, _names(read, likely), documents)
+
+
+def _names(read: Read, document_ids: Sequence[str]) -> Names:
+    """The tokens of each name of the documents, and in how many documents each of them is."""
+    rows = read(f"SELECT id, title, source FROM documents WHERE id IN ({_marks(document_ids)})", document_ids)
+    names = {row[0]: [_divided(name) for name in _names_of(row[1], row[2])] for row in rows}
+    tokens = sorted({token for parts in names.values() for name in parts for token in name})
+    counts = read(f"SELECT token, count(*) FROM names WHERE token IN ({_marks(tokens)}) GROUP BY token", tokens)
+    return Names(names, dict(counts))
 
 
 def name_tokens(title: str, source: str) -> frozenset[str]:
-    """The tokens of a document's names."""
+    """The tokens of all names of a document."""
+    return frozenset(_tokens(_WORD.findall(" ".join(_names_of(title, source)))))
+
+
+def _names_of(title: str, source: str) -> tuple[str, str, str]:
     path = PurePath(source)
-    return frozenset(_tokens(_WORD.findall(f"{title} {path.stem} {path.parent.name}")))
+    return title, path.stem, f"{path.parent.name} {path.stem}"
 
 
 def _asked_tokens(question: str) -> frozenset[str]:
@@ -99,13 +133,31 @@ def _initials(question: str) -> frozenset[str]:
     )
 
 
-def best_named(matches: Mapping[str, Collection[str]], frequency: Mapping[str, int], documents: int) -> frozenset[str]:
-    """The ids of the documents whose names fit best; empty when no name is told apart from the others.
+def best_named(matches: Mapping[str, Collection[str]], names: Names, documents: int) -> Named:
+    """The documents one of whose names fits best; none when no name is told apart from the others.
 
-    `matches` has for each document the tokens that are in its names and in the question, `frequency` in how many of all
-    `documents` each token is. A token weighs its inverse document frequency, as in BM25.
+    `matches` has for each document the tokens that are in its names and in the question. A token weighs its inverse
+    document frequency, as in BM25; a name fits by the weight that the question has of it, less if that is not even a
+    third of the name: one word of a title of ten is less of a name than both words of a file name.
     """
-    years = {token for token in frequency if _YEAR.fullmatch(token)}
+    frequency = {token: min(count, documents) for token, count in names.frequency.items()}
+    weight = _weights(frequency, documents, {token for tokens in matches.values() for token in tokens})
+    fits: dict[str, tuple[float, float]] = {}  # how well, coverage
+    for document_id, tokens in matches.items():
+        for name in names.of_document[document_id]:
+            said = math.fsum(weight(token) for token in sorted(name & set(tokens)))
+            whole = math.fsum(weight(token) for token in sorted(name))
+            if said >= _LEAST_SCORE:
+                fits[document_id] = max(
+                    fits.get(document_id, (0.0, 0.0)), (said * min(1.0, 3 * said / whole), said / whole)
+                )
+    best = max(fits.values(), default=(0.0, 0.0))
+    named = frozenset(document_id for document_id, fit in fits.items() if math.isclose(fit[0], best[0]))
+    return Named(named, best[1]) if named and len(named) <= _MOST_NAMED else Named()
+
+
+def _weights(frequency: Mapping[str, int], documents: int, asked: Collection[str]) -> Callable[[str], float]:
+    years = {token for token in asked if _YEAR.fullmatch(token)}
     last = max(years, default="")
 
     def weight(token: str) -> float:
@@ -113,10 +165,12 @@ def best_named(matches: Mapping[str, Collection[str]], frequency: Mapping[str, i
         numeric = _NUMBER_WEIGHT if _NUMBER.fullmatch(token) else 1.0
         return rarity * numeric * (_EARLIER_YEAR_WEIGHT if token in years and token != last else 1.0)
 
-    scores = {document: math.fsum(map(weight, sorted(tokens))) for document, tokens in matches.items()}
-    best = max(scores.values(), default=0.0)
-    named = frozenset(document for document, score in scores.items() if math.isclose(score, best))
-    return named if best >= _LEAST_SCORE and len(named) <= _MOST_NAMED else frozenset()
+    return weight
+
+
+def _divided(name: str) -> frozenset[str]:
+    """The tokens of a name; of words that mix letters and digits only the parts, as a question may have them apart."""
+    return frozenset(terms(" ".join(part for word in _WORD.findall(name) for part in _PART.findall(word))))
 
 
 def _tokens(words: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rag.catalog import StoredChunk
@@ -17,6 +17,7 @@ from rag.errors import RagError
 from rag.evidence import evidence
 from rag.focus import focus
 from rag.index import Index
+from rag.naming import Named
 from rag.settings import RetrievalSettings
 from rag.text import contextual_text
 from rag.tokens import continued_words, token_spans
@@ -28,6 +29,7 @@ Leg = Sequence[tuple[str, float]]  # chunk ids with scores, best first
 
 _ATTEMPTS = 3  # a search that a replaced document ran into is done again, so that the document does not seem to vanish
 _LOOKED_UP = 64  # chunks a look into the catalog
+_WHOLE_NAME = 0.6  # share of a document's name that is as good as the whole: who speaks of a report leaves out its form
 _REPEATED_PAGE = 0.6  # what a further chunk of a page keeps of its score: another page is worth more than more of one
 # An embedding model knows a language as well as its vocabulary does. The more of a question's words fall into pieces,
 # the less the vectors weigh, down to a part of their weight that is enough for names and loan words.
@@ -61,8 +63,8 @@ class HybridRetriever:
             legs = await self._search(question, scope, candidates)
             scores = fuse(legs, dense_weight)
             named = await asyncio.to_thread(self.index.catalog.named_documents, question, scope)
-            if named:
-                narrow = await self._search(question, replace(scope, document_ids=named), candidates)
+            if named.documents:
+                narrow = await self._search(question, replace(scope, document_ids=named.documents), candidates)
                 scores = lift_named(scores, fuse(narrow, dense_weight), named)
                 legs = Legs(_united(legs.dense, narrow.dense), _united(legs.lexical, narrow.lexical))
             hits, is_complete = await asyncio.to_thread(self._hits, question, scores, legs, scope, limit)
@@ -168,15 +170,18 @@ def fuse(legs: Legs, dense_weight: float) -> dict[str, float]:
     return fused
 
 
-def lift_named(scores: Mapping[str, float], within: Mapping[str, float], named: Collection[str]) -> dict[str, float]:
+def lift_named(scores: Mapping[str, float], within: Mapping[str, float], named: Named) -> dict[str, float]:
     """The scores, in 0–1 still, raised by those that chunks have `within` the documents that the question names.
 
-    They are raised the more, the better these documents do among all: a name that happens to be a word of the question
-    (a file called `state`) is no reason to show what does not speak to it.
+    They are raised the more, the more of the name is said and the better these documents do among all: a word of the
+    question that happens to be in a title is no reason to show what does not speak to it.
     """
     best = max(scores.values(), default=0.0)
-    best_named = max((score for chunk_id, score in scores.items() if _document(chunk_id) in named), default=0.0)
-    lift = (best_named / best) ** 2 if best > 0 else 1.0
+    best_named = max(
+        (score for chunk_id, score in scores.items() if _document(chunk_id) in named.documents), default=0.0
+    )
+    said = min(1.0, named.coverage / _WHOLE_NAME)
+    lift = (said * best_named / best) ** 2 if best > 0 else 1.0
     chunk_ids = scores.keys() | within.keys()
     return {
         chunk_id: (scores.get(chunk_id, 0.0) + lift * within.get(chunk_id, 0.0)) / (1 + lift) for chunk_id in chunk_ids

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from rag.catalog import Catalog
+from rag.naming import Named
 from rag.types import Scope
 from tests.rag.versions import make_version
 
@@ -38,7 +39,7 @@ def catalog(tmp_path_factory, bag_of_words):
 
 def named(catalog, question, documents=None):
     scope = Scope((catalog.collection().id,), documents)
-    return {document.removeprefix("doc_") for document in catalog.named_documents(question, scope)}
+    return {document.removeprefix("doc_") for document in catalog.named_documents(question, scope).documents}
 
 
 @pytest.mark.parametrize(
@@ -69,7 +70,7 @@ def test_only_documents_in_the_scope_are_named(catalog):
         "VERIZON_2021_10K.pdf"
     }
     assert named(catalog, "Is Verizon capital intensive?", frozenset({"doc_policies/travel.docx"})) == set()
-    assert catalog.named_documents("Is Verizon capital intensive?", Scope(())) == frozenset()
+    assert catalog.named_documents("Is Verizon capital intensive?", Scope(())) == Named()
 
 
 def test_what_half_of_the_documents_share_names_none(tmp_path, bag_of_words):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from rag.errors import RagError
 from rag.index import Index
+from rag.naming import Named
 from rag.retrieval import HybridRetriever, Legs, fuse, lift_named, spread
 from rag.settings import RetrievalSettings
 from rag.types import Chunk, Scope
@@ -61,13 +63,16 @@ def test_properties_of_fusion(dense, lexical, weight):
 def test_named_documents_are_lifted_as_far_as_they_speak_to_the_question():
     scores = {"a:1:0": 1.0, "b:1:0": 0.5, "b:1:1": 0.1}
     within = {"b:1:0": 1.0, "b:1:2": 0.4}
-    assert lift_named(scores, within, {"b"}) == pytest.approx(
+    named = Named(frozenset("b"), coverage=0.8)
+    assert lift_named(scores, within, named) == pytest.approx(
         {"a:1:0": 0.8, "b:1:0": 0.6, "b:1:1": 0.08, "b:1:2": 0.08}  # lifted by 0.5 ** 2
     )
-    best = lift_named({"a:1:0": 0.9, "b:1:0": 1.0}, {"b:1:0": 1.0, "b:1:1": 0.9}, {"b"})
+    best = lift_named({"a:1:0": 0.9, "b:1:0": 1.0}, {"b:1:0": 1.0, "b:1:1": 0.9}, named)
     assert max(best.values()) == best["b:1:0"] == pytest.approx(1.0)
-    assert lift_named(scores, {}, {"c"}) == pytest.approx(scores)
-    assert lift_named({}, {"b:1:0": 1.0}, {"b"}) == {"b:1:0": 0.5}
+    assert lift_named(scores, {}, Named(frozenset("c"), 1.0)) == pytest.approx(scores)
+    half_said = lift_named(scores, within, replace(named, coverage=0.3))
+    assert half_said["b:1:0"] == pytest.approx((0.5 + 0.5**4) / (1 + 0.5**4))
+    assert lift_named({}, {"b:1:0": 1.0}, named) == {"b:1:0": 0.5}
 
 
 def test_another_page_comes_before_more_of_the_same():
