@@ -42,6 +42,8 @@ def fit_prompt(
     allowance, fits, too_much = room, 0, room * 100  # as `count_tokens` counts
     for _ in range(_DRAFTS):
         messages, packed = _draft(model.count_tokens, rules, conversation, passages, allowance)
+        if best and messages == best.messages:
+            break
         estimated = _estimate(model.count_tokens, messages)
         told = model.count_prompt(messages)
         actual = estimated if told is None else told

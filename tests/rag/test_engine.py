@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from contextlib import aclosing, closing
 from dataclasses import replace
 
@@ -276,6 +278,44 @@ async def test_a_server_that_counts_more_tokens_is_asked_again_with_fewer_passag
     retrieved = [event for event in events if isinstance(event, ChunksRetrieved)]
     assert len(retrieved[-1].passages) < len(retrieved[0].passages)
     assert events[-1].answer.passages == retrieved[-1].passages
+
+
+async def test_a_server_that_counts_is_never_sent_too_much(filled, make_engine, bag_of_words):
+    """The estimate would let through twice as much as this server reads: its tokens are single letters."""
+    pages = [f"Pump {number} needs oil. " + f"It stands in hall {number}. " * 20 for number in range(8)]
+    filled.replace_documents([make_version("doc_c", pages, bag_of_words)])
+    sent, window, ticks = [], 2_600, 0
+
+    def length(messages):
+        return sum(len(message["content"]) for message in messages) + 70
+
+    def count(body):
+        time.sleep(0.2)
+        return JSONResponse({"count": length(body["messages"]), "max_model_len": window, "tokens": []})
+
+    def reply(_, body):
+        sent.append(length(body["messages"]) + body["max_tokens"])
+        return stream(WORDS, body)
+
+    async def tick():
+        nonlocal ticks
+        while True:
+            await asyncio.sleep(0.01)
+            ticks += 1
+
+    with running(ModelServer()) as server:
+        server.models = JSONResponse({"data": [{"id": "tiny", "max_model_len": window}]})
+        server.posts["tokenize"] = count
+        server.reply = reply
+        engine = make_engine(provider="openai", base_url=server.base_url, max_tokens=200)
+        ticker = asyncio.create_task(tick())
+        events = await events_of(engine, QUESTION, everything(filled))
+        ticker.cancel()
+    assert len(sent) == 1
+    assert 0.7 * window < sent[0] <= window
+    assert events[-1].answer.passages
+    assert 1 < len(server.counted) <= 5
+    assert ticks > 5 * len(server.counted), "others wait while the server counts"
 
 
 async def test_a_server_that_takes_no_prompt_at_all_is_an_error(filled, make_engine):

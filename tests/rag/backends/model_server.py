@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -29,6 +30,8 @@ class ModelServer:
         self.headers: list[dict[str, str]] = []
         self.left = threading.Event()  # a client closed its connection in the middle of a stream
         self.extra: dict[str, Response] = {}
+        self.posts: dict[str, Callable[[dict[str, Any]], Response]] = {}  # what else can be asked, by path
+        self.counted: list[dict[str, Any]] = []  # what was asked of them
 
     @property
     def base_url(self) -> str:
@@ -42,6 +45,14 @@ class ModelServer:
             self.requests.append(await request.json())
             self.headers.append(dict(request.headers))
             return self.reply(request, self.requests[-1])
+
+        @app.post("/{path:path}")
+        async def post(path: str, request: Request) -> Response:
+            self.headers.append(dict(request.headers))
+            if path not in self.posts:
+                return JSONResponse({"detail": "Not Found"}, 404)
+            self.counted.append(await request.json())
+            return self.posts[path](self.counted[-1])
 
         @app.get("/{path:path}")
         async def get(path: str, request: Request) -> Response:
@@ -73,6 +84,51 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def template(turns: list[dict[str, str]]) -> str:
+    """What a chat template makes of a conversation. Raises ValueError as Mistral's does."""
+    if any((turn["role"] == "user") != (number % 2 == 0) for number, turn in enumerate(turns)):
+        raise ValueError("Conversation roles must alternate user/assistant/user/assistant/...")
+    return " ".join(f"[INST] {t['content']} [/INST]" if t["role"] == "user" else t["content"] for t in turns)
+
+
+def tokens(text: str) -> list[int]:
+    """A tokenizer for which words and signs are tokens."""
+    return [hash(word) % 32000 for word in re.findall(r"\w+|[^\w\s]", text)]
+
+
+def refusal(error: Exception) -> Response:
+    return JSONResponse({"error": {"message": str(error), "type": "BadRequestError", "code": 400}}, 400)
+
+
+def counts_as_vllm(server: ModelServer, make_prompt: Callable[[Any], str] = template) -> None:
+    def tokenize(body: dict[str, Any]) -> Response:
+        try:
+            ids = tokens(make_prompt(body["messages"]))
+        except ValueError as error:
+            return refusal(error)
+        return JSONResponse({"count": len(ids), "max_model_len": 2048, "tokens": ids, "token_strs": None})
+
+    server.posts["tokenize"] = tokenize
+
+
+def counts_as_llama_server(server: ModelServer, make_prompt: Callable[[Any], str] = template) -> None:
+    def apply_template(body: dict[str, Any]) -> Response:
+        try:
+            return JSONResponse({"prompt": make_prompt(body["messages"])})
+        except ValueError as error:
+            return refusal(error)
+
+    server.models = JSONResponse({"data": [{"id": "tiny", "meta": {"n_ctx_train": 131072}}]})
+    server.extra["props"] = JSONResponse({"default_generation_settings": {"n_ctx": 2048}})
+    server.posts["apply-template"] = apply_template
+    server.posts["tokenize"] = lambda body: JSONResponse({"tokens": tokens(body["content"])})
+
+
+def counts_as_llama_cpp_python(server: ModelServer) -> None:
+    server.models = JSONResponse({"data": [{"id": "tiny", "object": "model", "owned_by": "me", "permissions": []}]})
+    server.posts["extras/tokenize/count"] = lambda body: JSONResponse({"count": len(tokens(body["input"]))})
 
 
 def chunk(text: str | None = None, finish_reason: str | None = None, **more: Any) -> bytes:

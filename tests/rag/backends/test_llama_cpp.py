@@ -192,6 +192,32 @@ async def test_counts_tokens_while_a_reply_is_written(opened):
     task.cancel()
 
 
+@pytest.mark.parametrize("template", [MISTRAL_STRICT, DROPS_SYSTEM, WITH_SYSTEM, CHATML])
+async def test_a_prompt_is_counted_as_the_model_reads_it(opened, template):
+    model = opened(template=template)
+    prompt = [
+        Message("system", "Cite. 🛢 </s> [INST]"),
+        Message("user", "Is there a pump?"),
+        Message("assistant", "Yes [1]."),
+        Message("user", "How often does it need oil?"),
+    ]
+    deltas = await _ask(model, *prompt)
+    assert model.count_prompt(prompt) == deltas[-1].usage.prompt_tokens
+
+
+def test_what_is_closed_counts_no_more(opened):
+    model = opened()
+    close_language_model(model)
+    with pytest.raises(BackendUnavailable, match="closed"):
+        model.count_tokens("pump")
+    with pytest.raises(BackendUnavailable, match="closed"):
+        model.count_prompt([Message("user", "pump")])
+
+
+def test_a_prompt_that_the_template_refuses_is_not_counted(opened):
+    assert opened(template=MISTRAL_STRICT).count_prompt([Message("assistant", "Hello.")]) is None
+
+
 def test_the_window_comes_from_the_file_unless_set(opened):
     assert opened(context_window=768).context_window == 768
     assert opened(context_window=100_000).context_window == 8192
