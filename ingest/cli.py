@@ -85,7 +85,8 @@ def add(
     as_json: bool,
 ) -> int:
     """Take in files and folders (the default). Exit code 1 if a file failed."""
-    from ingest.report import print_events, show_progress
+    from ingest.discover import left_out
+    from ingest.report import print_events, print_left_out, show_left_out, show_progress
 
     if watch and dry_run:
         raise InvalidRequest("--watch cannot be a --dry-run.", hint="Leave one of them out.")
@@ -93,8 +94,13 @@ def add(
     follow = print_events if as_json else show_progress
     tags = read_tags(attributes)
     with _writer(load_settings()) as writer:
+        if as_json:
+            print_left_out(left_out(paths))  # before the event `end`
         if not watch:
-            return follow(_tagging(writer, tags, writer.add_paths(paths, collection, options), options), options)
+            code = follow(_tagging(writer, tags, writer.add_paths(paths, collection, options), options), options)
+            if not as_json:
+                show_left_out(left_out(paths))
+            return code
         from ingest.watch import changes
 
         code = 0

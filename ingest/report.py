@@ -151,6 +151,18 @@ def _show_summary(reports: Sequence[FileReport], chunks: int, seconds: float, op
         console.print(f"{freed / 1024:,.0f} KB freed.", highlight=False)
 
 
+def show_left_out(counts: Mapping[str, int]) -> None:
+    """Say what of the folders was left out, by suffix."""
+    kinds = [f"{count} {suffix or 'without a suffix'}" for suffix, count in sorted(counts.items())]
+    if kinds:
+        Console().print(Text(f"Left out, as no loader reads them: {', '.join(kinds)}."), soft_wrap=True)
+
+
+def print_left_out(counts: Mapping[str, int]) -> None:
+    """The same as a JSON line."""
+    _print_event("left_out", {"suffixes": dict(counts)})
+
+
 def document_line(document: Document) -> dict[str, object]:
     """A document as `ingest ls --json` gives it."""
     return {

@@ -60,6 +60,11 @@ def test_a_folder_is_taken_in_and_changes_are_followed(commands, tmp_path):
     folder = make_folder(tmp_path / "documents")
     first = commands.run("ingest", folder)
     assert "added" in first.stdout
+    (folder / "old.DOC").write_bytes(b"x")
+    assert "Left out, as no loader reads them: 1 .doc" in commands.run("ingest", folder).stdout
+    events = [json.loads(line) for line in commands.run("ingest", "add", "--json", folder).stdout.splitlines()]
+    assert events[0] == {"event": "left_out", "suffixes": {".doc": 1}}
+    assert events[-1]["event"] == "end"
     documents = listed(commands)
     assert len(documents) == len(STRANGE) + 1
     assert {d["status"] for d in documents} == {"ready"}
