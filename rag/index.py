@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -38,6 +39,7 @@ logger = logging.getLogger(__name__)
 _WIDENING = 20  # a wide scope of documents is searched by asking for so many times more and dropping the rest
 _WIDEST = 2_000
 _REPAIR_BATCH = 256
+_QUESTIONS_KEPT = 64  # whose vectors are at hand
 _PURGED_AT_ONCE = 20_000  # chunks whose words are indexed anew in about a second
 _ATTEMPTS = 3  # a search that a replaced document ran into is done again, so that the document does not seem to vanish
 
@@ -66,6 +68,8 @@ class Index:
         vectors were made by another embedding model."""
         self._storage = storage
         self.catalog = Catalog(storage / CATALOG_NAME)
+        # A search looks twice, among all documents and in those that the question names.
+        self._embed_query = lru_cache(_QUESTIONS_KEPT)(lambda model, question: model.embed_query(question))
         self._writing = threading.Lock()
         self._switching = threading.Lock()
         try:
@@ -261,7 +265,7 @@ class Index:
     def search_dense(self, question: str, scope: Scope, limit: int) -> list[tuple[str, float]]:
         """Chunk ids nearest to the question with cosine similarity, best first."""
         dense = self._dense
-        query = dense[0].embed_query(question)
+        query = self._embed_query(dense[0], question)  # type: ignore[arg-type]
         for _ in range(_ATTEMPTS):
             revision = self.catalog.revision
             try:
@@ -270,7 +274,7 @@ class Index:
                 if dense is self._dense:
                     raise
                 dense = self._dense  # the embedding model was changed under the search
-                query = dense[0].embed_query(question)
+                query = self._embed_query(dense[0], question)  # type: ignore[arg-type]
                 found, is_complete = self._search_dense(dense[1], query, scope, limit)
             if is_complete or revision == self.catalog.revision:
                 break

@@ -60,9 +60,11 @@ class HybridRetriever:
         dense_weight = await asyncio.to_thread(self._dense_weight, question)
         for _ in range(_ATTEMPTS):
             before = await asyncio.to_thread(self._revision)
-            legs = await self._search(question, scope, candidates)
+            legs, named = await asyncio.gather(
+                self._search(question, scope, candidates),
+                asyncio.to_thread(self.index.catalog.named_documents, question, scope),
+            )
             scores = fuse(legs, dense_weight)
-            named = await asyncio.to_thread(self.index.catalog.named_documents, question, scope)
             if named.documents:
                 narrow = await self._search(question, replace(scope, document_ids=named.documents), candidates)
                 scores = lift_named(scores, fuse(narrow, dense_weight), named)
