@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 
 from rag import quotes
 from rag.backends.llms import refresh_model, stream_text
-from rag.budget import Prompt, fit_prompt
+from rag.backends.turns import template_tokens
+from rag.budget import Prompt, fit_prompt, fitting_history
 from rag.citations import MarkerFilter, cite, collect_citations
 from rag.context import collect_passages
 from rag.errors import InvalidRequest, PromptTooLong, RagError
@@ -120,10 +121,12 @@ class ChatEngine:
         history = conversation[:-1]
         if not history:
             return question
-        if model.llm is None:
+        room = model.context_window - _CONDENSED_TOKENS - template_tokens(1)
+        room -= model.count_tokens(CONDENSE) + model.count_tokens(question)
+        recent = fitting_history(history, model.count_tokens, room)
+        if model.llm is None or not recent:
             return _joined_with_previous(history, question)
-        budget = model.context_window // 2 * 3  # characters: about half the window
-        told = "\n".join(f"{message.role}: {message.content}" for message in history)[-budget:]
+        told = "\n".join(f"{message.role}: {message.content}" for message in recent)
         prompt = Message("user", CONDENSE.format(conversation=told, question=question))
         deltas = stream_text(model, [prompt], max_tokens=_CONDENSED_TOKENS, temperature=0.0)
         try:

@@ -122,6 +122,20 @@ async def test_a_follow_up_is_condensed_and_the_history_told(filled, make_engine
     assert len(engine.model.llm.prompts) == 3, "without history nothing is condensed"
 
 
+@pytest.mark.parametrize("window", [600, 2000])
+async def test_a_follow_up_is_condensed_with_as_many_whole_exchanges_as_fit(filled, make_engine, window):
+    history = [Message("user", "What of oil? " * 10), Message("assistant", "It is needed. " * 10)] * 40
+    engine = make_engine(context_window=window, max_tokens=16)
+    await engine.answer([*history, Message("user", "How often does it?")], everything(filled))
+    condense = engine.model.llm.prompts[0]
+    assert engine.model.count_tokens(condense) + 128 <= window
+    assert condense.count("What of oil? " * 10) == condense.count("It is needed. " * 10) > window // 200
+    huge = [Message("user", "What of oil?"), Message("assistant", "It is needed. " * 2000)]
+    events = await events_of(engine, [*huge, Message("user", "How often is it?")], everything(filled))
+    assert events[0] == QueryCondensed("What of oil? How often is it?"), "nothing fits: searched with the one before"
+    assert len(engine.model.llm.prompts) == 3
+
+
 async def test_when_condensing_fails_the_question_is_searched_as_asked(filled, make_engine, caplog):
     with running(ModelServer()) as server:
         served = []
@@ -147,7 +161,8 @@ async def test_small_windows_are_kept(index, bag_of_words, make_engine, window):
     index.replace_documents([make_version("doc_a", pages, bag_of_words)])
     engine = make_engine(context_window=window, max_tokens=1000, script="word " * 2000)
     history = [Message("user", "What of oil? " * 10), Message("assistant", "It is needed. " * 10)] * 20
-    answer = await engine.answer([*history, *QUESTION], everything(index))
+    question = Message("user", "Which words fill page 7?")
+    answer = await engine.answer([*history, question], everything(index))
     prompt = engine.model.llm.prompts[-1]
     assert engine.model.count_tokens(prompt) + answer.usage.completion_tokens <= window
     assert answer.finish_reason == "length"
