@@ -14,7 +14,7 @@ import secrets
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -235,10 +235,10 @@ class Catalog:
         self, collection_id: str, vector_ids: Sequence[str], scope: Scope | None = None
     ) -> dict[str, list[str]]:
         """The ids of the collection's live chunks (of those in the scope) that each vector stands for, where any is."""
-        within, values = _within(scope)
+        within, values = _within(scope, plus="+")
         found: dict[str, list[str]] = {}
         for batch in _batches(vector_ids):
-            # the plus keeps SQLite from looking through all documents of the collection first
+            # the plus keeps SQLite from looking through all documents of the collection first, or each for each vector
             where = f"+d.collection_id = ? AND k.vector_id IN ({', '.join('?' * len(batch))}){within}"
             found |= self._by_vector(where, [collection_id, *batch, *values])
         return found
@@ -246,7 +246,8 @@ class Catalog:
     def vectors_within(self, collection_id: str, scope: Scope) -> dict[str, list[str]]:
         """Like `chunks_of_vectors`, for all vectors: the chunks in the scope's documents and pages."""
         within, values = _within(scope)
-        return self._by_vector(f"d.collection_id = ?{within}", [collection_id, *values])
+        plus = "" if scope.document_ids is None else "+"  # few documents are found by their ids
+        return self._by_vector(f"{plus}d.collection_id = ?{within}", [collection_id, *values])
 
     def _by_vector(self, where: str, values: Sequence[object]) -> dict[str, list[str]]:
         found = defaultdict(list)
@@ -256,13 +257,11 @@ class Catalog:
             found[vector_id].append("{}:{}:{}".format(*place))
         return found
 
-    def count_chunks(self, collection_id: str, scope: Scope) -> int:
-        """How many chunks the scope's documents have, on whichever page."""
-        within, values = _within(replace(scope, pages=None))
-        rows = self._read(
-            f"SELECT sum(chunks) FROM documents d WHERE collection_id = ?{within}", (collection_id, *values)
-        )
-        return int(rows[0][0] or 0)
+    def count_chunks(self, collection_id: str, document_ids: Iterable[str]) -> int:
+        """How many chunks these documents have, as far as they are in the collection."""
+        where = "+collection_id = ? AND id IN (SELECT value FROM json_each(?))"
+        values = (collection_id, json.dumps(list(document_ids)))
+        return int(self._read(f"SELECT total(chunks) FROM documents WHERE {where}", values)[0][0])
 
     def count_vectors(self, collection_id: str) -> int:
         """How many vectors the collection's live chunks need."""
@@ -396,11 +395,11 @@ class Catalog:
         return str(rows[0][0])
 
 
-def _within(scope: Scope | None) -> tuple[str, list[object]]:
+def _within(scope: Scope | None, plus: str = "") -> tuple[str, list[object]]:
     """What keeps chunks `k` of documents `d` to the scope's documents and pages, and the values for it."""
     sql, values = "", list[object]()
     if scope is not None and scope.document_ids is not None:
-        sql += " AND d.id IN (SELECT value FROM json_each(?))"
+        sql += f" AND {plus}d.id IN (SELECT value FROM json_each(?))"
         values.append(json.dumps(sorted(scope.document_ids)))
     if scope is not None and scope.pages is not None:
         sql += " AND k.page_index BETWEEN ? AND ?"

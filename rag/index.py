@@ -36,8 +36,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_WIDENING = 20  # a wide scope of documents is searched by asking for so many times more and dropping the rest
-_WIDEST = 2_000
+# A wide scope is searched by asking for more and dropping what lies outside: so many times more, or twice as many as
+# would do if the scope's chunks were spread evenly; if that were too many, all of the scope's are compared.
+_WIDENING = 20
+_WIDEST = 5_000
 _REPAIR_BATCH = 256
 _QUESTIONS_KEPT = 64  # whose vectors are at hand
 _PURGED_AT_ONCE = 20_000  # chunks whose words are indexed anew in about a second
@@ -300,11 +302,15 @@ class Index:
         self, vectors: VectorIndex, query: Vector, collection_id: str, scope: Scope, limit: int
     ) -> tuple[list[tuple[str, float]], dict[str, list[str]]]:
         """Vectors with their similarity, and the chunks of the scope that each of them stands for."""
-        if self.catalog.count_chunks(collection_id, scope) > DIRECT_COMPARISON:
-            nearest = vectors.search(collection_id, query, min(limit * _WIDENING, _WIDEST))
-            chunks = self.catalog.chunks_of_vectors(collection_id, [vector_id for vector_id, _ in nearest], scope)
-            if len(chunks) >= limit:
-                return nearest, chunks
+        count = None if scope.document_ids is None else self.catalog.count_chunks(collection_id, scope.document_ids)
+        if count is None or count > DIRECT_COMPARISON:
+            share = 1.0 if count is None else count / max(count, vectors.count(collection_id))
+            width = max(min(limit * _WIDENING, _WIDEST), int(2 * limit / share))
+            if width <= _WIDEST:
+                nearest = vectors.search(collection_id, query, width)
+                chunks = self.catalog.chunks_of_vectors(collection_id, [vector_id for vector_id, _ in nearest], scope)
+                if len(chunks) >= limit:
+                    return nearest, chunks
         # few chunks, or few of those near by, and then what is far away must be found, too, however long it takes
         chunks = self.catalog.vectors_within(collection_id, scope)
         return vectors.compare(collection_id, query, list(chunks), limit), chunks

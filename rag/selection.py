@@ -61,18 +61,27 @@ def _documents_called(catalog: Catalog, collection_id: str, names: Sequence[str]
         raise InvalidRequest(
             f"{len(names)} documents are too many to name.", hint="Use a filter instead.", param="documents"
         )
-    rows = catalog.database.read(
+    # by id and by source there is an index, so the file names are looked at only for what is left
+    exact = _rows(catalog, "+d.collection_id = ? AND d.id IN wanted", names, collection_id)
+    exact += _rows(catalog, "d.collection_id = ? AND d.source IN wanted", names, collection_id)
+    found = {name: row[0] for row in exact for name in row[:2]}
+    left = [name for name in names if name not in found]
+    rows = _rows(catalog, f"d.collection_id = ? AND {FILE_NAME} IN wanted", left, collection_id) if left else []
+    return frozenset([found[name] for name in names if name in found] + [_document_called(name, rows) for name in left])
+
+
+def _rows(catalog: Catalog, where: str, names: Sequence[str], collection_id: str) -> list[tuple[str, str, str]]:
+    """Id, source and file name of the documents of which `where` says that something is `wanted`."""
+    return catalog.database.read(
         "WITH wanted AS MATERIALIZED (SELECT value FROM json_each(?)) "
-        f"SELECT d.id, d.source, {FILE_NAME} AS file_name FROM documents d WHERE d.collection_id = ? "
-        "AND (d.id IN wanted OR d.source IN wanted OR file_name IN wanted)",
+        f"SELECT d.id, d.source, {FILE_NAME} FROM documents d WHERE {where}",
         (json.dumps(names), collection_id),
     )
-    return frozenset(_document_called(name, rows) for name in names)
 
 
 def _document_called(name: str, rows: Sequence[tuple[str, str, str]]) -> str:
-    exact = [document_id for document_id, source, _ in rows if name in (document_id, source)]
-    found = exact or [document_id for document_id, _, file_name in rows if name == file_name]
+    """The id of the one document with this file name."""
+    found = [document_id for document_id, _, file_name in rows if name == file_name]
     if not found:
         raise NotFound(f"There is no document {name!r} here.", hint="`ingest ls` lists the documents.")
     if len(found) > 1:

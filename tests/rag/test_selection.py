@@ -77,7 +77,7 @@ def test_far_away_in_a_wide_scope_is_found_too(index, bag_of_words):
     def page(count, prefix=""):
         return "\n".join(prefix + " ".join(chance.choices(words, k=9)) for _ in range(count))
 
-    near, far = page(rag.index._WIDEST + 100, "needle needle needle "), page(rag.index.DIRECT_COMPARISON + 100)
+    near, far = page(50 * rag.index._WIDENING + 100, "needle needle needle "), page(rag.index.DIRECT_COMPARISON + 100)
     index.replace_documents(
         [make_version("doc_near", [near], bag_of_words), make_version("doc_far", ["no", far], bag_of_words)]
     )
