@@ -6,11 +6,11 @@ words such as `2021Q1`. The catalog keeps them as a table of token and document;
 
 from __future__ import annotations
 
-import itertools
+import json
 import math
 import re
 import sqlite3
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -23,6 +23,8 @@ NAMES_VERSION = "1"  # of what `name_tokens` gives; another one makes the catalo
 _MOST_SHARED = 0.5  # a name that more of the documents share tells nothing
 _LEAST_SCORE = 0.7  # the one of two documents that has a word in its name; less is no name at all
 _LOOKED_AT = 50  # documents whose names are compared
+_MOST_COUNTED = 5_000  # documents of all collections: a word in more names is not looked at
+_MOST_WORDS = 400  # of a question
 _MOST_NAMED = 20  # documents; a name that fits more is a topic
 _LONGEST_COMPOUND = 4  # words written as one in a name, as in AMERICANWATERWORKS
 _SHORTEST_INITIALS = 3  # letters of a short form in capitals, as JPM of JPMORGAN
@@ -34,7 +36,10 @@ _PART = re.compile(r"(?:19|20)\d\d|q[1-4]|[^\W\d_]+|\d+", re.IGNORECASE)
 _FISCAL_YEAR = re.compile(r"\bFY\W?(\d\d)\b", re.IGNORECASE)
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _NUMBER = re.compile(r"q?\d+")
-_POSSESSIVE = re.compile(r"['’]s?\b")
+_POSSESSIVE = re.compile(r"['’]s\b")
+_EMPHATIC = frozenset({"must", "only", "never", "always", "please", "none", "every", "shall"})  # beside function words
+
+_WITHIN = "documents d WHERE d.version > 0 AND d.collection_id IN (SELECT value FROM json_each(?))"
 
 Read = Callable[[str, Sequence[object]], list[tuple[Any, ...]]]  # a query and its values → rows
 
@@ -65,39 +70,53 @@ class Names:
 
 def named_documents(read: Read, question: str, scope: Scope) -> Named:
     """The documents in the scope that the question names."""
-    within = f"documents d WHERE d.version > 0 AND d.collection_id IN ({_marks(scope.collection_ids)})"
-    documents = int(read(f"SELECT count(*) FROM {within}", scope.collection_ids)[0][0])
     asked = sorted(_asked_tokens(question))
-    prefixes = [(word, f"{word}\U0010ffff") for word in sorted(_initials(question))]
-    counts = read(
-        "SELECT token, count(*) FROM names WHERE "
-        + " OR ".join([f"token IN ({_marks(asked)})", *["token BETWEEN ? AND ?"] * len(prefixes)])
-        + " GROUP BY token",
-        [*asked, *itertools.chain.from_iterable(prefixes)],
-    )
-    rare = [token for token, count in counts if count <= _MOST_SHARED * documents]
-    matches: dict[str, set[str]] = defaultdict(set)
-    frequency = Counter[str]()
+    prefixes = [[word, f"{word}\U0010ffff"] for word in sorted(_initials(question))]
+    tokens = [
+        token
+        for token, count in read(
+            "SELECT token, count(*) FROM names WHERE token IN (SELECT value FROM json_each(?)) GROUP BY token "
+            "UNION SELECT token, count(*) FROM json_each(?) prefix "
+            "JOIN names ON token BETWEEN prefix.value ->> 0 AND prefix.value ->> 1 GROUP BY token",
+            (json.dumps(asked), json.dumps(prefixes)),
+        )
+        if count <= _MOST_COUNTED
+    ]
+    collections = json.dumps(scope.collection_ids)
+    documents = int(read(f"SELECT count(*) FROM {_WITHIN}", (collections,))[0][0])
+    holders: dict[str, list[str]] = defaultdict(list)
     for token, document_id in read(
-        f"SELECT n.token, d.id FROM names n CROSS JOIN {within} AND d.id = n.document_id "
-        f"AND n.token IN ({_marks(rare)})",
-        [*scope.collection_ids, *rare],
+        f"SELECT n.token, d.id FROM json_each(?) asked JOIN names n ON n.token = asked.value CROSS JOIN {_WITHIN} "
+        "AND d.id = n.document_id",
+        (json.dumps(tokens), collections),
     ):
-        frequency[token] += 1
-        if scope.document_ids is None or document_id in scope.document_ids:
-            matches[document_id].add(token)
+        holders[token].append(document_id)
+    frequency = {token: len(ids) for token, ids in holders.items() if len(ids) <= _MOST_SHARED * documents}
+    matches: dict[str, set[str]] = defaultdict(set)
+    for token in frequency:
+        for document_id in holders[token]:
+            if scope.document_ids is None or document_id in scope.document_ids:
+                matches[document_id].add(token)
     weight = _weights(frequency, documents, frequency)
-    scores = {document_id: math.fsum(map(weight, sorted(tokens))) for document_id, tokens in matches.items()}
+    scores = {document_id: math.fsum(map(weight, sorted(found))) for document_id, found in matches.items()}
     likely = sorted(scores, key=lambda document_id: (-scores[document_id], document_id))[:_LOOKED_AT]
-    return best_named({document_id: matches[document_id] for document_id in likely}, _names(read, likely), documents)
+    names = _names(read, likely, collections)
+    return best_named({document_id: matches[document_id] for document_id in likely}, names, documents)
 
 
-def _names(read: Read, document_ids: Sequence[str]) -> Names:
-    """The tokens of each name of the documents, and in how many documents each of them is."""
-    rows = read(f"SELECT id, title, source FROM documents WHERE id IN ({_marks(document_ids)})", document_ids)
+def _names(read: Read, document_ids: Sequence[str], collections: str) -> Names:
+    """The tokens of each name of the documents, and in how many documents of the collections each of them is."""
+    rows = read(
+        "SELECT id, title, source FROM documents WHERE id IN (SELECT value FROM json_each(?))",
+        (json.dumps(document_ids),),
+    )
     names = {row[0]: [_divided(name) for name in _names_of(row[1], row[2])] for row in rows}
     tokens = sorted({token for parts in names.values() for name in parts for token in name})
-    counts = read(f"SELECT token, count(*) FROM names WHERE token IN ({_marks(tokens)}) GROUP BY token", tokens)
+    counts = read(
+        f"SELECT n.token, count(*) FROM json_each(?) said JOIN names n ON n.token = said.value CROSS JOIN {_WITHIN} "
+        "AND d.id = n.document_id GROUP BY n.token",
+        (json.dumps(tokens), collections),
+    )
     return Names(names, dict(counts))
 
 
@@ -113,7 +132,7 @@ def _names_of(title: str, source: str) -> tuple[str, str, str]:
 
 def _asked_tokens(question: str) -> frozenset[str]:
     """The tokens of a question that may be in a name, neighbouring words written as one included."""
-    words = _WORD.findall(_POSSESSIVE.sub("", question))
+    words = _WORD.findall(_POSSESSIVE.sub("", question))[:_MOST_WORDS]
     years = [f"20{match}" for match in _FISCAL_YEAR.findall(question)]
     compounds = (
         "".join(words[start : start + size])
@@ -125,12 +144,11 @@ def _asked_tokens(question: str) -> frozenset[str]:
 
 def _initials(question: str) -> frozenset[str]:
     """Words in capitals, in small letters: a name may begin with one of them."""
-    words = _WORD.findall(question)
-    if all(word.isupper() for word in words if word.isalpha()):  # somebody who shouts
+    words = [word for word in _WORD.findall(question)[:_MOST_WORDS] if word.isalpha()]
+    if all(word.isupper() for word in words):  # somebody who shouts
         return frozenset()
-    return frozenset(
-        word.lower() for word in words if word.isalpha() and word.isupper() and len(word) >= _SHORTEST_INITIALS
-    )
+    capitals = {word.lower() for word in words if word.isupper() and len(word) >= _SHORTEST_INITIALS}
+    return frozenset(word for word in capitals - _EMPHATIC if terms(word))
 
 
 def best_named(matches: Mapping[str, Collection[str]], names: Names, documents: int) -> Named:

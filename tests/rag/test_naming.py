@@ -24,6 +24,9 @@ FILES = {
     "policies/travel.docx": "Travel policy",
     "policies/state-of-the-union.md": "",
     "Handbuch Öfen.pdf": "Brennöfen",
+    "Notary.pdf": "",
+    "Allstate_2020.pdf": "",
+    "oreilly.pdf": "O'Reilly Automotive",
 }
 
 
@@ -56,6 +59,13 @@ def named(catalog, question, documents=None):
         ("As of FY 2021, what did Verizon expect to pay in 2024?", {"VERIZON_2021_10K.pdf"}),
         ("What does the travel policy say about hotels?", {"policies/travel.docx"}),
         ("Wie heiß werden die Brennöfen?", {"Handbuch Öfen.pdf"}),
+        ("Who is the CEO of O'Reilly?", {"oreilly.pdf"}),
+        ("List ALL fees, and what is NOT covered", set()),
+        (
+            "Which ALL MUST NOT " + " ".join(f"{a}{b}{c}" for a in "ABCDEFGHIJ" for b in "KLMNOPQRST" for c in "XYZ"),
+            set(),
+        ),
+        ("How much is the rent? " * 20_000, set()),
         ("How much is the rent?", set()),
         ("", set()),
         ("?! 🦊", set()),
@@ -106,3 +116,17 @@ def test_a_catalog_without_names_notes_them_when_it_is_opened(tmp_path, bag_of_w
         assert named(catalog, "clay") == set()
     with closing(Catalog(tmp_path / "catalog.sqlite3")) as catalog:
         assert named(catalog, "clay") == {"clay"}
+
+
+def test_other_collections_do_not_count(tmp_path, bag_of_words):
+    with closing(Catalog(tmp_path / "catalog.sqlite3")) as catalog:
+        for collection in ("default", "second", "third"):
+            catalog.create_collection(collection)
+            for name in ("apple", "boeing", "cisco", "delta"):
+                version = make_version(
+                    f"{collection}_{name}", ["text"], bag_of_words, title=name, collection=collection
+                )
+                catalog.commit_document(version.document, version.sections, version.chunks, version.vector_ids)
+        found = catalog.named_documents("revenue of Apple?", Scope((catalog.collection().id,)))
+        assert found.documents == {"default_apple"}
+        assert found.coverage > 0.9
