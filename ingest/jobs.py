@@ -183,21 +183,28 @@ class JobQueue:
                     self._changed.wait_for(lambda: self._closing, _PAUSE)
 
     def _work_on(self, job: Job) -> None:
-        try:
-            report = self._do(job, self._stops[job.id])
-            with self._changed:
-                if report is not None:
-                    self._store.end(job.id, "failed" if report.outcome == "failed" else "done", report)
-                elif self._closing:
-                    self._store.release(job.id)
-                else:
-                    self._store.end(job.id, "cancelled")
-        finally:
-            with self._changed:
-                del self._stops[job.id]
-                self._chunks.pop(job.id, None)
-                self._changed.notify_all()
+        report = self._do(job, self._stops[job.id])
+        with self._changed:
+            while not self._note(job, report) and not self._closing:
+                self._changed.wait_for(lambda: self._closing, _PAUSE)
+            del self._stops[job.id]
+            self._chunks.pop(job.id, None)
+            self._changed.notify_all()
         self._tidy_up(job)
+
+    def _note(self, job: Job, report: FileReport | None) -> bool:
+        """Note how a job ended; False when that fails, and is to be tried again: what is done must not be lost."""
+        try:
+            if report is not None:
+                self._store.end(job.id, "failed" if report.outcome == "failed" else "done", report)
+            elif self._closing:
+                self._store.release(job.id)
+            else:
+                self._store.end(job.id, "cancelled")
+        except Exception:
+            logger.exception("what became of job %s could not be noted; trying again in %d seconds", job.id, _PAUSE)
+            return False
+        return True
 
     def _next(self) -> Job | None:
         """The next job, as soon as there is one; None when the queue is closed."""

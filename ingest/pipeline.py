@@ -178,7 +178,8 @@ class Run:
                     tally.files_done += 1
                     tally.bytes_done += size
                     yield tally.progress(outcome)
-                    self._give_back([outcome.source])
+                    if outcome.outcome != "failed":  # it may have failed as another file of that name has the claim
+                        self._give_back([outcome.source])
                 else:
                     group.add(outcome, size)
                     tally.pages += outcome.document.pages

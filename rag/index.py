@@ -257,6 +257,7 @@ class Index:
             embedding = self._coming[0]
             self._staging.switch({"model": embedding.name, "fingerprint": embedding.fingerprint})
             self._dense = self._coming
+            self._embed_query.cache_clear()  # it holds the old model
             self._remove_unfinished()
             self._vectors.drop_other_models()
             self._repair()

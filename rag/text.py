@@ -18,7 +18,7 @@ Span = tuple[int, int]
 
 ANALYSIS_VERSION = "3"  # of what `terms` gives and an index of words holds; one of another version is made again
 
-_TERMINAL = re.compile(r"[.!?…]+[\"'”’»)\]]*(?=\s)|[。！？]+[」』”）]*")
+_TERMINAL = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’»)\]]*(?=\s)|[。！？]+[」』”）]*")
 _BLANK_LINE = re.compile(r"\n[^\S\n]*\n")
 _LIST_ITEM = re.compile(r"[^\S\n]*(?:[-*•‣▪–]|\(?\d{1,3}[.)]|\(?[a-z][.)]|#{1,6})\s")
 _ABBREVIATION = re.compile(

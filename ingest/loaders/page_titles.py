@@ -20,7 +20,7 @@ _COMPANY = re.compile(r"\b(?:Inc|Co|Corp|Ltd|L\.P|S\.A|N\.V|A\.G)\.$", re.IGNORE
 
 def page_title(text: str) -> str:
     """The headings that a page begins with, joined by commas; "" when it begins with anything else."""
-    lines = [squeeze(line) for line in text.split("\n", 20)[:20] if line.strip()]
+    lines = [line for line in map(squeeze, text.split("\n", 20)[:20]) if line]
     return ", ".join(takewhile(_is_heading, lines[:_MOST_LINES]))[:_LONGEST_TITLE]
 
 

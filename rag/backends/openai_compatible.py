@@ -45,6 +45,7 @@ logger = logging.getLogger(__name__)
 
 PROVIDER = "openai"
 CONNECT_TIMEOUT = 3  # seconds
+_REFUSALS = 2  # of a system message, until a model is held to take none
 NO_KEY = "none"  # the client insists on a key, and would otherwise take OPENAI_API_KEY to a server it is not meant for
 
 
@@ -182,7 +183,7 @@ class OpenAICompatible(OpenAILike):  # type: ignore[misc]
             follow_redirects=False,
             timeout=COUNT_TIMEOUT,
         ) as client:
-            if _Quirk.NO_SYSTEM_ROLE not in self._quirks:
+            for _ in range(_REFUSALS if _Quirk.NO_SYSTEM_ROLE not in self._quirks else 0):  # one may be an accident
                 try:
                     return count_on_server(client, self.api_base or "", self.tokenizer, self.model, turns)
                 except NotCounted as refusal:

@@ -205,3 +205,18 @@ def test_the_queue_outlives_a_database_that_refuses(settings, bag_of_words, tmp_
         with index.catalog.database.transaction() as connection:
             connection.execute("DROP TRIGGER full")
         assert ingestor.wait(job.id, 30).state == "done"
+
+
+def test_how_a_job_ended_is_noted_as_soon_as_the_database_takes_it(settings, bag_of_words, tmp_path):
+    gate = Gate(bag_of_words)
+    with opened(settings, gate) as (ingestor, index):
+        job = ingestor.submit(write(tmp_path / "a"), "a.txt", "default")
+        assert gate.reached.wait(30)
+        with index.catalog.database.transaction() as connection:
+            connection.execute("CREATE TRIGGER full BEFORE UPDATE ON jobs BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+        gate.open.set()
+        assert ingestor.wait(job.id, 1).state == "running"
+        with index.catalog.database.transaction() as connection:
+            connection.execute("DROP TRIGGER full")
+        ended = ingestor.wait(job.id, 30)
+        assert (ended.state, ended.report.outcome) == ("done", "added")
