@@ -35,7 +35,7 @@ _HINT = (
     'A filter looks like {"type": "gte", "key": "year", "value": 2021}; type is one of '
     f"{', '.join(get_args(Operator))} (the last two with a list as value), or and, or with a list of filters."
 )
-_WHERE = re.compile(r"\s*([^<>=!]+?)\s*(==|!=|>=|<=|=|>|<)\s*(.*?)\s*", re.DOTALL)
+_WHERE = re.compile(r"\s*([^<>=!]+?)\s*(==|!=|>=|<=|=|>|<)(?![<>=])\s*(.*?)\s*", re.DOTALL)
 _SIGNS: dict[str, Operator] = {"=": "eq", "==": "eq", "!=": "ne", ">": "gt", ">=": "gte", "<": "lt", "<=": "lte"}
 
 # For each operator how SQLite compares, and whether the comparison is then denied.
@@ -130,8 +130,8 @@ def condition(wanted: Filter) -> tuple[str, list[object]]:
 
 
 def _kind(table: str) -> str:
-    """The type of a value in JSON, the same for both kinds of numbers and for both truth values."""
-    return f"CASE {table}.type WHEN 'integer' THEN 'real' WHEN 'false' THEN 'true' ELSE {table}.type END"
+    """The type of a value in JSON, the same for both kinds of numbers."""
+    return f"CASE {table}.type WHEN 'integer' THEN 'real' ELSE {table}.type END"
 
 
 def _parse(given: object, depth: int) -> Filter:

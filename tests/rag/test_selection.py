@@ -157,6 +157,8 @@ def test_documents_by_id_source_or_file_name(index, bag_of_words):
         (("doc_b.txt", "/other/doc_a.txt"), {"doc_b", "doc_c"}),
     ):
         assert within(index, documents=names).document_ids == expected
+    chosen = within(index, documents=("doc_b", "doc_c"), filters=where("ne", "file_name", "doc_b.txt"))
+    assert chosen.document_ids == {"doc_c"}
     with pytest.raises(InvalidRequest, match="2 documents") as raised:
         within(index, documents=("doc_a.txt",))
     assert raised.value.param == "documents"
