@@ -6,14 +6,16 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from rag.attributes import check_attributes
 from rag.catalog import Catalog
 from rag.database import CATALOG_NAME, Database
-from rag.errors import InvalidRequest, NotFound
+from rag.errors import InvalidRequest, NotFound, RagError
 from rag.settings import Settings, load_settings
 from rag.tagging import read_tags
 from rag.tagging import tag as put_tags
@@ -23,7 +25,7 @@ from rag.types import IngestOptions
 if TYPE_CHECKING:
     from ingest.ingestor import Ingestor
     from rag.remote import Remote
-    from rag.types import AttributeValue, Document, IngestProgress, Job
+    from rag.types import AttributeValue, Document, FileReport, IngestProgress, Job
 
 
 class _PathsByDefault(click.Group):
@@ -93,6 +95,7 @@ def add(
     options = IngestOptions(prune=prune or watch, retry_failed=retry_failed, dry_run=dry_run)
     follow = print_events if as_json else show_progress
     tags = read_tags(attributes)
+    check_attributes({key: value for key, value in tags.items() if value is not None})
     with _writer(load_settings()) as writer:
         if as_json:
             print_left_out(left_out(paths))  # before the event `end`
@@ -119,8 +122,17 @@ def _tagging(
     for progress in progresses:
         report = progress.report
         if tags and report and report.document_id and report.outcome != "removed" and not options.dry_run:
-            writer.tag(report.document_id, tags)
-        yield progress
+            report = _tagged(writer, report, tags)
+        yield replace(progress, report=report)
+
+
+def _tagged(writer: Ingestor | Remote, report: FileReport, tags: Mapping[str, AttributeValue | None]) -> FileReport:
+    """Give a document the tags; where that fails, the report says so, and the next file is taken in all the same."""
+    try:
+        writer.tag(report.document_id, tags)
+    except RagError as error:  # it was removed meanwhile, or would have too many
+        return replace(report, notice=f"{report.notice} Not tagged: {error.message}".strip())
+    return report
 
 
 @ingest.command("ls")

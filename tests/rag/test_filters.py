@@ -252,7 +252,7 @@ def test_comparisons_as_they_are_typed(text, wanted):
     parse_filter(wanted)
 
 
-@pytest.mark.parametrize("text", ["", "year", ">=2021", "year ! 3"])
+@pytest.mark.parametrize("text", ["", "year", ">=2021", "year ! 3", "year=>2021", "year =< 3"])
 def test_what_is_no_comparison(text):
     with pytest.raises(InvalidRequest, match="no comparison"):
         read_where(text)
