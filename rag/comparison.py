@@ -82,7 +82,7 @@ class Comparison:
                 self._is_denied(words, i) for words, found in zip(near, places, strict=True) for i in found
             ):
                 return f"the page says it without “{self._lower[place]}”"
-        if self._close and not negations(self._lower) and not any(map(denies_in_meaning, self._lower)):
+        if self._close and not negations(self._lower) and not _denying(self._words):
             return self._negation_left_out(near)
         return ""
 
@@ -177,8 +177,10 @@ class Comparison:
     def _is_denied(self, words: Sequence[Word], place: int) -> bool:
         """Whether the source denies its word at `place`, with a negation or a denying word that the claim has not."""
         wider = 0 if self._close else _WIDER
-        window = [word.lower for word in words[max(0, place - _BEFORE - wider) : place + _AFTER + wider + 1]]
-        return bool(negations(window)) or any(denies_in_meaning(word) and word not in self._lower for word in window)
+        window = range(max(0, place - _BEFORE - wider), place + _AFTER + wider + 1)
+        return any(there in window for there in negations([word.lower for word in words])) or any(
+            there in window and words[there].lower not in self._lower for there in _denying(words)
+        )
 
     def _negation_left_out(self, near: Sequence[Sequence[Word]]) -> str:
         said = self._known(self._kin)
@@ -206,6 +208,8 @@ class Comparison:
                 said = [word for word in mine[a:b] if _is_item(word) and not self._stands_in(word, place)]
                 other = [word for word in theirs[c:d] if _is_item(word) and word.lower not in self._lower]
                 alike = said and other and other[-1].is_name == said[-1].is_name
+                if alike and _abbreviates(said[-1], other[-1]):
+                    continue
                 if alike and self._known(_terms_in(said)).isdisjoint(two[c:d]):
                     start, end = _whole(other, self._source.figures[place])
                     there = self._source.written(place, start, end)
@@ -296,6 +300,21 @@ def _whole(words: Sequence[Word], figures: Iterable[Quantity]) -> tuple[int, int
     """Where words begin and end, with the rest of the number that they are a part of."""
     start, end = words[0].start, words[-1].end
     return start, max([end, *(figure.end for figure in figures if figure.start <= words[-1].start < figure.end)])
+
+
+def _abbreviates(one: Word, other: Word) -> bool:
+    """Whether one name is the beginning of the other: Sept, September."""
+    shorter, longer = sorted((one.lower, other.lower), key=len)
+    return one.is_name and len(shorter) > 2 and longer.startswith(shorter)
+
+
+def _denying(words: Sequence[Word]) -> list[int]:
+    """The places of words that deny in their meaning; a capitalised one inside a sentence is a name (Little Rock)."""
+    return [
+        place
+        for place, word in enumerate(words)
+        if denies_in_meaning(word.lower) and not (place and word.surface.istitle())
+    ]
 
 
 def _around(words: Sequence[Word], place: int) -> set[str]:

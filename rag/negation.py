@@ -5,6 +5,7 @@ A text is a sequence of words, lower-cased words as `rag.support` cuts them; all
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 _NEGATIONS = frozenset(
@@ -18,11 +19,14 @@ _NEGATIONS = frozenset(
 )
 _SHORTENED = ("n't", "n’t")
 # Words that deny in their meaning. They stand for a negation, but are none that another could have put in or left out.
-_DENYING = (
-    *("fail", "lack", "unable", "absen", "without", "exclud", "prohibit", "forbid", "forbad", "refus", "reject", "den"),
-    *("prevent", "avoid", "except", "impossib", "unlike", "unsuccess", "insufficient", "miss", "few", "little", "rare"),
-    *("seldom", "stop", "ceas", "unnecess", "unaffect", "independ"),
+_DENYING = re.compile(
+    r"fail(?:s|ed|ing|ures?)?|lack(?:s|ed|ing)?|unable|absen(?:t|ces?)|without|exclu(?:d\w*|sions?)|prohibit\w*"
+    r"|forb[ia]d\w*|refus(?:e|es|ed|ing|als?)|reject\w*|den(?:y|ies|ied|ying|ials?)|prevent\w*|avoid\w*"
+    r"|except(?:s|ed|ing|ions?)?|impossib\w*|unlike\w*|unsuccess\w*|insufficien\w*|miss(?:es|ed|ing)?|few(?:er|est)?"
+    r"|little|rare(?:r|st|ly)?|seldom|stop(?:s|ped|ping)?|ceas(?:e|es|ed|ing)|unnecess\w*|unaffected|independen\w*"
 )
+_PORTUGUESE = frozenset({"não", "em", "uma", "um", "ao", "aos", "é", "foi", "seu", "sua", "pela", "também"})
+_PORTUGUESE_ENDINGS = ("ção", "ções", "sões")  # there "no" is "in the"; São Paulo is no mark of it
 _AFTER_NO = frozenset(
     {"only", "merely", "just", "least", "doubt", "later", "fewer", "less", "more", "longer", "matter"}
 )
@@ -39,7 +43,6 @@ _OPPOSITES = (
     "true/false",
     "always/never",
     "maximum max/minimum min",
-    "at-most/at-least",
     "early/late",
     "inside/outside",
     "include includes included including/exclude excludes excluded excluding",
@@ -90,19 +93,21 @@ _OPPOSITE_OF = _table()
 
 
 def negations(words: Sequence[str]) -> list[int]:
-    """The places of the words that deny; "not only" and "no later than" deny nothing."""
+    """The places of the words that deny; "not only", "no later than", "No. 77" and Portuguese "no" deny nothing."""
+    is_portuguese = "no" in words and any(w in _PORTUGUESE or w.endswith(_PORTUGUESE_ENDINGS) for w in words)
     return [
         place
         for place, word in enumerate(words)
         if (word in _NEGATIONS or word.endswith(_SHORTENED))
         and not (place + 1 < len(words) and words[place + 1] in _AFTER_NO)
+        and not (word == "no" and (is_portuguese or "".join(words[place + 1 : place + 2])[:1].isdigit()))
         and not (word == "not" and place and words[place - 1] in ("or", "whether"))
     ]
 
 
 def denies_in_meaning(word: str) -> bool:
     """Whether a word may deny without a negation: "fails", "unable", "lacking"."""
-    return word.startswith(_DENYING)
+    return bool(_DENYING.fullmatch(word))
 
 
 def opposites(word: str) -> frozenset[str]:

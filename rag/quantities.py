@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from itertools import pairwise
 
 _ENGLISH = (
@@ -33,9 +33,9 @@ _ALSO = {  # what says a number to one who reads, and cannot be asked of a sourc
     "thrice": 3, "dozen": 12, "half": 0.5, "halved": 0.5, "quarter": 0.25, "hundred": 100, "thousand": 1000,
     "million": 1e6, "billion": 1e9, "single": 1, "once": 1, "i": 1, "ii": 2, "iii": 3, "iv": 4, "v": 5,
     "vi": 6, "vii": 7, "viii": 8, "ix": 9, "x": 10,
-    "xi": 11, "xii": 12, "xiii": 13, "xiv": 14, "xv": 15, "xvi": 16, "xviii": 18, "xix": 19,
+    "xi": 11, "xii": 12, "xiii": 13, "xiv": 14, "xv": 15, "xvi": 16, "xvii": 17, "xviii": 18, "xix": 19,
 }  # fmt: skip
-_IDLE = frozenset({"one", "first", "second", "un", "uno", "null", "elf"})  # more often not a number than one
+_IDLE = frozenset({"one", "first", "second", "un", "uno", "null", "elf", "sept"})  # more often not a number than one
 _SCALES = {
     **dict.fromkeys(("hundred", "hundreds", "hundert"), 1e2),
     **dict.fromkeys(("thousand", "thousands", "k", "tausend", "mille", "mil"), 1e3),
@@ -157,7 +157,7 @@ def _figures(text: str) -> Iterable[Quantity]:
             yield Quantity(match.start(), match.end(), (_FRACTIONS[match[0]],), 0.01)
 
 
-@cache
+@lru_cache(maxsize=10_000)
 def _readings(figure: str) -> tuple[tuple[float, ...], float]:
     """What a figure may be worth, the likeliest first, and the worth of its last digit."""
     whole = _GROUP.sub("", figure)

@@ -18,13 +18,21 @@ from rag.types import Claim, Passage, Verdict
 _MARKER = re.compile(r"\[(\d{1,3})\]")
 _CODE_BLOCK = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 _LIST_MARK = re.compile(r"\A\s*(?:(?:[-*•‣▪–+>]|\(?\d{1,3}[.)]|\(?[a-z][.)])(?:\s+|\Z))+")
-_HEADING = re.compile(r"#{1,6}\s|\*\*[^*]+\*\*:?\Z|\|?[\s:|-]+\|?\Z")
+_HEADING = re.compile(r"#{1,6}\s|\|?[\s:|-]+\|?\Z")
+_BOLD = re.compile(r"\*\*([^*]+)\*\*([.:]?)")
+_STATEMENT_END = re.compile(r"[\d.!?。！？%€$£]\Z")
 _REPLY = re.compile(r"\A(?:yes|no|ja|nein|oui|non|sí|correct|right)\b[,.:;–—-]*\s*", re.IGNORECASE)
 _NO_CLAIM = re.compile(
-    r"(?:i|we)(?:['’]m|['’]ve|['’]ll)?\s(?:found|hope|can|am|could|would|will|have|did|do|cannot|don['’]t)\b"
-    r"|here(?:\s(?:is|are)|['’]s)\b|sure\b|certainly\b|of course\b|let me\b|feel free\b|please\b|you['’]re welcome"
-    r"|if you (?:need|have|want|would)\b|thanks?\b|hello\b|hi\b|sorry\b|unfortunately\b|in summary\b"
-    r"|to summari[sz]e\b|based on the (?:documents|sources)",
+    r"(?:(?:sure|certainly|of course|unfortunately|in summary|to summari[sz]e|based on the (?:documents|sources))\b"
+    r"[,.:;!–—-]*\s*)*"
+    r"(?:\Z|(?:i|we)(?:['’]ve|\shave)?\sfound (?:the following|this|these|that|it|no|nothing)\b"
+    r"|i(?:['’]ve|\shave)?\s(?:found|hope|searched|looked|checked|read)\b"
+    r"|i(?:['’]m|\sam)\s(?:sorry|afraid|happy|glad|here|unable|not (?:sure|able))\b"
+    r"|i(?:['’]ll|\s(?:can|could|will|would|cannot|can['’]t|couldn['’]t|did not|didn['’]t|do not|don['’]t))\s"
+    r"(?:not |only |also |be |gladly )*(?:help|find|see|tell|answer|summari[sz]e|explain|list|show|give|look|search"
+    r"|know|have|say|need|happy|glad)\b"
+    r"|here(?:\s(?:is|are)|['’]s)\b|let me\b|feel free\b|please\b|you['’]re welcome"
+    r"|if you (?:need|have|want|would)\b|thanks?\b|hello\b|hi\b|sorry\b)",
     re.IGNORECASE,
 )
 _REFUSAL = re.compile(
@@ -32,6 +40,18 @@ _REFUSAL = re.compile(
     r"(?:\bnot\b|n['’]t\b|\bno\b|\bcannot\b|\bnothing\b|\bneither\b).{0,40}"
     r"\b(?:find|found|mention|say|state|specif|contain|provid|inform|answer|tell|includ|address|describ|explain|give)"
     r"|\b(?:there is|is) no (?:information|mention)\b|\bnot (?:mentioned|specified|stated|provided|found|given) in\b",
+    re.IGNORECASE,
+)
+# A sentence that cites something says of the sources that they are silent, or it is a claim: "we do not give refunds".
+_SOURCES = (
+    r"(?:the|these|your|none of the)\s(?:(?:provided|given|cited|other)\s)?"
+    r"(?:documents?|sources?|passages?|excerpts?|context)"
+)
+_SILENCE = re.compile(
+    rf"\A(?:\w+,\s)?{_SOURCES}\s(?:(?:do|does|did)(?:\snot|n['’]t)|cannot|(?:\w+\s)?(?:no|nothing)\b|\w+\sneither)"
+    r".{0,40}\b(?:mention|say|state|specif|contain|provid|inform|answer|tell|includ|address|describ|explain|give|about)"
+    r"|\A(?:\w+,\s)?I\s(?:could|can|did)(?:\snot|n['’]t|not)\s(?:find|answer)\b"
+    rf"|\b(?:no (?:information|mention)\b.*|not (?:mentioned|specified|stated|provided|found|given))\sin {_SOURCES}\b",
     re.IGNORECASE,
 )
 _ENOUGH, _LITTLE = 0.5, 0.34  # shares of a sentence's words: what is below them is borne out partly, or not
@@ -47,7 +67,7 @@ def check_claims(answer: str, passages: Sequence[Passage]) -> tuple[Claim, ...]:
     claims = []
     for start, end, cited in cited_sentences(answer):
         numbers = tuple(number for number in cited if number in by_number)
-        sentence = claimed(_MARKER.sub("", answer[start:end]), bool(numbers))
+        sentence = claimed(answer[start:end], bool(numbers))
         if not sentence:
             continue
         if numbers and numbers not in sources:
@@ -82,12 +102,19 @@ def cited_sentences(answer: str) -> list[tuple[int, int, tuple[int, ...]]]:
 
 
 def claimed(sentence: str, cites: bool) -> str:
-    """What a sentence claims, without list mark and "Yes,"; empty when it is a question, a heading, a lead-in …"""
-    text = sentence.strip()
+    """What a sentence claims, without markers, list mark and "Yes,"; empty for a question, a heading, a lead-in …
+
+    `cites` tells whether it rests on a source, by a marker of its own or by one that follows.
+    """
+    text = _MARKER.sub("", sentence).strip()
     if _HEADING.match(text):
         return ""
+    if bold := _BOLD.fullmatch(text):
+        text = bold[1].strip() + bold[2]
+        if not _MARKER.search(sentence) and not _STATEMENT_END.search(text):
+            return ""
     text = _REPLY.sub("", _LIST_MARK.sub("", text, count=1), count=1).strip()
-    if text.endswith("?") or _REFUSAL.search(text) or (not cites and _NO_CLAIM.match(text)):
+    if text.endswith("?") or (_SILENCE if cites else _REFUSAL).search(text) or (not cites and _NO_CLAIM.match(text)):
         return ""
     if text.endswith(":") and not any(not quantity.idle for quantity in quantities(text)):
         return ""

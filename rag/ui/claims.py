@@ -36,7 +36,8 @@ def _all_of(count: int) -> str:
 def _doubt(text: str, claim: Claim) -> str:
     sentence = plain_line(_ADORNMENT.sub("", _MARKER.sub("", text[claim.start : claim.end])))
     if len(sentence) > SHOWN:
-        sentence = sentence[: sentence.rfind(" ", 0, SHOWN)] + " …"
+        space = sentence.rfind(" ", 0, SHOWN)
+        sentence = sentence[: space if space > SHOWN // 2 else SHOWN] + " …"  # Chinese and addresses have no spaces
     if not claim.numbers:
         return f"⚠ Without a source: “{escape(sentence)}”"
     lead = "Only partly borne out by its source" if claim.verdict == "partly" else "Not borne out by its source"

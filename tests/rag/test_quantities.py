@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rag.quantities import quantities, stated, table_scales
+from rag.quantities import _readings, quantities, stated, table_scales
 
 
 @pytest.mark.parametrize(
@@ -62,3 +62,7 @@ def test_one_number(text, value):
 def test_equal_numbers(claimed, source, same):
     (quantity,) = quantities(claimed)
     assert any(quantity.equals(other, table_scales(source)) for other in stated(source)) is same
+
+
+def test_what_is_remembered_of_figures_is_bounded():
+    assert _readings.cache_info().maxsize

@@ -102,6 +102,12 @@ def test_what_the_page_does_not_say_is_flagged_with_a_reason(sentence, verdict, 
         "The sources provide no information about prices [1].",
         "I could not find an answer to this in your documents.",
         "Let me know if you need more.",
+        "Sure! I can help with that.",
+        "Based on the documents, I found two things.",
+        "I'm sorry, but I don't know the price.",
+        "Unfortunately, the documents do not mention a price [1].",
+        "The price is not mentioned in the provided sources [1].",
+        "I could not find the price of the pump [1].",
         "1.",
         "| --- | --- |",
         "```\npump.oil(80)\n```",
@@ -109,6 +115,10 @@ def test_what_the_page_does_not_say_is_flagged_with_a_reason(sentence, verdict, 
 )
 def test_what_claims_nothing_gets_no_verdict(sentence):
     assert check_claims(sentence, SOURCES) == ()
+
+
+def test_a_bold_line_above_a_cited_one_is_a_heading():
+    assert verdicts("**Colour and price**\nThe pump needs oil every 90 days [1].") == ["supported"]
 
 
 def test_claims_point_at_their_sentences():
@@ -150,3 +160,56 @@ def test_a_number_of_another_source_is_flagged():
 
 def test_what_stands_in_the_title_counts():
     assert verdicts("The annual report of 2019 shows cash of $5,794 million [2].") == ["supported"]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "source", "verdict"),
+    [
+        (
+            "Personal information is not given to third parties for advertising [1].",
+            "Personal information is given to third parties for advertising.",
+            "unsupported",
+        ),
+        ("We do not provide refunds within 30 days [1].", "We provide refunds within 30 days.", "unsupported"),
+        ("**The fee is 900 euros a year.** [1]", "The fee is 500 euros a year.", "unsupported"),
+        ("**The fee is 900 euros a year** [1]", "The fee is 500 euros a year.", "unsupported"),
+        ("**The fee is 500 euros a year.** [1]", "The fee is 500 euros a year.", "supported"),
+        ("Invoice No. 77 totals 500 euros [1].", "Invoice number 77 totals 500 euros.", "supported"),
+        ("Invoice number 77 totals 500 euros [1].", "Invoice No. 77 totals 500 euros.", "supported"),
+        (
+            "A fábrica brasileira produz 900 carros em Minas [1].",
+            "Em Minas, no Brasil, a fábrica produz 900 carros.",
+            "",
+        ),
+        ("A fábrica no Brasil foi vendida em 2020 [1].", "A fábrica do Brasil foi vendida em 2020.", "supported"),
+        ("There were no losses in São Paulo [1].", "There were losses in São Paulo.", "unsupported"),
+        ("La fábrica no fue vendida en 2020 [1].", "La fábrica fue vendida en 2020.", "unsupported"),
+        (
+            "The plant did not produce 900 cars in 2020 [1].",
+            "The plant in Missouri produced 900 cars in 2020.",
+            "unsupported",
+        ),
+        ("The plant did not produce cars in Denmark [1].", "The plant produced cars in Denmark.", "unsupported"),
+        ("The plant did not produce 900 cars [1].", "In Little Rock the plant produced 900 cars.", "unsupported"),
+        ("The plant did not produce 900 cars [1].", "The plant failed to produce 900 cars.", "supported"),
+        ("It opened in Sept 2020 [1].", "It opened in September 2020.", "supported"),
+        ("It was built for Louis the 17th [1].", "It was built for Louis XVII.", "supported"),
+    ],
+)
+def test_a_claim_against_its_own_source(sentence, source, verdict):
+    (claim,) = check_claims(sentence, [passage(1, source)])
+    assert (claim.verdict if verdict else claim.verdict != "unsupported") == (verdict or True), claim.reason
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "We have 12 offices in Berlin.",
+        "We found 12 faults in the pump.",
+        "Unfortunately, the pump weighs 900 kg.",
+        "Based on the documents, the pump weighs 900 kg.",
+        "**The pump weighs 900 kg.**",
+    ],
+)
+def test_a_statement_without_a_source_is_a_claim(sentence):
+    assert verdicts(sentence) == ["unsupported"]

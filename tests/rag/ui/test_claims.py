@@ -45,3 +45,10 @@ def test_a_long_sentence_is_cut_and_markdown_in_it_is_harmless():
     assert len(line) < SHOWN + 120
     assert "![x](" not in line
     assert r"\<b\>" in line
+
+
+def test_a_long_sentence_without_spaces_is_cut_too():
+    text = "水泵每天需要加油" * 100
+    line = notice(Claim(0, len(text), (1,), "unsupported", "reason"), text=text)
+    assert SHOWN <= len(line) < SHOWN + 60
+    assert " …”" in line
