@@ -143,7 +143,7 @@ def test_wrong_calls_say_what_is_wrong(commands, tmp_path):
     (tmp_path / "empty").mkdir()
     assert "No documents found" in commands.run("ingest", tmp_path / "empty").stdout
     (tmp_path / "good.txt").write_text("text")
-    assert "512" in commands.refused("ingest", tmp_path / "good.txt", "--attribute", f"note={'x' * 600}", code=1)
+    assert "512" in commands.refused("ingest", tmp_path / "good.txt", "--attribute", f"note={'x' * 600}")
     assert listed(commands) == []
     (tmp_path / "picture.xyz").write_text("x")
     assert ".xyz" in commands.run("ingest", tmp_path / "picture.xyz", code=1).stderr
