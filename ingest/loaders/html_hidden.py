@@ -15,24 +15,33 @@ if TYPE_CHECKING:
     from bs4 import BeautifulSoup, Tag
 
 _NOT_DISPLAYED = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|content-visibility\s*:\s*hidden)", re.IGNORECASE)
-_ZERO = r"[+-]?0*\.?0*(?:px|pt|em|rem|ex|%|vw|vh|cm|mm|in|ch|pc)?"
+_ZERO = r"[+-]?(?:0++(?:\.0*+)?|\.0++)(?:px|pt|em|rem|ex|%|vw|vh|cm|mm|in|ch|pc)?"
 _FAR = r"-\d{3,}(?:\.\d*)?(?:px|pt|em|rem|%|vw|vh|cm|mm|in|ch|pc)"
 _OUT_OF_SIGHT = re.compile(
-    rf"(?:^|;)\s*(?:opacity\s*:\s*0*\.?0*%?|text-indent\s*:\s*{_FAR}|transform\s*:\s*[^;]*scale[xy]?\(\s*0\s*[,)][^;]*"
+    rf"(?:^|;)\s*(?:text-indent\s*:\s*{_FAR}|transform\s*:\s*[^;]*scale[xy]?\(\s*0\s*[,)][^;]*"
     rf"|clip\s*:\s*rect\((?:[\s,]*[01](?:px)?){{4}}\s*\)|clip-path\s*:\s*inset\(\s*(?:[5-9]\d|100)%[^;]*"
     rf"|clip-path\s*:\s*circle\(\s*{_ZERO}\s*\))\s*(?:!important\s*)?(?:;|$)",
     re.IGNORECASE,
 )
+_SEE_THROUGH = re.compile(rf"(?:^|;)\s*opacity\s*:\s*{_ZERO}\s*(?:!important\s*)?(?:;|$)", re.IGNORECASE)
+# What a script shows later: it fades in, or opens when clicked.
+_MOVING = re.compile(r"(?:^|;)\s*(?:-webkit-)?(?:transition|transform|translate|animation|will-change)", re.IGNORECASE)
+_COLLAPSED = re.compile(rf"(?:^|;)\s*(?:max-)?height\s*:\s*{_ZERO}\s*(?:!important\s*)?(?:;|$)", re.IGNORECASE)
 _POSITIONED = re.compile(r"(?:^|;)\s*position\s*:\s*(?:absolute|fixed)", re.IGNORECASE)
 _FAR_AWAY = re.compile(rf"(?:^|;)\s*(?:left|top|right|bottom|margin-left|margin-top)\s*:\s*{_FAR}", re.IGNORECASE)
 _CLIPPED = re.compile(r"(?:^|;)\s*overflow\s*:\s*hidden", re.IGNORECASE)
 _NO_SIZE = re.compile(
-    rf"(?:^|;)\s*(?:max-)?(?:height|width)\s*:\s*(?:{_ZERO}|1px)\s*(?:!important\s*)?(?:;|$)", re.IGNORECASE
+    rf"(?:^|;)\s*(?:max-)?(?:width\s*:\s*(?:{_ZERO}|1px)|height\s*:\s*1px)\s*(?:!important\s*)?(?:;|$)", re.IGNORECASE
 )
-_TINY = re.compile(rf"(?:{_ZERO}|(?:1(?:\.0*)?|0*\.\d+)(?:px|pt))(?:\s*!important)?", re.IGNORECASE)
+_TINY = re.compile(rf"(?:{_ZERO}|(?:1(?:\.0*+)?|0*+\.\d++)(?:px|pt))(?:\s*!important)?", re.IGNORECASE)
 _FONT_SHORTHAND = re.compile(rf"(?:^|\s)({_ZERO}|1(?:px|pt))(?=[/\s])", re.IGNORECASE)
 _RELATIVE = re.compile(r"[\d.]+(?:em|%)|smaller|larger|inherit", re.IGNORECASE)
-_INHERITED = re.compile(r"color|font|background|visibility", re.IGNORECASE)
+_INHERITED = re.compile(r"color|font|background|visibility|text-shadow|text-stroke", re.IGNORECASE)
+# What may lie on something else than the box around it, such as a picture.
+_ELSEWHERE = re.compile(
+    r"(?:^|;)\s*(?:position\s*:\s*(?!static)|grid-(?:area|row|column)|transform|translate|margin[a-z-]*\s*:[^;]*-)",
+    re.IGNORECASE,
+)
 _HEX = re.compile(r"#([0-9a-f]{3,4}|[0-9a-f]{6}|[0-9a-f]{8})\b", re.IGNORECASE)
 _RGB = re.compile(r"rgba?\(([^)]*)\)", re.IGNORECASE)
 _NAMED = {"white": (255, 255, 255), "black": (0, 0, 0), "snow": (255, 250, 250), "ivory": (255, 255, 240)}
@@ -66,7 +75,8 @@ def has_style_sheet(soup: BeautifulSoup) -> bool:
 def remove_out_of_sight(soup: BeautifulSoup, *, is_styled: bool) -> bool:
     """Takes out text that is there but cannot be seen; whether there was any worth telling of.
 
-    Where the page `is_styled` by a sheet, colours that an element does not name are unknown."""
+    Where the page `is_styled` by a sheet, colours that an element does not name are unknown, and so is what an element
+    with a class or an id takes over from those around it."""
     words = [tag.get_text(" ") for tag in soup.find_all(_is_out_of_sight)]
     for tag in soup.find_all(_is_out_of_sight):
         tag.extract()
@@ -77,7 +87,10 @@ def remove_out_of_sight(soup: BeautifulSoup, *, is_styled: bool) -> bool:
 def _is_out_of_sight(tag: Tag) -> bool:
     if tag.name in ("html", "body") or not (style := _style(tag)):  # pages that a script shows when it has loaded
         return False
-    if _OUT_OF_SIGHT.search(style) or (_CLIPPED.search(style) and _NO_SIZE.search(style)):
+    is_clipped = bool(_CLIPPED.search(style))
+    if _OUT_OF_SIGHT.search(style) or (is_clipped and _NO_SIZE.search(style)):
+        return True
+    if _SEE_THROUGH.search(style) and not _MOVING.search(style) and not (is_clipped and _COLLAPSED.search(style)):
         return True
     return bool(_POSITIONED.search(style) and _FAR_AWAY.search(style))
 
@@ -96,7 +109,8 @@ def _remove_unreadable(soup: BeautifulSoup, is_styled: bool) -> Iterator[str]:
         tag, look = stack.pop()
         for child in list(tag.children):
             if isinstance(child, Tag):
-                stack.append((child, _look(child, look) if _sets_look(child) else look))
+                inherited = _inherited(child, look, is_styled)
+                stack.append((child, _look(child, inherited) if _sets_look(child) else inherited))
             elif isinstance(child, NavigableString) and child.strip() and _hides(look):
                 if not look.is_invisible:  # hidden as menus are
                     yield str(child)
@@ -120,8 +134,16 @@ def _sets_look(tag: Tag) -> bool:
     )
 
 
+def _inherited(tag: Tag, outer: _Look, is_styled: bool) -> _Look:
+    """What is certain of an element's look before its own style is read."""
+    if is_styled and (tag.has_attr("class") or tag.has_attr("id")):
+        return _Look(None, None, is_transparent=False, is_tiny=False, is_invisible=outer.is_invisible)
+    return outer._replace(background=None) if _ELSEWHERE.search(_style(tag)) else outer
+
+
 def _look(tag: Tag, outer: _Look) -> _Look:
     colour, background, is_transparent, is_tiny, is_invisible = outer
+    is_painted = False  # by more than its colour
     for name, value in (*_attributes(tag), *_declarations(_style(tag))):
         if name == "color" and value not in ("inherit", "currentcolor"):
             colour, is_transparent = _colour(value)
@@ -131,8 +153,14 @@ def _look(tag: Tag, outer: _Look) -> _Look:
             is_tiny = bool(_TINY.fullmatch(value))
         elif name == "font":
             is_tiny = bool(_FONT_SHORTHAND.search(value))
+        elif name in ("text-shadow", "-webkit-text-stroke"):
+            is_painted |= value != "none"
+        elif name in ("background-clip", "-webkit-background-clip"):
+            is_painted |= value == "text"
         elif name == "visibility" and value != "inherit":
             is_invisible = value in ("hidden", "collapse")
+    if is_painted:
+        return _Look(colour, None, False, is_tiny, is_invisible)
     return _Look(colour, background, is_transparent, is_tiny, is_invisible)
 
 
@@ -173,9 +201,10 @@ def _colour(value: str) -> tuple[_Colour | None, bool]:
             opacity = (
                 float(numbers[3].rstrip("%")) / (100 if numbers[3].endswith("%") else 1) if len(numbers) > 3 else 1.0
             )
-        except ValueError:
+            colour = (round(parts[0]), round(parts[1]), round(parts[2])) if len(parts) == 3 else None
+        except (ValueError, OverflowError):  # 1.2.3, and more digits than a number can have
             return None, False
-        return ((round(parts[0]), round(parts[1]), round(parts[2])) if len(parts) == 3 else None), opacity <= _FAINT
+        return colour, opacity <= _FAINT
     return _NAMED.get(value), False
 
 

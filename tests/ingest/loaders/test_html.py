@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from tests.ingest.loaders.documents import headings, load, texts
@@ -97,7 +99,11 @@ HIDDEN = [
     '<p style="text-indent:-9999px">x</p>',
     '<p style="position:absolute;clip:rect(0,0,0,0)">x</p>',
     '<p style="clip-path: inset(50%)">x</p>',
-    '<p style="height:0;overflow:hidden">x</p>',
+    '<p style="width:1px;height:1px;overflow:hidden">x</p>',
+    '<p style="max-width:0;max-height:0;overflow:hidden">x</p>',
+    '<p style="position:absolute;color:#fff;background:#fff">x</p>',
+    '<style></style><p class="a" style="color:#fff;background:#fff">x</p>',
+    '<style></style><div style="font-size:0"><p>x</p></div>',
     '<p style="transform: scale(0)">x</p>',
 ]
 
@@ -128,6 +134,18 @@ def test_what_hides_from_peoples_eyes_is_left_out_and_told_of(tmp_path, hidden):
         '<p style="background:none;color:#000">x</p>',
         '<p hidden="until-found">x</p>',
         '<p style="max-width:100px;overflow:hidden">x</p>',
+        '<div style="opacity:0; transform:translateY(20px)">x</div>',
+        '<div style="opacity:0;transition:opacity 1s">x</div>',
+        '<div style="max-height:0px; overflow:hidden">x</div>',
+        '<div style="height:0;opacity:0;overflow:hidden">x</div>',
+        '<style>.i { font-size: 14px }</style><div style="font-size:0"><span class=i>x</span></div>',
+        '<style>.i { color: red }</style><div style="color:#fff;background:#fff"><span class=i>x</span></div>',
+        '<div><img src="a.jpg"><div style="position:absolute; bottom:0"><p style="color:#fff">x</p></div></div>',
+        '<img src="a.jpg"><p style="margin-top:-40px;color:#fff">x</p>',
+        '<h1 style="color:#fff;text-shadow:0 0 4px #000">x</h1>',
+        '<h1 style="color:transparent;background:linear-gradient(red, blue);-webkit-background-clip:text">x</h1>',
+        '<p style="opacity:;font-size:">x</p>',
+        '<p style="font:bold  16px Arial">x</p>',
     ],
 )
 def test_what_can_be_seen_stays(tmp_path, shown):
@@ -139,3 +157,14 @@ def test_what_can_be_seen_stays(tmp_path, shown):
 def test_pages_without_hidden_text_say_nothing(tmp_path):
     html = '<p>seen</p><div style="display:none">menu</div><p style="font-size:0">&nbsp;</p><p hidden>dialog</p>'
     assert load(write(tmp_path / "a.html", html)).notice == ""
+
+
+def test_styles_without_end_take_no_time_and_raise_nothing(tmp_path):
+    zeros = "0" * 50_000
+    styles = (f"opacity:{zeros}x", f"font-size:{zeros}x", f"font:{zeros}x/1 a", f"width:{zeros}x;overflow:hidden")
+    colours = (f"color:rgb({'9' * 400},0,0)", "color:rgb(1.2.3,0,0)", f"color:rgba(0,0,0,{'9' * 400})")
+    html = "".join(f'<p style="{style}">x</p>' for style in (*styles, *colours))
+    began = time.perf_counter()
+    document = load(write(tmp_path / "a.html", html))
+    assert "".join(texts(document)).split() == ["x"] * 7
+    assert time.perf_counter() - began < 5  # it was minutes
