@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from rag.injection_cues import CUES, LINE_CUES
+from rag.injection_cues import CUES, LINE_CUES, WEAK_CUES
 from rag.invisible import smuggles, without_any_invisible
 
 _MIXED = re.compile(r"\b(?=\w*[a-z])(?=\w*[\u0370-\u03ff\u0400-\u052f])\w+")  # Latin, Greek and Cyrillic in one word
@@ -23,7 +23,9 @@ def addresses_assistant(text: str) -> bool:
         return True
     lines = _folded(text)
     wrapped = " ".join(lines)
-    return any(cue.is_in(wrapped) for cue in CUES) or any(cue.is_in("\n".join(lines)) for cue in LINE_CUES)
+    if any(cue.is_in(wrapped) for cue in CUES) or any(cue.is_in("\n".join(lines)) for cue in LINE_CUES):
+        return True
+    return sum(cue.is_in(wrapped) for cue in WEAK_CUES) >= 2
 
 
 def _folded(text: str) -> list[str]:

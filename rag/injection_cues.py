@@ -1,7 +1,8 @@
 """The turns of phrase by which text addresses a language model: English first, then other languages.
 
 All see folded text (rag/injection.py): lower case, compatibility forms resolved, single spaces; those that may be
-wrapped anywhere see line breaks as spaces.
+wrapped anywhere see line breaks as spaces. The weak ones are everyday words in a manual, too: one alone tells
+nothing.
 """
 
 from __future__ import annotations
@@ -30,6 +31,12 @@ class Cue:
 def _cue(words: tuple[str, ...], *patterns: str) -> Cue:
     return Cue(words, "|".join(patterns))
 
+
+_MODELS = (
+    r"(?:all |any |the |every )?(?:ais?|llms?|(?:large )?language models?|(?:ai |virtual |digital )assistants?"
+    r"|chat ?bots?|chatgpt|claude|gemini|automated (?:\w+ )?(?:analysis|screening|review|evaluation"
+    r"|summari[sz]ation|processing) (?:software|systems?|tools?))\b"
+)
 
 # Headers that begin a line.
 LINE_CUES = (
@@ -121,10 +128,10 @@ CUES = (
     _cue(
         ("you are", "you're"),
         (
-            r"\byou(?: are|'re) (?:now )?(?:an? |the |no longer (?:an? )?)?(?:\w+ ){0,3}(?:ai|assistant"
+            r"(?<!\bif )\byou(?: are|'re) (?:now )?(?:an? |the |no longer (?:an? )?)?(?:\w+ ){0,3}(?:ai|assistant"
             r"|chat ?bot|bot|language model|llm|dan|jailbroken|unrestricted)\b"
         ),
-        r"\byou(?: are|'re) now (?:an? |the |in |going to |free )",
+        r"\byou(?: are|'re) now an? ",
     ),
     _cue(
         ("from now on", "starting now"),
@@ -158,38 +165,17 @@ CUES = (
     _cue(
         (" ai", "llm", "language model", "assistant", "bot", "gpt", "claude", "gemini", "automated"),
         (
-            r"\b(?:note|notice|message|attention|instructions?|memo|hint|dear|hello|hi|hey) ?(?:to"
-            r"|for|,|:)? ?(?:all |any |the |every )?(?:ais?|llms?|(?:large )?language models?|(?:ai "
-            r"|virtual |digital )assistants?|chat ?bots?|chatgpt|claude|gemini|automated (?:\w+ )?(?:analys"
-            r"is|screening|review|evaluation|summari[sz]ation|processing) (?:software|systems?|tools?))\b"
+            rf"\b(?:(?:note|notice|message|attention|instructions?|memo|hint) ?(?:to|for)"
+            rf"|(?:attention|dear|hello|hi|hey),?) {_MODELS}"
         ),
-        r"\bif you(?:'re| are) an? (?:\w+ )?(?:ai|llm|language model|assistant|chat ?bot|bot)\b",
+        rf"\b(?:note|notice|message|attention|instructions?|memo|hint) ?[:,]? {_MODELS} ?[:!]",
+        r"\bif you(?:'re| are) an? (?:\w+ )?(?:(?:ai|virtual|digital) assistant|ai|llm|language model|chat ?bot|bot)\b",
         r"\bautomated (?:\w+ )?(?:screening|scoring|evaluation) (?:systems?|software|tools?): ",
     ),
     _cue(
         ("visible",),
         r"\binvisible (?:to|from) (?:humans?|readers?|people)\b",
         r"\bvisible (?:only )?to (?:the )?(?:llms?|ai)\b",
-    ),
-    _cue(
-        ("ask",),
-        (
-            r"\bif (?:the |a )?users? asks?\b[^.!?\n]{0,100}\b(?:tell (?:them|him|her|the user)|respond"
-            r"|reply|answer|say|print|output|return|write|report)\b"
-        ),
-    ),
-    _cue(
-        ("only", "simply", "just", "exactly", "exclusively"),
-        (
-            r"\b(?:respond|reply|answer|say|print|output|return|write|report) (?:back )?(?:with )?(?:simply"
-            r" |only |just |exactly |exclusively )+(?:with )?(?:the (?:following|word|words|phrase"
-            r"""|text|sentence)\b|this\b|[\"“'])"""
-        ),
-        (
-            r"\b(?:simply|only|just) (?:respond|reply|answer|say|print|output|return|write|report) (?:with "
-            r""")?(?:exactly )?(?:the (?:following|word|words|phrase)\b|this\b|[\"“'])"""
-        ),
-        r"\b(?:focus|rely|concentrate) (?:only|exclusively|solely) on the (?:following|information|text) ",
     ),
     _cue(
         ("nothing else", "commentary"),
@@ -346,5 +332,41 @@ CUES = (
         ("निर्देश", "आदेश", "अब "),
         r"(?:निर्देश|आदेश)\S* [^.!?।\n]{0,25}(?:अनदेखा|नज़रअंदाज़|नजरअंदाज|भूल)",
         r"अब (?:तुम|आप) एक ",
+    ),
+)
+
+# Two different ones in a text tell as much as one of the others.
+WEAK_CUES = (
+    _cue(
+        ("ask",),
+        (
+            r"\bif (?:the |a )?users? asks?\b[^.!?\n]{0,100}\b(?:tell (?:them|him|her|the user)|respond"
+            r"|reply|answer|say|print|output|return|write|report)\b"
+        ),
+    ),
+    _cue(
+        ("only", "simply", "just", "exactly", "exclusively"),
+        (
+            r"\b(?:respond|reply|answer|say|print|output|return|write|report) (?:back )?(?:with )?(?:simply"
+            r" |only |just |exactly |exclusively )+(?:with )?(?:the (?:following|word|words|phrase"
+            r"""|text|sentence)\b|this\b|[\"“'])"""
+        ),
+        (
+            r"\b(?:simply|only|just) (?:respond|reply|answer|say|print|output|return|write|report) (?:with "
+            r""")?(?:exactly )?(?:the (?:following|word|words|phrase)\b|this\b|[\"“'])"""
+        ),
+        r"\b(?:focus|rely|concentrate) (?:only|exclusively|solely) on the (?:following|information|text) ",
+    ),
+    _cue(
+        ("you are now", "you're now"),
+        r"\byou(?: are|'re) now (?:the |in |going to |free )",
+    ),
+    _cue(
+        ("assistant",),
+        r"\bif you(?:'re| are) an? (?:\w+ )?assistant\b",
+    ),
+    _cue(
+        (" ai", "llm", "language model", "assistant", "bot", "gpt", "claude", "gemini", "automated"),
+        rf"\b(?:note|notice|message|attention|instructions?|memo|hint) ?[:,]? {_MODELS}",
     ),
 )
