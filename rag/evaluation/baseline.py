@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from rag.errors import InvalidRequest
-from rag.evaluation.figures import FORM, MEASURES, Figure, Measure
+from rag.evaluation.figures import FORM, MEASURES, Evaluation, Figure, Measure
 
 _ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """A former run: the collection that was asked, how many questions, and the figures by name."""
+
+    collection: str
+    questions: int
+    figures: Mapping[str, Figure]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,18 +34,31 @@ class Change:
     is_worse: bool
 
 
-def read_baseline(path: Path) -> dict[str, Figure]:
-    """The figures of a file that `--json` wrote. Raises InvalidRequest."""
+def read_baseline(path: Path) -> Baseline:
+    """A file that `--json` wrote. Raises InvalidRequest."""
     hint = "A baseline is a file that `rag eval --json FILE` wrote."
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["form"] != FORM:
             raise InvalidRequest(f"{path} was written by another version of Footnote.", hint="Write it anew: --json.")
-        return {name: Figure(float(f["value"]), int(f["questions"])) for name, f in content["figures"].items()}
+        figures = {name: Figure(float(f["value"]), int(f["questions"])) for name, f in content["figures"].items()}
+        if not all(math.isfinite(figure.value) for figure in figures.values()):
+            raise InvalidRequest(f"{path} holds a figure that is no number.", hint=hint)  # no run could be worse
+        return Baseline(str(content["collection"]), int(content["questions"]), figures)
     except OSError as error:
         raise InvalidRequest(f"{path} cannot be read: {error.strerror}.", hint=hint) from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, OverflowError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InvalidRequest(f"{path} holds no figures.", hint=hint) from error
+
+
+def differences(before: Baseline, now: Evaluation) -> list[str]:
+    """Why the figures of two runs may differ though nothing got worse or better, in sentences."""
+    found = []
+    if before.collection != now.collection:
+        found.append(f"The baseline asked another collection: {before.collection}.")
+    if before.questions != len(now.outcomes):
+        found.append(f"The baseline asked {before.questions} questions, this run {len(now.outcomes)}.")
+    return found
 
 
 def compare(before: Mapping[str, Figure], now: Mapping[str, Figure], tolerance: float) -> list[Change]:

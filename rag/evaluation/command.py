@@ -16,7 +16,8 @@ from rag.settings import Settings, load_settings
 from rag.terminal import debug_option, require_index
 
 if TYPE_CHECKING:
-    from rag.evaluation.figures import Evaluation, Figure
+    from rag.evaluation.baseline import Baseline
+    from rag.evaluation.figures import Evaluation
 
 _Item = TypeVar("_Item")
 _PATH = click.Path(path_type=Path)
@@ -85,9 +86,7 @@ def evaluate(
         _draft(settings, collection, draft, number, seed)
         return 0
     assert questions is not None
-    for path in (html, json_):
-        if path is not None:
-            _require_folder(path)
+    _require_outputs(questions, baseline, html, json_)
     from rag.evaluation.baseline import read_baseline
 
     before = None if baseline is None else read_baseline(baseline)
@@ -101,6 +100,26 @@ def evaluate(
 
         html.write_text(report_page(evaluation, questions.name), encoding="utf-8")
     return _show(evaluation, before, tolerance)
+
+
+def _require_outputs(questions: Path, baseline: Path | None, html: Path | None, json_: Path | None) -> None:
+    """Raises InvalidRequest where an output could not be written, or would replace the questions or the other one."""
+    for path in (html, json_):
+        if path is not None:
+            _require_folder(path)
+            if _is_same(path, questions):
+                raise InvalidRequest(f"{path} holds the questions.", hint="Name another file: they would be lost.")
+    if html is not None and json_ is not None and _is_same(html, json_):
+        raise InvalidRequest(f"--html and --json both name {html}.", hint="Give each its own file.")
+    if html is not None and baseline is not None and _is_same(html, baseline):
+        raise InvalidRequest(f"{html} holds the baseline.", hint="Name another file for --html.")
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    """Whether both name one file, also by a link."""
+    if one.exists() and other.exists():
+        return one.samefile(other)
+    return one.resolve() == other.resolve()
 
 
 def _require_folder(path: Path) -> None:
@@ -128,20 +147,22 @@ def _evaluation(settings: Settings, collection: str, path: Path, *, with_answers
     return figures_of(collection, threshold, outcomes)
 
 
-def _show(evaluation: Evaluation, before: dict[str, Figure] | None, tolerance: float) -> int:
+def _show(evaluation: Evaluation, before: Baseline | None, tolerance: float) -> int:
     """Print the figures; 1 if one is worse than before, else 0."""
     from rich.console import Console
 
-    from rag.evaluation.baseline import compare
+    from rag.evaluation.baseline import compare, differences
     from rag.evaluation.tables import changes_table, closing_words, figures_table, opening_words
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)  # names may hold brackets
     console.print(opening_words(evaluation))
     if before is None:
         console.print(figures_table(evaluation))
         console.print(closing_words(evaluation))
         return 0
-    changes = compare(before, evaluation.figures, tolerance)
+    for difference in differences(before, evaluation):
+        console.print(f"note    {difference}")
+    changes = compare(before.figures, evaluation.figures, tolerance)
     worse = sum(change.is_worse for change in changes)
     console.print(changes_table(changes))
     console.print(closing_words(evaluation))

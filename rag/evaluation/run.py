@@ -14,7 +14,7 @@ from rag.evaluation.questions import Question
 from rag.evaluation.subject import Subject
 from rag.types import Answer, AnswerCompleted, ChunksRetrieved, Claim, Hit, Passage
 
-LIMIT = 20  # hits asked for: about as many as an answer is made of
+_LIMIT = 20  # hits that are ranked; what the gate and the prompt see is told by the answer
 _SHOWN = 5  # hits noted
 _BEGINNING = 300  # characters of their text
 
@@ -80,7 +80,7 @@ def ask_all(
     """
     library = Library(subject.catalog, collection)
     with asyncio.Runner() as runner:
-        runner.run(subject.search(questions[0].question, LIMIT))  # the first search opens files; it is not measured
+        runner.run(subject.search(questions[0].question, _LIMIT))  # the first search opens files; it is not measured
         for question in questions:
             expected = library.expected(question)
             yield runner.run(_ask(subject, question, expected, threshold, with_answers=with_answers))
@@ -90,10 +90,10 @@ async def _ask(
     subject: Subject, question: Question, expected: Expected, threshold: float, *, with_answers: bool
 ) -> Outcome:
     began = time.perf_counter()
-    hits = await subject.search(question.question, LIMIT)
+    hits = await subject.search(question.question, _LIMIT)
     milliseconds = (time.perf_counter() - began) * 1000
-    evidence = await subject.evidence(question.question, hits)
     chunks, answer = await _context_and_answer(subject, question.question, with_answers=with_answers)
+    evidence = await subject.evidence(question.question, chunks.hits)
     ranks = tuple(rank(target, hits) for target in expected.targets)
     in_context = [is_in_context(target, chunks.passages, chunks.hits) for target in expected.targets]
     wanted = question.answers if question.is_answerable else ()
@@ -106,7 +106,7 @@ async def _ask(
         evidence_in_context=sum(in_context) / len(in_context) if in_context else None,
         answer_in_context=_any_holds(chunks.passages, wanted) if wanted else None,
         evidence=evidence,
-        refused=not hits or evidence < threshold,
+        refused=not chunks.hits or evidence < threshold,
         milliseconds=milliseconds,
         found=tuple(_found(hit, place, expected, ranks) for place, hit in enumerate(hits[:_SHOWN], start=1)),
         answer=None if answer is None else _judged(answer, expected, wanted),

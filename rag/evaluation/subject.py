@@ -31,7 +31,7 @@ class Subject(Protocol):
         ...
 
     async def evidence(self, question: str, hits: Sequence[Hit]) -> float:
-        """What the gate compares with its threshold; `hits` are what `search` gave."""
+        """What the gate compares with its threshold; `hits` are those of the answer's ChunksRetrieved."""
         ...
 
     def ask(self, question: str) -> AsyncGenerator[Event, None]:

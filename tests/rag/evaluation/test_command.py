@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import socket
+from dataclasses import dataclass, field
 
 import pytest
 
 from rag.errors import ConfigurationError, Conflict, InvalidRequest, NotFound
 from rag.evaluation.command import evaluate
-from rag.settings import DEFAULT_EMBEDDING
+from rag.evaluation.questions import Question
+from rag.evaluation.run import ask_all
+from rag.evaluation.subject import Subject, open_subject
+from rag.settings import DEFAULT_EMBEDDING, load_settings
 from tests.commands import Commands
 from tests.ingest.loaders.documents import make_pdf
 
@@ -145,6 +149,10 @@ def test_drafts_are_questions_for_the_next_run(commands, run):
         (["none.jsonl"], InvalidRequest, "cannot be read"),
         (["bad.jsonl"], InvalidRequest, "Line 2 of bad.jsonl"),
         (["questions.jsonl", "--html", "nowhere/report.html"], InvalidRequest, "written"),
+        (["questions.jsonl", "--html", "./questions.jsonl"], InvalidRequest, "holds the questions"),
+        (["questions.jsonl", "--json", "link.jsonl"], InvalidRequest, "holds the questions"),
+        (["questions.jsonl", "--json", "same", "--html", "same"], InvalidRequest, "both"),
+        (["questions.jsonl", "--html", "bad.jsonl", "--baseline", "bad.jsonl"], InvalidRequest, "holds the baseline"),
         (["questions.jsonl", "--baseline", "questions.jsonl"], InvalidRequest, "no figures"),
         (["questions.jsonl", "--collection", "elsewhere"], NotFound, "elsewhere"),
         (["--draft", "x.jsonl", "--collection", "elsewhere"], NotFound, "elsewhere"),
@@ -152,9 +160,62 @@ def test_drafts_are_questions_for_the_next_run(commands, run):
 )
 def test_wrong_calls_say_what_is_wrong(commands, run, arguments, error, words):
     write(commands, "bad.jsonl", [{"question": "x"}, {"answer": "x"}])
+    link = commands.folder / "link.jsonl"
+    if not link.is_symlink():
+        link.symlink_to("questions.jsonl")
+    before = commands.folder.joinpath("questions.jsonl").read_bytes()
     with pytest.raises(error, match=words) as caught:
         run(*arguments)
     assert caught.value.hint
+    assert commands.folder.joinpath("questions.jsonl").read_bytes() == before
+
+
+def test_names_with_brackets_and_another_baseline_are_told(commands, run):
+    commands.run("ingest", "--collection", "a[/b]", "fox.txt")
+    write(commands, "one.jsonl", [QUESTIONS[1]])
+    run("one.jsonl", "--json", "one.json")
+    _, said = run("one.jsonl", "--collection", "a[/b]", "--json", "brackets.json", "--baseline", "one.json")
+    assert "Collection a[/b], 1 questions" in said
+    assert "note    The baseline asked another collection: default." in said
+    _, said = run("questions.jsonl", "--collection", "a[/b]", "--baseline", "brackets.json")
+    assert "note    The baseline asked 1 questions, this run 4." in said
+
+
+@dataclass
+class Recording:
+    """A subject that notes how many hits it was asked to judge."""
+
+    subject: Subject
+    judged: list[int] = field(default_factory=list)
+
+    @property
+    def catalog(self):
+        return self.subject.catalog
+
+    async def search(self, question, limit):
+        return await self.subject.search(question, limit)
+
+    async def evidence(self, question, hits):
+        self.judged.append(len(hits))
+        return await self.subject.evidence(question, hits)
+
+    def ask(self, question):
+        return self.subject.ask(question)
+
+
+def test_the_gate_sees_the_hits_of_the_answer(commands, monkeypatch):
+    for number in range(6):
+        (commands.folder / f"pump{number}.txt").write_text(f"Pump {number} needs oil every {number + 20} days.")
+    commands.run("ingest", "--collection", "pumps", *(f"pump{number}.txt" for number in range(6)))
+    monkeypatch.chdir(commands.folder)
+    for name, value in {**commands.environment, "RAG_RETRIEVAL__PASSAGES": "1"}.items():
+        if name.startswith("RAG_"):
+            monkeypatch.setenv(name, value)
+    with open_subject(load_settings(), "pumps") as subject:
+        recording = Recording(subject)
+        (outcome,) = ask_all(recording, "pumps", [Question(1, "a", "Which pump?")], 0.1, with_answers=True)
+    assert recording.judged == [3]
+    assert len(outcome.found) == 5
 
 
 def test_an_empty_storage_folder_stays_away(commands, run, tmp_path):

@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from rag.errors import InvalidRequest
-from rag.evaluation.baseline import compare, read_baseline
+from rag.evaluation.baseline import Baseline, compare, differences, read_baseline
 from rag.evaluation.figures import Figure, evaluate, failures, to_json
 from rag.evaluation.questions import Question
 from rag.evaluation.report_page import report_page
@@ -122,10 +122,28 @@ def test_failures_say_why():
 def test_json_is_a_baseline(evaluation, tmp_path):
     path = tmp_path / "figures.json"
     path.write_text(json.dumps(to_json(evaluation)), encoding="utf-8")
-    assert read_baseline(path) == evaluation.figures
+    assert read_baseline(path) == Baseline("papers", 5, evaluation.figures)
     lines = json.loads(path.read_text())["outcomes"]
     assert [line["id"] for line in lines] == ["fine", "late", "refused", "answered", "unanswerable"]
     assert (lines[1]["ranks"], bool(lines[1]["failures"])) == ([12, 4], True)
+
+
+def test_other_questions_or_another_collection_are_told(evaluation):
+    assert differences(Baseline("papers", 5, {}), evaluation) == []
+    assert differences(Baseline("a[/b]", 6, {}), evaluation) == [
+        "The baseline asked another collection: a[/b].",
+        "The baseline asked 6 questions, this run 5.",
+    ]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_figures_that_nothing_is_worse_than_are_refused(evaluation, tmp_path, value):
+    content = to_json(evaluation)
+    content["figures"]["mrr@10"]["value"] = value
+    path = tmp_path / "figures.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(InvalidRequest, match="no number"):
+        read_baseline(path)
 
 
 @pytest.mark.parametrize(
