@@ -1,6 +1,6 @@
 """The check of claims on answers known to be true, and on the same answers corrupted.
 
-    RAG_EVALS_DIR=… python -P benchmarks/support.py [--development] [--show KIND]
+    RAG_EVALS_DIR=… python -m benchmarks.support [--development] [--show KIND]
 
 True answers come from sets with known sources: sentences of XQuAD's paragraphs, as they stand and reworded; its
 questions turned into statements; SciFact's claims with their abstracts; the answers of anthropic-docs and FinanceBench.
