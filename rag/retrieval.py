@@ -29,7 +29,7 @@ Leg = Sequence[tuple[str, float]]  # chunk ids with scores, best first
 
 _ATTEMPTS = 3  # a search that a replaced document ran into is done again, so that the document does not seem to vanish
 _LOOKED_UP = 64  # chunks a look into the catalog
-_WHOLE_NAME = 0.6  # share of a document's name that is as good as the whole: who speaks of a report leaves out its form
+_WHOLE_NAME = 0.7  # share of a document's name that is as good as the whole: who speaks of a report leaves out its form
 _REPEATED_PAGE = 0.6  # what a further chunk of a page keeps of its score: another page is worth more than more of one
 # An embedding model knows a language as well as its vocabulary does. The more of a question's words fall into pieces,
 # the less the vectors weigh, down to a part of their weight that is enough for names and loan words.

@@ -70,7 +70,7 @@ def test_named_documents_are_lifted_as_far_as_they_speak_to_the_question():
     best = lift_named({"a:1:0": 0.9, "b:1:0": 1.0}, {"b:1:0": 1.0, "b:1:1": 0.9}, named)
     assert max(best.values()) == best["b:1:0"] == pytest.approx(1.0)
     assert lift_named(scores, {}, Named(frozenset("c"), 1.0)) == pytest.approx(scores)
-    half_said = lift_named(scores, within, replace(named, coverage=0.3))
+    half_said = lift_named(scores, within, replace(named, coverage=0.35))
     assert half_said["b:1:0"] == pytest.approx((0.5 + 0.5**4) / (1 + 0.5**4))
     assert lift_named({}, {"b:1:0": 1.0}, named) == {"b:1:0": 0.5}
 
