@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Console
@@ -29,7 +30,10 @@ from rag.index import Index
 from rag.retrieval import HybridRetriever
 from rag.services import scope_of
 from rag.settings import EmbeddingSettings, RetrievalSettings
-from rag.types import Scope, Vector
+from rag.types import Scope
+
+if TYPE_CHECKING:
+    from rag.types import Vector
 
 QUESTIONS = 200
 AT_ONCE = 8
@@ -45,6 +49,7 @@ class QuestionsEmbedded(RandomEmbedding):
         self._model = open_embedding(EmbeddingSettings())
 
     def embed_query(self, text: str) -> Vector:
+        """One vector of shape (DIMENSION,), float32, of length 1."""
         return self._model.embed_query(text)
 
 
