@@ -2,7 +2,8 @@
 
 BEFORE is a storage folder in which an older state of FOLDER was ingested. For every point a fresh copy of it is
 ingested by a forked child that gets SIGKILL at a random moment, every other time while the catalog is being written;
-the copy is then judged as it lies there, ingested again to the end, and judged again. Prints a JSON line a point: how far the killed run had come, and what was wrong.
+the copy is then judged as it lies there, ingested again to the end, and judged again. Prints a JSON line a point: how
+far the killed run had come, and what was wrong.
 """
 
 from __future__ import annotations
