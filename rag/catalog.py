@@ -109,6 +109,15 @@ class Catalog:
             raise NotFound(f"There is no collection {name!r}.", hint=f"There are: {known}.")
         return Collection(*rows[0])
 
+    def is_all(self, collection_ids: Sequence[str]) -> bool:
+        """Whether no other collection has a document."""
+        others = self._read(
+            "SELECT 1 FROM collections c WHERE c.id NOT IN (SELECT value FROM json_each(?)) "
+            "AND EXISTS (SELECT 1 FROM documents d WHERE d.collection_id = c.id) LIMIT 1",
+            (json.dumps(collection_ids),),
+        )
+        return not others
+
     def create_collection(self, name: str) -> Collection:
         """The collection of that name, made if need be."""
         with self._transaction() as connection:

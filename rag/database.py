@@ -93,6 +93,28 @@ _MIGRATIONS = (
     """
     ALTER TABLE documents ADD COLUMN attributes TEXT NOT NULL DEFAULT '{}';
     """,
+    # Tables with row ids: without, SQLite keeps whole rows in the inner nodes of a tree that gets three times as deep.
+    """
+    ALTER TABLE sections RENAME TO old_sections;
+    CREATE TABLE sections (
+        document_id TEXT NOT NULL REFERENCES documents ON DELETE CASCADE, number INTEGER NOT NULL,
+        page_index INTEGER, label TEXT, text TEXT NOT NULL, heading TEXT NOT NULL, record_id TEXT,
+        PRIMARY KEY (document_id, number)
+    ) STRICT;
+    INSERT INTO sections SELECT * FROM old_sections;
+    DROP TABLE old_sections;
+    DROP INDEX chunks_by_vector;
+    ALTER TABLE chunks RENAME TO old_chunks;
+    CREATE TABLE chunks (
+        document_id TEXT NOT NULL REFERENCES documents ON DELETE CASCADE, version INTEGER NOT NULL,
+        number INTEGER NOT NULL, page_index INTEGER, page_label TEXT, heading TEXT NOT NULL, record_id TEXT,
+        start INTEGER NOT NULL, "end" INTEGER NOT NULL, text TEXT NOT NULL, vector_id TEXT NOT NULL,
+        PRIMARY KEY (document_id, version, number)
+    ) STRICT;
+    INSERT INTO chunks SELECT * FROM old_chunks;
+    DROP TABLE old_chunks;
+    CREATE INDEX chunks_by_vector ON chunks (vector_id, document_id, version, number);
+    """,
 )
 
 
@@ -191,6 +213,8 @@ class Database:
         if self.read("PRAGMA auto_vacuum") == [(0,)]:  # made before `shrink`, which needs another layout of the file
             with self._writing:
                 self._connection().execute("VACUUM")
+        else:
+            self.shrink()
 
     def _version(self) -> int:
         return int(self.read("PRAGMA user_version")[0][0])

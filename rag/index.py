@@ -326,7 +326,9 @@ class Index:
                 if version.collection_id in scope.collection_ids
             ]
         pages = None if scope.pages is None else (scope.pages[0] - 1, scope.pages[1] - 1)
-        return self._words.search(question, scope.collection_ids, limit, versions, pages)
+        # no filter where none is needed: it takes as long as the search itself
+        collections = None if versions is None and self.catalog.is_all(scope.collection_ids) else scope.collection_ids
+        return self._words.search(question, collections, limit, versions, pages)
 
     def term_weights(self, question: str) -> dict[str, float]:
         """The question's words with how much each tells: rare ones much, common ones little."""

@@ -90,23 +90,24 @@ class LexicalIndex:
     def search(
         self,
         question: str,
-        collection_ids: Sequence[str],
+        collection_ids: Sequence[str] | None,
         limit: int,
         versions: Sequence[str] | None = None,
         pages: tuple[int, int] | None = None,
     ) -> list[tuple[str, float]]:
         """The best chunk ids with their BM25 scores, best first; none if no word of the question is known.
 
-        `versions` narrows the search to those (`{document}:{version}`), `pages` to chunks on the pages with those
-        indexes and between them; an empty scope finds nothing.
+        `collection_ids` are the collections searched, None all; `versions` narrows the search to those
+        (`{document}:{version}`), `pages` to chunks on the pages with those indexes and between them; an empty scope
+        finds nothing.
         """
         query = self._query(question)
-        scope = (collection_ids, "collection") if versions is None else (versions, "version")
-        if query is None or not scope[0]:
+        ids, field = (collection_ids, "collection") if versions is None else (versions, "version")
+        if query is None or (ids is not None and not ids):
             return []
         import tantivy
 
-        within = [tantivy.Query.term_set_query(self._schema, scope[1], list(scope[0]))]
+        within = [] if ids is None else [tantivy.Query.term_set_query(self._schema, field, list(ids))]
         if pages is not None:
             within.append(tantivy.Query.range_query(self._schema, "page", tantivy.FieldType.Unsigned, *pages))
         filtered = tantivy.Query.boolean_query(

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from rag.catalog import StoredChunk
 from rag.errors import RagError
@@ -25,6 +28,7 @@ from rag.types import Chunk, Hit, Reranker, Scope
 
 logger = logging.getLogger(__name__)
 
+_Result = TypeVar("_Result")
 Leg = Sequence[tuple[str, float]]  # chunk ids with scores, best first
 
 _ATTEMPTS = 3  # a search that a replaced document ran into is done again, so that the document does not seem to vanish
@@ -48,38 +52,45 @@ class Legs:
 
 @dataclass(frozen=True, slots=True)
 class HybridRetriever:
-    """Finds chunks by meaning and by words; safe to use from several tasks."""
+    """Finds chunks by meaning and by words; safe to use from several tasks.
+
+    As many searches run at a time as there are cores: they are arithmetic, and more at once would only make each other
+    late. A search keeps to one thread, and its words are looked up in another while its question is embedded.
+    """
 
     index: Index
     settings: RetrievalSettings
     reranker: Reranker | None = None
+    _searches: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(os.cpu_count(), "search"))
+    _lexical_legs: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(os.cpu_count(), "words"))
 
     async def retrieve(self, question: str, scope: Scope, limit: int) -> tuple[Hit, ...]:
         """The best `limit` chunks, best first. One failing leg is logged, the other answers; both raise."""
-        candidates = max(limit, self.settings.candidates)
-        dense_weight = await asyncio.to_thread(self._dense_weight, question)
-        for _ in range(_ATTEMPTS):
-            before = await asyncio.to_thread(self._revision)
-            legs, named = await asyncio.gather(
-                self._search(question, scope, candidates),
-                asyncio.to_thread(self.index.catalog.named_documents, question, scope),
-            )
-            scores = fuse(legs, dense_weight)
-            if named.documents:
-                narrow = await self._search(question, replace(scope, document_ids=named.documents), candidates)
-                scores = lift_named(scores, fuse(narrow, dense_weight), named)
-                legs = Legs(_united(legs.dense, narrow.dense), _united(legs.lexical, narrow.lexical))
-            hits, is_complete = await asyncio.to_thread(self._hits, question, scores, legs, scope, limit)
-            if is_complete or before == await asyncio.to_thread(self._revision):
-                break
-        return hits
+        return await self._in_thread(lambda: self._retrieve(question, scope, limit))
 
     async def evidence(self, question: str, hits: Sequence[Hit]) -> float:
         """How far the hits speak to the question: see rag/evidence.py."""
-        return await asyncio.to_thread(lambda: evidence(hits, self.index.term_weights(question)))
+        return await self._in_thread(lambda: evidence(hits, self.index.term_weights(question)))
 
-    def _revision(self) -> int:
-        return self.index.catalog.revision
+    def _in_thread(self, work: Callable[[], _Result]) -> asyncio.Future[_Result]:
+        return asyncio.get_running_loop().run_in_executor(self._searches, work)
+
+    def _retrieve(self, question: str, scope: Scope, limit: int) -> tuple[Hit, ...]:
+        candidates = max(limit, self.settings.candidates)
+        dense_weight = self._dense_weight(question)
+        for _ in range(_ATTEMPTS):
+            before = self.index.catalog.revision
+            legs = self._search(question, scope, candidates)
+            named = self.index.catalog.named_documents(question, scope)
+            scores = fuse(legs, dense_weight)
+            if named.documents:
+                narrow = self._search(question, replace(scope, document_ids=named.documents), candidates)
+                scores = lift_named(scores, fuse(narrow, dense_weight), named)
+                legs = Legs(_united(legs.dense, narrow.dense), _united(legs.lexical, narrow.lexical))
+            hits, is_complete = self._hits(question, scores, legs, scope, limit)
+            if is_complete or before == self.index.catalog.revision:
+                break
+        return hits
 
     def _dense_weight(self, question: str) -> float:
         """The weight of the vectors for this question, less where the embedding model hardly knows its language."""
@@ -87,13 +98,21 @@ class HybridRetriever:
         known = (_UNKNOWN - continued) / (_UNKNOWN - _KNOWN)
         return self.settings.dense_weight * min(1.0, max(_WEIGHT_OF_UNKNOWN, known))
 
-    async def _search(self, question: str, scope: Scope, candidates: int) -> Legs:
-        dense, lexical = await asyncio.gather(
-            asyncio.to_thread(self.index.search_dense, question, scope, candidates),
-            asyncio.to_thread(self.index.search_lexical, question, scope, candidates),
-            return_exceptions=True,
-        )
-        return _usable(dense, lexical)
+    def _search(self, question: str, scope: Scope, candidates: int) -> Legs:
+        """Both legs, an empty one for one that failed. Raises when both did."""
+        lexical = self._lexical_legs.submit(self.index.search_lexical, question, scope, candidates)
+        found: dict[str, Leg] = {}
+        failures: list[Exception] = []
+        legs = {"dense": lambda: self.index.search_dense(question, scope, candidates), "lexical": lexical.result}
+        for name, leg in legs.items():
+            try:
+                found[name] = leg()
+            except Exception as error:
+                logger.exception("The %s leg of a search failed.", name)
+                failures.append(error)
+        if not found:
+            raise RagError("The search failed.", hint="`rag doctor` checks the storage folder.") from failures[0]
+        return Legs(found.get("dense", ()), found.get("lexical", ()))
 
     def _hits(
         self, question: str, scores: Mapping[str, float], legs: Legs, scope: Scope, limit: int
@@ -138,18 +157,6 @@ class HybridRetriever:
         reranked = dict(zip(first, reranker.score(question, texts), strict=True))
         lowest = min(reranked.values(), default=0.0)
         return {chunk_id: reranked.get(chunk_id, lowest * score) for chunk_id, score in scores.items()}
-
-
-def _usable(dense: Leg | BaseException, lexical: Leg | BaseException) -> Legs:
-    """The legs, an empty one for one that failed. Raises when both did."""
-    for name, leg in (("dense", dense), ("lexical", lexical)):
-        if isinstance(leg, BaseException):
-            logger.error("The %s leg of a search failed.", name, exc_info=leg)
-    if isinstance(dense, BaseException) and isinstance(lexical, BaseException):
-        raise RagError("The search failed.", hint="`rag doctor` checks the storage folder.") from dense
-    return Legs(
-        [] if isinstance(dense, BaseException) else dense, [] if isinstance(lexical, BaseException) else lexical
-    )
 
 
 def fuse(legs: Legs, dense_weight: float) -> dict[str, float]:

@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 
     from rag.types import Vector
 
+_MOST_QUESTIONS_AT_ONCE = 4
 _MODEL_TOKENS = 256  # what the model was trained to read; its tokenizer.json says less
 
 
 class MiniLMEmbedding:
     """all-MiniLM-L6-v2 in this process, without torch; safe to use from several threads.
 
-    Passages are embedded side by side, one a core, in the order they were asked for. A question has a compiled model of
-    its own and waits for no passage.
+    Passages are embedded side by side, one a core, in the order they were asked for. Questions have a compiled model of
+    their own and wait for no passage.
     """
 
     dimension = 384
@@ -43,8 +44,8 @@ class MiniLMEmbedding:
         self._tokenizer.enable_truncation(_MODEL_TOKENS)
         self._tokenizer.no_padding()
         self._compile = _compiler(folder)
-        self._query_request = self._compile({"NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": 1}).create_infer_request()
-        self._query_lock = threading.Lock()
+        streams = min(_MOST_QUESTIONS_AT_ONCE, os.cpu_count() or 1)
+        self._questions = _Requests(self._compile({"NUM_STREAMS": streams, "INFERENCE_NUM_THREADS": streams}))
         self._passages: _Passages | None = None
         self._passages_lock = threading.Lock()
 
@@ -65,8 +66,7 @@ class MiniLMEmbedding:
     def embed_query(self, text: str) -> Vector:
         """One vector of shape (dimension,), float32, of length 1."""
         tokens = self._tokenizer.encode(self._settings.query_prefix + text).ids
-        with self._query_lock:
-            return _infer(self._query_request, tokens)
+        return self._questions.embed(tokens)
 
     def _ready_for_passages(self) -> _Passages:
         """Compiled when first needed: who only asks questions need not wait for it."""
@@ -76,31 +76,35 @@ class MiniLMEmbedding:
             return self._passages
 
 
+class _Requests:
+    """A compiled model and a request to it for each thread: a request serves one at a time."""
+
+    def __init__(self, model: CompiledModel) -> None:
+        self._model = model
+        self._of_thread = threading.local()
+
+    def embed(self, tokens: Sequence[int]) -> Vector:
+        """The vector of one text, given its token ids."""
+        import numpy as np
+
+        if not hasattr(self._of_thread, "request"):
+            self._of_thread.request = self._model.create_infer_request()
+        request: InferRequest = self._of_thread.request
+        request.infer([np.array([tokens], dtype=np.int32)])
+        vector: Vector = request.get_output_tensor(0).data[0].copy()
+        return vector
+
+
 class _Passages:
     """A model compiled for many texts, and a thread for each text that it can work on at once."""
 
     def __init__(self, model: CompiledModel) -> None:
-        self._model = model
         self._threads = ThreadPoolExecutor(int(model.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")), "embedding")
-        self._requests = threading.local()
+        self._requests = _Requests(model)
 
     def map(self, texts: Iterable[Sequence[int]]) -> Iterator[Vector]:
         """The vector of each text, given its token ids."""
-        return self._threads.map(self._embed, texts)
-
-    def _embed(self, tokens: Sequence[int]) -> Vector:
-        if not hasattr(self._requests, "own"):
-            self._requests.own = self._model.create_infer_request()
-        return _infer(self._requests.own, tokens)
-
-
-def _infer(request: InferRequest, tokens: Sequence[int]) -> Vector:
-    """The vector of one text. A request serves one thread at a time."""
-    import numpy as np
-
-    request.infer([np.array([tokens], dtype=np.int32)])
-    vector: Vector = request.get_output_tensor(0).data[0].copy()
-    return vector
+        return self._threads.map(self._requests.embed, texts)
 
 
 def _compiler(folder: Path) -> Callable[[dict[str, Any]], CompiledModel]:
