@@ -6,6 +6,7 @@ import functools
 import json
 import os
 import re
+import shlex
 from collections.abc import Callable
 from typing import Any
 
@@ -55,6 +56,16 @@ def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(*arguments, selection=selection, **options)
 
     return with_selection
+
+
+def as_typed(selection: Selection) -> str:
+    """The options that say the selection; empty where it is everything."""
+    options = [("--document", document) for document in selection.documents or ()]
+    if selection.filters is not None:
+        options.append(("--filter", json.dumps(selection.filters, ensure_ascii=False)))
+    if selection.pages is not None:
+        options.append(("--pages", "-".join(map(str, selection.pages))))
+    return " ".join(f"{option} {shlex.quote(value)}" for option, value in options)
 
 
 def _name(name: str) -> str:

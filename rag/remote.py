@@ -95,9 +95,9 @@ class Remote:
         body = {"question": question, "collection": collection, "limit": limit, "selection": asdict(selection)}
         return TypeAdapter(list[Hit]).validate_json(self._request("POST", "/local/search", json=body))
 
-    def evidence(self, question: str, collection: str, limit: int) -> float:
+    def evidence(self, question: str, collection: str, limit: int, selection: Selection = EVERYTHING) -> float:
         """How far the best chunks speak to the question: what is compared with the threshold for refusing."""
-        body = {"question": question, "collection": collection, "limit": limit}
+        body = {"question": question, "collection": collection, "limit": limit, "selection": asdict(selection)}
         return TypeAdapter(float).validate_json(self._request("POST", "/local/evidence", json=body))
 
     def export(

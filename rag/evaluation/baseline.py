@@ -8,19 +8,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from rag.errors import InvalidRequest
 from rag.evaluation.figures import FORM, MEASURES, Evaluation, Figure, Measure
+from rag.options import as_typed
+from rag.selection import EVERYTHING, Selection
 
 _ROUNDING = 1e-9
+_SELECTION = TypeAdapter(Selection)
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """A former run: the collection that was asked, how many questions, and the figures by name."""
+    """A former run: the collection and which part of it was asked, how many questions, and the figures by name."""
 
     collection: str
     questions: int
     figures: Mapping[str, Figure]
+    selection: Selection = EVERYTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +50,8 @@ def read_baseline(path: Path) -> Baseline:
         figures = {name: Figure(float(f["value"]), int(f["questions"])) for name, f in content["figures"].items()}
         if not all(math.isfinite(figure.value) for figure in figures.values()):
             raise InvalidRequest(f"{path} holds a figure that is no number.", hint=hint)  # no run could be worse
-        return Baseline(str(content["collection"]), int(content["questions"]), figures)
+        selection = _SELECTION.validate_python(content.get("selection", {}))
+        return Baseline(str(content["collection"]), int(content["questions"]), figures, selection)
     except OSError as error:
         raise InvalidRequest(f"{path} cannot be read: {error.strerror}.", hint=hint) from error
     except (ValueError, OverflowError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -56,6 +63,8 @@ def differences(before: Baseline, now: Evaluation) -> list[str]:
     found = []
     if before.collection != now.collection:
         found.append(f"The baseline asked another collection: {before.collection}.")
+    if before.selection != now.selection:
+        found.append(f"The baseline asked another part: {as_typed(before.selection) or 'all documents'}.")
     if before.questions != len(now.outcomes):
         found.append(f"The baseline asked {before.questions} questions, this run {len(now.outcomes)}.")
     return found

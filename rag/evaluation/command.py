@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from rag.errors import Conflict, InvalidRequest
+from rag.options import selection_options
 from rag.settings import Settings, load_settings
 from rag.terminal import debug_option, require_index
 
 if TYPE_CHECKING:
     from rag.evaluation.baseline import Baseline
     from rag.evaluation.figures import Evaluation
+    from rag.selection import Selection
 
 _Item = TypeVar("_Item")
 _PATH = click.Path(path_type=Path)
@@ -38,10 +40,12 @@ _PATH = click.Path(path_type=Path)
 )
 @click.option("--number", default=20, show_default=True, type=click.IntRange(1), help="How many questions to draft.")
 @click.option("--seed", default=0, show_default=True, type=int, help="Another number drafts from other passages.")
+@selection_options
 @debug_option
 def evaluate(
     questions: Path | None,
     collection: str,
+    selection: Selection,
     answers: bool,
     html: Path | None,
     json_: Path | None,
@@ -57,6 +61,7 @@ def evaluate(
     rag eval questions.jsonl                                  a table of figures
     rag eval questions.jsonl --html report.html               … with plots and what went wrong
     rag eval questions.jsonl --answers                        the model's answers, too
+    rag eval questions.jsonl --document manual.pdf            asked of a part of the collection
     rag eval questions.jsonl --json figures.json              for the next line
     rag eval questions.jsonl --baseline figures.json          exit code 1 if something got worse
     rag eval --draft questions.jsonl --number 20              questions to begin with, by the model
@@ -83,14 +88,14 @@ def evaluate(
         raise InvalidRequest("Give either a file of questions or --draft FILE.", hint="`rag eval --help` shows both.")
     settings = load_settings()
     if draft is not None:
-        _draft(settings, collection, draft, number, seed)
+        _draft(settings, collection, selection, draft, number, seed)
         return 0
     assert questions is not None
     _require_outputs(questions, baseline, html, json_)
     from rag.evaluation.baseline import read_baseline
 
     before = None if baseline is None else read_baseline(baseline)
-    evaluation = _evaluation(settings, collection, questions, with_answers=answers)
+    evaluation = _evaluation(settings, collection, selection, questions, with_answers=answers)
     if json_ is not None:
         from rag.evaluation.figures import to_json
 
@@ -128,7 +133,9 @@ def _require_folder(path: Path) -> None:
         raise InvalidRequest(f"{path} cannot be written.", hint="Name a file in a folder that exists.")
 
 
-def _evaluation(settings: Settings, collection: str, path: Path, *, with_answers: bool) -> Evaluation:
+def _evaluation(
+    settings: Settings, collection: str, selection: Selection, path: Path, *, with_answers: bool
+) -> Evaluation:
     from rag.evaluation.figures import evaluate as figures_of
     from rag.evaluation.questions import read_questions
     from rag.evaluation.run import ask_all
@@ -136,7 +143,7 @@ def _evaluation(settings: Settings, collection: str, path: Path, *, with_answers
 
     file = read_questions(path)
     threshold = settings.retrieval.minimum_evidence
-    with open_subject(settings, collection) as subject:
+    with open_subject(settings, collection, selection) as subject:
         asked = ask_all(subject, collection, file.questions, threshold, with_answers=with_answers)
         outcomes = list(_followed(asked, "Asking", len(file.questions)))
     if file.unknown_columns:
@@ -144,7 +151,7 @@ def _evaluation(settings: Settings, collection: str, path: Path, *, with_answers
     for outcome in outcomes:
         for name in outcome.unknown:
             click.echo(f"note    line {outcome.question.line}: not in the collection: {name}", err=True)
-    return figures_of(collection, threshold, outcomes)
+    return figures_of(collection, threshold, outcomes, selection)
 
 
 def _show(evaluation: Evaluation, before: Baseline | None, tolerance: float) -> int:
@@ -170,7 +177,7 @@ def _show(evaluation: Evaluation, before: Baseline | None, tolerance: float) -> 
     return 1 if worse else 0
 
 
-def _draft(settings: Settings, collection: str, path: Path, number: int, seed: int) -> None:
+def _draft(settings: Settings, collection: str, selection: Selection, path: Path, number: int, seed: int) -> None:
     """Write drafts into a new file; what was drafted before an interruption is kept."""
     from rag.backends.llms import close_language_model, open_language_model
     from rag.catalog import Catalog
@@ -186,7 +193,7 @@ def _draft(settings: Settings, collection: str, path: Path, number: int, seed: i
     model = open_language_model(settings)
     try:
         with closing(Catalog(settings.storage.dir / CATALOG_NAME)) as catalog:  # also while a server owns the folder
-            picks = islice(pick_passages(catalog, collection, seed), ATTEMPTS * number)
+            picks = islice(pick_passages(catalog, collection, seed, selection), ATTEMPTS * number)
             with closing(draft_questions(model, picks, settings.llm.max_tokens)) as drafts:
                 for draft in _followed(drafts, "Drafting"):
                     if draft is None:

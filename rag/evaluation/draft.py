@@ -18,6 +18,7 @@ from rag.context import pack_context
 from rag.errors import ConfigurationError, NotFound
 from rag.evaluation.expectations import holds_any, normalised
 from rag.prompts import DRAFT
+from rag.selection import EVERYTHING, Selection, scope_of
 from rag.types import Chunk, Document, LanguageModel, Message, Passage
 
 ATTEMPTS = 3  # passages looked at, at most, for each question wanted
@@ -58,15 +59,22 @@ class Draft:
         return json.dumps({name: value for name, value in values.items() if value is not None}, ensure_ascii=False)
 
 
-def pick_passages(catalog: Catalog, collection: str, seed: int) -> Iterator[Pick]:
+def pick_passages(catalog: Catalog, collection: str, seed: int, selection: Selection = EVERYTHING) -> Iterator[Pick]:
     """Passages that are not too short, in an order that depends on the documents and `seed` alone: one of each document
     in turn, then a second one of each, and so on. Raises NotFound where there are no documents."""
-    documents = [document for document in catalog.documents(collection) if document.chunks]
+    scope = scope_of(catalog, collection, selection)
+    documents = [
+        document
+        for document in catalog.documents(collection)
+        if document.chunks and (scope.document_ids is None or document.id in scope.document_ids)
+    ]
     if not documents:
-        raise NotFound(f"There are no documents in the collection {collection!r}.", hint="`ingest PATH` adds some.")
+        raise NotFound(
+            f"There are no documents to ask about in the collection {collection!r}.", hint="`ingest PATH` adds some."
+        )
     names = Counter(PurePosixPath(document.source).name for document in documents)
     random.Random(seed).shuffle(documents)  # noqa: S311  (no secret)
-    turns = deque((document, _shuffled(catalog, document, seed)) for document in documents)
+    turns = deque((document, _shuffled(catalog, document, scope.pages, seed)) for document in documents)
     while turns:
         document, chunks = turns.popleft()
         chunk = next(chunks, None)
@@ -76,8 +84,13 @@ def pick_passages(catalog: Catalog, collection: str, seed: int) -> Iterator[Pick
             turns.append((document, chunks))
 
 
-def _shuffled(catalog: Catalog, document: Document, seed: int) -> Iterator[Chunk]:
-    chunks = [chunk for chunk in catalog.chunks_of(document.id) if len(normalised(chunk.text)) >= _SHORTEST]
+def _shuffled(catalog: Catalog, document: Document, pages: tuple[int, int] | None, seed: int) -> Iterator[Chunk]:
+    chunks = [
+        chunk
+        for chunk in catalog.chunks_of(document.id)
+        if len(normalised(chunk.text)) >= _SHORTEST
+        and (pages is None or (chunk.page_index is not None and pages[0] <= chunk.page_index + 1 <= pages[1]))
+    ]
     random.Random(f"{seed} {document.source}").shuffle(chunks)  # noqa: S311  (no secret)
     yield from chunks
 

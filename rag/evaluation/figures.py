@@ -10,6 +10,7 @@ from typing import Any
 from rag.evaluation import measures
 from rag.evaluation.measures import RefusalPoint
 from rag.evaluation.run import JudgedAnswer, Outcome
+from rag.selection import EVERYTHING, Selection
 
 DEPTHS = (1, 3, 5, 10)
 DEPTH = 10  # of MRR, nDCG, and of what counts as found at all
@@ -48,6 +49,7 @@ class Evaluation:
     answerable and unanswerable questions."""
 
     collection: str
+    selection: Selection
     threshold: float
     outcomes: tuple[Outcome, ...]
     figures: Mapping[str, Figure]
@@ -111,7 +113,9 @@ MEASURES = (
 )
 
 
-def evaluate(collection: str, threshold: float, outcomes: Sequence[Outcome]) -> Evaluation:
+def evaluate(
+    collection: str, threshold: float, outcomes: Sequence[Outcome], selection: Selection = EVERYTHING
+) -> Evaluation:
     """The figures of a run of at least one question; `threshold` is the evidence below which it refused."""
     figures = {}
     for measure in MEASURES:
@@ -125,6 +129,7 @@ def evaluate(collection: str, threshold: float, outcomes: Sequence[Outcome]) -> 
     )
     return Evaluation(
         collection=collection,
+        selection=selection,
         threshold=threshold,
         outcomes=tuple(outcomes),
         figures=figures,
@@ -179,6 +184,7 @@ def to_json(evaluation: Evaluation) -> dict[str, Any]:
     return {
         "form": FORM,
         "collection": evaluation.collection,
+        "selection": asdict(evaluation.selection),
         "questions": len(evaluation.outcomes),
         "model": evaluation.model,
         "threshold": evaluation.threshold,

@@ -11,6 +11,7 @@ from rag.evaluation.figures import DEPTHS, MEASURES, Evaluation, failures
 from rag.evaluation.plots import Series, bars, histogram, lines
 from rag.evaluation.run import Found, Outcome
 from rag.evaluation.tables import shown
+from rag.options import as_typed
 
 _MOST_FAILURES = 300  # questions shown; a browser has to lay them out
 
@@ -55,6 +56,8 @@ def report_page(evaluation: Evaluation, name: str) -> str:
     """The page; `name` is that of the file of questions."""
     failed = [(outcome, reasons) for outcome in evaluation.outcomes if (reasons := failures(outcome))]
     written = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    part = as_typed(evaluation.selection)
+    asked = f"; asked {escape(part)}" if part else ""
     answers = f"; answers by {escape(evaluation.model)}" if evaluation.model else ""
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -67,7 +70,7 @@ def report_page(evaluation: Evaluation, name: str) -> str:
 </head>
 <body>
 <h1>Evaluation of {escape(evaluation.collection)}</h1>
-<p class="soft">{len(evaluation.outcomes)} questions of {escape(name)}{answers}; {written}</p>
+<p class="soft">{len(evaluation.outcomes)} questions of {escape(name)}{asked}{answers}; {written}</p>
 <h2>Figures</h2>
 <div class="top">{_table(evaluation)}<div class="plots">{"".join(_plots(evaluation))}</div></div>
 <h2>Failed questions: {len(failed)} of {len(evaluation.outcomes)}</h2>

@@ -12,6 +12,7 @@ from rag.catalog import Catalog
 from rag.database import CATALOG_NAME
 from rag.engine import ChatEngine
 from rag.remote import Remote
+from rag.selection import EVERYTHING, Selection
 from rag.services import open_engine, open_storage, scope_of
 from rag.settings import Settings
 from rag.terminal import find_server, require_index
@@ -64,26 +65,28 @@ class _AtServer:
     server: Remote
     catalog: Catalog
     collection: str
+    selection: Selection
 
     async def search(self, question: str, limit: int) -> Sequence[Hit]:
-        return await asyncio.to_thread(self.server.search, question, self.collection, limit)
+        return await asyncio.to_thread(self.server.search, question, self.collection, limit, self.selection)
 
     async def evidence(self, question: str, hits: Sequence[Hit]) -> float:
-        return await asyncio.to_thread(self.server.evidence, question, self.collection, len(hits))
+        return await asyncio.to_thread(self.server.evidence, question, self.collection, len(hits), self.selection)
 
     def ask(self, question: str) -> AsyncGenerator[Event, None]:
-        return self.server.ask([Message("user", question)], self.collection)
+        return self.server.ask([Message("user", question)], self.collection, self.selection)
 
 
 @contextmanager
-def open_subject(settings: Settings, collection: str) -> Iterator[Subject]:
-    """The running server, or the engine over the storage folder. Raises NotFound, and what opening either raises."""
+def open_subject(settings: Settings, collection: str, selection: Selection = EVERYTHING) -> Iterator[Subject]:
+    """The running server, or the engine over the storage folder. Raises NotFound and InvalidRequest where there is no
+    such collection or part of it, and what opening either raises."""
     server = find_server(settings)
     if server is not None:
         with closing(Catalog(settings.storage.dir / CATALOG_NAME)) as catalog:  # SQLite lets several processes read
-            catalog.collection(collection)
-            yield _AtServer(server, catalog, collection)
+            scope_of(catalog, collection, selection)  # raises before the first question
+            yield _AtServer(server, catalog, collection, selection)
         return
     require_index(settings)
     with open_storage(settings) as storage, open_engine(settings, storage) as engine:
-        yield _Here(engine, scope_of(storage.index.catalog, collection))
+        yield _Here(engine, scope_of(storage.index.catalog, collection, selection))

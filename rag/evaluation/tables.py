@@ -9,6 +9,7 @@ from rich.text import Text
 
 from rag.evaluation.baseline import Change
 from rag.evaluation.figures import MEASURES, Evaluation, Figure, failures
+from rag.options import as_typed
 
 
 def figures_table(evaluation: Evaluation) -> Table:
@@ -34,7 +35,8 @@ def closing_words(evaluation: Evaluation) -> str:
 def opening_words(evaluation: Evaluation) -> str:
     """What was asked, and who answered."""
     unanswerable = sum(not outcome.question.is_answerable for outcome in evaluation.outcomes)
-    words = f"Collection {evaluation.collection}, {len(evaluation.outcomes)} questions"
+    part = as_typed(evaluation.selection)
+    words = f"Collection {evaluation.collection}{part and f' ({part})'}, {len(evaluation.outcomes)} questions"
     words += f", {unanswerable} of them unanswerable" if unanswerable else ""
     return f"{words}; answers by {evaluation.model}" if evaluation.model else words
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
+
 import click
 import pytest
 from click.testing import CliRunner
 
 from rag.errors import InvalidRequest
-from rag.options import selection_options
+from rag.options import as_typed, selection_options
 from rag.selection import Selection
 
 YEAR = {"type": "gte", "key": "year", "value": 2021}
@@ -48,6 +50,7 @@ def read(*arguments):
 )
 def test_what_is_typed_becomes_a_selection(arguments, selection):
     assert read(*arguments) == selection
+    assert read(*shlex.split(as_typed(selection))) == selection
 
 
 def test_a_relative_path_is_meant_from_here(tmp_path, monkeypatch):

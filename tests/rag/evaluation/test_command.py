@@ -114,13 +114,35 @@ def test_a_running_server_is_asked(commands, run):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     run("questions.jsonl", "--json", "here.json")
+    run("questions.jsonl", "--document", "fox.txt", "--answers", "--json", "part-here.json")
     with commands.server(port):
         run("questions.jsonl", "--json", "there.json", "--answers")
         with pytest.raises(NotFound, match="elsewhere"):
             run("questions.jsonl", "--collection", "elsewhere")
+        run("questions.jsonl", "--document", "fox.txt", "--answers", "--json", "part-there.json")
+    part_here, part_there = read(commands, "part-here.json"), read(commands, "part-there.json")
+    assert part_here["figures"] == part_there["figures"]
+    assert [o["evidence"] for o in part_here["outcomes"]] == pytest.approx(
+        [o["evidence"] for o in part_there["outcomes"]]
+    )
     here, there = read(commands, "here.json"), read(commands, "there.json")
     assert here["figures"].items() <= there["figures"].items()
     assert [o["evidence"] for o in here["outcomes"]] == pytest.approx([o["evidence"] for o in there["outcomes"]])
+
+
+def test_a_part_of_the_collection_is_asked(commands, run):
+    _, said = run("questions.jsonl", "--document", "fox.txt", "--json", "part.json", "--html", "part.html")
+    assert "Collection default (--document fox.txt), 4 questions" in said
+    part = read(commands, "part.json")
+    assert rounded(part)["recall@1"] == (0.333, 3)  # the manual is not among them
+    assert {hit["source"].rpartition("/")[2] for o in part["outcomes"] for hit in o["found"]} == {"fox.txt"}
+    assert "asked --document fox.txt" in commands.folder.joinpath("part.html").read_text("utf-8")
+    run("questions.jsonl", "--pages", "1", "--json", "page.json")
+    assert rounded(read(commands, "page.json"))["page_hit@10"] == (0, 1)
+    _, said = run("questions.jsonl", "--pages", "1", "--baseline", "part.json", "--tolerance", 1)
+    assert "note    The baseline asked another part: --document fox.txt." in said
+    with pytest.raises(NotFound, match=r"other\.txt"):
+        run("questions.jsonl", "--document", "other.txt")
 
 
 def test_drafts_are_questions_for_the_next_run(commands, run):

@@ -12,6 +12,7 @@ from rag.backends.scripted import open_scripted
 from rag.errors import ConfigurationError, NotFound
 from rag.evaluation.draft import draft_questions, pick_passages
 from rag.index import Index
+from rag.selection import Selection
 from rag.settings import LanguageModelSettings
 from rag.types import LanguageModel
 from tests.rag.archives import put_file
@@ -48,6 +49,12 @@ def test_passages_are_spread_over_documents_and_can_be_drawn_again(catalog):
     assert drawn != [(pick.name, pick.chunk.text) for pick in pick_passages(catalog, "default", 4)]
     with pytest.raises(NotFound, match="nothing"):
         next(pick_passages(catalog, "nothing", 0))
+
+
+def test_passages_of_a_part_of_the_collection_only(catalog):
+    picks = list(pick_passages(catalog, "default", 3, Selection(documents=("red.txt", "blue.txt"), pages=(3, 4))))
+    assert {pick.name for pick in picks} == {"red.txt", "blue.txt"}
+    assert {pick.chunk.page_index for pick in picks} == {2, 3}
 
 
 def test_a_draft_is_a_line_of_questions(catalog):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
 
@@ -15,6 +16,7 @@ from rag.evaluation.figures import Figure, evaluate, failures, to_json
 from rag.evaluation.questions import Question
 from rag.evaluation.report_page import report_page
 from rag.evaluation.run import Found, JudgedAnswer, Outcome
+from rag.selection import Selection
 from rag.types import Claim
 
 EVIL = '<script>alert("1")</script><img src="http://evil.example/x.png">&'
@@ -121,8 +123,9 @@ def test_failures_say_why():
 
 def test_json_is_a_baseline(evaluation, tmp_path):
     path = tmp_path / "figures.json"
-    path.write_text(json.dumps(to_json(evaluation)), encoding="utf-8")
-    assert read_baseline(path) == Baseline("papers", 5, evaluation.figures)
+    part = Selection(("a.pdf",), {"type": "eq", "key": "year", "value": 2021}, (3, 7))
+    path.write_text(json.dumps(to_json(replace(evaluation, selection=part))), encoding="utf-8")
+    assert read_baseline(path) == Baseline("papers", 5, evaluation.figures, part)
     lines = json.loads(path.read_text())["outcomes"]
     assert [line["id"] for line in lines] == ["fine", "late", "refused", "answered", "unanswerable"]
     assert (lines[1]["ranks"], bool(lines[1]["failures"])) == ([12, 4], True)
@@ -134,6 +137,11 @@ def test_other_questions_or_another_collection_are_told(evaluation):
         "The baseline asked another collection: a[/b].",
         "The baseline asked 6 questions, this run 5.",
     ]
+    part = Selection(("Ada's notes.pdf",), pages=(3, 7))
+    (told,) = differences(Baseline("papers", 5, {}, part), evaluation)
+    assert told == "The baseline asked another part: --document 'Ada'\"'\"'s notes.pdf' --pages 3-7."
+    (told,) = differences(Baseline("papers", 5, {}), replace(evaluation, selection=part))
+    assert told == "The baseline asked another part: all documents."
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
