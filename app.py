@@ -77,14 +77,14 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
 @contextlib.contextmanager
 def _services(settings: Settings) -> Iterator[Services]:
     from ingest.ingestor import Ingestor
-    from rag.services import Services, open_engine, open_storage
+    from rag.services import Services, open_engine, open_models, open_storage
 
     with (
         open_storage(settings) as storage,
         Ingestor(settings, storage.index) as ingestor,
-        open_engine(settings, storage) as engine,
+        open_models(settings) as models,
     ):
-        yield Services(settings, storage, engine.model, engine, ingestor)
+        yield Services(settings, storage, models, open_engine(settings, storage, models), ingestor)
 
 
 def _mirror(settings: Settings, services: Services) -> contextlib.AbstractContextManager[object]:

@@ -76,9 +76,10 @@ def ask(question: str, collection: str, selection: Selection) -> None:
         asyncio.run(_print_answer(server.ask(messages, collection, selection)))
         return
     require_index(settings)
-    from rag.services import open_engine, open_storage, scope_of
+    from rag.services import open_engine, open_models, open_storage, scope_of
 
-    with open_storage(settings) as storage, open_engine(settings, storage) as engine:
+    with open_storage(settings) as storage, open_models(settings) as models:
+        engine = open_engine(settings, storage, models)
         scope = scope_of(storage.index.catalog, collection, selection)
         asyncio.run(_print_answer(engine.stream(messages, scope)))
 

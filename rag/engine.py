@@ -21,6 +21,7 @@ from rag.context import collect_passages
 from rag.errors import InvalidRequest, PromptTooLong, RagError
 from rag.prompts import ANSWER_SYSTEM, CONDENSE, NEAREST, NO_DOCUMENTS, NOT_FOUND
 from rag.retrieval import HybridRetriever
+from rag.sampling import DEFAULT_MAX_TOKENS, UNSPECIFIED, Sampling
 from rag.settings import Settings
 from rag.support import check_claims
 from rag.types import (
@@ -66,17 +67,16 @@ class ChatEngine:
         self,
         messages: Sequence[Message],
         scope: Scope,
-        *,
-        max_tokens: int | None = None,
-        temperature: float | None = None,
+        sampling: Sampling = UNSPECIFIED,
     ) -> AsyncGenerator[Event, None]:
         """Answer the last user message. Ends with AnswerCompleted; closing the generator stops the model.
 
         Raises InvalidRequest when there is no question, BackendError when the model fails.
         """
         conversation = _conversation(messages)
-        instructions = "\n\n".join(message.content for message in messages if message.role == "system")
         model = await refresh_model(self.model)
+        told = [message.content for message in messages if message.role == "system"]
+        instructions = "\n\n".join(filter(None, [model.system_prompt, *told]))
         question = await self._condense(model, conversation)
         if question != conversation[-1].content:
             yield QueryCondensed(question)
@@ -96,7 +96,7 @@ class ChatEngine:
                 yield event
         else:
             async with aclosing(
-                self._generate_fitting(model, instructions, conversation, hits, passages, max_tokens, temperature)
+                self._generate_fitting(model, instructions, conversation, hits, passages, sampling)
             ) as events:
                 async for event in events:
                     yield event
@@ -128,7 +128,7 @@ class ChatEngine:
             return _joined_with_previous(history, question)
         told = "\n".join(f"{message.role}: {message.content}" for message in recent)
         prompt = Message("user", CONDENSE.format(conversation=told, question=question))
-        deltas = stream_text(model, [prompt], max_tokens=_CONDENSED_TOKENS, temperature=0.0)
+        deltas = stream_text(model, [prompt], Sampling(max_tokens=_CONDENSED_TOKENS, temperature=0.0))
         try:
             async with aclosing(deltas):
                 parts = [delta.text async for delta in deltas]
@@ -164,15 +164,14 @@ class ChatEngine:
         conversation: Sequence[Message],
         hits: tuple[Hit, ...],
         passages: Sequence[Passage],
-        max_tokens: int | None,
-        temperature: float | None,
+        sampling: Sampling,
     ) -> AsyncGenerator[Event, None]:
         """Generate; a server that counts more tokens than we do is asked again with half as much, and once more.
 
         ChunksRetrieved comes again with the passages that are left.
         """
         rules = "\n\n".join(part for part in (instructions, ANSWER_SYSTEM.format(not_found=NOT_FOUND)) if part)
-        longest = max_tokens or self.settings.llm.max_tokens
+        longest = sampling.over(model.sampling).max_tokens or DEFAULT_MAX_TOKENS
         window = model.context_window
         refusal: PromptTooLong | None = None
         while True:
@@ -183,7 +182,7 @@ class ChatEngine:
                 raise refusal or error from None
             yield ChunksRetrieved(hits, prompt.passages)
             try:
-                async with aclosing(self._generate(model, prompt, temperature)) as events:
+                async with aclosing(self._generate(model, prompt, sampling)) as events:
                     async for event in events:
                         yield event
             except PromptTooLong as error:
@@ -194,19 +193,12 @@ class ChatEngine:
             else:
                 return
 
-    async def _generate(
-        self, model: LanguageModel, prompt: Prompt, temperature: float | None
-    ) -> AsyncGenerator[Event, None]:
+    async def _generate(self, model: LanguageModel, prompt: Prompt, sampling: Sampling) -> AsyncGenerator[Event, None]:
         markers = MarkerFilter([passage.number for passage in prompt.passages])
         parts: list[str] = []
         finish_reason: FinishReason = "stop"
         usage: Usage | None = None
-        deltas = stream_text(
-            model,
-            prompt.messages,
-            max_tokens=prompt.max_tokens,
-            temperature=self.settings.llm.temperature if temperature is None else temperature,
-        )
+        deltas = stream_text(model, prompt.messages, replace(sampling, max_tokens=prompt.max_tokens))
         async with aclosing(deltas):
             async for delta in deltas:
                 finish_reason = delta.finish_reason or finish_reason

@@ -103,7 +103,10 @@ class HybridRetriever:
         lexical = self._lexical_legs.submit(self.index.search_lexical, question, scope, candidates)
         found: dict[str, Leg] = {}
         failures: list[Exception] = []
-        legs = {"dense": lambda: self.index.search_dense(question, scope, candidates), "lexical": lexical.result}
+        legs: dict[str, Callable[[], Leg]] = {
+            "dense": lambda: self.index.search_dense(question, scope, candidates),
+            "lexical": lexical.result,
+        }
         for name, leg in legs.items():
             try:
                 found[name] = leg()

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rag.archive_form import EmbeddingIdentity
 from rag.backends.cross_encoder import open_reranker
 from rag.backends.dormant import DormantEmbedding, is_configured
 from rag.backends.embeddings import open_embedding
-from rag.backends.llms import close_language_model, open_language_model
 from rag.catalog import Catalog
 from rag.database import CATALOG_NAME
 from rag.engine import ChatEngine
 from rag.errors import IndexMismatch, NotFound
 from rag.index import Index
+from rag.language_models import LanguageModels
 from rag.lock import StorageLock
+from rag.models_file import load_models_file
+from rag.modes.ask import ask
+from rag.modes.request import Request
 from rag.retrieval import HybridRetriever
 from rag.selection import EVERYTHING, Selection
 from rag.selection import scope_of as scope_of  # noqa: PLC0414  (asked for here by all that ask)
 from rag.settings import Settings
-from rag.types import Embedding, Ingest, LanguageModel, Scope
+from rag.types import Embedding, Event, Ingest, LanguageModel, Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class Services:
 
     settings: Settings
     storage: Storage
-    model: LanguageModel
+    models: LanguageModels
     engine: ChatEngine
     ingest: Ingest
 
@@ -52,6 +55,20 @@ class Services:
     def catalog(self) -> Catalog:
         """The catalog of the storage folder."""
         return self.storage.index.catalog
+
+    @property
+    def model(self) -> LanguageModel:
+        """The model that is asked where none is named."""
+        return self.engine.model
+
+    def engine_with(self, model: str) -> ChatEngine:
+        """An engine that asks the model of that name, empty for the default one; blocking: it may be opened. Raises
+        NotFound, ConfigurationError."""
+        return replace(self.engine, model=self.models.get(model)) if model else self.engine
+
+    def ask(self, request: Request) -> AsyncGenerator[Event, None]:
+        """Answer a request in its mode: see rag/modes/ask.py."""
+        return ask(request, self.engine_with, self.models.file)
 
     def scope(self, collection: str, selection: Selection = EVERYTHING) -> Scope:
         """What a question to that collection, or to a part of it, may search. Raises NotFound, InvalidRequest."""
@@ -122,10 +139,12 @@ def open_retriever(settings: Settings, index: Index) -> HybridRetriever:
 
 
 @contextmanager
-def open_engine(settings: Settings, storage: Storage) -> Iterator[ChatEngine]:
-    """A chat engine over the storage, with the model that the settings name. Raises ConfigurationError."""
-    model = open_language_model(settings)
-    try:
-        yield ChatEngine(open_retriever(settings, storage.index), model, settings)
-    finally:
-        close_language_model(model)
+def open_models(settings: Settings) -> Iterator[LanguageModels]:
+    """The language models that the settings and `models.toml` describe. Raises ConfigurationError."""
+    with closing(LanguageModels(settings, load_models_file(settings))) as models:
+        yield models
+
+
+def open_engine(settings: Settings, storage: Storage, models: LanguageModels) -> ChatEngine:
+    """A chat engine over the storage, with the default model. Raises ConfigurationError."""
+    return ChatEngine(open_retriever(settings, storage.index), models.get(), settings)

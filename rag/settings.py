@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import os
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from rag.errors import ConfigurationError
+from rag.sampling import DEFAULT_MAX_TOKENS, Sampling
 
 PREFIX = "RAG_"
 DELIMITER = "__"
@@ -42,8 +44,9 @@ class ServerSettings(_Group):
 
 
 class LanguageModelSettings(_Group):
-    """The language model that writes answers."""
+    """The language model that writes answers. A `models.toml` describes several in the same words: docs/models.md."""
 
+    name: str = Field("", description="Name under which the model is offered; empty: its own.")
     provider: Literal["auto", "openai", "llama_cpp", "quotes", "scripted"] = Field(
         "auto",
         description="`openai`: any OpenAI-compatible server; `llama_cpp`: a GGUF file in this process; `quotes`: no "
@@ -59,11 +62,56 @@ class LanguageModelSettings(_Group):
     context_window: int = Field(
         0, ge=0, description="Tokens the model reads and writes at most; 0: ask the server or the file."
     )
-    max_tokens: int = Field(1024, ge=16, description="Longest answer, in tokens.")
+    api_key_env: str = Field("", description="Name of the environment variable that has the API key, instead of it.")
+    max_tokens: int = Field(DEFAULT_MAX_TOKENS, ge=16, description="Longest answer, in tokens.")
     temperature: float = Field(0.1, ge=0, le=2, description="Randomness of the answer.")
-    timeout: float = Field(120, gt=0, description="Seconds to wait for the first token, and between two tokens.")
+    top_p: float | None = Field(
+        None, gt=0, le=1, description="Only the likeliest tokens that make up this share are picked from."
+    )
+    top_k: int | None = Field(None, ge=1, description="Only so many of the likeliest tokens are picked from.")
+    stop: tuple[str, ...] | None = Field(None, max_length=16, description="Texts that end an answer, as a JSON list.")
+    seed: int | None = Field(None, description="Makes answers repeatable, where the model can.")
+    repetition_penalty: float | None = Field(
+        None, gt=0, le=2, description="Above 1: words that were used are less likely."
+    )
+    presence_penalty: float | None = Field(
+        None, ge=-2, le=2, description="Above 0: words that were used are less likely, OpenAI's way."
+    )
+    frequency_penalty: float | None = Field(
+        None, ge=-2, le=2, description="Above 0: words are less likely the more often they were used."
+    )
+    system_prompt: str = Field("", description="Instructions put before Footnote's own with every question.")
+    timeout: float = Field(120, gt=0, description="Seconds to wait for the first token: a model may have to be loaded.")
+    token_timeout: float = Field(60, gt=0, description="Seconds to wait between two tokens.")
     gpu_layers: int = Field(-1, ge=-1, description="`llama_cpp`: layers to put on the GPU; -1: all that fit.")
     script: str = Field("", description="`scripted`: the reply, the same for every question.")
+
+    def key(self) -> SecretStr:
+        """The API key; empty if none is set. Raises ConfigurationError when the variable that should have it is not
+        set."""
+        if not self.api_key_env:
+            return self.api_key
+        if not (key := os.environ.get(self.api_key_env, "")):
+            raise ConfigurationError(
+                f"The environment variable {self.api_key_env} is not set; it should have the API key of "
+                f"{self.name or self.model or self.base_url}.",
+                hint=f"Set {self.api_key_env} to the key, or remove api_key_env where no key is needed.",
+            )
+        return SecretStr(key)
+
+    @property
+    def sampling(self) -> Sampling:
+        """The sampling parameters that hold where a request has none."""
+        names = (field.name for field in fields(Sampling))
+        return Sampling(**{name: getattr(self, name) for name in names})
+
+
+class ModelsSettings(_Group):
+    """Several language models."""
+
+    file: str = Field(
+        "", description="File that describes several models: docs/models.md; empty: `models.toml`, if there is one."
+    )
 
 
 class EmbeddingSettings(_Group):
@@ -146,6 +194,7 @@ class Settings(BaseSettings):
     storage: StorageSettings = StorageSettings()
     server: ServerSettings = ServerSettings()
     llm: LanguageModelSettings = LanguageModelSettings()
+    models: ModelsSettings = ModelsSettings()
     embedding: EmbeddingSettings = EmbeddingSettings()
     ingest: IngestSettings = IngestSettings()
     retrieval: RetrievalSettings = RetrievalSettings()

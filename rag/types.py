@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from rag.sampling import Sampling
+
 if TYPE_CHECKING:
     import numpy as np
     from llama_index.core.llms import LLM
@@ -261,7 +263,24 @@ class AnswerCompleted:
     answer: Answer
 
 
-Event = QueryCondensed | ChunksRetrieved | TextDelta | AnswerCompleted
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What is being done before or between the words of an answer: `done` of `total` steps (0: nobody knows)."""
+
+    doing: str
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An event of one of several models that answer the same question side by side."""
+
+    model: str
+    event: TextDelta | AnswerCompleted
+
+
+Event = QueryCondensed | ChunksRetrieved | Progress | TextDelta | Candidate | AnswerCompleted
 
 
 # -------------------------------------------------------------------------------------------------------- back ends
@@ -307,7 +326,7 @@ class LanguageModel:
     counts the tokens of a text, never too few, and asks nobody; `count_prompt` counts those of a whole prompt with all
     that the chat template adds, exactly, or gives None where nobody can tell (it may ask a server: blocking, seconds at
     most). `context_window` is in tokens. `description` is the one line that the start-up message and the chat's banner
-    show.
+    show. `sampling` and `system_prompt` hold for every request, as far as it does not say otherwise.
     """
 
     provider: str
@@ -317,6 +336,8 @@ class LanguageModel:
     context_window: int = 0
     count_tokens: Callable[[str], int] = field(default=lambda text: len(text.encode()) // 3 + 1)
     count_prompt: Callable[[Sequence[Message]], int | None] = field(default=lambda _: None)
+    sampling: Sampling = field(default_factory=Sampling)
+    system_prompt: str = ""
 
 
 # ------------------------------------------------------------------------------- what UI and API need of the write side

@@ -13,10 +13,11 @@ import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from contextlib import aclosing
-from dataclasses import asdict
-from typing import Any, Literal
+from dataclasses import asdict, fields
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
+from fastapi import Request as HttpRequest
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import ClientDisconnect
@@ -25,6 +26,8 @@ from rag.api.envelope import envelope, unknown_error
 from rag.api.models import collection_of
 from rag.catalog import new_id
 from rag.errors import InvalidRequest, RagError
+from rag.modes.request import Request
+from rag.sampling import Sampling
 from rag.selection import EVERYTHING, Selection
 from rag.services import Services
 from rag.types import Answer, AnswerCompleted, Event, Message, TextDelta
@@ -77,20 +80,37 @@ class ChatRequest(BaseModel):
     max_tokens: int | None = Field(None, ge=1)
     max_completion_tokens: int | None = Field(None, ge=1)
     temperature: float | None = Field(None, ge=0, le=2)
+    top_p: float | None = Field(None, gt=0, le=1)
+    top_k: int | None = Field(None, ge=1)  # vLLM's and llama.cpp's, as the next but two
+    stop: str | Annotated[list[str], Field(max_length=16)] | None = None
+    seed: int | None = None
+    repetition_penalty: float | None = Field(None, gt=0, le=2)
+    presence_penalty: float | None = Field(None, ge=-2, le=2)
+    frequency_penalty: float | None = Field(None, ge=-2, le=2)
     n: Literal[1] = 1
     footnote: Selection = EVERYTHING  # a field of Footnote's own: the part of the collection to ask
 
+    @property
+    def sampling(self) -> Sampling:
+        """What the request says of sampling."""
+        names = {field.name for field in fields(Sampling)}
+        told = self.model_dump(include=names, exclude_none=True)
+        if self.stop is not None:
+            told["stop"] = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
+        return Sampling(**{**told, "max_tokens": self.max_completion_tokens or self.max_tokens})
+
 
 @router.post("/v1/chat/completions")
-async def create_chat_completion(body: ChatRequest, request: Request) -> Response:
+async def create_chat_completion(body: ChatRequest, request: HttpRequest) -> Response:
     """Answer the last user message from the documents."""
     services: Services = request.app.state.services
     collection = await asyncio.to_thread(collection_of, body.model, services)
-    events = services.engine.stream(
-        [message.to_message() for message in body.messages],
-        await asyncio.to_thread(services.scope, collection, body.footnote),
-        max_tokens=body.max_completion_tokens or body.max_tokens,
-        temperature=body.temperature,
+    events = services.ask(
+        Request(
+            [message.to_message() for message in body.messages],
+            await asyncio.to_thread(services.scope, collection, body.footnote),
+            sampling=body.sampling,
+        )
     )
     reply = _Reply(body, str(request.base_url))
     if body.stream:
@@ -107,7 +127,7 @@ async def _collect(events: AsyncGenerator[Event, None]) -> list[Event]:
         return [event async for event in events]
 
 
-async def _while_connected(request: Request, work: Coroutine[Any, Any, list[Event]]) -> list[Event]:
+async def _while_connected(request: HttpRequest, work: Coroutine[Any, Any, list[Event]]) -> list[Event]:
     """Do the work; a client that leaves meanwhile ends it, and with it the model's."""
     task = asyncio.create_task(work)
     while not task.done():

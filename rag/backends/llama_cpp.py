@@ -206,6 +206,8 @@ class LlamaCpp(CustomLLM):
         emit(_BEGIN)
         llama = self._llama
         llama.stopped = lambda: left.is_set() or self._closed.is_set()
+        if "repetition_penalty" in options:
+            options["repeat_penalty"] = options.pop("repetition_penalty")
         for chunk in llama.create_chat_completion(messages=self._prepare(turns), stream=True, **options):
             emit(chunk)
         usage = {"prompt_tokens": llama.prompt_tokens, "completion_tokens": llama.completion_tokens}

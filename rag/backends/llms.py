@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from rag.backends.servers import PROBE_TIMEOUT, USUAL_PORTS, ServerProbe, listed_name, probe_model_servers
 from rag.errors import BackendError, BackendUnavailable, ConfigurationError
+from rag.sampling import UNSPECIFIED, Sampling
 from rag.types import FinishReason, LanguageModel, Message, Usage
 
 if TYPE_CHECKING:
@@ -53,18 +54,20 @@ def open_language_model(settings: Settings) -> LanguageModel:
 
     A configured server that does not answer is no error here, but at the question. Raises ConfigurationError.
     """
-    return PROVIDERS[settings.llm.provider](settings)
+    model = PROVIDERS[settings.llm.provider](settings)
+    return replace(
+        model,
+        name=settings.llm.name or model.name,
+        sampling=settings.llm.sampling,
+        system_prompt=settings.llm.system_prompt,
+    )
 
 
 async def stream_text(
-    model: LanguageModel,
-    messages: Sequence[Message],
-    *,
-    max_tokens: int,
-    temperature: float,
-    stop: Sequence[str] = (),
+    model: LanguageModel, messages: Sequence[Message], sampling: Sampling = UNSPECIFIED
 ) -> AsyncGenerator[ModelDelta, None]:
-    """The reply to `messages`, piece by piece. Closing the iterator (or cancelling its task) stops the generation.
+    """The reply to `messages`, piece by piece; what `sampling` leaves open is as the model's settings have it. Closing
+    the iterator (or cancelling its task) stops the generation.
 
     The thoughts with which a reasoning model begins, `<think>…</think>`, are left out; a reply that ends inside them
     has no text. Raises BackendUnavailable or BackendRejected, also in the middle of a reply.
@@ -73,9 +76,9 @@ async def stream_text(
 
     if model.llm is None:
         raise BackendUnavailable("There is no language model.", hint=f"{HOW_TO_ADD_A_MODEL}.", provider=model.provider)
-    options: dict[str, Any] = {"max_tokens": max_tokens, "temperature": temperature}
-    if stop:
-        options["stop"] = list(stop)
+    options = sampling.over(model.sampling).given()
+    if "stop" in options:
+        options["stop"] = list(options["stop"])
     thoughts = _LeadingThoughts()
     try:
         chat = [ChatMessage(role=message.role, content=message.content) for message in messages]
@@ -153,8 +156,9 @@ async def refresh_model(model: LanguageModel) -> LanguageModel:
     if llm.problem:
         await llm.check()
     known = language_model(llm)
-    unchanged = (known.description, known.context_window) == (model.description, model.context_window)
-    return model if unchanged else known
+    if (known.description, known.context_window) == (model.description, model.context_window):
+        return model
+    return replace(model, name=known.name, description=known.description, context_window=known.context_window)
 
 
 def close_language_model(model: LanguageModel) -> None:
@@ -234,7 +238,9 @@ def _open_first(probes: Sequence[ServerProbe], settings: Settings) -> LanguageMo
     for probe in probes:
         if probe.models and (not wanted or listed_name(wanted, probe.models)):
             # The key stays here: whatever listens on a usual port was not chosen by the user.
-            found = settings.llm.model_copy(update={"base_url": probe.base_url, "api_key": SecretStr("")})
+            found = settings.llm.model_copy(
+                update={"base_url": probe.base_url, "api_key": SecretStr(""), "api_key_env": ""}
+            )
             return _open_openai(settings.model_copy(update={"llm": found}))
     if wanted:
         return _quotes(f"no server on the usual local ports has the model {wanted}; set RAG_LLM__BASE_URL")

@@ -45,6 +45,7 @@ logger = logging.getLogger(__name__)
 
 PROVIDER = "openai"
 CONNECT_TIMEOUT = 3  # seconds
+_BEYOND_OPENAI = ("top_k", "repetition_penalty")  # sampling parameters
 _REFUSALS = 2  # of a system message, until a model is held to take none
 NO_KEY = "none"  # the client insists on a key, and would otherwise take OPENAI_API_KEY to a server it is not meant for
 
@@ -68,7 +69,7 @@ def language_model(llm: OpenAICompatible) -> LanguageModel:
         description += ": the server does not list this model (asked for it all the same)"
     return LanguageModel(
         provider=PROVIDER,
-        name=llm.model,
+        name=llm.label or llm.model,
         description=description,
         llm=llm,
         context_window=llm.context_window,
@@ -102,6 +103,8 @@ class OpenAICompatible(OpenAILike):  # type: ignore[misc]
     api_key: str | None = Field(default=None, repr=False)
     wanted_window: int = 0
     wanted_model: str = ""
+    label: str = ""  # the user's name for it
+    token_timeout: float = 0
     problem: str = "it was not asked yet"
     is_listed: bool = True  # or the server tells no names
     tokenizer: Tokenizer = ""
@@ -122,9 +125,11 @@ class OpenAICompatible(OpenAILike):  # type: ignore[misc]
             timeout=settings.timeout,
             max_retries=0,
             wanted_model=settings.model,
+            label=settings.name,
+            token_timeout=settings.token_timeout,
             wanted_window=settings.context_window,
         )
-        llm._key = settings.api_key
+        llm._key = settings.key()
         if base_url.startswith("https://"):
             llm._tls = httpx.create_ssl_context(trust_env=trusts_environment(base_url))  # slow: once, not per question
         return llm
@@ -259,6 +264,10 @@ class OpenAICompatible(OpenAILike):  # type: ignore[misc]
             request["max_completion_tokens"] = request.pop("max_tokens")
         if _Quirk.NO_TEMPERATURE in self._quirks:
             request.pop("temperature", None)
+        extra = {name: request.pop(name) for name in _BEYOND_OPENAI if name in request}
+        if extra:
+            penalty = extra.get("repetition_penalty")  # vLLM's name; llama.cpp's and Ollama's is the other
+            request["extra_body"] = extra if penalty is None else {**extra, "repeat_penalty": penalty}
         return request
 
     @asynccontextmanager

@@ -55,7 +55,7 @@ def probe_model_servers(settings: Settings, ports: Sequence[tuple[str, int]] = U
     The port that Footnote itself serves is left out.
     """
     if settings.llm.base_url:
-        key = settings.llm.api_key.get_secret_value()
+        key = settings.llm.key().get_secret_value()
         return [
             probe_server(settings.llm.base_url, name="configured", model=settings.llm.model, api_key=key, timeout=2)
         ]

@@ -179,10 +179,10 @@ def _show(evaluation: Evaluation, before: Baseline | None, tolerance: float) -> 
 
 def _draft(settings: Settings, collection: str, selection: Selection, path: Path, number: int, seed: int) -> None:
     """Write drafts into a new file; what was drafted before an interruption is kept."""
-    from rag.backends.llms import close_language_model, open_language_model
     from rag.catalog import Catalog
     from rag.database import CATALOG_NAME
     from rag.evaluation.draft import ATTEMPTS, Draft, draft_questions, pick_passages
+    from rag.services import open_models
 
     if path.exists():
         raise Conflict(f"There is a file {path} already.", hint="Give another name: somebody may have edited it.")
@@ -190,11 +190,11 @@ def _draft(settings: Settings, collection: str, selection: Selection, path: Path
     require_index(settings)
     kept: list[Draft] = []
     dropped = 0
-    model = open_language_model(settings)
     try:
-        with closing(Catalog(settings.storage.dir / CATALOG_NAME)) as catalog:  # also while a server owns the folder
+        # the catalog is read also while a server owns the folder
+        with open_models(settings) as models, closing(Catalog(settings.storage.dir / CATALOG_NAME)) as catalog:
             picks = islice(pick_passages(catalog, collection, seed, selection), ATTEMPTS * number)
-            with closing(draft_questions(model, picks, settings.llm.max_tokens)) as drafts:
+            with closing(draft_questions(models.get(), picks)) as drafts:
                 for draft in _followed(drafts, "Drafting"):
                     if draft is None:
                         dropped += 1
@@ -203,7 +203,6 @@ def _draft(settings: Settings, collection: str, selection: Selection, path: Path
                     if len(kept) == number:
                         break
     finally:
-        close_language_model(model)
         if kept:
             lines = "".join(f"{draft.line(place)}\n" for place, draft in enumerate(kept, start=1))
             path.write_text(lines, encoding="utf-8")

@@ -18,6 +18,7 @@ from rag.context import pack_context
 from rag.errors import ConfigurationError, NotFound
 from rag.evaluation.expectations import holds_any, normalised
 from rag.prompts import DRAFT
+from rag.sampling import DEFAULT_MAX_TOKENS, Sampling
 from rag.selection import EVERYTHING, Selection, scope_of
 from rag.types import Chunk, Document, LanguageModel, Message, Passage
 
@@ -95,9 +96,9 @@ def _shuffled(catalog: Catalog, document: Document, pages: tuple[int, int] | Non
     yield from chunks
 
 
-def draft_questions(model: LanguageModel, picks: Iterable[Pick], longest_reply: int) -> Generator[Draft | None]:
+def draft_questions(model: LanguageModel, picks: Iterable[Pick]) -> Generator[Draft | None]:
     """One question a passage; None where the model gave none, one that was there already, or an answer that is not
-    literally in the passage. Blocking; `longest_reply` is in tokens.
+    literally in the passage. Blocking.
 
     Raises ConfigurationError where there is no model, BackendError when it fails.
     """
@@ -109,7 +110,7 @@ def draft_questions(model: LanguageModel, picks: Iterable[Pick], longest_reply: 
     with asyncio.Runner() as runner:
         model = runner.run(refresh_model(model))
         for pick in picks:
-            reply = runner.run(_reply(model, pick, longest_reply))
+            reply = runner.run(_reply(model, pick))
             question, answer = _field("question", reply), _field("answer", reply)
             if question and answer and holds_any(pick.chunk.text, [answer]) and normalised(question) not in asked:
                 asked.add(normalised(question))
@@ -118,12 +119,12 @@ def draft_questions(model: LanguageModel, picks: Iterable[Pick], longest_reply: 
                 yield None
 
 
-async def _reply(model: LanguageModel, pick: Pick, longest_reply: int) -> str:
-    longest = min(longest_reply, model.context_window // 3)
+async def _reply(model: LanguageModel, pick: Pick) -> str:
+    longest = min(model.sampling.max_tokens or DEFAULT_MAX_TOKENS, model.context_window // 3)
     budget = model.context_window - longest - model.count_tokens(DRAFT) - _OVERHEAD_TOKENS
     _, passage = pack_context([_passage(pick)], model.count_tokens, budget)
     prompt = [Message("user", DRAFT.format(passage=passage))]
-    async with aclosing(stream_text(model, prompt, max_tokens=longest, temperature=0.0)) as deltas:
+    async with aclosing(stream_text(model, prompt, Sampling(max_tokens=longest, temperature=0.0))) as deltas:
         return "".join([delta.text async for delta in deltas])
 
 

@@ -13,7 +13,7 @@ from rag.database import CATALOG_NAME
 from rag.engine import ChatEngine
 from rag.remote import Remote
 from rag.selection import EVERYTHING, Selection
-from rag.services import open_engine, open_storage, scope_of
+from rag.services import open_engine, open_models, open_storage, scope_of
 from rag.settings import Settings
 from rag.terminal import find_server, require_index
 from rag.types import Event, Hit, Message, Scope
@@ -88,5 +88,6 @@ def open_subject(settings: Settings, collection: str, selection: Selection = EVE
             yield _AtServer(server, catalog, collection, selection)
         return
     require_index(settings)
-    with open_storage(settings) as storage, open_engine(settings, storage) as engine:
+    with open_storage(settings) as storage, open_models(settings) as models:
+        engine = open_engine(settings, storage, models)
         yield _Here(engine, scope_of(storage.index.catalog, collection, selection))

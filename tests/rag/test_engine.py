@@ -17,6 +17,7 @@ from rag.errors import BackendUnavailable, InvalidRequest, PromptTooLong
 from rag.index import Index
 from rag.prompts import NO_DOCUMENTS, NOT_FOUND
 from rag.retrieval import HybridRetriever
+from rag.sampling import Sampling
 from rag.settings import LanguageModelSettings
 from rag.types import AnswerCompleted, ChunksRetrieved, Message, QueryCondensed, Scope, TextDelta
 from tests.rag.backends.model_server import WORDS, ModelServer, endless, running, stream
@@ -53,8 +54,8 @@ def everything(index):
     return Scope(tuple(collection.id for collection in index.catalog.collections()))
 
 
-async def events_of(engine, messages, scope, **options):
-    async with aclosing(engine.stream(messages, scope, **options)) as events:
+async def events_of(engine, messages, scope, *sampling):
+    async with aclosing(engine.stream(messages, scope, *sampling)) as events:
         return [event async for event in events]
 
 
@@ -269,7 +270,7 @@ async def test_max_tokens_and_temperature_of_the_request_reach_the_model(filled,
     with running(ModelServer()) as server:
         engine = make_engine(provider="openai", base_url=server.base_url, temperature=0.7, max_tokens=99)
         await events_of(engine, QUESTION, everything(filled))
-        await events_of(engine, QUESTION, everything(filled), max_tokens=33, temperature=0.0)
+        await events_of(engine, QUESTION, everything(filled), Sampling(max_tokens=33, temperature=0.0))
     asked = [(request["max_tokens"], request["temperature"]) for request in server.requests]
     assert asked == [(99, 0.7), (33, 0.0)]
 

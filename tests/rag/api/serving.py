@@ -12,7 +12,7 @@ import uvicorn
 
 from ingest.ingestor import Ingestor
 from rag.api.application import create_api
-from rag.services import Services, open_engine, open_storage
+from rag.services import Services, open_engine, open_models, open_storage
 from rag.settings import Settings
 from tests.ingest.loaders.documents import make_pdf
 from tests.rag.backends.model_server import free_port
@@ -44,11 +44,11 @@ def serving(settings: Settings, paths: Sequence[Path]) -> Iterator[Served]:
     with (
         open_storage(settings) as storage,
         Ingestor(settings, storage.index) as ingestor,
-        open_engine(settings, storage) as engine,
+        open_models(settings) as models,
     ):
         reports = [progress.report for progress in ingestor.add_paths(paths, "default") if progress.report]
         assert all(report.outcome == "added" for report in reports), reports
-        services = Services(settings, storage, engine.model, engine, ingestor)
+        services = Services(settings, storage, models, open_engine(settings, storage, models), ingestor)
         config = uvicorn.Config(
             create_api(services, TOKEN), port=free_port(), log_level="critical", lifespan="off", ws="none"
         )

@@ -12,6 +12,7 @@ import pytest
 
 from rag.backends.llms import close_language_model, open_language_model, stream_text
 from rag.errors import BackendRejected, BackendUnavailable, ConfigurationError, PromptTooLong
+from rag.sampling import Sampling
 from rag.settings import Settings
 from rag.types import Message
 from tests.tiny_gguf import CHATML, DROPS_SYSTEM, MISTRAL_STRICT, WITH_SYSTEM, write_tiny_gguf
@@ -46,7 +47,9 @@ def opened(tmp_path):
 
 async def _ask(model, *messages, max_tokens=64, **options):
     messages = messages or (Message("user", "How often?"),)
-    return [delta async for delta in stream_text(model, messages, max_tokens=max_tokens, temperature=0, **options)]
+    return [
+        delta async for delta in stream_text(model, messages, Sampling(max_tokens=max_tokens, temperature=0, **options))
+    ]
 
 
 def _text(deltas) -> str:
@@ -125,7 +128,9 @@ async def test_two_questions_at_once_are_answered_one_after_the_other(opened):
 
 async def test_closing_the_stream_stops_the_model_at_once(opened):
     model = opened("again and", endless=True, context_window=8192)
-    async with aclosing(stream_text(model, [Message("user", "Go")], max_tokens=8000, temperature=0)) as deltas:
+    async with aclosing(
+        stream_text(model, [Message("user", "Go")], Sampling(max_tokens=8000, temperature=0))
+    ) as deltas:
         async for _ in deltas:
             break
     start = time.monotonic()

@@ -14,6 +14,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 from rag.backends.llms import check_model, open_language_model, refresh_model, stream_text
 from rag.backends.openai_compatible import estimate_tokens
 from rag.errors import BackendRejected, BackendUnavailable, ConfigurationError
+from rag.sampling import Sampling
 from rag.settings import Settings
 from rag.types import Message, Usage
 from tests.rag.backends.model_server import WORDS, ModelServer, chunk, endless, events, running, stream
@@ -34,7 +35,7 @@ def _open(server, **llm):
 
 async def _ask(model, *messages, **options):
     options = {"max_tokens": 100, "temperature": 0.5, **options}
-    return [delta async for delta in stream_text(model, messages or QUESTION, **options)]
+    return [delta async for delta in stream_text(model, messages or QUESTION, Sampling(**options))]
 
 
 def _text(deltas) -> str:
@@ -211,7 +212,7 @@ async def _garbled():
 @pytest.mark.parametrize("pieces", [_broken, _ended, _reported, _garbled])
 async def test_death_in_the_middle_is_an_error_after_the_text_that_came(server, pieces):
     server.reply = lambda *_: events(pieces())
-    deltas = stream_text(_open(server), QUESTION, max_tokens=9, temperature=0)
+    deltas = stream_text(_open(server), QUESTION, Sampling(max_tokens=9, temperature=0))
     assert (await anext(deltas)).text == "The "
     with pytest.raises(BackendUnavailable, match=str(server.port)):
         await anext(deltas)
@@ -251,7 +252,7 @@ async def test_the_time_limit_is_for_each_token_not_for_the_answer(server):
 
 async def test_closing_the_stream_closes_the_connection(server):
     server.reply = endless(server)
-    async with aclosing(stream_text(_open(server), QUESTION, max_tokens=9, temperature=0)) as deltas:
+    async with aclosing(stream_text(_open(server), QUESTION, Sampling(max_tokens=9, temperature=0))) as deltas:
         async for _ in deltas:
             break
     assert await asyncio.to_thread(server.left.wait, 1)

@@ -9,6 +9,7 @@ import pytest
 
 from rag.backends.llms import check_model, open_language_model, refresh_model, stream_text
 from rag.errors import BackendUnavailable
+from rag.sampling import Sampling
 from rag.settings import Settings
 from rag.types import Message, Usage
 
@@ -19,7 +20,7 @@ def _open(**llm):
 
 async def _ask(model, *messages, **options):
     options = {"max_tokens": 100, "temperature": 0, **options}
-    return [delta async for delta in stream_text(model, messages, **options)]
+    return [delta async for delta in stream_text(model, messages, Sampling(**options))]
 
 
 async def test_says_the_script_word_by_word():

@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Red
 from rag.backends.llms import check_model, open_language_model, refresh_model, stream_text
 from rag.backends.server_tokens import COUNT_TIMEOUT
 from rag.backends.turns import fold_system
+from rag.sampling import Sampling
 from rag.settings import Settings
 from rag.types import Message
 from tests.rag.backends.model_server import (
@@ -67,7 +68,7 @@ async def test_a_template_without_system_message_is_learnt_by_counting(server, c
     asked = len(server.counted)
     assert model.count_prompt(PROMPT) == FOLDED
     assert len(server.counted) - asked < asked, "what was refused is not tried again"
-    assert [delta async for delta in stream_text(model, PROMPT, max_tokens=9, temperature=0)]
+    assert [delta async for delta in stream_text(model, PROMPT, Sampling(max_tokens=9, temperature=0))]
     (request,) = server.requests
     assert len(tokens(template(request["messages"]))) == FOLDED
 

@@ -38,7 +38,7 @@ def scripted(script):
 
 
 def drafts(catalog, script, number=3):
-    return list(draft_questions(scripted(script), islice(pick_passages(catalog, "default", 0), number), 100))
+    return list(draft_questions(scripted(script), islice(pick_passages(catalog, "default", 0), number)))
 
 
 def test_passages_are_spread_over_documents_and_can_be_drawn_again(catalog):
@@ -60,7 +60,7 @@ def test_passages_of_a_part_of_the_collection_only(catalog):
 def test_a_draft_is_a_line_of_questions(catalog):
     model = scripted("**Question:** When does the pump need oil?\n**Answer:** “every 90 Days”")
     (pick,) = islice(pick_passages(catalog, "default", 0), 1)
-    (draft,) = draft_questions(model, [pick], 100)
+    (draft,) = draft_questions(model, [pick])
     line = json.loads(draft.line(5))
     assert line == {
         "id": "draft-5",
@@ -96,5 +96,5 @@ def test_a_question_is_kept_once(catalog):
 def test_without_a_model_it_says_what_to_do(catalog):
     quotes = LanguageModel("quotes", "quotes", "no model")
     with pytest.raises(ConfigurationError) as caught:
-        list(draft_questions(quotes, pick_passages(catalog, "default", 0), 100))
+        list(draft_questions(quotes, pick_passages(catalog, "default", 0)))
     assert "RAG_LLM__BASE_URL" in caught.value.hint

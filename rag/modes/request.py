@@ -1,0 +1,30 @@
+"""A question with all that is said about how to answer it: what UI, API and command line hand to the modes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from rag.engine import ChatEngine
+from rag.sampling import UNSPECIFIED, Sampling
+from rag.types import Message, Scope
+
+Mode = Literal["documents", "chat", "summarize", "plan", "route", "compare"]
+MODES: tuple[Mode, ...] = get_args(Mode)
+
+Engines = Callable[[str], ChatEngine]  # name of a model (empty: the default one) → engine; blocking: it may be opened
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A conversation that ends with a question, and where, how and by whom it is to be answered.
+
+    `models` are the names of the models to ask: one (the default one if empty), for `compare` several.
+    """
+
+    messages: Sequence[Message]
+    scope: Scope
+    mode: Mode = "documents"
+    models: tuple[str, ...] = ()
+    sampling: Sampling = UNSPECIFIED
