@@ -66,7 +66,7 @@ __all__ = [
 ]
 
 # Part of each document's fingerprint: raise it whenever a loader's output changes, and documents are read again.
-LOADER_VERSION = "3"
+LOADER_VERSION = "4"
 
 LOADERS: dict[str, Loader] = {
     ".pdf": load_pdf,

@@ -1,7 +1,7 @@
 """Markdown files: the source text, cut into sections before each heading.
 
-Headings are found by a CommonMark parser, so that `#` in a code block is none. The text itself is not rendered:
-sections, joined, are the file.
+Headings and comments are found by a CommonMark parser, so that those in a code block are none. The text itself is not
+rendered: sections, joined, are the file without its comments.
 """
 
 from __future__ import annotations
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _FRONT_MATTER = re.compile(r"---[ \t]*\n(?:.*\n)*?(?:---|\.\.\.)[ \t]*(?:\n|\Z)")
+_COMMENT = r"(?P<comment><!--(?:-?>|.*?(?:-->|\Z)))"
+_COMMENT_IN_HTML = re.compile(_COMMENT, re.DOTALL)
+# What comes first counts: an escaped character, code, a comment.
+_COMMENT_IN_TEXT = re.compile(rf"\\[!-/:-@\[-`{{-~]|(?<!`)(`++)(?!`).*?(?<!`)\1(?!`)|{_COMMENT}", re.DOTALL)
 _FRONT_MATTER_TITLE = re.compile(r"""^title:[ \t]*(["']?)(.+?)\1[ \t]*$""", re.MULTILINE | re.IGNORECASE)
 
 
@@ -26,6 +30,7 @@ def load_markdown(path: Path, name: str, limits: Limits) -> Extracted:
     limits.check_text(len(text), name)
     front = _FRONT_MATTER.match(text)
     body_start = front.end() if front else 0
+    text = text[:body_start] + without_comments(text[body_start:])
     title = ""
     if front and (line := _FRONT_MATTER_TITLE.search(front[0])):
         title = sensible_title(line[2])
@@ -36,6 +41,31 @@ def load_markdown(path: Path, name: str, limits: Limits) -> Extracted:
     )
     title = title or own
     return Extracted(title=title, sections=sections, notice=notice)
+
+
+def without_comments(text: str) -> str:
+    """`text` without its comments (`<!-- … -->`), which no reader of the page sees; those in code are no comments."""
+    if "<!--" not in text:
+        return text
+    from markdown_it import MarkdownIt
+
+    blocks = MarkdownIt("commonmark")
+    blocks.core.ruler.enableOnly(["normalize", "block"])
+    lines = text.split("\n")
+    kept: list[str] = []
+    end = 0
+    for token in blocks.parse(text):
+        if token.type in ("inline", "html_block") and token.map and token.map[0] >= end:
+            kept += lines[end : token.map[0]]
+            comment = _COMMENT_IN_HTML if token.type == "html_block" else _COMMENT_IN_TEXT
+            kept.append(comment.sub(_kept, "\n".join(lines[token.map[0] : token.map[1]])))
+            end = token.map[1]
+    return "\n".join([*kept, *lines[end:]])
+
+
+def _kept(found: re.Match[str]) -> str:
+    """What stays of a find: nothing of a comment that is closed."""
+    return "" if found["comment"] and found[0].endswith("-->") else found[0]
 
 
 def markdown_headings(text: str) -> list[tuple[int, int, str]]:

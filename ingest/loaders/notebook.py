@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ingest.loaders.base import Extracted, HeadingPath, Limits, quoted, sensible_title
 from ingest.loaders.decoding import decode
-from ingest.loaders.markdown import markdown_headings
+from ingest.loaders.markdown import markdown_headings, without_comments
 from ingest.loaders.records import parse_json
 from rag.errors import UnreadableDocument
 from rag.types import Section
@@ -37,7 +37,7 @@ def load_ipynb(path: Path, name: str, limits: Limits) -> Extracted:
         if kind == "code":
             pieces.append((heading or f"cell {number}", _code(source, language) + _outputs(cell)))
             continue
-        source = _EMBEDDED_DATA.sub("", source)
+        source = _EMBEDDED_DATA.sub("", without_comments(source) if kind == "markdown" else source)
         if kind == "heading":  # notebooks of before 2015
             source = f"{'#' * (cell.get('level') or 1)} {source}"
         found = markdown_headings(source) if kind in ("markdown", "heading") else []

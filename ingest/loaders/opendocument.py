@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ingest.loaders.archive import ODP, ODT, Archive
-from ingest.loaders.base import Extracted, HeadingPath, Limits, quoted, sensible_title, squeeze
+from ingest.loaders.base import HIDDEN_TEXT, Extracted, HeadingPath, Limits, quoted, sensible_title, squeeze
+from ingest.loaders.opendocument_hidden import remove_hidden
 from rag.errors import UnreadableDocument
 from rag.types import Section
 
@@ -39,6 +40,7 @@ def load_odt(path: Path, name: str, limits: Limits) -> Extracted:
     """One section per heading, with its notes at its end. Raises UnreadableDocument: encrypted, too large, no odt."""
     with Archive(path, name, limits, ODT) as archive:
         content = archive.xml("content.xml")
+        some_hidden = remove_hidden(content, archive.xml("styles.xml") if "styles.xml" in archive else None)
         property_title = archive.title()
     title_styles = {"Title"} | {
         style.get(f"{_STYLE}name")
@@ -67,13 +69,15 @@ def load_odt(path: Path, name: str, limits: Limits) -> Extracted:
         if text:
             lines.append(mark + text)
     sections += _section(lines + notes, heading)
-    return Extracted(title=title or property_title or first_heading, sections=sections)
+    title = title or property_title or first_heading
+    return Extracted(title=title, sections=sections, notice=HIDDEN_TEXT if some_hidden else "")
 
 
 def load_odp(path: Path, name: str, limits: Limits) -> Extracted:
     """One section a slide, empty where it holds no text. Raises UnreadableDocument: see `load_odt`; too many slides."""
     with Archive(path, name, limits, ODP) as archive:
         content = archive.xml("content.xml")
+        some_hidden = remove_hidden(content, archive.xml("styles.xml") if "styles.xml" in archive else None)
         title = archive.title()
     slides = content.findall(f"{_OFFICE}body/{_OFFICE}presentation/{_DRAW}page")
     if len(slides) > limits.max_pages:
@@ -95,7 +99,7 @@ def load_odp(path: Path, name: str, limits: Limits) -> Extracted:
         text = "\n".join(lines) + "\n" if lines else ""
         sections.append(Section(text, page_index=index, page_label=str(index + 1), heading=heading))
         title = title or (sensible_title(heading) if index == 0 else "")
-    return Extracted(title=title, sections=sections)
+    return Extracted(title=title, sections=sections, notice=HIDDEN_TEXT if some_hidden else "")
 
 
 def _section(lines: list[str], heading: str) -> list[Section]:

@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ingest.loaders.archive import PPTX, Archive, parse_xml
-from ingest.loaders.base import HEADING_SEPARATOR, LONGEST_HEADING, Extracted, Limits, quoted, sensible_title, squeeze
+from ingest.loaders.base import (
+    HEADING_SEPARATOR,
+    HIDDEN_TEXT,
+    LONGEST_HEADING,
+    Extracted,
+    Limits,
+    quoted,
+    sensible_title,
+    squeeze,
+)
+from ingest.loaders.pptx_hidden import remove_hidden
 from rag.errors import UnreadableDocument
 from rag.types import Section
 
@@ -48,7 +58,10 @@ def load_pptx(path: Path, name: str, limits: Limits) -> Extracted:
     parts = _parts(presentation)
     line_height = int((presentation.slide_height or 0) * _SAME_LINE)
     sections, hidden, titles = [], [], []
+    some_hidden = False
     for index, slide in enumerate(slides):
+        _unwrap_alternatives(slide.element)
+        some_hidden |= remove_hidden(slide)
         title, lines = _read(slide, line_height)
         titles.append(title)
         if slide.element.get("show") in ("0", "false"):
@@ -61,10 +74,13 @@ def load_pptx(path: Path, name: str, limits: Limits) -> Extracted:
                 heading=HEADING_SEPARATOR.join(filter(None, (parts.get(slide.slide_id, ""), title))),
             )
         )
+    notices = [f"Hidden slides were read too: {', '.join(hidden)}."] if hidden else []
+    if some_hidden:
+        notices.append(HIDDEN_TEXT)
     return Extracted(
         title=sensible_title(presentation.core_properties.title) or sensible_title(titles[0] if titles else ""),
         sections=sections,
-        notice=f"Hidden slides were read too: {', '.join(hidden)}." if hidden else "",
+        notice=" ".join(notices),
     )
 
 
@@ -82,7 +98,6 @@ def _parts(presentation: Presentation) -> dict[int, str]:
 
 def _read(slide: Slide, line_height: int) -> tuple[str, list[str]]:
     """Title and lines of a slide."""
-    _unwrap_alternatives(slide.element)
     title = slide.shapes.title
     titles = list(_paragraphs(title.element)) if title is not None else []
     shapes = [shape for shape in slide.shapes if title is None or shape.element is not title.element]

@@ -7,7 +7,8 @@ import re
 from typing import TYPE_CHECKING
 
 from ingest.loaders.archive import DOCX, is_old_office, old_office_error
-from ingest.loaders.base import Extracted, HeadingPath, Limits, quoted, sensible_title, squeeze
+from ingest.loaders.base import HIDDEN_TEXT, Extracted, HeadingPath, Limits, quoted, sensible_title, squeeze
+from ingest.loaders.rtf_hidden import without_hidden
 from rag.errors import UnreadableDocument
 from rag.types import Section
 
@@ -36,10 +37,10 @@ def load_rtf(path: Path, name: str, limits: Limits) -> Extracted:
             hint="Give the file the suffix of what it really is.",
             source=name,
         )
-    source = _without_binary(data).decode(_encoding(data), "replace")
+    whole = _without_binary(data).decode(_encoding(data), "replace")
+    source = without_hidden(whole)
     levels = {number: int(level) for number, level in _HEADING_STYLE.findall(source)}
-    body, moved = _split(source)
-    text = _plain(_mark_headings(body, levels) + "".join(f"\\par\\pard {group}" for group in moved))
+    text = _text(source, levels)
     headings = HeadingPath()
     heading = first_heading = ""
     sections: list[Section] = []
@@ -58,11 +59,20 @@ def load_rtf(path: Path, name: str, limits: Limits) -> Extracted:
     sections += _section(lines, heading)
     title = _TITLE.search(source)
     replaced = text.count("\ufffd")
+    notices = [f"{replaced} characters could not be decoded and were replaced."] if replaced else []
+    if source != whole and text != _text(whole, levels):  # what is hidden may be what is no text, such as an index
+        notices.append(HIDDEN_TEXT)
     return Extracted(
         title=(sensible_title(_plain("{\\rtf1 " + title[1])) if title else "") or first_heading,
         sections=sections,
-        notice=f"{replaced} characters could not be decoded and were replaced." if replaced else "",
+        notice=" ".join(notices),
     )
+
+
+def _text(source: str, levels: dict[str, int]) -> str:
+    """The text of a document, a private character before each heading; footnotes and text boxes at the end."""
+    body, moved = _split(source)
+    return _plain(_mark_headings(body, levels) + "".join(f"\\par\\pard {group}" for group in moved))
 
 
 def _section(lines: list[str], heading: str) -> list[Section]:

@@ -26,6 +26,12 @@ def markdown(source):
     return {"cell_type": "markdown", "source": source}
 
 
+def test_comments_in_markdown_cells_are_no_text(tmp_path):
+    document = load_notebook(tmp_path, [markdown("Seen.<!-- hidden -->"), code("# <!-- code -->")])
+
+    assert texts(document) == ["Seen.\n\n", "```python\n# <!-- code -->\n```\n\n"]
+
+
 def test_code_and_outputs_stand_under_the_headings(tmp_path):
     document = load_notebook(
         tmp_path,

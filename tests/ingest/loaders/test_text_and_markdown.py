@@ -68,6 +68,62 @@ def test_markdown_always_tiles(tmp_path_factory, text):
     assert "".join(section.text for section in sections) == text.replace("\r\n", "\n").replace("\r", "\n")
 
 
+COMMENTED = """<!-- one -->
+# Use <!-- two --> of the kiln
+
+Text<!-- three
+four --> goes on.<!---->
+
+> quoted <!-- five -->
+
+<!--
+# No heading
+
+six
+-->
+<div><!-- seven -->
+"""
+
+
+def test_comments_of_markdown_are_no_text(tmp_path):
+    (tmp_path / "a.md").write_text(COMMENTED)
+
+    document = load(tmp_path / "a.md")
+
+    assert " ".join("".join(texts(document)).split()) == "# Use of the kiln Text goes on. > quoted <div>"
+    assert headings(document) == ["", "Use of the kiln"]
+    assert document.notice == ""
+
+
+NO_COMMENTS = """---
+title: "<!-- a title -->"
+---
+`<!-- code -->` and ``<!-- ` -->``, \\<!-- escaped -->
+
+    <!-- indented -->
+
+```html
+<!-- fenced -->
+```
+
+Not <!-- closed in
+
+its --> paragraph. Never <!-- closed.
+"""
+
+
+def test_what_looks_like_a_comment_and_is_shown_stays(tmp_path):
+    (tmp_path / "a.md").write_text(NO_COMMENTS)
+
+    assert "".join(texts(load(tmp_path / "a.md"))) == NO_COMMENTS
+
+
+def test_many_open_comments_take_no_time(tmp_path):
+    (tmp_path / "a.md").write_text("--> " + "<!-- a " * 100_000)
+
+    assert len("".join(texts(load(tmp_path / "a.md")))) == 700_004
+
+
 def test_text_is_one_section_equal_to_the_file(tmp_path):
     (tmp_path / "a.log").write_bytes(b"\xef\xbb\xbfone\r\ntwo\0\n# three\n")
 
