@@ -77,6 +77,7 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
 @contextlib.contextmanager
 def _services(settings: Settings) -> Iterator[Services]:
     from ingest.ingestor import Ingestor
+    from rag.personas import read_roles
     from rag.services import Services, open_engine, open_models, open_storage
 
     with (
@@ -84,7 +85,8 @@ def _services(settings: Settings) -> Iterator[Services]:
         Ingestor(settings, storage.index) as ingestor,
         open_models(settings) as models,
     ):
-        yield Services(settings, storage, models, open_engine(settings, storage, models), ingestor)
+        engine = open_engine(settings, storage, models)
+        yield Services(settings, storage, models, engine, ingestor, read_roles(models.file))
 
 
 def _mirror(settings: Settings, services: Services) -> contextlib.AbstractContextManager[object]:

@@ -29,19 +29,26 @@ class Prompt:
 
 
 def fit_prompt(
-    model: LanguageModel, rules: str, conversation: Sequence[Message], passages: Sequence[Passage], max_tokens: int
+    model: LanguageModel,
+    rules: str,
+    conversation: Sequence[Message],
+    passages: Sequence[Passage],
+    max_tokens: int,
+    examples: Sequence[Message] = (),
 ) -> Prompt:
     """The fullest prompt found that leaves room for the answer in the model's window; blocking: it may ask a server.
 
-    The answer is given at most a third of the window, the history a third of what is left. Raises InvalidRequest when
-    not even the beginning of the first passage fits beside `rules` and the question, which ends the conversation.
+    The answer is given at most a third of the window; the history a third of what is left, or all of it where there
+    are no passages. `examples` are turns that stand before the conversation and are never left out. Raises
+    InvalidRequest when the question, which ends the conversation, does not fit beside `rules` and the beginning of the
+    first passage.
     """
     reserved = min(max_tokens, model.context_window // 3)
     room = model.context_window - reserved
     best: Prompt | None = None
     allowance, fits, too_much = room, 0, room * 100  # as `count_tokens` counts
     for _ in range(_DRAFTS):
-        messages, packed = _draft(model.count_tokens, rules, conversation, passages, allowance)
+        messages, packed, whole = _draft(model.count_tokens, rules, examples, conversation, passages, allowance)
         if best and messages == best.messages:
             break
         estimated = _estimate(model.count_tokens, messages)
@@ -49,11 +56,11 @@ def fit_prompt(
         actual = estimated if told is None else told
         if actual <= room:
             fits = allowance
-            if packed:
+            if packed or not passages:
                 best = Prompt(messages, packed, reserved)
-            if actual >= room * _FULL or (packed == tuple(passages) and len(messages) > len(conversation)):
+            if actual >= room * _FULL or whole:
                 break
-        elif packed or len(messages) > 2:
+        elif packed or len(messages) > len(examples) + 2:
             too_much = min(allowance, estimated)
         else:
             break
@@ -67,6 +74,15 @@ def fit_prompt(
             param="messages",
         )
     return best
+
+
+def history_room(
+    model: LanguageModel, rules: str, question: str, max_tokens: int, *, sources: bool, examples: Sequence[Message] = ()
+) -> int:
+    """How many tokens of history `fit_prompt` will take, with sources or without."""
+    room = model.context_window - min(max_tokens, model.context_window // 3)
+    left = room - _frame(model.count_tokens, rules, examples, question)
+    return left // 3 if sources else left
 
 
 def fitting_history(history: Sequence[Message], count_tokens: Callable[[str], int], budget: int) -> list[Message]:
@@ -85,17 +101,33 @@ def fitting_history(history: Sequence[Message], count_tokens: Callable[[str], in
 def _draft(
     count_tokens: Callable[[str], int],
     rules: str,
+    examples: Sequence[Message],
     conversation: Sequence[Message],
     passages: Sequence[Passage],
     allowance: int,
-) -> tuple[list[Message], tuple[Passage, ...]]:
+) -> tuple[list[Message], tuple[Passage, ...], bool]:
+    """A prompt as long as the allowance, its passages, and whether all went in."""
     *earlier, question = conversation
-    head = f"{rules}\n\n"
-    left = allowance - count_tokens(head) - count_tokens(question.content) - template_tokens(2)
-    history = fitting_history(earlier, count_tokens, left // 3)
-    left -= sum(count_tokens(message.content) + TURN_TOKENS for message in history)
+    left = allowance - _frame(count_tokens, rules, examples, question.content)
+    history = fitting_history(earlier, count_tokens, left // 3 if passages else left)
+    left -= turn_tokens(history, count_tokens)
     packed, sources = pack_context(passages, count_tokens, left)
-    return [Message("system", head + sources), *history, question], packed
+    told = "\n\n".join(filter(None, [rules, sources]))
+    system = [Message("system", told)] if told else []
+    whole = packed == tuple(passages) and len(history) == len(earlier)
+    return [*system, *examples, *history, question], packed, whole
+
+
+def turn_tokens(turns: Sequence[Message], count_tokens: Callable[[str], int]) -> int:
+    """What these turns take of a prompt, at most."""
+    return sum(count_tokens(turn.content) + TURN_TOKENS for turn in turns)
+
+
+def _frame(count_tokens: Callable[[str], int], rules: str, examples: Sequence[Message], question: str) -> int:
+    """What a prompt takes without history and sources."""
+    return (
+        count_tokens(f"{rules}\n\n") + count_tokens(question) + template_tokens(2) + turn_tokens(examples, count_tokens)
+    )
 
 
 def _estimate(count_tokens: Callable[[str], int], messages: Sequence[Message]) -> int:

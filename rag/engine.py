@@ -35,6 +35,7 @@ from rag.types import (
     LanguageModel,
     Message,
     Passage,
+    Progress,
     QueryCondensed,
     Scope,
     TextDelta,
@@ -57,11 +58,15 @@ _LEANING = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class ChatEngine:
-    """Answers questions from documents; safe to use from several tasks at once."""
+    """Answers questions from documents; safe to use from several tasks at once.
+
+    `examples` are turns that show the model how to answer: they stand before every conversation, and are no part of it.
+    """
 
     retriever: HybridRetriever
     model: LanguageModel
     settings: Settings
+    examples: tuple[Message, ...] = ()
 
     async def stream(
         self,
@@ -177,7 +182,9 @@ class ChatEngine:
         while True:
             smaller = replace(model, context_window=window)
             try:
-                prompt = await asyncio.to_thread(fit_prompt, smaller, rules, conversation, passages, longest)
+                prompt = await asyncio.to_thread(
+                    fit_prompt, smaller, rules, conversation, passages, longest, self.examples
+                )
             except InvalidRequest as error:  # not even the rules fit
                 raise refusal or error from None
             yield ChunksRetrieved(hits, prompt.passages)
@@ -203,6 +210,8 @@ class ChatEngine:
             async for delta in deltas:
                 finish_reason = delta.finish_reason or finish_reason
                 usage = delta.usage or usage
+                if delta.waiting:
+                    yield Progress(delta.waiting)
                 if text := markers.feed(delta.text):
                     parts.append(text)
                     yield TextDelta(text)

@@ -69,6 +69,15 @@ class LanguageModels:
                 self._opened[name] = open_language_model(settings)
             return self._opened[name]
 
+    def look_again(self) -> bool:
+        """Whether a model has turned up where `auto` found none before; it is the default one from now on. Blocking,
+        about a second. Raises ConfigurationError."""
+        with self._opening:
+            if self._unnamed is None or self._unnamed.llm is not None or self._settings.llm.provider != "auto":
+                return False
+            self._unnamed = open_language_model(self._settings)
+            return self._unnamed.llm is not None
+
     def close(self) -> None:
         """Stop what the models do and free what they hold; blocking."""
         with self._opening:

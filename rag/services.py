@@ -21,6 +21,7 @@ from rag.lock import StorageLock
 from rag.models_file import load_models_file
 from rag.modes.ask import ask
 from rag.modes.request import Request
+from rag.personas import Role
 from rag.retrieval import HybridRetriever
 from rag.selection import EVERYTHING, Selection
 from rag.selection import scope_of as scope_of  # noqa: PLC0414  (asked for here by all that ask)
@@ -43,13 +44,14 @@ class Storage:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The whole application. `ingest` is the write side, handed over by `app.py`."""
+    """The whole application. `ingest` is the write side, handed over by `app.py`; `roles` are the personas."""
 
     settings: Settings
     storage: Storage
     models: LanguageModels
     engine: ChatEngine
     ingest: Ingest
+    roles: tuple[Role, ...] = ()
 
     @property
     def catalog(self) -> Catalog:
@@ -59,12 +61,12 @@ class Services:
     @property
     def model(self) -> LanguageModel:
         """The model that is asked where none is named."""
-        return self.engine.model
+        return self.models.get()
 
     def engine_with(self, model: str) -> ChatEngine:
         """An engine that asks the model of that name, empty for the default one; blocking: it may be opened. Raises
         NotFound, ConfigurationError."""
-        return replace(self.engine, model=self.models.get(model)) if model else self.engine
+        return replace(self.engine, model=self.models.get(model))
 
     def ask(self, request: Request) -> AsyncGenerator[Event, None]:
         """Answer a request in its mode: see rag/modes/ask.py."""

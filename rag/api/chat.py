@@ -3,6 +3,9 @@
 Sources come twice: as OpenAI's `annotations` on the message (for clients that know them), and in a field `citations`
 beside `choices`, with document, page label, 0-based page index and the exact quote (see docs/api.md). A field `claims`
 tells which sentences of the answer these sources bear out. A stream carries all of them in its last chunk.
+
+Where several models answer side by side, `choices` has the first one's answer, as clients expect, and a field
+`candidates` all of them. What is being done meanwhile is told in comments of the stream, which clients skip.
 """
 
 from __future__ import annotations
@@ -11,9 +14,9 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Sequence
 from contextlib import aclosing
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
@@ -23,14 +26,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import ClientDisconnect
 
 from rag.api.envelope import envelope, unknown_error
-from rag.api.models import collection_of
-from rag.catalog import new_id
+from rag.api.models import meaning_of
+from rag.catalog import DEFAULT_COLLECTION, new_id
 from rag.errors import InvalidRequest, RagError
-from rag.modes.request import Request
+from rag.modes.request import Mode, Request
+from rag.personas import addressed
 from rag.sampling import Sampling
-from rag.selection import EVERYTHING, Selection
+from rag.selection import Selection
 from rag.services import Services
-from rag.types import Answer, AnswerCompleted, Event, Message, TextDelta
+from rag.types import Answer, AnswerCompleted, Candidate, Event, Message, Progress, TextDelta
 
 router = APIRouter()
 
@@ -68,6 +72,15 @@ class StreamOptions(BaseModel):
     include_usage: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Particulars(Selection):
+    """A field of Footnote's own: the part of the collection to ask, and how. `models` are for the mode `compare`."""
+
+    mode: Mode | None = None
+    models: tuple[str, ...] = ()
+    collection: str | None = None
+
+
 class ChatRequest(BaseModel):
     """The fields of OpenAI's request that Footnote uses; others are accepted and ignored."""
 
@@ -88,7 +101,7 @@ class ChatRequest(BaseModel):
     presence_penalty: float | None = Field(None, ge=-2, le=2)
     frequency_penalty: float | None = Field(None, ge=-2, le=2)
     n: Literal[1] = 1
-    footnote: Selection = EVERYTHING  # a field of Footnote's own: the part of the collection to ask
+    footnote: Particulars = Particulars()
 
     @property
     def sampling(self) -> Sampling:
@@ -104,22 +117,41 @@ class ChatRequest(BaseModel):
 async def create_chat_completion(body: ChatRequest, request: HttpRequest) -> Response:
     """Answer the last user message from the documents."""
     services: Services = request.app.state.services
-    collection = await asyncio.to_thread(collection_of, body.model, services)
-    events = services.ask(
-        Request(
-            [message.to_message() for message in body.messages],
-            await asyncio.to_thread(services.scope, collection, body.footnote),
-            sampling=body.sampling,
-        )
-    )
-    reply = _Reply(body, str(request.base_url))
+    asked = await asyncio.to_thread(_request, body, services)
+    events = services.ask(asked)
+    reply = _Reply(body, str(request.base_url), asked.models)
     if body.stream:
         # What fails before the first word is answered with its own status, not inside a stream that began well.
-        early = await _while_connected(request, _collect(_until_first_text(events)))
+        early = await _while_connected(request, _collect(_until_first_sign(events)))
         return StreamingResponse(reply.stream(early, events), media_type="text/event-stream")
-    last = (await _while_connected(request, _collect(events)))[-1]
-    assert isinstance(last, AnswerCompleted)
-    return JSONResponse(reply.completion(last.answer))
+    everything = await _while_connected(request, _collect(events))
+    return JSONResponse(reply.completion(everything))
+
+
+def _request(body: ChatRequest, services: Services) -> Request:
+    """What the body asks for. Raises NotFound, InvalidRequest."""
+    told = body.footnote
+    collection, model = meaning_of(body.model, services)
+    if collection is not None and told.collection not in (None, collection):
+        raise InvalidRequest(
+            f"The model names the collection {collection!r}, the field `footnote` {told.collection!r}.",
+            hint="Name the collection once.",
+            param="footnote.collection",
+        )
+    if told.models and told.mode != "compare":
+        raise InvalidRequest(
+            "Several models are asked in the mode `compare` only.",
+            hint="Add the mode, or name one model in the field `model`.",
+            param="footnote.models",
+        )
+    request = Request(
+        [message.to_message() for message in body.messages],
+        services.scope(collection or told.collection or DEFAULT_COLLECTION, told),
+        told.mode or "documents",
+        told.models or tuple(filter(None, [model])),
+        body.sampling,
+    )
+    return request if collection is None else addressed(request, collection, services.roles, told.mode)
 
 
 async def _collect(events: AsyncGenerator[Event, None]) -> list[Event]:
@@ -138,29 +170,37 @@ async def _while_connected(request: HttpRequest, work: Coroutine[Any, Any, list[
     return task.result()
 
 
-async def _until_first_text(events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
+async def _until_first_sign(events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
+    """Up to the first word, or to what tells that it will take a while."""
     async for event in events:
         yield event
-        if isinstance(event, TextDelta | AnswerCompleted):
+        if isinstance(event, TextDelta | AnswerCompleted | Progress | Candidate):
             return
 
 
 class _Reply:
     """The wire form of one answer."""
 
-    def __init__(self, body: ChatRequest, base_url: str) -> None:
+    def __init__(self, body: ChatRequest, base_url: str, models: Sequence[str]) -> None:
         self._body = body
         self._base_url = base_url
+        self._first = models[0] if models else ""  # of several models, the one whose words are streamed
+        self._candidates: list[dict[str, Any]] = []
         self._head = {"id": new_id("chatcmpl"), "created": int(time.time()), "model": body.model}
 
-    def completion(self, answer: Answer) -> dict[str, Any]:
+    def completion(self, events: Sequence[Event]) -> dict[str, Any]:
+        for event in events:
+            if isinstance(event, Candidate):
+                self._take(event)
+        assert isinstance(events[-1], AnswerCompleted)
+        answer = events[-1].answer
         message = {"role": "assistant", "content": answer.text, "annotations": self._annotations(answer)}
         return {
             **self._head,
             "object": "chat.completion",
             "choices": [{"index": 0, "message": message, "finish_reason": answer.finish_reason, "logprobs": None}],
             "usage": _usage(answer),
-            **self._checked(answer),
+            **self._beside(answer),
         }
 
     async def stream(self, early: list[Event], events: AsyncGenerator[Event, None]) -> AsyncIterator[str]:
@@ -181,15 +221,30 @@ class _Reply:
         yield "data: [DONE]\n\n"
 
     def _lines(self, event: Event) -> list[str]:
+        if isinstance(event, Candidate):
+            return self._take(event)
+        if isinstance(event, Progress):
+            return [_comment(event)]
         if isinstance(event, TextDelta):
             return [self._chunk({"content": event.text})]
         if isinstance(event, AnswerCompleted):
             answer = event.answer
             delta = {"annotations": self._annotations(answer)}
-            lines = [self._chunk(delta, answer.finish_reason, **self._checked(answer))]
+            lines = [self._chunk(delta, answer.finish_reason, **self._beside(answer))]
             if self._body.stream_options and self._body.stream_options.include_usage:
                 lines.append(_event({**self._chunk_head(), "choices": [], "usage": _usage(answer)}))
             return lines
+        return []
+
+    def _take(self, candidate: Candidate) -> list[str]:
+        """The lines of an event of one of several models: the first one's words. Whole answers are kept for the end."""
+        event = candidate.event
+        self._first = self._first or candidate.model
+        if isinstance(event, TextDelta):
+            return [self._chunk({"content": event.text})] if candidate.model == self._first else []
+        answer = event.answer
+        told = {"content": answer.text, "finish_reason": answer.finish_reason, "usage": _usage(answer)}
+        self._candidates.append({"model": candidate.model, **told, **self._checked(answer)})
         return []
 
     def _chunk(self, delta: dict[str, Any], finish_reason: str | None = None, **more: object) -> str:
@@ -216,8 +271,13 @@ class _Reply:
             if (number := int(marker[1])) in urls
         ]
 
+    def _beside(self, answer: Answer) -> dict[str, Any]:
+        """What stands beside `choices`."""
+        told = {"answered_by": answer.model, **self._checked(answer)}
+        return {**told, "candidates": self._candidates} if self._candidates else told
+
     def _checked(self, answer: Answer) -> dict[str, Any]:
-        """What stands beside `choices`: the sources, and the sentences checked against them."""
+        """The sources of an answer, and its sentences checked against them."""
         claims = [{"text": answer.text[claim.start : claim.end], **asdict(claim)} for claim in answer.claims]
         return {"citations": self._citations(answer), "claims": claims}
 
@@ -232,6 +292,12 @@ def source_url(base_url: str, document_id: str, page_index: int | None) -> str:
     """Where a browser opens the source, at its page (the fragment that PDF viewers understand)."""
     page = "" if page_index is None else f"#page={page_index + 1}"
     return f"{base_url}documents/{document_id}/source{page}"
+
+
+def _comment(progress: Progress) -> str:
+    """A line of the stream that clients skip; it keeps the connection alive."""
+    steps = f" ({progress.done} of {progress.total})" if progress.total else ""
+    return f": {' '.join(progress.doing.split())}{steps}\n\n"
 
 
 def _usage(answer: Answer) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""`GET /v1/models`: the chat model first, then one entry `footnote/<collection>` a collection.
+"""`GET /v1/models`: the language models, the default one first, then an entry `footnote/<collection>` a collection.
 
 Clients that can only choose a model choose a collection with it.
 """
@@ -9,7 +9,6 @@ import asyncio
 
 from fastapi import APIRouter, Request
 
-from rag.catalog import DEFAULT_COLLECTION
 from rag.errors import NotFound
 from rag.services import Services
 
@@ -28,24 +27,28 @@ async def list_models(request: Request) -> dict[str, object]:
 @router.get("/v1/models/{name:path}")
 async def get_model(name: str, request: Request) -> dict[str, object]:
     """One model. 404 when there is none of that name."""
-    await asyncio.to_thread(collection_of, name, request.app.state.services)
+    await asyncio.to_thread(meaning_of, name, request.app.state.services)
     return _model(name)
 
 
 def model_names(services: Services) -> list[str]:
-    """The names that a request may give as its model. A model whose server has not answered yet has none."""
+    """The names that are offered. A model whose server has not answered yet may have none."""
     return [
-        *filter(None, [services.model.name]),
+        *services.models.names,
         *(COLLECTION_PREFIX + collection.name for collection in services.catalog.collections()),
     ]
 
 
-def collection_of(model: str, services: Services) -> str:
-    """The collection that a request for this model asks. Raises NotFound for an unknown model."""
+def meaning_of(name: str, services: Services) -> tuple[str | None, str | None]:
+    """The collection, or else the language model, that a request means by this name of a model; models that are not
+    offered can be named, too. Raises NotFound."""
+    if name and name in services.models.described:
+        return None, name
     known = model_names(services)
-    if model not in known:
-        raise NotFound(f"There is no model {model!r}.", hint=f"There are: {', '.join(known)}.")
-    return model.removeprefix(COLLECTION_PREFIX) if model.startswith(COLLECTION_PREFIX) else DEFAULT_COLLECTION
+    if name not in known:
+        raise NotFound(f"There is no model {name!r}.", hint=f"There are: {', '.join(known)}.")
+    is_collection = name.startswith(COLLECTION_PREFIX)
+    return (name.removeprefix(COLLECTION_PREFIX), None) if is_collection else (None, name)
 
 
 def _model(name: str) -> dict[str, object]:

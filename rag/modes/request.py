@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
-from rag.engine import ChatEngine
 from rag.sampling import UNSPECIFIED, Sampling
 from rag.types import Message, Scope
+
+if TYPE_CHECKING:
+    from rag.engine import ChatEngine
 
 Mode = Literal["documents", "chat", "summarize", "plan", "route", "compare"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 
-Engines = Callable[[str], ChatEngine]  # name of a model (empty: the default one) → engine; blocking: it may be opened
+Engines = Callable[[str], "ChatEngine"]  # name of a model (empty: the default one) → engine; blocking: it may be opened
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """A conversation that ends with a question, and where, how and by whom it is to be answered.
 
-    `models` are the names of the models to ask: one (the default one if empty), for `compare` several.
+    `models` are the names of the models to ask: one (the default one if empty), for `compare` several. `examples` are
+    turns that show how to answer (see rag/personas.py).
     """
 
     messages: Sequence[Message]
@@ -28,3 +31,4 @@ class Request:
     mode: Mode = "documents"
     models: tuple[str, ...] = ()
     sampling: Sampling = UNSPECIFIED
+    examples: tuple[Message, ...] = ()

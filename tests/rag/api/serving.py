@@ -12,6 +12,7 @@ import uvicorn
 
 from ingest.ingestor import Ingestor
 from rag.api.application import create_api
+from rag.personas import read_roles
 from rag.services import Services, open_engine, open_models, open_storage
 from rag.settings import Settings
 from tests.ingest.loaders.documents import make_pdf
@@ -48,7 +49,8 @@ def serving(settings: Settings, paths: Sequence[Path]) -> Iterator[Served]:
     ):
         reports = [progress.report for progress in ingestor.add_paths(paths, "default") if progress.report]
         assert all(report.outcome == "added" for report in reports), reports
-        services = Services(settings, storage, models, open_engine(settings, storage, models), ingestor)
+        engine = open_engine(settings, storage, models)
+        services = Services(settings, storage, models, engine, ingestor, read_roles(models.file))
         config = uvicorn.Config(
             create_api(services, TOKEN), port=free_port(), log_level="critical", lifespan="off", ws="none"
         )
