@@ -17,6 +17,7 @@
     ├─ InvalidRequest              .param names the field                        exit 2   400
     └─ BackendError                .provider; the cause is chained               exit 1
         ├─ BackendUnavailable      refused, timed out, still loading                      503
+        │   └─ AnswerInterrupted   the same, after a part of the answer was sent          503
         └─ BackendRejected         bad parameter, wrong API key                           400
             └─ PromptTooLong       longer than the model reads                            400
 
@@ -176,6 +177,12 @@ class BackendUnavailable(BackendError):
 
     status = 503
     code = "backend_unavailable"
+
+
+class AnswerInterrupted(BackendUnavailable):
+    """The model failed when a part of its answer had been sent already: what is shown of it is incomplete."""
+
+    code = "answer_interrupted"
 
 
 class BackendRejected(BackendError):

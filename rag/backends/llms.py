@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import SecretStr
 
 from rag.backends.servers import PROBE_TIMEOUT, USUAL_PORTS, ServerProbe, listed_name, probe_model_servers
-from rag.errors import BackendError, BackendUnavailable, ConfigurationError
+from rag.backends.waiting import WAITING
+from rag.errors import AnswerInterrupted, BackendError, BackendUnavailable, ConfigurationError
 from rag.sampling import UNSPECIFIED, Sampling
 from rag.types import FinishReason, LanguageModel, Message, Usage
 
 if TYPE_CHECKING:
+    from llama_index.core.llms import ChatResponse
+
     from rag.settings import Settings
 
 __all__ = [
@@ -42,11 +45,12 @@ HOW_TO_ADD_A_MODEL = "to add one, start Ollama, llama-server or vLLM and restart
 @dataclass(frozen=True, slots=True)
 class ModelDelta:
     """The next piece of a reply. The finish reason comes with the last text or after it, the usage last of all, where
-    the provider gives it: read to the end."""
+    the provider gives it: read to the end. Before the first text, `waiting` may say what is being waited for."""
 
     text: str
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
+    waiting: str = ""
 
 
 def open_language_model(settings: Settings) -> LanguageModel:
@@ -70,7 +74,7 @@ async def stream_text(
     the iterator (or cancelling its task) stops the generation.
 
     The thoughts with which a reasoning model begins, `<think>…</think>`, are left out; a reply that ends inside them
-    has no text. Raises BackendUnavailable or BackendRejected, also in the middle of a reply.
+    has no text. Raises BackendUnavailable or BackendRejected; AnswerInterrupted once text has come.
     """
     from llama_index.core.llms import ChatMessage
 
@@ -80,23 +84,28 @@ async def stream_text(
     if "stop" in options:
         options["stop"] = list(options["stop"])
     thoughts = _LeadingThoughts()
+    has_text = False
     try:
         chat = [ChatMessage(role=message.role, content=message.content) for message in messages]
         async with aclosing(await model.llm.astream_chat(chat, **options)) as responses:
             async for response in responses:
-                delta = _delta(response.delta, response.raw)
+                delta = _delta(response)
                 shown = thoughts.feed(delta.text)
                 if delta.finish_reason:  # no text may come after it
                     shown += thoughts.flush()
                 delta = replace(delta, text=shown)
                 if delta != ModelDelta(""):
+                    has_text = has_text or bool(shown)
                     yield delta
         if shown := thoughts.flush():
             yield ModelDelta(shown)
-    except BackendError:
-        raise
+    except BackendError as error:
+        if not has_text:
+            raise
+        raise AnswerInterrupted(error.message, hint=error.hint, provider=error.provider) from error
     except Exception as error:
-        raise BackendUnavailable(
+        kind = AnswerInterrupted if has_text else BackendUnavailable
+        raise kind(
             f"{model.name} failed: {type(error).__name__}: {error}",
             hint="Ask again; if it fails again, the log says more.",
             provider=model.provider,
@@ -168,17 +177,21 @@ def close_language_model(model: LanguageModel) -> None:
         close()
 
 
-def _delta(text: str | None, raw: object) -> ModelDelta:
-    """A piece from a llama-index response, whose `raw` is an OpenAI-shaped chunk, a dict of that shape, or unknown."""
+def _delta(response: ChatResponse) -> ModelDelta:
+    """A piece from a llama-index response, whose `raw` is an OpenAI-shaped chunk, a dict of that shape, or unknown.
+    Providers of Footnote's own say in `additional_kwargs` what they wait for."""
+    text, waiting = response.delta or "", response.additional_kwargs.get(WAITING, "")
+    raw: Any = response.raw
     chunk = raw.model_dump() if hasattr(raw, "model_dump") else raw
     if not isinstance(chunk, Mapping):
-        return ModelDelta(text or "")
-    choices, counts = chunk.get("choices") or [{}], chunk.get("usage")
-    reason = choices[0].get("finish_reason")
+        return ModelDelta(text, waiting=waiting)
+    choices, counts = chunk.get("choices"), chunk.get("usage")
+    choice = choices[0] if isinstance(choices, Sequence) and choices else None
+    reason = choice.get("finish_reason") if isinstance(choice, Mapping) else None
     usage = None
     if isinstance(counts, Mapping):
         usage = Usage(counts.get("prompt_tokens") or 0, counts.get("completion_tokens") or 0)
-    return ModelDelta(text or "", None if reason is None else "length" if reason == "length" else "stop", usage)
+    return ModelDelta(text, None if reason is None else "length" if reason == "length" else "stop", usage, waiting)
 
 
 def _compatible(model: LanguageModel) -> Any:

@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 
 from rag.backends.llms import check_model, open_language_model, refresh_model, stream_text
 from rag.backends.openai_compatible import estimate_tokens
-from rag.errors import BackendRejected, BackendUnavailable, ConfigurationError
+from rag.errors import AnswerInterrupted, BackendRejected, BackendUnavailable, ConfigurationError
 from rag.sampling import Sampling
 from rag.settings import Settings
 from rag.types import Message, Usage
@@ -214,7 +214,7 @@ async def test_death_in_the_middle_is_an_error_after_the_text_that_came(server, 
     server.reply = lambda *_: events(pieces())
     deltas = stream_text(_open(server), QUESTION, Sampling(max_tokens=9, temperature=0))
     assert (await anext(deltas)).text == "The "
-    with pytest.raises(BackendUnavailable, match=str(server.port)):
+    with pytest.raises(AnswerInterrupted, match=str(server.port)):
         await anext(deltas)
 
 
