@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import mimetypes
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from ingest.splitting import SPLITTER_VERSION
 from rag.catalog import LOCAL_PRINCIPAL, Catalog, new_id, now
 from rag.errors import UnreadableDocument
 from rag.files import hash_of
-from rag.types import Document, DocumentStatus, Embedding, FileOutcome, FileReport, IngestOptions
+from rag.types import AttributeValue, Document, DocumentStatus, Embedding, FileOutcome, FileReport, IngestOptions
 
 if TYPE_CHECKING:
     from rag.settings import IngestSettings
@@ -38,6 +39,7 @@ class Source:
     known: Document | None
     twin: Document | None
     has_moved: bool
+    attributes: Mapping[str, AttributeValue] = field(default_factory=dict)  # of its document, where that is a new one
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,7 @@ def record_of(source: Source) -> Document:
         hint="",
         created_at=now(),
         updated_at="",
+        attributes=source.attributes,
     )
     known = source.twin if source.has_moved else source.known
     return replace(

@@ -6,11 +6,11 @@ import itertools
 import logging
 import os
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import BinaryIO, Self
 
 from ingest.discover import discover, is_gone, source_name
 from ingest.jobs import JobQueue, JobStore
@@ -22,6 +22,7 @@ from ingest.sandbox import Sandbox
 from rag.backends.embeddings import open_embedding
 from rag.catalog import DEFAULT_COLLECTION
 from rag.errors import Conflict, NotFound
+from rag.file_records import FileRecord, FileRecords
 from rag.files import StoredFiles
 from rag.index import Index
 from rag.settings import EmbeddingSettings, Settings
@@ -44,6 +45,7 @@ class Ingestor:
         self._sandbox = Sandbox(settings.ingest, workers=3)  # uploads need not wait for a folder's long file
         self._claims = Claims()
         self._files = StoredFiles(settings.storage.dir)
+        self._records = FileRecords(index.catalog.database)
         self._file_use = threading.Lock()  # between a file's being stored or needed and its being noted
         self._queue = JobQueue(JobStore(index.catalog.database), self._work, self._tidy_up)
         self._resources = ExitStack()
@@ -146,12 +148,44 @@ class Ingestor:
 
     def submit(self, path: Path, name: str, collection: str = DEFAULT_COLLECTION) -> Job:
         """Copy an uploaded file into the storage folder and queue it; returns once it can no longer be lost."""
-        catalog = self._index.catalog
         collection = self._collection(collection)
-        name = printable(os.path.basename(name)) or "unnamed"  # noqa: PTH119
+        with path.open("rb") as file, self._file_use:
+            sha256, size = self._files.keep(file)
+            return self._queue.submit(collection, self._records.add(_plain(name), sha256, size))
+
+    def keep(self, file: BinaryIO, name: str, purpose: str, expires_at: str | None = None) -> str:
+        """Write an uploaded file into the storage folder, where it stays until it is forgotten or the time (ISO 8601)
+        is over; its id."""
+        for expired in self._records.expired():
+            self._forget(expired)
         with self._file_use:
-            _, sha256, size = self._files.keep(path)
-            return self._queue.submit(collection, catalog.add_file(name, sha256, size))
+            sha256, size = self._files.keep(file)
+            return self._records.add(_plain(name), sha256, size, purpose, expires_at)
+
+    def attach(self, file_id: str, collection: str, attributes: Mapping[str, AttributeValue]) -> Job:
+        """Queue a file that was kept for a collection, with attributes for its document. Raises NotFound."""
+        record = self._records.get(file_id)
+        return self._queue.submit(self._index.catalog.collection(collection).name, record.id, attributes)
+
+    def forget(self, file_id: str) -> None:
+        """Delete an uploaded file with all documents made of it; blocking. Raises NotFound."""
+        self._forget(self._records.get(file_id))
+
+    def _forget(self, record: FileRecord) -> None:
+        self._end_jobs(lambda job: job.file_id == record.id)
+        made_of_it = [document.id for document in self._index.catalog.documents() if document.file_id == record.id]
+        if made_of_it:
+            self._index.remove_documents(made_of_it)
+        self._records.remove(record.id)
+        self._discard_unused([self._files.path_of(record.sha256)])
+
+    def _end_jobs(self, chosen: Callable[[Job], bool]) -> None:
+        """Stop the jobs that are chosen, and wait until nothing works on them."""
+        for job in self._queue.all():
+            if not job.is_over and chosen(job):
+                self._queue.cancel(job.id)
+                while not self._queue.wait(job.id, _LOOK).is_over:
+                    pass
 
     def wait(self, job_id: str, seconds: float) -> Job:
         """The job when it is over, or as it stands after so many seconds; blocking. Raises NotFound."""
@@ -170,10 +204,10 @@ class Ingestor:
             yield from self._take_in(job, stop)
 
     def _take_in(self, job: Job, stop: threading.Event) -> Iterator[IngestProgress]:
-        sha256 = self._index.catalog.file_hash(job.file_id)
+        sha256 = self._records.get(job.file_id, even_expired=True).sha256
         stored = self._files.path_of(sha256)
         name = self._free_name(job.name, sha256, job.collection)
-        for progress in self._run(job.collection, stop).over([Upload(stored, name, job.file_id)]):
+        for progress in self._run(job.collection, stop).over([Upload(stored, name, job.file_id, job.attributes)]):
             yield progress
             report = progress.report
             if report and report.outcome == "failed" and self._was_never_read(report.document_id):
@@ -183,7 +217,7 @@ class Ingestor:
         return bool(document_id) and self._index.catalog.document(document_id).version == 0
 
     def _tidy_up(self, job: Job) -> None:
-        self._discard_unused([self._files.path_of(self._index.catalog.file_hash(job.file_id))])
+        self._discard_unused([self._files.path_of(self._records.get(job.file_id, even_expired=True).sha256)])
 
     @contextmanager
     def _alone(self, job: Job, stop: threading.Event) -> Iterator[None]:
@@ -237,6 +271,18 @@ class Ingestor:
         document = self._index.catalog.document(document_id)
         return replace(_removed(document), freed=self._remove([document]))
 
+    def remove_collection(self, collection: str) -> None:
+        """Remove a collection with its documents; uploaded files that were kept stay. Blocking. Raises NotFound, and
+        Conflict for the default one."""
+        catalog = self._index.catalog
+        found = catalog.collection(collection)
+        if found.name == DEFAULT_COLLECTION:
+            raise Conflict("The default collection stays.", hint="`ingest rm` removes its documents.")
+        self._end_jobs(lambda job: job.collection == found.name)
+        if documents := catalog.documents(found.id):
+            self._remove(documents)
+        catalog.remove_collection(found.id)
+
     def _remove(self, documents: Sequence[Document]) -> int:
         """Remove documents; the bytes freed on the disk."""
         freed = self._index.remove_documents([document.id for document in documents])
@@ -251,8 +297,10 @@ class Ingestor:
     def _needed_files(self) -> set[Path]:
         catalog = self._index.catalog
         waiting = {job.file_id for job in self._queue.all() if not job.is_over}
-        queued = {self._files.path_of(catalog.file_hash(file_id)) for file_id in waiting}
-        return queued | {self._files.path_of(document.sha256) for document in catalog.documents() if document.file_id}
+        hashes = {document.sha256 for document in catalog.documents() if document.file_id}
+        hashes |= {self._records.get(file_id, even_expired=True).sha256 for file_id in waiting}
+        hashes |= {record.sha256 for record in self._records.kept()}
+        return {self._files.path_of(sha256) for sha256 in hashes}
 
     def _find_files_again(self) -> None:
         """The storage folder may have been moved, or is called by another name: uploads are where their hash says."""
@@ -263,6 +311,10 @@ class Ingestor:
 
     def _run(self, collection: str, stop: threading.Event) -> Run:
         return Run(self._settings.ingest, self._index, self._sandbox, self._claims, collection, stop)
+
+
+def _plain(name: str) -> str:
+    return printable(os.path.basename(name)) or "unnamed"  # noqa: PTH119  (a name, not a path)
 
 
 def _removed(document: Document) -> FileReport:

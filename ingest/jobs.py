@@ -6,14 +6,14 @@ import json
 import logging
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import Any, Self
 
 from rag.catalog import LOCAL_PRINCIPAL, new_id, now
 from rag.database import Database
 from rag.errors import Conflict, NotFound, RagError
-from rag.types import FileReport, IngestProgress, Job, JobState
+from rag.types import AttributeValue, FileReport, IngestProgress, Job, JobState
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ _WORKERS = 2  # so that a small file need not wait for a large one
 _MOST_STARTS = 3  # a job that was running so many times when the process ended is not tried again
 _PAUSE = 5  # seconds after a fault of the queue itself
 _KEPT = 200  # jobs that are over are remembered, so many
-_COLUMNS = "j.id, j.collection, j.file_id, f.name, j.state, j.created_at, j.updated_at, j.report"
+_COLUMNS = "j.id, j.collection, j.file_id, f.name, j.state, j.created_at, j.updated_at, j.attributes, j.report"
 
 
 Work = Callable[[Job, threading.Event], Iterator[IngestProgress]]  # ends soon after the event is set
@@ -33,13 +33,15 @@ class JobStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, collection: str, file_id: str) -> Job:
+    def add(self, collection: str, file_id: str, attributes: Mapping[str, AttributeValue]) -> Job:
         """Queue a job; it is on disk when this returns."""
         job_id, time = new_id("job"), now()
+        told = json.dumps(dict(attributes), ensure_ascii=False)
         with self._database.transaction() as connection:
             connection.execute(
-                "INSERT INTO jobs VALUES (?, ?, ?, ?, 'queued', 0, '', ?, ?)",
-                (job_id, LOCAL_PRINCIPAL, collection, file_id, time, time),
+                "INSERT INTO jobs (id, owner_id, collection, file_id, state, starts, report, created_at, updated_at, "
+                "attributes) VALUES (?, ?, ?, ?, 'queued', 0, '', ?, ?, ?)",
+                (job_id, LOCAL_PRINCIPAL, collection, file_id, time, time, told),
             )
         return self.get(job_id)
 
@@ -78,7 +80,8 @@ class JobStore:
                 (state, text, now(), job_id),
             )
             connection.execute(
-                "DELETE FROM jobs WHERE state NOT IN ('queued', 'running') AND rowid NOT IN (SELECT rowid FROM jobs "
+                "DELETE FROM jobs WHERE state NOT IN ('queued', 'running') AND NOT EXISTS "
+                "(SELECT 1 FROM attachments WHERE job_id = jobs.id) AND rowid NOT IN (SELECT rowid FROM jobs "
                 "WHERE state NOT IN ('queued', 'running') ORDER BY updated_at DESC, rowid DESC LIMIT ?)",
                 (_KEPT,),
             )
@@ -136,9 +139,9 @@ class JobQueue:
         for thread in self._threads:
             thread.join()
 
-    def submit(self, collection: str, file_id: str) -> Job:
+    def submit(self, collection: str, file_id: str, attributes: Mapping[str, AttributeValue] = {}) -> Job:
         """Queue a job."""
-        job = self._store.add(collection, file_id)
+        job = self._store.add(collection, file_id, attributes)
         with self._changed:
             self._changed.notify_all()
         return job
@@ -248,6 +251,6 @@ class JobQueue:
 
 
 def _job(row: tuple[Any, ...]) -> Job:
-    *columns, report = row
-    job = Job(*columns)
+    *columns, attributes, report = row
+    job = replace(Job(*columns), attributes=json.loads(attributes))
     return replace(job, report=replace(FileReport(**json.loads(report)), source=job.name)) if report else job

@@ -25,7 +25,17 @@ from rag.errors import DocumentError, UnreadableDocument
 from rag.index import DocumentVersion, Index
 from rag.settings import IngestSettings
 from rag.text import contextual_text
-from rag.types import Chunk, Document, DocumentStatus, FileOutcome, FileReport, IngestOptions, IngestProgress, Section
+from rag.types import (
+    AttributeValue,
+    Chunk,
+    Document,
+    DocumentStatus,
+    FileOutcome,
+    FileReport,
+    IngestOptions,
+    IngestProgress,
+    Section,
+)
 from rag.vectors import vector_id
 
 if TYPE_CHECKING:
@@ -44,11 +54,12 @@ _WITHOUT_TEXT_HINT = (
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file whose bytes lie in the storage folder, and what its owner calls it."""
+    """A file whose bytes lie in the storage folder, and what its owner calls it and says of it."""
 
     path: Path
     name: str
     file_id: str
+    attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +249,8 @@ class Run:
             return _failure(name, error)
         if isinstance(decided, FileReport):
             return decided
+        if isinstance(file, Upload):
+            decided = replace(decided, attributes=file.attributes)
         if decided.has_moved and decided.twin and not self._claim(decided.twin.source):
             decided = replace(decided, has_moved=False)
         if options.dry_run:

@@ -122,10 +122,15 @@ class Catalog:
         """The collection of that name, made if need be."""
         with self._transaction() as connection:
             connection.execute(
-                "INSERT INTO collections VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                "INSERT INTO collections (id, name, owner_id, created_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
                 (new_id("vs"), name, LOCAL_PRINCIPAL, now()),
             )
         return self.collection(name)
+
+    def remove_collection(self, collection_id: str) -> None:
+        """Forget an empty collection."""
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM collections WHERE id = ?", (collection_id,))
 
     # -------------------------------------------------------------------------------------------------- documents
 
@@ -383,25 +388,6 @@ class Catalog:
         with self._transaction() as connection:
             connection.execute("DELETE FROM unfinished")
             connection.execute("DELETE FROM loose_vectors")
-
-    def add_file(self, name: str, sha256: str, size: int) -> str:
-        """Record an uploaded file; its id (`file_…`). The same bytes under the same name are one file."""
-        rows = self._read("SELECT id FROM files WHERE sha256 = ? AND name = ?", (sha256, name))
-        if rows:
-            return str(rows[0][0])
-        file_id = new_id("file")
-        with self._transaction() as connection:
-            connection.execute(
-                "INSERT INTO files VALUES (?, ?, ?, ?, ?, ?)", (file_id, LOCAL_PRINCIPAL, sha256, name, size, now())
-            )
-        return file_id
-
-    def file_hash(self, file_id: str) -> str:
-        """The SHA-256 of an uploaded file. Raises NotFound."""
-        rows = self._read("SELECT sha256 FROM files WHERE id = ?", (file_id,))
-        if not rows:
-            raise NotFound(f"There is no file {file_id!r}.", hint="`ingest jobs` lists the uploads.")
-        return str(rows[0][0])
 
 
 def _within(scope: Scope | None, plus: str = "") -> tuple[str, list[object]]:

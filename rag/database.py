@@ -115,6 +115,25 @@ _MIGRATIONS = (
     DROP TABLE old_chunks;
     CREATE INDEX chunks_by_vector ON chunks (vector_id, document_id, version, number);
     """,
+    # Files that stay though no document is made of them, vector stores, and which file was attached to which of them.
+    """
+    ALTER TABLE files ADD COLUMN purpose TEXT NOT NULL DEFAULT '';
+    ALTER TABLE files ADD COLUMN expires_at TEXT;
+    ALTER TABLE collections ADD COLUMN label TEXT;
+    ALTER TABLE collections ADD COLUMN description TEXT;
+    ALTER TABLE collections ADD COLUMN metadata TEXT NOT NULL DEFAULT '{}';
+    ALTER TABLE collections ADD COLUMN expires_days INTEGER;
+    ALTER TABLE collections ADD COLUMN active_at TEXT;
+    ALTER TABLE jobs ADD COLUMN attributes TEXT NOT NULL DEFAULT '{}';
+    CREATE TABLE attachments (
+        collection_id TEXT NOT NULL REFERENCES collections ON DELETE CASCADE,
+        file_id TEXT NOT NULL REFERENCES files ON DELETE CASCADE,
+        job_id TEXT NOT NULL, batch_id TEXT, created_at TEXT NOT NULL,
+        UNIQUE (collection_id, file_id)
+    ) STRICT;
+    CREATE INDEX attachments_by_batch ON attachments (batch_id);
+    CREATE INDEX documents_by_file ON documents (file_id);
+    """,
 )
 
 

@@ -10,6 +10,8 @@ from typing import BinaryIO
 
 from rag.catalog import new_id
 
+_BLOCK = 1 << 20  # bytes
+
 
 def hash_of(path: Path) -> str:
     """The SHA-256 of a file. Raises OSError."""
@@ -23,21 +25,31 @@ class StoredFiles:
     def __init__(self, storage: Path) -> None:
         self._folder = (storage / "files").absolute()
 
-    def keep(self, path: Path) -> tuple[Path, str, int]:
-        """Copy a file here; (path of the copy, SHA-256, size in bytes). A crash leaves the whole copy or none."""
-        sha256 = hash_of(path)
-        with path.open("rb") as file:
-            stored = self.put(file, sha256)
-        return stored, sha256, stored.stat().st_size
+    def keep(self, file: BinaryIO) -> tuple[str, int]:
+        """Write a file here, read once; (SHA-256, size in bytes). A crash leaves the whole file or none."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        partial = self._folder / new_id("partial")
+        sha256, size = hashlib.sha256(), 0
+        try:
+            with partial.open("wb") as copy:
+                while block := file.read(_BLOCK):
+                    sha256.update(block)
+                    size += copy.write(block)
+            stored = self.path_of(sha256.hexdigest())
+            stored.parent.mkdir(exist_ok=True)
+            partial.replace(stored)
+        finally:
+            partial.unlink(missing_ok=True)
+        return sha256.hexdigest(), size
 
     def put(self, file: BinaryIO, sha256: str) -> Path:
         """Write a file, whose hash the caller knows, here; its path. A crash leaves the whole file or none."""
         stored = self.path_of(sha256)
         if not stored.exists():
             stored.parent.mkdir(parents=True, exist_ok=True)
-            partial = stored.with_name(new_id("partial"))
+            partial = self._folder / new_id("partial")
             with partial.open("wb") as copy:
-                shutil.copyfileobj(file, copy, 1 << 20)
+                shutil.copyfileobj(file, copy, _BLOCK)
             partial.replace(stored)
         return stored
 
@@ -55,6 +67,6 @@ class StoredFiles:
 
     def sweep(self, needed: Collection[Path]) -> None:
         """Delete what no document and no job needs: left by an upload that a crash interrupted."""
-        for path in self._folder.glob("*/*"):
+        for path in [*self._folder.glob("*/*"), *self._folder.glob("partial_*")]:
             if path not in needed:
                 self.discard(path)

@@ -16,6 +16,7 @@ from rag.archive import Archive
 from rag.archive_form import ArchivedDocument, ArchiveProgress
 from rag.catalog import LOCAL_PRINCIPAL, new_id
 from rag.errors import NotFound
+from rag.file_records import FileRecords
 from rag.files import StoredFiles, hash_of
 from rag.index import DocumentVersion, Index
 from rag.tagging import set_attributes
@@ -133,7 +134,7 @@ class _Importing:
         document = replace(document, content=self._files.path_of(document.sha256), file_id=None)
         if source.is_absolute() and not has_file:  # a path it stays: its folder may be ingested here, too
             return document
-        file_id = self._index.catalog.add_file(source.name, document.sha256, document.size)
+        file_id = FileRecords(self._index.catalog.database).add(source.name, document.sha256, document.size)
         return replace(document, file_id=file_id)
 
 

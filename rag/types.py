@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol
 
 from rag.sampling import Sampling
 
@@ -394,7 +394,7 @@ JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 @dataclass(frozen=True, slots=True)
 class Job:
     """An upload on its way in, which outlives a restart; `chunks` counts those embedded so far, `report` tells how it
-    ended (None before, and when cancelled)."""
+    ended (None before, and when cancelled), `attributes` are those that its document gets."""
 
     id: str
     collection: str
@@ -405,6 +405,7 @@ class Job:
     updated_at: str
     report: FileReport | None = None
     chunks: int = 0
+    attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
 
     @property
     def is_over(self) -> bool:
@@ -425,6 +426,24 @@ class Ingest(Protocol):
 
     def submit(self, path: Path, name: str, collection: str) -> Job:
         """Copy an uploaded file into the storage folder and queue it; returns once it can no longer be lost."""
+        ...
+
+    def keep(self, file: BinaryIO, name: str, purpose: str, expires_at: str | None = None) -> str:
+        """Write an uploaded file into the storage folder, where it stays until it is forgotten or the time (ISO 8601)
+        is over; its id."""
+        ...
+
+    def attach(self, file_id: str, collection: str, attributes: Mapping[str, AttributeValue]) -> Job:
+        """Queue a file that was kept for a collection, with attributes for its document. Raises NotFound."""
+        ...
+
+    def forget(self, file_id: str) -> None:
+        """Delete an uploaded file with all documents made of it; blocking. Raises NotFound."""
+        ...
+
+    def remove_collection(self, collection: str) -> None:
+        """Remove a collection with its documents; uploaded files that were kept stay. Blocking. Raises NotFound, and
+        Conflict for the default one."""
         ...
 
     def wait(self, job_id: str, seconds: float) -> Job:

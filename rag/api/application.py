@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from rag.api import chat, documents, health, local, models
+from rag.api import chat, documents, files, health, local, models, vector_store_files, vector_stores
 from rag.api.envelope import envelope, unknown_error
 from rag.api.guard import Guard
 from rag.errors import InvalidRequest, NotFound, RagError
@@ -30,8 +30,9 @@ def create_api(services: Services, token: str, lifespan: Lifespan | None = None)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(ClientDisconnect, _on_disconnect)
     app.add_exception_handler(Exception, _on_unknown_error)
-    for router in (health.router, models.router, chat.router, documents.router, local.router):
-        app.include_router(router)
+    modules = (health, models, chat, files, vector_stores, vector_store_files, documents, local)
+    for module in modules:
+        app.include_router(module.router)
     app.add_api_route("/v1/{path:path}", _unknown_route, methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
     app.add_middleware(Guard, settings=services.settings.server)
     return app

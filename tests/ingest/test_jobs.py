@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 import time
 from contextlib import closing, contextmanager
@@ -11,6 +12,7 @@ import pytest
 from ingest.ingestor import Ingestor
 from ingest.jobs import JobStore
 from rag.errors import NotFound
+from rag.file_records import FileRecords
 from rag.index import Index
 from tests.rag.test_index import assert_consistent
 
@@ -109,12 +111,12 @@ def test_a_job_whose_process_died_is_tried_again_but_not_for_ever(settings, bag_
         job = ingestor.wait(ingestor.submit(write(tmp_path / "a"), "a.txt", "default").id, 30)
         ingestor.remove(job.report.document_id)
         _died_while_running(index, job.id, starts=2)
-        ingestor._files.keep(write(tmp_path / "a"))
+        ingestor._files.keep(io.BytesIO(write(tmp_path / "a").read_bytes()))
     with opened(settings, bag_of_words) as (ingestor, index):
         assert ingestor.wait(job.id, 30).state == "done"
         ingestor.remove(ingestor.wait(job.id, 0).report.document_id)
         _died_while_running(index, job.id, starts=3)
-        ingestor._files.keep(write(tmp_path / "a"))
+        ingestor._files.keep(io.BytesIO(write(tmp_path / "a").read_bytes()))
     with opened(settings, bag_of_words) as (ingestor, _):
         job = ingestor.wait(job.id, 0)
         assert job.state == "failed"
@@ -165,16 +167,16 @@ def test_a_job_can_be_stopped_while_its_file_is_read(settings, bag_of_words, tmp
 def test_only_the_last_jobs_are_remembered(settings, bag_of_words, tmp_path):
     with opened(settings, bag_of_words) as (_, index):
         store = JobStore(index.catalog.database)
-        file_id = index.catalog.add_file("a.txt", "0" * 64, 1)
+        file_id = FileRecords(index.catalog.database).add("a.txt", "0" * 64, 1)
         for _ in range(205):
-            store.end(store.add("default", file_id).id, "cancelled")
+            store.end(store.add("default", file_id, {}).id, "cancelled")
         assert len(store.all()) == 200
 
 
 def test_files_that_a_crash_left_behind_are_swept(settings, bag_of_words, tmp_path):
     with opened(settings, bag_of_words) as (ingestor, _):
         kept = ingestor.wait(ingestor.submit(write(tmp_path / "a"), "a.txt", "default").id, 30)
-        ingestor._files.keep(write(tmp_path / "b", "An upload that no job stands for."))
+        ingestor._files.keep(io.BytesIO(b"An upload that no job stands for."))
         assert len(stored(settings)) == 2
     with opened(settings, bag_of_words) as (_, index):
         (document,) = index.catalog.documents()

@@ -94,7 +94,7 @@ def test_a_removed_document_is_gone_with_its_text(catalog, bag_of_words, tmp_pat
         assert raw.execute("SELECT count(*) FROM chunks").fetchone() == (0,)
 
 
-@pytest.mark.parametrize("ask", ["document", "collection", "documents", "file_hash"])
+@pytest.mark.parametrize("ask", ["document", "collection", "documents"])
 def test_unknown_names_are_not_found_and_the_error_helps(catalog, ask):
     with pytest.raises(NotFound, match="nobody") as raised:
         getattr(catalog, ask)("nobody")
@@ -177,12 +177,6 @@ def test_a_migration_that_was_interrupted_is_done_again(tmp_path):
     with closing(Catalog(path)) as catalog:
         assert [collection.name for collection in catalog.collections()] == ["default"]
         assert catalog.database.read("PRAGMA auto_vacuum") == [(2,)], "what is deleted is given back"
-
-
-def test_an_uploaded_file_is_recorded_once(catalog):
-    first = catalog.add_file("a.txt", "00", 1)
-    assert catalog.add_file("a.txt", "00", 1) == first
-    assert catalog.add_file("b.txt", "00", 1) != first
 
 
 def test_threads_read_whole_versions_while_one_writes(catalog, bag_of_words):

@@ -12,6 +12,7 @@ import pytest
 
 import rag.index
 from rag.catalog import Catalog
+from rag.database import _MIGRATIONS
 from rag.errors import InvalidRequest, NotFound
 from rag.index import Index
 from rag.retrieval import HybridRetriever
@@ -205,6 +206,23 @@ def test_attributes_as_they_are_typed():
 # ---------------------------------------------------------------------------------------------- older storage folders
 
 
+def take_back(path, version):
+    """Make a catalog one of an older version of the program, with what that knew."""
+    present = path.rename(path.with_suffix(".present"))
+    with closing(sqlite3.connect(path)) as connection:
+        for script in _MIGRATIONS[:version]:
+            connection.executescript(script)
+        connection.execute("ATTACH ? AS present", (str(present),))
+        connection.execute("DELETE FROM properties")
+        tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
+        for (table,) in connection.execute(tables).fetchall():
+            columns = ", ".join(f'"{row[1]}"' for row in connection.execute(f"PRAGMA table_info({table})"))
+            connection.execute(f"INSERT INTO {table} ({columns}) SELECT {columns} FROM present.{table}")
+        connection.execute(f"PRAGMA user_version = {version}")
+        connection.commit()
+    present.unlink()
+
+
 def test_a_folder_of_an_older_program_is_taken_over(tmp_path, bag_of_words, caplog):
     """Without attributes in the catalog, and with an index of words that knows no pages."""
     import tantivy
@@ -213,10 +231,7 @@ def test_a_folder_of_an_older_program_is_taken_over(tmp_path, bag_of_words, capl
     with closing(Index(storage, bag_of_words)) as index:
         put(index, bag_of_words, "doc_a", "pump one", "pump two")
         index.catalog.set_property("words", "2")
-    with closing(sqlite3.connect(storage / "catalog.sqlite3")) as connection:
-        connection.execute("ALTER TABLE documents DROP COLUMN attributes")
-        connection.execute("PRAGMA user_version = 3")
-        connection.commit()
+    take_back(storage / "catalog.sqlite3", 3)
     shutil.rmtree(storage / "words")
     (storage / "words").mkdir()
     names = ("id", "version", "collection", "title", "heading", "body")

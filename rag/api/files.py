@@ -1,0 +1,109 @@
+"""`/v1/files`: OpenAI's Files. Uploads go to disk as they come, and the same bytes under one name are one file."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, File, Form, Query, Request, UploadFile
+from fastapi.responses import FileResponse
+
+from rag.errors import InvalidRequest
+from rag.file_records import FileRecord, FileRecords
+from rag.files import StoredFiles
+from rag.services import Services
+from rag.vector_stores import unix_time
+
+router = APIRouter(prefix="/v1/files", tags=["files"])
+
+Purpose = Literal["assistants", "batch", "fine-tune", "vision", "user_data", "evals"]
+Order = Literal["asc", "desc"]
+
+
+@router.post("")
+async def create_file(
+    request: Request,
+    file: Annotated[UploadFile, File()],
+    purpose: Annotated[Purpose, Form()],
+    anchor: Annotated[Literal["created_at"] | None, Form(alias="expires_after[anchor]")] = None,
+    seconds: Annotated[int | None, Form(alias="expires_after[seconds]", ge=3600, le=30 * 24 * 3600)] = None,
+) -> dict[str, Any]:
+    """Upload a file, to be attached to vector stores."""
+    services: Services = request.app.state.services
+    if not file.size:
+        raise InvalidRequest("The file is empty.", param="file")
+    expires_at = None
+    if anchor is not None and seconds is not None:
+        expires_at = (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat(timespec="seconds")
+    file_id = await asyncio.to_thread(services.ingest.keep, file.file, file.filename or "", purpose, expires_at)
+    return file_object(await asyncio.to_thread(_records(services).get, file_id))
+
+
+@router.get("")
+def list_files(
+    request: Request,
+    after: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 10_000,
+    order: Order = "desc",
+    purpose: Purpose | None = None,
+) -> dict[str, Any]:
+    """The uploaded files, a page at a time."""
+    records = _records(request.app.state.services)
+    found = records.page(after, limit + 1, newest_first=order == "desc", purpose=purpose)
+    return listing([file_object(record) for record in found], limit)
+
+
+@router.get("/{file_id}")
+def get_file(file_id: str, request: Request) -> dict[str, Any]:
+    """One file."""
+    return file_object(_records(request.app.state.services).get(file_id))
+
+
+@router.delete("/{file_id}")
+def delete_file(file_id: str, request: Request) -> dict[str, Any]:
+    """Delete a file, and its documents in all vector stores."""
+    services: Services = request.app.state.services
+    services.ingest.forget(file_id)
+    return {"id": file_id, "object": "file", "deleted": True}
+
+
+@router.get("/{file_id}/content")
+def get_file_content(file_id: str, request: Request) -> FileResponse:
+    """The file's bytes."""
+    services: Services = request.app.state.services
+    record = _records(services).get(file_id)
+    path = StoredFiles(services.settings.storage.dir).path_of(record.sha256)
+    headers = {"X-Content-Type-Options": "nosniff"}
+    return FileResponse(path, media_type="application/octet-stream", filename=record.name, headers=headers)
+
+
+def file_object(record: FileRecord) -> dict[str, Any]:
+    """A file in OpenAI's shape."""
+    return {
+        "id": record.id,
+        "object": "file",
+        "bytes": record.size,
+        "created_at": unix_time(record.created_at),
+        "expires_at": None if record.expires_at is None else unix_time(record.expires_at),
+        "filename": record.name,
+        "purpose": record.purpose or "user_data",
+        "status": "processed",
+        "status_details": None,
+    }
+
+
+def listing(found: list[dict[str, Any]], limit: int) -> dict[str, Any]:
+    """A page of a list in OpenAI's shape, of one item more than was asked for if there are more."""
+    data = found[:limit]
+    return {
+        "object": "list",
+        "data": data,
+        "first_id": data[0]["id"] if data else None,
+        "last_id": data[-1]["id"] if data else None,
+        "has_more": len(found) > limit,
+    }
+
+
+def _records(services: Services) -> FileRecords:
+    return FileRecords(services.catalog.database)

@@ -1,0 +1,254 @@
+"""`/v1/vector_stores/{id}/files` and `/file_batches`: attaching files to a vector store, and what becomes of them.
+
+Attaching is a durable job: it goes on after a restart. Statuses and counts are right from the first answer on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, Field, model_validator
+
+from rag.api.files import Order, listing
+from rag.attributes import check_attributes
+from rag.catalog import new_id
+from rag.errors import NotFound
+from rag.file_records import FileRecords
+from rag.services import Services
+from rag.tagging import set_attributes
+from rag.types import AttributeValue
+from rag.vector_stores import Cursor, FileStatus, StoreFile, VectorStores, unix_time
+
+router = APIRouter(prefix="/v1/vector_stores/{store_id}", tags=["vector stores"])
+
+_POLL = {"openai-poll-after-ms": "500"}
+_UNSUPPORTED = "cannot be read: no loader for"  # in the words of the loaders
+
+
+class StaticChunking(BaseModel):
+    """OpenAI's sizes; the embedding model's own limit holds below them."""
+
+    max_chunk_size_tokens: int = Field(800, ge=100, le=4096)
+    chunk_overlap_tokens: int = Field(400, ge=0)
+
+
+class ChunkingStrategy(BaseModel):
+    """How a file would be cut. Footnote cuts by structure and the embedding model's limit, and says `other`."""
+
+    type: Literal["auto", "static", "other"] = "auto"
+    static: StaticChunking | None = None
+
+
+class Attach(BaseModel):
+    """A file to attach."""
+
+    file_id: str
+    attributes: dict[str, Any] | None = None
+    chunking_strategy: ChunkingStrategy | None = None
+
+
+class Batch(BaseModel):
+    """Files to attach, either all alike or each with its attributes."""
+
+    file_ids: list[str] = Field(default_factory=list, max_length=2000)
+    files: list[Attach] = Field(default_factory=list, max_length=2000)
+    attributes: dict[str, Any] | None = None
+    chunking_strategy: ChunkingStrategy | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Batch:
+        if bool(self.file_ids) == bool(self.files):
+            raise ValueError("either file_ids or files must be given")
+        return self
+
+
+class UpdateAttributes(BaseModel):
+    """New attributes, instead of those there are."""
+
+    attributes: dict[str, Any] | None
+
+
+@router.post("/files")
+def attach_file(store_id: str, body: Attach, request: Request) -> dict[str, Any]:
+    """Attach a file; its text can be searched once its status is `completed`."""
+    services: Services = request.app.state.services
+    store = _stores(services).get(store_id)
+    attach_files(services, store.id, [(body.file_id, body.attributes or {})])
+    return store_file_object(_stores(services).file(store.id, body.file_id))
+
+
+@router.get("/files")
+def list_store_files(
+    store_id: str,
+    request: Request,
+    after: str | None = None,
+    before: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    order: Order = "desc",
+    filter: FileStatus | None = None,  # noqa: A002  (OpenAI's name)
+) -> dict[str, Any]:
+    """The files of a store, a page at a time."""
+    stores = _stores(request.app.state.services)
+    cursor = Cursor(after, before, limit + 1, newest_first=order == "desc")
+    found = stores.files(stores.get(store_id).id, cursor, filter)
+    return listing([store_file_object(file) for file in found], limit)
+
+
+@router.get("/files/{file_id}")
+def get_store_file(store_id: str, file_id: str, request: Request, response: Response) -> dict[str, Any]:
+    """One file of a store."""
+    response.headers.update(_POLL)
+    stores = _stores(request.app.state.services)
+    return store_file_object(stores.file(stores.get(store_id).id, file_id))
+
+
+@router.post("/files/{file_id}")
+def update_store_file(store_id: str, file_id: str, body: UpdateAttributes, request: Request) -> dict[str, Any]:
+    """Give a file other attributes."""
+    services: Services = request.app.state.services
+    stores = _stores(services)
+    file = stores.file(stores.get(store_id).id, file_id)
+    if file.document_id is None:
+        raise NotFound(f"The file {file_id!r} has no text in this store yet.", hint="Wait until it is completed.")
+    set_attributes(services.catalog, file.document_id, check_attributes(body.attributes or {}))
+    return store_file_object(stores.file(file.store_id, file_id))
+
+
+@router.delete("/files/{file_id}")
+def detach_file(store_id: str, file_id: str, request: Request) -> dict[str, Any]:
+    """Take a file out of a store; the file itself stays."""
+    services: Services = request.app.state.services
+    stores = _stores(services)
+    file = stores.file(stores.get(store_id).id, file_id)
+    if file.job_id is not None and file.status == "in_progress":
+        services.ingest.cancel(file.job_id)
+        services.ingest.wait(file.job_id, 10)
+        file = stores.file(file.store_id, file_id)
+    if file.document_id is not None:
+        services.ingest.remove(file.document_id)
+    stores.detach(file.store_id, file_id)
+    return {"id": file_id, "object": "vector_store.file.deleted", "deleted": True}
+
+
+@router.get("/files/{file_id}/content")
+def get_store_file_content(store_id: str, file_id: str, request: Request) -> dict[str, Any]:
+    """The text of a file as it was read, one part a page."""
+    services: Services = request.app.state.services
+    stores = _stores(services)
+    file = stores.file(stores.get(store_id).id, file_id)
+    sections = services.catalog.sections(file.document_id) if file.document_id else []
+    data = [{"type": "text", "text": section.text} for section in sections]
+    return {"object": "vector_store.file_content.page", "data": data, "has_more": False, "next_page": None}
+
+
+@router.post("/file_batches")
+def create_batch(store_id: str, body: Batch, request: Request) -> dict[str, Any]:
+    """Attach many files at once."""
+    services: Services = request.app.state.services
+    store = _stores(services).get(store_id)
+    wanted = [(file_id, body.attributes or {}) for file_id in body.file_ids]
+    wanted += [(file.file_id, file.attributes or {}) for file in body.files]
+    batch_id = new_id("vsfb")
+    attach_files(services, store.id, wanted, batch_id)
+    return _batch_object(services, store.id, batch_id)
+
+
+@router.get("/file_batches/{batch_id}")
+def get_batch(store_id: str, batch_id: str, request: Request, response: Response) -> dict[str, Any]:
+    """How far a batch is."""
+    response.headers.update(_POLL)
+    services: Services = request.app.state.services
+    return _batch_object(services, _stores(services).get(store_id).id, batch_id)
+
+
+@router.post("/file_batches/{batch_id}/cancel")
+def cancel_batch(store_id: str, batch_id: str, request: Request) -> dict[str, Any]:
+    """Stop a batch; what is done stays."""
+    services: Services = request.app.state.services
+    store = _stores(services).get(store_id)
+    _stores(services).batch(store.id, batch_id)
+    for job_id in _stores(services).jobs_of_batch(store.id, batch_id):
+        services.ingest.cancel(job_id)
+    return _batch_object(services, store.id, batch_id)
+
+
+@router.get("/file_batches/{batch_id}/files")
+def list_batch_files(
+    store_id: str,
+    batch_id: str,
+    request: Request,
+    after: str | None = None,
+    before: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    order: Order = "desc",
+    filter: FileStatus | None = None,  # noqa: A002  (OpenAI's name)
+) -> dict[str, Any]:
+    """The files of a batch, a page at a time."""
+    stores = _stores(request.app.state.services)
+    store = stores.get(store_id)
+    stores.batch(store.id, batch_id)
+    cursor = Cursor(after, before, limit + 1, newest_first=order == "desc")
+    found = stores.files(store.id, cursor, filter, batch_id)
+    return listing([store_file_object(file) for file in found], limit)
+
+
+def attach_files(
+    services: Services, store_id: str, wanted: Sequence[tuple[str, Mapping[str, Any]]], batch_id: str | None = None
+) -> None:
+    """Queue files for a store. Raises NotFound or InvalidRequest before anything is done."""
+    records, stores = FileRecords(services.catalog.database), _stores(services)
+    checked: dict[str, dict[str, AttributeValue]] = {}
+    for file_id, attributes in wanted:
+        checked[records.get(file_id).id] = check_attributes(attributes)
+    for file_id, attributes in checked.items():
+        job = services.ingest.attach(file_id, store_id, attributes)
+        stores.attach(store_id, file_id, job.id, batch_id)
+        known = stores.file(store_id, file_id).document_id
+        if known is not None and attributes:
+            set_attributes(services.catalog, known, attributes)
+
+
+def store_file_object(file: StoreFile) -> dict[str, Any]:
+    """A file of a store in OpenAI's shape."""
+    error = None
+    if file.status == "failed":
+        is_ours = file.error.startswith("Something went wrong")
+        kind = "server_error" if is_ours else "unsupported_file" if _UNSUPPORTED in file.error else "invalid_file"
+        error = {"code": kind, "message": file.error}
+    return {
+        "id": file.id,
+        "object": "vector_store.file",
+        "created_at": unix_time(file.created_at),
+        "usage_bytes": file.size if file.document_id else 0,
+        "vector_store_id": file.store_id,
+        "status": file.status,
+        "last_error": error,
+        "attributes": dict(file.attributes),
+        "chunking_strategy": {"type": "other"},
+        "filename": file.name.rpartition("/")[2],
+    }
+
+
+def _batch_object(services: Services, store_id: str, batch_id: str) -> dict[str, Any]:
+    created_at, counts = _stores(services).batch(store_id, batch_id)
+    status = "completed"
+    if counts["in_progress"]:
+        status = "in_progress"
+    elif counts["cancelled"]:
+        status = "cancelled"
+    elif counts["failed"] and not counts["completed"]:
+        status = "failed"
+    return {
+        "id": batch_id,
+        "object": "vector_store.files_batch",
+        "created_at": unix_time(created_at),
+        "vector_store_id": store_id,
+        "status": status,
+        "file_counts": {**counts, "total": sum(counts.values())},
+    }
+
+
+def _stores(services: Services) -> VectorStores:
+    return VectorStores(services.catalog.database)

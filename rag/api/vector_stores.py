@@ -1,0 +1,205 @@
+"""`/v1/vector_stores`: collections as OpenAI's vector stores; `vector_store_files.py` has what is in them.
+
+A collection that the command line filled is one, too: its name serves as its id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from rag.api.files import Order, listing
+from rag.api.vector_store_files import ChunkingStrategy, attach_files
+from rag.errors import InvalidRequest
+from rag.file_records import FileRecords
+from rag.selection import Selection
+from rag.services import Services
+from rag.types import Hit
+from rag.vector_stores import Cursor, VectorStore, VectorStores, unix_time
+
+router = APIRouter(prefix="/v1/vector_stores", tags=["vector stores"])
+
+Metadata = Annotated[
+    dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]], Field(max_length=16)
+]
+
+
+class ExpiresAfter(BaseModel):
+    """When a store that nobody uses goes."""
+
+    anchor: Literal["last_active_at"]
+    days: int = Field(ge=1, le=365)
+
+
+class CreateStore(BaseModel):
+    """A new store, with files in it from the start if wished."""
+
+    name: str | None = Field(None, max_length=256)
+    description: str | None = Field(None, max_length=512)
+    file_ids: list[str] = Field(default_factory=list, max_length=500)
+    chunking_strategy: ChunkingStrategy | None = None
+    expires_after: ExpiresAfter | None = None
+    metadata: Metadata | None = None
+
+
+class UpdateStore(BaseModel):
+    """What is to change; what is not named stays, null removes."""
+
+    name: str | None = Field(None, max_length=256)
+    description: str | None = Field(None, max_length=512)
+    expires_after: ExpiresAfter | None = None
+    metadata: Metadata | None = None
+
+
+class RankingOptions(BaseModel):
+    """The lowest score (0 to 1) of what is shown; rankers are accepted, ours is used."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    ranker: str | None = None
+    score_threshold: float = Field(0.0, ge=0, le=1)
+
+
+class Search(BaseModel):
+    """A question, or several at once."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    query: str | Annotated[list[str], Field(min_length=1, max_length=10)]
+    filters: dict[str, Any] | None = None
+    max_num_results: int = Field(10, ge=1, le=50)
+    ranking_options: RankingOptions = RankingOptions()
+    rewrite_query: bool = False
+
+
+@router.post("")
+def create_vector_store(body: CreateStore, request: Request) -> dict[str, Any]:
+    """Make a vector store."""
+    services: Services = request.app.state.services
+    records = FileRecords(services.catalog.database)
+    for file_id in body.file_ids:
+        records.get(file_id)
+    stores = VectorStores(services.catalog.database)
+    days = body.expires_after.days if body.expires_after else None
+    store = stores.create(body.name, body.description, body.metadata or {}, days)
+    attach_files(services, store.id, [(file_id, {}) for file_id in body.file_ids])
+    return store_object(stores.get(store.id))
+
+
+@router.get("")
+def list_vector_stores(
+    request: Request,
+    after: str | None = None,
+    before: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    order: Order = "desc",
+) -> dict[str, Any]:
+    """The vector stores, a page at a time."""
+    cursor = Cursor(after, before, limit + 1, newest_first=order == "desc")
+    found = VectorStores(request.app.state.services.catalog.database).page(cursor)
+    return listing([store_object(store) for store in found], limit)
+
+
+@router.get("/{store_id}")
+def get_vector_store(store_id: str, request: Request) -> dict[str, Any]:
+    """One vector store."""
+    return store_object(VectorStores(request.app.state.services.catalog.database).get(store_id))
+
+
+@router.post("/{store_id}")
+def update_vector_store(store_id: str, body: UpdateStore, request: Request) -> dict[str, Any]:
+    """Rename a vector store, or change its metadata or its time."""
+    told = body.model_dump(exclude_unset=True)
+    changes: dict[str, Any] = {}
+    for field, column in (("name", "label"), ("description", "description")):
+        if field in told:
+            changes[column] = told[field] or ("" if column == "label" else None)
+    if "metadata" in told:
+        changes["metadata"] = told["metadata"] or {}
+    if "expires_after" in told:
+        changes["expires_days"] = told["expires_after"]["days"] if told["expires_after"] else None
+    return store_object(VectorStores(request.app.state.services.catalog.database).update(store_id, changes))
+
+
+@router.delete("/{store_id}")
+def delete_vector_store(store_id: str, request: Request) -> dict[str, Any]:
+    """Delete a vector store with its documents; the files stay."""
+    services: Services = request.app.state.services
+    store = VectorStores(services.catalog.database).get(store_id)
+    services.ingest.remove_collection(store.id)
+    return {"id": store.id, "object": "vector_store.deleted", "deleted": True}
+
+
+@router.post("/{store_id}/search")
+async def search_vector_store(store_id: str, body: Search, request: Request) -> dict[str, Any]:
+    """The best passages for a query, best first."""
+    services: Services = request.app.state.services
+    queries = [body.query] if isinstance(body.query, str) else body.query
+    if not all(query.strip() for query in queries):
+        raise InvalidRequest("There is no query.", param="query")
+    hits = await search(services, store_id, queries, body.filters, body.max_num_results)
+    shown = [hit for hit in hits if hit.score >= body.ranking_options.score_threshold]
+    return {
+        "object": "vector_store.search_results.page",
+        "search_query": queries,
+        "data": await asyncio.to_thread(lambda: [result_object(services, hit) for hit in shown]),
+        "has_more": False,
+        "next_page": None,
+    }
+
+
+async def search(
+    services: Services, store_id: str, queries: Sequence[str], filters: dict[str, Any] | None, limit: int
+) -> list[Hit]:
+    """The best hits for any of the queries. Raises NotFound, InvalidRequest for an expired store or a bad filter."""
+    stores = VectorStores(services.catalog.database)
+    store = await asyncio.to_thread(stores.get, store_id)
+    if store.is_expired:
+        raise InvalidRequest(f"The vector store {store_id!r} has expired.", param="vector_store_id")
+    scope = await asyncio.to_thread(services.scope, store.id, Selection(filters=filters))
+    found = await asyncio.gather(*(services.engine.retrieve(query, scope, limit) for query in queries))
+    best: dict[str, Hit] = {}
+    for hit in (hit for hits in found for hit in hits):
+        if hit.chunk.id not in best or best[hit.chunk.id].score < hit.score:
+            best[hit.chunk.id] = hit
+    await asyncio.to_thread(stores.touch, store.id)
+    return sorted(best.values(), key=lambda hit: -hit.score)[:limit]
+
+
+def result_object(services: Services, hit: Hit) -> dict[str, Any]:
+    """A hit in OpenAI's shape; its page (counted from 1) is one of its attributes."""
+    document = services.catalog.document(hit.chunk.document_id)
+    attributes = dict(document.attributes)
+    if hit.chunk.page_index is not None:
+        attributes |= {"page": hit.chunk.page_index + 1}
+    return {
+        "file_id": document.file_id or document.id,
+        "filename": hit.source.rpartition("/")[2],
+        "score": min(1.0, max(0.0, hit.score)),
+        "attributes": attributes,
+        "content": [{"type": "text", "text": hit.chunk.text}],
+    }
+
+
+def store_object(store: VectorStore) -> dict[str, Any]:
+    """A store in OpenAI's shape."""
+    working = store.counts["in_progress"] > 0
+    expiry = None if store.expires_days is None else {"anchor": "last_active_at", "days": store.expires_days}
+    return {
+        "id": store.id,
+        "object": "vector_store",
+        "created_at": unix_time(store.created_at),
+        "name": store.name,
+        "description": store.description,
+        "usage_bytes": store.usage_bytes,
+        "file_counts": {**store.counts, "total": sum(store.counts.values())},
+        "status": "expired" if store.is_expired else "in_progress" if working else "completed",
+        "expires_after": expiry,
+        "expires_at": None if store.expires_at is None else unix_time(store.expires_at),
+        "last_active_at": unix_time(store.active_at),
+        "metadata": dict(store.metadata),
+    }

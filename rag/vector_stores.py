@@ -1,0 +1,288 @@
+"""Collections as OpenAI's vector stores: what a store is called and when it expires, and the files in it.
+
+A document that came with a file has the file's id here, one from a folder its own: both can be listed, read and taken
+out. What becomes of a file is told by its job until its document is there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal, get_args
+
+from rag.catalog import LOCAL_PRINCIPAL, new_id, now
+from rag.database import Database
+from rag.errors import InvalidRequest, NotFound
+from rag.types import AttributeValue
+
+FileStatus = Literal["in_progress", "completed", "cancelled", "failed"]
+STATUSES: tuple[FileStatus, ...] = get_args(FileStatus)
+
+_STORE = "c.id, coalesce(c.label, c.name), c.description, c.metadata, c.expires_days, c.active_at, c.created_at"
+# Every file of every store with the document made of it and the job that makes it, as far as there are any. A document
+# that was removed otherwise, with its job done, is no member any more.
+_MEMBERS = """
+    (
+        SELECT a.rowid AS place, 0 AS kind, a.collection_id, a.file_id AS id, a.batch_id, a.created_at, a.job_id,
+            d.id AS document_id, d.status, coalesce(d.size, f.size) AS size, d.attributes, d.error, f.name
+        FROM attachments a JOIN files f ON f.id = a.file_id
+        LEFT JOIN documents d ON d.file_id = a.file_id AND d.collection_id = a.collection_id
+        UNION ALL
+        SELECT d.rowid, 1, d.collection_id, coalesce(d.file_id, d.id), NULL, d.created_at, NULL,
+            d.id, d.status, d.size, d.attributes, d.error, d.source
+        FROM documents d
+        WHERE NOT EXISTS (SELECT 1 FROM attachments a WHERE a.file_id = d.file_id
+            AND a.collection_id = d.collection_id)
+    ) m LEFT JOIN jobs j ON j.id = m.job_id
+"""
+_STATUS = """
+    CASE WHEN j.state IN ('queued', 'running') THEN 'in_progress'
+        WHEN m.document_id IS NOT NULL AND m.status <> 'failed' THEN 'completed'
+        WHEN j.state = 'cancelled' THEN 'cancelled'
+        ELSE 'failed' END
+"""
+_IS_MEMBER = "NOT (m.document_id IS NULL AND coalesce(j.state, 'done') = 'done')"
+_FILE = (
+    "m.id, m.collection_id, m.document_id, m.name, m.size, m.created_at, "
+    "coalesce(m.attributes, j.attributes, '{}'), coalesce(m.error, ''), coalesce(j.report, ''), m.job_id, " + _STATUS
+)
+
+
+@dataclass(frozen=True, slots=True)
+class VectorStore:
+    """A collection as the API shows it. Times are ISO 8601, UTC; `expires_days` count from the last use."""
+
+    id: str
+    name: str
+    description: str | None
+    metadata: Mapping[str, str]
+    expires_days: int | None
+    active_at: str
+    created_at: str
+    usage_bytes: int = 0
+    counts: Mapping[FileStatus, int] = field(default_factory=dict)
+
+    @property
+    def expires_at(self) -> str | None:
+        """When nobody will have used it for too long; None if it stays."""
+        if self.expires_days is None:
+            return None
+        return (datetime.fromisoformat(self.active_at) + timedelta(days=self.expires_days)).isoformat()
+
+    @property
+    def is_expired(self) -> bool:
+        """Whether its time is over."""
+        return self.expires_at is not None and self.expires_at < now()
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFile:
+    """A file in a store; `error` says in a sentence why it failed, `document_id` is None before it was read."""
+
+    id: str
+    store_id: str
+    document_id: str | None
+    name: str
+    size: int
+    created_at: str
+    attributes: Mapping[str, AttributeValue]
+    error: str
+    job_id: str | None
+    status: FileStatus
+
+
+class VectorStores:
+    """The collections and what was attached to them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # ------------------------------------------------------------------------------------------------------ stores
+
+    def create(
+        self, name: str | None, description: str | None, metadata: Mapping[str, str], expires_days: int | None
+    ) -> VectorStore:
+        """A new, empty store; several may have one name."""
+        store_id, time = new_id("vs"), now()
+        with self._database.transaction() as connection:
+            is_taken = connection.execute(
+                "SELECT 1 FROM collections WHERE name = ? AND owner_id = ?", (name, LOCAL_PRINCIPAL)
+            ).fetchone()
+            connection.execute(
+                "INSERT INTO collections (id, name, owner_id, created_at, label, description, metadata, expires_days, "
+                "active_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    *(store_id, store_id if is_taken or not name else name, LOCAL_PRINCIPAL, time, name or ""),
+                    *(description, json.dumps(dict(metadata), ensure_ascii=False), expires_days, time),
+                ),
+            )
+        return self.get(store_id)
+
+    def get(self, store_id: str) -> VectorStore:
+        """The store of that id, or that collection by its name. Raises NotFound."""
+        rows = self._database.read(
+            f"SELECT {_STORE} FROM collections c WHERE c.id = ? OR (c.name = ? AND c.label IS NULL)",
+            (store_id, store_id),
+        )
+        if not rows:
+            raise NotFound(f"There is no vector store {store_id!r}.", hint="GET /v1/vector_stores lists them.")
+        return self._store(rows[0])
+
+    def page(self, cursor: Cursor) -> list[VectorStore]:
+        """Stores in order of their making. Raises NotFound when the cursor's id is none."""
+        where, values, order = cursor.condition("c.rowid", "SELECT rowid FROM collections WHERE id = ?", self.get)
+        rows = self._database.read(
+            f"SELECT {_STORE} FROM collections c WHERE {where} ORDER BY c.rowid {order} LIMIT ?", values
+        )
+        return cursor.in_order([self._store(row) for row in rows])
+
+    def update(self, store_id: str, changes: Mapping[str, Any]) -> VectorStore:
+        """Change `label`, `description`, `metadata` or `expires_days`. Raises NotFound."""
+        store = self.get(store_id)
+        told = {key: json.dumps(value) if key == "metadata" else value for key, value in changes.items()}
+        with self._database.transaction() as connection:
+            for column, value in told.items():
+                assert column in ("label", "description", "metadata", "expires_days"), column
+                connection.execute(f"UPDATE collections SET {column} = ? WHERE id = ?", (value, store.id))
+        return self.get(store.id)
+
+    def touch(self, store_id: str) -> None:
+        """Note that a store was used: from now its time counts."""
+        with self._database.transaction() as connection:
+            connection.execute("UPDATE collections SET active_at = ? WHERE id = ?", (now(), store_id))
+
+    def _store(self, row: tuple[Any, ...]) -> VectorStore:
+        store_id, name, description, metadata, expires_days, active_at, created_at = row
+        counts: dict[FileStatus, int] = dict.fromkeys(STATUSES, 0)
+        usage = 0
+        for status, count, size in self._database.read(
+            f"SELECT {_STATUS}, count(*), total(CASE WHEN m.document_id IS NULL THEN 0 ELSE m.size END) "
+            f"FROM {_MEMBERS} WHERE m.collection_id = ? AND {_IS_MEMBER} GROUP BY 1",
+            (store_id,),
+        ):
+            counts[status] = count
+            usage += int(size)
+        return VectorStore(
+            *(store_id, name, description, json.loads(metadata), expires_days, active_at or created_at, created_at),
+            usage_bytes=usage,
+            counts=counts,
+        )
+
+    # ------------------------------------------------------------------------------------------------------- files
+
+    def attach(self, store_id: str, file_id: str, job_id: str, batch_id: str | None = None) -> None:
+        """Note that a job takes the file into the store."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO attachments (collection_id, file_id, job_id, batch_id, created_at) VALUES (?, ?, ?, ?, ?) "
+                "ON CONFLICT DO UPDATE SET job_id = excluded.job_id, batch_id = excluded.batch_id",
+                (store_id, file_id, job_id, batch_id, now()),
+            )
+
+    def detach(self, store_id: str, file_id: str) -> None:
+        """Forget that a file was attached."""
+        with self._database.transaction() as connection:
+            connection.execute("DELETE FROM attachments WHERE collection_id = ? AND file_id = ?", (store_id, file_id))
+
+    def file(self, store_id: str, file_id: str) -> StoreFile:
+        """A file of the store. Raises NotFound."""
+        rows = self._database.read(
+            f"SELECT {_FILE} FROM {_MEMBERS} WHERE m.collection_id = ? AND m.id = ? AND {_IS_MEMBER}",
+            (store_id, file_id),
+        )
+        if not rows:
+            raise NotFound(f"There is no file {file_id!r} in the vector store {store_id!r}.")
+        return _file(rows[0])
+
+    def files(
+        self, store_id: str, cursor: Cursor, status: FileStatus | None = None, batch_id: str | None = None
+    ) -> list[StoreFile]:
+        """Files of the store, or of one batch, in order. Raises NotFound when the cursor's id is none."""
+        place = "m.kind * 4611686018427387904 + m.place"
+        where, values, order = cursor.condition(
+            place,
+            f"SELECT {place} FROM {_MEMBERS} WHERE m.id = ? AND m.collection_id = ?",
+            lambda file_id: self.file(store_id, file_id),
+            (store_id,),
+        )
+        told: list[object] = [store_id]
+        if status is not None:
+            where, told = f"{_STATUS} = ? AND {where}", [*told, status]
+        if batch_id is not None:
+            where, told = f"m.batch_id = ? AND {where}", [store_id, batch_id, *told[1:]]
+        rows = self._database.read(
+            f"SELECT {_FILE} FROM {_MEMBERS} WHERE m.collection_id = ? AND {_IS_MEMBER} AND {where} "
+            f"ORDER BY {place} {order} LIMIT ?",
+            (*told, *values),
+        )
+        return cursor.in_order([_file(row) for row in rows])
+
+    def batch(self, store_id: str, batch_id: str) -> tuple[str, dict[FileStatus, int]]:
+        """When a batch was made, and how many of its files are how far. Raises NotFound."""
+        counts: dict[FileStatus, int] = dict.fromkeys(STATUSES, 0)
+        created = ""
+        for status, count, first in self._database.read(
+            f"SELECT {_STATUS}, count(*), min(m.created_at) FROM {_MEMBERS} "
+            f"WHERE m.collection_id = ? AND m.batch_id = ? AND {_IS_MEMBER} GROUP BY 1",
+            (store_id, batch_id),
+        ):
+            counts[status] = count
+            created = min(created, first) if created else first
+        if not created:
+            raise NotFound(f"There is no batch {batch_id!r} in the vector store {store_id!r}.")
+        return created, counts
+
+    def jobs_of_batch(self, store_id: str, batch_id: str) -> list[str]:
+        """The ids of a batch's jobs."""
+        rows = self._database.read(
+            "SELECT job_id FROM attachments WHERE collection_id = ? AND batch_id = ?", (store_id, batch_id)
+        )
+        return [job_id for (job_id,) in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Which part of a list is wanted: `limit` items behind `after` or before `before`, both ids."""
+
+    after: str | None = None
+    before: str | None = None
+    limit: int = 20
+    newest_first: bool = True
+
+    def condition(
+        self, place: str, place_of: str, check: Any, more: Sequence[object] = ()
+    ) -> tuple[str, list[object], str]:
+        """A condition on `place`, its values with the limit, and the order to read in. `place_of` selects the place of
+        an id, `check` raises where there is none."""
+        if self.after and self.before:
+            raise InvalidRequest("Either after or before can be given.", param="before")
+        if not self.after and not self.before:
+            return "1", [self.limit], "DESC" if self.newest_first else "ASC"
+        item = self.after or self.before
+        check(item)
+        forward = bool(self.after) != self.newest_first
+        sign, order = (">", "ASC") if forward else ("<", "DESC")
+        return f"{place} {sign} ({place_of})", [item, *more, self.limit], order
+
+    def in_order(self, items: list[Any]) -> list[Any]:
+        """What was read, as it is to be shown: what lies before an item was read backwards."""
+        return items[::-1] if self.before else items
+
+
+def _file(row: tuple[Any, ...]) -> StoreFile:
+    file_id, store_id, document_id, name, size, created_at, attributes, error, report, job_id, status = row
+    if status == "failed":
+        told = json.loads(report) if report else {}
+        error = " ".join(filter(None, [told.get("error"), told.get("hint")])) or error or "It could not be read."
+    else:
+        error = ""
+    return StoreFile(
+        *(file_id, store_id, document_id, name, size, created_at, json.loads(attributes), error, job_id, status)
+    )
+
+
+def unix_time(time: str) -> int:
+    """Seconds since 1970 of a time in ISO 8601 with its offset."""
+    return int(datetime.fromisoformat(time).timestamp())

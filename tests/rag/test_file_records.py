@@ -1,0 +1,50 @@
+"""Uploaded files as the catalog's database knows them."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import pytest
+
+from rag.catalog import Catalog
+from rag.errors import NotFound
+from rag.file_records import FileRecords
+
+
+@pytest.fixture
+def records(tmp_path):
+    with closing(Catalog(tmp_path / "catalog.sqlite3")) as catalog:
+        yield FileRecords(catalog.database)
+
+
+def test_the_same_bytes_under_the_same_name_are_one_file(records):
+    first = records.add("a.txt", "00", 1)
+    assert records.add("a.txt", "00", 1) == first
+    assert records.add("b.txt", "00", 1) != first
+    assert records.kept() == [], "what came with a chat goes with its document"
+    assert records.add("a.txt", "00", 1, "assistants") == first
+    assert [record.id for record in records.kept()] == [first]
+
+
+def test_pages_go_on_behind_a_file_in_both_orders(records):
+    ids = [records.add(f"{number}.txt", f"{number:02}", 1, "assistants") for number in range(5)]
+    records.add("chat.txt", "99", 1)
+    forward = records.page(ids[1], 2, newest_first=False, purpose=None)
+    assert [record.id for record in forward] == ids[2:4]
+    backward = records.page(ids[3], 9, newest_first=True, purpose="assistants")
+    assert [record.id for record in backward] == ids[2::-1]
+    assert records.page(None, 9, newest_first=True, purpose="vision") == []
+    with pytest.raises(NotFound):
+        records.page("file_none", 2, newest_first=True, purpose=None)
+
+
+def test_a_file_whose_time_is_over_is_not_found(records):
+    file_id = records.add("a.txt", "00", 1, "assistants", "2020-01-01T00:00:00+00:00")
+    with pytest.raises(NotFound):
+        records.get(file_id)
+    assert records.get(file_id, even_expired=True).name == "a.txt"
+    assert [record.id for record in records.expired()] == [file_id]
+    assert records.page(None, 9, newest_first=True, purpose=None) == []
+    records.remove(file_id)
+    with pytest.raises(NotFound):
+        records.get(file_id, even_expired=True)
