@@ -123,6 +123,17 @@ def turn_tokens(turns: Sequence[Message], count_tokens: Callable[[str], int]) ->
     return sum(count_tokens(turn.content) + TURN_TOKENS for turn in turns)
 
 
+def beginning(text: str, count_tokens: Callable[[str], int], budget: int) -> str:
+    """The longest beginning of a text that counts at most `budget`, by bisection; empty if none does."""
+    low, high = 0, len(text)
+    if count_tokens(text) <= budget:
+        return text
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if count_tokens(text[:middle]) <= budget else (low, middle - 1)
+    return text[:low]
+
+
 def _frame(count_tokens: Callable[[str], int], rules: str, examples: Sequence[Message], question: str) -> int:
     """What a prompt takes without history and sources."""
     return (

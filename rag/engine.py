@@ -10,50 +10,58 @@ import logging
 import re
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 
 from rag import quotes
-from rag.backends.llms import refresh_model, stream_text
+from rag.backends.llms import refresh_model
 from rag.backends.turns import template_tokens
-from rag.budget import Prompt, fit_prompt, fitting_history
-from rag.citations import MarkerFilter, cite, collect_citations
+from rag.budget import fitting_history, history_room
+from rag.citations import cite
 from rag.context import collect_passages
-from rag.errors import InvalidRequest, PromptTooLong, RagError
+from rag.errors import InvalidRequest, RagError
+from rag.history import Summaries, told_history
 from rag.prompts import ANSWER_SYSTEM, CONDENSE, NEAREST, NO_DOCUMENTS, NOT_FOUND
 from rag.retrieval import HybridRetriever
-from rag.sampling import DEFAULT_MAX_TOKENS, UNSPECIFIED, Sampling
+from rag.sampling import UNSPECIFIED, Sampling
 from rag.settings import Settings
-from rag.support import check_claims
 from rag.types import (
     Answer,
     AnswerCompleted,
     ChunksRetrieved,
     Citation,
     Event,
-    FinishReason,
     Hit,
     LanguageModel,
     Message,
     Passage,
-    Progress,
     QueryCondensed,
     Scope,
     TextDelta,
     Usage,
 )
+from rag.writing import Asked, longest_reply, reply, write_answer
 
 logger = logging.getLogger(__name__)
 
 _HITS_PER_PASSAGE = 3
 _NEAREST = 3  # passages named when none answers
 _CONDENSED_TOKENS = 128
-_SMALLEST_PROMPT = 4  # a refused prompt is halved until it is this part of the window
 # Without a model, a follow-up that leans on the question before it ("and in 2021?", "is it paid?") is searched with it.
 _LEANING = re.compile(
     r"^(and|or|but|then|also|so|what about|how about|und|oder|aber|et|ou|y|o)\b"
     r"|\b(it|its|they|them|their|this|these|those|that one|he|him|his|she|her|there|then)\b",
     re.IGNORECASE,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found for a question that stands on its own, and whether that is enough to answer it."""
+
+    question: str
+    hits: tuple[Hit, ...]
+    passages: tuple[Passage, ...]
+    enough: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +75,7 @@ class ChatEngine:
     model: LanguageModel
     settings: Settings
     examples: tuple[Message, ...] = ()
+    summaries: Summaries = field(default_factory=Summaries)
 
     async def stream(
         self,
@@ -78,33 +87,13 @@ class ChatEngine:
 
         Raises InvalidRequest when there is no question, BackendError when the model fails.
         """
-        conversation = _conversation(messages)
-        model = await refresh_model(self.model)
-        told = [message.content for message in messages if message.role == "system"]
-        instructions = "\n\n".join(filter(None, [model.system_prompt, *told]))
-        question = await self._condense(model, conversation)
-        if question != conversation[-1].content:
-            yield QueryCondensed(question)
-        hits = await self.retrieve(question, scope, self.settings.retrieval.passages * _HITS_PER_PASSAGE)
-        passages = await asyncio.to_thread(
-            collect_passages, hits, self.retriever.index.catalog.page_text, self.settings.retrieval.passages
-        )
-        evidence = await self.retriever.evidence(question, hits)
-        if not passages or evidence < self.settings.retrieval.minimum_evidence:
-            yield ChunksRetrieved(hits, passages)
-            refusal = await asyncio.to_thread(self._refuse, model, question, passages)
-            yield TextDelta(refusal.text)
-            yield AnswerCompleted(refusal)
-        elif model.llm is None:
-            yield ChunksRetrieved(hits, passages)
-            async for event in self._quote(model, question, passages):
+        asked = await self.prepare(messages, sampling)
+        finding = await self.find(asked, scope)
+        if finding.question != asked.question:
+            yield QueryCondensed(finding.question)
+        async with aclosing(self.write(asked, finding)) as events:
+            async for event in events:
                 yield event
-        else:
-            async with aclosing(
-                self._generate_fitting(model, instructions, conversation, hits, passages, sampling)
-            ) as events:
-                async for event in events:
-                    yield event
 
     async def answer(self, messages: Sequence[Message], scope: Scope) -> Answer:
         """The whole answer at once."""
@@ -114,16 +103,68 @@ class ChatEngine:
                     return event.answer
         raise RagError("The answer ended without being completed.")
 
+    # ------------------------------------------------------------------------------------------------- the three steps
+
+    async def prepare(
+        self, messages: Sequence[Message], sampling: Sampling = UNSPECIFIED, *, from_documents: bool = True
+    ) -> Asked:
+        """The conversation as the model will be told it: long ones are shortened (see rag/history.py).
+
+        Raises InvalidRequest when there is no question, BackendUnavailable when nothing is known of the model yet.
+        """
+        *history, question = _conversation(messages)
+        model = await refresh_model(self.model)
+        told = [model.system_prompt, *(message.content for message in messages if message.role == "system")]
+        if from_documents:
+            told.append(ANSWER_SYSTEM.format(not_found=NOT_FOUND))
+        rules = "\n\n".join(filter(None, told))
+        room = history_room(
+            model,
+            rules,
+            question.content,
+            longest_reply(model, sampling),
+            sources=from_documents,
+            examples=self.examples,
+        )
+        history = await told_history(model, history, room, self.settings.history, self.summaries)
+        return Asked(model, rules, [*history, question], sampling, self.examples)
+
+    async def find(self, asked: Asked, scope: Scope) -> Finding:
+        """What the documents have on the question, which is rewritten first where it leans on what was said before."""
+        question = await self.condense(asked)
+        hits = await self.retrieve(question, scope, self.settings.retrieval.passages * _HITS_PER_PASSAGE)
+        passages = await asyncio.to_thread(
+            collect_passages, hits, self.retriever.index.catalog.page_text, self.settings.retrieval.passages
+        )
+        evidence = await self.retriever.evidence(question, hits)
+        return Finding(
+            question, hits, passages, bool(passages) and evidence >= self.settings.retrieval.minimum_evidence
+        )
+
+    async def write(self, asked: Asked, finding: Finding) -> AsyncGenerator[Event, None]:
+        """Answer from what was found: in the model's words, in quotes, or that it is not enough."""
+        if not finding.enough:
+            yield ChunksRetrieved(finding.hits, finding.passages)
+            refusal = await asyncio.to_thread(self._refuse, asked.model, finding)
+            yield TextDelta(refusal.text)
+            yield AnswerCompleted(refusal)
+        elif asked.model.llm is None:
+            yield ChunksRetrieved(finding.hits, finding.passages)
+            async for event in self._quote(asked.model, finding):
+                yield event
+        else:
+            async with aclosing(write_answer(asked, finding.passages, finding.hits)) as events:
+                async for event in events:
+                    yield event
+
     async def retrieve(self, question: str, scope: Scope, limit: int) -> tuple[Hit, ...]:
         """The best chunks for a question, without asking a model."""
         return await self.retriever.retrieve(question, scope, limit)
 
-    # ------------------------------------------------------------------------------------------------- condensing
-
-    async def _condense(self, model: LanguageModel, conversation: Sequence[Message]) -> str:
+    async def condense(self, asked: Asked) -> str:
         """A question that stands on its own; the one asked when there is no history or the model fails."""
-        question = conversation[-1].content
-        history = conversation[:-1]
+        model, question = asked.model, asked.question
+        history = asked.conversation[:-1]
         if not history:
             return question
         room = model.context_window - _CONDENSED_TOKENS - template_tokens(1)
@@ -133,111 +174,32 @@ class ChatEngine:
             return _joined_with_previous(history, question)
         told = "\n".join(f"{message.role}: {message.content}" for message in recent)
         prompt = Message("user", CONDENSE.format(conversation=told, question=question))
-        deltas = stream_text(model, [prompt], Sampling(max_tokens=_CONDENSED_TOKENS, temperature=0.0))
         try:
-            async with aclosing(deltas):
-                parts = [delta.text async for delta in deltas]
+            condensed = (await reply(model, [prompt], _CONDENSED_TOKENS)).text
         except RagError as error:
             logger.warning("A follow-up question could not be rewritten: %s", error)
             return question
-        condensed = "".join(parts).strip().strip('"').splitlines()
-        return condensed[0].strip() if condensed and condensed[0].strip() else question
+        first_line = condensed.strip('"').partition("\n")[0].strip()
+        return first_line or question
 
-    # -------------------------------------------------------------------------------------------------- answering
+    # ------------------------------------------------------------------------------------------------ without a model
 
-    def _refuse(self, model: LanguageModel, question: str, passages: tuple[Passage, ...]) -> Answer:
+    def _refuse(self, model: LanguageModel, finding: Finding) -> Answer:
         """Say that the documents do not tell, and where they come nearest; no model is asked."""
-        nearest = tuple(cite(passage, question) for passage in passages[:_NEAREST])
+        nearest = tuple(cite(passage, finding.question) for passage in finding.passages[:_NEAREST])
         text = NOT_FOUND if self.retriever.index.catalog.documents() else NO_DOCUMENTS
         if nearest:
             text = "\n".join([text, NEAREST, *map(_place, nearest)])
-        return Answer(text, nearest, passages, model.name, found=False, finish_reason="stop", usage=Usage(0, 0))
+        return Answer(text, nearest, finding.passages, model.name, found=False, finish_reason="stop", usage=Usage(0, 0))
 
-    async def _quote(
-        self, model: LanguageModel, question: str, passages: tuple[Passage, ...]
-    ) -> AsyncGenerator[Event, None]:
-        found = await asyncio.to_thread(quotes.best_sentences, question, passages, self.retriever.index.embedding)
+    async def _quote(self, model: LanguageModel, finding: Finding) -> AsyncGenerator[Event, None]:
+        found = await asyncio.to_thread(
+            quotes.best_sentences, finding.question, finding.passages, self.retriever.index.embedding
+        )
         text = quotes.compose(found)
         for paragraph in text.splitlines(keepends=True):
             yield TextDelta(paragraph)
-        yield AnswerCompleted(self._answer(model, text, tuple(found), passages, "stop", Usage(0, 0)))
-
-    async def _generate_fitting(
-        self,
-        model: LanguageModel,
-        instructions: str,
-        conversation: Sequence[Message],
-        hits: tuple[Hit, ...],
-        passages: Sequence[Passage],
-        sampling: Sampling,
-    ) -> AsyncGenerator[Event, None]:
-        """Generate; a server that counts more tokens than we do is asked again with half as much, and once more.
-
-        ChunksRetrieved comes again with the passages that are left.
-        """
-        rules = "\n\n".join(part for part in (instructions, ANSWER_SYSTEM.format(not_found=NOT_FOUND)) if part)
-        longest = sampling.over(model.sampling).max_tokens or DEFAULT_MAX_TOKENS
-        window = model.context_window
-        refusal: PromptTooLong | None = None
-        while True:
-            smaller = replace(model, context_window=window)
-            try:
-                prompt = await asyncio.to_thread(
-                    fit_prompt, smaller, rules, conversation, passages, longest, self.examples
-                )
-            except InvalidRequest as error:  # not even the rules fit
-                raise refusal or error from None
-            yield ChunksRetrieved(hits, prompt.passages)
-            try:
-                async with aclosing(self._generate(model, prompt, sampling)) as events:
-                    async for event in events:
-                        yield event
-            except PromptTooLong as error:
-                refusal, window = error, window // 2
-                if len(prompt.passages) < 2 or window < model.context_window // _SMALLEST_PROMPT:
-                    raise
-                logger.warning("The prompt did not fit, trying a shorter one: %s", error)
-            else:
-                return
-
-    async def _generate(self, model: LanguageModel, prompt: Prompt, sampling: Sampling) -> AsyncGenerator[Event, None]:
-        markers = MarkerFilter([passage.number for passage in prompt.passages])
-        parts: list[str] = []
-        finish_reason: FinishReason = "stop"
-        usage: Usage | None = None
-        deltas = stream_text(model, prompt.messages, replace(sampling, max_tokens=prompt.max_tokens))
-        async with aclosing(deltas):
-            async for delta in deltas:
-                finish_reason = delta.finish_reason or finish_reason
-                usage = delta.usage or usage
-                if delta.waiting:
-                    yield Progress(delta.waiting)
-                if text := markers.feed(delta.text):
-                    parts.append(text)
-                    yield TextDelta(text)
-        if text := markers.flush():
-            parts.append(text)
-            yield TextDelta(text)
-        text = "".join(parts)
-        citations = await asyncio.to_thread(collect_citations, text, prompt.passages)
-        if usage is None:
-            count = model.count_tokens
-            usage = Usage(sum(count(message.content) for message in prompt.messages), count(text))
-        answer = self._answer(model, text, citations, prompt.passages, finish_reason, usage)
-        claims = await asyncio.to_thread(check_claims, text, prompt.passages)
-        yield AnswerCompleted(replace(answer, claims=claims))
-
-    def _answer(
-        self,
-        model: LanguageModel,
-        text: str,
-        citations: tuple[Citation, ...],
-        passages: tuple[Passage, ...],
-        finish_reason: FinishReason,
-        usage: Usage,
-    ) -> Answer:
-        found = bool(citations) or NOT_FOUND not in text
-        return Answer(text, citations, passages, model.name, found, finish_reason, usage)
+        yield AnswerCompleted(Answer(text, tuple(found), finding.passages, model.name, True, "stop", Usage(0, 0)))
 
 
 def _conversation(messages: Sequence[Message]) -> list[Message]:

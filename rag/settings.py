@@ -179,6 +179,26 @@ class RetrievalSettings(_Group):
     reranked: int = Field(30, ge=1, le=200, description="So many chunks the reranker reads.")
 
 
+class HistorySettings(_Group):
+    """What of a long conversation the model is told. What fits is always told whole."""
+
+    turns: int = Field(
+        6,
+        ge=0,
+        description="Latest questions with their answers that stay whole when not all fit; those before are told as a "
+        "running summary. 0: no summary, what does not fit is left out.",
+    )
+    summary_prompt: str = Field("", description="How to summarise a conversation; empty: Footnote's own instructions.")
+
+
+class ModesSettings(_Group):
+    """What one can ask besides a question."""
+
+    parallel: int = Field(
+        10, ge=1, le=100, description="Requests that a summary, a plan or a comparison sends to a model at once."
+    )
+
+
 class Settings(BaseSettings):
     """All settings. Build it with `load_settings`."""
 
@@ -198,6 +218,8 @@ class Settings(BaseSettings):
     embedding: EmbeddingSettings = EmbeddingSettings()
     ingest: IngestSettings = IngestSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
+    history: HistorySettings = HistorySettings()
+    modes: ModesSettings = ModesSettings()
 
 
 def known_names() -> dict[str, tuple[Any, str]]:

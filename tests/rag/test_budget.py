@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.budget import fit_prompt, fitting_history
+from rag.budget import fit_prompt, fitting_history, history_room
 from rag.errors import InvalidRequest
 from rag.types import LanguageModel, Message, Passage
 
@@ -70,7 +70,7 @@ TEXTS = st.one_of(
 @given(
     st.lists(TEXTS, max_size=9),
     TEXTS,
-    st.lists(TEXTS, min_size=1, max_size=6),
+    st.lists(TEXTS, max_size=6),
     st.integers(1, 3_000),
     st.integers(1, 2_000),
     st.sampled_from(COUNTERS),
@@ -97,7 +97,7 @@ def test_prompt_and_answer_never_exceed_the_window(earlier, question, texts, win
     if told is None:
         told = sum(count(message.content) for message in prompt.messages)
     assert told + prompt.max_tokens <= window
-    assert prompt.passages
+    assert prompt.passages or not passages
     system, *history, last = prompt.messages
     assert system.role == "system"
     assert system.content.startswith(RULES)
@@ -176,3 +176,26 @@ def test_the_answer_takes_at_most_a_third_of_the_window():
     model = LanguageModel("p", "m", "d", None, 3_000, estimate)
     assert fit(model, wanted=9_000).max_tokens == 1_000
     assert fit(model, wanted=50).max_tokens == 50
+
+
+def test_without_sources_the_history_has_all_the_room():
+    model = LanguageModel("p", "m", "d", None, 1_000, words)
+    history = turns("What of oil? " * 8, "It is needed. " * 8) * 20
+    prompt = fit_prompt(model, RULES, [*history, Message("user", "How often?")], [], 100)
+    assert prompt.passages == ()
+    assert prompt.messages[0] == Message("system", RULES)
+    told = sum(words(message.content) + 8 for message in prompt.messages)
+    assert 750 < told <= 900
+    assert fit_prompt(model, "", [Message("user", "How often?")], [], 100).messages == [Message("user", "How often?")]
+
+
+@pytest.mark.parametrize("sources", [True, False])
+def test_the_room_for_history_is_what_a_prompt_takes(sources):
+    model = LanguageModel("p", "m", "d", None, 1_000, words)
+    examples = turns("An example?", "Yes.")
+    room = history_room(model, RULES, "How often?", 100, sources=sources, examples=examples)
+    passages = SOURCES if sources else []
+    for length, kept in ((room - 17, 2), (room - 16, 2), (room - 15, 0)):
+        history = turns("oil " * 5, "oil " * (length - 5))
+        prompt = fit_prompt(model, RULES, [*history, Message("user", "How often?")], passages, 100, examples)
+        assert len(prompt.messages) == 4 + kept, length

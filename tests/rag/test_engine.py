@@ -18,7 +18,7 @@ from rag.index import Index
 from rag.prompts import NO_DOCUMENTS, NOT_FOUND
 from rag.retrieval import HybridRetriever
 from rag.sampling import Sampling
-from rag.settings import LanguageModelSettings
+from rag.settings import HistorySettings, LanguageModelSettings
 from rag.types import AnswerCompleted, ChunksRetrieved, Message, QueryCondensed, Scope, TextDelta
 from tests.rag.backends.model_server import WORDS, ModelServer, endless, running, stream
 from tests.rag.versions import make_version
@@ -127,6 +127,7 @@ async def test_a_follow_up_is_condensed_and_the_history_told(filled, make_engine
 async def test_a_follow_up_is_condensed_with_as_many_whole_exchanges_as_fit(filled, make_engine, window):
     history = [Message("user", "What of oil? " * 10), Message("assistant", "It is needed. " * 10)] * 40
     engine = make_engine(context_window=window, max_tokens=16)
+    engine = replace(engine, settings=engine.settings.model_copy(update={"history": HistorySettings(turns=0)}))
     await engine.answer([*history, Message("user", "How often does it?")], everything(filled))
     condense = engine.model.llm.prompts[0]
     assert engine.model.count_tokens(condense) + 128 <= window
