@@ -134,6 +134,13 @@ _MIGRATIONS = (
     CREATE INDEX attachments_by_batch ON attachments (batch_id);
     CREATE INDEX documents_by_file ON documents (file_id);
     """,
+    # What the Responses API keeps, so that a conversation can go on.
+    """
+    CREATE TABLE responses (
+        id TEXT PRIMARY KEY, owner_id TEXT NOT NULL REFERENCES principals, body TEXT NOT NULL, input TEXT NOT NULL,
+        messages TEXT NOT NULL, created_at TEXT NOT NULL
+    ) STRICT;
+    """,
 )
 
 

@@ -55,6 +55,16 @@ def scope_of(catalog: Catalog, collection: str, selection: Selection = EVERYTHIN
     return Scope((collection_id,), chosen, selection.pages)
 
 
+def scope_of_all(catalog: Catalog, collections: Sequence[str], selection: Selection = EVERYTHING) -> Scope:
+    """What a question to several collections at once may search. Raises NotFound, InvalidRequest."""
+    scopes = [scope_of(catalog, collection, selection) for collection in dict.fromkeys(collections)]
+    ids = tuple(collection_id for scope in scopes for collection_id in scope.collection_ids)
+    if all(scope.document_ids is None for scope in scopes):
+        return Scope(ids, None, selection.pages)
+    chosen = frozenset(document_id for scope in scopes for document_id in scope.document_ids or ())
+    return Scope(ids, chosen, selection.pages)
+
+
 def _documents_called(catalog: Catalog, collection_id: str, names: Sequence[str]) -> frozenset[str]:
     """The ids of the documents with these names. Raises NotFound, or InvalidRequest when one may mean several."""
     if len(names) > _MOST_NAMES:

@@ -11,7 +11,18 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from rag.api import chat, documents, files, health, local, models, vector_store_files, vector_stores
+from rag.api import (
+    chat,
+    documents,
+    embeddings,
+    files,
+    health,
+    local,
+    models,
+    responses,
+    vector_store_files,
+    vector_stores,
+)
 from rag.api.envelope import envelope, unknown_error
 from rag.api.guard import Guard
 from rag.errors import InvalidRequest, NotFound, RagError
@@ -30,8 +41,8 @@ def create_api(services: Services, token: str, lifespan: Lifespan | None = None)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(ClientDisconnect, _on_disconnect)
     app.add_exception_handler(Exception, _on_unknown_error)
-    modules = (health, models, chat, files, vector_stores, vector_store_files, documents, local)
-    for module in modules:
+    stores = (files, vector_stores, vector_store_files)
+    for module in (health, models, chat, responses, embeddings, *stores, documents, local):
         app.include_router(module.router)
     app.add_api_route("/v1/{path:path}", _unknown_route, methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
     app.add_middleware(Guard, settings=services.settings.server)

@@ -1,0 +1,253 @@
+"""`/v1/responses`: OpenAI's Responses with file search, kept and gone on from.
+
+Every answer comes from documents: those of the `file_search` tool's vector stores, else those of the model's collection.
+The wire form, streamed or not, is in response_form.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter
+from fastapi import Request as HttpRequest
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from rag.api.chat import ContentPart, Particulars
+from rag.api.connection import collect, until_first_sign, while_connected
+from rag.api.envelope import envelope, unknown_error
+from rag.api.models import meaning_of
+from rag.api.response_form import Form, server_sent
+from rag.api.vector_stores import RankingOptions
+from rag.catalog import DEFAULT_COLLECTION
+from rag.errors import InvalidRequest, RagError
+from rag.modes.request import Request
+from rag.personas import addressed
+from rag.response_records import ResponseRecord, ResponseRecords
+from rag.sampling import Sampling
+from rag.selection import Selection, scope_of_all
+from rag.services import Services
+from rag.types import Event, Message
+from rag.vector_stores import VectorStores
+
+router = APIRouter(prefix="/v1/responses", tags=["responses"])
+
+_RESULTS = "file_search_call.results"
+
+
+class FileSearch(BaseModel):
+    """The vector stores to search, or a part of them."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    type: Literal["file_search"]
+    vector_store_ids: list[str] = Field(min_length=1, max_length=16)
+    filters: dict[str, Any] | None = None
+    max_num_results: int = Field(20, ge=1, le=50)
+    ranking_options: RankingOptions = RankingOptions()
+
+
+class InputItem(BaseModel):
+    """A turn of the conversation, or what a client sends back of an earlier output."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    type: str = "message"
+    role: Literal["system", "developer", "user", "assistant"] | None = None
+    content: str | list[ContentPart] | None = None
+
+
+class CreateResponse(BaseModel):
+    """The fields of OpenAI's request that Footnote uses; others are accepted and ignored."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    model: str
+    input: str | Annotated[list[InputItem], Field(min_length=1, max_length=10_000)]
+    instructions: str | None = None
+    tools: list[dict[str, Any]] = Field(default_factory=list, max_length=16)
+    tool_choice: Any = "auto"
+    include: list[str] = Field(default_factory=list, max_length=16)
+    previous_response_id: str | None = None
+    store: bool = True
+    stream: bool = False
+    background: Literal[False] | None = None
+    metadata: dict[str, str] | None = Field(None, max_length=16)
+    max_output_tokens: int | None = Field(None, ge=1)
+    temperature: float | None = Field(None, ge=0, le=2)
+    top_p: float | None = Field(None, gt=0, le=1)
+    footnote: Particulars = Particulars()
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A request read: what the engine is asked, what is kept of it, and how the answer is written."""
+
+    asked: Request
+    messages: list[Message]
+    given: list[dict[str, Any]]
+    form: Form
+    store: bool
+
+
+@router.post("")
+async def create_response(body: CreateResponse, request: HttpRequest) -> Response:
+    """Answer the input from the documents."""
+    services: Services = request.app.state.services
+    prepared = await asyncio.to_thread(_prepare, body, services)
+    events = services.ask(prepared.asked)
+    if body.stream:
+        early = await while_connected(request, until_first_sign(events))
+        lines = _stream(services, prepared, early, events)
+        return StreamingResponse(lines, media_type="text/event-stream")
+    for event in await while_connected(request, collect(events)):
+        prepared.form.take(event)
+    await asyncio.to_thread(_keep, services, prepared)
+    return JSONResponse(prepared.form.body())
+
+
+@router.get("/{response_id}")
+def get_response(response_id: str, request: HttpRequest) -> dict[str, Any]:
+    """A response that was kept."""
+    return _records(request.app.state.services).get(response_id).body
+
+
+@router.delete("/{response_id}")
+def delete_response(response_id: str, request: HttpRequest) -> dict[str, Any]:
+    """Forget a response."""
+    _records(request.app.state.services).remove(response_id)
+    return {"id": response_id, "object": "response", "deleted": True}
+
+
+@router.post("/{response_id}/cancel")
+def cancel_response(response_id: str, request: HttpRequest) -> dict[str, Any]:
+    """Only responses in the background can be cancelled, and there are none: close the connection instead."""
+    _records(request.app.state.services).get(response_id)
+    raise InvalidRequest(
+        "Only responses in the background can be cancelled.", hint="Close the connection to stop an answer."
+    )
+
+
+@router.get("/{response_id}/input_items")
+def list_input_items(response_id: str, request: HttpRequest, order: Literal["asc", "desc"] = "desc") -> dict[str, Any]:
+    """What a response was asked."""
+    items = _records(request.app.state.services).get(response_id).input
+    data = items[::-1] if order == "desc" else items
+    ids = [item["id"] for item in data]
+    return {"object": "list", "data": data, "first_id": ids[0], "last_id": ids[-1], "has_more": False}
+
+
+def _prepare(body: CreateResponse, services: Services) -> _Prepared:
+    """Read the request. Raises NotFound, InvalidRequest."""
+    before = _records(services).get(body.previous_response_id).messages if body.previous_response_id else []
+    given = _turns(body)
+    collection, model = meaning_of(body.model, services)
+    tool = _file_search(body.tools)
+    if tool is not None:
+        stores = VectorStores(services.catalog.database)
+        ids = [stores.get(store_id).id for store_id in tool.vector_store_ids]
+        scope = scope_of_all(services.catalog, ids, Selection(filters=tool.filters))
+        for store_id in ids:
+            stores.touch(store_id)
+    else:
+        scope = services.scope(collection or body.footnote.collection or DEFAULT_COLLECTION, body.footnote)
+    messages = [*before, *given]
+    told = [Message("system", body.instructions)] if body.instructions else []
+    asked = Request(
+        [*told, *messages],
+        scope,
+        body.footnote.mode or "documents",
+        tuple(filter(None, [model])),
+        Sampling(max_tokens=body.max_output_tokens, temperature=body.temperature, top_p=body.top_p),
+    )
+    if collection is not None:
+        asked = addressed(asked, collection, services.roles, body.footnote.mode)
+    form = Form(
+        services.catalog,
+        echoed=body.model_dump(
+            include={"model", "instructions", "tools", "tool_choice", "previous_response_id", "metadata", "temperature"}
+            | {"top_p", "max_output_tokens", "store"}
+        ),
+        question=given[-1].content,
+        searches=tool is not None,
+        most_results=tool.max_num_results if tool else 0,
+        threshold=tool.ranking_options.score_threshold if tool else 0.0,
+        with_results=_RESULTS in body.include,
+    )
+    return _Prepared(asked, messages, [form.input_item(message) for message in given], form, body.store)
+
+
+def _turns(body: CreateResponse) -> list[Message]:
+    if isinstance(body.input, str):
+        return [Message("user", body.input.encode(errors="replace").decode())]
+    turns = []
+    for item in body.input:
+        if item.type in ("file_search_call", "reasoning"):  # of an earlier output, sent back
+            continue
+        if item.type != "message" or item.role is None:
+            raise InvalidRequest(f"Input of type {item.type!r} is not supported.", param="input")
+        parts = (
+            [ContentPart(type="text", text=item.content or "")] if not isinstance(item.content, list) else item.content
+        )
+        for part in parts:
+            if part.type not in ("text", "input_text", "output_text"):
+                raise InvalidRequest(f"Content of type {part.type!r} is not supported.", param="input")
+        text = "".join(part.text for part in parts).encode(errors="replace").decode()
+        turns.append(Message("system" if item.role == "developer" else item.role, text))
+    if not turns or turns[-1].role != "user":
+        raise InvalidRequest("There is no question: the last message must be the user's.", param="input")
+    return turns
+
+
+def _file_search(tools: list[dict[str, Any]]) -> FileSearch | None:
+    """The tool to search with, None where none is given. Raises InvalidRequest for tools that Footnote has not."""
+    found: FileSearch | None = None
+    for tool in tools:
+        if tool.get("type") != "file_search":
+            raise InvalidRequest(
+                f"Tools of type {tool.get('type')!r} are not supported.", hint="There is `file_search`.", param="tools"
+            )
+        if found is not None:
+            raise InvalidRequest("One file_search is enough: it takes several vector stores.", param="tools")
+        try:
+            found = FileSearch.model_validate(tool)
+        except ValueError as error:
+            raise InvalidRequest(f"The tool file_search is not valid: {error}", param="tools") from error
+    return found
+
+
+async def _stream(
+    services: Services, prepared: _Prepared, early: list[Event], events: AsyncGenerator[Event, None]
+) -> AsyncIterator[str]:
+    form = prepared.form
+    for told in form.begin():
+        yield server_sent(told)
+    try:
+        async with aclosing(events):
+            for event in early:
+                for told in form.take(event):
+                    yield server_sent(told)
+            async for event in events:
+                for told in form.take(event):
+                    yield server_sent(told)
+        await asyncio.to_thread(_keep, services, prepared)
+        yield server_sent(form.end())
+    except RagError as error:
+        yield server_sent(form.fail(envelope(error)))
+    except Exception as error:  # noqa: BLE001  (the edge: the status is sent, so the error goes into the stream)
+        yield server_sent(form.fail(envelope(unknown_error(error))))
+
+
+def _keep(services: Services, prepared: _Prepared) -> None:
+    if prepared.store:
+        body = prepared.form.body()
+        messages = [*prepared.messages, Message("assistant", prepared.form.text)]
+        _records(services).put(ResponseRecord(body["id"], body, prepared.given, messages))
+
+
+def _records(services: Services) -> ResponseRecords:
+    return ResponseRecords(services.catalog.database)

@@ -1,0 +1,63 @@
+"""Answers of the Responses API that are kept, with the conversation that led to them: the next one goes on from there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rag.catalog import LOCAL_PRINCIPAL, now
+from rag.database import Database
+from rag.errors import NotFound
+from rag.types import Message
+
+_KEPT = 10_000  # the oldest go first
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseRecord:
+    """A response as it was sent (`body`), its input, and the whole conversation up to its answer."""
+
+    id: str
+    body: dict[str, Any]
+    input: list[dict[str, Any]]
+    messages: list[Message]
+
+
+class ResponseRecords:
+    """The table of responses."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def put(self, record: ResponseRecord) -> None:
+        """Keep a response."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO responses (id, owner_id, body, input, messages, created_at) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    *(record.id, LOCAL_PRINCIPAL, _text(record.body), _text(record.input)),
+                    *(_text([asdict(message) for message in record.messages]), now()),
+                ),
+            )
+            connection.execute("DELETE FROM responses WHERE rowid <= (SELECT max(rowid) FROM responses) - ?", (_KEPT,))
+
+    def get(self, response_id: str) -> ResponseRecord:
+        """A response. Raises NotFound."""
+        rows = self._database.read("SELECT body, input, messages FROM responses WHERE id = ?", (response_id,))
+        if not rows:
+            raise NotFound(f"There is no response {response_id!r}.", hint="Only those with `store` are kept.")
+        body, told, messages = (json.loads(text) for text in rows[0])
+        return ResponseRecord(response_id, body, told, [Message(**message) for message in messages])
+
+    def remove(self, response_id: str) -> None:
+        """Forget a response. Raises NotFound."""
+        self.get(response_id)
+        with self._database.transaction() as connection:
+            connection.execute("DELETE FROM responses WHERE id = ?", (response_id,))
+
+
+def _text(value: Sequence[Any] | dict[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False)

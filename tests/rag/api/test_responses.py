@@ -1,0 +1,131 @@
+"""The Responses API by OpenAI's own client: file search, streams, conversations, and what is refused."""
+
+from __future__ import annotations
+
+import openai
+import pytest
+
+
+@pytest.fixture
+def client(served):
+    with openai.OpenAI(base_url=f"{served.url}/v1", api_key="none", max_retries=0) as client:
+        yield client
+
+
+SEARCH = {"type": "file_search", "vector_store_ids": ["default"]}
+QUESTION = "How often does the pump need oil?"
+
+
+def test_a_response_cites_file_page_and_quote(client, served):
+    response = client.responses.create(
+        model="scripted", input=QUESTION, tools=[SEARCH], include=["file_search_call.results"], metadata={"a": "b"}
+    )
+    search, message = response.output
+    assert (search.type, search.status, search.queries) == ("file_search_call", "completed", [QUESTION])
+    assert "oil every 90 days" in search.results[0].text
+    assert search.results[0].attributes["page"] == 2
+    assert 0 < search.results[0].score <= 1
+    assert response.output_text == "Every 90 days [1]. Nothing . Again [1]." or "[9]" not in response.output_text
+    annotations = message.content[0].annotations
+    assert [response.output_text[: a.index][-3:] for a in annotations] == ["[1]", "[1]"]
+    assert annotations[0].file_id == served.document_id("manual.pdf")
+    assert (annotations[0].page, annotations[0].filename) == (2, "manual.pdf")
+    assert "90 days" in annotations[0].quote
+    assert (response.status, response.metadata, response.usage.output_tokens > 0) == ("completed", {"a": "b"}, True)
+
+
+def test_without_the_tool_the_models_collection_is_asked_and_results_stay_out(client):
+    response = client.responses.create(model="footnote/default", input=QUESTION)
+    (message,) = response.output
+    assert message.content[0].annotations
+    response = client.responses.create(model="scripted", input=QUESTION, tools=[SEARCH])
+    assert response.output[0].results is None
+
+
+def test_a_stream_tells_every_step_in_order(client):
+    with client.responses.create(model="scripted", input=QUESTION, tools=[SEARCH], stream=True) as stream:
+        events = list(stream)
+    kinds = list(dict.fromkeys(event.type.removeprefix("response.") for event in events))
+    assert kinds == [
+        "created",
+        "in_progress",
+        "output_item.added",
+        "file_search_call.in_progress",
+        "file_search_call.searching",
+        "file_search_call.completed",
+        "output_item.done",
+        "content_part.added",
+        "output_text.delta",
+        "output_text.annotation.added",
+        "output_text.done",
+        "content_part.done",
+        "completed",
+    ]
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    text = "".join(event.delta for event in events if event.type == "response.output_text.delta")
+    assert text == events[-1].response.output_text
+    with client.responses.stream(model="scripted", input=QUESTION, tools=[SEARCH]) as stream:
+        assert stream.get_final_response().output_text == text
+
+
+def test_a_conversation_goes_on_from_a_response_that_was_kept(client, served):
+    first = client.responses.create(model="scripted", input="How often does the pump need oil?")
+    second = client.responses.create(
+        model="scripted", input="And the hotels?", previous_response_id=first.id, instructions="Be brief."
+    )
+    assert second.previous_response_id == first.id
+    prompt = served.services.model.llm.prompts[-1]
+    assert "How often does the pump need oil?" in prompt
+    assert "Be brief." in prompt
+    assert client.responses.retrieve(second.id).output_text == second.output_text
+    (item,) = client.responses.input_items.list(second.id).data
+    assert item.content[0].text == "And the hotels?"
+    client.responses.delete(second.id)
+    with pytest.raises(openai.NotFoundError):
+        client.responses.retrieve(second.id)
+    third = client.responses.create(model="scripted", input=QUESTION, store=False)
+    with pytest.raises(openai.NotFoundError):
+        client.responses.create(model="scripted", input=QUESTION, previous_response_id=third.id)
+
+
+def test_a_cut_answer_is_incomplete(client):
+    response = client.responses.create(model="scripted", input=QUESTION, max_output_tokens=2)
+    assert (response.status, response.incomplete_details.reason) == ("incomplete", "max_output_tokens")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "param"),
+    [
+        ({"tools": [{"type": "web_search"}]}, "tools"),
+        ({"tools": [{"type": "file_search"}]}, "tools"),
+        ({"input": [{"type": "message", "role": "user", "content": [{"type": "input_image"}]}]}, "input"),
+        ({"input": [{"role": "assistant", "content": "Hello."}]}, "input"),
+        ({"background": True}, "background"),
+        ({"tools": [{**SEARCH, "filters": {"type": "near", "key": "a", "value": 1}}]}, "filters"),
+    ],
+)
+def test_what_footnote_has_not_is_refused_by_name(client, wrong, param):
+    with pytest.raises(openai.BadRequestError) as raised:
+        client.responses.create(**{"model": "scripted", "input": QUESTION, **wrong})
+    assert raised.value.body["param"] == param
+
+
+def test_unknown_models_stores_and_responses_are_not_found(client):
+    for wrong in ({"model": "gpt-9"}, {"tools": [{**SEARCH, "vector_store_ids": ["vs_none"]}]}):
+        with pytest.raises(openai.NotFoundError):
+            client.responses.create(**{"model": "scripted", "input": QUESTION, **wrong})
+    with pytest.raises(openai.NotFoundError):
+        client.responses.create(model="scripted", input=QUESTION, previous_response_id="resp_none")
+
+
+def test_embeddings_by_either_name(client):
+    vectors = client.embeddings.create(model="bag-of-words", input=["pump oil", "fox"])
+    assert [item.index for item in vectors.data] == [0, 1]
+    assert sum(value * value for value in vectors.data[0].embedding) == pytest.approx(1, abs=1e-4)
+    single = client.embeddings.create(model="bag-of-words", input="pump oil", encoding_format="float")
+    assert single.data[0].embedding == pytest.approx(vectors.data[0].embedding, abs=1e-6)
+    assert single.usage.prompt_tokens == 4
+    with pytest.raises(openai.NotFoundError):
+        client.embeddings.create(model="text-embedding-3-small", input="x")
+    with pytest.raises(openai.BadRequestError):
+        client.embeddings.create(model="bag-of-words", input="x", dimensions=7)
