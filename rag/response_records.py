@@ -1,4 +1,4 @@
-"""Answers of the Responses API that are kept, with the conversation that led to them: the next one goes on from there."""
+"""Answers of the Responses API that are kept, with the conversation that led to them, so that it can go on."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """`/v1/responses`: OpenAI's Responses with file search, kept and gone on from.
 
-Every answer comes from documents: those of the `file_search` tool's vector stores, else those of the model's collection.
-The wire form, streamed or not, is in response_form.py.
+Every answer comes from documents: those of the `file_search` tool's vector stores, else those of the model's
+collection. The wire form, streamed or not, is in response_form.py.
 """
 
 from __future__ import annotations
@@ -190,9 +190,7 @@ def _turns(body: CreateResponse) -> list[Message]:
             continue
         if item.type != "message" or item.role is None:
             raise InvalidRequest(f"Input of type {item.type!r} is not supported.", param="input")
-        parts = (
-            [ContentPart(type="text", text=item.content or "")] if not isinstance(item.content, list) else item.content
-        )
+        parts = item.content if isinstance(item.content, list) else [ContentPart(type="text", text=item.content or "")]
         for part in parts:
             if part.type not in ("text", "input_text", "output_text"):
                 raise InvalidRequest(f"Content of type {part.type!r} is not supported.", param="input")

@@ -25,7 +25,8 @@ def test_a_response_cites_file_page_and_quote(client, served):
     assert "oil every 90 days" in search.results[0].text
     assert search.results[0].attributes["page"] == 2
     assert 0 < search.results[0].score <= 1
-    assert response.output_text == "Every 90 days [1]. Nothing . Again [1]." or "[9]" not in response.output_text
+    assert "[1]" in response.output_text
+    assert "[9]" not in response.output_text
     annotations = message.content[0].annotations
     assert [response.output_text[: a.index][-3:] for a in annotations] == ["[1]", "[1]"]
     assert annotations[0].file_id == served.document_id("manual.pdf")
