@@ -36,6 +36,7 @@ __all__ = [
     "probe_model_servers",
     "refresh_model",
     "stream_text",
+    "wait_for_model",
 ]
 
 _THOUGHTS_BEGIN, _THOUGHTS_END = "<think>", "</think>"
@@ -150,6 +151,14 @@ async def check_model(model: LanguageModel) -> None:
     """Whether the model can be asked now: its server is asked for its models (2 s). Raises BackendUnavailable."""
     if model.provider == "openai":
         await _compatible(model).check()
+
+
+async def wait_for_model(model: LanguageModel) -> AsyncGenerator[str, None]:
+    """Says what is waited for, as long as the model's server loads it and the limit for the first token allows; ends
+    when it need not be waited for."""
+    if model.provider == "openai" and (llm := _compatible(model)).problem:
+        async for what_for in llm.wait_until_loaded(llm.timeout):
+            yield what_for
 
 
 async def refresh_model(model: LanguageModel) -> LanguageModel:

@@ -1,17 +1,16 @@
 """The `openai` provider: any OpenAI-compatible server (vLLM, llama-server, Ollama, LM Studio, a hosted one).
 
 Every question has a connection of its own, so leaving a stream closes it and the server stops generating; and nothing
-is tied to one event loop. Servers differ in what they accept: see `_Quirk`.
+is tied to one event loop. Servers differ in what they accept: what one refuses is left out from then on.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import ssl
+import time
 from contextlib import asynccontextmanager
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -20,9 +19,12 @@ from llama_index.core.llms import ChatMessage, ChatResponse, MessageRole
 from llama_index.llms.openai_like import OpenAILike  # type: ignore[import-untyped]
 from pydantic import Field, PrivateAttr, SecretStr
 
+from rag.backends.openai_errors import PROVIDER, SYSTEM_ROLE, cut_short, explain, refused_fields, unusable
+from rag.backends.retries import LOADING_PAUSE, Patience
 from rag.backends.server_tokens import COUNT_TIMEOUT, NotCounted, count_on_server
 from rag.backends.servers import (
     DEFAULT_CONTEXT_WINDOW,
+    LOADING,
     NO_LIST,
     ServerProbe,
     Tokenizer,
@@ -32,8 +34,8 @@ from rag.backends.servers import (
     shown_address,
     trusts_environment,
 )
-from rag.backends.turns import Turn, fold_system, to_turns
-from rag.errors import BackendError, BackendRejected, BackendUnavailable, PromptTooLong
+from rag.backends.turns import Turn, estimate_tokens, fold_system, to_turns
+from rag.backends.waiting import TimeLimits, TokenClock, waiting
 from rag.types import LanguageModel, Message
 
 if TYPE_CHECKING:
@@ -43,9 +45,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-PROVIDER = "openai"
 CONNECT_TIMEOUT = 3  # seconds
-_BEYOND_OPENAI = ("top_k", "repetition_penalty")  # sampling parameters
+_BEYOND_OPENAI = ("top_k", "repetition_penalty", "repeat_penalty")
 _REFUSALS = 2  # of a system message, until a model is held to take none
 NO_KEY = "none"  # the client insists on a key, and would otherwise take OPENAI_API_KEY to a server it is not meant for
 
@@ -78,25 +79,6 @@ def language_model(llm: OpenAICompatible) -> LanguageModel:
     )
 
 
-def estimate_tokens(text: str) -> int:
-    """Tokens of `text`, rather too many than too few: some models spend one on each digit and sign, and one on three
-    bytes of anything else."""
-    single = sum(character.isascii() and not character.isalpha() and not character.isspace() for character in text)
-    return (len(text.encode(errors="replace")) - single) // 3 + single + 1
-
-
-_TOO_LONG = re.compile(r"context[ _](length|window|size)|prompt is too long|too many tokens", re.IGNORECASE)
-
-
-class _Quirk(Enum):
-    """What some servers do not take, learnt from their refusal, and the words by which it is known."""
-
-    NO_SYSTEM_ROLE = ("roles must alternate", "only user and assistant roles", "system role not supported")
-    NO_MAX_TOKENS = ("max_completion_tokens",)
-    NO_TEMPERATURE = ("'temperature'",)
-    NO_STREAM_OPTIONS = ("stream_options",)
-
-
 class OpenAICompatible(OpenAILike):  # type: ignore[misc]
     """A chat model behind an OpenAI-compatible API, streamed."""
 
@@ -110,7 +92,7 @@ class OpenAICompatible(OpenAILike):  # type: ignore[misc]
     tokenizer: Tokenizer = ""
     _key: SecretStr = PrivateAttr()
     _tls: ssl.SSLContext = PrivateAttr(default_factory=lambda: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
-    _quirks: set[_Quirk] = PrivateAttr(default_factory=set)
+    _refused: set[str] = PrivateAttr(default_factory=set)  # fields that this server does not take
 
     @classmethod
     def from_settings(cls, settings: LanguageModelSettings) -> OpenAICompatible:
@@ -159,7 +141,7 @@ class OpenAICompatible(OpenAILike):  # type: ignore[misc]
         """Ask the server whether it answers now. Raises BackendUnavailable."""
         self.learn(await asyncio.to_thread(self.probe))
         if self.problem:
-            raise self._unusable()
+            raise unusable(self.address, self.problem)
 
     def count_prompt(self, messages: Sequence[Message]) -> int | None:
         """Tokens of the whole prompt as the server counts them; None where it does not tell. Blocking, seconds at most.
@@ -188,87 +170,97 @@ class OpenAICompatible(OpenAILike):  # type: ignore[misc]
             follow_redirects=False,
             timeout=COUNT_TIMEOUT,
         ) as client:
-            for _ in range(_REFUSALS if _Quirk.NO_SYSTEM_ROLE not in self._quirks else 0):  # one may be an accident
+            for _ in range(_REFUSALS if SYSTEM_ROLE not in self._refused else 0):  # one may be an accident
                 try:
                     return count_on_server(client, self.api_base or "", self.tokenizer, self.model, turns)
                 except NotCounted as refusal:
                     if not refusal.is_about_turns:
                         raise
             count = count_on_server(client, self.api_base or "", self.tokenizer, self.model, fold_system(turns))
-            self._quirks.add(_Quirk.NO_SYSTEM_ROLE)
+            self._refused.add(SYSTEM_ROLE)
             return count
 
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> AsyncGenerator[ChatResponse, None]:
         """The reply, piece by piece; closing the generator closes the connection. Raises BackendError."""
         return self._stream(to_turns(messages), kwargs)
 
-    async def _stream(self, turns: list[dict[str, str]], options: dict[str, Any]) -> AsyncGenerator[ChatResponse, None]:
+    async def wait_until_loaded(self, seconds: float) -> AsyncGenerator[str, None]:
+        """Says what is waited for, as long as the server says that it loads its model, and no longer than `seconds`."""
+        deadline = time.monotonic() + seconds
+        while self.problem == LOADING and time.monotonic() + LOADING_PAUSE < deadline:
+            yield "the model server is loading its model"
+            await asyncio.sleep(LOADING_PAUSE)
+            self.learn(await asyncio.to_thread(self.probe))
+
+    async def _stream(self, turns: list[Turn], options: dict[str, Any]) -> AsyncGenerator[ChatResponse, None]:
+        limits = TimeLimits(self.timeout, self.token_timeout)
+        clock = TokenClock(limits, f"The model server at {self.address}", PROVIDER)
         if self.problem:  # it could not be used when last asked
             self.learn(await asyncio.to_thread(self.probe))
+            async for what_for in self.wait_until_loaded(clock.left):
+                yield waiting(what_for)
             if not self.model:
-                raise self._unusable()
+                raise unusable(self.address, self.problem)
+        patience = Patience()
         text, finished = "", False
         while not finished:
-            async with self._connection() as client:
-                try:
-                    stream, tried = await self._ask(client, turns, options)
+            try:
+                async with self._connection() as client:
+                    stream, tried = await self._ask(client, turns, options, clock)
                     async with stream as chunks:
-                        while (chunk := await self._next(chunks)) is not None:
+                        while (chunk := await _next(chunks, clock)) is not None:
                             choice = chunk.choices[0] if chunk.choices else None
                             delta = (choice.delta.content if choice and choice.delta else None) or ""
                             text += delta
                             finished = finished or bool(choice and choice.finish_reason)
                             message = ChatMessage(role=MessageRole.ASSISTANT, content=text)
                             yield ChatResponse(message=message, delta=delta, raw=chunk)
-                except (openai.OpenAIError, httpx.HTTPError, TimeoutError, ValueError) as error:
-                    raise self._explain(error) from error
-            if not finished and (text or not self._learns_from_silence(turns, tried)):
-                raise self._cut_short(text)
+            except (openai.OpenAIError, httpx.HTTPError, ValueError) as error:
+                pause = None if clock.has_begun else patience.pause_after(error)
+                if pause is None or pause.seconds > clock.left:
+                    raise explain(error, self.address, self._key.get_secret_value()) from error
+                yield waiting(pause.what_for)
+                await asyncio.sleep(pause.seconds)
+                continue
+            if not finished and (clock.has_begun or not self._learns_from_silence(turns, tried)):
+                raise cut_short(self.address, has_begun=clock.has_begun)
 
-    def _learns_from_silence(self, turns: list[dict[str, str]], tried: frozenset[_Quirk]) -> bool:
-        """Whether to ask once more what was asked with the quirks `tried`: llama-cpp-python's server streams nothing
+    def _learns_from_silence(self, turns: list[Turn], tried: frozenset[str]) -> bool:
+        """Whether to ask once more what was asked without the fields `tried`: llama-cpp-python's server streams nothing
         when its template refuses the system role, and says why in its log only."""
-        is_new = _Quirk.NO_SYSTEM_ROLE not in tried and any(turn["role"] == "system" for turn in turns)
+        is_new = SYSTEM_ROLE not in tried and any(turn["role"] == "system" for turn in turns)
         if is_new:
-            self._quirks.add(_Quirk.NO_SYSTEM_ROLE)
+            self._refused.add(SYSTEM_ROLE)
         return is_new
 
     async def _ask(
-        self, client: openai.AsyncOpenAI, turns: list[dict[str, str]], options: dict[str, Any]
-    ) -> tuple[Any, frozenset[_Quirk]]:
-        """The open stream, and the quirks it was asked with. What the server does not take is left out, and remembered
-        for the next question."""
+        self, client: openai.AsyncOpenAI, turns: list[Turn], options: dict[str, Any], clock: TokenClock
+    ) -> tuple[Any, frozenset[str]]:
+        """The open stream, and the fields it was asked without. What the server does not take is left out, and
+        remembered for the next question."""
         while True:
-            tried = frozenset(self._quirks)  # another question may learn the same before this one is answered
+            tried = frozenset(self._refused)  # another question may learn the same before this one is answered
             try:
-                async with asyncio.timeout(self.timeout):
+                async with clock.limit():
                     return await client.chat.completions.create(**self._request(turns, options)), tried
             except openai.APIStatusError as error:
-                said = str(error).lower()
-                known = {quirk for quirk in _Quirk if any(words in said for words in quirk.value)}
-                if known <= tried:
+                refused = refused_fields(error)
+                if refused <= tried:
                     raise
-                self._quirks |= known
+                logger.info("The model server at %s does not take %s.", self.address, ", ".join(refused - tried))
+                self._refused |= refused
 
-    async def _next(self, chunks: Any) -> Any | None:
-        async with asyncio.timeout(self.timeout):
-            return await anext(chunks, None)
-
-    def _request(self, turns: list[dict[str, str]], options: dict[str, Any]) -> dict[str, Any]:
-        request = {"model": self.model, "messages": turns, "stream": True, **options}
-        if _Quirk.NO_STREAM_OPTIONS not in self._quirks:
-            request["stream_options"] = {"include_usage": True}
-        if _Quirk.NO_SYSTEM_ROLE in self._quirks:
-            request["messages"] = fold_system(turns)
-        if _Quirk.NO_MAX_TOKENS in self._quirks and "max_tokens" in request:
-            request["max_completion_tokens"] = request.pop("max_tokens")
-        if _Quirk.NO_TEMPERATURE in self._quirks:
-            request.pop("temperature", None)
-        extra = {name: request.pop(name) for name in _BEYOND_OPENAI if name in request}
-        if extra:
-            penalty = extra.get("repetition_penalty")  # vLLM's name; llama.cpp's and Ollama's is the other
-            request["extra_body"] = extra if penalty is None else {**extra, "repeat_penalty": penalty}
-        return request
+    def _request(self, turns: list[Turn], options: dict[str, Any]) -> dict[str, Any]:
+        told = dict(options)
+        if "repetition_penalty" in told:  # vLLM's name; llama.cpp's and Ollama's is the other
+            told["repeat_penalty"] = told["repetition_penalty"]
+        if "max_tokens" in self._refused and "max_tokens" in told:
+            told["max_completion_tokens"] = told["max_tokens"]
+        told["stream_options"] = {"include_usage": True}
+        told = {name: value for name, value in told.items() if name not in self._refused}
+        extra = {name: told.pop(name) for name in _BEYOND_OPENAI if name in told}
+        messages = fold_system(turns) if SYSTEM_ROLE in self._refused else turns
+        return {"model": self.model, "messages": messages, "stream": True, "extra_body": extra or None, **told}
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[openai.AsyncOpenAI]:
@@ -282,87 +274,15 @@ class OpenAICompatible(OpenAILike):  # type: ignore[misc]
             key = self._key.get_secret_value() or NO_KEY
             yield openai.AsyncOpenAI(api_key=key, base_url=self.api_base, max_retries=0, http_client=http)
 
-    def _unusable(self) -> BackendUnavailable:
-        return BackendUnavailable(
-            f"The model server at {self.address} cannot be used: {self.problem}.",
-            hint=_HINTS.get(self.problem, "Start it, or correct RAG_LLM__BASE_URL; `rag doctor` shows what answers."),
-            provider=PROVIDER,
-        )
 
-    def _cut_short(self, text: str) -> BackendError:
-        if text:
-            return BackendUnavailable(
-                f"The model server at {self.address} stopped in the middle of the answer.",
-                hint="Ask again; the server's log says why it stopped.",
-                provider=PROVIDER,
-            )
-        return BackendRejected(
-            f"The model server at {self.address} answered with nothing at all.",
-            hint="llama-cpp-python's server does so when the prompt is longer than it can read: set "
-            "RAG_LLM__CONTEXT_WINDOW to its --n_ctx. Otherwise check RAG_LLM__BASE_URL.",
-            provider=PROVIDER,
-        )
-
-    def _explain(self, error: Exception) -> BackendError:
-        """`error` in the user's words, with the server's own ones where it said any."""
-        server = f"The model server at {self.address}"
-        if isinstance(error, TimeoutError):
-            return BackendUnavailable(
-                f"{server} sent no token for {self.timeout:g} seconds.",
-                hint="It may still be loading the model, or be busy; RAG_LLM__TIMEOUT allows it more time.",
-                provider=PROVIDER,
-            )
-        if isinstance(error, openai.APIStatusError):
-            return self._explain_status(server, error)
-        if isinstance(error, openai.APIError) and error.body is not None:  # an error event in the stream
-            message = f"{server} gave up: {self._said(error)}"
-            return BackendUnavailable(message, hint="Ask again; the server's log says more.", provider=PROVIDER)
-        if isinstance(error, openai.APIConnectionError | httpx.ConnectError):
-            return BackendUnavailable(
-                f"{server} does not answer.",
-                hint="Start it, or correct RAG_LLM__BASE_URL; `rag doctor` shows what answers.",
-                provider=PROVIDER,
-            )
-        return BackendUnavailable(
-            f"{server} broke off the answer ({type(error).__name__}).",
-            hint="Ask again; the server's log says why it stopped.",
-            provider=PROVIDER,
-        )
-
-    def _explain_status(self, server: str, error: openai.APIStatusError) -> BackendError:
-        status = error.status_code
-        if status in {408, 409, 429} or status >= 500:
-            hint = "It is busy or still loading: ask again in a moment." if status in {429, 503} else "See its log."
-            return BackendUnavailable(
-                f"{server} cannot answer now (HTTP {status}): {self._said(error)}", hint=hint, provider=PROVIDER
-            )
-        hint = _STATUS_HINTS.get(status, "Check RAG_LLM__MODEL and RAG_LLM__BASE_URL.")
-        kind: type[BackendRejected] = BackendRejected
-        if status in {400, 413, 422}:
-            hint = (
-                "If the prompt is too long, set RAG_LLM__CONTEXT_WINDOW to what the server reads, or lower "
-                "RAG_RETRIEVAL__PASSAGES or RAG_LLM__MAX_TOKENS."
-            )
-            if _TOO_LONG.search(str(error)):
-                kind = PromptTooLong
-        return kind(f"{server} refused the request (HTTP {status}): {self._said(error)}", hint=hint, provider=PROVIDER)
-
-    def _said(self, error: openai.APIError) -> str:
-        body = error.body
-        said = body.get("message") or body.get("detail") if isinstance(body, dict) else body
-        words = " ".join(str(said or error.message).split())
-        key = self._key.get_secret_value()
-        words = words.replace(key, "…") if key else words
-        return words if len(words) <= 300 else words[:299] + "…"
+async def _next(chunks: Any, clock: TokenClock) -> Any | None:
+    async with clock.limit():
+        chunk = await anext(chunks, None)
+    if chunk is not None:
+        clock.tick(is_token=any(map(_has_token, chunk.choices)))
+    return chunk
 
 
-_HINTS = {
-    "it refuses the API key": "Correct RAG_LLM__API_KEY.",
-    "it wants an API key": "Set RAG_LLM__API_KEY.",
-    "it is still loading its model": "Try again in a moment.",
-}
-_STATUS_HINTS = {
-    401: "Set RAG_LLM__API_KEY to the key that the server expects.",
-    403: "Set RAG_LLM__API_KEY to a key that may use this model.",
-    404: "Set RAG_LLM__MODEL to a model that the server has; `rag doctor` lists them.",
-}
+def _has_token(choice: Any) -> bool:
+    """Whether it brings text or thoughts (which servers put into fields of their own), and not just the role."""
+    return bool(choice.delta and (choice.delta.content or any((choice.delta.model_extra or {}).values())))

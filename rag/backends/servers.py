@@ -27,6 +27,7 @@ DEFAULT_CONTEXT_WINDOW = 4096  # what Ollama and LM Studio give when nobody asks
 USUAL_PORTS = (("vLLM", 8000), ("llama-server", 8080), ("Ollama", 11434), ("LM Studio", 1234))
 PROBE_TIMEOUT = 0.5  # seconds, for a server on this machine
 LARGEST_ANSWER = 1 << 20  # bytes
+LOADING = "it is still loading its model"
 NO_LIST = "it is not an OpenAI-compatible server (HTTP 404), or one that lists no models"
 
 Tokenizer = Literal["", "vLLM", "llama-server", "llama-cpp-python"]  # whose way of counting tokens; "" for none
@@ -151,7 +152,7 @@ def _problem(status: int, api_key: str) -> str:
     if status == 404:
         return NO_LIST
     if status == 503:
-        return "it is still loading its model"
+        return LOADING
     if 300 <= status < 400:
         return "it redirects to another address"
     return f"it is not an OpenAI-compatible server (HTTP {status})"

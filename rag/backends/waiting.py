@@ -48,7 +48,7 @@ class TokenClock:
         self._limits = limits
         self._who = who
         self._provider = provider
-        self._has_begun = False
+        self.has_begun = False
         self._deadline = time.monotonic() + limits.first
 
     @property
@@ -58,8 +58,8 @@ class TokenClock:
 
     def tick(self, *, is_token: bool) -> None:
         """Something came. Until the first token the limit is for all of it, then for each thing that comes."""
-        self._has_begun = self._has_begun or is_token
-        if self._has_begun:
+        self.has_begun = self.has_begun or is_token
+        if self.has_begun:
             self._deadline = time.monotonic() + self._limits.between
 
     @asynccontextmanager
@@ -72,7 +72,7 @@ class TokenClock:
             raise self._too_slow() from error
 
     def _too_slow(self) -> BackendUnavailable:
-        if self._has_begun:
+        if self.has_begun:
             return BackendUnavailable(
                 f"{self._who} sent no further token for {self._limits.between:g} seconds.",
                 hint="Ask again; RAG_LLM__TOKEN_TIMEOUT (the limit between two tokens) allows it more time.",

@@ -15,6 +15,12 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
+from rag.backends.llms import ModelDelta, open_language_model, stream_text
+from rag.sampling import Sampling
+from rag.settings import Settings
+from rag.types import LanguageModel, Message
+
+QUESTION = (Message("system", "Cite."), Message("user", "How often?"))
 WORDS = ["The pump", " needs oil", " every 90 days", " [1]."]
 Reply = Callable[[Request, dict[str, Any]], Response]
 
@@ -84,6 +90,21 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def open_at(server: ModelServer, **llm: Any) -> LanguageModel:
+    """The model of that server, with further settings."""
+    return open_language_model(Settings(_env_file=None, llm={"base_url": server.base_url, "provider": "openai", **llm}))
+
+
+async def ask(model: LanguageModel, *messages: Message, **options: Any) -> list[ModelDelta]:
+    """The whole reply, piece by piece."""
+    options = {"max_tokens": 100, "temperature": 0.5, **options}
+    return [delta async for delta in stream_text(model, messages or QUESTION, Sampling(**options))]
+
+
+def text_of(deltas: list[ModelDelta]) -> str:
+    return "".join(delta.text for delta in deltas)
 
 
 def template(turns: list[dict[str, str]]) -> str:

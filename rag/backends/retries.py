@@ -1,0 +1,63 @@
+"""What is asked again of a model server that could not answer, and when: only ever what it has not begun to answer."""
+
+from __future__ import annotations
+
+import email.utils
+import time
+from dataclasses import dataclass
+
+import httpx
+import openai
+
+LOADING_PAUSE = 1.0  # seconds
+_UNREACHABLE_PAUSES = (0.25, 0.5)  # seconds; a wrong address is told of soon
+_BUSY_PAUSES = (0.5, 1.0, 2.0, 4.0)
+_BUSY = {429, 502, 503, 504}
+_FOR_GOOD = "insufficient_quota"  # 429, and no waiting helps
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """How many seconds to wait before asking again, and what for."""
+
+    seconds: float
+    what_for: str
+
+
+class Patience:
+    """That for one question, which is asked again a few times; while a model is loaded, as often as its time allows."""
+
+    def __init__(self) -> None:
+        self._unreachable = list(_UNREACHABLE_PAUSES)
+        self._busy = list(_BUSY_PAUSES)
+
+    def pause_after(self, error: Exception) -> Pause | None:
+        """The pause before the next attempt; None where `error` is final."""
+        if isinstance(error, openai.APIStatusError):
+            return self._after_status(error)
+        if isinstance(error, openai.APITimeoutError | httpx.TimeoutException):  # a connection took its seconds already
+            return None
+        if isinstance(error, openai.APIConnectionError | httpx.TransportError) and self._unreachable:
+            return Pause(self._unreachable.pop(0), "the model server does not answer: asking once more")
+        return None
+
+    def _after_status(self, error: openai.APIStatusError) -> Pause | None:
+        said = str(error).lower()
+        if error.status_code == 503 and "loading" in said:
+            return Pause(LOADING_PAUSE, "the model server is loading its model")
+        if error.status_code not in _BUSY or _FOR_GOOD in said or not self._busy:
+            return None
+        seconds = max(self._busy.pop(0), _asked_for(error.response.headers.get("retry-after", "")))
+        return Pause(seconds, f"the model server is busy: asking again in {seconds:g} s")
+
+
+def _asked_for(retry_after: str) -> float:
+    """Seconds that the header `Retry-After` asks to wait: it has them, or a date; 0 where it has neither."""
+    try:
+        return float(retry_after)
+    except ValueError:
+        pass
+    try:
+        return email.utils.parsedate_to_datetime(retry_after).timestamp() - time.time()
+    except (TypeError, ValueError):
+        return 0
