@@ -108,20 +108,19 @@ def pack_context(
     A passage that does not fit whole is left out, with all after it, except the first: that one is cut.
     """
     word = _fence_word(passages)
-    packed: list[Passage] = []
-    blocks: list[str] = []
-    for passage in passages:
-        block = _fenced(passage, word)
-        cost = count_tokens("\n".join([*blocks, block]))
-        if cost > budget:
-            break
-        packed.append(passage)
-        blocks.append(block)
-    if passages and not packed:
+    blocks = [_fenced(passage, word) for passage in passages]
+    fitting, most = 0, len(blocks)
+    while fitting < most:
+        middle = (fitting + most + 1) // 2
+        if count_tokens("\n".join(blocks[:middle])) <= budget:
+            fitting = middle
+        else:
+            most = middle - 1
+    if passages and not fitting:
         beginning = _cut(passages[0], word, count_tokens, budget)
         if beginning.text:
             return (beginning,), _fenced(beginning, word)
-    return tuple(packed), "\n".join(blocks)
+    return tuple(passages[:fitting]), "\n".join(blocks[:fitting])
 
 
 def _fence_word(passages: Sequence[Passage]) -> str:

@@ -88,9 +88,10 @@ class ChatEngine:
         Raises InvalidRequest when there is no question, BackendError when the model fails.
         """
         asked = await self.prepare(messages, sampling)
-        finding = await self.find(asked, scope)
-        if finding.question != asked.question:
-            yield QueryCondensed(finding.question)
+        question = await self.condense(asked)
+        if question != asked.question:
+            yield QueryCondensed(question)
+        finding = await self.find(question, scope)
         async with aclosing(self.write(asked, finding)) as events:
             async for event in events:
                 yield event
@@ -103,7 +104,7 @@ class ChatEngine:
                     return event.answer
         raise RagError("The answer ended without being completed.")
 
-    # ------------------------------------------------------------------------------------------------- the three steps
+    # ---------------------------------------------------------------------------------------------------- the steps
 
     async def prepare(
         self, messages: Sequence[Message], sampling: Sampling = UNSPECIFIED, *, from_documents: bool = True
@@ -129,9 +130,29 @@ class ChatEngine:
         history = await told_history(model, history, room, self.settings.history, self.summaries)
         return Asked(model, rules, [*history, question], sampling, self.examples)
 
-    async def find(self, asked: Asked, scope: Scope) -> Finding:
-        """What the documents have on the question, which is rewritten first where it leans on what was said before."""
-        question = await self.condense(asked)
+    async def condense(self, asked: Asked) -> str:
+        """A question that stands on its own; the one asked when there is no history or the model fails."""
+        model, question = asked.model, asked.question
+        history = asked.conversation[:-1]
+        if not history:
+            return question
+        room = model.context_window - _CONDENSED_TOKENS - template_tokens(1)
+        room -= model.count_tokens(CONDENSE) + model.count_tokens(question)
+        recent = fitting_history(history, model.count_tokens, room)
+        if model.llm is None or not recent:
+            return _joined_with_previous(history, question)
+        told = "\n".join(f"{message.role}: {message.content}" for message in recent)
+        prompt = Message("user", CONDENSE.format(conversation=told, question=question))
+        try:
+            condensed = (await reply(model, [prompt], _CONDENSED_TOKENS)).text
+        except RagError as error:
+            logger.warning("A follow-up question could not be rewritten: %s", error)
+            return question
+        first_line = condensed.strip('"').partition("\n")[0].strip()
+        return first_line or question
+
+    async def find(self, question: str, scope: Scope) -> Finding:
+        """What the documents have on a question that stands on its own."""
         hits = await self.retrieve(question, scope, self.settings.retrieval.passages * _HITS_PER_PASSAGE)
         passages = await asyncio.to_thread(
             collect_passages, hits, self.retriever.index.catalog.page_text, self.settings.retrieval.passages
@@ -160,27 +181,6 @@ class ChatEngine:
     async def retrieve(self, question: str, scope: Scope, limit: int) -> tuple[Hit, ...]:
         """The best chunks for a question, without asking a model."""
         return await self.retriever.retrieve(question, scope, limit)
-
-    async def condense(self, asked: Asked) -> str:
-        """A question that stands on its own; the one asked when there is no history or the model fails."""
-        model, question = asked.model, asked.question
-        history = asked.conversation[:-1]
-        if not history:
-            return question
-        room = model.context_window - _CONDENSED_TOKENS - template_tokens(1)
-        room -= model.count_tokens(CONDENSE) + model.count_tokens(question)
-        recent = fitting_history(history, model.count_tokens, room)
-        if model.llm is None or not recent:
-            return _joined_with_previous(history, question)
-        told = "\n".join(f"{message.role}: {message.content}" for message in recent)
-        prompt = Message("user", CONDENSE.format(conversation=told, question=question))
-        try:
-            condensed = (await reply(model, [prompt], _CONDENSED_TOKENS)).text
-        except RagError as error:
-            logger.warning("A follow-up question could not be rewritten: %s", error)
-            return question
-        first_line = condensed.strip('"').partition("\n")[0].strip()
-        return first_line or question
 
     # ------------------------------------------------------------------------------------------------ without a model
 
