@@ -1,4 +1,4 @@
-"""The `rag` command: ask, search, eval, export, import, doctor. Heavy libraries are imported inside the commands."""
+"""The `rag` command and what it can do. Heavy libraries are imported inside the commands."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
+from rag import asking
+from rag.asking import collection_option
 from rag.errors import InvalidRequest, StorageLocked
 from rag.evaluation.command import evaluate
 from rag.options import selection_options
@@ -24,13 +26,9 @@ if TYPE_CHECKING:
     from rag.export import Exported
     from rag.importing import Imported
     from rag.selection import Selection
-    from rag.types import Answer, Event, Hit
+    from rag.types import Hit
 
 _Result = TypeVar("_Result", "Exported", "Imported")
-
-collection_option = click.option(
-    "--collection", default="default", show_default=True, metavar="NAME", help="The set of documents to ask."
-)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -39,73 +37,20 @@ def rag() -> None:
 
     \b
     rag ask "How long is the warranty?"     an answer with footnotes
+    rag summarize --document report.pdf     what it says, with pages
     rag search "warranty" -k 5              the passages alone
     rag eval questions.jsonl                how well your questions are answered
     rag export backup.zip                   everything in one file
     rag import backup.zip                   the same, on another machine
+    rag models                              which language models there are, and how fast they are
     rag doctor                              what is set up, and what is wrong
 
     If the server runs, it answers; otherwise the storage folder is opened here.
     """
 
 
-rag.add_command(evaluate)
-
-# ---------------------------------------------------------------------------------------------------------------- ask
-
-
-@rag.command()
-@click.argument("question")
-@collection_option
-@selection_options
-@debug_option
-def ask(question: str, collection: str, selection: Selection) -> None:
-    """Answer a question from the documents.
-
-    \b
-    rag ask "When is payday?"
-    rag ask "What was the profit?" --document report.pdf --pages 40-60
-    rag ask "Who may cancel?" --where department=legal --where "year>=2021"
-    """
-    from rag.types import Message
-
-    messages = [Message("user", question)]
-    settings = load_settings()
-    server = find_server(settings)
-    if server is not None:
-        asyncio.run(_print_answer(server.ask(messages, collection, selection)))
-        return
-    require_index(settings)
-    from rag.services import open_engine, open_models, open_storage, scope_of
-
-    with open_storage(settings) as storage, open_models(settings) as models:
-        engine = open_engine(settings, storage, models)
-        scope = scope_of(storage.index.catalog, collection, selection)
-        asyncio.run(_print_answer(engine.stream(messages, scope)))
-
-
-async def _print_answer(events: AsyncGenerator[Event, None]) -> None:
-    from rag.types import AnswerCompleted, TextDelta
-
-    async with aclosing(events):
-        async for event in events:
-            if isinstance(event, TextDelta):
-                click.echo(event.text, nl=False)
-            elif isinstance(event, AnswerCompleted):
-                click.echo()
-                _print_footnotes(event.answer)
-
-
-def _print_footnotes(answer: Answer) -> None:
-    if answer.citations:
-        click.echo()
-    for citation in answer.citations:
-        place = f", page {citation.page_label}" if citation.page_label else ""
-        heading = f", {citation.heading}" if citation.heading else ""
-        click.echo(f"[{citation.number}] {citation.title}{place}{heading} ({citation.source})")
-    if answer.citations:
-        click.echo(f"Answered by {answer.model}.")
-
+for command in (asking.ask, asking.summarize, asking.models, evaluate):
+    rag.add_command(command)
 
 # ------------------------------------------------------------------------------------------------------------- search
 

@@ -1,4 +1,4 @@
-"""What `rag doctor` examines: Python, storage, embedding model, language model, GPU, disk; one finding a line."""
+"""What `rag doctor` examines: Python, storage, embedding model, language models, GPU, disk; one finding a line."""
 
 from __future__ import annotations
 
@@ -8,12 +8,17 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
+from typing import TYPE_CHECKING
 
-from rag.backends.llms import open_language_model, probe_model_servers
+from rag.backends.llms import probe_model_servers
 from rag.database import CATALOG_NAME
 from rag.errors import RagError, StorageLocked
 from rag.lock import StorageLock, read_owner
+from rag.models_file import ModelsFile
 from rag.settings import Settings
+
+if TYPE_CHECKING:
+    from rag.language_models import LanguageModels
 
 _LOW_DISK_BYTES = 2_000_000_000
 
@@ -35,7 +40,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _disk(settings)
     yield _gpu()
     yield from _model_servers(settings)
-    yield _language_model(settings)
+    yield from _language_models(settings)
     yield _embedding(settings)
 
 
@@ -133,22 +138,42 @@ def _model_servers(settings: Settings) -> Iterator[Finding]:
             yield Finding(True, f"{probe.name} at {probe.base_url}", probe.problem or "not running.")
 
 
-def _language_model(settings: Settings) -> Finding:
+def _language_models(settings: Settings) -> Iterator[Finding]:
+    from rag.services import open_models
+
+    try:
+        with open_models(settings) as models:
+            if models.file.model or models.file.persona:
+                yield _models_file(models.file)
+            for name in models.described:
+                yield _language_model(models, name)
+    except RagError as error:
+        yield Finding(False, "Language model", error.message, error.hint)
+
+
+def _models_file(file: ModelsFile) -> Finding:
+    from rag.personas import read_roles
+
+    words = f"{len(file.model)} models and {len(file.persona)} personas, from {file.folder}."
+    try:
+        read_roles(file)
+    except RagError as error:
+        return Finding(False, "Models file", error.message, error.hint)
+    return Finding(True, "Models file", words)
+
+
+def _language_model(models: LanguageModels, name: str) -> Finding:
     import asyncio
 
-    from rag.backends.llms import check_model, close_language_model
+    from rag.backends.llms import check_model
 
+    subject = f"Language model {name}" if models.file.model else "Language model"
     try:
-        model = open_language_model(settings)
-    except RagError as error:
-        return Finding(False, "Language model", error.message, error.hint)
-    try:
+        model = models.get(name)
         asyncio.run(check_model(model))
     except RagError as error:
-        return Finding(False, "Language model", error.message, error.hint)
-    finally:
-        close_language_model(model)
-    return Finding(True, "Language model", model.description + ".")
+        return Finding(False, subject, error.message, error.hint)
+    return Finding(True, subject, model.description + ".")
 
 
 def _embedding(settings: Settings) -> Finding:

@@ -19,11 +19,14 @@ from rag.archive_form import ArchiveProgress
 from rag.errors import RagError, StorageLocked
 from rag.export import Exported
 from rag.lock import Owner
+from rag.modes.request import Mode
 from rag.selection import EVERYTHING, Selection
 from rag.settings import EmbeddingSettings
+from rag.speed import Speed
 from rag.types import (
     AnswerCompleted,
     AttributeValue,
+    Candidate,
     ChunksRetrieved,
     Document,
     Event,
@@ -33,12 +36,14 @@ from rag.types import (
     IngestProgress,
     Job,
     Message,
+    Progress,
     QueryCondensed,
     TextDelta,
 )
 
 _EVENTS: dict[str, TypeAdapter[Event]] = {
-    kind.__name__: TypeAdapter(kind) for kind in (QueryCondensed, ChunksRetrieved, TextDelta, AnswerCompleted)
+    kind.__name__: TypeAdapter(kind)
+    for kind in (QueryCondensed, ChunksRetrieved, Progress, TextDelta, Candidate, AnswerCompleted)
 }
 _ERRORS = {kind.code: kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, RagError)}
 _Progress = TypeVar("_Progress")
@@ -113,11 +118,17 @@ class Remote:
         return self._stream("/local/export", body, TypeAdapter(ArchiveProgress | Exported))
 
     async def ask(
-        self, messages: Sequence[Message], collection: str, selection: Selection = EVERYTHING
+        self,
+        messages: Sequence[Message],
+        collection: str,
+        selection: Selection = EVERYTHING,
+        mode: Mode | None = None,
+        models: Sequence[str] = (),
     ) -> AsyncGenerator[Event, None]:
-        """The events of an answer."""
+        """The events of an answer; without a mode, the collection's persona decides it."""
         turns = [{"role": message.role, "content": message.content} for message in messages]
-        body = {"messages": turns, "collection": collection, "selection": asdict(selection)}
+        part = {"collection": collection, "selection": asdict(selection)}
+        body = {"messages": turns, **part, "mode": mode, "models": list(models)}
         client = httpx.AsyncClient(base_url=self._url, headers=self._headers, timeout=_TIMEOUT, trust_env=False)
         async with client:
             try:
@@ -130,6 +141,13 @@ class Remote:
                         yield _EVENTS[event["event"]].validate_python(event["body"])
             except httpx.TransportError as error:
                 raise self._gone() from error
+
+    def models(self) -> Iterator[Speed]:
+        """How fast every model is."""
+        with self._client() as client, self._reached(), client.stream("GET", "/local/models") as response:
+            _raise_for(response)
+            for line in response.iter_lines():
+                yield TypeAdapter(Speed).validate_python(_parsed(line))
 
     def _stream(self, path: str, body: dict[str, Any], adapter: TypeAdapter[_Progress]) -> Iterator[_Progress]:
         with self._client() as client, self._reached(), client.stream("POST", path, json=body) as response:

@@ -11,7 +11,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -27,9 +27,12 @@ from rag.api.envelope import unknown_error
 from rag.archive_form import ArchiveProgress
 from rag.errors import Forbidden, RagError
 from rag.export import Exported, export
+from rag.modes import request as modes
+from rag.personas import addressed
 from rag.selection import EVERYTHING, Selection
 from rag.services import Services
 from rag.settings import EmbeddingSettings
+from rag.speed import Speed, measure_all
 from rag.types import AttributeValue, Document, Event, FileReport, Hit, IngestOptions, IngestProgress, Job, Message
 
 _Progress = TypeVar("_Progress")
@@ -72,11 +75,13 @@ class SearchRequest(BaseModel):
 
 
 class AskRequest(BaseModel):
-    """A conversation to answer."""
+    """A conversation to answer; without a mode, the collection's persona decides it."""
 
     messages: list[Message]
     collection: str
     selection: Selection = EVERYTHING
+    mode: modes.Mode | None = None
+    models: tuple[str, ...] = ()
 
 
 class TagRequest(BaseModel):
@@ -168,22 +173,32 @@ async def evidence(body: SearchRequest, request: Request) -> float:
 
 @router.post("/ask")
 async def ask(body: AskRequest, request: Request) -> StreamingResponse:
-    """The engine's events, one JSON line each."""
+    """The events of the answer, one JSON line each."""
     services: Services = request.app.state.services
     scope = await asyncio.to_thread(services.scope, body.collection, body.selection)
-    events = services.engine.stream(body.messages, scope)
+    asked = addressed(
+        modes.Request(body.messages, scope, models=body.models), body.collection, services.roles, body.mode
+    )
+    events = services.ask(asked)
 
-    async def lines() -> AsyncIterator[str]:
-        try:
-            async with aclosing(events):
-                async for event in events:
-                    yield event_to_line(event)
-        except RagError as error:
-            yield _error_line(error)
-        except Exception as error:  # noqa: BLE001  (the edge of a stream that has begun)
-            yield _error_line(unknown_error(error))
+    async def lines() -> AsyncGenerator[str]:
+        async with aclosing(events):
+            async for event in events:
+                yield event_to_line(event)
 
-    return StreamingResponse(lines(), media_type="application/x-ndjson")
+    return StreamingResponse(_with_errors(lines()), media_type="application/x-ndjson")
+
+
+@router.get("/models")
+async def measure_models(request: Request) -> StreamingResponse:
+    """How fast every model is, one JSON line each."""
+    services: Services = request.app.state.services
+
+    async def lines() -> AsyncGenerator[str]:
+        async for speed in measure_all(services.models):
+            yield TypeAdapter(Speed).dump_json(speed).decode() + "\n"
+
+    return StreamingResponse(_with_errors(lines()), media_type="application/x-ndjson")
 
 
 def _shown(document: Document) -> Document:
@@ -215,6 +230,18 @@ def _stream(progresses: Iterator[_Progress], adapter: TypeAdapter[_Progress]) ->
             threading.Thread(target=_end, args=(working,), daemon=True).start()  # may take seconds, not the server's
 
     return StreamingResponse(sent(), media_type="application/x-ndjson")
+
+
+async def _with_errors(lines: AsyncGenerator[str]) -> AsyncIterator[str]:
+    """The lines, and what failed as the last one."""
+    try:
+        async with aclosing(lines):
+            async for line in lines:
+                yield line
+    except RagError as error:
+        yield _error_line(error)
+    except Exception as error:  # noqa: BLE001  (the edge of a stream that has begun)
+        yield _error_line(unknown_error(error))
 
 
 def _end(working: Generator[str]) -> None:
