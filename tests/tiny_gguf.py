@@ -17,6 +17,10 @@ import numpy as np
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
+    Matrix = NDArray[np.float32]
+
 WIDTH, FEED_FORWARD, LAYERS, HEADS, KEY_VALUE_HEADS = 64, 128, 2, 4, 2
 SPECIAL = ["<unk>", "<s>", "</s>", "[INST]", "[/INST]", "<|im_start|>", "<|im_end|>"]
 UNKNOWN, BEGIN, END, REPLY_AFTER, CHATML_END = 0, 1, 2, SPECIAL.index("[/INST]"), SPECIAL.index("<|im_end|>")
@@ -57,10 +61,10 @@ def write_tiny_gguf(
     model byte by byte, as models with a small vocabulary do. Returns `path`.
     """
     words = [word.replace(" ", "▁") for word in re.findall(r"\s*\S+", reply)]
-    whole_words = [word for word in words if _is_plain(word)]
+    whole_words = [word for word in words if is_plain(word)]
     tokens = [*SPECIAL, *BYTES, *CHARACTERS, *whole_words]
     number = {token: index for index, token in enumerate(tokens)}
-    steps = [step for word in words for step in ([word] if _is_plain(word) else _byte_tokens(word))]
+    steps = [step for word in words for step in ([word] if is_plain(word) else byte_tokens(word))]
     if len(set(steps)) != len(steps):
         raise ValueError("each word (and each byte of a word beyond ASCII) may occur once only")
 
@@ -70,23 +74,51 @@ def write_tiny_gguf(
     path_of_tokens = [first, *(number[step] for step in steps)]
     path_of_tokens.append(path_of_tokens[1] if endless else end)
 
+    embedding = random_embedding(len(tokens))
+    output = np.zeros_like(embedding)
+    for before, after in itertools.pairwise(path_of_tokens):
+        output[after] += 8 * embedding[before]
+    write_gguf(path, tokens, embedding, output, template=template, context_window=context_window, end=end)
+    return path
+
+
+def write_gguf(
+    path: Path,
+    tokens: list[str],
+    embedding: Matrix,
+    output: Matrix,
+    *,
+    template: str,
+    context_window: int,
+    end: int = END,
+) -> None:
+    """Write the model whose layers add nothing, of these weights, each of shape (len(tokens), WIDTH). `tokens` are
+    SPECIAL, BYTES and CHARACTERS, and then words; `end` is the number of the one that ends a reply."""
     writer = gguf.GGUFWriter(str(path), "llama")
     _write_shape(writer, len(tokens), context_window)
-    _write_tokenizer(writer, tokens, len(CHARACTERS) + len(whole_words), end, add_begin=not chatml)
+    _write_tokenizer(writer, tokens, end, add_begin=end == END)
     writer.add_chat_template(template)
-    _write_weights(writer, len(tokens), path_of_tokens)
+    _write_weights(writer, embedding, output)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    return path
 
 
-def _is_plain(word: str) -> bool:
+def random_embedding(vocabulary: int) -> Matrix:
+    """The same for every run, of shape (vocabulary, WIDTH): vectors of length 1."""
+    embedding = np.random.default_rng(0).standard_normal((vocabulary, WIDTH)).astype(np.float32)
+    unit: Matrix = embedding / np.linalg.norm(embedding, axis=1, keepdims=True)
+    return unit
+
+
+def is_plain(word: str) -> bool:
+    """Whether a word is a token of its own, and not given byte by byte."""
     return word.replace("▁", "").isascii()
 
 
-def _byte_tokens(word: str) -> list[str]:
+def byte_tokens(word: str) -> list[str]:
+    """The tokens of a word that is given byte by byte."""
     return [f"<0x{byte:02X}>" for byte in word.replace("▁", " ").encode()]
 
 
@@ -104,13 +136,14 @@ def _write_shape(writer: gguf.GGUFWriter, vocabulary: int, context_window: int) 
     writer.add_vocab_size(vocabulary)
 
 
-def _write_tokenizer(writer: gguf.GGUFWriter, tokens: list[str], normal: int, end: int, *, add_begin: bool) -> None:
+def _write_tokenizer(writer: gguf.GGUFWriter, tokens: list[str], end: int, *, add_begin: bool) -> None:
     kind = gguf.TokenType
+    without_score = len(SPECIAL) + len(BYTES)
+    normal = len(tokens) - without_score
     writer.add_tokenizer_model("llama")
     writer.add_token_list(tokens)
     special = [kind.UNKNOWN, *[kind.CONTROL] * (len(SPECIAL) - 1)]
     writer.add_token_types([*special, *[kind.BYTE] * len(BYTES), *[kind.NORMAL] * normal])
-    without_score = len(SPECIAL) + len(BYTES)
     writer.add_token_scores([0.0] * without_score + [-float(rank) for rank in range(normal)])
     writer.add_unk_token_id(UNKNOWN)
     writer.add_bos_token_id(BEGIN)
@@ -120,13 +153,7 @@ def _write_tokenizer(writer: gguf.GGUFWriter, tokens: list[str], normal: int, en
     writer.add_add_space_prefix(False)
 
 
-def _write_weights(writer: gguf.GGUFWriter, vocabulary: int, path_of_tokens: list[int]) -> None:
-    generator = np.random.default_rng(0)
-    embedding = generator.standard_normal((vocabulary, WIDTH)).astype(np.float32)
-    embedding /= np.linalg.norm(embedding, axis=1, keepdims=True)
-    output = np.zeros((vocabulary, WIDTH), np.float32)
-    for before, after in itertools.pairwise(path_of_tokens):
-        output[after] += 8 * embedding[before]
+def _write_weights(writer: gguf.GGUFWriter, embedding: Matrix, output: Matrix) -> None:
     writer.add_tensor("token_embd.weight", embedding)
     writer.add_tensor("output.weight", output)
     writer.add_tensor("output_norm.weight", np.ones(WIDTH, np.float32))
