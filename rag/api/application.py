@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect
 
 from rag.api import (
     chat,
+    completions,
     documents,
     embeddings,
     files,
@@ -25,6 +26,7 @@ from rag.api import (
 )
 from rag.api.envelope import envelope, unknown_error
 from rag.api.guard import Guard
+from rag.api.request_id import RequestId
 from rag.errors import InvalidRequest, NotFound, RagError
 from rag.services import Services
 
@@ -42,10 +44,11 @@ def create_api(services: Services, token: str, lifespan: Lifespan | None = None)
     app.add_exception_handler(ClientDisconnect, _on_disconnect)
     app.add_exception_handler(Exception, _on_unknown_error)
     stores = (files, vector_stores, vector_store_files)
-    for module in (health, models, chat, responses, embeddings, *stores, documents, local):
+    for module in (health, models, chat, completions, responses, embeddings, *stores, documents, local):
         app.include_router(module.router)
     app.add_api_route("/v1/{path:path}", _unknown_route, methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
     app.add_middleware(Guard, settings=services.settings.server)
+    app.add_middleware(RequestId)  # outermost: a refusal has a name, too
     return app
 
 

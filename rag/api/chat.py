@@ -14,7 +14,7 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, fields
 from typing import Annotated, Any, Literal
@@ -23,8 +23,8 @@ from fastapi import APIRouter
 from fastapi import Request as HttpRequest
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.requests import ClientDisconnect
 
+from rag.api.connection import collect, until_first_sign, while_connected
 from rag.api.envelope import envelope, unknown_error
 from rag.api.models import meaning_of
 from rag.catalog import DEFAULT_COLLECTION, new_id
@@ -39,7 +39,6 @@ from rag.types import Answer, AnswerCompleted, Candidate, Event, Message, Progre
 router = APIRouter()
 
 _MARKER = re.compile(r"\[(\d+)\]")
-_LOOK_AT_CLIENT = 0.2  # seconds between two looks whether the client is still there
 
 
 class ContentPart(BaseModel):
@@ -117,18 +116,18 @@ class ChatRequest(BaseModel):
 async def create_chat_completion(body: ChatRequest, request: HttpRequest) -> Response:
     """Answer the last user message from the documents."""
     services: Services = request.app.state.services
-    asked = await asyncio.to_thread(_request, body, services)
+    asked = await asyncio.to_thread(request_of, body, services)
     events = services.ask(asked)
     reply = _Reply(body, str(request.base_url), asked.models)
     if body.stream:
         # What fails before the first word is answered with its own status, not inside a stream that began well.
-        early = await _while_connected(request, _collect(_until_first_sign(events)))
+        early = await while_connected(request, until_first_sign(events))
         return StreamingResponse(reply.stream(early, events), media_type="text/event-stream")
-    everything = await _while_connected(request, _collect(events))
+    everything = await while_connected(request, collect(events))
     return JSONResponse(reply.completion(everything))
 
 
-def _request(body: ChatRequest, services: Services) -> Request:
+def request_of(body: ChatRequest, services: Services) -> Request:
     """What the body asks for. Raises NotFound, InvalidRequest."""
     told = body.footnote
     collection, model = meaning_of(body.model, services)
@@ -152,30 +151,6 @@ def _request(body: ChatRequest, services: Services) -> Request:
         body.sampling,
     )
     return request if collection is None else addressed(request, collection, services.roles, told.mode)
-
-
-async def _collect(events: AsyncGenerator[Event, None]) -> list[Event]:
-    async with aclosing(events):
-        return [event async for event in events]
-
-
-async def _while_connected(request: HttpRequest, work: Coroutine[Any, Any, list[Event]]) -> list[Event]:
-    """Do the work; a client that leaves meanwhile ends it, and with it the model's."""
-    task = asyncio.create_task(work)
-    while not task.done():
-        await asyncio.wait({task}, timeout=_LOOK_AT_CLIENT)
-        if not task.done() and await request.is_disconnected():
-            task.cancel()
-            raise ClientDisconnect
-    return task.result()
-
-
-async def _until_first_sign(events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
-    """Up to the first word, or to what tells that it will take a while."""
-    async for event in events:
-        yield event
-        if isinstance(event, TextDelta | AnswerCompleted | Progress | Candidate):
-            return
 
 
 class _Reply:

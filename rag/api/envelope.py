@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 
+from rag.api.request_id import current_request_id
 from rag.errors import RagError
 
 logger = logging.getLogger(__name__)
@@ -20,6 +21,6 @@ def envelope(error: RagError) -> dict[str, object]:
 
 def unknown_error(error: Exception) -> RagError:
     """Log an error nobody foresaw under a short id, and give what the user may see of it."""
-    number = secrets.token_hex(4)
+    number = current_request_id() or secrets.token_hex(4)
     logger.error("Error %s", number, exc_info=error)
     return RagError("Something went wrong inside Footnote.", hint=f"The log has the details under {number}.")

@@ -186,7 +186,7 @@ def behind(tmp_path):
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_model_that_fails_before_the_first_word_gives_its_status(behind, stream):
     model, served = behind
-    model.reply = lambda *_: JSONResponse({"error": {"message": "loading"}}, 503)
+    model.reply = lambda *_: JSONResponse({"error": {"message": "out of memory"}}, 500)
     with (
         openai.OpenAI(base_url=f"{served.url}/v1", api_key="any", max_retries=0) as client,
         pytest.raises(openai.InternalServerError) as raised,

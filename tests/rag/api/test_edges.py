@@ -26,7 +26,7 @@ def test_health(http):
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
-@pytest.mark.parametrize("path", ["/v1/embeddings", "/v1/", "/v1/chat", "/v1/a/b/c?d=e"])
+@pytest.mark.parametrize("path", ["/v1/audio/speech", "/v1/", "/v1/chat", "/v1/a/b/c?d=e"])
 def test_unknown_addresses_under_v1_are_json(http, method, path):
     response = http.request(method, path)
     assert response.status_code == 404
