@@ -362,6 +362,11 @@ class Catalog:
                 _note_live_version(connection, document_id)
                 if not connection.execute("DELETE FROM documents WHERE id = ?", (document_id,)).rowcount:
                     raise NotFound(f"There is no document {document_id!r}.", hint="`ingest ls` lists the documents.")
+                connection.execute(  # whose answers quote it
+                    "DELETE FROM votes WHERE EXISTS "
+                    "(SELECT 1 FROM json_each(passages) WHERE substr(value, 1, length(?1) + 1) = ?1 || ':')",
+                    (document_id,),
+                )
             connection.execute("UPDATE properties SET value = value + 1 WHERE name = 'revision'")
 
     def unfinished(self) -> list[VersionedChunks]:

@@ -141,6 +141,13 @@ _MIGRATIONS = (
         messages TEXT NOT NULL, created_at TEXT NOT NULL
     ) STRICT;
     """,
+    # Which of several models' answers was the best one: see votes.py. Answers and passages are JSON.
+    """
+    CREATE TABLE votes (
+        id TEXT PRIMARY KEY, owner_id TEXT NOT NULL REFERENCES principals, question TEXT NOT NULL,
+        answers TEXT NOT NULL, passages TEXT NOT NULL, chosen TEXT, created_at TEXT NOT NULL
+    ) STRICT;
+    """,
 )
 
 

@@ -116,9 +116,9 @@ class ChatEngine:
         *history, question = _conversation(messages)
         model = await refresh_model(self.model)
         told = [model.system_prompt, *(message.content for message in messages if message.role == "system")]
-        if from_documents:
-            told.append(ANSWER_SYSTEM.format(not_found=NOT_FOUND))
-        rules = "\n\n".join(filter(None, told))
+        instructions = "\n\n".join(filter(None, told))
+        own = ANSWER_SYSTEM.format(not_found=NOT_FOUND) if from_documents else ""
+        rules = "\n\n".join(filter(None, [instructions, own]))
         room = history_room(
             model,
             rules,
@@ -128,7 +128,7 @@ class ChatEngine:
             examples=self.examples,
         )
         history = await told_history(model, history, room, self.settings.history, self.summaries)
-        return Asked(model, rules, [*history, question], sampling, self.examples)
+        return Asked(model, instructions, rules, [*history, question], sampling, self.examples)
 
     async def condense(self, asked: Asked) -> str:
         """A question that stands on its own; the one asked when there is no history or the model fails."""

@@ -78,6 +78,17 @@ class ModelsFile(_Table):
     persona: tuple[Persona, ...] = ()
     route: Route | None = None
 
+    @property
+    def default_name(self) -> str:
+        """The model that is asked where none is named; empty without any."""
+        return self.default or (self.model[0].name if self.model else "")
+
+    @property
+    def offered(self) -> list[str]:
+        """The names of the models to choose from, the default one first."""
+        names = [model.name for model in self.model if model.visible and model.name != self.default_name]
+        return [*filter(None, [self.default_name]), *names]
+
     @model_validator(mode="after")
     def _names_are_known(self) -> ModelsFile:
         names = [model.name for model in self.model]

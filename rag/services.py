@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from rag.archive_form import EmbeddingIdentity
 from rag.backends.cross_encoder import open_reranker
@@ -21,6 +21,7 @@ from rag.lock import StorageLock
 from rag.models_file import load_models_file
 from rag.modes.ask import ask
 from rag.modes.request import Request
+from rag.modes.route import RouteCounts
 from rag.personas import Role
 from rag.retrieval import HybridRetriever
 from rag.selection import EVERYTHING, Selection
@@ -44,7 +45,8 @@ class Storage:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The whole application. `ingest` is the write side, handed over by `app.py`; `roles` are the personas."""
+    """The whole application. `ingest` is the write side, handed over by `app.py`; `roles` are the personas;
+    `route_counts` tell who answered in the mode `route`."""
 
     settings: Settings
     storage: Storage
@@ -52,6 +54,7 @@ class Services:
     engine: ChatEngine
     ingest: Ingest
     roles: tuple[Role, ...] = ()
+    route_counts: RouteCounts = field(default_factory=RouteCounts)
 
     @property
     def catalog(self) -> Catalog:
@@ -70,7 +73,7 @@ class Services:
 
     def ask(self, request: Request) -> AsyncGenerator[Event, None]:
         """Answer a request in its mode: see rag/modes/ask.py."""
-        return ask(request, self.engine_with, self.models.file)
+        return ask(request, self.engine_with, self.models.file, self.route_counts)
 
     def scope(self, collection: str, selection: Selection = EVERYTHING) -> Scope:
         """What a question to that collection, or to a part of it, may search. Raises NotFound, InvalidRequest."""

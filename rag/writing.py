@@ -37,10 +37,12 @@ _SMALLEST_PROMPT = 4  # a refused prompt is halved until it is this part of the 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question made ready for a model: the rules that hold, the history as far as it is told, and the question, which
-    ends the conversation. `examples` are turns that show how to answer."""
+    """A question made ready for a model: the `instructions` of model and caller, the `rules` that hold (these and
+    Footnote's own), the history as far as it is told, and the question, which ends the conversation. `examples` are
+    turns that show how to answer."""
 
     model: LanguageModel
+    instructions: str
     rules: str
     conversation: Sequence[Message]
     sampling: Sampling

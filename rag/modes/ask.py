@@ -3,22 +3,92 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+import logging
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 
+from rag.backends.llms import wait_for_model
+from rag.engine import ChatEngine
+from rag.errors import BackendUnavailable
 from rag.models_file import ModelsFile
-from rag.modes.request import Engines, Request
-from rag.types import Event
+from rag.modes.chat import chat
+from rag.modes.compare import compare
+from rag.modes.plan import plan
+from rag.modes.request import Engines, Mode, Request
+from rag.modes.route import RouteCounts, route
+from rag.modes.summarize import summarize
+from rag.types import Event, Progress, TextDelta
+
+logger = logging.getLogger(__name__)
+
+Ask = Callable[[ChatEngine, Request], AsyncGenerator[Event, None]]
 
 
-async def ask(request: Request, engines: Engines, file: ModelsFile) -> AsyncGenerator[Event, None]:
+def documents(engine: ChatEngine, request: Request) -> AsyncGenerator[Event, None]:
+    """Answer from the documents: see rag/engine.py."""
+    return engine.stream(request.messages, request.scope, request.sampling)
+
+
+OF_ONE_MODEL: Mapping[Mode, Ask] = {"documents": documents, "chat": chat, "summarize": summarize, "plan": plan}
+
+
+async def ask(
+    request: Request, engines: Engines, file: ModelsFile, counts: RouteCounts | None = None
+) -> AsyncGenerator[Event, None]:
     """Answer in the request's mode. Ends with AnswerCompleted; closing the generator stops all models.
 
-    Raises InvalidRequest, NotFound for an unknown model, BackendError.
+    `counts` keeps count of who answers in the mode `route`. Raises InvalidRequest, NotFound for an unknown model,
+    BackendError.
     """
-    engine = await asyncio.to_thread(engines, request.models[0] if request.models else "")
-    engine = replace(engine, examples=request.examples)
-    async with aclosing(engine.stream(request.messages, request.scope, request.sampling)) as events:
+
+    def open_engine(name: str) -> ChatEngine:
+        return replace(engines(name), examples=request.examples)
+
+    if request.mode == "route":
+        answering = route(request, open_engine, file, counts or RouteCounts())
+    elif request.mode == "compare":
+        answering = compare(request, open_engine, file)
+    else:
+        answering = _with_fallback(OF_ONE_MODEL[request.mode], request, open_engine, file)
+    async with aclosing(answering) as events:
         async for event in events:
             yield event
+
+
+async def _with_fallback(
+    mode: Ask, request: Request, engines: Engines, file: ModelsFile
+) -> AsyncGenerator[Event, None]:
+    """Ask the model, and when it cannot be reached the next one, as long as nobody has seen a word of the answer."""
+    names = with_fallbacks(request.models[0] if request.models else "", file)
+    unreachable: list[BackendUnavailable] = []
+    for name in names:
+        engine = await asyncio.to_thread(engines, name)
+        if unreachable:
+            yield Progress(f"{unreachable[-1].message} {engine.model.name} answers instead.")
+        has_text = False
+        try:
+            async with aclosing(wait_for_model(engine.model)) as waiting:
+                async for what_for in waiting:
+                    yield Progress(what_for)
+            async with aclosing(mode(engine, request)) as events:
+                async for event in events:
+                    has_text = has_text or isinstance(event, TextDelta)
+                    yield event
+        except BackendUnavailable as error:
+            if has_text:
+                raise
+            logger.warning("%s cannot be reached: %s", engine.model.name, error)
+            unreachable.append(error)
+        else:
+            return
+    raise unreachable[0]
+
+
+def with_fallbacks(name: str, file: ModelsFile) -> list[str]:
+    """The model to ask, empty for the default one, and those that take over, in their order: the ones behind it in the
+    list of `models.toml`; all of the list for a default model that is not in it."""
+    asked = name or file.default_name
+    if asked in file.fallback:
+        return [name, *file.fallback[file.fallback.index(asked) + 1 :]]
+    return [name, *file.fallback] if asked == file.default_name else [name]

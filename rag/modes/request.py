@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
+from rag.backends.llms import HOW_TO_ADD_A_MODEL
+from rag.errors import InvalidRequest
 from rag.sampling import UNSPECIFIED, Sampling
-from rag.types import Message, Scope
+from rag.types import LanguageModel, Message, Scope
 
 if TYPE_CHECKING:
     from rag.engine import ChatEngine
@@ -32,3 +34,13 @@ class Request:
     models: tuple[str, ...] = ()
     sampling: Sampling = UNSPECIFIED
     examples: tuple[Message, ...] = ()
+
+
+def require_model(model: LanguageModel, what_for: str) -> None:
+    """Raises InvalidRequest in `quotes` mode, where nobody can write `what_for`."""
+    if model.llm is None:
+        raise InvalidRequest(
+            f"{what_for} needs a language model, and there is none.",
+            hint=f"{HOW_TO_ADD_A_MODEL[0].upper()}{HOW_TO_ADD_A_MODEL[1:]}.",
+            param="mode",
+        )
