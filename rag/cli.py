@@ -42,6 +42,7 @@ def rag() -> None:
     rag eval questions.jsonl                how well your questions are answered
     rag export backup.zip                   everything in one file
     rag import backup.zip                   the same, on another machine
+    rag mcp                                 the documents as tools for Claude, editors and agents
     rag models                              which language models there are, and how fast they are
     rag doctor                              what is set up, and what is wrong
 
@@ -51,6 +52,30 @@ def rag() -> None:
 
 for command in (asking.ask, asking.summarize, asking.models, evaluate):
     rag.add_command(command)
+
+
+@rag.command()
+@debug_option
+def mcp() -> None:
+    """Serve the documents to another program as tools, over stdin and stdout (Model Context Protocol).
+
+    Name this command in the settings of Claude, an editor or an agent. While Footnote's server runs, the same tools are
+    at http://127.0.0.1:8000/mcp.
+    """
+    from rag.mcp_tools import OpenLibrary, RemoteLibrary, create_mcp
+
+    settings = load_settings()
+    server = find_server(settings)
+    if server is not None:
+        create_mcp(RemoteLibrary(server)).run("stdio")
+        return
+    require_index(settings)
+    from rag.services import open_retriever, open_storage
+
+    with open_storage(settings) as storage:
+        retriever = open_retriever(settings, storage.index)
+        create_mcp(OpenLibrary(storage.index.catalog, retriever)).run("stdio")
+
 
 # ------------------------------------------------------------------------------------------------------------- search
 

@@ -77,6 +77,12 @@ class Remote:
         query = {} if collection is None else {"collection": collection}
         return TypeAdapter(list[Document]).validate_json(self._request("GET", "/local/documents", params=query))
 
+    def page_text(self, document_id: str, page_index: int | None) -> tuple[Document, str]:
+        """A document and the text of one of its pages."""
+        query = {} if page_index is None else {"page_index": page_index}
+        path = f"/local/documents/{quote(document_id, safe='')}/text"
+        return TypeAdapter(tuple[Document, str]).validate_json(self._request("GET", path, params=query))
+
     def remove(self, document_id: str) -> FileReport:
         """Remove a document."""
         return TypeAdapter(FileReport).validate_json(self._request("DELETE", f"/local/documents/{document_id}"))

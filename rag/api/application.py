@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -28,6 +28,7 @@ from rag.api.envelope import envelope, unknown_error
 from rag.api.guard import Guard
 from rag.api.request_id import RequestId
 from rag.errors import InvalidRequest, NotFound, RagError
+from rag.mcp_tools import OpenLibrary, create_mcp
 from rag.services import Services
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -35,7 +36,18 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 def create_api(services: Services, token: str, lifespan: Lifespan | None = None) -> FastAPI:
     """The application without the chat UI. `token` opens the command line's routes."""
-    app = FastAPI(title="Footnote", docs_url=None, redoc_url=None, lifespan=lifespan)
+    tools = create_mcp(OpenLibrary(services.catalog, services.engine.retriever))
+    tools_app = tools.streamable_http_app()
+
+    @asynccontextmanager
+    async def running(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(tools.session_manager.run())
+            if lifespan is not None:
+                await stack.enter_async_context(lifespan(app))
+            yield
+
+    app = FastAPI(title="Footnote", docs_url=None, redoc_url=None, lifespan=running)
     app.state.services = services
     app.state.token = token
     app.add_exception_handler(RagError, _on_rag_error)
@@ -46,6 +58,7 @@ def create_api(services: Services, token: str, lifespan: Lifespan | None = None)
     stores = (files, vector_stores, vector_store_files)
     for module in (health, models, chat, completions, responses, embeddings, *stores, documents, local):
         app.include_router(module.router)
+    app.router.routes.extend(tools_app.routes)
     app.add_api_route("/v1/{path:path}", _unknown_route, methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
     app.add_middleware(Guard, settings=services.settings.server)
     app.add_middleware(RequestId)  # outermost: a refusal has a name, too

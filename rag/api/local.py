@@ -126,6 +126,14 @@ def documents(request: Request, collection: str | None = None) -> list[Document]
     return [_shown(document) for document in services.catalog.documents(collection)]
 
 
+@router.get("/documents/{document_id}/text")
+def page_text(document_id: str, request: Request, page_index: int | None = None) -> tuple[Document, str]:
+    """A document and the text of one of its pages."""
+    services: Services = request.app.state.services
+    document = services.catalog.document(document_id)
+    return _shown(document), services.catalog.page_text(document_id, page_index)
+
+
 @router.patch("/documents/{document_id}")
 def tag(document_id: str, body: TagRequest, request: Request) -> Document:
     """Give attributes to a document."""

@@ -52,7 +52,7 @@ def serving(settings: Settings, paths: Sequence[Path]) -> Iterator[Served]:
         engine = open_engine(settings, storage, models)
         services = Services(settings, storage, models, engine, ingestor, read_roles(models.file))
         config = uvicorn.Config(
-            create_api(services, TOKEN), port=free_port(), log_level="critical", lifespan="off", ws="none"
+            create_api(services, TOKEN), port=free_port(), log_level="critical", ws="none"
         )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run)
