@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
@@ -25,7 +24,7 @@ def test_the_example_runs(sample_server, capsys, monkeypatch):
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/vector-stores.md").read_text(), re.DOTALL)
     names = re.findall(r'Path\("([^"]+)"', code)
     assert names
-    assert all(os.path.exists(name) for name in names)
+    assert all(Path(name).exists() for name in names)
     assert "http://127.0.0.1:8000" in code
     exec(compile(code.replace("http://127.0.0.1:8000", sample_server.url), "example", "exec"), {})
     shown = capsys.readouterr().out
