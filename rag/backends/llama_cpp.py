@@ -1,39 +1,38 @@
 """The `llama_cpp` provider: a GGUF file, run in this process by llama-cpp-python.
 
 Two threads on one `Llama` crash the process, and two interleaved streams give wrong text. So the model belongs to one
-worker thread, which runs one whole reply after the other; questions wait in line. Tokens are counted with a second,
-vocabulary-only copy, so that counting never waits for a reply.
+worker thread, which runs one whole reply after the other; questions wait in line (see line.py). Tokens are counted with
+a second, vocabulary-only copy, so that counting never waits for a reply.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import os
 import re
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from concurrent.futures import CancelledError
+from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llama_index.core.llms import ChatMessage, ChatResponse, CompletionResponse, CustomLLM, LLMMetadata, MessageRole
 from pydantic import PrivateAttr
 
+from rag.backends.gguf import NotLoaded, Stopped, load
+from rag.backends.line import Emit, Line, LineClosed, Stop, reply_in_line
 from rag.backends.turns import Turn, fold_system, merge_turns, to_turns
+from rag.backends.waiting import TimeLimits
 from rag.errors import BackendError, BackendRejected, BackendUnavailable, ConfigurationError, PromptTooLong
 from rag.types import LanguageModel, Message
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
     from rag.settings import LanguageModelSettings
 
-logger = logging.getLogger(__name__)
-
 PROVIDER = "llama_cpp"
 LARGEST_DEFAULT_WINDOW = 8192  # tokens; what models could read at most would often not fit into memory
-PROMPT_STEP = 32  # prompt tokens between two looks at whether the reader left, where the CPU reads them
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -60,20 +59,20 @@ class LlamaCpp(CustomLLM):
 
     name: str
     context_window: int
-    timeout: float
+    _limits: TimeLimits = PrivateAttr()
     _llama: Any = PrivateAttr()
     _vocabulary: Any = PrivateAttr()
     _vocabulary_lock: threading.Lock = PrivateAttr(default_factory=threading.Lock)
     _control_tokens: re.Pattern[str] = PrivateAttr()
     _template: Any = PrivateAttr()
     _folds_system: bool = PrivateAttr()
-    _worker: ThreadPoolExecutor = PrivateAttr()
+    _line: Line = PrivateAttr()
     _closed: threading.Event = PrivateAttr(default_factory=threading.Event)
 
     def __init__(self, settings: LanguageModelSettings, path: Path) -> None:
         try:
-            vocabulary = _load(path, vocab_only=True)
-        except _NotLoaded as error:
+            vocabulary = load(path, vocab_only=True)
+        except NotLoaded as error:
             raise _not_usable(path) from error
         trained = _trained_window(vocabulary.metadata)
         window = settings.context_window or min(trained or LARGEST_DEFAULT_WINDOW, LARGEST_DEFAULT_WINDOW)
@@ -81,18 +80,19 @@ class LlamaCpp(CustomLLM):
         threads = max((os.cpu_count() or 2) // 2, 1)
         gpu_layers = settings.gpu_layers
         try:
-            llama = _load(path, n_ctx=window, n_gpu_layers=gpu_layers, n_threads=threads, n_threads_batch=threads)
-        except _NotLoaded as error:  # not the file's fault, or its vocabulary would not have been loaded either
+            llama = load(path, n_ctx=window, n_gpu_layers=gpu_layers, n_threads=threads, n_threads_batch=threads)
+        except NotLoaded as error:  # not the file's fault, or its vocabulary would not have been loaded either
             vocabulary.close()
             raise _too_large(path, window) from error
-        super().__init__(name=path.stem, context_window=llama.n_ctx(), timeout=settings.timeout)
+        super().__init__(name=path.stem, context_window=llama.n_ctx())
+        self._limits = TimeLimits.from_settings(settings)
         self._llama = llama
         self._vocabulary = vocabulary
         self._control_tokens = _control_tokens(vocabulary)
         self._template = _chat_template(vocabulary)
         llama.chat_handler = self._template.to_chat_handler()
         self._folds_system = not _takes_system(self._template)
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="llama.cpp")
+        self._line = Line("llama.cpp")
 
     @property
     def metadata(self) -> LLMMetadata:
@@ -123,7 +123,7 @@ class LlamaCpp(CustomLLM):
         if self._closed.is_set():
             return
         self._closed.set()
-        self._worker.shutdown(wait=True, cancel_futures=True)
+        self._line.close()
         self._llama.close()
         with self._vocabulary_lock:
             self._vocabulary.close()
@@ -133,85 +133,54 @@ class LlamaCpp(CustomLLM):
         return self._stream(to_turns(messages), kwargs)
 
     async def _stream(self, turns: list[Turn], options: dict[str, Any]) -> AsyncGenerator[ChatResponse, None]:
-        loop = asyncio.get_running_loop()
-        items: asyncio.Queue[Any] = asyncio.Queue()
-        left = threading.Event()
-
-        def emit(item: Any) -> None:  # called in the worker thread
-            with suppress(RuntimeError):  # the loop is gone, and with it the reader
-                loop.call_soon_threadsafe(items.put_nowait, item)
-
+        work = partial(self._reply, turns, options)
         try:
-            reply = self._worker.submit(self._reply, turns, options, left, emit)
-        except RuntimeError as error:
-            raise self._is_closed() from error
-        reply.add_done_callback(lambda _: emit(_END))
-        try:
-            text = ""
-            item = await items.get()  # its turn has come (or will not come); waiting in line has no limit
-            while item is not _END:
-                if item is not _BEGIN:
-                    choice = item["choices"][0] if item["choices"] else {}
-                    delta = choice.get("delta", {}).get("content") or ""
-                    text += delta
-                    message = ChatMessage(role=MessageRole.ASSISTANT, content=text)
-                    yield ChatResponse(message=message, delta=delta, raw=item)
-                item = await self._next(items)
-            self._raise_failure(reply)
-        finally:
-            left.set()
-            reply.cancel()
+            async with aclosing(reply_in_line(self._line, work, self._limits, self.name, PROVIDER)) as responses:
+                async for response in responses:
+                    yield response
+        except BackendError:
+            raise
+        except Exception as error:
+            raise self._explain(error) from error
 
-    async def _next(self, items: asyncio.Queue[Any]) -> Any:
-        try:
-            async with asyncio.timeout(self.timeout):
-                return await items.get()
-        except TimeoutError as error:
-            raise BackendUnavailable(
-                f"{self.name} wrote no token for {self.timeout:g} seconds.",
-                hint="It may be too large for this machine; RAG_LLM__TIMEOUT allows it more time.",
-                provider=PROVIDER,
-            ) from error
-
-    def _raise_failure(self, reply: Future[None]) -> None:
-        if reply.cancelled() or (self._closed.is_set() and isinstance(reply.exception(), _Stopped)):
-            raise self._is_closed()
-        error = reply.exception()
+    def _explain(self, error: Exception) -> BackendError:
+        if isinstance(error, LineClosed) or (isinstance(error, Stopped) and self._closed.is_set()):
+            return self._is_closed()
         if isinstance(error, ValueError) and _TOO_LONG in str(error):
-            raise PromptTooLong(
+            return PromptTooLong(
                 f"{self.name} cannot take this prompt: {error}",
                 hint="Ask a shorter question, lower RAG_RETRIEVAL__PASSAGES, or raise RAG_LLM__CONTEXT_WINDOW.",
                 provider=PROVIDER,
-            ) from error
+            )
         if isinstance(error, ValueError):  # mostly the template, which may refuse a conversation
-            raise BackendRejected(
+            return BackendRejected(
                 f"{self.name} cannot take this prompt: {error}",
                 hint="Ask in other words, or set RAG_LLM__MODEL to another model.",
                 provider=PROVIDER,
-            ) from error
-        if error is not None:
-            raise BackendUnavailable(
-                f"{self.name} failed: {type(error).__name__}: {error}",
-                hint="Ask again; if it fails again, restart.",
-                provider=PROVIDER,
-            ) from error
+            )
+        return BackendUnavailable(
+            f"{self.name} failed: {type(error).__name__}: {error}",
+            hint="Ask again; if it fails again, restart.",
+            provider=PROVIDER,
+        )
 
     def _is_closed(self) -> BackendError:
         return BackendUnavailable(f"{self.name} is closed.", hint="Start the application again.", provider=PROVIDER)
 
-    def _reply(
-        self, turns: list[Turn], options: dict[str, Any], left: threading.Event, emit: Callable[[Any], None]
-    ) -> None:
-        """One whole reply, in the worker thread: OpenAI-shaped chunks, the last one with the usage."""
-        emit(_BEGIN)
+    def _reply(self, turns: list[Turn], options: dict[str, Any], emit: Emit, stop: Stop) -> None:
+        """One whole reply, in the worker thread: OpenAI-shaped chunks in responses, the last one with the usage."""
         llama = self._llama
-        llama.stopped = lambda: left.is_set() or self._closed.is_set()
+        llama.obey(stop)
         if "repetition_penalty" in options:
             options["repeat_penalty"] = options.pop("repetition_penalty")
+        text = ""
         for chunk in llama.create_chat_completion(messages=self._prepare(turns), stream=True, **options):
-            emit(chunk)
+            choice = chunk["choices"][0] if chunk["choices"] else {}
+            delta = choice.get("delta", {}).get("content") or ""
+            text += delta
+            emit(_response(text, delta, chunk))
         usage = {"prompt_tokens": llama.prompt_tokens, "completion_tokens": llama.completion_tokens}
-        emit({"choices": [], "usage": usage})
+        emit(_response(text, "", {"choices": [], "usage": usage}))
 
     def _prepare(self, turns: list[Turn]) -> list[Turn]:
         """Turns as the template wants them. What looks like a control token in a text (a document may say `</s>` or
@@ -221,15 +190,14 @@ class LlamaCpp(CustomLLM):
 
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         """The reply to `prompt` as one user turn, whole; blocking."""
-        pieces: list[Any] = []
-        turns = [{"role": "user", "content": prompt}]
-        reply = self._worker.submit(self._reply, turns, kwargs, threading.Event(), pieces.append)
-        reply.add_done_callback(lambda _: None)
-        with suppress(Exception):
-            reply.result()
-        self._raise_failure(reply)
-        deltas = [piece["choices"][0]["delta"].get("content") or "" for piece in pieces if piece and piece["choices"]]
-        return CompletionResponse(text="".join(deltas))
+        responses: list[ChatResponse] = []
+        stop = Stop()
+        work = partial(self._reply, [{"role": "user", "content": prompt}], kwargs, responses.append, stop)
+        try:
+            self._line.join(work, lambda _: None, stop).result()
+        except Exception as error:
+            raise self._explain(LineClosed() if isinstance(error, CancelledError) else error) from error
+        return CompletionResponse(text=responses[-1].message.content or "")
 
     def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> Any:
         """The reply to `prompt`, in one piece; blocking."""
@@ -237,17 +205,10 @@ class LlamaCpp(CustomLLM):
 
 
 _TOO_LONG = "exceed context window"  # in the words of llama-cpp-python
-_log_callback: Any = None
-_BEGIN: dict[str, Any] = {}
-_END = object()
 
 
-class _Stopped(Exception):
-    """Raised inside llama-cpp-python to leave it between two steps."""
-
-
-class _NotLoaded(Exception):
-    """llama.cpp gave up on a file; why, it says in its log only."""
+def _response(text: str, delta: str, raw: Any) -> ChatResponse:
+    return ChatResponse(message=ChatMessage(role=MessageRole.ASSISTANT, content=text), delta=delta, raw=raw)
 
 
 def _break_up(match: re.Match[str]) -> str:
@@ -281,55 +242,6 @@ def _too_large(path: Path, window: int) -> ConfigurationError:
         f"There is not enough memory to load {path} with a context of {window} tokens.",
         hint="Lower RAG_LLM__CONTEXT_WINDOW or RAG_LLM__GPU_LAYERS, or set RAG_LLM__MODEL to a smaller model.",
     )
-
-
-def _load(path: Path, **options: Any) -> Any:
-    """A `Llama` that can be stopped between two tokens and while it reads the prompt, and that counts both.
-
-    Raises ConfigurationError when the package is missing, _NotLoaded when llama.cpp gives up.
-    """
-    try:
-        import llama_cpp
-    except ImportError as error:
-        raise ConfigurationError(
-            "The llama_cpp provider needs the package llama-cpp-python.",
-            hint="Install it: pip install 'footnote[llama-cpp]', or make setup EXTRAS=llama-cpp.",
-        ) from error
-
-    global _log_callback  # noqa: PLW0603 - llama.cpp has one log for the process, and calls back as long as it lives
-    if _log_callback is None:
-        _log_callback = llama_cpp.llama_log_callback(_log)
-        llama_cpp.llama_log_set(_log_callback, None)
-
-    class Llama(llama_cpp.Llama):  # type: ignore[misc]
-        prompt_tokens = 0
-        completion_tokens = 0
-        step = 512 if llama_cpp.llama_supports_gpu_offload() else PROMPT_STEP
-
-        def stopped(self) -> bool:
-            return False
-
-        def eval(self, tokens: Sequence[int]) -> None:
-            for start in range(0, len(tokens), self.step):
-                if self.stopped():
-                    raise _Stopped
-                super().eval(tokens[start : start + self.step])
-
-        def generate(self, tokens: Sequence[int], *args: Any, **kwargs: Any) -> Iterator[int]:
-            self.prompt_tokens, self.completion_tokens = len(tokens), 0
-            for token in super().generate(tokens, *args, **kwargs):
-                self.completion_tokens += 1
-                yield token
-
-    try:
-        return Llama(str(path), verbose=False, **options)
-    except (ValueError, RuntimeError, AssertionError) as error:
-        raise _NotLoaded(str(error)) from error
-
-
-def _log(level: int, text: bytes, _: object) -> None:
-    """llama.cpp's own words, which would otherwise be printed; only errors (level 4) are more than a debug line."""
-    logger.log(logging.WARNING if level == 4 else logging.DEBUG, "%s", text.decode(errors="replace").strip())
 
 
 def _trained_window(metadata: dict[str, str]) -> int:

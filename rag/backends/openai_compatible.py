@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import openai
+import openai.resources.chat  # the client would do so in the middle of the first question, a second long
 from llama_index.core.llms import ChatMessage, ChatResponse, MessageRole
 from llama_index.llms.openai_like import OpenAILike  # type: ignore[import-untyped]
 from pydantic import Field, PrivateAttr, SecretStr

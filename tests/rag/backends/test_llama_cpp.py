@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import threading
 import time
 from contextlib import aclosing
 
 import pytest
 
+from rag.backends.gguf import Stopped, load
+from rag.backends.line import Stop
 from rag.backends.llms import close_language_model, open_language_model, stream_text
 from rag.errors import BackendRejected, BackendUnavailable, ConfigurationError, PromptTooLong
 from rag.sampling import Sampling
@@ -152,6 +155,91 @@ async def test_cancelling_the_task_stops_the_model_and_a_waiting_question_leaves
     assert time.monotonic() - start < 10  # 8000 tokens take half a minute
 
 
+async def test_a_question_in_the_line_is_told_its_place_as_the_line_moves(opened):
+    model = opened("again and", endless=True, context_window=8192)
+    running = asyncio.create_task(_ask(model, max_tokens=8000))
+    await asyncio.sleep(0.05)
+    second = asyncio.create_task(_ask(model, max_tokens=2))
+    await asyncio.sleep(0.01)
+    third = asyncio.create_task(_ask(model, max_tokens=2))
+    await asyncio.sleep(0.05)
+    running.cancel()
+    deltas = await third
+    assert [d.waiting for d in deltas if d.waiting] == ["2 questions before yours", "1 question before yours"]
+    assert _text(deltas) == "again and"
+    assert deltas[0].text == deltas[1].text == ""
+    assert [d.waiting for d in await second if d.waiting] == ["1 question before yours"]
+
+
+@pytest.mark.parametrize("prompt", ["Go", "a" * 7000])
+async def test_who_leaves_frees_the_model_for_the_next_within_200_ms(opened, prompt):
+    model = opened("again and", endless=True, context_window=8192)
+    for _ in range(3):
+        task = asyncio.create_task(_ask(model, Message("user", prompt), max_tokens=1000))
+        await asyncio.sleep(0.1)
+        deltas = stream_text(model, [Message("user", "Go")], Sampling(max_tokens=1, temperature=0))
+        assert (await anext(deltas)).waiting == "1 question before yours"
+        start = time.monotonic()
+        task.cancel()
+        assert (await anext(deltas)).text == "again"
+        await deltas.aclose()
+        assert time.monotonic() - start < 0.2
+
+
+async def test_who_leaves_the_line_leaves_at_once(opened):
+    model = opened("again and", endless=True, context_window=8192)
+    running = asyncio.create_task(_ask(model, max_tokens=8000))
+    waiting = asyncio.create_task(_ask(model, max_tokens=8000))
+    await asyncio.sleep(0.05)
+    start = time.monotonic()
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    assert time.monotonic() - start < 0.2
+    running.cancel()
+
+
+def test_a_computation_stops_in_the_middle(tmp_path):
+    """A larger model would else read on for seconds."""
+    pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed: make setup EXTRAS=llama-cpp")
+    path = write_tiny_gguf(tmp_path / "tiny.gguf", REPLY, context_window=2048)
+    model = load(path, n_ctx=2048, n_batch=2000, n_ubatch=2000, n_threads=1, n_threads_batch=1)
+    model.step = 2000
+    tokens = [300] * 2000
+    start = time.monotonic()
+    model.eval(tokens)
+    whole = time.monotonic() - start
+    model.reset()
+    stop = Stop()
+    model.obey(stop)
+    timer = threading.Timer(whole / 20, stop.set)
+    start = time.monotonic()
+    timer.start()
+    with pytest.raises(Stopped):
+        model.eval(tokens)
+    assert time.monotonic() - start < whole / 2
+    model.obey(Stop())
+    model.eval(tokens[:10])
+    assert model.n_tokens == 10
+    model.close()
+
+
+async def test_no_first_token_in_time_is_an_error_that_names_its_limit(opened):
+    model = opened("again and", context_window=8192, timeout=0.01)
+    with pytest.raises(BackendUnavailable, match=r"no token within 0\.01 seconds") as raised:
+        await _ask(model, Message("user", "a" * 7000))
+    assert "RAG_LLM__TIMEOUT" in raised.value.hint
+
+
+async def test_waiting_in_line_is_not_limited(opened):
+    model = opened("again and", endless=True, context_window=8192, timeout=0.5)
+    first = asyncio.create_task(_ask(model, max_tokens=8000))
+    second = asyncio.create_task(_ask(model, max_tokens=2))
+    await asyncio.sleep(0.8)
+    assert not second.done()
+    first.cancel()
+    assert _text(await second) == "again and"
+
+
 async def test_a_reader_who_leaves_while_the_prompt_is_read_frees_the_model(opened):
     model = opened("again and", context_window=4096)
     start = time.monotonic()
@@ -269,6 +357,8 @@ def test_too_little_memory_for_the_context_is_not_blamed_on_the_file(tmp_path):
 import resource
 from pathlib import Path
 import llama_cpp
+from rag.backends.gguf import Stopped, load
+from rag.backends.line import Stop
 from rag.backends.llms import open_language_model
 from rag.errors import ConfigurationError
 from rag.settings import Settings
@@ -296,6 +386,8 @@ def test_a_missing_package_is_named_with_the_extra_that_brings_it(tmp_path):
     program = f"""
 import sys
 sys.modules["llama_cpp"] = None  # as if it were not installed
+from rag.backends.gguf import Stopped, load
+from rag.backends.line import Stop
 from rag.backends.llms import open_language_model
 from rag.errors import ConfigurationError
 from rag.settings import Settings
