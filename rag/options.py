@@ -51,7 +51,7 @@ def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
         selection = Selection(
             tuple(map(_name, documents)) or None,
             joined(given if filters is None else [*given, _filter(filters)]),
-            None if pages is None else _pages(pages),
+            None if pages is None else read_pages(pages),
         )
         return command(*arguments, selection=selection, **options)
 
@@ -86,7 +86,8 @@ def _filter(text: str) -> dict[str, Any]:
     return given
 
 
-def _pages(text: str) -> tuple[int, int]:
+def read_pages(text: str) -> tuple[int, int]:
+    """The pages that `3-7` or `3` names. Raises InvalidRequest."""
     match = _PAGES.fullmatch(text)
     if match is None:
         raise InvalidRequest(f"{text!r} is no range of pages.", hint="Name the first and the last one, such as 3-7.")

@@ -1,4 +1,4 @@
-"""Chainlit's hooks: a message comes in, the engine's events go out. Chainlit loads this file by its path.
+"""Chainlit's hooks: a message comes in, the events of its answer go out. Chainlit loads this file by its path.
 
 The conversation is kept here, per browser tab, and handed whole to the engine, which holds no state.
 """
@@ -8,52 +8,78 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from contextlib import aclosing
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import chainlit as cl
 from chainlit.server import app as chainlit_app
 
-from rag.catalog import DEFAULT_COLLECTION
 from rag.errors import RagError
-from rag.types import AnswerCompleted, ChunksRetrieved, QueryCondensed, TextDelta
-from rag.ui.claims import check_notice
+from rag.ui import panel, profiles
 from rag.ui.conversation import Turn, before, messages
-from rag.ui.footnotes import elements, footnotes
-from rag.ui.markdown import escape, plain_line, presentable
+from rag.ui.markdown import escape
+from rag.ui.showing import show
 from rag.ui.starters import suggestions
 from rag.ui.uploads import report_text, take_in
+from rag.ui.voting import VOTE, offer_vote, take_vote
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from rag.services import Services
-    from rag.types import Answer, FileReport, Message, Passage, Scope
+    from rag.ui.profiles import Profile
 
 log = logging.getLogger(__name__)
 services: Services = chainlit_app.state.services
 
 TURNS = "turns"
+COLLECTION = "collection"
 HEADINGS = 60  # enough to find good ones among; the best few become suggested questions
+ICON = "/public/favicon.svg"
+
+
+async def offer_profiles(_: object = None) -> list[cl.ChatProfile]:
+    """Whom one can talk to, where there is a choice; and the reason why it is nobody."""
+    await asyncio.to_thread(services.models.look_again)
+    notice = await asyncio.to_thread(profiles.no_model_notice, services)
+    found = await asyncio.to_thread(profiles.profiles, services)
+    if len(found) == 1 and not notice:
+        return []
+    return [
+        cl.ChatProfile(
+            name=profile.id,
+            display_name=profile.name,
+            markdown_description="\n\n".join(filter(None, [notice, profile.description if profile.role else ""]))
+            or profile.description,
+            icon=ICON,
+            starters=await _starters(profile.collection),
+        )
+        for profile in found
+    ]
 
 
 async def suggest() -> list[cl.Starter]:
     """Suggested questions for the empty chat."""
-    collection = await asyncio.to_thread(services.catalog.collection)
-    headings = await asyncio.to_thread(services.catalog.headings, collection.id, HEADINGS)
-    return [cl.Starter(label=found.label, message=found.question) for found in suggestions(headings)]
+    return await _starters((await asyncio.to_thread(services.catalog.collection)).name)
 
 
 async def welcome() -> None:
-    """Say how to begin where there is nothing to ask yet."""
+    """Say who answers, and how to begin where there is nothing to ask yet."""
     cl.user_session.set(TURNS, [])
+    await asyncio.to_thread(services.models.look_again)
+    profile = await asyncio.to_thread(_profile)
+    await cl.send_window_message({"footnote-banner": await asyncio.to_thread(profiles.banner, services, profile)})
+    await _send_panel(profile, {})
     if not await asyncio.to_thread(services.catalog.documents):
         kinds = ", ".join(sorted(suffix.removeprefix(".") for suffix in services.ingest.suffixes))
         await cl.Message(
             "There are no documents yet. Drop some anywhere on this page, or use the paper clip below, and ask.\n\n"
             f"I can read {kinds}. For whole folders, run `ingest PATH` in a terminal."
         ).send()
+
+
+async def settings_changed(told: dict[str, Any]) -> None:
+    """Offer the documents of the collection that was chosen."""
+    if told.get(COLLECTION, cl.user_session.get(COLLECTION)) != cl.user_session.get(COLLECTION):
+        await _send_panel(await asyncio.to_thread(_profile), told)
 
 
 async def on_message(message: cl.Message) -> None:
@@ -63,12 +89,13 @@ async def on_message(message: cl.Message) -> None:
     question = message.content.strip()
     turns = before(cl.user_session.get(TURNS) or [], message.id)
     try:
-        reports = await take_in([file for file in message.elements or [] if file.path], services.ingest)
+        files = [file for file in message.elements or [] if file.path]
+        reports = await take_in(files, services.ingest, cl.user_session.get(COLLECTION))
         if reports and (not question or any(report.outcome == "failed" for report in reports)):
             await cl.Message(report_text(reports)).send()
-        if question and (not reports or any(report.outcome != "failed" for report in reports)):
-            answer = await stream_answer(messages(turns, question), await _scope(reports))
-            cl.user_session.set(TURNS, [*turns, Turn(message.id, question, answer)])
+        read = frozenset(report.document_id for report in reports if report.outcome != "failed")
+        if question and (read or not reports):
+            await _answer(Turn(message.id, question, ""), turns, read)
     except RagError as error:
         hint = f"\n\n{escape(error.hint)}" if error.hint else ""
         await cl.ErrorMessage(f"{escape(error.message)}{hint}").send()
@@ -80,29 +107,17 @@ async def on_message(message: cl.Message) -> None:
         ).send()
 
 
-async def stream_answer(conversation: list[Message], scope: Scope) -> str:
-    """Show the answer as it is written, and its footnotes at the end. Returns its text, or what there was of it when
-    the user stopped it."""
-    reply = cl.Message("")
+async def voted(action: cl.Action) -> None:
+    """Store the vote; the conversation goes on with the answer that was chosen."""
     try:
-        async with aclosing(services.engine.stream(conversation, scope)) as events:
-            async for event in events:
-                match event:
-                    case QueryCondensed(question):
-                        await _note(f"Searched for “{plain_line(question)}”", "search")
-                    case ChunksRetrieved(_, passages):
-                        await _note(_found(passages), "book-open")
-                    case TextDelta(text):
-                        await reply.stream_token(text)
-                    case AnswerCompleted(answer):
-                        await _complete(reply, answer)
-                        return answer.text
-    except asyncio.CancelledError:  # the stop button
-        pass
-    finally:
-        if reply.streaming:  # stopped or failed half way: what was written stays, without the cursor
-            await reply.send()
-    return str(reply.content)
+        chosen = await take_vote(action, services.catalog)
+    except RagError as error:
+        await cl.ErrorMessage(escape(f"{error.message} {error.hint}")).send()
+        return
+    if chosen is not None:
+        turn_id, answer = chosen
+        turns = cl.user_session.get(TURNS) or []
+        cl.user_session.set(TURNS, [replace(turn, answer=answer) if turn.id == turn_id else turn for turn in turns])
 
 
 async def stopped() -> None:
@@ -113,38 +128,37 @@ async def stopped() -> None:
         await last.update()
 
 
-async def _complete(reply: cl.Message, answer: Answer) -> None:
-    reply.content = "\n\n".join(filter(None, [presentable(answer.text), check_notice(answer)]))
-    notes = await asyncio.to_thread(footnotes, answer.citations, services.catalog)
-    reply.elements = elements(reply.id, notes)
-    await reply.send()
+async def _answer(turn: Turn, turns: list[Turn], attached: frozenset[str]) -> None:
+    """Ask as the panel says, and show the answer. Raises RagError when nothing of it came."""
+    profile = await asyncio.to_thread(_profile)
+    told = cl.user_session.get("chat_settings") or {}
+    asked = await asyncio.to_thread(panel.request, services, profile, told, messages(turns, turn.question), attached)
+    expected = "" if asked.mode == "route" else asked.models[0] if asked.models else services.models.default_name
+    outcome = await show(services.ask(asked), services.catalog, expected)
+    cl.user_session.set(TURNS, [*turns, replace(turn, answer=outcome.text)])
+    if len(outcome.candidates) > 1:
+        await offer_vote(turn.id, turn.question, outcome)
 
 
-async def _scope(reports: list[FileReport]) -> Scope:
-    """Everything; or, for a question that came with files, those files."""
-    scope = await asyncio.to_thread(services.scope, DEFAULT_COLLECTION)
-    read = frozenset(report.document_id for report in reports if report.outcome != "failed")
-    return replace(scope, document_ids=read) if read else scope
+def _profile() -> Profile:
+    return profiles.profile_of(services, cl.user_session.get("chat_profile"))
 
 
-def _found(passages: Sequence[Passage]) -> str:
-    if not passages:
-        return "Found nothing that fits"
-    documents = len({passage.document_id for passage in passages})
-    return f"Read {_count(len(passages), 'passage')} from {_count(documents, 'document')}"
+async def _send_panel(profile: Profile, told: panel.Told) -> None:
+    chosen = await cl.ChatSettings(await asyncio.to_thread(panel.inputs, services, profile, told)).send()
+    cl.user_session.set(COLLECTION, chosen.get(COLLECTION, profile.collection))
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+async def _starters(collection: str) -> list[cl.Starter]:
+    found = await asyncio.to_thread(services.catalog.collection, collection)
+    headings = await asyncio.to_thread(services.catalog.headings, found.id, HEADINGS)
+    return [cl.Starter(label=suggestion.label, message=suggestion.question) for suggestion in suggestions(headings)]
 
 
-async def _note(text: str, icon: str) -> None:
-    """A grey line above the answer."""
-    async with cl.Step(name=text, type="retrieval", icon=icon):
-        pass
-
-
+cl.set_chat_profiles(offer_profiles)
 cl.set_starters(suggest)
 cl.on_chat_start(welcome)
+cl.on_settings_update(settings_changed)
 cl.on_message(on_message)
 cl.on_stop(stopped)
+cl.action_callback(VOTE)(voted)

@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 # A link to another host: a preconnect hint, a web font, a style sheet from a CDN.
 FOREIGN_LINK = re.compile(r'\s*<link\b[^>]*\bhref="(?:https?:)?//[^>]*>')
 
-SETTING = re.compile(r"\bRAG_[A-Z_]+(=\S+)?")
+CODE = re.compile(r"`([^`]+)`")
 
 # Chainlit puts "Using" and "Used" before the name of a step; ours say themselves what they do.
 TEXTS: dict[tuple[str, ...], str] = {
@@ -32,6 +32,7 @@ TEXTS: dict[tuple[str, ...], str] = {
     ("chat", "input", "actions", "attachFiles"): "Add documents",
     ("chat", "messages", "status", "using"): "",
     ("chat", "messages", "status", "used"): "",
+    ("chat", "settings", "title"): "Settings",
     ("chat", "watermark"): "Answers can be wrong. Open the footnotes to check them.",
     ("navigation", "header", "readme"): "Help",
 }
@@ -77,7 +78,7 @@ def _texts(original: Path) -> str:
 
 def _start_page(page: str, banner: str) -> str:
     """Chainlit's page without its links to other hosts, and with the banner above the chat."""
-    line = SETTING.sub(r"<code>\g<0></code>", html.escape(banner))
+    line = CODE.sub(r"<code>\1</code>", html.escape(banner))
     aside = f'<aside id="model-banner" aria-label="Language model">{line}</aside>'
     return FOREIGN_LINK.sub("", page).replace("<body>", f"<body>\n    {aside}")
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 from rag.ui.folder import write_chat_folder
 from rag.ui.policy import PagePolicy, content_security_policy
+from rag.ui.profiles import banner
 from rag.ui.receive import add_upload_route
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from rag.services import Services
-    from rag.types import LanguageModel
 
 # With these set, Chainlit would send conversations to a service, or to a database that has nothing to do with us.
 FOREIGN_SETTINGS = ("LITERAL_API_KEY", "DATABASE_URL", "SLACK_BOT_TOKEN", "TEAMS_APP_ID", "DISCORD_BOT_TOKEN")
@@ -35,7 +35,7 @@ def mount_chat(app: FastAPI, services: Services) -> None:
     max_upload_mb = services.settings.server.max_upload_mb
     write_chat_folder(
         folder,
-        banner=_banner(services.model),
+        banner=banner(services),
         suffixes=services.ingest.suffixes,
         max_upload_mb=max_upload_mb,
     )
@@ -52,8 +52,3 @@ def mount_chat(app: FastAPI, services: Services) -> None:
     chainlit_app.state.services = services
     mount_chainlit(app, target=str(Path(__file__).with_name("chat.py")), path="/")
     app.add_middleware(PagePolicy, policy=content_security_policy(get_html_template("/")))
-
-
-def _banner(model: LanguageModel) -> str:
-    description = model.description
-    return f"Answers by {description}" if model.llm else f"{description[:1].upper()}{description[1:]}"

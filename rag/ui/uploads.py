@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import chainlit as cl
 
-from rag.catalog import DEFAULT_COLLECTION
 from rag.types import FileReport
 from rag.ui.markdown import escape, plain_line
 
@@ -25,14 +24,16 @@ log = logging.getLogger(__name__)
 _INTERVAL = 0.5  # seconds between two looks at a job
 
 
-async def take_in(files: Sequence[Any], ingest: Ingest) -> list[FileReport]:
-    """Ingest the message's files one after the other; one report each, never an exception."""
+async def take_in(files: Sequence[Any], ingest: Ingest, collection: str) -> list[FileReport]:
+    """Ingest the message's files into a collection, one after the other; one report each, never an exception."""
     reports = []
     for position, file in enumerate(files, start=1):
         count = f" ({position} of {len(files)})" if len(files) > 1 else ""
         name = plain_line(file.name)
         async with cl.Step(name=f"Reading {name}{count}", type="tool", icon="file-text") as step:
-            report = await _add(Path(file.path), file.name, ingest, partial(_show_progress, step, name, count))
+            report = await _add(
+                Path(file.path), file.name, ingest, collection, partial(_show_progress, step, name, count)
+            )
             step.is_error = report.outcome == "failed"
             step.name = _report_line(report)
         reports.append(report)
@@ -51,10 +52,12 @@ def report_text(reports: Sequence[FileReport]) -> str:
     return "\n".join([head, "", *(f"- {escape(_report_line(report))}" for report in reports)])
 
 
-async def _add(path: Path, name: str, ingest: Ingest, show: Callable[[Job], Awaitable[None]]) -> FileReport:
+async def _add(
+    path: Path, name: str, ingest: Ingest, collection: str, show: Callable[[Job], Awaitable[None]]
+) -> FileReport:
     """What became of the file. When the chat is stopped meanwhile, so is the job."""
     try:
-        job = await asyncio.to_thread(ingest.submit, path, name, DEFAULT_COLLECTION)
+        job = await asyncio.to_thread(ingest.submit, path, name, collection)
         try:
             while not job.is_over:
                 job = await asyncio.to_thread(ingest.wait, job.id, _INTERVAL)

@@ -1,0 +1,143 @@
+"""The settings panel: mode, models to compare, documents and pages to ask, sampling; and the request that they make."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from rag.errors import InvalidRequest
+from rag.modes.request import Mode, Request
+from rag.options import read_pages
+from rag.sampling import Sampling
+from rag.selection import Selection
+
+if TYPE_CHECKING:
+    from chainlit.input_widget import InputWidget
+
+    from rag.services import Services
+    from rag.types import Message
+    from rag.ui.profiles import Profile
+
+MOST_LISTED = 300  # documents in a list to choose from; beyond, their names are typed
+LARGEST_REPLY = 1_000_000  # tokens
+MODES: dict[Mode, str] = {
+    "documents": "Answer from the documents",
+    "chat": "Chat, without documents",
+    "summarize": "Summarize all that is chosen",
+    "plan": "Plan, and answer step by step",
+    "route": "Small model first, large one if need be",
+    "compare": "Compare models side by side",
+}
+
+Told = Mapping[str, Any]  # id of an input → what the user chose
+
+
+def inputs(services: Services, profile: Profile, told: Told) -> list[InputWidget]:
+    """The panel, with what was told before. Blocking."""
+    from chainlit.input_widget import MultiSelect, NumberInput, Select, Slider, Tags, TextInput
+
+    defaults = initial(services, profile)
+    at = {**defaults, **{name: value for name, value in told.items() if name in defaults}}
+    names = services.models.names
+    modes = {label: mode for mode, label in MODES.items() if mode in _offered(services)}
+    panel: list[InputWidget] = [Select(id="mode", label="What to do", items=dict(modes), initial_value=at["mode"])]
+    if len(names) > 1:
+        panel.append(MultiSelect(id="models", label="Models to compare", values=names, initial=at["models"]))
+    collections = [collection.name for collection in services.catalog.collections()]
+    if len(collections) > 1:
+        panel.append(Select(id="collection", label="Collection", values=collections, initial_value=at["collection"]))
+    documents = _documents(services, at["collection"])
+    label = "Only these documents"
+    if len(documents) > MOST_LISTED:
+        hint = "File names or paths, each followed by Enter"
+        panel.append(Tags(id="documents", label=label, initial=at["documents"], description=hint))
+    elif documents:
+        known = [chosen for chosen in at["documents"] if chosen in documents.values()]
+        panel.append(MultiSelect(id="documents", label=label, items=documents, initial=known))
+    panel.append(TextInput(id="pages", label="Only these pages", placeholder="such as 3-7", initial=at["pages"]))
+    panel.append(Slider(id="temperature", label="Temperature", min=0, max=2, step=0.05, initial=at["temperature"]))
+    panel.append(NumberInput(id="max_tokens", label="Longest answer, in tokens", initial=at["max_tokens"]))
+    return panel
+
+
+def initial(services: Services, profile: Profile) -> dict[str, Any]:
+    """What the panel says before anything is chosen."""
+    sampling = services.models.get(profile.model).sampling
+    mode: Mode = "documents"
+    if profile.role is not None:
+        sampling, mode = profile.role.persona.sampling.over(sampling), profile.role.persona.mode
+    return {
+        "mode": mode,
+        "models": services.models.names,
+        "collection": profile.collection,
+        "documents": [],
+        "pages": "",
+        "temperature": sampling.temperature or 0.0,
+        "max_tokens": sampling.max_tokens,
+    }
+
+
+def request(
+    services: Services, profile: Profile, told: Told, messages: Sequence[Message], attached: frozenset[str]
+) -> Request:
+    """What is asked. A question that came with files, whose documents are `attached`, is put to these. Blocking.
+
+    Raises NotFound, InvalidRequest.
+    """
+    defaults = initial(services, profile)
+    at = {**defaults, **told}
+    mode: Mode = at["mode"]
+    if attached and mode == "chat":
+        mode = "documents"
+    pages = str(at["pages"] or "").strip()
+    selection = Selection(tuple(at["documents"]) or None, None, read_pages(pages) if pages else None)
+    scope = services.scope(at["collection"], selection)
+    if attached:
+        scope = replace(scope, document_ids=attached, pages=None)
+    models = tuple(at["models"]) if mode == "compare" else tuple(filter(None, [profile.model]))
+    asked = Request(messages, scope, mode, models, _sampling(at, defaults))
+    return profile.role.play(asked) if profile.role else asked
+
+
+def _sampling(told: Told, defaults: Told) -> Sampling:
+    """What the user changed; the rest is left to the models, which may differ."""
+    sampling = Sampling()
+    if told["temperature"] != defaults["temperature"]:
+        sampling = replace(sampling, temperature=float(told["temperature"]))
+    longest = _tokens(told["max_tokens"])
+    return sampling if longest == defaults["max_tokens"] else replace(sampling, max_tokens=longest)
+
+
+def _tokens(told: Any) -> int | None:
+    """What the field for the longest answer says; None where it is empty. The page sends numbers and text."""
+    try:
+        tokens = int(float(told)) if str(told or "").strip() else None
+    except (ValueError, OverflowError):
+        tokens = 0
+    if tokens is not None and not 1 <= tokens <= LARGEST_REPLY:
+        raise InvalidRequest(
+            f"{told!r} is no length of an answer.", hint="Set a number of tokens, such as 500, in the settings."
+        )
+    return tokens
+
+
+def _offered(services: Services) -> list[Mode]:
+    modes: list[Mode] = ["documents", "chat", "summarize", "plan"] if services.model.llm else ["documents"]
+    if services.models.file.route:
+        modes.append("route")
+    if len(services.models.names) > 1:
+        modes.append("compare")
+    return modes
+
+
+def _documents(services: Services, collection: str) -> dict[str, str]:
+    """What a document is called in the list → its id; the path where two have the same name."""
+    documents = [document for document in services.catalog.documents(collection) if document.chunks]
+    names = Counter(PurePath(document.source).name for document in documents)
+    return {
+        name if names[name := PurePath(document.source).name] == 1 else document.source: document.id
+        for document in documents
+    }

@@ -1,0 +1,159 @@
+"""Shows an answer while it comes: grey lines for what is being done, the text, and footnotes at the end.
+
+Of several models each has a message of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import chainlit as cl
+from chainlit.utils import utc_now
+
+from rag.errors import RagError
+from rag.types import AnswerCompleted, Candidate, ChunksRetrieved, Progress, QueryCondensed, TextDelta
+from rag.ui.claims import check_notice
+from rag.ui.footnotes import elements, footnotes
+from rag.ui.markdown import escape, plain_line, presentable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from rag.catalog import Catalog
+    from rag.types import Answer, Event, Passage
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a question: the answer's text, or what there was of it when it was stopped or broke off, and the
+    answers of all models where several were asked, and the passages that were read."""
+
+    text: str
+    candidates: dict[str, Answer] = field(default_factory=dict)
+    passages: tuple[Passage, ...] = ()
+
+
+async def show(events: AsyncGenerator[Event, None], catalog: Catalog, expected: str) -> Outcome:
+    """Show the events as they come. An answer by another model than `expected` says so; empty: every answer does.
+
+    An answer that breaks off stays, marked as incomplete. Raises RagError when nothing of it came.
+    """
+    shown = _Shown(catalog, expected)
+    try:
+        async with aclosing(events):
+            async for event in events:
+                await shown.take(event)
+    except asyncio.CancelledError:  # the stop button
+        pass
+    except RagError as error:
+        if not shown.text:
+            raise
+        await shown.break_off(error)
+    finally:
+        await shown.end()
+    return Outcome(shown.text, shown.candidates, shown.passages)
+
+
+class _Shown:
+    """The messages and the step of one answer, in the browser."""
+
+    def __init__(self, catalog: Catalog, expected: str) -> None:
+        self.candidates: dict[str, Answer] = {}
+        self.passages: tuple[Passage, ...] = ()
+        self.text = ""  # what was written; of several models, by the first one
+        self._catalog = catalog
+        self._expected = expected
+        self._reply = cl.Message("")
+        self._others: dict[str, cl.Message] = {}  # of several models, by name
+        self._step: cl.Step | None = None
+
+    async def take(self, event: Event) -> None:
+        match event:
+            case QueryCondensed(question):
+                await _note(f"Searched for “{plain_line(question)}”", "search")
+            case ChunksRetrieved(_, passages):
+                self.passages = passages
+                await _note(_found(passages), "book-open")
+            case Progress(doing, done, total):
+                await self._progress(f"{plain_line(doing)} ({done} of {total})" if total else plain_line(doing))
+            case TextDelta(text):
+                self.text += text
+                await self._reply.stream_token(text)
+            case Candidate(model, of_model):
+                await self._take_candidate(model, of_model)
+            case AnswerCompleted(answer) if self._others:
+                self.text = answer.text
+            case AnswerCompleted(answer):
+                self.text = answer.text
+                await self._complete(self._reply, answer, answer.model if answer.model != self._expected else "")
+
+    async def break_off(self, error: RagError) -> None:
+        """Mark what is unfinished."""
+        for message in [self._reply, *self._others.values()]:
+            if message.streaming:
+                message.content = f"{presentable(str(message.content))}\n\n⚠ The answer is incomplete: "
+                message.content += escape(f"{error.message} {error.hint}".strip())
+
+    async def end(self) -> None:
+        """Nothing more will come: what is unfinished loses its cursor."""
+        for message in [self._reply, *self._others.values()]:
+            if message.streaming:
+                await message.send()
+        if self._step is not None:
+            self._step.end = utc_now()
+            await self._step.update()
+
+    async def _take_candidate(self, model: str, event: TextDelta | AnswerCompleted) -> None:
+        if model not in self._others:
+            self._others[model] = cl.Message("", author=model)
+            await self._others[model].stream_token(_heading(model))
+        if isinstance(event, TextDelta):
+            if model == next(iter(self._others)):
+                self.text += event.text
+            await self._others[model].stream_token(event.text)
+        else:
+            self.candidates[model] = event.answer
+            await self._complete(self._others[model], event.answer, heading=_heading(model))
+
+    async def _complete(self, message: cl.Message, answer: Answer, written_by: str = "", heading: str = "") -> None:
+        signed = f"*Answered by {escape(written_by)}.*" if written_by else ""
+        parts = [presentable(answer.text), check_notice(answer), signed]
+        message.content = heading + "\n\n".join(filter(None, parts))
+        notes = await asyncio.to_thread(footnotes, answer.citations, self._catalog)
+        message.elements = elements(message.id, notes)
+        await message.send()
+
+    async def _progress(self, text: str) -> None:
+        """One grey line that changes."""
+        if self._step is None:
+            self._step = cl.Step(name=text, type="tool", icon="loader")
+            self._step.parent_id = cl.context.current_step.id if cl.context.current_step else None
+            self._step.start = utc_now()
+            await self._step.send()
+        elif self._step.name != text:
+            self._step.name = text
+            await self._step.update()
+
+
+def _heading(model: str) -> str:
+    return f"**{escape(model)}**\n\n"
+
+
+def _found(passages: Sequence[Passage]) -> str:
+    if not passages:
+        return "Found nothing that fits"
+    documents = len({passage.document_id for passage in passages})
+    return f"Read {_count(len(passages), 'passage')} from {_count(documents, 'document')}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+async def _note(text: str, icon: str) -> None:
+    """A grey line above the answer."""
+    async with cl.Step(name=text, type="retrieval", icon=icon):
+        pass

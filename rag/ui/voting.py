@@ -1,0 +1,62 @@
+"""The vote on several models' answers: a button for each under them, and the vote stored with question and passages."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import chainlit as cl
+
+from rag.ui.markdown import escape
+from rag.votes import passage_id, put_vote
+
+if TYPE_CHECKING:
+    from rag.catalog import Catalog
+    from rag.ui.showing import Outcome
+
+VOTE = "vote"  # the name of the buttons' action
+_COMPARISONS = "comparisons"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What is voted on: the message with the buttons, the turn of the conversation it belongs to, and the answers."""
+
+    message: cl.Message
+    turn_id: str
+    question: str
+    outcome: Outcome
+
+
+async def offer_vote(turn_id: str, question: str, outcome: Outcome) -> None:
+    """Ask which answer is the best."""
+    message = cl.Message("Which answer is better?" if len(outcome.candidates) == 2 else "Which answer is best?")
+    choices = [*((model, model) for model in outcome.candidates), ("", "None of them")]
+    message.actions = [
+        cl.Action(name=VOTE, label=label, payload={"comparison": message.id, "model": model})
+        for model, label in choices
+    ]
+    comparisons = cl.user_session.get(_COMPARISONS) or {}
+    comparisons[message.id] = Comparison(message, turn_id, question, outcome)
+    cl.user_session.set(_COMPARISONS, comparisons)
+    await message.send()
+
+
+async def take_vote(action: cl.Action, catalog: Catalog) -> tuple[str, str] | None:
+    """Store the vote, and say so. The id of the turn and the text of the chosen answer; None where none was chosen, or
+    the vote was cast already. Raises InvalidRequest."""
+    comparisons: dict[str, Comparison] = cl.user_session.get(_COMPARISONS) or {}
+    comparison = comparisons.pop(str(action.payload.get("comparison")), None)
+    if comparison is None:
+        return None
+    model = str(action.payload.get("model"))
+    answers = {name: answer.text for name, answer in comparison.outcome.candidates.items()}
+    passages = [passage_id(passage) for passage in comparison.outcome.passages]
+    await asyncio.to_thread(put_vote, catalog, comparison.question, answers, passages, model or None)
+    await comparison.message.remove_actions()
+    comparison.message.content = (
+        f"You chose {escape(model)}. The conversation goes on with its answer." if model else "You chose none of them."
+    )
+    await comparison.message.update()
+    return (comparison.turn_id, answers[model]) if model else None
