@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from importlib.metadata import version
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -20,11 +21,12 @@ from rag.api import (
     health,
     local,
     models,
+    reference,
     responses,
     vector_store_files,
     vector_stores,
 )
-from rag.api.envelope import envelope, unknown_error
+from rag.api.envelope import ERROR_RESPONSES, envelope, unknown_error
 from rag.api.guard import Guard
 from rag.api.request_id import RequestId
 from rag.errors import InvalidRequest, NotFound, RagError
@@ -47,7 +49,14 @@ def create_api(services: Services, token: str, lifespan: Lifespan | None = None)
                 await stack.enter_async_context(lifespan(app))
             yield
 
-    app = FastAPI(title="Footnote", docs_url=None, redoc_url=None, lifespan=running)
+    app = FastAPI(
+        title="Footnote",
+        version=version("footnote"),
+        docs_url=None,
+        redoc_url=None,
+        lifespan=running,
+        responses=ERROR_RESPONSES,
+    )
     app.state.services = services
     app.state.token = token
     app.add_exception_handler(RagError, _on_rag_error)
@@ -56,10 +65,15 @@ def create_api(services: Services, token: str, lifespan: Lifespan | None = None)
     app.add_exception_handler(ClientDisconnect, _on_disconnect)
     app.add_exception_handler(Exception, _on_unknown_error)
     stores = (files, vector_stores, vector_store_files)
-    for module in (health, models, chat, completions, responses, embeddings, *stores, documents, local):
+    for module in (health, models, chat, completions, responses, embeddings, *stores, documents, reference, local):
         app.include_router(module.router)
     app.router.routes.extend(tools_app.routes)
-    app.add_api_route("/v1/{path:path}", _unknown_route, methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
+    app.add_api_route(
+        "/v1/{path:path}",
+        _unknown_route,
+        methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        include_in_schema=False,
+    )
     app.add_middleware(Guard, settings=services.settings.server)
     app.add_middleware(RequestId)  # outermost: a refusal has a name, too
     return app

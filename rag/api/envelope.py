@@ -4,11 +4,48 @@ from __future__ import annotations
 
 import logging
 import secrets
+from typing import Any
+
+from pydantic import BaseModel
 
 from rag.api.request_id import current_request_id
 from rag.errors import RagError
 
 logger = logging.getLogger(__name__)
+
+
+class ErrorBody(BaseModel):
+    """What is said of an error; `param` names the field that is wrong."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+    hint: str = ""
+
+
+class ErrorEnvelope(BaseModel):
+    """Every error on the wire."""
+
+    error: ErrorBody
+
+
+# What any route may answer, for the schema.
+ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"model": ErrorEnvelope, "description": words}
+    for status, words in (
+        (400, "The request cannot be served; `param` names the field."),
+        (403, "Not from here."),
+        (404, "There is no such thing."),
+        (409, "The present state does not allow it."),
+        (413, "The body is too large."),
+        (422, "A document cannot be read."),
+        (429, "Too many requests."),
+        (500, "Something went wrong inside."),
+        (502, "The model server failed."),
+        (503, "The model server does not answer."),
+    )
+}
 
 
 def envelope(error: RagError) -> dict[str, object]:
