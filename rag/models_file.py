@@ -12,6 +12,7 @@ docs/models.md describes all of it.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Literal
@@ -23,6 +24,7 @@ from rag.sampling import Sampling
 from rag.settings import LanguageModelSettings, Settings
 
 USUAL_NAME = "models.toml"
+_SECRET = re.compile(r"(^|_)(api_?key|key|token|secret|password)s?$", re.IGNORECASE)
 
 
 class _Table(BaseModel):
@@ -116,12 +118,12 @@ def load_models_file(settings: Settings) -> ModelsFile:
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} is not TOML: {error}.", hint="docs/models.md shows a whole file.") from error
-    for entry in told.get("model", ()):
-        if isinstance(entry, dict) and "api_key" in entry:
-            raise ConfigurationError(
-                f"{path} has an API key in it.",
-                hint='Put the key into an environment variable and its name here: api_key_env = "MY_KEY".',
-            )
+    if name := _secret_in(told):
+        raise ConfigurationError(
+            f"{path} has a secret in it: {name}.",
+            hint='Put it into an environment variable and the name of that here: api_key_env = "MY_KEY", or in options '
+            f'{name} = {{env = "MY_KEY"}}.',
+        )
     try:
         return ModelsFile.model_validate({**told, "folder": path.absolute().parent})
     except ValidationError as error:
@@ -132,3 +134,13 @@ def load_models_file(settings: Settings) -> ModelsFile:
             f"{path} is not valid{f' ({place})' if place else ''}: {said[0].lower()}{said[1:]}.",
             hint="docs/models.md lists what can be said, and shows a whole file.",
         ) from error
+
+
+def _secret_in(told: object) -> str:
+    """The name of something in the file that should be secret; empty if there is none."""
+    if isinstance(told, dict):
+        for name, value in told.items():
+            if isinstance(value, str) and value and _SECRET.search(name):
+                return str(name)
+    values = told.values() if isinstance(told, dict) else told if isinstance(told, list) else ()
+    return next(filter(None, map(_secret_in, values)), "")

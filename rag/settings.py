@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from rag.errors import ConfigurationError
 from rag.sampling import DEFAULT_MAX_TOKENS, Sampling
@@ -22,10 +23,19 @@ from rag.sampling import DEFAULT_MAX_TOKENS, Sampling
 PREFIX = "RAG_"
 DELIMITER = "__"
 DEFAULT_EMBEDDING = "sentence-transformers/all-MiniLM-L6-v2"
+PROVIDERS = ("auto", "openai", "llama_cpp", "quotes", "scripted")
+
+_FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 
 class _Group(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+def _known_provider(provider: str) -> str:
+    if provider not in PROVIDERS and not _FUNCTION.fullmatch(provider):
+        raise ValueError(f"should be one of {', '.join(PROVIDERS)}, or package.module:function")
+    return provider
 
 
 class StorageSettings(_Group):
@@ -47,11 +57,12 @@ class LanguageModelSettings(_Group):
     """The language model that writes answers. A `models.toml` describes several in the same words: docs/models.md."""
 
     name: str = Field("", description="Name under which the model is offered; empty: its own.")
-    provider: Literal["auto", "openai", "llama_cpp", "quotes", "scripted"] = Field(
+    provider: Annotated[str, AfterValidator(_known_provider)] = Field(
         "auto",
         description="`openai`: any OpenAI-compatible server; `llama_cpp`: a GGUF file in this process; `quotes`: no "
-        "model, answers are the best sentences; `scripted`: a fixed reply, for tests; `auto`: what is configured or "
-        "found on the usual local ports, else `quotes`.",
+        "model, answers are the best sentences; `scripted`: a fixed reply, for tests; `package.module:function`: a "
+        "function of yours that makes any LLM of llama-index; `auto`: what is configured or found on the usual local "
+        "ports, else `quotes`.",
     )
     base_url: str = Field("", description="Address of the OpenAI-compatible server, e.g. `http://127.0.0.1:11434/v1`.")
     model: str = Field(
@@ -84,6 +95,11 @@ class LanguageModelSettings(_Group):
     timeout: float = Field(120, gt=0, description="Seconds to wait for the first token: a model may have to be loaded.")
     token_timeout: float = Field(60, gt=0, description="Seconds to wait between two tokens.")
     gpu_layers: int = Field(-1, ge=-1, description="`llama_cpp`: layers to put on the GPU; -1: all that fit.")
+    options: dict[str, Any] = Field(
+        {},
+        description="`package.module:function`: the function's arguments, as a JSON object; a value "
+        '`{"env": "NAME"}` is that of an environment variable.',
+    )
     script: str = Field("", description="`scripted`: the reply, the same for every question.")
 
     def key(self) -> SecretStr:
@@ -240,9 +256,15 @@ def load_settings(env_file: Path | None = Path(".env")) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         variable = PREFIX + DELIMITER.join(str(part) for part in first["loc"]).upper()
+        said = first["msg"].removeprefix("Value error, ")
         raise ConfigurationError(
-            f"{variable} is not valid: {first['msg'][0].lower()}{first['msg'][1:]}.",
+            f"{variable} is not valid: {said[0].lower()}{said[1:]}.",
             hint=f"Correct {variable} in the environment or in .env; README.md lists every setting.",
+        ) from error
+    except SettingsError as error:  # what should be JSON is none
+        raise ConfigurationError(
+            f"A setting is not valid: {error}.",
+            hint="Lists and tables are written as JSON; README.md lists every setting.",
         ) from error
 
 

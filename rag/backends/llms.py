@@ -1,7 +1,8 @@
 """Language models: the table of providers, and the one function by which a model is asked.
 
 Nothing that only one provider knows gets past `stream_text`: it gives text, finish reason and usage, or raises
-BackendError. A new provider is a function in `PROVIDERS`; what it needs is imported inside it.
+BackendError. A new provider is a function in `PROVIDERS`; what it needs is imported inside it. A provider that is none
+of them, but `package.module:function`, is anybody's own.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def open_language_model(settings: Settings) -> LanguageModel:
 
     A configured server that does not answer is no error here, but at the question. Raises ConfigurationError.
     """
-    model = PROVIDERS[settings.llm.provider](settings)
+    model = PROVIDERS.get(settings.llm.provider, _open_llama_index)(settings)
     return replace(
         model,
         name=settings.llm.name or model.name,
@@ -235,6 +236,12 @@ def _open_scripted(settings: Settings) -> LanguageModel:
     from rag.backends.scripted import open_scripted
 
     return open_scripted(settings.llm)
+
+
+def _open_llama_index(settings: Settings) -> LanguageModel:
+    from rag.backends.llama_index_llm import open_llama_index
+
+    return open_llama_index(settings.llm)
 
 
 def _open_quotes(_: Settings) -> LanguageModel:

@@ -38,10 +38,11 @@ def open_scripted(settings: LanguageModelSettings) -> LanguageModel:
 
 class Scripted(CustomLLM):
     """Says `script`; a token is a word with the space before it. `prompts` keeps the last prompts it was given, each as
-    one text of `role: content` paragraphs."""
+    one text of `role: content` paragraphs. `tokens_per_second` makes it as slow as a real one; 0: as fast as it can."""
 
     script: str
     context_window: int
+    tokens_per_second: float = 0
     _prompts: deque[str] = PrivateAttr(default_factory=lambda: deque(maxlen=100))
 
     @property
@@ -55,16 +56,21 @@ class Scripted(CustomLLM):
         return LLMMetadata(context_window=self.context_window, is_chat_model=True, model_name=PROVIDER)
 
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> AsyncGenerator[ChatResponse, None]:
-        """The script, at most `max_tokens` words of it, then one response with finish reason and usage."""
+        """The script up to the first of the texts `stop`, at most `max_tokens` words of it, then one response with
+        finish reason and usage."""
         prompt = "\n\n".join(f"{turn['role']}: {turn['content']}" for turn in to_turns(messages))
         self._prompts.append(prompt)
-        return self._stream(prompt, kwargs.get("max_tokens") or len(self.script) + 1)
+        script = self.script
+        for stop in kwargs.get("stop") or ():
+            script = script.partition(stop)[0]
+        return self._stream(prompt, script, kwargs.get("max_tokens") or len(script) + 1)
 
-    async def _stream(self, prompt: str, max_tokens: int) -> AsyncGenerator[ChatResponse, None]:
-        words = _words(self.script)
+    async def _stream(self, prompt: str, script: str, max_tokens: int) -> AsyncGenerator[ChatResponse, None]:
+        words = _words(script)
         said = ""
         for word in words[:max_tokens]:
-            await asyncio.sleep(0)  # others get their turn, as between the tokens of a real model
+            # Others get their turn, as between the tokens of a real model.
+            await asyncio.sleep(1 / self.tokens_per_second if self.tokens_per_second else 0)
             said += word
             yield _response(said, word, {})
         reason = "length" if len(words) > max_tokens else "stop"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 
 import pytest
 
 from rag.backends.llms import check_model, open_language_model, refresh_model, stream_text
+from rag.backends.scripted import Scripted
 from rag.errors import BackendUnavailable
 from rag.sampling import Sampling
 from rag.settings import Settings
@@ -34,6 +36,25 @@ async def test_a_script_longer_than_max_tokens_is_cut():
     deltas = await _ask(_open(provider="scripted", script="one two three"), Message("user", "?"), max_tokens=2)
     assert "".join(delta.text for delta in deltas) == "one two"
     assert deltas[-1].finish_reason == "length"
+
+
+@pytest.mark.parametrize(
+    ("stop", "said"),
+    [(["two"], "one"), (["three", "two"], "one"), (["hre"], "one two t"), (["four"], "one two three"), ([], None)],
+)
+async def test_ends_before_a_stop_text(stop, said):
+    deltas = await _ask(_open(provider="scripted", script="one two three"), Message("user", "?"), stop=tuple(stop))
+    assert "".join(delta.text for delta in deltas) == (said or "one two three")
+    assert deltas[-1].finish_reason == "stop"
+    assert deltas[-1].usage.completion_tokens == len((said or "one two three").split())
+
+
+async def test_can_be_as_slow_as_a_real_model():
+    slow = Scripted(script="one two three four five", context_window=100, tokens_per_second=50)
+    start = time.monotonic()
+    async for _ in await slow.astream_chat([]):
+        pass
+    assert 0.1 <= time.monotonic() - start < 1
 
 
 async def test_the_default_reply_cites():
