@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from typing import Any
 
 from llama_index.core.llms import ChatMessage, ChatResponse
@@ -33,18 +34,20 @@ class Speaking(Scripted):
         return self._most
 
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> AsyncGenerator[ChatResponse, None]:
-        stream = await super().astream_chat(messages, **kwargs)
-        await stream.aclose()
-        self._asked.append((self.prompts[-1], kwargs["max_tokens"]))
-        return self._spoken(self.prompts[-1], kwargs["max_tokens"])
+        prompt = "\n\n".join(f"{message.role.value}: {message.content}" for message in messages)
+        self._asked.append((prompt, kwargs["max_tokens"]))
+        return self._spoken(prompt, messages, kwargs)
 
-    async def _spoken(self, prompt: str, max_tokens: int) -> AsyncGenerator[ChatResponse, None]:
+    async def _spoken(
+        self, prompt: str, messages: Sequence[ChatMessage], kwargs: dict[str, Any]
+    ) -> AsyncGenerator[ChatResponse, None]:
         self._now += 1
         self._most = max(self._most, self._now)
         try:
             voice = Scripted(script=self._say(prompt), context_window=self.context_window)
-            async for response in voice._stream(prompt, max_tokens):
-                yield response
+            async with aclosing(await voice.astream_chat(messages, **kwargs)) as responses:
+                async for response in responses:
+                    yield response
         finally:
             self._now -= 1
 
