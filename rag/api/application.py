@@ -21,6 +21,7 @@ from rag.api import (
     health,
     local,
     models,
+    older_clients,
     reference,
     responses,
     vector_store_files,
@@ -68,6 +69,8 @@ def create_api(services: Services, token: str, lifespan: Lifespan | None = None)
     for module in (health, models, chat, completions, responses, embeddings, *stores, documents, reference, local):
         app.include_router(module.router)
     app.router.routes.extend(tools_app.routes)
+    if services.settings.server.older_clients.get_secret_value():
+        app.include_router(older_clients.router)
     app.add_api_route(
         "/v1/{path:path}",
         _unknown_route,

@@ -118,7 +118,7 @@ async def create_chat_completion(body: ChatRequest, request: HttpRequest) -> Res
     services: Services = request.app.state.services
     asked = await asyncio.to_thread(request_of, body, services)
     events = services.ask(asked)
-    reply = _Reply(body, str(request.base_url), asked.models)
+    reply = Reply(body, str(request.base_url), asked.models)
     if body.stream:
         # What fails before the first word is answered with its own status, not inside a stream that began well.
         early = await while_connected(request, until_first_sign(events))
@@ -153,7 +153,7 @@ def request_of(body: ChatRequest, services: Services) -> Request:
     return request if collection is None else addressed(request, collection, services.roles, told.mode)
 
 
-class _Reply:
+class Reply:
     """The wire form of one answer."""
 
     def __init__(self, body: ChatRequest, base_url: str, models: Sequence[str]) -> None:
