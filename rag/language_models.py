@@ -63,6 +63,8 @@ class LanguageModels:
         name = name or self.default_name
         if name not in self._described:
             raise NotFound(f"There is no model {name!r}.", hint=f"There are: {', '.join(self.names)}.")
+        if name in self._opened:  # whatever else is being opened
+            return self._opened[name]
         with self._opening:
             if name not in self._opened:
                 settings = self._settings.model_copy(update={"llm": self._beside_file(self._described[name])})

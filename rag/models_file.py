@@ -24,7 +24,7 @@ from rag.sampling import Sampling
 from rag.settings import LanguageModelSettings, Settings
 
 USUAL_NAME = "models.toml"
-_SECRET = re.compile(r"(^|_)(api_?key|key|token|secret|password)s?$", re.IGNORECASE)
+_SECRET = re.compile(r"(^|_)(api_?key|key|token|secret|password)$", re.IGNORECASE)
 
 
 class _Table(BaseModel):
