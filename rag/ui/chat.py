@@ -134,7 +134,7 @@ async def _answer(turn: Turn, turns: list[Turn], attached: frozenset[str]) -> No
     told = cl.user_session.get("chat_settings") or {}
     asked = await asyncio.to_thread(panel.request, services, profile, told, messages(turns, turn.question), attached)
     expected = "" if asked.mode == "route" else asked.models[0] if asked.models else services.models.default_name
-    outcome = await show(services.ask(asked), services.catalog, expected)
+    outcome = await show(services.ask(asked), services.catalog, asked.mode, expected)
     cl.user_session.set(TURNS, [*turns, replace(turn, answer=outcome.text)])
     if len(outcome.candidates) > 1:
         await offer_vote(turn.id, turn.question, outcome)

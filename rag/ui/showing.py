@@ -23,7 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
     from rag.catalog import Catalog
+    from rag.modes.request import Mode
     from rag.types import Answer, Event, Passage
+
+
+SEARCHING: tuple[Mode, ...] = ("documents", "route", "compare")  # the modes that search for the question itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +40,12 @@ class Outcome:
     passages: tuple[Passage, ...] = ()
 
 
-async def show(events: AsyncGenerator[Event, None], catalog: Catalog, expected: str) -> Outcome:
+async def show(events: AsyncGenerator[Event, None], catalog: Catalog, mode: Mode, expected: str) -> Outcome:
     """Show the events as they come. An answer by another model than `expected` says so; empty: every answer does.
 
     An answer that breaks off stays, marked as incomplete. Raises RagError when nothing of it came.
     """
-    shown = _Shown(catalog, expected)
+    shown = _Shown(catalog, "Searched for" if mode in SEARCHING else "Understood as", expected)
     try:
         async with aclosing(events):
             async for event in events:
@@ -54,26 +58,31 @@ async def show(events: AsyncGenerator[Event, None], catalog: Catalog, expected: 
         await shown.break_off(error)
     finally:
         await shown.end()
-    return Outcome(shown.text, shown.candidates, shown.passages)
+    return Outcome(shown.text, shown.in_order(), shown.passages)
 
 
 class _Shown:
     """The messages and the step of one answer, in the browser."""
 
-    def __init__(self, catalog: Catalog, expected: str) -> None:
-        self.candidates: dict[str, Answer] = {}
+    def __init__(self, catalog: Catalog, condensed: str, expected: str) -> None:
+        self._candidates: dict[str, Answer] = {}
         self.passages: tuple[Passage, ...] = ()
         self.text = ""  # what was written; of several models, by the first one
         self._catalog = catalog
+        self._condensed = condensed
         self._expected = expected
         self._reply = cl.Message("")
         self._others: dict[str, cl.Message] = {}  # of several models, by name
         self._step: cl.Step | None = None
 
+    def in_order(self) -> dict[str, Answer]:
+        """The answers of several models, in the order in which they are shown."""
+        return {model: self._candidates[model] for model in self._others if model in self._candidates}
+
     async def take(self, event: Event) -> None:
         match event:
             case QueryCondensed(question):
-                await _note(f"Searched for “{plain_line(question)}”", "search")
+                await _note(f"{self._condensed} “{plain_line(question)}”", "search")
             case ChunksRetrieved(_, passages):
                 self.passages = passages
                 await _note(_found(passages), "book-open")
@@ -104,6 +113,7 @@ class _Shown:
                 await message.send()
         if self._step is not None:
             self._step.end = utc_now()
+            self._step.icon = "check"
             await self._step.update()
 
     async def _take_candidate(self, model: str, event: TextDelta | AnswerCompleted) -> None:
@@ -115,7 +125,7 @@ class _Shown:
                 self.text += event.text
             await self._others[model].stream_token(event.text)
         else:
-            self.candidates[model] = event.answer
+            self._candidates[model] = event.answer
             await self._complete(self._others[model], event.answer, heading=_heading(model))
 
     async def _complete(self, message: cl.Message, answer: Answer, written_by: str = "", heading: str = "") -> None:

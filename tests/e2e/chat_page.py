@@ -41,6 +41,31 @@ class ChatPage:
     def panel_title(self) -> Locator:
         return self.page.locator("#side-view-title")
 
+    def choose_profile(self, name: str) -> None:
+        """Talk to another model or persona; the chat begins anew."""
+        self.page.locator("#chat-profiles").click()
+        has_begun = self.answers.count() > 0
+        self.page.get_by_role("option", name=name).click()
+        if has_begun:
+            self.page.get_by_role("button", name="Confirm").click()
+        expect(self.page.locator("#chat-profiles")).to_contain_text(name)
+        expect(self.page.locator("#upload-button")).to_be_visible(timeout=30_000)
+
+    def settings(self, *, mode: str = "", documents: Sequence[str] = (), pages: str = "") -> None:
+        """Set these in the settings panel."""
+        self.page.locator("#chat-settings-open-modal").click()
+        panel = self.page.get_by_role("dialog")
+        if mode:
+            panel.locator("#mode").click()
+            self.page.get_by_role("option", name=mode).click()
+        for document in documents:
+            panel.get_by_text("Only these documents").locator("xpath=following::input[@role='combobox'][1]").click()
+            self.page.get_by_role("option", name=document).click()
+        if pages:
+            panel.locator("#pages").fill(pages)
+        self.page.locator("#confirm").click()
+        expect(panel).to_have_count(0)
+
     def attach(self, *files: Path) -> None:
         received = 0
 

@@ -19,7 +19,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.e2e.chat_page import ChatPage
-from tests.e2e.model_server import ModelServer
+from tests.e2e.model_server import MODEL, OTHER_MODEL, ModelServer
 
 ROOT = Path(__file__).parents[2]
 SCREENSHOTS = Path(__file__).parent / "screenshots"
@@ -70,6 +70,8 @@ def running_model() -> Iterator[ModelServer]:
 def model(running_model: ModelServer) -> ModelServer:
     """The language model behind `model_url`, as it was at first."""
     running_model.reply = "The documents say so [1]."
+    running_model.pause = 0.0
+    running_model.prompts.clear()
     running_model.broken = False
     running_model.hung_up.clear()
     return running_model
@@ -80,6 +82,41 @@ def model_url(ingested: Path, running_model: ModelServer, tmp_path_factory: pyte
     """The application over the sample documents, with a language model."""
     settings = {"RAG_LLM__PROVIDER": "openai", "RAG_LLM__BASE_URL": running_model.base_url}
     with _application(tmp_path_factory.mktemp("model"), ingested, **settings) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the application with several models lives."""
+    return tmp_path_factory.mktemp("models")
+
+
+@pytest.fixture(scope="session")
+def models_url(ingested: Path, running_model: ModelServer, models_folder: Path) -> Iterator[str]:
+    """The application over the sample documents, with two models and a persona."""
+    file = models_folder / "models.toml"
+    file.write_text(
+        f"""
+        [[model]]
+        name = "small"
+        base_url = "{running_model.base_url}"
+        model = "{MODEL}"
+        context_window = 3000
+
+        [[model]]
+        name = "large"
+        base_url = "{running_model.base_url}"
+        model = "{OTHER_MODEL}"
+
+        [[persona]]
+        name = "Sailor"
+        description = "Knows the handbook, and the sea."
+        instructions = "Speak like a sailor."
+        model = "large"
+        """,
+        encoding="utf-8",
+    )
+    with _application(models_folder, ingested, RAG_MODELS__FILE=str(file), RAG_MODES__PARALLEL="2") as url:
         yield url
 
 
@@ -133,6 +170,12 @@ def quotes_chat(page: Page, quotes_url: str) -> ChatPage:
 def model_chat(page: Page, model_url: str, model: ModelServer) -> ChatPage:
     """An open chat with a language model."""
     return ChatPage(page, model_url)
+
+
+@pytest.fixture
+def models_chat(page: Page, models_url: str, model: ModelServer) -> ChatPage:
+    """An open chat with two language models to choose from."""
+    return ChatPage(page, models_url)
 
 
 def _leaves(url: str) -> bool:

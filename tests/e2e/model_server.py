@@ -8,18 +8,23 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 MODEL = "test-model"
+OTHER_MODEL = "other-model"
 SLOW_WORDS = 600
 
 
 class ModelServer(ThreadingHTTPServer):
-    """Answers with `reply`; a question with the word "slowly" gets one word every 50 ms. `hung_up` is set when a client
-    leaves in the middle of an answer; while `broken`, every question gets a 503."""
+    """Answers with `reply`, in the name of the other model with `other_reply`; a question with the word "slowly" gets
+    one word every 50 ms, and one with the word "abruptly" no end. `hung_up` is set when a client leaves in the middle
+    of an answer; while `broken`, every question gets a 503. `prompts` are what was asked, as whole texts."""
 
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.reply = "The documents say so [1]."
+        self.other_reply = "The handbook says more [1]."
+        self.pause = 0.0  # seconds before every answer
+        self.prompts: list[str] = []
         self.rewritten = "What is a rewritten question?"
         self.broken = False
         self.hung_up = threading.Event()
@@ -40,7 +45,8 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:
-        self._json(200, {"object": "list", "data": [{"id": MODEL, "object": "model", "max_model_len": 8192}]})
+        models = [{"id": name, "object": "model", "max_model_len": 8192} for name in (MODEL, OTHER_MODEL)]
+        self._json(200, {"object": "list", "data": models})
 
     def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["content-length"])))
@@ -48,19 +54,21 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(503, {"error": {"message": "out of order", "type": "server_error"}})
             return
         prompt = request["messages"][-1]["content"]
+        self.server.prompts.append("\n\n".join(f"{turn['role']}: {turn['content']}" for turn in request["messages"]))
+        time.sleep(self.server.pause)
         if "Rewritten question:" in prompt:
             words = self.server.rewritten.split()
         elif "slowly" in prompt:
             words = ["slow"] * SLOW_WORDS
         else:
-            words = self.server.reply.split()
+            words = (self.server.other_reply if request["model"] == OTHER_MODEL else self.server.reply).split()
         if request.get("stream"):
-            self._stream(words, pause=0.05 if "slowly" in prompt else 0.0)
+            self._stream(words, pause=0.05 if "slowly" in prompt else 0.0, is_whole="abruptly" not in prompt)
         else:
             message = {"role": "assistant", "content": " ".join(words)}
             self._json(200, _chunk("chat.completion", {"message": message, "finish_reason": "stop"}))
 
-    def _stream(self, words: list[str], pause: float) -> None:
+    def _stream(self, words: list[str], pause: float, is_whole: bool) -> None:
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
         self.end_headers()
@@ -69,6 +77,9 @@ class _Handler(BaseHTTPRequestHandler):
                 delta = {"role": "assistant", "content": word if number == 0 else f" {word}"}
                 self._event(_chunk("chat.completion.chunk", {"delta": delta, "finish_reason": None}))
                 time.sleep(pause)
+            if not is_whole:
+                self.connection.close()
+                return
             self._event(_chunk("chat.completion.chunk", {"delta": {}, "finish_reason": "stop"}))
             self.wfile.write(b"data: [DONE]\n\n")
         except OSError:
