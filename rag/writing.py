@@ -101,12 +101,15 @@ async def write_answer(
     """
     window = asked.model.context_window
     refusal: PromptTooLong | None = None
+    refused: Prompt | None = None
     while True:
         smaller = replace(asked, model=replace(asked.model, context_window=window))
         try:
             prompt = await asyncio.to_thread(smaller.prompt, passages)
         except InvalidRequest as error:  # not even the rules fit
             raise refusal or error from None
+        if refused:
+            yield Progress(f"the prompt was too long for the model: {_left_out(refused, prompt)} left out")
         if passages:
             yield ChunksRetrieved(hits, prompt.passages)
         try:
@@ -114,13 +117,22 @@ async def write_answer(
                 async for event in events:
                     yield event
         except PromptTooLong as error:
-            refusal, window = error, window // 2
+            refusal, refused, window = error, prompt, window // 2
             nothing_to_leave_out = len(prompt.passages) < 2 if passages else len(asked.conversation) < 2
             if nothing_to_leave_out or window < asked.model.context_window // _SMALLEST_PROMPT:
                 raise
             logger.warning("The prompt did not fit, trying a shorter one: %s", error)
         else:
             return
+
+
+def _left_out(refused: Prompt, prompt: Prompt) -> str:
+    """What of the refused prompt is not in the shorter one."""
+    passages, turns = len(refused.passages), len(refused.messages) - len(prompt.messages)
+    parts = [f"{passages - len(prompt.passages)} of {passages} passages"] if passages else []
+    if turns > 0:
+        parts.append(f"{turns} earlier message{'s' if turns > 1 else ''}")
+    return " and ".join(parts)
 
 
 async def write_prompt(model: LanguageModel, prompt: Prompt, sampling: Sampling) -> AsyncGenerator[Event, None]:

@@ -220,7 +220,8 @@ class OpenAICompatible(OpenAILike):  # type: ignore[misc]
                 pause = None if clock.has_begun else patience.pause_after(error)
                 if pause is None or pause.seconds > clock.left:
                     raise explain(error, self.address, self._key.get_secret_value()) from error
-                yield waiting(pause.what_for)
+                if pause.what_for:
+                    yield waiting(pause.what_for)
                 await asyncio.sleep(pause.seconds)
                 continue
             if not finished and (clock.has_begun or not self._learns_from_silence(turns, tried)):

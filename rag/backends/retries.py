@@ -18,10 +18,11 @@ _FOR_GOOD = "insufficient_quota"  # 429, and no waiting helps
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """How many seconds to wait before asking again, and what for."""
+    """How many seconds to wait before asking again, and what for: empty if that is not worth a word. What is said may
+    end the time in which a failure has a status of its own at the API."""
 
     seconds: float
-    what_for: str
+    what_for: str = ""
 
 
 class Patience:
@@ -38,7 +39,7 @@ class Patience:
         if isinstance(error, openai.APITimeoutError | httpx.TimeoutException):  # a connection took its seconds already
             return None
         if isinstance(error, openai.APIConnectionError | httpx.TransportError) and self._unreachable:
-            return Pause(self._unreachable.pop(0), "the model server does not answer: asking once more")
+            return Pause(self._unreachable.pop(0))
         return None
 
     def _after_status(self, error: openai.APIStatusError) -> Pause | None:
@@ -48,7 +49,7 @@ class Patience:
         if error.status_code not in _BUSY or _FOR_GOOD in said or not self._busy:
             return None
         seconds = max(self._busy.pop(0), _asked_for(error.response.headers.get("retry-after", "")))
-        return Pause(seconds, f"the model server is busy: asking again in {seconds:g} s")
+        return Pause(seconds, f"the model server is busy: asking again in {seconds:g} s" if seconds >= 1 else "")
 
 
 def _asked_for(retry_after: str) -> float:

@@ -19,7 +19,7 @@ from rag.prompts import NO_DOCUMENTS, NOT_FOUND
 from rag.retrieval import HybridRetriever
 from rag.sampling import Sampling
 from rag.settings import HistorySettings, LanguageModelSettings
-from rag.types import AnswerCompleted, ChunksRetrieved, Message, QueryCondensed, Scope, TextDelta
+from rag.types import AnswerCompleted, ChunksRetrieved, Message, Progress, QueryCondensed, Scope, TextDelta
 from tests.rag.backends.model_server import WORDS, ModelServer, endless, running, stream
 from tests.rag.versions import make_version
 
@@ -293,7 +293,13 @@ async def test_a_server_that_counts_more_tokens_is_asked_again_with_fewer_passag
     assert len(server.requests) > 1
     assert len(server.requests[-1]["messages"][0]["content"]) < len(server.requests[0]["messages"][0]["content"])
     retrieved = [event for event in events if isinstance(event, ChunksRetrieved)]
-    assert len(retrieved[-1].passages) < len(retrieved[0].passages)
+    first, last = len(retrieved[0].passages), len(retrieved[-1].passages)
+    assert last < first
+    said = [event.doing for event in events if isinstance(event, Progress)]
+    assert said[0] == (
+        f"the prompt was too long for the model: {first - len(retrieved[1].passages)} of {first} passages left out"
+    )
+    assert len(said) == len(server.requests) - 1
     assert events[-1].answer.passages == retrieved[-1].passages
 
 

@@ -49,8 +49,9 @@ async def test_a_busy_server_is_asked_again_and_it_is_said(server, status):
     deltas = await ask(model)
     assert text_of(deltas) == "".join(WORDS)
     assert 1.4 < time.monotonic() - start < 4
-    assert [delta.text for delta in deltas[:2]] == ["", ""]
-    assert _waits(deltas) == [f"the model server is busy: asking again in {seconds} s" for seconds in ("0.5", "1")]
+    assert deltas[0].waiting == "the model server is busy: asking again in 1 s"  # half a second is not worth a word
+    assert deltas[0].text == ""
+    assert len(_waits(deltas)) == 1
 
 
 @pytest.mark.parametrize("kind", ["seconds", "date"])
@@ -141,7 +142,7 @@ async def test_a_server_that_is_being_started_anew_is_asked_once_more():
     with running(server):
         deltas = await task
     assert text_of(deltas) == "".join(WORDS)
-    assert set(_waits(deltas)) == {"the model server does not answer: asking once more"}
+    assert _waits(deltas) == []
 
 
 async def test_a_connection_that_is_reset_before_the_first_byte_is_made_once_more(server):
@@ -162,7 +163,7 @@ async def test_a_connection_that_is_reset_before_the_first_byte_is_made_once_mor
         model.llm.api_base = f"http://127.0.0.1:{front.sockets[0].getsockname()[1]}/v1"
         deltas = await ask(model)
     assert text_of(deltas) == "Yes."
-    assert _waits(deltas) == ["the model server does not answer: asking once more"]
+    assert len(connections) == 2
 
 
 async def _dies():
