@@ -19,7 +19,7 @@ from llama_index.core.llms import LLM, ChatMessage, ChatResponse, CompletionResp
 from pydantic import PrivateAttr
 
 from rag.backends.line import Emit, Line, LineClosed, Stop, reply_in_line
-from rag.backends.turns import estimate_tokens
+from rag.backends.turns import estimate_tokens, fold_system, is_about_roles, to_turns
 from rag.backends.waiting import TimeLimits, TokenClock
 from rag.errors import BackendError, BackendUnavailable, ConfigurationError
 from rag.types import LanguageModel
@@ -76,6 +76,7 @@ class LlamaIndexLLM(CustomLLM):
     _line: Line = PrivateAttr()
     _blocks: bool = PrivateAttr()
     _refused: set[str] = PrivateAttr(default_factory=set)  # sampling parameters that it does not take
+    _folds_system: bool = PrivateAttr(default=False)
 
     def __init__(
         self, settings: LanguageModelSettings, llm: LLM, name: str, secrets: Sequence[str], context_window: int
@@ -110,7 +111,8 @@ class LlamaIndexLLM(CustomLLM):
             options = {name: value for name, value in wanted.items() if name not in self._refused}
             ask = self._in_thread if self._blocks else self._on_loop
             try:
-                async with aclosing(ask(messages, options)) as responses:
+                chat = _folded(messages) if self._folds_system else messages
+                async with aclosing(ask(chat, options)) as responses:
                     async for response in responses:
                         has_begun = has_begun or bool(response.delta)
                         yield response
@@ -124,9 +126,13 @@ class LlamaIndexLLM(CustomLLM):
                     raise self._explain(ValueError("it answered with nothing at all"))
 
     def _learns_from(self, error: Exception, options: dict[str, Any]) -> bool:
-        """Whether to ask in another way: in a thread, or without the parameters that the error names."""
+        """Whether to ask in another way: in a thread, without a system message, or without the parameters that the
+        error names."""
         if isinstance(error, NotImplementedError) and not self._blocks:
             self._blocks = True
+            return True
+        if is_about_roles(str(error)) and not self._folds_system:
+            self._folds_system = True
             return True
         named = {name for name in options if re.search(rf"\b{name}\b", str(error))}
         self._refused |= named
@@ -189,6 +195,10 @@ class LlamaIndexLLM(CustomLLM):
     def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> Any:
         """What the LLM itself says to `prompt`, piece by piece; blocking."""
         return self._llm.stream_complete(prompt, formatted, **kwargs)
+
+
+def _folded(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
+    return [ChatMessage(role=turn["role"], content=turn["content"]) for turn in fold_system(to_turns(messages))]
 
 
 def _delta(response: ChatResponse, said: str) -> str:

@@ -9,6 +9,7 @@ import httpx
 import openai
 
 from rag.backends.servers import LOADING
+from rag.backends.turns import is_about_roles
 from rag.errors import BackendError, BackendRejected, BackendUnavailable, PromptTooLong
 from rag.sampling import Sampling
 
@@ -16,7 +17,6 @@ PROVIDER = "openai"
 SYSTEM_ROLE = "system role"  # what a server may refuse beside the fields of a request
 
 _TOO_LONG = re.compile(r"context[ _](length|window|size)|prompt is too long|too many tokens", re.IGNORECASE)
-_NO_SYSTEM_ROLE = re.compile(r"roles must alternate|only user and assistant roles|system role not supported")
 _NOT_TAKEN = re.compile(
     r"un(recognized|known|supported|expected)|(not|n't) support|not (permitted|allowed)|extra_forbidden"
 )
@@ -38,7 +38,7 @@ def refused_fields(error: openai.APIStatusError) -> set[str]:
     template without one. An answer can be had without any of them."""
     said = str(error).lower()
     refused = {"stream_options"} if "stream_options" in said else set()
-    if _NO_SYSTEM_ROLE.search(said):
+    if is_about_roles(said):
         refused.add(SYSTEM_ROLE)
     if "max_completion_tokens" in said:
         refused.add("max_tokens")

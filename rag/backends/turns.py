@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,6 +11,9 @@ if TYPE_CHECKING:
     from llama_index.core.llms import ChatMessage
 
 Turn = dict[str, str]
+_ABOUT_ROLES = re.compile(
+    r"roles must alternate|only user and assistant roles|system role not supported", re.IGNORECASE
+)
 TURN_TOKENS = 8  # what a chat template adds around every earlier turn, however short
 
 
@@ -39,6 +43,11 @@ def merge_turns(turns: Sequence[Turn]) -> list[Turn]:
         else:
             merged.append(dict(turn))
     return merged
+
+
+def is_about_roles(said: str) -> bool:
+    """Whether a chat template, or who uses it, refuses a conversation for its system message."""
+    return bool(_ABOUT_ROLES.search(said))
 
 
 def fold_system(turns: Sequence[Turn]) -> list[Turn]:

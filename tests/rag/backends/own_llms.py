@@ -26,6 +26,7 @@ class Blocking(CustomLLM):
     pause: float = 0.0
     fails_after: int = -1
     refuses: str = ""
+    strict: bool = False  # about roles, as the chat templates of some models are
     asked: list[dict[str, Any]] = []  # noqa: RUF012 (a field: each object has its own)
     at_once: int = 0
     most_at_once: int = 0
@@ -39,6 +40,8 @@ class Blocking(CustomLLM):
 
     def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> Any:
         self.asked.append({**kwargs, "prompt": prompt, "thread": threading.current_thread().name})
+        if self.strict and "system" in prompt:
+            raise ValueError("Conversation roles must alternate user/assistant/user/assistant/...")
         if self.refuses in kwargs:
             raise TypeError(f"generate() got an unexpected keyword argument '{self.refuses}'")
 

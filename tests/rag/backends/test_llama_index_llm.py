@@ -51,6 +51,13 @@ async def test_asks_an_llm_of_llama_index(opened):
     assert await refresh_model(model) is model
 
 
+async def test_a_class_is_a_function_that_makes_one():
+    llm = {"provider": "llama_index.core.llms:MockLLM", "options": {"max_tokens": 2}}
+    assert (
+        text_of(await ask(open_language_model(Settings(_env_file=None, llm=llm)), Message("user", "?"))) == "text text"
+    )
+
+
 async def test_the_window_and_the_name_can_be_set(opened):
     assert opened("make_blocking", {"words": WORDS}).context_window == 1234
     model = opened("make_blocking", {"words": WORDS}, context_window=512, name="mine")
@@ -74,6 +81,16 @@ async def test_a_parameter_that_it_does_not_take_is_left_out_and_remembered(open
     asked = _made(model).asked
     assert ["temperature" in question for question in asked] == [True, False, False]
     assert all("max_tokens" in question for question in asked)
+
+
+async def test_a_template_without_system_role_gets_it_folded_into_the_question(opened):
+    model = opened("make_blocking", {"words": WORDS, "strict": True})
+    for _ in range(2):
+        answer = await ask(model, Message("system", "Cite."), Message("user", "How often?"))
+        assert text_of(answer) == "".join(WORDS)
+    asked = _made(model).asked
+    assert len(asked) == 3  # it remembers
+    assert "user: Cite.\n\nHow often?" in asked[-1]["prompt"]
 
 
 async def test_an_llm_that_blocks_does_not_stop_the_event_loop(opened):
