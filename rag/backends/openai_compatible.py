@@ -21,7 +21,7 @@ from llama_index.llms.openai_like import OpenAILike  # type: ignore[import-untyp
 from pydantic import Field, PrivateAttr, SecretStr
 
 from rag.backends.openai_errors import PROVIDER, SYSTEM_ROLE, cut_short, explain, refused_fields, unusable
-from rag.backends.retries import LOADING_PAUSE, Patience
+from rag.backends.retries import BUSY, LOADING_PAUSE, Patience
 from rag.backends.server_tokens import COUNT_TIMEOUT, NotCounted, count_on_server
 from rag.backends.servers import (
     DEFAULT_CONTEXT_WINDOW,
@@ -147,13 +147,15 @@ class OpenAICompatible(OpenAILike):  # type: ignore[misc]
     def count_prompt(self, messages: Sequence[Message]) -> int | None:
         """Tokens of the whole prompt as the server counts them; None where it does not tell. Blocking, seconds at most.
 
-        A server that fails at it is not asked again until its models are listed anew."""
+        A server that fails at it is not asked again until its models are listed anew; one that is busy is."""
         if not self.tokenizer:
             return None
         turns = [{"role": message.role, "content": message.content} for message in messages]
         try:
             return self._count(turns)
         except (NotCounted, httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+            if isinstance(error, NotCounted) and error.status in BUSY:
+                return None
             logger.warning(
                 "The model server at %s does not count tokens (%s): prompts are measured by an estimate.",
                 self.address,

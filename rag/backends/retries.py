@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import httpx
 import openai
 
+BUSY = {429, 502, 503, 504}  # HTTP
 LOADING_PAUSE = 1.0  # seconds
 _UNREACHABLE_PAUSES = (0.25, 0.5)  # seconds; a wrong address is told of soon
 _BUSY_PAUSES = (0.5, 1.0, 2.0, 4.0)
-_BUSY = {429, 502, 503, 504}
 _FOR_GOOD = "insufficient_quota"  # 429, and no waiting helps
 
 
@@ -46,7 +46,7 @@ class Patience:
         said = str(error).lower()
         if error.status_code == 503 and "loading" in said:
             return Pause(LOADING_PAUSE, "the model server is loading its model")
-        if error.status_code not in _BUSY or _FOR_GOOD in said or not self._busy:
+        if error.status_code not in BUSY or _FOR_GOOD in said or not self._busy:
             return None
         seconds = max(self._busy.pop(0), _asked_for(error.response.headers.get("retry-after", "")))
         return Pause(seconds, f"the model server is busy: asking again in {seconds:g} s" if seconds >= 1 else "")

@@ -125,6 +125,16 @@ def test_what_is_no_count_is_said_once_and_the_server_left_alone(server, answer,
     assert KEY not in caplog.text
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_server_that_is_busy_is_asked_to_count_the_next_time(server, status, caplog):
+    server.posts["tokenize"] = lambda _: JSONResponse({"error": {"message": "Loading model"}}, status)
+    model = _open(server)
+    assert model.count_prompt(PROMPT) is None
+    counts_as_vllm(server)
+    assert model.count_prompt(PROMPT) == FOLDED
+    assert not caplog.text
+
+
 def test_a_server_that_hangs_is_waited_for_seconds_only(server, caplog):
     def late(_):
         time.sleep(COUNT_TIMEOUT + 1)
