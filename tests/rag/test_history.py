@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -98,6 +99,14 @@ async def test_a_huge_turn_is_summarised_even_if_it_is_among_the_last():
     told = await told_history(model, history, 400, SIX, Summaries())
     assert told[1].content == "Told: 0 1 2 0"
     assert told[2:] == history[-4:]
+
+
+async def test_a_summary_that_is_counted_longer_than_it_was_to_be_is_cut():
+    model = replace(summariser(), count_tokens=lambda text: 2 * len(text.split()))
+    history = conversation(150)
+    told = await told_history(model, history, 800, SIX, Summaries())
+    assert turn_tokens(told, model.count_tokens) <= 800
+    assert 180 < model.count_tokens(told[1].content) <= 200
 
 
 async def test_a_changed_turn_makes_another_summary():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from rag.errors import BackendUnavailable, InvalidRequest
@@ -10,6 +12,7 @@ from rag.prompts import JUDGE, NOT_FOUND
 from rag.types import AnswerCompleted, LanguageModel, Message, Progress, QueryCondensed, TextDelta
 from tests.rag.modes.conftest import models_file
 from tests.rag.modes.speaking import assert_within_window, speaking
+from tests.rag.versions import make_version
 
 FILE = models_file("small", "large", route={"small": "small", "large": "large", "small_cost": 2.0, "large_cost": 50.0})
 QUESTION = "How often does the pump need oil?"
@@ -93,11 +96,18 @@ async def test_what_the_documents_do_not_tell_needs_no_model(filled, events_of):
     assert counts.small.tokens == 0
 
 
-@pytest.mark.parametrize("window", [400, 600])
-async def test_the_judgement_stays_inside_the_window(filled, events_of, window):
-    model = small(GOOD * 20, window=window)
-    await events_of(QUESTION, model, large(), mode="route", file=FILE)
-    assert_within_window(model)
+async def test_the_judgement_stays_inside_the_window(index, bag_of_words, events_of):
+    pages = [f"Words fill page {n} to its end." for n in range(60)]
+    index.replace_documents([make_version("doc_a", pages, bag_of_words)])
+    many = {"retrieval": {"passages": 50}}
+    for window in range(500, 540, 4):
+        model = small("Words fill a page to its end [1]. " * (window // 3 // 8), window=window)
+        model = replace(model, count_prompt=lambda told: sum(len(message.content.split()) for message in told))
+        asked = "Which words fill a page to its end?"
+        *_, completed = await events_of(asked, model, large(), mode="route", file=FILE, settings=many)
+        assert completed.answer.model == "small"
+        assert len(model.llm.asked) == 2
+        assert_within_window(model)
 
 
 async def test_the_large_model_answers_from_what_the_small_one_found(filled, events_of):

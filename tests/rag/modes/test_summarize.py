@@ -20,7 +20,10 @@ WORDS = 400  # of a page
 
 
 def paper(pages: int, words: int = WORDS) -> list[str]:
-    return [f"Fact {page} is stated here. " + "Word " * (words - 5) for page in range(1, pages + 1)]
+    return [
+        f"Fact {page} is stated here. " + " ".join(f"W{page}-{n}" for n in range(words - 5))
+        for page in range(1, pages + 1)
+    ]
 
 
 def reader(**more) -> LanguageModel:
@@ -211,19 +214,24 @@ async def test_a_follow_up_is_understood_and_instructions_are_followed(filled, e
     assert completed.answer.citations[0].document_id == "doc_b"
 
 
-async def test_a_server_that_counts_more_tokens_is_sent_less(index, bag_of_words, events_of):
-    index.replace_documents([make_version("doc_a", paper(30), bag_of_words)])
-    inner = reader(window=4096)
+@pytest.mark.parametrize(("most", "words"), [(1800, 400), (900, 1500)])
+async def test_a_server_that_counts_more_tokens_is_sent_less(index, bag_of_words, events_of, most, words):
+    index.replace_documents([make_version("doc_a", paper(20, words), bag_of_words)])
+    inner, read = reader(window=4096), []
 
     def say(prompt: str) -> str:
-        if len(prompt.split()) > 1800:
+        if len(prompt.split()) > most:
             raise PromptTooLong("The prompt is too long.", provider="scripted")
+        read.extend(text for _, _, text in SOURCE.findall(prompt))
         return inner.llm._say(prompt)
 
     model = speaking(say, window=4096)
     *_, completed = await events_of("Facts?", model, mode="summarize")
     assert isinstance(completed, AnswerCompleted)
-    assert len(completed.answer.citations) == 30
+    assert {citation.page_index for citation in completed.answer.citations} >= set(range(20))
+    assert len(" ".join(dict.fromkeys(read)).split()) == pytest.approx(20 * words, abs=60), (
+        "pieces of a page are all of it"
+    )
 
 
 @pytest.mark.parametrize("error", [BackendUnavailable("Gone."), BackendRejected("No."), PromptTooLong("Too long.")])
