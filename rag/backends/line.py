@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import queue
 import threading
+import time
 from collections.abc import AsyncGenerator, Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import aclosing, nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -25,14 +27,21 @@ class Stop:
 
     def __init__(self) -> None:
         self._text = ctypes.create_string_buffer(2)
+        self._since = 0.0
 
     def set(self) -> None:
         """The work is to end."""
+        self._since = time.monotonic()
         self._text[0] = b"1"
 
     def is_set(self) -> bool:
         """Whether the work is to end."""
         return self._text[0] != b"\0"
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was set; 0 if it is not."""
+        return time.monotonic() - self._since if self.is_set() else 0
 
     @property
     def address(self) -> ctypes.c_void_p:
@@ -57,17 +66,28 @@ class LineClosed(Exception):
     """The line takes no work any more."""
 
 
-class Line:
-    """A worker thread and those who wait for it, of whatever event loop. Close it when done."""
+class LineStuck(Exception):
+    """The work that runs has not ended though it was stopped long ago."""
 
-    def __init__(self, name: str) -> None:
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix=name)
+
+class Line:
+    """A worker thread and those who wait for it, of whatever event loop. Close it when done.
+
+    Who waits is turned away when work does not end within `patience` seconds after it was stopped. The thread is a
+    daemon, so that such work does not keep the program from ending.
+    """
+
+    def __init__(self, name: str, patience: float = 30) -> None:
+        self._patience = patience
+        self._work: queue.SimpleQueue[tuple[Future[None], Callable[[], None]] | None] = queue.SimpleQueue()
+        self._worker = threading.Thread(target=self._serve, name=name, daemon=True)
+        self._closed = False
         self._lock = threading.Lock()
         self._members: dict[Future[None], tuple[Emit, Stop]] = {}  # the one whose turn it is first
 
     async def run(self, work: Work) -> AsyncGenerator[Any, None]:
         """A Place whenever the line moves, the last one of 0, then what `work` emits, and the error that it raises.
-        Closing the generator leaves the line, or ends the work. Raises LineClosed."""
+        Closing the generator leaves the line, or ends the work. Raises LineClosed, LineStuck."""
         loop = asyncio.get_running_loop()
         items: asyncio.Queue[Any] = asyncio.Queue()
         stop = Stop()
@@ -82,8 +102,18 @@ class Line:
 
         future = self.join(work_now, emit, stop)
         future.add_done_callback(lambda _: emit(_END))
+        has_begun = False
         try:
-            while (item := await items.get()) is not _END:
+            while True:
+                try:
+                    async with asyncio.timeout(None if has_begun else self._patience / 2):
+                        item = await items.get()
+                except TimeoutError:
+                    self._check()
+                    continue
+                if item is _END:
+                    break
+                has_begun = has_begun or item == Place(0)
                 yield item
             if future.cancelled():
                 raise LineClosed
@@ -95,14 +125,16 @@ class Line:
     def join(self, work: Callable[[], None], emit: Emit, stop: Stop) -> Future[None]:
         """Put work at the end of the line; `emit` is told its Place now and whenever the line moves, as long as others
         are before it. `stop` is set when the line is closed. Raises LineClosed."""
+        future: Future[None] = Future()
         with self._lock:
+            if self._closed:
+                raise LineClosed
+            if not self._worker.is_alive():
+                self._worker.start()
             if before := len(self._members):
                 emit(Place(before))
-            try:
-                future = self._worker.submit(work)
-            except RuntimeError as error:
-                raise LineClosed from error
             self._members[future] = (emit, stop)
+            self._work.put((future, work))
         future.add_done_callback(self._leave)
         return future
 
@@ -113,15 +145,36 @@ class Line:
             for before, (emit, _) in list(enumerate(self._members.values()))[max(place, 1) :]:
                 emit(Place(before))
 
-    def close(self) -> None:
-        """Turn away those who wait, stop the work that runs, and wait for its end; blocking."""
-        self._worker.shutdown(wait=False)
+    def _serve(self) -> None:
+        while (item := self._work.get()) is not None:
+            future, work = item
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                work()
+            except BaseException as error:  # noqa: BLE001 - whatever it is, who waits for the future is told
+                future.set_exception(error)
+            else:
+                future.set_result(None)
+            del item, future, work  # or they live until the next work comes
+
+    def _check(self) -> None:
         with self._lock:
+            stops = [stop for _, stop in self._members.values()]
+        if stops and stops[0].age > self._patience:
+            raise LineStuck
+
+    def close(self, seconds: float | None = None) -> None:
+        """Turn away those who wait, stop the work that runs, and wait for its end (`seconds` at most); blocking."""
+        with self._lock:
+            self._closed = True
             members = list(self._members.items())
         for future, (_, stop) in members:
             stop.set()
             future.cancel()
-        self._worker.shutdown(wait=True)
+        self._work.put(None)
+        if self._worker.is_alive():
+            self._worker.join(seconds)
 
 
 async def reply_in_line(

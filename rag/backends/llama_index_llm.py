@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from llama_index.core.llms import LLM, ChatMessage, ChatResponse, CompletionResponse, CustomLLM, LLMMetadata
 from pydantic import PrivateAttr
 
-from rag.backends.line import Emit, Line, LineClosed, Stop, reply_in_line
+from rag.backends.line import Emit, Line, LineClosed, LineStuck, Stop, reply_in_line
 from rag.backends.turns import estimate_tokens, fold_system, is_about_roles, to_turns
 from rag.backends.waiting import TimeLimits, TokenClock
 from rag.errors import BackendError, BackendUnavailable, ConfigurationError
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
 
     from rag.settings import LanguageModelSettings
+
+_LONGEST_GOODBYE = 2  # seconds
 
 
 def open_llama_index(settings: LanguageModelSettings) -> LanguageModel:
@@ -96,8 +98,8 @@ class LlamaIndexLLM(CustomLLM):
         return LLMMetadata(context_window=self.context_window, is_chat_model=True, model_name=self.name)
 
     def close(self) -> None:
-        """Stop what runs and refuse what waits; blocking."""
-        self._line.close()
+        """Stop what runs and refuse what waits; blocking, but not for long."""
+        self._line.close(_LONGEST_GOODBYE)
 
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> AsyncGenerator[ChatResponse, None]:
         """The reply, piece by piece; closing the generator stops it between two tokens. Raises BackendError."""
@@ -142,6 +144,12 @@ class LlamaIndexLLM(CustomLLM):
         if isinstance(error, LineClosed):
             return BackendUnavailable(
                 f"{self.name} is closed.", hint="Start the application again.", provider=self._provider
+            )
+        if isinstance(error, LineStuck):
+            return BackendUnavailable(
+                f"{self.name} is still busy with a question that was given up.",
+                hint="Ask again later, or restart.",
+                provider=self._provider,
             )
         return BackendUnavailable(
             f"{self.name} failed: {_said(error, self._secrets)}",

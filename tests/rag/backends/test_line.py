@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import subprocess
+import sys
 import threading
 import time
 from contextlib import aclosing
 
 import pytest
 
-from rag.backends.line import Line, LineClosed, Place, Stop
+from rag.backends.line import Line, LineClosed, LineStuck, Place, Stop
 
 
 @pytest.fixture
@@ -92,6 +94,39 @@ async def test_closing_stops_what_runs_and_turns_away_who_waits_or_comes():
         await waits
     with pytest.raises(LineClosed):
         await _all(line, _until_stopped)
+
+
+async def test_work_that_does_not_stop_keeps_nobody_waiting_for_ever():
+    line = Line("test", patience=0.2)
+    go_on = threading.Event()
+    stuck = asyncio.create_task(_all(line, lambda *_: go_on.wait(10)))
+    await asyncio.sleep(0.02)
+    waits = asyncio.create_task(_all(line, _until_stopped))
+    await asyncio.sleep(0.5)
+    assert not waits.done()  # as long as the first one is wanted
+    stuck.cancel()
+    start = time.monotonic()
+    with pytest.raises(LineStuck):
+        await waits
+    assert 0.2 < time.monotonic() - start < 1
+    start = time.monotonic()
+    line.close(0.1)
+    assert time.monotonic() - start < 0.5
+    go_on.set()
+
+
+def test_work_that_does_not_stop_does_not_keep_the_program_from_ending():
+    program = """
+import asyncio, threading
+from rag.backends.line import Line
+async def ask():
+    items = Line("test").run(lambda *_: threading.Event().wait())
+    print(await anext(items))
+    await items.aclose()
+asyncio.run(ask())
+"""
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert result.stdout == "0 questions before yours\n"
 
 
 def test_several_event_loops_share_a_line(line):
