@@ -25,10 +25,11 @@ class Role:
     def play(self, request: Request) -> Request:
         """The request as the persona takes it. What the request itself says of model and sampling goes first."""
         told = [Message("system", self.persona.instructions)] if self.persona.instructions else []
+        own = () if request.mode == "compare" else tuple(filter(None, [self.persona.model]))
         return replace(
             request,
             messages=[*told, *request.messages],
-            models=request.models or tuple(filter(None, [self.persona.model])),
+            models=request.models or own,
             sampling=request.sampling.over(self.persona.sampling),
             examples=self.examples,
         )
@@ -45,7 +46,7 @@ def addressed(request: Request, collection: str, roles: Sequence[Role], mode: Mo
     role = role_of(collection, roles)
     if role is None:
         return replace(request, mode=mode or "documents")
-    return replace(role.play(request), mode=mode or role.persona.mode)
+    return role.play(replace(request, mode=mode or role.persona.mode))
 
 
 def role_of(collection: str, roles: Sequence[Role]) -> Role | None:

@@ -16,7 +16,15 @@ from ingest.loaders.source_code import SOURCE_CODE_SUFFIXES
 from rag.settings import known_names
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "CONTRIBUTING.md", "docs/api.md", "docs/evaluation.md", "docs/vector-stores.md")
+PAGES = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/api.md",
+    "docs/evaluation.md",
+    "docs/vector-stores.md",
+    "docs/models.md",
+    "examples/README.md",
+)
 COMMANDS = {"ingest": ingest.cli.ingest, "rag": ingest.cli.rag_commands()}
 
 

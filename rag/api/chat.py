@@ -147,7 +147,7 @@ def request_of(body: ChatRequest, services: Services) -> Request:
         [message.to_message() for message in body.messages],
         services.scope(collection or told.collection or DEFAULT_COLLECTION, told),
         told.mode or "documents",
-        told.models or tuple(filter(None, [model])),
+        told.models or (() if told.mode == "compare" else tuple(filter(None, [model]))),
         body.sampling,
     )
     return request if collection is None else addressed(request, collection, services.roles, told.mode)

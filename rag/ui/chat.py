@@ -64,7 +64,8 @@ async def suggest() -> list[cl.Starter]:
 async def welcome() -> None:
     """Say who answers, and how to begin where there is nothing to ask yet."""
     cl.user_session.set(TURNS, [])
-    await asyncio.to_thread(services.models.look_again)
+    if await asyncio.to_thread(services.models.look_again):
+        await cl.context.emitter.send_toast(f"A language model was found: {services.model.description}.", "success")
     profile = await asyncio.to_thread(_profile)
     await cl.send_window_message({"footnote-banner": await asyncio.to_thread(profiles.banner, services, profile)})
     await _send_panel(profile, {})

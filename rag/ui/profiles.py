@@ -57,12 +57,12 @@ def no_model_notice(services: Services) -> str:
         return ""
     add = "or name one in `RAG_LLM__BASE_URL` or `models.toml` and restart Footnote."
     if services.settings.llm.provider != "auto":
-        return f"No language model: answers are quotes. Set `RAG_LLM__PROVIDER=auto` to have one looked for, {add}"
+        return f"There is no language model: answers are quotes. Set `RAG_LLM__PROVIDER=auto` to look for one, {add}"
     places = [f"{name} ({port})" for name, port in USUAL_PORTS if port != services.settings.server.port]
     wanted = f" with {services.settings.llm.model}" if services.settings.llm.model else ""
     return (
-        f"No language model: answers are quotes. None{wanted} was found at the usual ports of this machine: "
-        f"{', '.join(places)}. Start one and begin a new chat, {add}"
+        f"No language model{wanted} was found at the usual ports of this machine: {', '.join(places)}. Until there is "
+        f"one, answers are quotes. Start one and begin a new chat, {add}"
     )
 
 
@@ -73,8 +73,10 @@ def banner(services: Services, profile: Profile | None = None) -> str:
         return f"{profile.name}, a persona of {model}"
     if profile is not None and profile.model and profile.model != services.models.default_name:
         return f"Answers by {profile.model}: {_described(services.models.described[profile.model])}"
+    if services.model.llm is None:
+        return "No language model: answers are quotes. Start one and begin a new chat, or set `RAG_LLM__BASE_URL`."
     name = f"{services.models.default_name}: " if services.models.file.model else ""
-    return no_model_notice(services) or f"Answers by {name}{services.model.description}"
+    return f"Answers by {name}{services.model.description}"
 
 
 def _of_model(models: LanguageModels, name: str) -> str:
