@@ -215,9 +215,7 @@ class HistorySettings(_Group):
 class ModesSettings(_Group):
     """What one can ask besides a question."""
 
-    parallel: int = Field(
-        10, ge=1, le=100, description="Requests that a summary, a plan or a comparison sends to a model at once."
-    )
+    parallel: int = Field(10, ge=1, le=100, description="Requests that a summary or a plan sends to a model at once.")
 
 
 class Settings(BaseSettings):

@@ -11,6 +11,7 @@ from rag.citations import MarkerFilter, cited_numbers
 from rag.errors import InvalidRequest
 from rag.modes.numbering import Numbering
 from rag.prompts import FROM_NOTES, FROM_SOURCES, NOTES, SHORTER_NOTES, SUMMARIZE
+from rag.text import sentence_spans, terms
 from rag.types import Message, Passage, Usage
 from rag.writing import Asked, longest_reply, reply
 
@@ -19,6 +20,7 @@ _MOST_SOURCES = 999  # of a prompt: a footnote's number has three digits
 _SHARE = 12  # a note is at most this part of the window: the notes of nine full windows fit into one
 _SHORTEST, _LONGEST = 32, 1024  # tokens of a note
 _WORDS_PER_TOKEN = 0.6
+_BORNE_OUT = 0.5  # share of a sentence's words that a passage must have to be cited for it
 _ROOMY = 3  # a prompt is fitted from so many windows of text, as `count_tokens` counts: too much, and not far too much
 
 
@@ -149,8 +151,23 @@ def _note(text: str, passages: Sequence[Passage], usage: Usage) -> Note:
     text = (markers.feed(text) + markers.flush()).strip()
     if text.strip(".*\"'").upper() == _NOTHING:
         return Note("", (), usage)
+    if not cited_numbers(text):
+        text = _cited(text, passages)
     cited = set(cited_numbers(text))
     return Note(text, tuple(passage for passage in passages if passage.number in cited), usage)
+
+
+def _cited(text: str, passages: Sequence[Passage]) -> str:
+    """The text of a model that forgot to cite: behind each sentence the passage that has most of its words."""
+    words = {passage.number: set(terms(passage.text)) for passage in passages}
+    parts, last = [], 0
+    for start, end in sentence_spans(text):
+        said = set(terms(text[start:end]))
+        number = max(words, key=lambda number: len(said & words[number]))
+        marker = f" [{number}]" if len(said & words[number]) > len(said) * _BORNE_OUT else ""
+        parts.append(text[last:end] + marker)
+        last = end
+    return "".join(parts) + text[last:]
 
 
 def _joined(notes: Sequence[Note]) -> tuple[str, tuple[Passage, ...]]:

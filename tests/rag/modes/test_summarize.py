@@ -21,7 +21,7 @@ WORDS = 400  # of a page
 
 def paper(pages: int, words: int = WORDS) -> list[str]:
     return [
-        f"Fact {page} is stated here. " + " ".join(f"W{page}-{n}" for n in range(words - 5))
+        f"Fact {page} is stated here. " + " ".join(f"W{page}x{n}" for n in range(words - 5))
         for page in range(1, pages + 1)
     ]
 
@@ -194,6 +194,21 @@ async def test_parts_without_anything_of_interest_cost_no_room_later(index, bag_
     assert completed.answer.text == f"{NOT_FOUND}\n\nRead 30 pages of 30 in 1 document."
     assert completed.answer.text == "".join(event.text for event in events if isinstance(event, TextDelta))
     assert not completed.answer.found
+
+
+async def test_notes_of_a_model_that_forgets_to_cite_are_cited_for_it(index, bag_of_words, events_of):
+    index.replace_documents([make_version("doc_a", paper(20), bag_of_words)])
+    inner = reader()
+
+    def say(prompt: str) -> str:
+        if "take notes" in prompt:
+            return re.sub(r" \[\d+\]", "", inner.llm._say(prompt)) + " All is quiet."
+        return " ".join(re.findall(r"Fact \d+ is stated here\. \[\d+\]", prompt))
+
+    model = speaking(say, window=4096)
+    *_, completed = await events_of("What are the facts?", model, mode="summarize")
+    assert [citation.page_index for citation in completed.answer.citations] == list(range(20))
+    assert "All is quiet.\n" in model.llm.asked[-1][0], "nothing is cited for what no page says"
 
 
 async def test_a_follow_up_is_understood_and_instructions_are_followed(filled, events_of):
