@@ -30,6 +30,10 @@ class Speaking(Scripted):
         return self._asked
 
     @property
+    def now(self) -> int:
+        return self._now
+
+    @property
     def most_at_once(self) -> int:
         return self._most
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import aclosing
+
 import pytest
 from fastapi.responses import JSONResponse
 
 from rag.backends.llms import open_language_model
 from rag.errors import BackendRejected, BackendUnavailable, NotFound
-from rag.modes.ask import OF_ONE_MODEL, with_fallbacks
-from rag.modes.request import MODES
+from rag.modes.ask import OF_ONE_MODEL, ask, with_fallbacks
+from rag.modes.request import MODES, Request
 from rag.settings import LanguageModelSettings
-from rag.types import Progress, TextDelta
+from rag.types import Message, Progress, TextDelta
 from tests.rag.backends.model_server import ModelServer, chunk, events, free_port, running
 from tests.rag.modes.conftest import models_file
 from tests.rag.modes.speaking import speaking
+from tests.rag.versions import make_version
 
 QUESTION = "How often does the pump need oil?"
 FILE = models_file("a", "b", "c", "d", fallback=["a", "b", "c"], default="d")
@@ -118,3 +122,28 @@ async def test_the_named_model_answers(filled, events_of):
     models = [saying("a"), saying("b", "Each quarter [1].")]
     *_, completed = await events_of(QUESTION, *models, models=("b",))
     assert (completed.answer.model, completed.answer.text) == ("b", "Each quarter [1].")
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_closing_it_stops_all_models(index, bag_of_words, make_engine, everything, mode):
+    """However much has come by then."""
+    pages = [f"The pump {n} needs oil every {n} days. " + f"W{n} " * 200 for n in range(20)]
+    index.replace_documents([make_version("doc_a", pages, bag_of_words)])
+    file = models_file("a", "b", route={"small": "a", "large": "b"})
+
+    def say(prompt: str) -> str:
+        return (
+            "1. How often does pump 3 need oil?\n2. How often does pump 4 need oil?"
+            if "Break it" in prompt
+            else ("The pump needs oil [1]. " * 100)
+        )
+
+    for length in range(1, 40, 6):
+        models = {name: speaking(say, name=name, window=1500) for name in "ab"}
+        request = Request([Message("user", QUESTION)], everything, mode)
+        stream = ask(request, lambda name, models=models: make_engine(models[name or "a"]), file)
+        async with aclosing(stream):
+            for _ in range(length):
+                await anext(stream, None)
+        assert [model.llm.now for model in models.values()] == [0, 0]
+        assert asyncio.all_tasks() == {asyncio.current_task()}
