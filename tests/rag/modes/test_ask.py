@@ -127,23 +127,24 @@ async def test_the_named_model_answers(filled, events_of):
 @pytest.mark.parametrize("mode", MODES)
 async def test_closing_it_stops_all_models(index, bag_of_words, make_engine, everything, mode):
     """However much has come by then."""
-    pages = [f"The pump {n} needs oil every {n} days. " + f"W{n} " * 200 for n in range(20)]
+    pages = [f"The pump {n} needs oil often." for n in range(60)]
     index.replace_documents([make_version("doc_a", pages, bag_of_words)])
     file = models_file("a", "b", route={"small": "a", "large": "b"})
 
     def say(prompt: str) -> str:
         return (
-            "1. How often does pump 3 need oil?\n2. How often does pump 4 need oil?"
-            if "Break it" in prompt
-            else ("The pump needs oil [1]. " * 100)
+            f"1. {QUESTION}\n2. Does pump 4 need oil?" if "Break it" in prompt else ("The pump needs oil [1]. " * 100)
         )
 
+    seen_at_work = False
     for length in range(1, 40, 6):
-        models = {name: speaking(say, name=name, window=1500) for name in "ab"}
+        models = {name: speaking(say, name=name, window=700) for name in "ab"}
         request = Request([Message("user", QUESTION)], everything, mode)
         stream = ask(request, lambda name, models=models: make_engine(models[name or "a"]), file)
         async with aclosing(stream):
             for _ in range(length):
                 await anext(stream, None)
+        seen_at_work = seen_at_work or sum(len(model.llm.asked) for model in models.values()) > 0
         assert [model.llm.now for model in models.values()] == [0, 0]
         assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert seen_at_work
