@@ -197,3 +197,21 @@ def test_closing_closes_the_model_of_the_settings(tmp_path):
 
 def test_a_name_in_the_settings_is_the_models_name():
     assert open_language_model(Settings(_env_file=None, llm={"provider": "scripted", "name": "n"})).name == "n"
+
+
+def test_a_server_that_is_started_later_is_found(tmp_path):
+    def found(provider="auto"):
+        return LanguageModels(Settings(_env_file=None, llm={"provider": provider}), load_models_file(Settings()))
+
+    with closing(found()) as models, closing(found("quotes")) as without:
+        if models.get().llm is not None:
+            pytest.skip("a model server runs on one of the usual ports of this machine")
+        assert not models.look_again()
+        server = ModelServer()
+        server.port = 1234  # LM Studio's
+        with running(server):
+            assert models.look_again()
+            assert models.default_name == "tiny"
+            assert models.get("tiny").llm is not None
+            assert not models.look_again(), "what was found is kept"
+            assert not without.look_again(), "nobody asked for one"
