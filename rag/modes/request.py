@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
-from rag.backends.llms import HOW_TO_ADD_A_MODEL
 from rag.errors import InvalidRequest
 from rag.sampling import UNSPECIFIED, Sampling
 from rag.types import LanguageModel, Message, Scope
@@ -38,6 +37,8 @@ class Request:
 
 def require_model(model: LanguageModel, what_for: str) -> None:
     """Raises InvalidRequest in `quotes` mode, where nobody can write `what_for`."""
+    from rag.backends.llms import HOW_TO_ADD_A_MODEL  # the command line reads the names of the modes above
+
     if model.llm is None:
         raise InvalidRequest(
             f"{what_for} needs a language model, and there is none.",
