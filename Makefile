@@ -5,6 +5,8 @@
 #   EXTRAS=llama-cpp   build llama-cpp-python too, which runs GGUF files in this process; heeds CMAKE_ARGS
 #   EXTRAS=ocr         read scanned pages and images too, by text recognition on this machine; both: llama-cpp,ocr
 #   PYTHON=python3.12  the Python to make .venv with
+#   GGUF=model.gguf    the file that `make llama` runs
+#   MODEL=name         what `make vllm` serves; also WINDOW=16384, QUANTIZATION=fp8, VLLM_FLAGS="…": docs/serving.md
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -15,6 +17,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 PYTHON := python3
+VLLM := .venv-vllm
+VLLM_VERSION := 0.32.0
+MODEL := mistralai/Mistral-7B-Instruct-v0.3
+WINDOW := 16384
+QUANTIZATION :=
+VLLM_FLAGS :=
+GGUF :=
 TORCH := $(shell cat $(VENV)/torch-backend 2>/dev/null)
 EXTRAS :=
 
@@ -44,16 +53,30 @@ cmake_arguments := $(subst $(space),;,$(strip $(CMAKE_ARGS)))
 cmake_setting := $(if $(cmake_arguments),--config-settings-package "llama-cpp-python:cmake.args=$(cmake_arguments)")
 extras := $(if $(EXTRAS),$(VENV)/extras-$(EXTRAS)-$(shell echo "$(cmake_arguments)" | cksum | cut -d ' ' -f 1))
 
-.PHONY: help setup run test lint format bench e2e docs lock
+.PHONY: help setup run llama vllm test lint format bench e2e docs lock
 
 help: ## List the targets and options
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
-	@sed -n '2,7s/^# \{0,1\}//p' Makefile
+	@sed -n '2,9s/^# \{0,1\}//p' Makefile
 
 setup: $(VENV)/installed $(extras) ## Install Footnote and what it needs into .venv
 
 run: setup ## Take in data/sample and serve the chat at http://127.0.0.1:8000
 	@$(BIN)/python app.py data/sample
+
+llama: ## Serve the chat with the language model in the file GGUF, run by llama.cpp in the same process
+	@test -f "$(GGUF)" || { echo "error: GGUF names no file: $(GGUF)"; \
+		echo "hint: make llama GGUF=/models/model.gguf (docs/serving.md says where to get one)"; exit 1; } >&2
+	@$(MAKE) --no-print-directory setup EXTRAS=llama-cpp
+	@RAG_LLM__PROVIDER=llama_cpp RAG_LLM__MODEL="$(GGUF)" $(BIN)/python app.py
+
+vllm: ## Serve MODEL by vLLM at http://127.0.0.1:8001/v1 (NVIDIA GPU)
+	@command -v nvidia-smi >/dev/null || { echo "error: vLLM needs an NVIDIA GPU, and there is no nvidia-smi."; \
+		echo "hint: make llama GGUF=/models/model.gguf runs a model on any processor."; exit 1; } >&2
+	@$(MAKE) --no-print-directory $(VLLM)/installed-$(VLLM_VERSION)
+	@echo "The one setting of Footnote: RAG_LLM__BASE_URL=http://127.0.0.1:8001/v1"
+	@$(VLLM)/bin/vllm serve "$(MODEL)" --host 127.0.0.1 --port 8001 --max-model-len $(WINDOW) \
+		$(if $(QUANTIZATION),--quantization $(QUANTIZATION)) $(VLLM_FLAGS)
 
 test: lint ## Check the code, then run every test but those in the browser
 	@$(BIN)/pytest -n 2
@@ -69,11 +92,15 @@ format: $(VENV)/installed-dev ## Put the code into its standard form
 	@$(BIN)/ruff format
 
 bench: $(VENV)/installed-dev ## Measure; each benchmark prints a table
-	@for name in embedding ingest scale search retrieval grounding support; do \
+	@for name in embedding ingest scale search retrieval grounding support serving; do \
 		$(BIN)/python -m benchmarks.$$name || exit 1; done
 
-e2e: $(VENV)/installed-dev ## Test the chat in a real browser (needs Chromium)
+# Model servers are started from these environments if they are there; what is skipped, the tests say.
+e2e: export FOOTNOTE_LLAMA_CPP ?= $(VENV)
+e2e: export FOOTNOTE_VLLM ?= $(wildcard $(VLLM))
+e2e: $(VENV)/installed-dev ## Test the chat in a real browser (needs Chromium), and the model servers that are here
 	@$(BIN)/pytest tests/e2e
+	@$(BIN)/pytest tests/conformance
 
 docs: $(VENV)/installed ## Write the settings table of README.md again
 	@$(BIN)/python docs/generate.py
@@ -119,6 +146,13 @@ $(VENV)/extras-%: $(VENV)/installed
 	@$(if $(findstring llama-cpp,$(EXTRAS)),$(UV) pip uninstall --quiet --python $(BIN)/python llama-cpp-python \
 		2>/dev/null || true) # perhaps built otherwise
 	@$(uv_install) --constraints requirements.lock $(cmake_setting) --editable ".[$(EXTRAS)]"
+	@touch $@
+
+# Beside .venv, not in it: vLLM wants other versions of what Footnote is made of.
+$(VLLM)/installed-$(VLLM_VERSION): | $(VENV)/uv-$(UV_VERSION)
+	@echo "Installing vLLM into $(VLLM); the first time this takes some minutes and ten gigabytes."
+	@$(UV) venv --quiet --allow-existing --python $(BIN)/python $(VLLM)
+	@$(UV) pip install $(quiet) --python $(VLLM)/bin/python --torch-backend auto vllm==$(VLLM_VERSION)
 	@touch $@
 
 # ------------------------------------------------------------------------------------------------------------ locking

@@ -23,6 +23,7 @@ PAGES = (
     "docs/evaluation.md",
     "docs/vector-stores.md",
     "docs/models.md",
+    "docs/serving.md",
     "examples/README.md",
 )
 COMMANDS = {"ingest": ingest.cli.ingest, "rag": ingest.cli.rag_commands()}

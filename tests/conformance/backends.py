@@ -25,7 +25,6 @@ from tests.conformance.tiny_model import CONTEXT_WINDOW, ENDLESS, REPLIES, write
 BACKENDS = ("scripted", "llama_cpp", "llama_cpp.server", "vllm")
 # What a back end cannot do, and why.
 CANNOT = {
-    ("scripted", "stop texts"): "it says its script to the end",
     ("scripted", "chance"): "nothing in it is left to chance",
     ("scripted", "window"): "it reads prompts of any length",
     ("scripted", "prompt count"): "it has no template",

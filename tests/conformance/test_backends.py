@@ -59,9 +59,8 @@ async def test_usage_counts_the_whole_prompt_and_the_reply(backend):
 
 
 async def test_a_stop_text_ends_the_reply_and_is_not_part_of_it(backend):
-    backend.must("stop texts")
     deltas = await ask(backend.open(PLAIN), question(PLAIN), stop=("never said", "90"))
-    assert text(deltas) == "The pump needs oil every "
+    assert text(deltas).rstrip() == "The pump needs oil every"
     assert [delta.finish_reason for delta in deltas if delta.finish_reason] == ["stop"]
 
 
