@@ -26,8 +26,9 @@ from rag.file_records import FileRecord, FileRecords
 from rag.files import StoredFiles
 from rag.index import Index
 from rag.settings import EmbeddingSettings, Settings
-from rag.tagging import tag
+from rag.tagging import set_attributes, tag
 from rag.types import AttributeValue, Document, FileReport, IngestOptions, IngestProgress, Job
+from rag.vector_stores import VectorStores
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ class Ingestor:
         self._claims = Claims()
         self._files = StoredFiles(settings.storage.dir)
         self._records = FileRecords(index.catalog.database)
+        self._forgetting = threading.Lock()
         self._file_use = threading.Lock()  # between a file's being stored or needed and its being noted
         self._queue = JobQueue(JobStore(index.catalog.database), self._work, self._tidy_up)
         self._resources = ExitStack()
@@ -55,9 +57,10 @@ class Ingestor:
 
     def __enter__(self) -> Self:
         self._find_files_again()
-        self._files.sweep(self._needed_files())
+        self._files.sweep({self._files.path_of(sha256) for sha256 in self._records.needed()})
         self._resources.callback(self._sandbox.close)
         self._resources.enter_context(self._queue)
+        self._forget_expired()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -149,23 +152,35 @@ class Ingestor:
     def submit(self, path: Path, name: str, collection: str = DEFAULT_COLLECTION) -> Job:
         """Copy an uploaded file into the storage folder and queue it; returns once it can no longer be lost."""
         collection = self._collection(collection)
-        with path.open("rb") as file, self._file_use:
-            sha256, size = self._files.keep(file)
-            return self._queue.submit(collection, self._records.add(_plain(name), sha256, size))
+        with path.open("rb") as file, self._files.received(file) as received, self._file_use:
+            self._files.keep(received)
+            return self._queue.submit(collection, self._records.add(_plain(name), received.sha256, received.size))
 
     def keep(self, file: BinaryIO, name: str, purpose: str, expires_at: str | None = None) -> str:
         """Write an uploaded file into the storage folder, where it stays until it is forgotten or the time (ISO 8601)
         is over; its id."""
-        for expired in self._records.expired():
-            self._forget(expired)
-        with self._file_use:
-            sha256, size = self._files.keep(file)
-            return self._records.add(_plain(name), sha256, size, purpose, expires_at)
+        self._forget_expired()
+        with self._files.received(file) as received, self._file_use:
+            self._files.keep(received)
+            return self._records.add(_plain(name), received.sha256, received.size, purpose, expires_at)
 
-    def attach(self, file_id: str, collection: str, attributes: Mapping[str, AttributeValue]) -> Job:
-        """Queue a file that was kept for a collection, with attributes for its document. Raises NotFound."""
-        record = self._records.get(file_id)
-        return self._queue.submit(self._index.catalog.collection(collection).name, record.id, attributes)
+    def attach(
+        self, files: Mapping[str, Mapping[str, AttributeValue]], collection: str, batch_id: str | None = None
+    ) -> None:
+        """Queue files that were kept (id → attributes of the document) for a collection, all of them or none. Raises
+        NotFound."""
+        for file_id in files:
+            self._records.get(file_id)
+        self._queue.attach(self._index.catalog.collection(collection), files, batch_id)
+
+    def detach(self, file_id: str, collection: str) -> None:
+        """Take a file out of a collection, also while it is on its way in; blocking. It stays itself."""
+        found = self._index.catalog.collection(collection)
+        self._end_jobs(lambda job: (job.file_id, job.collection) == (file_id, found.name))
+        documents = [d for d in self._index.catalog.documents_of_file(file_id) if d.collection == found.name]
+        if documents:
+            self._remove(documents)
+        VectorStores(self._index.catalog.database).detach(found.id, file_id)
 
     def forget(self, file_id: str) -> None:
         """Delete an uploaded file with all documents made of it; blocking. Raises NotFound."""
@@ -173,11 +188,15 @@ class Ingestor:
 
     def _forget(self, record: FileRecord) -> None:
         self._end_jobs(lambda job: job.file_id == record.id)
-        made_of_it = [document.id for document in self._index.catalog.documents() if document.file_id == record.id]
-        if made_of_it:
-            self._index.remove_documents(made_of_it)
+        if made_of_it := self._index.catalog.documents_of_file(record.id):
+            self._index.remove_documents([document.id for document in made_of_it])
         self._records.remove(record.id)
-        self._discard_unused([self._files.path_of(record.sha256)])
+        self._discard_unused([record.sha256])
+
+    def _forget_expired(self) -> None:
+        with self._forgetting:  # one at a time: two would stumble over each other
+            for expired in self._records.expired():
+                self._forget(expired)
 
     def _end_jobs(self, chosen: Callable[[Job], bool]) -> None:
         """Stop the jobs that are chosen, and wait until nothing works on them."""
@@ -204,20 +223,25 @@ class Ingestor:
             yield from self._take_in(job, stop)
 
     def _take_in(self, job: Job, stop: threading.Event) -> Iterator[IngestProgress]:
-        sha256 = self._records.get(job.file_id, even_expired=True).sha256
-        stored = self._files.path_of(sha256)
-        name = self._free_name(job.name, sha256, job.collection)
+        record = self._records.find(job.file_id)
+        if record is None:
+            raise NotFound(f"{job.name} was deleted before it was read.")
+        stored = self._files.path_of(record.sha256)
+        name = self._free_name(job.name, job.file_id, job.collection)
         for progress in self._run(job.collection, stop).over([Upload(stored, name, job.file_id, job.attributes)]):
             yield progress
             report = progress.report
             if report and report.outcome == "failed" and self._was_never_read(report.document_id):
                 self._index.remove_documents([report.document_id])  # told at once; nothing of it is to be kept
+            elif report and report.outcome == "unchanged" and job.attributes:
+                set_attributes(self._index.catalog, report.document_id, job.attributes)
 
     def _was_never_read(self, document_id: str) -> bool:
         return bool(document_id) and self._index.catalog.document(document_id).version == 0
 
     def _tidy_up(self, job: Job) -> None:
-        self._discard_unused([self._files.path_of(self._records.get(job.file_id, even_expired=True).sha256)])
+        if record := self._records.find(job.file_id):
+            self._discard_unused([record.sha256])
 
     @contextmanager
     def _alone(self, job: Job, stop: threading.Event) -> Iterator[None]:
@@ -236,14 +260,14 @@ class Ingestor:
                 self._names.remove(key)
                 self._names_free.notify_all()
 
-    def _free_name(self, name: str, sha256: str, collection: str) -> str:
+    def _free_name(self, name: str, file_id: str, collection: str) -> str:
         """`name`, or `name (2)` where another file of that name was uploaded before: neither may replace the other."""
         catalog = self._index.catalog
         stem, suffix = os.path.splitext(name)  # noqa: PTH122  (a name, not a path)
         candidate = name
         for number in itertools.count(2):
             known = catalog.document_of_source(collection, candidate)
-            if known is None or known.sha256 == sha256:
+            if known is None or known.file_id == file_id:
                 break
             candidate = f"{stem} ({number}){suffix}"
         return candidate
@@ -278,29 +302,23 @@ class Ingestor:
         found = catalog.collection(collection)
         if found.name == DEFAULT_COLLECTION:
             raise Conflict("The default collection stays.", hint="`ingest rm` removes its documents.")
-        self._end_jobs(lambda job: job.collection == found.name)
-        if documents := catalog.documents(found.id):
-            self._remove(documents)
-        catalog.remove_collection(found.id)
+        is_empty = False
+        while not is_empty:  # something may have been attached meanwhile
+            self._end_jobs(lambda job: job.collection == found.name)
+            if documents := catalog.documents(found.id):
+                self._remove(documents)
+            is_empty = catalog.remove_collection(found.id)
 
     def _remove(self, documents: Sequence[Document]) -> int:
         """Remove documents; the bytes freed on the disk."""
         freed = self._index.remove_documents([document.id for document in documents])
-        return freed + self._discard_unused([document.content for document in documents])
+        return freed + self._discard_unused([document.sha256 for document in documents if document.file_id])
 
-    def _discard_unused(self, paths: Sequence[Path]) -> int:
+    def _discard_unused(self, hashes: Sequence[str]) -> int:
         """Delete stored uploads that nothing needs any more; the bytes freed."""
         with self._file_use:
-            needed = self._needed_files()
-            return sum(self._files.discard(path) for path in set(paths) - needed)
-
-    def _needed_files(self) -> set[Path]:
-        catalog = self._index.catalog
-        waiting = {job.file_id for job in self._queue.all() if not job.is_over}
-        hashes = {document.sha256 for document in catalog.documents() if document.file_id}
-        hashes |= {self._records.get(file_id, even_expired=True).sha256 for file_id in waiting}
-        hashes |= {record.sha256 for record in self._records.kept()}
-        return {self._files.path_of(sha256) for sha256 in hashes}
+            unused = [sha256 for sha256 in set(hashes) if not self._records.is_needed(sha256)]
+            return sum(self._files.discard(self._files.path_of(sha256)) for sha256 in unused)
 
     def _find_files_again(self) -> None:
         """The storage folder may have been moved, or is called by another name: uploads are where their hash says."""

@@ -13,7 +13,7 @@ from typing import Any, Self
 from rag.catalog import LOCAL_PRINCIPAL, new_id, now
 from rag.database import Database
 from rag.errors import Conflict, NotFound, RagError
-from rag.types import AttributeValue, FileReport, IngestProgress, Job, JobState
+from rag.types import AttributeValue, Collection, FileReport, IngestProgress, Job, JobState
 
 logger = logging.getLogger(__name__)
 
@@ -33,17 +33,45 @@ class JobStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, collection: str, file_id: str, attributes: Mapping[str, AttributeValue]) -> Job:
+    def add(self, collection: str, file_id: str) -> Job:
         """Queue a job; it is on disk when this returns."""
         job_id, time = new_id("job"), now()
-        told = json.dumps(dict(attributes), ensure_ascii=False)
         with self._database.transaction() as connection:
             connection.execute(
-                "INSERT INTO jobs (id, owner_id, collection, file_id, state, starts, report, created_at, updated_at, "
-                "attributes) VALUES (?, ?, ?, ?, 'queued', 0, '', ?, ?, ?)",
-                (job_id, LOCAL_PRINCIPAL, collection, file_id, time, time, told),
+                "INSERT INTO jobs (id, owner_id, collection, file_id, state, starts, report, created_at, updated_at) "
+                "VALUES (?, ?, ?, ?, 'queued', 0, '', ?, ?)",
+                (job_id, LOCAL_PRINCIPAL, collection, file_id, time, time),
             )
         return self.get(job_id)
+
+    def attach(
+        self, collection: Collection, files: Mapping[str, Mapping[str, AttributeValue]], batch_id: str | None
+    ) -> None:
+        """Queue files for a collection, and note them as its members, at once. Raises NotFound when it is gone."""
+        time = now()
+        jobs = [(new_id("job"), file_id, json.dumps(dict(told), ensure_ascii=False)) for file_id, told in files.items()]
+        with self._database.transaction() as connection:
+            if not connection.execute("SELECT 1 FROM collections WHERE id = ?", (collection.id,)).fetchone():
+                raise NotFound(f"There is no collection {collection.name!r} any more.")
+            connection.executemany(
+                "INSERT INTO jobs (id, owner_id, collection, file_id, state, starts, report, created_at, updated_at, "
+                "attributes) VALUES (?, ?, ?, ?, 'queued', 0, '', ?, ?, ?)",
+                [
+                    (job_id, LOCAL_PRINCIPAL, collection.name, file_id, time, time, told)
+                    for job_id, file_id, told in jobs
+                ],
+            )
+            connection.executemany(
+                "INSERT INTO attachments (collection_id, file_id, job_id, created_at) VALUES (?, ?, ?, ?) "
+                "ON CONFLICT DO UPDATE SET job_id = excluded.job_id",
+                [(collection.id, file_id, job_id, time) for job_id, file_id, _ in jobs],
+            )
+            if batch_id is not None:
+                connection.execute("INSERT INTO batches VALUES (?, ?, ?)", (batch_id, collection.id, time))
+                connection.executemany(
+                    "INSERT INTO batch_jobs (batch_id, job_id, file_id) VALUES (?, ?, ?)",
+                    [(batch_id, job_id, file_id) for job_id, file_id, _ in jobs],
+                )
 
     def get(self, job_id: str) -> Job:
         """One job. Raises NotFound."""
@@ -55,9 +83,12 @@ class JobStore:
         return _job(rows[0])
 
     def all(self) -> list[Job]:
-        """All jobs, newest first."""
+        """The jobs, newest first: all that are not over, and the last ones of those that are."""
         rows = self._database.read(
-            f"SELECT {_COLUMNS} FROM jobs j JOIN files f ON f.id = j.file_id ORDER BY j.created_at DESC, j.rowid DESC"
+            f"SELECT {_COLUMNS} FROM jobs j JOIN files f ON f.id = j.file_id WHERE j.state IN ('queued', 'running') "
+            "OR j.rowid IN (SELECT rowid FROM jobs WHERE state NOT IN ('queued', 'running') "
+            "ORDER BY updated_at DESC, rowid DESC LIMIT ?) ORDER BY j.created_at DESC, j.rowid DESC",
+            (_KEPT,),
         )
         return [_job(row) for row in rows]
 
@@ -81,7 +112,8 @@ class JobStore:
             )
             connection.execute(
                 "DELETE FROM jobs WHERE state NOT IN ('queued', 'running') AND NOT EXISTS "
-                "(SELECT 1 FROM attachments WHERE job_id = jobs.id) AND rowid NOT IN (SELECT rowid FROM jobs "
+                "(SELECT 1 FROM attachments WHERE job_id = jobs.id) AND NOT EXISTS "
+                "(SELECT 1 FROM batch_jobs WHERE job_id = jobs.id) AND rowid NOT IN (SELECT rowid FROM jobs "
                 "WHERE state NOT IN ('queued', 'running') ORDER BY updated_at DESC, rowid DESC LIMIT ?)",
                 (_KEPT,),
             )
@@ -139,12 +171,20 @@ class JobQueue:
         for thread in self._threads:
             thread.join()
 
-    def submit(self, collection: str, file_id: str, attributes: Mapping[str, AttributeValue] = {}) -> Job:
+    def submit(self, collection: str, file_id: str) -> Job:
         """Queue a job."""
-        job = self._store.add(collection, file_id, attributes)
+        job = self._store.add(collection, file_id)
         with self._changed:
             self._changed.notify_all()
         return job
+
+    def attach(
+        self, collection: Collection, files: Mapping[str, Mapping[str, AttributeValue]], batch_id: str | None
+    ) -> None:
+        """Queue files for a collection, and note them as its members. Raises NotFound when it is gone."""
+        self._store.attach(collection, files, batch_id)
+        with self._changed:
+            self._changed.notify_all()
 
     def wait(self, job_id: str, seconds: float) -> Job:
         """The job when it is over, or as it stands after so many seconds."""

@@ -22,7 +22,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from rag import naming
 from rag.database import Database
-from rag.errors import NotFound
+from rag.errors import InvalidRequest, NotFound
 from rag.types import Chunk, Collection, Document, Scope, Section
 
 LOCAL_PRINCIPAL = "prn_local"  # owner of everything on a machine without log-in
@@ -36,6 +36,13 @@ _DOCUMENT_COLUMNS = (
 _LIVE_CHUNKS = "chunks k JOIN documents d ON d.id = k.document_id AND d.version = k.version"
 _CHUNK_COLUMNS = (
     'k.document_id, k.version, k.number, k.page_index, k.page_label, k.heading, k.record_id, k.start, k."end", k.text'
+)
+_ANSWERS_THAT_QUOTE = (  # a document
+    """
+    DELETE FROM votes WHERE EXISTS
+        (SELECT 1 FROM json_each(passages) WHERE substr(value, 1, length(?1) + 1) = ?1 || ':')
+    """,
+    "DELETE FROM responses WHERE EXISTS (SELECT 1 FROM json_each(documents) WHERE value = ?1)",
 )
 _Item = TypeVar("_Item")
 _BATCH = 500  # rows a statement: SQLite's limit on variables is far above
@@ -119,7 +126,9 @@ class Catalog:
         return not others
 
     def create_collection(self, name: str) -> Collection:
-        """The collection of that name, made if need be."""
+        """The collection of that name, made if need be. Raises InvalidRequest for a name that looks like an id."""
+        if name.startswith("vs_"):
+            raise InvalidRequest(f"There is no collection {name!r}.", hint="The name of a new one cannot begin so.")
         with self._transaction() as connection:
             connection.execute(
                 "INSERT INTO collections (id, name, owner_id, created_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
@@ -127,10 +136,15 @@ class Catalog:
             )
         return self.collection(name)
 
-    def remove_collection(self, collection_id: str) -> None:
-        """Forget an empty collection."""
+    def remove_collection(self, collection_id: str) -> bool:
+        """Forget a collection if it is empty; whether it is gone."""
         with self._transaction() as connection:
-            connection.execute("DELETE FROM collections WHERE id = ?", (collection_id,))
+            connection.execute(
+                "DELETE FROM collections WHERE id = ?1 AND NOT EXISTS "
+                "(SELECT 1 FROM documents WHERE collection_id = ?1)",
+                (collection_id,),
+            )
+            return not connection.execute("SELECT 1 FROM collections WHERE id = ?", (collection_id,)).fetchone()
 
     # -------------------------------------------------------------------------------------------------- documents
 
@@ -164,6 +178,10 @@ class Catalog:
         """The documents whose bytes have that hash, oldest first."""
         rows = self._read(f"{_select_documents()} AND d.sha256 = ? ORDER BY d.created_at, d.id", (sha256,))
         return [_document(row) for row in rows]
+
+    def documents_of_file(self, file_id: str) -> list[Document]:
+        """The documents that were made of an uploaded file."""
+        return [_document(row) for row in self._read(f"{_select_documents()} AND d.file_id = ?", (file_id,))]
 
     def sections(self, document_id: str) -> list[Section]:
         """The extracted text of a document as its loader gave it."""
@@ -362,11 +380,8 @@ class Catalog:
                 _note_live_version(connection, document_id)
                 if not connection.execute("DELETE FROM documents WHERE id = ?", (document_id,)).rowcount:
                     raise NotFound(f"There is no document {document_id!r}.", hint="`ingest ls` lists the documents.")
-                connection.execute(  # whose answers quote it
-                    "DELETE FROM votes WHERE EXISTS "
-                    "(SELECT 1 FROM json_each(passages) WHERE substr(value, 1, length(?1) + 1) = ?1 || ':')",
-                    (document_id,),
-                )
+                for statement in _ANSWERS_THAT_QUOTE:
+                    connection.execute(statement, (document_id,))
             connection.execute("UPDATE properties SET value = value + 1 WHERE name = 'revision'")
 
     def unfinished(self) -> list[VersionedChunks]:

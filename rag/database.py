@@ -128,17 +128,28 @@ _MIGRATIONS = (
     CREATE TABLE attachments (
         collection_id TEXT NOT NULL REFERENCES collections ON DELETE CASCADE,
         file_id TEXT NOT NULL REFERENCES files ON DELETE CASCADE,
-        job_id TEXT NOT NULL, batch_id TEXT, created_at TEXT NOT NULL,
+        job_id TEXT NOT NULL, created_at TEXT NOT NULL,
         UNIQUE (collection_id, file_id)
     ) STRICT;
-    CREATE INDEX attachments_by_batch ON attachments (batch_id);
+    CREATE INDEX attachments_by_job ON attachments (job_id);
+    CREATE TABLE batches (
+        id TEXT PRIMARY KEY, collection_id TEXT NOT NULL REFERENCES collections ON DELETE CASCADE,
+        created_at TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE batch_jobs (
+        batch_id TEXT NOT NULL REFERENCES batches ON DELETE CASCADE, job_id TEXT NOT NULL, file_id TEXT NOT NULL,
+        PRIMARY KEY (batch_id, file_id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX batch_jobs_by_job ON batch_jobs (job_id);
     CREATE INDEX documents_by_file ON documents (file_id);
+    CREATE INDEX files_by_sha256 ON files (sha256);
+    CREATE INDEX jobs_by_file ON jobs (file_id);
     """,
     # What the Responses API keeps, so that a conversation can go on.
     """
     CREATE TABLE responses (
         id TEXT PRIMARY KEY, owner_id TEXT NOT NULL REFERENCES principals, body TEXT NOT NULL, input TEXT NOT NULL,
-        messages TEXT NOT NULL, created_at TEXT NOT NULL
+        messages TEXT NOT NULL, documents TEXT NOT NULL, created_at TEXT NOT NULL
     ) STRICT;
     """,
     # Which of several models' answers was the best one: see votes.py. Answers and passages are JSON.

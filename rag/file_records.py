@@ -1,7 +1,8 @@
 """What is known of uploaded files; their bytes are in files.py.
 
-The same bytes under the same name are one file. One that was uploaded for its own sake has a purpose and stays until
-it is deleted; one that came with a chat goes with its document.
+Bytes are shared, records are not: whoever deletes or lets expire an upload touches no other one. What was uploaded for
+its own sake has a purpose and stays until it is deleted; what came with a chat can be had as long as its document is
+there, and the same bytes under the same name are one such file.
 """
 
 from __future__ import annotations
@@ -13,6 +14,10 @@ from rag.catalog import LOCAL_PRINCIPAL, new_id, now
 from rag.database import Database
 from rag.errors import NotFound
 
+_IS_NEEDED = (
+    "(f.purpose <> '' OR EXISTS (SELECT 1 FROM documents d WHERE d.file_id = f.id) OR EXISTS "
+    "(SELECT 1 FROM jobs j WHERE j.file_id = f.id AND j.state IN ('queued', 'running')))"
+)
 _COLUMNS = "id, name, size, sha256, purpose, created_at, expires_at"
 
 
@@ -36,33 +41,46 @@ class FileRecords:
         self._database = database
 
     def add(self, name: str, sha256: str, size: int, purpose: str = "", expires_at: str | None = None) -> str:
-        """Record a file; its id (`file_…`). One that is known gets the purpose and the time of expiry."""
+        """Record a file; its id (`file_…`). Without a purpose, that of a known one with these bytes and this name."""
         with self._database.transaction() as connection:
-            row = connection.execute("SELECT id FROM files WHERE sha256 = ? AND name = ?", (sha256, name)).fetchone()
-            if row is None:
-                file_id = new_id("file")
-                connection.execute(
-                    f"INSERT INTO files ({_COLUMNS}, owner_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                    (file_id, name, size, sha256, purpose, now(), expires_at, LOCAL_PRINCIPAL),
-                )
-                return file_id
-            if purpose:
-                connection.execute(
-                    "UPDATE files SET purpose = ?, expires_at = ? WHERE id = ?", (purpose, expires_at, row[0])
-                )
-            return str(row[0])
+            same = "SELECT id FROM files WHERE sha256 = ? AND name = ? AND purpose = ''"
+            known = None if purpose else connection.execute(same, (sha256, name)).fetchone()
+            if known is not None:
+                return str(known[0])
+            file_id = new_id("file")
+            connection.execute(
+                f"INSERT INTO files ({_COLUMNS}, owner_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (file_id, name, size, sha256, purpose, now(), expires_at, LOCAL_PRINCIPAL),
+            )
+            return file_id
 
-    def get(self, file_id: str, *, even_expired: bool = False) -> FileRecord:
-        """One file. Raises NotFound."""
-        rows = self._database.read(f"SELECT {_COLUMNS} FROM files WHERE id = ?", (file_id,))
-        if not rows or (not even_expired and (rows[0][-1] or now()) < now()):
+    def get(self, file_id: str) -> FileRecord:
+        """A file that can be had. Raises NotFound."""
+        record = self.find(file_id)
+        is_there = record is not None and (record.purpose or self._has_document(file_id))
+        if record is None or not is_there or (record.expires_at is not None and record.expires_at < now()):
             raise NotFound(f"There is no file {file_id!r}.", hint="`ingest jobs` lists the uploads.")
-        return FileRecord(*rows[0])
+        return record
 
-    def kept(self) -> list[FileRecord]:
-        """The files that stay though no document may need them."""
-        rows = self._database.read(f"SELECT {_COLUMNS} FROM files WHERE purpose <> ''")
-        return [FileRecord(*row) for row in rows]
+    def find(self, file_id: str) -> FileRecord | None:
+        """What is known of a file, also of one that has expired or whose document is gone."""
+        rows = self._database.read(f"SELECT {_COLUMNS} FROM files WHERE id = ?", (file_id,))
+        return FileRecord(*rows[0]) if rows else None
+
+    def _has_document(self, file_id: str) -> bool:
+        return bool(self._database.read("SELECT 1 FROM documents WHERE file_id = ? LIMIT 1", (file_id,)))
+
+    def needed(self) -> set[str]:
+        """The hashes of all bytes that are needed: by a document, by a job that is not over, or for their own sake."""
+        return {
+            sha256 for (sha256,) in self._database.read(f"SELECT DISTINCT f.sha256 FROM files f WHERE {_IS_NEEDED}")
+        }
+
+    def is_needed(self, sha256: str) -> bool:
+        """Whether these bytes are needed."""
+        return bool(
+            self._database.read(f"SELECT 1 FROM files f WHERE f.sha256 = ? AND {_IS_NEEDED} LIMIT 1", (sha256,))
+        )
 
     def expired(self) -> list[FileRecord]:
         """The files whose time is over."""

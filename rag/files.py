@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,14 +21,24 @@ def hash_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A file that was written down and does not stay yet; `size` in bytes."""
+
+    path: Path
+    sha256: str
+    size: int
+
+
 class StoredFiles:
     """The folder of uploaded files in a storage folder."""
 
     def __init__(self, storage: Path) -> None:
         self._folder = (storage / "files").absolute()
 
-    def keep(self, file: BinaryIO) -> tuple[str, int]:
-        """Write a file here, read once; (SHA-256, size in bytes). A crash leaves the whole file or none."""
+    @contextmanager
+    def received(self, file: BinaryIO) -> Iterator[Received]:
+        """A file written down, read once, for as long as the block lasts; `keep` makes it stay."""
         self._folder.mkdir(parents=True, exist_ok=True)
         partial = self._folder / new_id("partial")
         sha256, size = hashlib.sha256(), 0
@@ -35,12 +47,15 @@ class StoredFiles:
                 while block := file.read(_BLOCK):
                     sha256.update(block)
                     size += copy.write(block)
-            stored = self.path_of(sha256.hexdigest())
-            stored.parent.mkdir(exist_ok=True)
-            partial.replace(stored)
+            yield Received(partial, sha256.hexdigest(), size)
         finally:
             partial.unlink(missing_ok=True)
-        return sha256.hexdigest(), size
+
+    def keep(self, received: Received) -> None:
+        """Put a received file under its hash, at once and whole."""
+        stored = self.path_of(received.sha256)
+        stored.parent.mkdir(exist_ok=True)
+        received.path.replace(stored)
 
     def put(self, file: BinaryIO, sha256: str) -> Path:
         """Write a file, whose hash the caller knows, here; its path. A crash leaves the whole file or none."""

@@ -17,12 +17,14 @@ _KEPT = 10_000  # the oldest go first
 
 @dataclass(frozen=True, slots=True)
 class ResponseRecord:
-    """A response as it was sent (`body`), its input, and the whole conversation up to its answer."""
+    """A response as it was sent (`body`), its input, the whole conversation up to its answer, and the ids of the
+    documents it rests on: with one of these it goes."""
 
     id: str
     body: dict[str, Any]
     input: list[dict[str, Any]]
     messages: list[Message]
+    documents: list[str]
 
 
 class ResponseRecords:
@@ -35,22 +37,24 @@ class ResponseRecords:
         """Keep a response."""
         with self._database.transaction() as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO responses (id, owner_id, body, input, messages, created_at) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO responses (id, owner_id, body, input, messages, documents, created_at) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (
                     *(record.id, LOCAL_PRINCIPAL, _text(record.body), _text(record.input)),
-                    *(_text([asdict(message) for message in record.messages]), now()),
+                    *(_text([asdict(message) for message in record.messages]), _text(record.documents), now()),
                 ),
             )
             connection.execute("DELETE FROM responses WHERE rowid <= (SELECT max(rowid) FROM responses) - ?", (_KEPT,))
 
     def get(self, response_id: str) -> ResponseRecord:
         """A response. Raises NotFound."""
-        rows = self._database.read("SELECT body, input, messages FROM responses WHERE id = ?", (response_id,))
+        rows = self._database.read(
+            "SELECT body, input, messages, documents FROM responses WHERE id = ?", (response_id,)
+        )
         if not rows:
             raise NotFound(f"There is no response {response_id!r}.", hint="Only those with `store` are kept.")
-        body, told, messages = (json.loads(text) for text in rows[0])
-        return ResponseRecord(response_id, body, told, [Message(**message) for message in messages])
+        body, told, messages, documents = (json.loads(text) for text in rows[0])
+        return ResponseRecord(response_id, body, told, [Message(**message) for message in messages], documents)
 
     def remove(self, response_id: str) -> None:
         """Forget a response. Raises NotFound."""

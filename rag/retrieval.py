@@ -32,6 +32,7 @@ _Result = TypeVar("_Result")
 Leg = Sequence[tuple[str, float]]  # chunk ids with scores, best first
 
 _ATTEMPTS = 3  # a search that a replaced document ran into is done again, so that the document does not seem to vanish
+_LONGEST_QUESTION = 4_000  # characters: more than the embedding model reads
 _LOOKED_UP = 64  # chunks a look into the catalog
 _WHOLE_NAME = 0.7  # share of a document's name that is as good as the whole: who speaks of a report leaves out its form
 _REPEATED_PAGE = 0.6  # what a further chunk of a page keeps of its score: another page is worth more than more of one
@@ -65,12 +66,13 @@ class HybridRetriever:
     _lexical_legs: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(os.cpu_count(), "words"))
 
     async def retrieve(self, question: str, scope: Scope, limit: int) -> tuple[Hit, ...]:
-        """The best `limit` chunks, best first. One failing leg is logged, the other answers; both raise."""
-        return await self._in_thread(lambda: self._retrieve(question, scope, limit))
+        """The best `limit` chunks, best first. One failing leg is logged, the other answers; both raise. Of a very long
+        question the beginning is searched for."""
+        return await self._in_thread(lambda: self._retrieve(question[:_LONGEST_QUESTION], scope, limit))
 
     async def evidence(self, question: str, hits: Sequence[Hit]) -> float:
         """How far the hits speak to the question: see rag/evidence.py."""
-        return await self._in_thread(lambda: evidence(hits, self.index.term_weights(question)))
+        return await self._in_thread(lambda: evidence(hits, self.index.term_weights(question[:_LONGEST_QUESTION])))
 
     def _in_thread(self, work: Callable[[], _Result]) -> asyncio.Future[_Result]:
         return asyncio.get_running_loop().run_in_executor(self._searches, work)

@@ -13,6 +13,10 @@ from rag.filters import FILE_NAME, condition, parse_filter
 from rag.types import Scope
 
 _MOST_NAMES = 1_000
+_EXPIRED = (
+    "SELECT 1 FROM collections WHERE id = ? AND "
+    "datetime(coalesce(active_at, created_at), '+' || expires_days || ' days') < datetime('now')"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,8 @@ EVERYTHING = Selection()
 def scope_of(catalog: Catalog, collection: str, selection: Selection = EVERYTHING) -> Scope:
     """What a question to a collection (name or id) may search. Raises NotFound, InvalidRequest."""
     collection_id = catalog.collection(collection).id
+    if catalog.database.read(_EXPIRED, (collection_id,)):
+        raise InvalidRequest(f"The collection {collection!r} has expired.", hint="Nobody used it for too long.")
     if selection.pages is not None and not 1 <= selection.pages[0] <= selection.pages[1] < 2**31:
         raise InvalidRequest(
             f"{'-'.join(map(str, selection.pages))} is no range of pages.",

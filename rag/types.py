@@ -433,8 +433,15 @@ class Ingest(Protocol):
         is over; its id."""
         ...
 
-    def attach(self, file_id: str, collection: str, attributes: Mapping[str, AttributeValue]) -> Job:
-        """Queue a file that was kept for a collection, with attributes for its document. Raises NotFound."""
+    def attach(
+        self, files: Mapping[str, Mapping[str, AttributeValue]], collection: str, batch_id: str | None = None
+    ) -> None:
+        """Queue files that were kept (id → attributes of the document) for a collection, all of them or none. Raises
+        NotFound."""
+        ...
+
+    def detach(self, file_id: str, collection: str) -> None:
+        """Take a file out of a collection, also while it is on its way in; blocking. It stays itself."""
         ...
 
     def forget(self, file_id: str) -> None:

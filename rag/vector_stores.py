@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, get_args
 
 from rag.catalog import LOCAL_PRINCIPAL, new_id, now
@@ -20,17 +20,25 @@ from rag.types import AttributeValue
 FileStatus = Literal["in_progress", "completed", "cancelled", "failed"]
 STATUSES: tuple[FileStatus, ...] = get_args(FileStatus)
 
+_ACTIVE_STEP = timedelta(minutes=1)
+_STATUS_OF_JOB: Mapping[str, FileStatus] = {
+    "queued": "in_progress",
+    "running": "in_progress",
+    "done": "completed",
+    "failed": "failed",
+    "cancelled": "cancelled",
+}
 _STORE = "c.id, coalesce(c.label, c.name), c.description, c.metadata, c.expires_days, c.active_at, c.created_at"
 # Every file of every store with the document made of it and the job that makes it, as far as there are any. A document
 # that was removed otherwise, with its job done, is no member any more.
 _MEMBERS = """
     (
-        SELECT a.rowid AS place, 0 AS kind, a.collection_id, a.file_id AS id, a.batch_id, a.created_at, a.job_id,
+        SELECT a.rowid AS place, 0 AS kind, a.collection_id, a.file_id AS id, a.created_at, a.job_id,
             d.id AS document_id, d.status, coalesce(d.size, f.size) AS size, d.attributes, d.error, f.name
         FROM attachments a JOIN files f ON f.id = a.file_id
         LEFT JOIN documents d ON d.file_id = a.file_id AND d.collection_id = a.collection_id
         UNION ALL
-        SELECT d.rowid, 1, d.collection_id, coalesce(d.file_id, d.id), NULL, d.created_at, NULL,
+        SELECT d.rowid, 1, d.collection_id, coalesce(d.file_id, d.id), d.created_at, NULL,
             d.id, d.status, d.size, d.attributes, d.error, d.source
         FROM documents d
         WHERE NOT EXISTS (SELECT 1 FROM attachments a WHERE a.file_id = d.file_id
@@ -108,8 +116,8 @@ class VectorStores:
         store_id, time = new_id("vs"), now()
         with self._database.transaction() as connection:
             is_taken = connection.execute(
-                "SELECT 1 FROM collections WHERE name = ? AND owner_id = ?", (name, LOCAL_PRINCIPAL)
-            ).fetchone()
+                "SELECT 1 FROM collections WHERE name = ?1 OR id = ?1", (name,)
+            ).fetchone() or (name or "").startswith("vs_")  # as ids do
             connection.execute(
                 "INSERT INTO collections (id, name, owner_id, created_at, label, description, metadata, expires_days, "
                 "active_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -149,7 +157,13 @@ class VectorStores:
         return self.get(store.id)
 
     def touch(self, store_id: str) -> None:
-        """Note that a store was used: from now its time counts."""
+        """Note that a store was used: from now its time counts. Seldom written: a search must not wait for writers."""
+        rows = self._database.read(
+            "SELECT 1 FROM collections WHERE id = ? AND expires_days IS NOT NULL AND coalesce(active_at, '') < ?",
+            (store_id, _ago(_ACTIVE_STEP)),
+        )
+        if not rows:
+            return
         with self._database.transaction() as connection:
             connection.execute("UPDATE collections SET active_at = ? WHERE id = ?", (now(), store_id))
 
@@ -171,15 +185,6 @@ class VectorStores:
         )
 
     # ------------------------------------------------------------------------------------------------------- files
-
-    def attach(self, store_id: str, file_id: str, job_id: str, batch_id: str | None = None) -> None:
-        """Note that a job takes the file into the store."""
-        with self._database.transaction() as connection:
-            connection.execute(
-                "INSERT INTO attachments (collection_id, file_id, job_id, batch_id, created_at) VALUES (?, ?, ?, ?, ?) "
-                "ON CONFLICT DO UPDATE SET job_id = excluded.job_id, batch_id = excluded.batch_id",
-                (store_id, file_id, job_id, batch_id, now()),
-            )
 
     def detach(self, store_id: str, file_id: str) -> None:
         """Forget that a file was attached."""
@@ -211,7 +216,8 @@ class VectorStores:
         if status is not None:
             where, told = f"{_STATUS} = ? AND {where}", [*told, status]
         if batch_id is not None:
-            where, told = f"m.batch_id = ? AND {where}", [store_id, batch_id, *told[1:]]
+            where = f"m.id IN (SELECT file_id FROM batch_jobs WHERE batch_id = ?) AND {where}"
+            told = [store_id, batch_id, *told[1:]]
         rows = self._database.read(
             f"SELECT {_FILE} FROM {_MEMBERS} WHERE m.collection_id = ? AND {_IS_MEMBER} AND {where} "
             f"ORDER BY {place} {order} LIMIT ?",
@@ -221,25 +227,24 @@ class VectorStores:
 
     def batch(self, store_id: str, batch_id: str) -> tuple[str, dict[FileStatus, int]]:
         """When a batch was made, and how many of its files are how far. Raises NotFound."""
-        counts: dict[FileStatus, int] = dict.fromkeys(STATUSES, 0)
-        created = ""
-        for status, count, first in self._database.read(
-            f"SELECT {_STATUS}, count(*), min(m.created_at) FROM {_MEMBERS} "
-            f"WHERE m.collection_id = ? AND m.batch_id = ? AND {_IS_MEMBER} GROUP BY 1",
-            (store_id, batch_id),
-        ):
-            counts[status] = count
-            created = min(created, first) if created else first
-        if not created:
-            raise NotFound(f"There is no batch {batch_id!r} in the vector store {store_id!r}.")
-        return created, counts
-
-    def jobs_of_batch(self, store_id: str, batch_id: str) -> list[str]:
-        """The ids of a batch's jobs."""
         rows = self._database.read(
-            "SELECT job_id FROM attachments WHERE collection_id = ? AND batch_id = ?", (store_id, batch_id)
+            "SELECT created_at FROM batches WHERE id = ? AND collection_id = ?", (batch_id, store_id)
         )
-        return [job_id for (job_id,) in rows]
+        if not rows:
+            raise NotFound(f"There is no batch {batch_id!r} in the vector store {store_id!r}.")
+        counts: dict[FileStatus, int] = dict.fromkeys(STATUSES, 0)
+        for state, count in self._database.read(
+            "SELECT j.state, count(*) FROM batch_jobs b JOIN jobs j ON j.id = b.job_id WHERE b.batch_id = ? GROUP BY 1",
+            (batch_id,),
+        ):
+            counts[_STATUS_OF_JOB[state]] += count
+        return str(rows[0][0]), counts
+
+    def jobs_of_batch(self, batch_id: str) -> list[str]:
+        """The ids of a batch's jobs."""
+        return [
+            job_id for (job_id,) in self._database.read("SELECT job_id FROM batch_jobs WHERE batch_id = ?", (batch_id,))
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +286,10 @@ def _file(row: tuple[Any, ...]) -> StoreFile:
     return StoreFile(
         *(file_id, store_id, document_id, name, size, created_at, json.loads(attributes), error, job_id, status)
     )
+
+
+def _ago(span: timedelta) -> str:
+    return (datetime.now(UTC) - span).isoformat(timespec="seconds")
 
 
 def unix_time(time: str) -> int:

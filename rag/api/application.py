@@ -27,8 +27,9 @@ from rag.api import (
     vector_store_files,
     vector_stores,
 )
-from rag.api.envelope import ERROR_RESPONSES, envelope, unknown_error
+from rag.api.envelope import ERROR_RESPONSES, envelope
 from rag.api.guard import Guard
+from rag.api.last_resort import LastResort
 from rag.api.request_id import RequestId
 from rag.errors import InvalidRequest, NotFound, RagError
 from rag.mcp_tools import OpenLibrary, create_mcp
@@ -64,7 +65,6 @@ def create_api(services: Services, token: str, lifespan: Lifespan | None = None)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(ClientDisconnect, _on_disconnect)
-    app.add_exception_handler(Exception, _on_unknown_error)
     stores = (files, vector_stores, vector_store_files)
     for module in (health, models, chat, completions, responses, embeddings, *stores, documents, reference, local):
         app.include_router(module.router)
@@ -78,6 +78,7 @@ def create_api(services: Services, token: str, lifespan: Lifespan | None = None)
         include_in_schema=False,
     )
     app.add_middleware(Guard, settings=services.settings.server)
+    app.add_middleware(LastResort)
     app.add_middleware(RequestId)  # outermost: a refusal has a name, too
     return app
 
@@ -89,10 +90,6 @@ async def _on_rag_error(_: Request, error: Exception) -> JSONResponse:
 
 async def _on_disconnect(_: Request, __: Exception) -> Response:
     return Response(status_code=499)  # nobody reads it
-
-
-async def _on_unknown_error(_: Request, error: Exception) -> JSONResponse:
-    return JSONResponse(envelope(unknown_error(error)), 500)
 
 
 async def _on_validation_error(_: Request, error: Exception) -> JSONResponse:

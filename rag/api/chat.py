@@ -24,6 +24,7 @@ from fastapi import Request as HttpRequest
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from rag.api.body import JsonRoute
 from rag.api.connection import collect, until_first_sign, while_connected
 from rag.api.envelope import envelope, unknown_error
 from rag.api.models import meaning_of
@@ -36,7 +37,7 @@ from rag.selection import Selection
 from rag.services import Services
 from rag.types import Answer, AnswerCompleted, Candidate, Event, Message, Progress, TextDelta
 
-router = APIRouter()
+router = APIRouter(route_class=JsonRoute)
 
 _MARKER = re.compile(r"\[(\d+)\]")
 

@@ -14,6 +14,7 @@ from fastapi import Request as HttpRequest
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from rag.api.body import JsonRoute
 from rag.api.chat import ChatMessage, ChatRequest, Particulars, request_of
 from rag.api.connection import collect, until_first_sign, while_connected
 from rag.api.envelope import envelope, unknown_error
@@ -22,7 +23,7 @@ from rag.errors import RagError
 from rag.services import Services
 from rag.types import AnswerCompleted, Event, TextDelta
 
-router = APIRouter()
+router = APIRouter(route_class=JsonRoute)
 
 
 class CompletionRequest(BaseModel):

@@ -19,12 +19,14 @@ _LOOK_AT_CLIENT = 0.2  # seconds between two looks whether the client is still t
 async def while_connected(request: Request, work: Coroutine[Any, Any, _Result]) -> _Result:
     """Do the work; a client that leaves meanwhile ends it, and with it the model's."""
     task = asyncio.create_task(work)
-    while not task.done():
-        await asyncio.wait({task}, timeout=_LOOK_AT_CLIENT)
-        if not task.done() and await request.is_disconnected():
-            task.cancel()
-            raise ClientDisconnect
-    return task.result()
+    try:
+        while not task.done():
+            await asyncio.wait({task}, timeout=_LOOK_AT_CLIENT)
+            if not task.done() and await request.is_disconnected():
+                raise ClientDisconnect
+        return task.result()
+    finally:
+        task.cancel()
 
 
 async def collect(events: AsyncGenerator[Event, None]) -> list[Event]:
@@ -33,11 +35,11 @@ async def collect(events: AsyncGenerator[Event, None]) -> list[Event]:
         return [event async for event in events]
 
 
-async def until_first_sign(events: AsyncGenerator[Event, None]) -> list[Event]:
-    """Up to the first word, or to what tells that it will take a while; the generator stays open."""
+async def until_first_sign(events: AsyncGenerator[Event, None], *signs: type) -> list[Event]:
+    """Up to the first word, to what tells that it will take a while, or to one of `signs`; the generator stays open."""
     early: list[Event] = []
     async for event in events:
         early.append(event)
-        if isinstance(event, TextDelta | AnswerCompleted | Progress | Candidate):
+        if isinstance(event, (TextDelta, AnswerCompleted, Progress, Candidate, *signs)):
             break
     return early

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from typing import Annotated, Any, Literal
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from rag.api.body import JsonRoute
 from rag.errors import InvalidRequest, NotFound
 from rag.services import Services
 from rag.tokens import token_spans
+from rag.types import Embedding
 
-router = APIRouter()
+router = APIRouter(route_class=JsonRoute)
 
+_THREAD = ThreadPoolExecutor(1, "embeddings")  # questions need the other threads
 _SPECIAL_TOKENS = 2  # that the model reads around every text
 
 
@@ -30,7 +36,7 @@ class EmbeddingRequest(BaseModel):
 
 
 @router.post("/v1/embeddings")
-async def create_embeddings(body: EmbeddingRequest, request: Request) -> dict[str, Any]:
+async def create_embeddings(body: EmbeddingRequest, request: Request) -> Response:
     """Unit vectors of the texts; a text longer than the model reads is cut."""
     services: Services = request.app.state.services
     embedding = services.storage.embedding
@@ -42,19 +48,20 @@ async def create_embeddings(body: EmbeddingRequest, request: Request) -> dict[st
     if not all(texts):
         raise InvalidRequest("An empty text has no vector.", param="input")
     whole = [text.encode(errors="replace").decode() for text in texts]
-    vectors = await asyncio.to_thread(embedding.embed_passages, whole)
+    work = partial(_embed, embedding, whole, is_text=body.encoding_format == "base64")
+    return await asyncio.get_running_loop().run_in_executor(_THREAD, work)
+
+
+def _embed(embedding: Embedding, texts: list[str], *, is_text: bool) -> Response:
     spans = token_spans(embedding.tokenizer)
-    counts = await asyncio.to_thread(
-        lambda: sum(min(len(spans(text)) + _SPECIAL_TOKENS, embedding.max_tokens) for text in whole)
-    )
-    is_text = body.encoding_format == "base64"
+    count = sum(min(len(spans(text)) + _SPECIAL_TOKENS, embedding.max_tokens) for text in texts)
     data = [
         {
             "object": "embedding",
             "index": index,
             "embedding": base64.b64encode(vector.tobytes()).decode() if is_text else vector.tolist(),
         }
-        for index, vector in enumerate(vectors)
+        for index, vector in enumerate(embedding.embed_passages(texts))
     ]
-    usage = {"prompt_tokens": counts, "total_tokens": counts}
-    return {"object": "list", "model": embedding.name, "data": data, "usage": usage}
+    usage = {"prompt_tokens": count, "total_tokens": count}
+    return JSONResponse({"object": "list", "model": embedding.name, "data": data, "usage": usage})

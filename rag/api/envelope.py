@@ -35,6 +35,7 @@ ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorEnvelope, "description": words}
     for status, words in (
         (400, "The request cannot be served; `param` names the field."),
+        (401, "The password is wrong."),
         (403, "Not from here."),
         (404, "There is no such thing."),
         (409, "The present state does not allow it."),

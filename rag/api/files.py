@@ -1,4 +1,4 @@
-"""`/v1/files`: OpenAI's Files. Uploads go to disk as they come, and the same bytes under one name are one file."""
+"""`/v1/files`: OpenAI's Files. Uploads go to disk as they come, and the same bytes are stored once."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rag.settings import ServerSettings
 
+_UPLOADS = ("/v1/files", "/project/file")
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -47,7 +48,7 @@ class Guard:
         return urlsplit(origin).netloc == host and _name(origin) in self._names
 
     async def _limit_body(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
-        is_upload = headers.get("content-type", "").startswith("multipart/form-data")
+        is_upload = scope["method"] == "POST" and scope["path"] in _UPLOADS
         limit = self._upload_bytes if is_upload else self._request_bytes
         declared = headers.get("content-length", "0")
         received = 0

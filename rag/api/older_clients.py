@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import json
 import secrets
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -19,8 +20,9 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, HTTPException, WebSocket, WebSocketDisconnect
 from fastapi import Request as HttpRequest
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
-from starlette.requests import HTTPConnection
+from starlette.requests import ClientDisconnect, HTTPConnection
 
+from rag.api.body import JsonRoute
 from rag.api.chat import ChatMessage, ChatRequest, Reply, request_of
 from rag.api.connection import collect, while_connected
 from rag.api.envelope import unknown_error
@@ -45,7 +47,9 @@ def _require_password(connection: HTTPConnection) -> None:
         raise HTTPException(401, "Wrong user or password.", {"WWW-Authenticate": 'Basic realm="Footnote"'})
 
 
-router = APIRouter(prefix="/api", tags=["older clients"], dependencies=[Depends(_require_password)])
+router = APIRouter(
+    prefix="/api", tags=["older clients"], dependencies=[Depends(_require_password)], route_class=JsonRoute
+)
 
 
 class OlderChat(BaseModel):
@@ -111,6 +115,12 @@ class Generate(BaseModel):
         )
 
 
+class Question(Generate):
+    """What is asked outside of a session."""
+
+    inputs: str = Field(min_length=1)
+
+
 class Step(Generate):
     """A message of a session that is open."""
 
@@ -154,14 +164,16 @@ async def generate(request: HttpRequest) -> dict[str, Any]:
             told = await request.json()
         else:
             told = {**request.query_params, **await request.form()}
-        wanted = Generate.model_validate(told)
-        if not wanted.inputs:
-            raise InvalidRequest("There are no inputs.", param="inputs")
+        wanted = Question.model_validate(told)
         services: Services = request.app.state.services
-        text = "".join([piece async for piece in _pieces(services, [Message("user", wanted.inputs)], wanted)])
-    except (RagError, ValueError) as error:
+        work = _whole(_pieces(services, [Message("user", wanted.inputs)], wanted))
+        return {"ok": True, "outputs": await while_connected(request, work)}
+    except ClientDisconnect:
+        raise
+    except (RagError, ValidationError, json.JSONDecodeError) as error:
         return _failure(error)
-    return {"ok": True, "outputs": text}
+    except Exception as error:  # noqa: BLE001  (the edge: no traceback leaves the house)
+        return _failure(unknown_error(error))
 
 
 @router.websocket("/v2/generate")
@@ -185,7 +197,7 @@ async def generate_in_session(socket: WebSocket) -> None:
         return
     except TimeoutError:
         await socket.close(1000, "Nothing was said for a while.")
-    except (RagError, ValueError) as error:
+    except (RagError, ValidationError) as error:
         await socket.send_json(_failure(error))
         await socket.close(1003)
     except Exception as error:  # noqa: BLE001  (the edge: no traceback leaves the house)
@@ -210,6 +222,11 @@ async def _send_answer(socket: WebSocket, services: Services, turns: list[Messag
     rest = wanted.stop_sequence or "".join(said)
     await socket.send_json({"ok": True, "outputs": rest, "stop": True})
     return "".join(said)
+
+
+async def _whole(pieces: AsyncGenerator[str, None]) -> str:
+    async with aclosing(pieces):
+        return "".join([piece async for piece in pieces])
 
 
 async def _pieces(services: Services, turns: list[Message], wanted: Generate) -> AsyncGenerator[str, None]:

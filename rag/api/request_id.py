@@ -40,4 +40,3 @@ class RequestId:
 def current_request_id() -> str:
     """The id of the request that is being answered; empty outside of one."""
     return _current.get()
-

@@ -166,6 +166,12 @@ class Form:
             "claims": [asdict(claim) for claim in answer.claims] if answer else [],
         }
 
+    @property
+    def documents(self) -> set[str]:
+        """The ids of the documents whose text is in the response."""
+        shown = {hit.chunk.document_id for hit in self._hits} if self._with_results else set[str]()
+        return shown | ({passage.document_id for passage in self._answer.passages} if self._answer else set())
+
     def input_item(self, message: Message) -> dict[str, Any]:
         """A turn of the input as it is listed."""
         content = [{"type": "output_text" if message.role == "assistant" else "input_text", "text": message.content}]

@@ -9,32 +9,30 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from fastapi import Request as HttpRequest
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from rag.api.chat import ContentPart, Particulars
+from rag.api.body import JsonRoute
+from rag.api.chat import ChatMessage, ChatRequest, ContentPart, Particulars, request_of
 from rag.api.connection import collect, until_first_sign, while_connected
 from rag.api.envelope import envelope, unknown_error
-from rag.api.models import meaning_of
+from rag.api.files import listing
 from rag.api.response_form import Form, server_sent
 from rag.api.vector_stores import RankingOptions
-from rag.catalog import DEFAULT_COLLECTION
-from rag.errors import InvalidRequest, RagError
+from rag.errors import InvalidRequest, NotFound, RagError
 from rag.modes.request import Request
-from rag.personas import addressed
 from rag.response_records import ResponseRecord, ResponseRecords
-from rag.sampling import Sampling
 from rag.selection import Selection, scope_of_all
 from rag.services import Services
-from rag.types import Event, Message
+from rag.types import ChunksRetrieved, Event, Message, Scope
 from rag.vector_stores import VectorStores
 
-router = APIRouter(prefix="/v1/responses", tags=["responses"])
+router = APIRouter(prefix="/v1/responses", tags=["responses"], route_class=JsonRoute)
 
 _RESULTS = "file_search_call.results"
 
@@ -89,6 +87,7 @@ class _Prepared:
 
     asked: Request
     messages: list[Message]
+    documents: list[str]  # that earlier answers rest on
     given: list[dict[str, Any]]
     form: Form
     store: bool
@@ -101,7 +100,7 @@ async def create_response(body: CreateResponse, request: HttpRequest) -> Respons
     prepared = await asyncio.to_thread(_prepare, body, services)
     events = services.ask(prepared.asked)
     if body.stream:
-        early = await while_connected(request, until_first_sign(events))
+        early = await while_connected(request, until_first_sign(events, ChunksRetrieved))
         lines = _stream(services, prepared, early, events)
         return StreamingResponse(lines, media_type="text/event-stream")
     for event in await while_connected(request, collect(events)):
@@ -133,39 +132,41 @@ def cancel_response(response_id: str, request: HttpRequest) -> dict[str, Any]:
 
 
 @router.get("/{response_id}/input_items")
-def list_input_items(response_id: str, request: HttpRequest, order: Literal["asc", "desc"] = "desc") -> dict[str, Any]:
-    """What a response was asked."""
+def list_input_items(
+    response_id: str,
+    request: HttpRequest,
+    after: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    order: Literal["asc", "desc"] = "desc",
+) -> dict[str, Any]:
+    """What a response was asked, a page at a time."""
     items = _records(request.app.state.services).get(response_id).input
-    data = items[::-1] if order == "desc" else items
-    ids = [item["id"] for item in data]
-    return {"object": "list", "data": data, "first_id": ids[0], "last_id": ids[-1], "has_more": False}
+    items = items[::-1] if order == "desc" else items
+    ids = [item["id"] for item in items]
+    if after is not None and after not in ids:
+        raise NotFound(f"There is no item {after!r} in the response {response_id!r}.")
+    start = 0 if after is None else ids.index(after) + 1
+    return listing(items[start : start + limit + 1], limit)
 
 
 def _prepare(body: CreateResponse, services: Services) -> _Prepared:
     """Read the request. Raises NotFound, InvalidRequest."""
-    before = _records(services).get(body.previous_response_id).messages if body.previous_response_id else []
+    before = _records(services).get(body.previous_response_id) if body.previous_response_id else None
     given = _turns(body)
-    collection, model = meaning_of(body.model, services)
-    tool = _file_search(body.tools)
-    if tool is not None:
-        stores = VectorStores(services.catalog.database)
-        ids = [stores.get(store_id).id for store_id in tool.vector_store_ids]
-        scope = scope_of_all(services.catalog, ids, Selection(filters=tool.filters))
-        for store_id in ids:
-            stores.touch(store_id)
-    else:
-        scope = services.scope(collection or body.footnote.collection or DEFAULT_COLLECTION, body.footnote)
-    messages = [*before, *given]
+    messages = [*(before.messages if before else []), *given]
     told = [Message("system", body.instructions)] if body.instructions else []
-    asked = Request(
-        [*told, *messages],
-        scope,
-        body.footnote.mode or "documents",
-        tuple(filter(None, [model])),
-        Sampling(max_tokens=body.max_output_tokens, temperature=body.temperature, top_p=body.top_p),
+    tool = _file_search(body.tools) if body.tool_choice != "none" else None
+    chat = ChatRequest(
+        model=body.model,
+        messages=[ChatMessage(role=message.role, content=message.content) for message in [*told, *messages]],
+        footnote=body.footnote,
+        max_completion_tokens=body.max_output_tokens,
+        temperature=body.temperature,
+        top_p=body.top_p,
     )
-    if collection is not None:
-        asked = addressed(asked, collection, services.roles, body.footnote.mode)
+    asked = request_of(chat, services)
+    if tool is not None:
+        asked = replace(asked, scope=_scope(tool, body.footnote, services))
     form = Form(
         services.catalog,
         echoed=body.model_dump(
@@ -178,7 +179,23 @@ def _prepare(body: CreateResponse, services: Services) -> _Prepared:
         threshold=tool.ranking_options.score_threshold if tool else 0.0,
         with_results=_RESULTS in body.include,
     )
-    return _Prepared(asked, messages, [form.input_item(message) for message in given], form, body.store)
+    known = before.documents if before else []
+    return _Prepared(asked, messages, known, [form.input_item(message) for message in given], form, body.store)
+
+
+def _scope(tool: FileSearch, footnote: Particulars, services: Services) -> Scope:
+    if (footnote.documents, footnote.filters, footnote.pages, footnote.collection) != (None, None, None, None):
+        raise InvalidRequest(
+            "The tool file_search says what to search; `footnote` can only add a mode.",
+            hint="Use the tool's filters, or leave the tool out.",
+            param="footnote",
+        )
+    stores = VectorStores(services.catalog.database)
+    ids = [stores.get(store_id).id for store_id in tool.vector_store_ids]
+    scope = scope_of_all(services.catalog, ids, Selection(filters=tool.filters))
+    for store_id in ids:
+        stores.touch(store_id)
+    return scope
 
 
 def _turns(body: CreateResponse) -> list[Message]:
@@ -222,9 +239,9 @@ async def _stream(
     services: Services, prepared: _Prepared, early: list[Event], events: AsyncGenerator[Event, None]
 ) -> AsyncIterator[str]:
     form = prepared.form
-    for told in form.begin():
-        yield server_sent(told)
     try:
+        for told in form.begin():
+            yield server_sent(told)
         async with aclosing(events):
             for event in early:
                 for told in form.take(event):
@@ -244,7 +261,8 @@ def _keep(services: Services, prepared: _Prepared) -> None:
     if prepared.store:
         body = prepared.form.body()
         messages = [*prepared.messages, Message("assistant", prepared.form.text)]
-        _records(services).put(ResponseRecord(body["id"], body, prepared.given, messages))
+        documents = sorted({*prepared.documents, *prepared.form.documents})
+        _records(services).put(ResponseRecord(body["id"], body, prepared.given, messages, documents))
 
 
 def _records(services: Services) -> ResponseRecords:

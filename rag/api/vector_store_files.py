@@ -5,23 +5,21 @@ Attaching is a durable job: it goes on after a restart. Statuses and counts are 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field, model_validator
 
+from rag.api.body import JsonRoute
 from rag.api.files import Order, listing
 from rag.attributes import check_attributes
 from rag.catalog import new_id
-from rag.errors import NotFound
-from rag.file_records import FileRecords
+from rag.errors import Conflict, InvalidRequest
 from rag.services import Services
 from rag.tagging import set_attributes
-from rag.types import AttributeValue
-from rag.vector_stores import Cursor, FileStatus, StoreFile, VectorStores, unix_time
+from rag.vector_stores import Cursor, FileStatus, StoreFile, VectorStore, VectorStores, unix_time
 
-router = APIRouter(prefix="/v1/vector_stores/{store_id}", tags=["vector stores"])
+router = APIRouter(prefix="/v1/vector_stores/{store_id}", tags=["vector stores"], route_class=JsonRoute)
 
 _POLL = {"openai-poll-after-ms": "500"}
 _UNSUPPORTED = "cannot be read: no loader for"  # in the words of the loaders
@@ -32,6 +30,12 @@ class StaticChunking(BaseModel):
 
     max_chunk_size_tokens: int = Field(800, ge=100, le=4096)
     chunk_overlap_tokens: int = Field(400, ge=0)
+
+    @model_validator(mode="after")
+    def _at_most_half(self) -> StaticChunking:
+        if 2 * self.chunk_overlap_tokens > self.max_chunk_size_tokens:
+            raise ValueError("chunk_overlap_tokens may be half of max_chunk_size_tokens at most")
+        return self
 
 
 class ChunkingStrategy(BaseModel):
@@ -74,8 +78,8 @@ class UpdateAttributes(BaseModel):
 def attach_file(store_id: str, body: Attach, request: Request) -> dict[str, Any]:
     """Attach a file; its text can be searched once its status is `completed`."""
     services: Services = request.app.state.services
-    store = _stores(services).get(store_id)
-    attach_files(services, store.id, [(body.file_id, body.attributes or {})])
+    store = _open_store(services, store_id)
+    services.ingest.attach({body.file_id: check_attributes(body.attributes or {})}, store.id)
     return store_file_object(_stores(services).file(store.id, body.file_id))
 
 
@@ -111,7 +115,7 @@ def update_store_file(store_id: str, file_id: str, body: UpdateAttributes, reque
     stores = _stores(services)
     file = stores.file(stores.get(store_id).id, file_id)
     if file.document_id is None:
-        raise NotFound(f"The file {file_id!r} has no text in this store yet.", hint="Wait until it is completed.")
+        raise Conflict(f"The file {file_id!r} has no text in this store yet.", hint="Wait until it is completed.")
     set_attributes(services.catalog, file.document_id, check_attributes(body.attributes or {}))
     return store_file_object(stores.file(file.store_id, file_id))
 
@@ -122,13 +126,10 @@ def detach_file(store_id: str, file_id: str, request: Request) -> dict[str, Any]
     services: Services = request.app.state.services
     stores = _stores(services)
     file = stores.file(stores.get(store_id).id, file_id)
-    if file.job_id is not None and file.status == "in_progress":
-        services.ingest.cancel(file.job_id)
-        services.ingest.wait(file.job_id, 10)
-        file = stores.file(file.store_id, file_id)
-    if file.document_id is not None:
-        services.ingest.remove(file.document_id)
-    stores.detach(file.store_id, file_id)
+    if file_id == file.document_id:  # of a folder
+        services.ingest.remove(file_id)
+    else:
+        services.ingest.detach(file_id, file.store_id)
     return {"id": file_id, "object": "vector_store.file.deleted", "deleted": True}
 
 
@@ -147,11 +148,12 @@ def get_store_file_content(store_id: str, file_id: str, request: Request) -> dic
 def create_batch(store_id: str, body: Batch, request: Request) -> dict[str, Any]:
     """Attach many files at once."""
     services: Services = request.app.state.services
-    store = _stores(services).get(store_id)
-    wanted = [(file_id, body.attributes or {}) for file_id in body.file_ids]
-    wanted += [(file.file_id, file.attributes or {}) for file in body.files]
+    store = _open_store(services, store_id)
+    shared = check_attributes(body.attributes or {})
+    wanted = dict.fromkeys(body.file_ids, shared)
+    wanted |= {file.file_id: check_attributes(file.attributes or {}) for file in body.files}
     batch_id = new_id("vsfb")
-    attach_files(services, store.id, wanted, batch_id)
+    services.ingest.attach(wanted, store.id, batch_id)
     return _batch_object(services, store.id, batch_id)
 
 
@@ -169,7 +171,7 @@ def cancel_batch(store_id: str, batch_id: str, request: Request) -> dict[str, An
     services: Services = request.app.state.services
     store = _stores(services).get(store_id)
     _stores(services).batch(store.id, batch_id)
-    for job_id in _stores(services).jobs_of_batch(store.id, batch_id):
+    for job_id in _stores(services).jobs_of_batch(batch_id):
         services.ingest.cancel(job_id)
     return _batch_object(services, store.id, batch_id)
 
@@ -192,22 +194,6 @@ def list_batch_files(
     cursor = Cursor(after, before, limit + 1, newest_first=order == "desc")
     found = stores.files(store.id, cursor, filter, batch_id)
     return listing([store_file_object(file) for file in found], limit)
-
-
-def attach_files(
-    services: Services, store_id: str, wanted: Sequence[tuple[str, Mapping[str, Any]]], batch_id: str | None = None
-) -> None:
-    """Queue files for a store. Raises NotFound or InvalidRequest before anything is done."""
-    records, stores = FileRecords(services.catalog.database), _stores(services)
-    checked: dict[str, dict[str, AttributeValue]] = {}
-    for file_id, attributes in wanted:
-        checked[records.get(file_id).id] = check_attributes(attributes)
-    for file_id, attributes in checked.items():
-        job = services.ingest.attach(file_id, store_id, attributes)
-        stores.attach(store_id, file_id, job.id, batch_id)
-        known = stores.file(store_id, file_id).document_id
-        if known is not None and attributes:
-            set_attributes(services.catalog, known, attributes)
 
 
 def store_file_object(file: StoreFile) -> dict[str, Any]:
@@ -248,6 +234,13 @@ def _batch_object(services: Services, store_id: str, batch_id: str) -> dict[str,
         "status": status,
         "file_counts": {**counts, "total": sum(counts.values())},
     }
+
+
+def _open_store(services: Services, store_id: str) -> VectorStore:
+    store = _stores(services).get(store_id)
+    if store.is_expired:
+        raise InvalidRequest(f"The vector store {store_id!r} has expired.", param="vector_store_id")
+    return store
 
 
 def _stores(services: Services) -> VectorStores:

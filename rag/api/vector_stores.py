@@ -12,8 +12,9 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
+from rag.api.body import JsonRoute
 from rag.api.files import Order, listing
-from rag.api.vector_store_files import ChunkingStrategy, attach_files
+from rag.api.vector_store_files import ChunkingStrategy
 from rag.errors import InvalidRequest
 from rag.file_records import FileRecords
 from rag.selection import Selection
@@ -21,11 +22,14 @@ from rag.services import Services
 from rag.types import Hit
 from rag.vector_stores import Cursor, VectorStore, VectorStores, unix_time
 
-router = APIRouter(prefix="/v1/vector_stores", tags=["vector stores"])
+router = APIRouter(prefix="/v1/vector_stores", tags=["vector stores"], route_class=JsonRoute)
 
 Metadata = Annotated[
     dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]], Field(max_length=16)
 ]
+
+
+QueryText = Annotated[str, Field(max_length=4096)]
 
 
 class ExpiresAfter(BaseModel):
@@ -69,7 +73,7 @@ class Search(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    query: str | Annotated[list[str], Field(min_length=1, max_length=10)]
+    query: QueryText | Annotated[list[QueryText], Field(min_length=1, max_length=10)]
     filters: dict[str, Any] | None = None
     max_num_results: int = Field(10, ge=1, le=50)
     ranking_options: RankingOptions = RankingOptions()
@@ -86,7 +90,8 @@ def create_vector_store(body: CreateStore, request: Request) -> dict[str, Any]:
     stores = VectorStores(services.catalog.database)
     days = body.expires_after.days if body.expires_after else None
     store = stores.create(body.name, body.description, body.metadata or {}, days)
-    attach_files(services, store.id, [(file_id, {}) for file_id in body.file_ids])
+    if body.file_ids:
+        services.ingest.attach({file_id: {} for file_id in body.file_ids}, store.id)
     return store_object(stores.get(store.id))
 
 
@@ -158,8 +163,6 @@ async def search(
     """The best hits for any of the queries. Raises NotFound, InvalidRequest for an expired store or a bad filter."""
     stores = VectorStores(services.catalog.database)
     store = await asyncio.to_thread(stores.get, store_id)
-    if store.is_expired:
-        raise InvalidRequest(f"The vector store {store_id!r} has expired.", param="vector_store_id")
     scope = await asyncio.to_thread(services.scope, store.id, Selection(filters=filters))
     found = await asyncio.gather(*(services.engine.retrieve(query, scope, limit) for query in queries))
     best: dict[str, Hit] = {}

@@ -42,6 +42,12 @@ def opened(settings, embedding):
         assert_consistent(index)
 
 
+def leave(ingestor, content):
+    """As a crash would: a file is stored, and nothing knows of it."""
+    with ingestor._files.received(io.BytesIO(content)) as received:
+        ingestor._files.keep(received)
+
+
 def write(path, text="The text of the upload."):
     path.write_text(text)
     return path
@@ -111,12 +117,12 @@ def test_a_job_whose_process_died_is_tried_again_but_not_for_ever(settings, bag_
         job = ingestor.wait(ingestor.submit(write(tmp_path / "a"), "a.txt", "default").id, 30)
         ingestor.remove(job.report.document_id)
         _died_while_running(index, job.id, starts=2)
-        ingestor._files.keep(io.BytesIO(write(tmp_path / "a").read_bytes()))
+        leave(ingestor, write(tmp_path / "a").read_bytes())
     with opened(settings, bag_of_words) as (ingestor, index):
         assert ingestor.wait(job.id, 30).state == "done"
         ingestor.remove(ingestor.wait(job.id, 0).report.document_id)
         _died_while_running(index, job.id, starts=3)
-        ingestor._files.keep(io.BytesIO(write(tmp_path / "a").read_bytes()))
+        leave(ingestor, write(tmp_path / "a").read_bytes())
     with opened(settings, bag_of_words) as (ingestor, _):
         job = ingestor.wait(job.id, 0)
         assert job.state == "failed"
@@ -169,14 +175,14 @@ def test_only_the_last_jobs_are_remembered(settings, bag_of_words, tmp_path):
         store = JobStore(index.catalog.database)
         file_id = FileRecords(index.catalog.database).add("a.txt", "0" * 64, 1)
         for _ in range(205):
-            store.end(store.add("default", file_id, {}).id, "cancelled")
+            store.end(store.add("default", file_id).id, "cancelled")
         assert len(store.all()) == 200
 
 
 def test_files_that_a_crash_left_behind_are_swept(settings, bag_of_words, tmp_path):
     with opened(settings, bag_of_words) as (ingestor, _):
         kept = ingestor.wait(ingestor.submit(write(tmp_path / "a"), "a.txt", "default").id, 30)
-        ingestor._files.keep(io.BytesIO(b"An upload that no job stands for."))
+        leave(ingestor, b"An upload that no job stands for.")
         assert len(stored(settings)) == 2
     with opened(settings, bag_of_words) as (_, index):
         (document,) = index.catalog.documents()

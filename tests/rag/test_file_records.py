@@ -17,13 +17,29 @@ def records(tmp_path):
         yield FileRecords(catalog.database)
 
 
-def test_the_same_bytes_under_the_same_name_are_one_file(records):
+def test_an_upload_of_a_chat_is_one_file_and_one_for_its_own_sake_another(records):
     first = records.add("a.txt", "00", 1)
     assert records.add("a.txt", "00", 1) == first
     assert records.add("b.txt", "00", 1) != first
-    assert records.kept() == [], "what came with a chat goes with its document"
-    assert records.add("a.txt", "00", 1, "assistants") == first
-    assert [record.id for record in records.kept()] == [first]
+    kept = records.add("a.txt", "00", 1, "assistants", "2020-01-01T00:00:00+00:00")
+    assert kept not in (first, records.add("a.txt", "00", 1, "assistants"))
+    assert records.find(first).expires_at is None
+
+
+def test_bytes_are_needed_for_their_own_sake_or_by_a_document(records):
+    records.add("a.txt", "00", 1)
+    assert not records.is_needed("00"), "no document was made of it"
+    kept = records.add("a.txt", "00", 1, "assistants")
+    assert records.is_needed("00")
+    assert records.needed() == {"00"}
+    records.remove(kept)
+    assert not records.is_needed("00")
+
+
+def test_a_chats_file_can_be_had_as_long_as_its_document_is_there(records):
+    file_id = records.add("a.txt", "00", 1)
+    with pytest.raises(NotFound):
+        records.get(file_id)
 
 
 def test_pages_go_on_behind_a_file_in_both_orders(records):
@@ -42,9 +58,8 @@ def test_a_file_whose_time_is_over_is_not_found(records):
     file_id = records.add("a.txt", "00", 1, "assistants", "2020-01-01T00:00:00+00:00")
     with pytest.raises(NotFound):
         records.get(file_id)
-    assert records.get(file_id, even_expired=True).name == "a.txt"
+    assert records.find(file_id).name == "a.txt"
     assert [record.id for record in records.expired()] == [file_id]
     assert records.page(None, 9, newest_first=True, purpose=None) == []
     records.remove(file_id)
-    with pytest.raises(NotFound):
-        records.get(file_id, even_expired=True)
+    assert records.find(file_id) is None

@@ -51,7 +51,8 @@ def serving(settings: Settings, paths: Sequence[Path]) -> Iterator[Served]:
         assert all(report.outcome == "added" for report in reports), reports
         engine = open_engine(settings, storage, models)
         services = Services(settings, storage, models, engine, ingestor, read_roles(models.file))
-        config = uvicorn.Config(create_api(services, TOKEN), port=free_port(), log_level="critical", ws="websockets-sansio")
+        app = create_api(services, TOKEN)
+        config = uvicorn.Config(app, port=free_port(), log_level="critical", ws="websockets-sansio")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run)
         thread.start()

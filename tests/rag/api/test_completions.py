@@ -6,6 +6,9 @@ import httpx
 import openai
 import pytest
 
+from tests.rag.api.conftest import api_settings
+from tests.rag.api.serving import serving
+
 QUESTION = "How often does the pump need oil?"
 
 
@@ -39,3 +42,15 @@ def test_every_answer_has_a_name_of_its_own(served):
     names = [answer.headers["x-request-id"] for answer in answers]
     assert len(set(names)) == len(names)
     assert all(name.startswith("req_") for name in names)
+
+
+def test_what_nobody_foresaw_has_an_envelope_and_a_name_too(tmp_path):
+    with serving(api_settings(tmp_path), []) as served:
+        with served.services.catalog.database.transaction() as connection:
+            connection.execute("DROP TABLE batch_jobs")
+            connection.execute("DROP TABLE attachments")
+        answer = httpx.get(f"{served.url}/v1/vector_stores")
+        assert answer.status_code == 500
+        assert answer.headers["x-request-id"] in answer.json()["error"]["hint"]
+        assert "attachments" not in answer.text
+        assert httpx.get(f"{served.url}/v1/models").status_code == 200

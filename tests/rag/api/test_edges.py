@@ -68,6 +68,12 @@ def test_a_large_body_is_refused_by_its_declared_length(http):
     assert "16 KB" in response.json()["error"]["message"]
 
 
+def test_only_uploads_may_be_large_whatever_a_request_calls_itself(http):
+    headers = {"content-type": "multipart/form-data; boundary=b"}
+    response = http.post("/v1/chat/completions", content=b"x" * 20_000, headers=headers)
+    assert response.status_code == 413
+
+
 def test_a_large_body_is_refused_while_it_comes(http):
     def pieces():
         yield b'{"padding": "'

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
+import httpx
 import openai
 import pytest
+
+from tests.rag.api.conftest import api_settings
+from tests.rag.api.serving import serving, write_documents
 
 
 @pytest.fixture
@@ -109,6 +115,65 @@ def test_what_footnote_has_not_is_refused_by_name(client, wrong, param):
     with pytest.raises(openai.BadRequestError) as raised:
         client.responses.create(**{"model": "scripted", "input": QUESTION, **wrong})
     assert raised.value.body["param"] == param
+
+
+def test_what_file_search_says_cannot_be_said_twice(client):
+    with pytest.raises(openai.BadRequestError) as raised:
+        client.responses.create(
+            model="scripted", input=QUESTION, tools=[SEARCH], extra_body={"footnote": {"documents": ["page.html"]}}
+        )
+    assert raised.value.body["param"] == "footnote"
+    response = client.responses.create(
+        model="scripted", input=QUESTION, extra_body={"footnote": {"documents": ["page.html"]}}
+    )
+    assert not response.output[-1].content[0].annotations or all(
+        annotation.filename == "page.html" for annotation in response.output[-1].content[0].annotations
+    )
+    response = client.responses.create(model="scripted", input=QUESTION, tools=[SEARCH], tool_choice="none")
+    assert [item.type for item in response.output] == ["message"]
+
+
+def test_a_response_goes_with_the_document_it_quotes(tmp_path):
+    with (
+        serving(api_settings(tmp_path), [write_documents(tmp_path / "documents")]) as served,
+        openai.OpenAI(base_url=f"{served.url}/v1", api_key="none", max_retries=0) as client,
+    ):
+        first = client.responses.create(model="scripted", input=QUESTION)
+        second = client.responses.create(model="scripted", input="And hotels?", previous_response_id=first.id)
+        served.services.ingest.remove(served.document_id("manual.pdf"))
+        for response in (first, second):
+            with pytest.raises(openai.NotFoundError):
+                client.responses.retrieve(response.id)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"input": "\ud83d"},
+        {"input": QUESTION, "instructions": "\ud83d", "metadata": {"\ud83d": "\ud83d"}},
+        {"input": QUESTION, "stream": True, "metadata": {"a": "\ud83d"}, "tool_choice": "\ud83d"},
+        {"input": QUESTION, "tools": [{"type": "file_search", "vector_store_ids": ["\ud83d"]}]},
+        {"input": QUESTION, "previous_response_id": "\ud83d"},
+        {"input": QUESTION, "tool_choice": float("nan")},
+        {"input": QUESTION, "temperature": float("inf")},
+    ],
+)
+def test_half_characters_and_no_numbers_do_no_harm(served, body):
+    answer = httpx.post(
+        f"{served.url}/v1/responses",
+        content=json.dumps({"model": "scripted", **body}),
+        headers={"content-type": "application/json"},
+    )
+    assert answer.status_code in (200, 400, 404)
+    answer.read().decode()
+
+
+def test_the_input_of_a_long_conversation_is_listed_by_pages(client):
+    turns = [{"role": role, "content": f"{role} {n}"} for n in range(6) for role in ("user", "assistant")]
+    response = client.responses.create(model="scripted", input=[*turns, {"role": "user", "content": QUESTION}])
+    first = client.responses.input_items.list(response.id, limit=3, order="asc")
+    assert [item.content[0].text for item in first.data] == ["user 0", "assistant 0", "user 1"]
+    assert len(list(client.responses.input_items.list(response.id, limit=4))) == 13
 
 
 def test_unknown_models_stores_and_responses_are_not_found(client):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import time
 
@@ -147,8 +148,94 @@ def test_lists_of_files_and_stores_go_on_behind_a_cursor(client):
         client.vector_stores.delete(store.id)
 
 
-def test_the_same_bytes_are_one_file(client):
-    assert upload(client, "oil.md").id == upload(client, "oil.md").id
+def test_the_same_bytes_are_stored_once_and_deleted_one_by_one(client, served):
+    first, second = upload(client, "twin.txt", "The same."), upload(client, "twin.txt", "The same.")
+    assert first.id != second.id
+    store = client.vector_stores.create(file_ids=[first.id, second.id])
+    wait(client, store.id)
+    assert client.vector_stores.retrieve(store.id).file_counts.completed == 2
+    client.files.delete(first.id)
+    assert client.files.content(second.id).read() == b"The same."
+    (left,) = client.vector_stores.files.list(store.id)
+    assert left.id == second.id
+    client.vector_stores.delete(store.id)
+    client.files.delete(second.id)
+    stored = served.services.settings.storage.dir / "files"
+    digest = hashlib.sha256(b"The same.").hexdigest()
+    assert not (stored / digest[:2] / digest).exists()
+
+
+def test_a_chats_document_outlives_an_api_file_of_its_name_and_bytes(client, served, tmp_path):
+    (tmp_path / "shared.txt").write_text("A walrus came to the office.")
+    ingest = served.services.ingest
+    job = ingest.wait(ingest.submit(tmp_path / "shared.txt", "shared.txt", "default").id, 30)
+    client.files.delete(upload(client, "shared.txt", "A walrus came to the office.").id)
+    assert client.vector_stores.search("default", query="walrus").data[0].filename == "shared.txt"
+    ingest.remove(job.report.document_id)
+    with pytest.raises(openai.NotFoundError):
+        client.files.content(job.file_id)
+
+
+def test_a_stores_name_is_never_taken_for_another_ones_id(client):
+    first = client.vector_stores.create(name="First")
+    second = client.vector_stores.create(name=first.id)
+    client.vector_stores.files.create_and_poll(
+        upload(client, "fox.md").id, vector_store_id=second.id, poll_interval_ms=50
+    )
+    counts = [client.vector_stores.retrieve(store.id).file_counts.completed for store in (first, second)]
+    assert counts == [0, 1]
+    for store in (first, second):
+        client.vector_stores.delete(store.id)
+
+
+def test_attached_twice_and_taken_out_at_once_it_stays_out(client):
+    store, file = client.vector_stores.create(), upload(client, "oil.md")
+    for year in (2021, 2022):
+        client.vector_stores.files.create(store.id, file_id=file.id, attributes={"year": year})
+    client.vector_stores.files.delete(file.id, vector_store_id=store.id)
+    time.sleep(1)
+    assert client.vector_stores.retrieve(store.id).file_counts.total == 0
+    assert not client.vector_stores.search(store.id, query="pump oil").data
+    client.vector_stores.delete(store.id)
+
+
+def test_the_attributes_of_the_last_attach_hold(client):
+    store, file = client.vector_stores.create(), upload(client, "oil.md")
+    client.vector_stores.files.create(store.id, file_id=file.id)
+    client.vector_stores.files.create(store.id, file_id=file.id, attributes={"year": 2022})
+    wait(client, store.id)
+    assert client.vector_stores.files.retrieve(file.id, vector_store_id=store.id).attributes == {"year": 2022}
+    client.vector_stores.delete(store.id)
+
+
+def test_a_batch_can_be_followed_whatever_becomes_of_its_files(client):
+    store, file = client.vector_stores.create(), upload(client, "oil.md")
+    batches = [client.vector_stores.file_batches.create(store.id, file_ids=[file.id]) for _ in range(2)]
+    wait(client, store.id)
+    client.vector_stores.files.delete(file.id, vector_store_id=store.id)
+    for batch in batches:
+        found = client.vector_stores.file_batches.retrieve(batch.id, vector_store_id=store.id)
+        assert (found.status, found.file_counts.total) == ("completed", 1)
+    cancelled = client.vector_stores.file_batches.cancel(batches[0].id, vector_store_id=store.id)
+    assert cancelled.status == "completed", "it was over"
+    client.vector_stores.delete(store.id)
+
+
+def test_an_expired_store_answers_nobody(client, served):
+    store = client.vector_stores.create(expires_after={"anchor": "last_active_at", "days": 1})
+    with served.services.catalog.database.transaction() as connection:
+        connection.execute("UPDATE collections SET active_at = '2020-01-01T00:00:00+00:00' WHERE id = ?", (store.id,))
+    assert client.vector_stores.retrieve(store.id).status == "expired"
+    tool = {"type": "file_search", "vector_store_ids": [store.id]}
+    for ask in (
+        lambda: client.vector_stores.search(store.id, query="oil"),
+        lambda: client.responses.create(model="scripted", input="oil", tools=[tool]),
+        lambda: client.vector_stores.files.create(store.id, file_id=upload(client, "oil.md").id),
+    ):
+        with pytest.raises(openai.BadRequestError, match="expired"):
+            ask()
+    assert client.vector_stores.retrieve(store.id).status == "expired"
+    client.vector_stores.delete(store.id)
 
 
 def test_an_unsupported_file_and_unknown_ids_are_told(client):

@@ -1,0 +1,31 @@
+"""What nobody foresaw becomes an answer like any other: OpenAI's envelope, and an id under which the log tells more."""
+
+from __future__ import annotations
+
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from rag.api.envelope import envelope, unknown_error
+
+
+class LastResort:
+    """ASGI middleware for errors that no handler took; after the answer has begun they can only end it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        has_begun = False
+
+        async def noted(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = has_begun or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted)
+        except Exception as error:
+            if scope["type"] != "http" or has_begun:
+                raise
+            await JSONResponse(envelope(unknown_error(error)), 500)(scope, receive, send)
