@@ -9,7 +9,6 @@ All methods block for at most milliseconds, except those that write a whole docu
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import sqlite3
 from collections import defaultdict
@@ -17,26 +16,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
-from urllib.parse import quote_from_bytes, unquote_to_bytes
+from typing import TypeVar
 
 from rag import naming
 from rag.database import Database
 from rag.errors import InvalidRequest, NotFound
+from rag.rows import CHUNK_COLUMNS, chunk_of, document_of, put_chunks, put_document, select_documents
 from rag.types import Chunk, Collection, Document, Scope, Section
 
 LOCAL_PRINCIPAL = "prn_local"  # owner of everything on a machine without log-in
 DEFAULT_COLLECTION = "default"
 
-_DOCUMENT_COLUMNS = (
-    "d.id, c.name, d.owner_id, d.file_id, d.source, d.title, d.content, d.media_type, d.sha256, d.size, d.modified_ns, "
-    "d.fingerprint, d.version, d.status, d.pages, d.chunks, d.error, d.hint, d.created_at, d.updated_at, "
-    "d.attributes"
-)
 _LIVE_CHUNKS = "chunks k JOIN documents d ON d.id = k.document_id AND d.version = k.version"
-_CHUNK_COLUMNS = (
-    'k.document_id, k.version, k.number, k.page_index, k.page_label, k.heading, k.record_id, k.start, k."end", k.text'
-)
 _ANSWERS_THAT_QUOTE = (  # a document
     """
     DELETE FROM votes WHERE EXISTS
@@ -151,24 +142,24 @@ class Catalog:
     def documents(self, collection: str | None = None) -> list[Document]:
         """All documents, or those of one collection (name or id), by source."""
         where, values = ("", ()) if collection is None else (" AND c.id = ?", (self.collection(collection).id,))
-        rows = self._read(f"{_select_documents()}{where} ORDER BY c.name, d.source", values)
-        return [_document(row) for row in rows]
+        rows = self._read(f"{select_documents()}{where} ORDER BY c.name, d.source", values)
+        return [document_of(row) for row in rows]
 
     def document(self, document_id: str) -> Document:
         """The document of that id. Raises NotFound."""
-        rows = self._read(f"{_select_documents()} AND d.id = ?", (document_id,))
+        rows = self._read(f"{select_documents()} AND d.id = ?", (document_id,))
         if not rows:
             raise NotFound(f"There is no document {document_id!r}.", hint="`ingest ls` lists the documents.")
-        return _document(rows[0])
+        return document_of(rows[0])
 
     def document_of_source(self, collection: str, source: str) -> Document | None:
         """The document that stands for that source in the collection (name or id), if both exist."""
         rows = self._read(
-            f"{_select_documents()} AND d.source = ? "
+            f"{select_documents()} AND d.source = ? "
             "AND d.collection_id = (SELECT id FROM collections WHERE name = ? OR id = ?)",
             (source, collection, collection),
         )
-        return _document(rows[0]) if rows else None
+        return document_of(rows[0]) if rows else None
 
     def named_documents(self, question: str, scope: Scope) -> naming.Named:
         """The ids of the documents that a question names, as far as the scope reaches: see naming.py."""
@@ -176,12 +167,12 @@ class Catalog:
 
     def documents_of_content(self, sha256: str) -> list[Document]:
         """The documents whose bytes have that hash, oldest first."""
-        rows = self._read(f"{_select_documents()} AND d.sha256 = ? ORDER BY d.created_at, d.id", (sha256,))
-        return [_document(row) for row in rows]
+        rows = self._read(f"{select_documents()} AND d.sha256 = ? ORDER BY d.created_at, d.id", (sha256,))
+        return [document_of(row) for row in rows]
 
     def documents_of_file(self, file_id: str) -> list[Document]:
         """The documents that were made of an uploaded file."""
-        return [_document(row) for row in self._read(f"{_select_documents()} AND d.file_id = ?", (file_id,))]
+        return [document_of(row) for row in self._read(f"{select_documents()} AND d.file_id = ?", (file_id,))]
 
     def sections(self, document_id: str) -> list[Section]:
         """The extracted text of a document as its loader gave it."""
@@ -223,14 +214,14 @@ class Catalog:
             rows = self._read(
                 f"""
                 WITH wanted(document_id, version, number) AS (VALUES {", ".join(["(?, ?, ?)"] * len(batch))})
-                SELECT {_CHUNK_COLUMNS}, d.collection_id, d.title, d.source
+                SELECT {CHUNK_COLUMNS}, d.collection_id, d.title, d.source
                 FROM wanted w CROSS JOIN chunks k USING (document_id, version, number)
                 JOIN documents d ON d.id = k.document_id AND d.version = k.version
                 """,
                 [value for key in batch for value in key],
             )
             for row in rows:
-                chunk = _chunk(row[:10])
+                chunk = chunk_of(row[:10])
                 found[chunk.id] = StoredChunk(chunk, *row[10:])
         return found
 
@@ -248,10 +239,10 @@ class Catalog:
     def chunks_of(self, document_id: str) -> Iterator[Chunk]:
         """All live chunks of a document, in order."""
         rows = self._read(
-            f"SELECT {_CHUNK_COLUMNS} FROM {_LIVE_CHUNKS} WHERE k.document_id = ? ORDER BY k.number",
+            f"SELECT {CHUNK_COLUMNS} FROM {_LIVE_CHUNKS} WHERE k.document_id = ? ORDER BY k.number",
             (document_id,),
         )
-        return (_chunk(row) for row in rows)
+        return (chunk_of(row) for row in rows)
 
     # ---------------------------------------------------------------------------------------------------- vectors
 
@@ -350,7 +341,7 @@ class Catalog:
             connection.execute(
                 "DELETE FROM unfinished WHERE document_id = ? AND version = ?", (document.id, document.version)
             )
-            _put_document(connection, document, collection_id)
+            put_document(connection, document, collection_id)
             for table in ("sections", "chunks", "staged"):
                 connection.execute(f"DELETE FROM {table} WHERE document_id = ?", (document.id,))
             connection.executemany(
@@ -371,7 +362,7 @@ class Catalog:
         with self._transaction() as connection:
             row = connection.execute("SELECT version FROM documents WHERE id = ?", (document.id,)).fetchone()
             if (row[0] if row else 0) == document.version:
-                _put_document(connection, document, self.collection(document.collection).id)
+                put_document(connection, document, self.collection(document.collection).id)
 
     def remove_documents(self, document_ids: Sequence[str]) -> None:
         """Forget documents and their text; the commit point of a removal. Raises NotFound before anything is done."""
@@ -422,48 +413,6 @@ def _within(scope: Scope | None, plus: str = "") -> tuple[str, list[object]]:
     return sql, values
 
 
-def _select_documents() -> str:
-    return f"SELECT {_DOCUMENT_COLUMNS} FROM documents d JOIN collections c ON c.id = d.collection_id WHERE 1"
-
-
-def _document(row: tuple[Any, ...]) -> Document:
-    columns = list(row)
-    columns[6] = _text_to_path(columns[6])
-    columns[-1] = json.loads(columns[-1])
-    return Document(*columns)
-
-
-def _path_to_text(path: Path) -> str:
-    """The path as SQLite can hold it: one whose bytes are no UTF-8 becomes `file:` and percent signs."""
-    text = str(path)
-    return text if text.isprintable() else "file:" + quote_from_bytes(os.fsencode(text))
-
-
-def _text_to_path(text: str) -> Path:
-    return Path(os.fsdecode(unquote_to_bytes(text.removeprefix("file:"))) if text.startswith("file:") else text)
-
-
-def _chunk(row: tuple[Any, ...]) -> Chunk:
-    document_id, version, number, page_index, page_label, heading, record_id, start, end, text = row
-    chunk_id = f"{document_id}:{version}:{number}"
-    return Chunk(chunk_id, document_id, number, page_index, page_label, heading, record_id, start, end, text)
-
-
-def put_chunks(
-    connection: sqlite3.Connection, version: int, chunks: Sequence[Chunk], vector_ids: Sequence[str]
-) -> None:
-    """Store the chunks of one version of a document, each with the id of its vector."""
-    connection.executemany(
-        "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [_chunk_row(version, chunk, vector_id) for chunk, vector_id in zip(chunks, vector_ids, strict=True)],
-    )
-
-
-def _chunk_row(version: int, k: Chunk, vector_id: str) -> tuple[object, ...]:
-    place = (k.page_index, k.page_label, k.heading, k.record_id, k.start, k.end)
-    return (k.document_id, version, k.number, *place, k.text, vector_id)
-
-
 def _note_live_version(connection: sqlite3.Connection, document_id: str) -> None:
     """The live version is about to go: its words become unfinished, its vectors loose."""
     connection.execute(
@@ -474,30 +423,6 @@ def _note_live_version(connection: sqlite3.Connection, document_id: str) -> None
         f"INSERT OR IGNORE INTO loose_vectors SELECT d.collection_id, k.vector_id FROM {_LIVE_CHUNKS} WHERE d.id = ?",
         (document_id,),
     )
-
-
-def _put_document(connection: sqlite3.Connection, d: Document, collection_id: str) -> None:
-    """Store a document. One that is there keeps its attributes: they may have been set since `d` was read."""
-    connection.execute(
-        """
-        INSERT INTO documents (id, collection_id, owner_id, file_id, source, title, content, media_type, sha256, size,
-            modified_ns, fingerprint, version, status, pages, chunks, error, hint, created_at, updated_at, attributes)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-        ON CONFLICT (id) DO UPDATE SET
-            source = excluded.source, file_id = excluded.file_id, title = excluded.title, content = excluded.content,
-            media_type = excluded.media_type,
-            sha256 = excluded.sha256, size = excluded.size, modified_ns = excluded.modified_ns,
-            fingerprint = excluded.fingerprint, version = excluded.version, status = excluded.status,
-            pages = excluded.pages, chunks = excluded.chunks, error = excluded.error, hint = excluded.hint,
-            updated_at = excluded.updated_at
-        """,
-        (
-            *(d.id, collection_id, d.owner_id, d.file_id, d.source, d.title, _path_to_text(d.content), d.media_type),
-            *(d.sha256, d.size, d.modified_ns, d.fingerprint, d.version, d.status, d.pages, d.chunks),
-            *(d.error, d.hint, d.created_at, d.updated_at, json.dumps(dict(d.attributes), ensure_ascii=False)),
-        ),
-    )
-    naming.put_names(connection, d.id, d.title, d.source)
 
 
 def _batches(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:

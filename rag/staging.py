@@ -6,7 +6,8 @@ import json
 import sqlite3
 from collections.abc import Sequence
 
-from rag.catalog import Catalog, VersionedChunks, put_chunks
+from rag.catalog import Catalog, VersionedChunks
+from rag.rows import put_chunks
 from rag.types import Chunk, Document
 
 

@@ -17,6 +17,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rag.privacy import overwrite_freed_memory
+
 if TYPE_CHECKING:
     from chromadb.api import ClientAPI
     from chromadb.api.models.Collection import Collection as ChromaCollection
@@ -134,6 +136,7 @@ def _open(path: Path) -> ClientAPI:
     from chromadb.api.shared_system_client import SharedSystemClient
     from chromadb.config import Settings as ChromaSettings
 
+    overwrite_freed_memory()
     path.mkdir(parents=True, exist_ok=True)
     _drop_left_folders(path)
     try:

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-CONNECT_TIMEOUT = 3  # seconds
+CONNECT_TIMEOUT = 10  # seconds: a refusal comes at once, and a busy loop must not look like a dead server
 _BEYOND_OPENAI = ("top_k", "repetition_penalty", "repeat_penalty")
 _REFUSALS = 2  # of a system message, until a model is held to take none
 NO_KEY = "none"  # the client insists on a key, and would otherwise take OPENAI_API_KEY to a server it is not meant for
@@ -212,10 +212,10 @@ class OpenAICompatible(OpenAILike):  # type: ignore[misc]
                     stream, tried = await self._ask(client, turns, options, clock)
                     async with stream as chunks:
                         while (chunk := await _next(chunks, clock)) is not None:
-                            choice = chunk.choices[0] if chunk.choices else None
-                            delta = (choice.delta.content if choice and choice.delta else None) or ""
+                            choice = (chunk.get("choices") or [{}])[0]
+                            delta = (choice.get("delta") or {}).get("content") or ""
                             text += delta
-                            finished = finished or bool(choice and choice.finish_reason)
+                            finished = finished or bool(choice.get("finish_reason"))
                             message = ChatMessage(role=MessageRole.ASSISTANT, content=text)
                             yield ChatResponse(message=message, delta=delta, raw=chunk)
             except (openai.OpenAIError, httpx.HTTPError, ValueError) as error:
@@ -246,7 +246,13 @@ class OpenAICompatible(OpenAILike):  # type: ignore[misc]
             tried = frozenset(self._refused)  # another question may learn the same before this one is answered
             try:
                 async with clock.limit():
-                    return await client.chat.completions.create(**self._request(turns, options)), tried
+                    return await client.post(
+                        "/chat/completions",
+                        body=self._request(turns, options),
+                        cast_to=object,  # plain dicts: the library's objects cost more than all else done to a token
+                        stream=True,
+                        stream_cls=openai.AsyncStream[object],
+                    ), tried
             except openai.APIStatusError as error:
                 refused = refused_fields(error)
                 if refused <= tried:
@@ -264,7 +270,7 @@ class OpenAICompatible(OpenAILike):  # type: ignore[misc]
         told = {name: value for name, value in told.items() if name not in self._refused}
         extra = {name: told.pop(name) for name in _BEYOND_OPENAI if name in told}
         messages = fold_system(turns) if SYSTEM_ROLE in self._refused else turns
-        return {"model": self.model, "messages": messages, "stream": True, "extra_body": extra or None, **told}
+        return {"model": self.model, "messages": messages, "stream": True, **extra, **told}
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[openai.AsyncOpenAI]:
@@ -283,10 +289,10 @@ async def _next(chunks: Any, clock: TokenClock) -> Any | None:
     async with clock.limit():
         chunk = await anext(chunks, None)
     if chunk is not None:
-        clock.tick(is_token=any(map(_has_token, chunk.choices)))
+        clock.tick(is_token=any(map(_has_token, chunk.get("choices") or ())))
     return chunk
 
 
 def _has_token(choice: Any) -> bool:
     """Whether it brings text or thoughts (which servers put into fields of their own), and not just the role."""
-    return bool(choice.delta and (choice.delta.content or any((choice.delta.model_extra or {}).values())))
+    return any(value for name, value in (choice.get("delta") or {}).items() if name != "role")

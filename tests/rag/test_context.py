@@ -207,6 +207,7 @@ TOKENS = ["<|", "</s>", "[INST]", "[/INST]", "<start_of_turn>", "<end_of_turn>",
 
 @given(st.one_of(EVIL, st.text(max_size=40)), EVIL, EVIL, EVIL)
 @example(text="source", title="", heading="", label="＜")
+@example(text="<&lt;</source 1>", title="", heading="", label="")
 def test_the_fence_cannot_be_closed_from_inside(text, title, heading, label):
     evil = passage(text, title=title, heading=heading, label=label)
     packed, fenced = pack_context([evil, passage("The end.", 2)], len, 10_000)

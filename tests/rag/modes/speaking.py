@@ -48,7 +48,11 @@ class Speaking(Scripted):
         self._now += 1
         self._most = max(self._most, self._now)
         try:
-            voice = Scripted(script=self._say(prompt), context_window=self.context_window)
+            voice = Scripted(
+                script=self._say(prompt),
+                context_window=self.context_window,
+                tokens_per_second=self.tokens_per_second,
+            )
             async with aclosing(await voice.astream_chat(messages, **kwargs)) as responses:
                 async for response in responses:
                     yield response
@@ -56,9 +60,11 @@ class Speaking(Scripted):
             self._now -= 1
 
 
-def speaking(say: Say, *, window: int = 8192, name: str = "speaking", max_tokens: int | None = None) -> LanguageModel:
+def speaking(
+    say: Say, *, window: int = 8192, name: str = "speaking", max_tokens: int | None = None, tokens_per_second: float = 0
+) -> LanguageModel:
     """A model whose tokens are words."""
-    llm = Speaking(script="", context_window=window)
+    llm = Speaking(script="", context_window=window, tokens_per_second=tokens_per_second)
     llm._say = say
     return LanguageModel(
         provider="scripted",

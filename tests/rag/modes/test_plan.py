@@ -84,7 +84,7 @@ async def test_steps_are_worked_on_at_once_and_shown_in_order(filled, events_of,
         step = prompt.rpartition("user: ")[2]
         return PLANNED if "Break it" in prompt else f"{step.rstrip('?')} [1]. " * (100 if step == STEPS[0] else 30)
 
-    model = speaking(say)
+    model = speaking(say, tokens_per_second=1000)  # slower than a search
     *events, _ = await events_of("Tell all.", model, mode="plan", settings={"modes": {"parallel": parallel}})
     assert model.llm.most_at_once == expected
     text = "".join(event.text for event in events if isinstance(event, TextDelta))
