@@ -14,6 +14,7 @@ Turn = dict[str, str]
 _ABOUT_ROLES = re.compile(
     r"roles must alternate|only user and assistant roles|system role not supported", re.IGNORECASE
 )
+_SINGLE = re.compile(r"[\x00-\x08\x0e-\x1b\x21-\x40\x5b-\x60\x7b-\x7f]")  # ASCII, neither letter nor space
 TURN_TOKENS = 8  # what a chat template adds around every earlier turn, however short
 
 
@@ -25,7 +26,7 @@ def template_tokens(messages: int) -> int:
 def estimate_tokens(text: str) -> int:
     """Tokens of `text`, where nobody can be asked, rather too many than too few: some models spend one on each digit
     and sign, and one on three bytes of anything else."""
-    single = sum(character.isascii() and not character.isalpha() and not character.isspace() for character in text)
+    single = len(_SINGLE.findall(text))
     return (len(text.encode(errors="replace")) - single) // 3 + single + 1
 
 
