@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 _THOUGHTS_BEGIN, _THOUGHTS_END = "<think>", "</think>"
-HOW_TO_ADD_A_MODEL = "to add one, start Ollama, llama-server or vLLM and restart Footnote, or set RAG_LLM__BASE_URL"
+HOW_TO_ADD_A_MODEL = "to add one, start Ollama, llama-server or vLLM, or set RAG_LLM__BASE_URL"
 
 
 @dataclass(frozen=True, slots=True)
