@@ -36,13 +36,12 @@ class LanguageModels:
         """The name of the model that is asked where none is named; empty while its server has not told one."""
         if self._unnamed is not None:
             return self._unnamed.name
-        return self.file.default or self.file.model[0].name
+        return self.file.default_name
 
     @property
     def names(self) -> list[str]:
         """The names of the models that are offered, the default one first."""
-        visible = [entry.name for entry in self.file.model if entry.visible and entry.name != self.default_name]
-        return [*filter(None, [self.default_name]), *visible]
+        return [*filter(None, [self._unnamed.name])] if self._unnamed is not None else self.file.offered
 
     @property
     def described(self) -> Mapping[str, LanguageModelSettings]:
