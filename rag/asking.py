@@ -156,6 +156,9 @@ def models(as_json: bool) -> int:
     for speed in _measured():
         click.echo(json.dumps(asdict(speed), ensure_ascii=False) if as_json else _speed_line(speed))
         problems += bool(speed.problem)
+    server = find_server(load_settings())
+    if server is not None and not as_json and (told := server.route_shares().told()):
+        click.echo(told)
     return 1 if problems else 0
 
 

@@ -20,6 +20,7 @@ from rag.errors import RagError, StorageLocked
 from rag.export import Exported
 from rag.lock import Owner
 from rag.modes.request import Mode
+from rag.modes.route import Shares
 from rag.selection import EVERYTHING, Selection
 from rag.settings import EmbeddingSettings
 from rag.speed import Speed
@@ -154,6 +155,10 @@ class Remote:
             _raise_for(response)
             for line in response.iter_lines():
                 yield TypeAdapter(Speed).validate_python(_parsed(line))
+
+    def route_shares(self) -> Shares:
+        """Who answered in the mode `route`."""
+        return TypeAdapter(Shares).validate_json(self._request("GET", "/local/route"))
 
     def _stream(self, path: str, body: dict[str, Any], adapter: TypeAdapter[_Progress]) -> Iterator[_Progress]:
         with self._client() as client, self._reached(), client.stream("POST", path, json=body) as response:

@@ -28,6 +28,7 @@ from rag.archive_form import ArchiveProgress
 from rag.errors import Forbidden, RagError
 from rag.export import Exported, export
 from rag.modes import request as modes
+from rag.modes.route import Shares
 from rag.personas import addressed
 from rag.selection import EVERYTHING, Selection
 from rag.services import Services
@@ -207,6 +208,13 @@ async def measure_models(request: Request) -> StreamingResponse:
             yield TypeAdapter(Speed).dump_json(speed).decode() + "\n"
 
     return StreamingResponse(_with_errors(lines()), media_type="application/x-ndjson")
+
+
+@router.get("/route")
+def route_shares(request: Request) -> Shares:
+    """Who answered in the mode `route`."""
+    services: Services = request.app.state.services
+    return services.route_counts.shares
 
 
 def _shown(document: Document) -> Document:

@@ -40,6 +40,24 @@ class Share:
     cost: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """What the small and the large model did since the program was started."""
+
+    small: Share
+    large: Share
+
+    def told(self) -> str:
+        """In words; empty where nothing was routed."""
+        answers = self.small.answers + self.large.answers
+        if not answers:
+            return ""
+        tokens = f"{self.small.tokens:,} and {self.large.tokens:,} tokens"
+        cost = self.small.cost + self.large.cost
+        share = f"{self.small.answers} of {answers} routed answers ({self.small.answers / answers:.0%})"
+        return f"The small model wrote {share}, with {tokens}, at {cost:.4g} in all."
+
+
 class RouteCounts:
     """Counts who answered and what it cost, since the program was started; safe to use from several threads."""
 
@@ -48,14 +66,10 @@ class RouteCounts:
         self._shares = {"small": Share(), "large": Share()}
 
     @property
-    def small(self) -> Share:
-        """What the small model did."""
-        return self._shares["small"]
-
-    @property
-    def large(self) -> Share:
-        """What the large model did."""
-        return self._shares["large"]
+    def shares(self) -> Shares:
+        """What was counted so far."""
+        with self._lock:
+            return Shares(self._shares["small"], self._shares["large"])
 
     def add(self, who: Who, usage: Usage, entry: RouteEntry, *, answered: bool) -> None:
         """Note a call, and whether its text was shown."""

@@ -185,3 +185,7 @@ def test_bodies_that_are_printed_in_the_documentation_are_understood():
     assert len(bodies) >= 3
     for body in bodies:
         ChatRequest.model_validate_json(body)
+
+
+def test_the_command_line_hears_who_answered_what_was_routed(remote):
+    assert remote.route_shares().told() == "", "nothing was"

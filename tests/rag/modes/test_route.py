@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from rag.errors import BackendUnavailable, InvalidRequest
+from rag.models_file import Route
 from rag.modes.route import RouteCounts, Share
 from rag.prompts import JUDGE, NOT_FOUND
-from rag.types import AnswerCompleted, LanguageModel, Message, Progress, QueryCondensed, TextDelta
+from rag.types import AnswerCompleted, LanguageModel, Message, Progress, QueryCondensed, TextDelta, Usage
 from tests.rag.modes.conftest import models_file
 from tests.rag.modes.speaking import assert_within_window, speaking
 from tests.rag.versions import make_version
@@ -52,8 +53,8 @@ async def test_a_good_answer_of_the_small_model_is_shown(filled, events_of, verd
         "what the server has read already, gone on with"
     )
     tokens = len(answering.split()) + len(GOOD.split()) + len(judging.split()) + len(verdict.split()[:3])
-    assert counts.small == Share(1, tokens, pytest.approx(tokens * 2.0 / 1_000_000))
-    assert counts.large == Share()
+    assert counts.shares.small == Share(1, tokens, pytest.approx(tokens * 2.0 / 1_000_000))
+    assert counts.shares.large == Share()
 
 
 @pytest.mark.parametrize(
@@ -82,9 +83,9 @@ async def test_a_bad_answer_is_not_shown_and_the_large_model_answers(filled, eve
     assert why in told
     assert len(models[0].llm.asked) == calls
     assert len(models[1].llm.asked) == 1
-    assert (counts.small.answers, counts.large.answers) == (0, 1)
+    assert (counts.shares.small.answers, counts.shares.large.answers) == (0, 1)
     tokens = words_of(models[1], completed.answer.text)
-    assert counts.large == Share(1, tokens, pytest.approx(tokens * 50.0 / 1_000_000))
+    assert counts.shares.large == Share(1, tokens, pytest.approx(tokens * 50.0 / 1_000_000))
 
 
 async def test_what_the_documents_do_not_tell_needs_no_model(filled, events_of):
@@ -93,7 +94,7 @@ async def test_what_the_documents_do_not_tell_needs_no_model(filled, events_of):
     assert not completed.answer.found
     assert not models[0].llm.asked
     assert not models[1].llm.asked
-    assert counts.small.tokens == 0
+    assert counts.shares.small.tokens == 0
 
 
 async def test_the_judgement_stays_inside_the_window(index, bag_of_words, events_of):
@@ -135,3 +136,15 @@ async def test_without_a_route_it_says_what_to_do(filled, events_of):
     with pytest.raises(InvalidRequest) as raised:
         await events_of(QUESTION, small(), large(), mode="route", file=models_file("small", "large"))
     assert "[route]" in raised.value.hint
+
+
+def test_who_answered_is_told_in_words():
+    entry = Route(small="small", large="large", small_cost=0.1, large_cost=2.0)
+    counts = RouteCounts()
+    assert counts.shares.told() == ""
+    counts.add("small", Usage(900, 100), entry, answered=True)
+    counts.add("small", Usage(900, 100), entry, answered=False)
+    counts.add("large", Usage(1900, 100), entry, answered=True)
+    assert counts.shares.told() == (
+        "The small model wrote 1 of 2 routed answers (50%), with 2,000 and 2,000 tokens, at 0.0042 in all."
+    )
