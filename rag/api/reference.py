@@ -81,7 +81,7 @@ def _kind(schema: Mapping[str, Any], field: Mapping[str, Any]) -> str:
         return str(field["const"])
     if field.get("type") == "array":
         return f"list of {_kind(schema, field.get('items', {}))}"
-    limits = [f"{words} {field[name]}" for name, words in (("minimum", "from"), ("maximum", "to")) if name in field]
+    limits = [f"{words} {field[name]:g}" for name, words in (("minimum", "from"), ("maximum", "to")) if name in field]
     default = f"default {field['default']}" if field.get("default") not in (None, {}, []) else ""
     kind = field.get("title") if "properties" in field else field.get("type", "any")
     return ", ".join(filter(None, [kind, *limits, default]))
