@@ -10,13 +10,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, get_args
+from typing import Any, Generic, Literal, TypeVar, get_args
 
 from rag.catalog import LOCAL_PRINCIPAL, new_id, now
 from rag.database import Database
 from rag.errors import InvalidRequest, NotFound
 from rag.types import AttributeValue
 
+_Item = TypeVar("_Item")
 FileStatus = Literal["in_progress", "completed", "cancelled", "failed"]
 STATUSES: tuple[FileStatus, ...] = get_args(FileStatus)
 
@@ -138,13 +139,13 @@ class VectorStores:
             raise NotFound(f"There is no vector store {store_id!r}.", hint="GET /v1/vector_stores lists them.")
         return self._store(rows[0])
 
-    def page(self, cursor: Cursor) -> list[VectorStore]:
+    def page(self, cursor: Cursor) -> Page[VectorStore]:
         """Stores in order of their making. Raises NotFound when the cursor's id is none."""
         where, values, order = cursor.condition("c.rowid", "SELECT rowid FROM collections WHERE id = ?", self.get)
         rows = self._database.read(
             f"SELECT {_STORE} FROM collections c WHERE {where} ORDER BY c.rowid {order} LIMIT ?", values
         )
-        return cursor.in_order([self._store(row) for row in rows])
+        return cursor.page([self._store(row) for row in rows])
 
     def update(self, store_id: str, changes: Mapping[str, Any]) -> VectorStore:
         """Change `label`, `description`, `metadata` or `expires_days`. Raises NotFound."""
@@ -203,7 +204,7 @@ class VectorStores:
 
     def files(
         self, store_id: str, cursor: Cursor, status: FileStatus | None = None, batch_id: str | None = None
-    ) -> list[StoreFile]:
+    ) -> Page[StoreFile]:
         """Files of the store, or of one batch, in order. Raises NotFound when the cursor's id is none."""
         place = "m.kind * 4611686018427387904 + m.place"
         where, values, order = cursor.condition(
@@ -223,7 +224,7 @@ class VectorStores:
             f"ORDER BY {place} {order} LIMIT ?",
             (*told, *values),
         )
-        return cursor.in_order([_file(row) for row in rows])
+        return cursor.page([_file(row) for row in rows])
 
     def batch(self, store_id: str, batch_id: str) -> tuple[str, dict[FileStatus, int]]:
         """When a batch was made, and how many of its files are how far. Raises NotFound."""
@@ -248,6 +249,14 @@ class VectorStores:
 
 
 @dataclass(frozen=True, slots=True)
+class Page(Generic[_Item]):
+    """A part of a list, and whether there is more of it behind (before, where that was asked for)."""
+
+    items: Sequence[_Item]
+    has_more: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Cursor:
     """Which part of a list is wanted: `limit` items behind `after` or before `before`, both ids."""
 
@@ -259,21 +268,23 @@ class Cursor:
     def condition(
         self, place: str, place_of: str, check: Any, more: Sequence[object] = ()
     ) -> tuple[str, list[object], str]:
-        """A condition on `place`, its values with the limit, and the order to read in. `place_of` selects the place of
-        an id, `check` raises where there is none."""
+        """A condition on `place`, its values with how many to read, and the order to read in. `place_of` selects the
+        place of an id, `check` raises where there is none."""
         if self.after and self.before:
             raise InvalidRequest("Either after or before can be given.", param="before")
         if not self.after and not self.before:
-            return "1", [self.limit], "DESC" if self.newest_first else "ASC"
+            return "1", [self.limit + 1], "DESC" if self.newest_first else "ASC"
         item = self.after or self.before
         check(item)
         forward = bool(self.after) != self.newest_first
         sign, order = (">", "ASC") if forward else ("<", "DESC")
-        return f"{place} {sign} ({place_of})", [item, *more, self.limit], order
+        return f"{place} {sign} ({place_of})", [item, *more, self.limit + 1], order
 
-    def in_order(self, items: list[Any]) -> list[Any]:
-        """What was read, as it is to be shown: what lies before an item was read backwards."""
-        return items[::-1] if self.before else items
+    def page(self, items: Sequence[_Item]) -> Page[_Item]:
+        """What was read, as it is to be shown: one item more than is wanted tells that there are more, and what lies
+        before an item was read backwards, from the item on."""
+        wanted = items[: self.limit]
+        return Page(wanted[::-1] if self.before else wanted, len(items) > self.limit)
 
 
 def _file(row: tuple[Any, ...]) -> StoreFile:

@@ -51,7 +51,7 @@ def list_files(
     """The uploaded files, a page at a time."""
     records = _records(request.app.state.services)
     found = records.page(after, limit + 1, newest_first=order == "desc", purpose=purpose)
-    return listing([file_object(record) for record in found], limit)
+    return listing([file_object(record) for record in found[:limit]], has_more=len(found) > limit)
 
 
 @router.get("/{file_id}")
@@ -93,15 +93,14 @@ def file_object(record: FileRecord) -> dict[str, Any]:
     }
 
 
-def listing(found: list[dict[str, Any]], limit: int) -> dict[str, Any]:
-    """A page of a list in OpenAI's shape, of one item more than was asked for if there are more."""
-    data = found[:limit]
+def listing(data: list[dict[str, Any]], *, has_more: bool) -> dict[str, Any]:
+    """A page of a list in OpenAI's shape."""
     return {
         "object": "list",
         "data": data,
         "first_id": data[0]["id"] if data else None,
         "last_id": data[-1]["id"] if data else None,
-        "has_more": len(found) > limit,
+        "has_more": has_more,
     }
 
 

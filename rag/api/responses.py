@@ -146,7 +146,7 @@ def list_input_items(
     if after is not None and after not in ids:
         raise NotFound(f"There is no item {after!r} in the response {response_id!r}.")
     start = 0 if after is None else ids.index(after) + 1
-    return listing(items[start : start + limit + 1], limit)
+    return listing(items[start : start + limit], has_more=len(items) > start + limit)
 
 
 def _prepare(body: CreateResponse, services: Services) -> _Prepared:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, Field, model_validator
 
 from rag.api.body import JsonRoute
@@ -74,6 +74,16 @@ class UpdateAttributes(BaseModel):
     attributes: dict[str, Any] | None
 
 
+def cursor_of(
+    after: str | None = None,
+    before: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    order: Order = "desc",
+) -> Cursor:
+    """Which part of a list a request wants."""
+    return Cursor(after, before, limit, newest_first=order == "desc")
+
+
 @router.post("/files")
 def attach_file(store_id: str, body: Attach, request: Request) -> dict[str, Any]:
     """Attach a file; its text can be searched once its status is `completed`."""
@@ -87,17 +97,13 @@ def attach_file(store_id: str, body: Attach, request: Request) -> dict[str, Any]
 def list_store_files(
     store_id: str,
     request: Request,
-    after: str | None = None,
-    before: str | None = None,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    order: Order = "desc",
+    cursor: Annotated[Cursor, Depends(cursor_of)],
     filter: FileStatus | None = None,  # noqa: A002  (OpenAI's name)
 ) -> dict[str, Any]:
     """The files of a store, a page at a time."""
     stores = _stores(request.app.state.services)
-    cursor = Cursor(after, before, limit + 1, newest_first=order == "desc")
-    found = stores.files(stores.get(store_id).id, cursor, filter)
-    return listing([store_file_object(file) for file in found], limit)
+    page = stores.files(stores.get(store_id).id, cursor, filter)
+    return listing([store_file_object(file) for file in page.items], has_more=page.has_more)
 
 
 @router.get("/files/{file_id}")
@@ -181,19 +187,15 @@ def list_batch_files(
     store_id: str,
     batch_id: str,
     request: Request,
-    after: str | None = None,
-    before: str | None = None,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    order: Order = "desc",
+    cursor: Annotated[Cursor, Depends(cursor_of)],
     filter: FileStatus | None = None,  # noqa: A002  (OpenAI's name)
 ) -> dict[str, Any]:
     """The files of a batch, a page at a time."""
     stores = _stores(request.app.state.services)
     store = stores.get(store_id)
     stores.batch(store.id, batch_id)
-    cursor = Cursor(after, before, limit + 1, newest_first=order == "desc")
-    found = stores.files(store.id, cursor, filter, batch_id)
-    return listing([store_file_object(file) for file in found], limit)
+    page = stores.files(store.id, cursor, filter, batch_id)
+    return listing([store_file_object(file) for file in page.items], has_more=page.has_more)
 
 
 def store_file_object(file: StoreFile) -> dict[str, Any]:

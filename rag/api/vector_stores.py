@@ -9,12 +9,12 @@ import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from rag.api.body import JsonRoute
-from rag.api.files import Order, listing
-from rag.api.vector_store_files import ChunkingStrategy
+from rag.api.files import listing
+from rag.api.vector_store_files import ChunkingStrategy, cursor_of
 from rag.errors import InvalidRequest
 from rag.file_records import FileRecords
 from rag.selection import Selection
@@ -96,17 +96,10 @@ def create_vector_store(body: CreateStore, request: Request) -> dict[str, Any]:
 
 
 @router.get("")
-def list_vector_stores(
-    request: Request,
-    after: str | None = None,
-    before: str | None = None,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    order: Order = "desc",
-) -> dict[str, Any]:
+def list_vector_stores(request: Request, cursor: Annotated[Cursor, Depends(cursor_of)]) -> dict[str, Any]:
     """The vector stores, a page at a time."""
-    cursor = Cursor(after, before, limit + 1, newest_first=order == "desc")
-    found = VectorStores(request.app.state.services.catalog.database).page(cursor)
-    return listing([store_object(store) for store in found], limit)
+    page = VectorStores(request.app.state.services.catalog.database).page(cursor)
+    return listing([store_object(store) for store in page.items], has_more=page.has_more)
 
 
 @router.get("/{store_id}")

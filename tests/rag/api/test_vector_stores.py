@@ -137,6 +137,11 @@ def test_lists_of_files_and_stores_go_on_behind_a_cursor(client):
     assert [store.name for store in stores] == ["Twice"] * 3
     listed = [store.id for store in client.vector_stores.list(limit=2)]
     assert listed[:3] == [store.id for store in reversed(stores)]
+    before = client.vector_stores.list(before=stores[0].id, limit=1)
+    assert [store.id for store in before.data] == [stores[1].id], "the one next to it"
+    assert before.has_more
+    before = client.vector_stores.list(before=stores[2].id, limit=1, order="asc")
+    assert [store.id for store in before.data] == [stores[1].id]
     renamed = client.vector_stores.update(
         stores[0].id, name="Once", expires_after={"anchor": "last_active_at", "days": 7}
     )
