@@ -7,7 +7,7 @@ out. What becomes of a file is told by its job until its document is there.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, Literal, TypeVar, get_args
@@ -266,7 +266,7 @@ class Cursor:
     newest_first: bool = True
 
     def condition(
-        self, place: str, place_of: str, check: Any, more: Sequence[object] = ()
+        self, place: str, place_of: str, check: Callable[[str], object], more: Sequence[object] = ()
     ) -> tuple[str, list[object], str]:
         """A condition on `place`, its values with how many to read, and the order to read in. `place_of` selects the
         place of an id, `check` raises where there is none."""
@@ -274,7 +274,7 @@ class Cursor:
             raise InvalidRequest("Either after or before can be given.", param="before")
         if not self.after and not self.before:
             return "1", [self.limit + 1], "DESC" if self.newest_first else "ASC"
-        item = self.after or self.before
+        item = self.after or self.before or ""
         check(item)
         forward = bool(self.after) != self.newest_first
         sign, order = (">", "ASC") if forward else ("<", "DESC")

@@ -51,6 +51,7 @@ async def test_search_and_read_what_was_found(filled):
         ("search", {"query": "x", "collection": "nobody"}, "There is no collection 'nobody'"),
         ("search", {"query": "x", "filters": {"type": "near"}}, "near"),
         ("search", {"query": "x", "limit": 0}, "limit"),
+        ("read_page", {"document_id": "doc_none", "page": 10**20}, "page"),
         ("read_page", {"document_id": "doc_none", "page": 1}, "There is no document 'doc_none'"),
     ],
 )
