@@ -27,9 +27,8 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI
 
+    from rag.catalog import Catalog
     from rag.services import Services
-
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -53,11 +52,6 @@ def serve(paths: tuple[Path, ...]) -> None:
 def _listening(settings: Settings) -> Iterator[socket.socket]:
     """The port, taken before anything slow begins. Raises ConfigurationError when it cannot be had."""
     host, port = settings.server.host, settings.server.port
-    if host not in LOOPBACK:
-        raise ConfigurationError(
-            f"RAG_SERVER__HOST={host} would open Footnote to the network, and it has no log-in yet.",
-            hint=f"Use 127.0.0.1; from elsewhere, come through a tunnel: ssh -L {port}:127.0.0.1:{port} THIS-MACHINE.",
-        )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -86,7 +80,19 @@ def _services(settings: Settings) -> Iterator[Services]:
         open_models(settings) as models,
     ):
         engine = open_engine(settings, storage, models)
+        _require_way_in(settings, storage.index.catalog)
         yield Services(settings, storage, models, engine, ingestor, read_roles(models.file))
+
+
+def _require_way_in(settings: Settings, catalog: Catalog) -> None:
+    """Raises ConfigurationError where a key or a log-in is asked for and nobody has one."""
+    from rag.users import Users
+
+    if settings.is_closed and not Users(catalog.database).anybody_may_log_in():
+        raise ConfigurationError(
+            f"At {settings.server.host}, Footnote lets in only who has an API key or a password, and nobody has.",
+            hint="First `rag users add NAME`, for the chat, or `rag keys create --user NAME`, for the API.",
+        )
 
 
 def _mirror(settings: Settings, services: Services) -> contextlib.AbstractContextManager[object]:
@@ -108,6 +114,7 @@ def _serve(settings: Settings, services: Services, listener: socket.socket) -> N
     from rag.ui.mount import mount_chat
 
     host = settings.server.host
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  (what listens everywhere does so here)
     url = f"http://{f'[{host}]' if ':' in host else host}:{settings.server.port}"
     token = secrets.token_urlsafe(32)
 
@@ -120,7 +127,13 @@ def _serve(settings: Settings, services: Services, listener: socket.socket) -> N
     api = create_api(services, token, lifespan)
     mount_chat(api, services)
     config = uvicorn.Config(
-        api, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=5, lifespan="on"
+        api,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+        lifespan="on",
+        ws_max_size=settings.server.max_request_kb * 1024,
     )
 
     class Server(uvicorn.Server):

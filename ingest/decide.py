@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from ingest.discover import is_gone
 from ingest.loaders import LOADER_VERSION, can_recognise_text
 from ingest.splitting import SPLITTER_VERSION
-from rag.catalog import LOCAL_PRINCIPAL, Catalog, new_id, now
+from rag.auth import LOCAL_PRINCIPAL
+from rag.catalog import Catalog, new_id, now
 from rag.errors import UnreadableDocument
 from rag.files import hash_of
 from rag.types import AttributeValue, Document, DocumentStatus, Embedding, FileOutcome, FileReport, IngestOptions

@@ -27,7 +27,7 @@ from rag.files import StoredFiles
 from rag.index import Index
 from rag.settings import EmbeddingSettings, Settings
 from rag.tagging import set_attributes, tag
-from rag.types import AttributeValue, Document, FileReport, IngestOptions, IngestProgress, Job
+from rag.types import AttributeValue, Document, FileReport, IngestOptions, IngestProgress, Job, Owned
 from rag.vector_stores import VectorStores
 
 logger = logging.getLogger(__name__)
@@ -149,20 +149,21 @@ class Ingestor:
 
     # ------------------------------------------------------------------------------------------------------- uploads
 
-    def submit(self, path: Path, name: str, collection: str = DEFAULT_COLLECTION) -> Job:
+    def submit(self, path: Path, name: str, collection: str, owned: Owned) -> Job:
         """Copy an uploaded file into the storage folder and queue it; returns once it can no longer be lost."""
         collection = self._collection(collection)
         with path.open("rb") as file, self._files.received(file) as received, self._file_use:
             self._files.keep(received)
-            return self._queue.submit(collection, self._records.add(_plain(name), received.sha256, received.size))
+            file_id = self._records.add(_plain(name), received.sha256, received.size, owned)
+            return self._queue.submit(collection, file_id)
 
-    def keep(self, file: BinaryIO, name: str, purpose: str, expires_at: str | None = None) -> str:
+    def keep(self, file: BinaryIO, name: str, purpose: str, owned: Owned, expires_at: str | None = None) -> str:
         """Write an uploaded file into the storage folder, where it stays until it is forgotten or the time (ISO 8601)
         is over; its id."""
         self._forget_expired()
         with self._files.received(file) as received, self._file_use:
             self._files.keep(received)
-            return self._records.add(_plain(name), received.sha256, received.size, purpose, expires_at)
+            return self._records.add(_plain(name), received.sha256, received.size, owned, purpose, expires_at)
 
     def attach(
         self, files: Mapping[str, Mapping[str, AttributeValue]], collection: str, batch_id: str | None = None

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import Any, Self
 
-from rag.catalog import LOCAL_PRINCIPAL, new_id, now
+from rag.auth import LOCAL_PRINCIPAL
+from rag.catalog import new_id, now
 from rag.database import Database
 from rag.errors import Conflict, NotFound, RagError
 from rag.types import AttributeValue, Collection, FileReport, IngestProgress, Job, JobState

@@ -88,7 +88,8 @@ async def _events(
     from rag.modes.ask import ask as answered
     from rag.modes.request import Request
     from rag.personas import addressed, read_roles
-    from rag.services import open_engine, open_models, open_storage, scope_of
+    from rag.selection import scope_of
+    from rag.services import open_engine, open_models, open_storage
 
     with open_storage(settings) as storage, open_models(settings) as opened:
         engine = open_engine(settings, storage, opened)

@@ -19,12 +19,21 @@ from pathlib import Path
 from typing import TypeVar
 
 from rag import naming
+from rag.auth import LOCAL_NAME, LOCAL_PRINCIPAL
 from rag.database import Database
 from rag.errors import InvalidRequest, NotFound
-from rag.rows import CHUNK_COLUMNS, chunk_of, document_of, put_chunks, put_document, select_documents
+from rag.rows import (
+    CHUNK_COLUMNS,
+    SELECT_COLLECTIONS,
+    chunk_of,
+    collection_of,
+    document_of,
+    put_chunks,
+    put_document,
+    select_documents,
+)
 from rag.types import Chunk, Collection, Document, Scope, Section
 
-LOCAL_PRINCIPAL = "prn_local"  # owner of everything on a machine without log-in
 DEFAULT_COLLECTION = "default"
 
 _LIVE_CHUNKS = "chunks k JOIN documents d ON d.id = k.document_id AND d.version = k.version"
@@ -73,6 +82,11 @@ def new_id(prefix: str) -> str:
     return f"{prefix}_{secrets.token_hex(12)}"
 
 
+def unknown_document(document_id: str) -> NotFound:
+    """The error for a document that is not there, or not for who asks."""
+    return NotFound(f"There is no document {document_id!r}.", hint="`ingest ls` lists the documents.")
+
+
 class Catalog:
     """An open catalog. Close it when done. Raises ConfigurationError when the file is damaged, Conflict when a newer
     program wrote it."""
@@ -83,7 +97,8 @@ class Catalog:
         self._transaction = self.database.transaction
         with self._transaction() as connection:
             connection.execute(
-                "INSERT INTO principals VALUES (?, 'local', ?) ON CONFLICT DO NOTHING", (LOCAL_PRINCIPAL, now())
+                "INSERT INTO principals (id, name, created_at, is_admin) VALUES (?, ?, ?, 1) ON CONFLICT DO NOTHING",
+                (LOCAL_PRINCIPAL, LOCAL_NAME, now()),
             )
         self.create_collection(DEFAULT_COLLECTION)
         self._note_names()
@@ -96,16 +111,20 @@ class Catalog:
 
     def collections(self) -> list[Collection]:
         """All collections by name."""
-        rows = self._read("SELECT id, name, owner_id FROM collections ORDER BY name")
-        return [Collection(*row) for row in rows]
+        return [collection_of(row) for row in self._read(f"{SELECT_COLLECTIONS} ORDER BY c.name")]
 
     def collection(self, name: str = DEFAULT_COLLECTION) -> Collection:
         """The collection of that name or id. Raises NotFound."""
-        rows = self._read("SELECT id, name, owner_id FROM collections WHERE name = ? OR id = ?", (name, name))
+        rows = self._read(f"{SELECT_COLLECTIONS} WHERE c.name = ? OR c.id = ?", (name, name))
         if not rows:
             known = ", ".join(collection.name for collection in self.collections())
             raise NotFound(f"There is no collection {name!r}.", hint=f"There are: {known}.")
-        return Collection(*rows[0])
+        return collection_of(rows[0])
+
+    def collections_called(self, name: str) -> list[Collection]:
+        """The collections with that id, name or label, the oldest first."""
+        rows = self._read(f"{SELECT_COLLECTIONS} WHERE ? IN (c.id, c.name, c.label) ORDER BY c.rowid", (name,))
+        return [collection_of(row) for row in rows]
 
     def is_all(self, collection_ids: Sequence[str]) -> bool:
         """Whether no other collection has a document."""
@@ -149,7 +168,7 @@ class Catalog:
         """The document of that id. Raises NotFound."""
         rows = self._read(f"{select_documents()} AND d.id = ?", (document_id,))
         if not rows:
-            raise NotFound(f"There is no document {document_id!r}.", hint="`ingest ls` lists the documents.")
+            raise unknown_document(document_id)
         return document_of(rows[0])
 
     def document_of_source(self, collection: str, source: str) -> Document | None:
@@ -190,17 +209,17 @@ class Catalog:
         )
         return "".join(text for (text,) in rows)
 
-    def headings(self, collection_id: str, limit: int) -> list[tuple[str, str]]:
+    def headings(self, collection_ids: Sequence[str], limit: int) -> list[tuple[str, str]]:
         """Up to `limit` pairs (document title, heading), different documents first; documents without headings too."""
         rows = self._read(
             """
             SELECT title, heading FROM (
                 SELECT d.title, k.heading, row_number() OVER (PARTITION BY d.id ORDER BY min(k.number)) AS place
                 FROM documents d JOIN chunks k ON k.document_id = d.id AND k.version = d.version
-                WHERE d.collection_id = ? GROUP BY d.id, k.heading
+                WHERE d.collection_id IN (SELECT value FROM json_each(?)) GROUP BY d.id, k.heading
             ) ORDER BY place, title LIMIT ?
             """,
-            (collection_id, limit),
+            (json.dumps(collection_ids), limit),
         )
         return [(title, heading) for title, heading in rows]
 
@@ -370,7 +389,7 @@ class Catalog:
             for document_id in document_ids:
                 _note_live_version(connection, document_id)
                 if not connection.execute("DELETE FROM documents WHERE id = ?", (document_id,)).rowcount:
-                    raise NotFound(f"There is no document {document_id!r}.", hint="`ingest ls` lists the documents.")
+                    raise unknown_document(document_id)
                 for statement in _ANSWERS_THAT_QUOTE:
                     connection.execute(statement, (document_id,))
             connection.execute("UPDATE properties SET value = value + 1 WHERE name = 'revision'")

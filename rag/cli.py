@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
-from rag import asking
+from rag import asking, people
 from rag.asking import collection_option
 from rag.errors import InvalidRequest, StorageLocked
 from rag.evaluation.command import evaluate
@@ -44,13 +44,14 @@ def rag() -> None:
     rag import backup.zip                   the same, on another machine
     rag mcp                                 the documents as tools for Claude, editors and agents
     rag models                              which language models there are, and how fast they are
+    rag users add anna                      who may log in; rag keys: who may use the API
     rag doctor                              what is set up, and what is wrong
 
     If the server runs, it answers; otherwise the storage folder is opened here.
     """
 
 
-for command in (asking.ask, asking.summarize, asking.models, evaluate):
+for command in (asking.ask, asking.summarize, asking.models, evaluate, people.users, people.keys, people.share):
     rag.add_command(command)
 
 
@@ -62,19 +63,22 @@ def mcp() -> None:
     Name this command in the settings of Claude, an editor or an agent. While Footnote's server runs, the same tools are
     at http://127.0.0.1:8000/mcp.
     """
+    from rag.access import Access
+    from rag.auth import LOCAL
     from rag.mcp_tools import OpenLibrary, RemoteLibrary, create_mcp
 
     settings = load_settings()
     server = find_server(settings)
     if server is not None:
-        create_mcp(RemoteLibrary(server)).run("stdio")
+        create_mcp(lambda _: RemoteLibrary(server)).run("stdio")
         return
     require_index(settings)
     from rag.services import open_retriever, open_storage
 
     with open_storage(settings) as storage:
         retriever = open_retriever(settings, storage.index)
-        create_mcp(OpenLibrary(storage.index.catalog, retriever)).run("stdio")
+        library = OpenLibrary(Access(storage.index.catalog, LOCAL), retriever)
+        create_mcp(lambda _: library).run("stdio")
 
 
 # ------------------------------------------------------------------------------------------------------------- search
@@ -135,7 +139,8 @@ def _searching(settings: Settings, collection: str, selection: Selection) -> Ite
         yield lambda question, limit: server.search(question, collection, limit, selection)
         return
     require_index(settings)
-    from rag.services import open_retriever, open_storage, scope_of
+    from rag.selection import scope_of
+    from rag.services import open_retriever, open_storage
 
     with open_storage(settings) as storage, asyncio.Runner() as runner:
         retriever = open_retriever(settings, storage.index)

@@ -159,6 +159,25 @@ _MIGRATIONS = (
         answers TEXT NOT NULL, passages TEXT NOT NULL, chosen TEXT, created_at TEXT NOT NULL
     ) STRICT;
     """,
+    # Who may: see auth.py. Passwords and keys are there as hashes only.
+    """
+    ALTER TABLE principals ADD COLUMN password TEXT NOT NULL DEFAULT '';
+    ALTER TABLE principals ADD COLUMN is_admin INTEGER NOT NULL DEFAULT 0;
+    UPDATE principals SET is_admin = 1 WHERE id = 'prn_local';
+    CREATE TABLE keys (
+        id TEXT PRIMARY KEY, principal_id TEXT NOT NULL REFERENCES principals ON DELETE CASCADE, name TEXT NOT NULL,
+        prefix TEXT NOT NULL, digest TEXT NOT NULL UNIQUE, collections TEXT, read_only INTEGER NOT NULL,
+        created_at TEXT NOT NULL, expires_at TEXT, used_at TEXT
+    ) STRICT;
+    CREATE TABLE shares (
+        collection_id TEXT NOT NULL REFERENCES collections ON DELETE CASCADE,
+        principal_id TEXT NOT NULL REFERENCES principals ON DELETE CASCADE,
+        PRIMARY KEY (collection_id, principal_id)
+    ) STRICT, WITHOUT ROWID;
+    ALTER TABLE collections ADD COLUMN is_public INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE files ADD COLUMN key_id TEXT NOT NULL DEFAULT '';
+    ALTER TABLE responses ADD COLUMN key_id TEXT NOT NULL DEFAULT '';
+    """,
 )
 
 

@@ -9,6 +9,7 @@
     │   ├─ UnreadableDocument      encrypted, corrupt, timed out, too large      per file 422
     │   └─ EmptyDocument           no text                                       per file 422
     ├─ UnreadableArchive           damaged, or no archive of Footnote            exit 1   422
+    ├─ Unauthorized                                                              exit 1   401
     ├─ NotFound                                                                  exit 1   404
     ├─ Forbidden                                                                 exit 1   403
     ├─ Conflict                                                                  exit 1   409
@@ -108,6 +109,13 @@ class UnreadableArchive(RagError):
 
     status = 422
     code = "unreadable_archive"
+
+
+class Unauthorized(RagError):
+    """Nobody knows who asks: no key, or a wrong one."""
+
+    status = 401
+    code = "invalid_api_key"
 
 
 class NotFound(RagError):

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from rag.catalog import LOCAL_PRINCIPAL, new_id, now
+from rag.catalog import new_id, now
 from rag.database import Database
 from rag.errors import NotFound
+from rag.types import Owned
 
 _IS_NEEDED = (
     "(f.purpose <> '' OR EXISTS (SELECT 1 FROM documents d WHERE d.file_id = f.id) OR EXISTS "
     "(SELECT 1 FROM jobs j WHERE j.file_id = f.id AND j.state IN ('queued', 'running')))"
 )
-_COLUMNS = "id, name, size, sha256, purpose, created_at, expires_at"
+_COLUMNS = "id, name, size, sha256, purpose, created_at, expires_at, owner_id, key_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,12 @@ class FileRecord:
     purpose: str
     created_at: str
     expires_at: str | None
+    owned: Owned
+
+
+def unknown_file(file_id: str) -> NotFound:
+    """The error for a file that is not there, or not for who asks."""
+    return NotFound(f"There is no file {file_id!r}.", hint="`ingest jobs` lists the uploads.")
 
 
 class FileRecords:
@@ -40,17 +48,21 @@ class FileRecords:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, name: str, sha256: str, size: int, purpose: str = "", expires_at: str | None = None) -> str:
-        """Record a file; its id (`file_…`). Without a purpose, that of a known one with these bytes and this name."""
+    def add(
+        self, name: str, sha256: str, size: int, owned: Owned, purpose: str = "", expires_at: str | None = None
+    ) -> str:
+        """Record a file; its id (`file_…`). Without a purpose, that of a known one of the same owner with these bytes
+        and this name."""
         with self._database.transaction() as connection:
-            same = "SELECT id FROM files WHERE sha256 = ? AND name = ? AND purpose = ''"
-            known = None if purpose else connection.execute(same, (sha256, name)).fetchone()
+            same = "SELECT id FROM files WHERE sha256 = ? AND name = ? AND owner_id = ? AND key_id = ? AND purpose = ''"
+            wanted = (sha256, name, owned.owner_id, owned.key_id)
+            known = None if purpose else connection.execute(same, wanted).fetchone()
             if known is not None:
                 return str(known[0])
             file_id = new_id("file")
             connection.execute(
-                f"INSERT INTO files ({_COLUMNS}, owner_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (file_id, name, size, sha256, purpose, now(), expires_at, LOCAL_PRINCIPAL),
+                f"INSERT INTO files ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (file_id, name, size, sha256, purpose, now(), expires_at, owned.owner_id, owned.key_id),
             )
             return file_id
 
@@ -59,13 +71,13 @@ class FileRecords:
         record = self.find(file_id)
         is_there = record is not None and (record.purpose or self._has_document(file_id))
         if record is None or not is_there or (record.expires_at is not None and record.expires_at < now()):
-            raise NotFound(f"There is no file {file_id!r}.", hint="`ingest jobs` lists the uploads.")
+            raise unknown_file(file_id)
         return record
 
     def find(self, file_id: str) -> FileRecord | None:
         """What is known of a file, also of one that has expired or whose document is gone."""
         rows = self._database.read(f"SELECT {_COLUMNS} FROM files WHERE id = ?", (file_id,))
-        return FileRecord(*rows[0]) if rows else None
+        return _record(rows[0]) if rows else None
 
     def _has_document(self, file_id: str) -> bool:
         return bool(self._database.read("SELECT 1 FROM documents WHERE file_id = ? LIMIT 1", (file_id,)))
@@ -85,14 +97,28 @@ class FileRecords:
     def expired(self) -> list[FileRecord]:
         """The files whose time is over."""
         rows = self._database.read(f"SELECT {_COLUMNS} FROM files WHERE expires_at < ?", (now(),))
-        return [FileRecord(*row) for row in rows]
+        return [_record(row) for row in rows]
 
-    def page(self, after: str | None, limit: int, *, newest_first: bool, purpose: str | None) -> Sequence[FileRecord]:
-        """Up to `limit` files that stay, in order of their upload, from behind the one with the id `after`.
+    def page(
+        self,
+        owner_id: str,
+        key_id: str | None,
+        after: str | None,
+        limit: int,
+        *,
+        newest_first: bool,
+        purpose: str | None,
+    ) -> Sequence[FileRecord]:
+        """Up to `limit` files of an owner (None: with whatever key they came) that stay, in order of their upload, from
+        behind the one with the id `after`.
 
         Raises NotFound when there is no such file."""
         sign, order = ("<", "DESC") if newest_first else (">", "ASC")
-        where, values = "purpose <> '' AND (expires_at IS NULL OR expires_at >= ?)", list[object]([now()])
+        where = "owner_id = ? AND purpose <> '' AND (expires_at IS NULL OR expires_at >= ?)"
+        values = list[object]([owner_id, now()])
+        if key_id is not None:
+            where += " AND key_id = ?"
+            values.append(key_id)
         if purpose is not None:
             where += " AND purpose = ?"
             values.append(purpose)
@@ -102,10 +128,15 @@ class FileRecords:
         rows = self._database.read(
             f"SELECT {_COLUMNS} FROM files WHERE {where} ORDER BY rowid {order} LIMIT ?", (*values, limit)
         )
-        return [FileRecord(*row) for row in rows]
+        return [_record(row) for row in rows]
 
     def remove(self, file_id: str) -> None:
         """Forget a file of which there is no document; its jobs are forgotten, too."""
         with self._database.transaction() as connection:
             connection.execute("DELETE FROM jobs WHERE file_id = ?", (file_id,))
             connection.execute("DELETE FROM files WHERE id = ?", (file_id,))
+
+
+def _record(row: tuple[Any, ...]) -> FileRecord:
+    file_id, name, size, sha256, purpose, created_at, expires_at, *owned = row
+    return FileRecord(file_id, name, size, sha256, purpose, created_at, expires_at, Owned(*owned))

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from rag.archive import Archive
 from rag.archive_form import ArchivedDocument, ArchiveProgress
-from rag.catalog import LOCAL_PRINCIPAL, new_id
+from rag.auth import LOCAL_PRINCIPAL, OF_THIS_MACHINE
+from rag.catalog import new_id
 from rag.errors import NotFound
 from rag.file_records import FileRecords
 from rag.files import StoredFiles, hash_of
@@ -134,7 +135,8 @@ class _Importing:
         document = replace(document, content=self._files.path_of(document.sha256), file_id=None)
         if source.is_absolute() and not has_file:  # a path it stays: its folder may be ingested here, too
             return document
-        file_id = FileRecords(self._index.catalog.database).add(source.name, document.sha256, document.size)
+        records = FileRecords(self._index.catalog.database)
+        file_id = records.add(source.name, document.sha256, document.size, OF_THIS_MACHINE)
         return replace(document, file_id=file_id)
 
 

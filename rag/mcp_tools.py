@@ -1,4 +1,4 @@
-"""The documents as tools of the Model Context Protocol: search, read a page, list documents.
+"""The documents as tools of the Model Context Protocol: search, read a page, list what there is.
 
 At `/mcp` for programs that connect to a running server (streamable HTTP, nothing kept between requests), and by
 `rag mcp` for those that start a program of their own and talk to it over stdin and stdout.
@@ -7,20 +7,23 @@ At `/mcp` for programs that connect to a running server (streamable HTTP, nothin
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 from pydantic import BaseModel, Field
 
-from rag.catalog import DEFAULT_COLLECTION, Catalog
+from rag.access import Access
+from rag.catalog import DEFAULT_COLLECTION
 from rag.errors import InvalidRequest, RagError
 from rag.retrieval import HybridRetriever
-from rag.selection import Selection, scope_of
+from rag.selection import Selection
 from rag.types import Document, Hit
 
 if TYPE_CHECKING:
     from mcp.server.fastmcp import FastMCP
+    from starlette.requests import HTTPConnection
 
     from rag.remote import Remote
 
@@ -68,11 +71,15 @@ class ListedDocument(BaseModel):
 class Library(Protocol):
     """Where the tools read."""
 
-    async def search(self, query: str, collection: str, limit: int, selection: Selection) -> list[Hit]:
+    async def search(self, query: str, collection: str | None, limit: int, selection: Selection) -> list[Hit]:
         """The best chunks."""
         ...
 
-    async def documents(self, collection: str) -> list[Document]:
+    async def collections(self) -> list[str]:
+        """What the collections are called."""
+        ...
+
+    async def documents(self, collection: str | None) -> list[Document]:
         """All documents of a collection."""
         ...
 
@@ -83,24 +90,28 @@ class Library(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OpenLibrary:
-    """The documents of the storage folder that this process has open."""
+    """The documents of the storage folder that this process has open, as far as somebody may reach them."""
 
-    catalog: Catalog
+    access: Access
     retriever: HybridRetriever
 
-    async def search(self, query: str, collection: str, limit: int, selection: Selection) -> list[Hit]:
+    async def search(self, query: str, collection: str | None, limit: int, selection: Selection) -> list[Hit]:
         """The best chunks. Raises NotFound, InvalidRequest."""
-        scope = await asyncio.to_thread(scope_of, self.catalog, collection, selection)
+        scope = await asyncio.to_thread(self.access.scope, collection, selection)
         return list(await self.retriever.retrieve(query, scope, limit))
 
-    async def documents(self, collection: str) -> list[Document]:
+    async def collections(self) -> list[str]:
+        """What the collections are called."""
+        return list(await asyncio.to_thread(self.access.names))
+
+    async def documents(self, collection: str | None) -> list[Document]:
         """All documents of a collection. Raises NotFound."""
-        return await asyncio.to_thread(self.catalog.documents, collection)
+        return await asyncio.to_thread(self.access.documents, collection)
 
     async def page_text(self, document_id: str, page_index: int | None) -> tuple[Document, str]:
         """A document and the text of one of its pages. Raises NotFound."""
-        document = await asyncio.to_thread(self.catalog.document, document_id)
-        return document, await asyncio.to_thread(self.catalog.page_text, document_id, page_index)
+        document = await asyncio.to_thread(self.access.document, document_id)
+        return document, await asyncio.to_thread(self.access.catalog.page_text, document_id, page_index)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,21 +120,26 @@ class RemoteLibrary:
 
     server: Remote
 
-    async def search(self, query: str, collection: str, limit: int, selection: Selection) -> list[Hit]:
+    async def search(self, query: str, collection: str | None, limit: int, selection: Selection) -> list[Hit]:
         """The best chunks. Raises NotFound, InvalidRequest."""
-        return await asyncio.to_thread(self.server.search, query, collection, limit, selection)
+        named = collection or DEFAULT_COLLECTION
+        return await asyncio.to_thread(self.server.search, query, named, limit, selection)
 
-    async def documents(self, collection: str) -> list[Document]:
+    async def collections(self) -> list[str]:
+        """What the collections are called."""
+        return await asyncio.to_thread(self.server.collections)
+
+    async def documents(self, collection: str | None) -> list[Document]:
         """All documents of a collection. Raises NotFound."""
-        return await asyncio.to_thread(self.server.documents, collection)
+        return await asyncio.to_thread(self.server.documents, collection or DEFAULT_COLLECTION)
 
     async def page_text(self, document_id: str, page_index: int | None) -> tuple[Document, str]:
         """A document and the text of one of its pages. Raises NotFound."""
         return await asyncio.to_thread(self.server.page_text, document_id, page_index)
 
 
-def create_mcp(library: Library) -> FastMCP[Any]:
-    """The protocol's server over the library."""
+def create_mcp(library_for: Callable[[HTTPConnection | None], Library]) -> FastMCP[Any]:
+    """The protocol's server over the library for whoever sent a request; over stdin and stdout there are none."""
     from mcp.server.fastmcp import FastMCP
     from mcp.server.fastmcp.exceptions import ToolError
     from mcp.server.transport_security import TransportSecuritySettings
@@ -140,10 +156,13 @@ def create_mcp(library: Library) -> FastMCP[Any]:
     )
     reads_only = ToolAnnotations(readOnlyHint=True, openWorldHint=False)
 
+    def library() -> Library:
+        return library_for(server.get_context().request_context.request)
+
     @server.tool(annotations=reads_only)
     async def search(
         query: Annotated[str, Field(description="A question or words, in any language", min_length=1)],
-        collection: Annotated[str, Field(description="Name of a collection")] = DEFAULT_COLLECTION,
+        collection: Annotated[str | None, Field(description="Name of a collection, or nothing")] = None,
         limit: Annotated[int, Field(description="Number of passages", ge=1, le=50)] = 8,
         filters: Annotated[
             dict[str, Any] | None,
@@ -152,7 +171,7 @@ def create_mcp(library: Library) -> FastMCP[Any]:
     ) -> list[FoundPassage]:
         """Find passages in the user's documents, best first, with the page each of them is on."""
         try:
-            hits = await library.search(query, collection, limit, Selection(filters=filters))
+            hits = await library().search(query, collection, limit, Selection(filters=filters))
         except RagError as error:
             raise ToolError(f"{error.message} {error.hint}".strip()) from error
         return [_passage(hit) for hit in hits]
@@ -166,7 +185,7 @@ def create_mcp(library: Library) -> FastMCP[Any]:
     ) -> PageText:
         """Read the whole text of one page of a document."""
         try:
-            document, text = await library.page_text(document_id, None if page is None else page - 1)
+            document, text = await library().page_text(document_id, None if page is None else page - 1)
             if not text:
                 raise InvalidRequest(
                     f"{document.title} has no text {'without a page' if page is None else f'on page {page}'}.",
@@ -177,13 +196,18 @@ def create_mcp(library: Library) -> FastMCP[Any]:
         return PageText(document_id=document.id, title=document.title, page=page, pages=document.pages, text=text)
 
     @server.tool(annotations=reads_only)
+    async def list_collections() -> list[str]:
+        """List the names of the user's collections of documents."""
+        return await library().collections()
+
+    @server.tool(annotations=reads_only)
     async def list_documents(
-        collection: Annotated[str, Field(description="Name of a collection")] = DEFAULT_COLLECTION,
+        collection: Annotated[str | None, Field(description="Name of a collection, or nothing")] = None,
         containing: Annotated[str, Field(description="Only those with this text in title or file name")] = "",
     ) -> list[ListedDocument]:
         """List the user's documents with their titles, pages and attributes (the first 200)."""
         try:
-            documents = await library.documents(collection)
+            documents = await library().documents(collection)
         except RagError as error:
             raise ToolError(f"{error.message} {error.hint}".strip()) from error
         wanted = containing.casefold()

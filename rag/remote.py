@@ -78,6 +78,10 @@ class Remote:
         query = {} if collection is None else {"collection": collection}
         return TypeAdapter(list[Document]).validate_json(self._request("GET", "/local/documents", params=query))
 
+    def collections(self) -> list[str]:
+        """What the collections are called."""
+        return TypeAdapter(list[str]).validate_json(self._request("GET", "/local/collections"))
+
     def page_text(self, document_id: str, page_index: int | None) -> tuple[Document, str]:
         """A document and the text of one of its pages."""
         query = {} if page_index is None else {"page_index": page_index}

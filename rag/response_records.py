@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rag.catalog import LOCAL_PRINCIPAL, now
+from rag.catalog import now
 from rag.database import Database
 from rag.errors import NotFound
-from rag.types import Message
+from rag.types import Message, Owned
 
 _KEPT = 10_000  # the oldest go first
 
@@ -25,6 +25,12 @@ class ResponseRecord:
     input: list[dict[str, Any]]
     messages: list[Message]
     documents: list[str]
+    owned: Owned
+
+
+def unknown_response(response_id: str) -> NotFound:
+    """The error for a response that is not there, or not for who asks."""
+    return NotFound(f"There is no response {response_id!r}.", hint="Only those with `store` are kept.")
 
 
 class ResponseRecords:
@@ -37,10 +43,10 @@ class ResponseRecords:
         """Keep a response."""
         with self._database.transaction() as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO responses (id, owner_id, body, input, messages, documents, created_at) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO responses (id, owner_id, key_id, body, input, messages, documents, "
+                "created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
-                    *(record.id, LOCAL_PRINCIPAL, _text(record.body), _text(record.input)),
+                    *(record.id, record.owned.owner_id, record.owned.key_id, _text(record.body), _text(record.input)),
                     *(_text([asdict(message) for message in record.messages]), _text(record.documents), now()),
                 ),
             )
@@ -49,12 +55,13 @@ class ResponseRecords:
     def get(self, response_id: str) -> ResponseRecord:
         """A response. Raises NotFound."""
         rows = self._database.read(
-            "SELECT body, input, messages, documents FROM responses WHERE id = ?", (response_id,)
+            "SELECT body, input, messages, documents, owner_id, key_id FROM responses WHERE id = ?", (response_id,)
         )
         if not rows:
-            raise NotFound(f"There is no response {response_id!r}.", hint="Only those with `store` are kept.")
-        body, told, messages, documents = (json.loads(text) for text in rows[0])
-        return ResponseRecord(response_id, body, told, [Message(**message) for message in messages], documents)
+            raise unknown_response(response_id)
+        body, told, messages, documents = (json.loads(text) for text in rows[0][:4])
+        turns = [Message(**message) for message in messages]
+        return ResponseRecord(response_id, body, told, turns, documents, Owned(*rows[0][4:]))
 
     def remove(self, response_id: str) -> None:
         """Forget a response. Raises NotFound."""

@@ -1,4 +1,4 @@
-"""Rows of the catalog's tables as documents and chunks, and back."""
+"""Rows of the catalog's tables as collections, documents and chunks, and back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from rag import naming
-from rag.types import Chunk, Document
+from rag.types import Chunk, Collection, Document
 
 DOCUMENT_COLUMNS = (
     "d.id, c.name, d.owner_id, d.file_id, d.source, d.title, d.content, d.media_type, d.sha256, d.size, d.modified_ns, "
@@ -21,6 +21,17 @@ DOCUMENT_COLUMNS = (
 CHUNK_COLUMNS = (
     'k.document_id, k.version, k.number, k.page_index, k.page_label, k.heading, k.record_id, k.start, k."end", k.text'
 )
+SELECT_COLLECTIONS = """
+    SELECT c.id, c.name, c.owner_id, c.label, c.is_public,
+        (SELECT json_group_array(s.principal_id) FROM shares s WHERE s.collection_id = c.id)
+    FROM collections c
+"""
+
+
+def collection_of(row: tuple[Any, ...]) -> Collection:
+    """A collection from a row of `SELECT_COLLECTIONS`."""
+    collection_id, name, owner_id, label, is_public, readers = row
+    return Collection(collection_id, name, owner_id, label, bool(is_public), frozenset(json.loads(readers)))
 
 
 def select_documents() -> str:

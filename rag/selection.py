@@ -39,9 +39,12 @@ EVERYTHING = Selection()
 
 def scope_of(catalog: Catalog, collection: str, selection: Selection = EVERYTHING) -> Scope:
     """What a question to a collection (name or id) may search. Raises NotFound, InvalidRequest."""
-    collection_id = catalog.collection(collection).id
-    if catalog.database.read(_EXPIRED, (collection_id,)):
-        raise InvalidRequest(f"The collection {collection!r} has expired.", hint="Nobody used it for too long.")
+    return scope_of_all(catalog, [collection], selection)
+
+
+def scope_of_all(catalog: Catalog, collections: Sequence[str], selection: Selection = EVERYTHING) -> Scope:
+    """What a question to several collections at once may search. Raises NotFound, InvalidRequest."""
+    ids = tuple(dict.fromkeys(_open_collection(catalog, collection) for collection in collections))
     if selection.pages is not None and not 1 <= selection.pages[0] <= selection.pages[1] < 2**31:
         raise InvalidRequest(
             f"{'-'.join(map(str, selection.pages))} is no range of pages.",
@@ -50,48 +53,53 @@ def scope_of(catalog: Catalog, collection: str, selection: Selection = EVERYTHIN
         )
     chosen: frozenset[str] | None = None
     if selection.documents is not None:
-        chosen = _documents_called(catalog, collection_id, selection.documents)
+        chosen = _documents_called(catalog, ids, selection.documents)
     if selection.filters is not None:
         sql, values = condition(parse_filter(selection.filters))
         rows = catalog.database.read(
-            f"SELECT d.id FROM documents d WHERE d.collection_id = ? AND {sql}", (collection_id, *values)
+            f"SELECT d.id FROM documents d WHERE d.collection_id IN ({_places(ids)}) AND {sql}", (*ids, *values)
         )
         found = frozenset(document_id for (document_id,) in rows)
         chosen = found if chosen is None else chosen & found
-    return Scope((collection_id,), chosen, selection.pages)
-
-
-def scope_of_all(catalog: Catalog, collections: Sequence[str], selection: Selection = EVERYTHING) -> Scope:
-    """What a question to several collections at once may search. Raises NotFound, InvalidRequest."""
-    scopes = [scope_of(catalog, collection, selection) for collection in dict.fromkeys(collections)]
-    ids = tuple(collection_id for scope in scopes for collection_id in scope.collection_ids)
-    if all(scope.document_ids is None for scope in scopes):
-        return Scope(ids, None, selection.pages)
-    chosen = frozenset(document_id for scope in scopes for document_id in scope.document_ids or ())
     return Scope(ids, chosen, selection.pages)
 
 
-def _documents_called(catalog: Catalog, collection_id: str, names: Sequence[str]) -> frozenset[str]:
+def _open_collection(catalog: Catalog, name: str) -> str:
+    """The id of a collection that has not expired."""
+    collection = catalog.collection(name)
+    if catalog.database.read(_EXPIRED, (collection.id,)):
+        raise InvalidRequest(f"The collection {collection.title!r} has expired.", hint="Nobody used it for too long.")
+    return collection.id
+
+
+def _places(values: Sequence[object]) -> str:
+    return ", ".join("?" * len(values))
+
+
+def _documents_called(catalog: Catalog, collection_ids: Sequence[str], names: Sequence[str]) -> frozenset[str]:
     """The ids of the documents with these names. Raises NotFound, or InvalidRequest when one may mean several."""
     if len(names) > _MOST_NAMES:
         raise InvalidRequest(
             f"{len(names)} documents are too many to name.", hint="Use a filter instead.", param="documents"
         )
     # by id and by source there is an index, so the file names are looked at only for what is left
-    exact = _rows(catalog, "+d.collection_id = ? AND d.id IN wanted", names, collection_id)
-    exact += _rows(catalog, "d.collection_id = ? AND d.source IN wanted", names, collection_id)
+    within = f"d.collection_id IN ({_places(collection_ids)})"
+    exact = _rows(catalog, f"+{within} AND d.id IN wanted", names, collection_ids)
+    exact += _rows(catalog, f"{within} AND d.source IN wanted", names, collection_ids)
     found = {name: row[0] for row in exact for name in row[:2]}
     left = [name for name in names if name not in found]
-    rows = _rows(catalog, f"d.collection_id = ? AND {FILE_NAME} IN wanted", left, collection_id) if left else []
+    rows = _rows(catalog, f"{within} AND {FILE_NAME} IN wanted", left, collection_ids) if left else []
     return frozenset([found[name] for name in names if name in found] + [_document_called(name, rows) for name in left])
 
 
-def _rows(catalog: Catalog, where: str, names: Sequence[str], collection_id: str) -> list[tuple[str, str, str]]:
+def _rows(
+    catalog: Catalog, where: str, names: Sequence[str], collection_ids: Sequence[str]
+) -> list[tuple[str, str, str]]:
     """Id, source and file name of the documents of which `where` says that something is `wanted`."""
     return catalog.database.read(
         "WITH wanted AS MATERIALIZED (SELECT value FROM json_each(?)) "
         f"SELECT d.id, d.source, {FILE_NAME} FROM documents d WHERE {where}",
-        (json.dumps(names), collection_id),
+        (json.dumps(names), *collection_ids),
     )
 
 

@@ -7,7 +7,9 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 
+from rag.access import Access
 from rag.archive_form import EmbeddingIdentity
+from rag.auth import Principal
 from rag.backends.cross_encoder import open_reranker
 from rag.backends.dormant import DormantEmbedding, is_configured
 from rag.backends.embeddings import open_embedding
@@ -24,10 +26,8 @@ from rag.modes.request import Request
 from rag.modes.route import RouteCounts
 from rag.personas import Role
 from rag.retrieval import HybridRetriever
-from rag.selection import EVERYTHING, Selection
-from rag.selection import scope_of as scope_of  # noqa: PLC0414  (asked for here by all that ask)
 from rag.settings import Settings
-from rag.types import Embedding, Event, Ingest, LanguageModel, Scope
+from rag.types import Embedding, Event, Ingest, LanguageModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +75,9 @@ class Services:
         """Answer a request in its mode: see rag/modes/ask.py."""
         return ask(request, self.engine_with, self.models.file, self.route_counts)
 
-    def scope(self, collection: str, selection: Selection = EVERYTHING) -> Scope:
-        """What a question to that collection, or to a part of it, may search. Raises NotFound, InvalidRequest."""
-        return scope_of(self.catalog, collection, selection)
+    def access(self, principal: Principal) -> Access:
+        """What somebody may reach."""
+        return Access(self.catalog, principal)
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from rag.sampling import DEFAULT_MAX_TOKENS, Sampling
 PREFIX = "RAG_"
 DELIMITER = "__"
 DEFAULT_EMBEDDING = "sentence-transformers/all-MiniLM-L6-v2"
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})  # names of this machine for itself
 PROVIDERS = ("auto", "openai", "llama_cpp", "quotes", "scripted")
 
 _FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
@@ -47,7 +48,11 @@ class StorageSettings(_Group):
 class ServerSettings(_Group):
     """The one port that serves the chat and the API."""
 
-    host: str = Field("127.0.0.1", description="Address to listen on. Only loopback addresses are accepted for now.")
+    host: str = Field(
+        "127.0.0.1",
+        description="Address to listen on. On any other than a loopback address, an API key or a log-in is asked for: "
+        "docs/access.md.",
+    )
     port: int = Field(8000, ge=1, le=65535, description="Port of the chat and the API.")
     max_upload_mb: int = Field(200, ge=1, description="Largest file that may be uploaded, in MB.")
     older_clients: SecretStr = Field(
@@ -56,6 +61,30 @@ class ServerSettings(_Group):
         "docs/vector-stores.md.",
     )
     max_request_kb: int = Field(4096, ge=16, description="Largest body of an API request, in KB.")
+    names: tuple[str, ...] = Field(
+        (),
+        description="Names and addresses that the server is called by, as a JSON list; requests under another name are "
+        "refused. Empty: any, where a key is asked for, else this machine's own.",
+    )
+    origins: tuple[str, ...] = Field(
+        (),
+        description='Web sites whose pages may use the API, as a JSON list such as `["https://intranet.example"]`.',
+    )
+
+
+class AuthSettings(_Group):
+    """Who may come in: docs/access.md."""
+
+    required: bool = Field(
+        False,
+        description="Ask for an API key or a log-in on loopback addresses, too; on all others it is always asked for.",
+    )
+    requests_per_minute: int = Field(
+        600, ge=0, description="Requests that one user may send in a minute, where keys are asked for; 0: no limit."
+    )
+    failures_per_minute: int = Field(
+        10, ge=1, description="Wrong keys and passwords that one address, or for one user, may send in a minute."
+    )
 
 
 class LanguageModelSettings(_Group):
@@ -232,6 +261,7 @@ class Settings(BaseSettings):
 
     storage: StorageSettings = StorageSettings()
     server: ServerSettings = ServerSettings()
+    auth: AuthSettings = AuthSettings()
     llm: LanguageModelSettings = LanguageModelSettings()
     models: ModelsSettings = ModelsSettings()
     embedding: EmbeddingSettings = EmbeddingSettings()
@@ -239,6 +269,11 @@ class Settings(BaseSettings):
     retrieval: RetrievalSettings = RetrievalSettings()
     history: HistorySettings = HistorySettings()
     modes: ModesSettings = ModesSettings()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether a key or a log-in is asked for."""
+        return self.auth.required or self.server.host not in LOOPBACK
 
 
 def known_names() -> dict[str, tuple[Any, str]]:

@@ -26,11 +26,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """A named set of documents one can ask; the API's vector store (`vs_…`)."""
+    """A named set of documents one can ask; the API's vector store (`vs_…`).
+
+    `name` is unique; `label` is what a vector store is called instead, which several may have in common (None: its
+    name). `readers` are the principals it is shared with.
+    """
 
     id: str
     name: str
     owner_id: str
+    label: str | None = None
+    is_public: bool = False
+    readers: frozenset[str] = frozenset()
+
+    @property
+    def title(self) -> str:
+        """What it is called."""
+        return self.name if self.label is None else self.label
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """To whom an upload or a kept answer belongs; `key_id` names the limited API key that it came with."""
+
+    owner_id: str
+    key_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -424,11 +444,11 @@ class Ingest(Protocol):
         """Ingest files and folders; blocking, one report a file."""
         ...
 
-    def submit(self, path: Path, name: str, collection: str) -> Job:
+    def submit(self, path: Path, name: str, collection: str, owned: Owned) -> Job:
         """Copy an uploaded file into the storage folder and queue it; returns once it can no longer be lost."""
         ...
 
-    def keep(self, file: BinaryIO, name: str, purpose: str, expires_at: str | None = None) -> str:
+    def keep(self, file: BinaryIO, name: str, purpose: str, owned: Owned, expires_at: str | None = None) -> str:
         """Write an uploaded file into the storage folder, where it stays until it is forgotten or the time (ISO 8601)
         is over; its id."""
         ...

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, Literal, TypeVar, get_args
 
-from rag.catalog import LOCAL_PRINCIPAL, new_id, now
+from rag.auth import LOCAL_PRINCIPAL
+from rag.catalog import new_id, now
 from rag.database import Database
 from rag.errors import InvalidRequest, NotFound
 from rag.types import AttributeValue
@@ -111,39 +112,46 @@ class VectorStores:
     # ------------------------------------------------------------------------------------------------------ stores
 
     def create(
-        self, name: str | None, description: str | None, metadata: Mapping[str, str], expires_days: int | None
+        self,
+        owner_id: str,
+        name: str | None,
+        description: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        expires_days: int | None = None,
     ) -> VectorStore:
-        """A new, empty store; several may have one name."""
+        """A new, empty store; several may have one name. The collection has this name for the command line, too, if it
+        is free and the owner of the machine makes the store."""
         store_id, time = new_id("vs"), now()
         with self._database.transaction() as connection:
             is_taken = connection.execute(
                 "SELECT 1 FROM collections WHERE name = ?1 OR id = ?1", (name,)
             ).fetchone() or (name or "").startswith("vs_")  # as ids do
+            is_its_name = bool(name) and not is_taken and owner_id == LOCAL_PRINCIPAL
             connection.execute(
                 "INSERT INTO collections (id, name, owner_id, created_at, label, description, metadata, expires_days, "
                 "active_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
-                    *(store_id, store_id if is_taken or not name else name, LOCAL_PRINCIPAL, time, name or ""),
-                    *(description, json.dumps(dict(metadata), ensure_ascii=False), expires_days, time),
+                    *(store_id, name if is_its_name else store_id, owner_id, time, name or "", description),
+                    *(json.dumps(dict(metadata or {}), ensure_ascii=False), expires_days, time),
                 ),
             )
         return self.get(store_id)
 
     def get(self, store_id: str) -> VectorStore:
-        """The store of that id, or that collection by its name. Raises NotFound."""
-        rows = self._database.read(
-            f"SELECT {_STORE} FROM collections c WHERE c.id = ? OR (c.name = ? AND c.label IS NULL)",
-            (store_id, store_id),
-        )
+        """The store of that id. Raises NotFound."""
+        rows = self._database.read(f"SELECT {_STORE} FROM collections c WHERE c.id = ?", (store_id,))
         if not rows:
             raise NotFound(f"There is no vector store {store_id!r}.", hint="GET /v1/vector_stores lists them.")
         return self._store(rows[0])
 
-    def page(self, cursor: Cursor) -> Page[VectorStore]:
-        """Stores in order of their making. Raises NotFound when the cursor's id is none."""
+    def page(self, cursor: Cursor, among: Sequence[str]) -> Page[VectorStore]:
+        """Those of the stores with these ids that are wanted, in order of their making. Raises NotFound when the
+        cursor's id is none."""
         where, values, order = cursor.condition("c.rowid", "SELECT rowid FROM collections WHERE id = ?", self.get)
         rows = self._database.read(
-            f"SELECT {_STORE} FROM collections c WHERE {where} ORDER BY c.rowid {order} LIMIT ?", values
+            f"SELECT {_STORE} FROM collections c WHERE c.id IN (SELECT value FROM json_each(?)) AND {where} "
+            f"ORDER BY c.rowid {order} LIMIT ?",
+            (json.dumps(among), *values),
         )
         return cursor.page([self._store(row) for row in rows])
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from rag.catalog import LOCAL_PRINCIPAL, Catalog, new_id, now
+from rag.catalog import Catalog, new_id, now
 from rag.errors import InvalidRequest
 from rag.types import Passage
 
@@ -32,7 +32,12 @@ def passage_id(passage: Passage) -> str:
 
 
 def put_vote(
-    catalog: Catalog, question: str, answers: Mapping[str, str], passages: Iterable[str], chosen: str | None
+    catalog: Catalog,
+    owner_id: str,
+    question: str,
+    answers: Mapping[str, str],
+    passages: Iterable[str],
+    chosen: str | None,
 ) -> Vote:
     """Store a vote; blocking, milliseconds. Raises InvalidRequest when the chosen model is none of those that answered,
     or fewer than two did."""
@@ -49,7 +54,7 @@ def put_vote(
             "VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
                 vote.id,
-                LOCAL_PRINCIPAL,
+                owner_id,
                 question,
                 json.dumps(vote.answers),
                 json.dumps(vote.passages),

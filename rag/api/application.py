@@ -10,7 +10,8 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect, HTTPConnection
 
 from rag.api import (
     chat,
@@ -27,10 +28,12 @@ from rag.api import (
     vector_store_files,
     vector_stores,
 )
-from rag.api.envelope import ERROR_RESPONSES, envelope
+from rag.api.authentication import Authentication, principal_of
+from rag.api.envelope import ERROR_RESPONSES, error_response
 from rag.api.guard import Guard
 from rag.api.last_resort import LastResort
 from rag.api.request_id import RequestId
+from rag.authenticator import Authenticator
 from rag.errors import InvalidRequest, NotFound, RagError
 from rag.mcp_tools import OpenLibrary, create_mcp
 from rag.services import Services
@@ -40,7 +43,12 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 def create_api(services: Services, token: str, lifespan: Lifespan | None = None) -> FastAPI:
     """The application without the chat UI. `token` opens the command line's routes."""
-    tools = create_mcp(OpenLibrary(services.catalog, services.engine.retriever))
+
+    def library_for(request: HTTPConnection | None) -> OpenLibrary:
+        assert request is not None
+        return OpenLibrary(services.access(principal_of(request)), services.engine.retriever)
+
+    tools = create_mcp(library_for)
     tools_app = tools.streamable_http_app()
 
     @asynccontextmanager
@@ -77,7 +85,12 @@ def create_api(services: Services, token: str, lifespan: Lifespan | None = None)
         methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
         include_in_schema=False,
     )
-    app.add_middleware(Guard, settings=services.settings.server)
+    authenticator = Authenticator(services.settings, services.catalog.database)
+    app.state.authenticator = authenticator
+    app.add_middleware(Authentication, authenticator=authenticator)
+    if origins := services.settings.server.origins:
+        app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"])
+    app.add_middleware(Guard, settings=services.settings)
     app.add_middleware(LastResort)
     app.add_middleware(RequestId)  # outermost: a refusal has a name, too
     return app
@@ -85,7 +98,7 @@ def create_api(services: Services, token: str, lifespan: Lifespan | None = None)
 
 async def _on_rag_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RagError)
-    return JSONResponse(envelope(error), error.status)
+    return error_response(error)
 
 
 async def _on_disconnect(_: Request, __: Exception) -> Response:
@@ -97,8 +110,7 @@ async def _on_validation_error(_: Request, error: Exception) -> JSONResponse:
     first = error.errors()[0]
     is_json = first["type"] != "json_invalid"  # else the location is an offset in the text
     field = ".".join(str(part) for part in first["loc"] if part != "body") if is_json else ""
-    refused = InvalidRequest(f"{field or 'The body'}: {first['msg']}.", param=field or None)
-    return JSONResponse(envelope(refused), refused.status)
+    return error_response(InvalidRequest(f"{field or 'The body'}: {first['msg']}.", param=field or None))
 
 
 async def _on_http_error(_: Request, error: Exception) -> JSONResponse:

@@ -24,11 +24,13 @@ from fastapi import Request as HttpRequest
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from rag.access import Access
 from rag.api.body import JsonRoute
+from rag.api.caller import Caller
 from rag.api.connection import collect, until_first_sign, while_connected
 from rag.api.envelope import envelope, unknown_error
 from rag.api.models import meaning_of
-from rag.catalog import DEFAULT_COLLECTION, new_id
+from rag.catalog import new_id
 from rag.errors import InvalidRequest, RagError
 from rag.modes.request import Mode, Request
 from rag.personas import addressed
@@ -114,10 +116,10 @@ class ChatRequest(BaseModel):
 
 
 @router.post("/v1/chat/completions")
-async def create_chat_completion(body: ChatRequest, request: HttpRequest) -> Response:
+async def create_chat_completion(body: ChatRequest, request: HttpRequest, caller: Caller) -> Response:
     """Answer the last user message from the documents."""
     services: Services = request.app.state.services
-    asked = await asyncio.to_thread(request_of, body, services)
+    asked = await asyncio.to_thread(request_of, body, services, caller)
     events = services.ask(asked)
     reply = Reply(body, str(request.base_url), asked.models)
     if body.stream:
@@ -128,10 +130,10 @@ async def create_chat_completion(body: ChatRequest, request: HttpRequest) -> Res
     return JSONResponse(reply.completion(everything))
 
 
-def request_of(body: ChatRequest, services: Services) -> Request:
+def request_of(body: ChatRequest, services: Services, caller: Access) -> Request:
     """What the body asks for. Raises NotFound, InvalidRequest."""
     told = body.footnote
-    collection, model = meaning_of(body.model, services)
+    collection, model = meaning_of(body.model, services, caller)
     if collection is not None and told.collection not in (None, collection):
         raise InvalidRequest(
             f"The model names the collection {collection!r}, the field `footnote` {told.collection!r}.",
@@ -146,7 +148,7 @@ def request_of(body: ChatRequest, services: Services) -> Request:
         )
     request = Request(
         [message.to_message() for message in body.messages],
-        services.scope(collection or told.collection or DEFAULT_COLLECTION, told),
+        caller.scope(collection or told.collection, told),
         told.mode or "documents",
         told.models or (() if told.mode == "compare" else tuple(filter(None, [model]))),
         body.sampling,

@@ -15,6 +15,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from rag.api.body import JsonRoute
+from rag.api.caller import Caller
 from rag.api.chat import ChatMessage, ChatRequest, Particulars, request_of
 from rag.api.connection import collect, until_first_sign, while_connected
 from rag.api.envelope import envelope, unknown_error
@@ -52,10 +53,10 @@ class CompletionRequest(BaseModel):
 
 
 @router.post("/v1/completions")
-async def create_completion(body: CompletionRequest, request: HttpRequest) -> Response:
+async def create_completion(body: CompletionRequest, request: HttpRequest, caller: Caller) -> Response:
     """Answer the prompt from the documents."""
     services: Services = request.app.state.services
-    events = services.ask(await asyncio.to_thread(request_of, body.to_chat(), services))
+    events = services.ask(await asyncio.to_thread(request_of, body.to_chat(), services, caller))
     head = {"id": new_id("cmpl"), "object": "text_completion", "created": int(time.time()), "model": body.model}
     if body.stream:
         early = await while_connected(request, until_first_sign(events))

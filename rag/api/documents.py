@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from pathlib import PurePath
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from fastapi.responses import FileResponse
 
+from rag.api.caller import Caller
 from rag.errors import NotFound
-from rag.services import Services
 
 router = APIRouter()
 
@@ -22,10 +22,9 @@ _SHOWN_AS_TEXT = ("text/", "application/json", "application/xml")
 
 
 @router.get("/documents/{document_id}/source")
-async def get_source(document_id: str, request: Request) -> FileResponse:
+async def get_source(document_id: str, caller: Caller) -> FileResponse:
     """The source file, shown in the browser; text of any kind as plain text. 404 when it is no longer there."""
-    services: Services = request.app.state.services
-    document = await asyncio.to_thread(services.catalog.document, document_id)
+    document = await asyncio.to_thread(caller.document, document_id)
     if not await asyncio.to_thread(document.content.is_file):
         raise NotFound(
             f"{PurePath(document.source).name} is no longer where it was ingested from.",

@@ -6,10 +6,11 @@ import logging
 import secrets
 from typing import Any
 
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from rag.api.request_id import current_request_id
-from rag.errors import RagError
+from rag.errors import RagError, RateLimited, Unauthorized
 
 logger = logging.getLogger(__name__)
 
@@ -35,9 +36,9 @@ ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorEnvelope, "description": words}
     for status, words in (
         (400, "The request cannot be served; `param` names the field."),
-        (401, "The password is wrong."),
-        (403, "Not from here."),
-        (404, "There is no such thing."),
+        (401, "No key, or a wrong one."),
+        (403, "Not from here, or not with this key."),
+        (404, "There is no such thing, or not for you."),
         (409, "The present state does not allow it."),
         (413, "The body is too large."),
         (422, "A document cannot be read."),
@@ -55,6 +56,16 @@ def envelope(error: RagError) -> dict[str, object]:
     message = f"{error.message} {error.hint}".strip()
     param = getattr(error, "param", None)
     return {"error": {"message": message, "type": kind, "param": param, "code": error.code, "hint": error.hint}}
+
+
+def error_response(error: RagError) -> JSONResponse:
+    """An error as an answer."""
+    headers = {}
+    if isinstance(error, RateLimited):
+        headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, Unauthorized):
+        headers["WWW-Authenticate"] = 'Bearer, Basic realm="Footnote"'
+    return JSONResponse(envelope(error), error.status, headers)
 
 
 def unknown_error(error: Exception) -> RagError:

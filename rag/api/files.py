@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, File, Form, Query, Request, UploadFile
 from fastapi.responses import FileResponse
 
+from rag.api.caller import Caller
 from rag.errors import InvalidRequest
-from rag.file_records import FileRecord, FileRecords
+from rag.file_records import FileRecord
 from rag.files import StoredFiles
 from rag.services import Services
 from rag.vector_stores import unix_time
@@ -24,6 +25,7 @@ Order = Literal["asc", "desc"]
 @router.post("")
 async def create_file(
     request: Request,
+    caller: Caller,
     file: Annotated[UploadFile, File()],
     purpose: Annotated[Purpose, Form()],
     anchor: Annotated[Literal["created_at"] | None, Form(alias="expires_after[anchor]")] = None,
@@ -31,48 +33,50 @@ async def create_file(
 ) -> dict[str, Any]:
     """Upload a file, to be attached to vector stores."""
     services: Services = request.app.state.services
+    caller.require_writing()
     if not file.size:
         raise InvalidRequest("The file is empty.", param="file")
     expires_at = None
     if anchor is not None and seconds is not None:
         expires_at = (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat(timespec="seconds")
-    file_id = await asyncio.to_thread(services.ingest.keep, file.file, file.filename or "", purpose, expires_at)
-    return file_object(await asyncio.to_thread(_records(services).get, file_id))
+    file_id = await asyncio.to_thread(
+        services.ingest.keep, file.file, file.filename or "", purpose, caller.owned, expires_at
+    )
+    return file_object(await asyncio.to_thread(caller.file, file_id))
 
 
 @router.get("")
 def list_files(
-    request: Request,
+    caller: Caller,
     after: str | None = None,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 10_000,
     order: Order = "desc",
     purpose: Purpose | None = None,
 ) -> dict[str, Any]:
     """The uploaded files, a page at a time."""
-    records = _records(request.app.state.services)
-    found = records.page(after, limit + 1, newest_first=order == "desc", purpose=purpose)
+    found = caller.files(after, limit + 1, newest_first=order == "desc", purpose=purpose)
     return listing([file_object(record) for record in found[:limit]], has_more=len(found) > limit)
 
 
 @router.get("/{file_id}")
-def get_file(file_id: str, request: Request) -> dict[str, Any]:
+def get_file(file_id: str, caller: Caller) -> dict[str, Any]:
     """One file."""
-    return file_object(_records(request.app.state.services).get(file_id))
+    return file_object(caller.file(file_id))
 
 
 @router.delete("/{file_id}")
-def delete_file(file_id: str, request: Request) -> dict[str, Any]:
+def delete_file(file_id: str, request: Request, caller: Caller) -> dict[str, Any]:
     """Delete a file, and its documents in all vector stores."""
     services: Services = request.app.state.services
-    services.ingest.forget(file_id)
+    services.ingest.forget(caller.file(file_id, "write").id)
     return {"id": file_id, "object": "file", "deleted": True}
 
 
 @router.get("/{file_id}/content")
-def get_file_content(file_id: str, request: Request) -> FileResponse:
+def get_file_content(file_id: str, request: Request, caller: Caller) -> FileResponse:
     """The file's bytes."""
     services: Services = request.app.state.services
-    record = _records(services).get(file_id)
+    record = caller.file(file_id)
     path = StoredFiles(services.settings.storage.dir).path_of(record.sha256)
     headers = {"X-Content-Type-Options": "nosniff"}
     return FileResponse(path, media_type="application/octet-stream", filename=record.name, headers=headers)
@@ -102,7 +106,3 @@ def listing(data: list[dict[str, Any]], *, has_more: bool) -> dict[str, Any]:
         "last_id": data[-1]["id"] if data else None,
         "has_more": has_more,
     }
-
-
-def _records(services: Services) -> FileRecords:
-    return FileRecords(services.catalog.database)

@@ -13,20 +13,23 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from rag.settings import ServerSettings
+from rag.settings import LOOPBACK, Settings
 
 _UPLOADS = ("/v1/files", "/project/file")
-LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class Guard:
     """ASGI middleware for HTTP and WebSocket requests."""
 
-    def __init__(self, app: ASGIApp, settings: ServerSettings) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
-        self._names = LOOPBACK_NAMES | {settings.host}
-        self._request_bytes = settings.max_request_kb * 1024
-        self._upload_bytes = settings.max_upload_mb * 1024 * 1024
+        server = settings.server
+        self._names = LOOPBACK | {server.host, *server.names}
+        # Where a key or a log-in is asked for, a foreign name betrays nothing: it comes without them.
+        self._any_name = settings.is_closed and not server.names
+        self._origins = frozenset(origin.rstrip("/") for origin in server.origins)
+        self._request_bytes = server.max_request_kb * 1024
+        self._upload_bytes = server.max_upload_mb * 1024 * 1024
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse with 403 or 413, or pass on."""
@@ -35,8 +38,9 @@ class Guard:
             return
         headers = Headers(scope=scope)
         origin = headers.get("origin")
-        if _name("//" + headers.get("host", "")) not in self._names:
-            await _refuse(scope, receive, send, 403, "This server answers under its own name only.")
+        if not self._any_name and _name("//" + headers.get("host", "")) not in self._names:
+            reason = "This server answers under its own name only. RAG_SERVER__NAMES gives it more."
+            await _refuse(scope, receive, send, 403, reason)
         elif origin is not None and not self._is_own(origin, headers.get("host", "")):
             await _refuse(scope, receive, send, 403, "This server does not answer to pages of other sites.")
         elif scope["type"] == "http":
@@ -45,7 +49,9 @@ class Guard:
             await self._app(scope, receive, send)
 
     def _is_own(self, origin: str, host: str) -> bool:
-        return urlsplit(origin).netloc == host and _name(origin) in self._names
+        if origin in self._origins:
+            return True
+        return urlsplit(origin).netloc == host and (self._any_name or _name(origin) in self._names)
 
     async def _limit_body(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
         is_upload = scope["method"] == "POST" and scope["path"] in _UPLOADS

@@ -30,7 +30,7 @@ from rag.export import Exported, export
 from rag.modes import request as modes
 from rag.modes.route import Shares
 from rag.personas import addressed
-from rag.selection import EVERYTHING, Selection
+from rag.selection import EVERYTHING, Selection, scope_of
 from rag.services import Services
 from rag.settings import EmbeddingSettings
 from rag.speed import Speed, measure_all
@@ -120,6 +120,13 @@ def export_archive(body: ExportRequest, request: Request) -> StreamingResponse:
     return _stream(writing, TypeAdapter(ArchiveProgress | Exported))
 
 
+@router.get("/collections")
+def collections(request: Request) -> list[str]:
+    """What the collections are called."""
+    services: Services = request.app.state.services
+    return [collection.name for collection in services.catalog.collections()]
+
+
 @router.get("/documents")
 def documents(request: Request, collection: str | None = None) -> list[Document]:
     """All documents, or those of a collection; a path whose bytes are no UTF-8 as it is shown, not as it is."""
@@ -168,7 +175,7 @@ def cancel(job_id: str, request: Request) -> Job:
 async def search(body: SearchRequest, request: Request) -> list[Hit]:
     """The best chunks for a question."""
     services: Services = request.app.state.services
-    scope = await asyncio.to_thread(services.scope, body.collection, body.selection)
+    scope = await asyncio.to_thread(scope_of, services.catalog, body.collection, body.selection)
     return list(await services.engine.retrieve(body.question, scope, body.limit))
 
 
@@ -184,7 +191,7 @@ async def evidence(body: SearchRequest, request: Request) -> float:
 async def ask(body: AskRequest, request: Request) -> StreamingResponse:
     """The events of the answer, one JSON line each."""
     services: Services = request.app.state.services
-    scope = await asyncio.to_thread(services.scope, body.collection, body.selection)
+    scope = await asyncio.to_thread(scope_of, services.catalog, body.collection, body.selection)
     asked = addressed(
         modes.Request(body.messages, scope, models=body.models), body.collection, services.roles, body.mode
     )

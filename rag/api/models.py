@@ -9,6 +9,8 @@ import asyncio
 
 from fastapi import APIRouter, Request
 
+from rag.access import Access
+from rag.api.caller import Caller
 from rag.errors import NotFound
 from rag.services import Services
 
@@ -18,33 +20,30 @@ COLLECTION_PREFIX = "footnote/"
 
 
 @router.get("/v1/models")
-async def list_models(request: Request) -> dict[str, object]:
+async def list_models(request: Request, caller: Caller) -> dict[str, object]:
     """The models in OpenAI's list shape."""
-    names = await asyncio.to_thread(model_names, request.app.state.services)
+    names = await asyncio.to_thread(model_names, request.app.state.services, caller)
     return {"object": "list", "data": [_model(name) for name in names]}
 
 
 @router.get("/v1/models/{name:path}")
-async def get_model(name: str, request: Request) -> dict[str, object]:
+async def get_model(name: str, request: Request, caller: Caller) -> dict[str, object]:
     """One model. 404 when there is none of that name."""
-    await asyncio.to_thread(meaning_of, name, request.app.state.services)
+    await asyncio.to_thread(meaning_of, name, request.app.state.services, caller)
     return _model(name)
 
 
-def model_names(services: Services) -> list[str]:
+def model_names(services: Services, caller: Access) -> list[str]:
     """The names that are offered. A model whose server has not answered yet may have none."""
-    return [
-        *services.models.names,
-        *(COLLECTION_PREFIX + collection.name for collection in services.catalog.collections()),
-    ]
+    return [*services.models.names, *(COLLECTION_PREFIX + name for name in caller.names())]
 
 
-def meaning_of(name: str, services: Services) -> tuple[str | None, str | None]:
+def meaning_of(name: str, services: Services, caller: Access) -> tuple[str | None, str | None]:
     """The collection, or else the language model, that a request means by this name of a model; models that are not
     offered can be named, too. Raises NotFound."""
     if name and name in services.models.described:
         return None, name
-    known = model_names(services)
+    known = model_names(services, caller)
     if name not in known:
         raise NotFound(f"There is no model {name!r}.", hint=f"There are: {', '.join(known)}.")
     is_collection = name.startswith(COLLECTION_PREFIX)

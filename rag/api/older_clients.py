@@ -22,7 +22,9 @@ from fastapi import Request as HttpRequest
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from starlette.requests import ClientDisconnect, HTTPConnection
 
+from rag.access import Access
 from rag.api.body import JsonRoute
+from rag.api.caller import Caller
 from rag.api.chat import ChatMessage, ChatRequest, Reply, request_of
 from rag.api.connection import collect, while_connected
 from rag.api.envelope import unknown_error
@@ -35,8 +37,11 @@ _STEP_TIMEOUT = 300  # seconds a session may be silent
 _MOST_TURNS = 100  # of a session
 
 
-def _require_password(connection: HTTPConnection) -> None:
-    """Basic auth with the user and password of the setting, compared in constant time."""
+async def _require_password(connection: HTTPConnection) -> None:
+    """Basic auth with the user and password of the setting, compared in constant time; where users log in, with theirs,
+    which were looked at before (see authentication.py)."""
+    if connection.app.state.authenticator.is_closed:
+        return
     wanted = connection.app.state.services.settings.server.older_clients.get_secret_value()
     scheme, _, told = connection.headers.get("authorization", "").partition(" ")
     try:
@@ -142,11 +147,11 @@ class Open(BaseModel):
 @router.post("/v1/chat")
 @router.post("/v1/chat_vllm")
 @router.post("/v1/chat_llama_cpp")
-async def chat(body: OlderChat, request: HttpRequest) -> dict[str, Any]:
+async def chat(body: OlderChat, request: HttpRequest, caller: Caller) -> dict[str, Any]:
     """An answer in OpenAI's form, with its text as `result`, too."""
     services: Services = request.app.state.services
     asked = body.to_chat(services.model.name)
-    events = services.ask(await asyncio.to_thread(request_of, asked, services))
+    events = services.ask(await asyncio.to_thread(request_of, asked, services, caller))
     reply = Reply(asked, str(request.base_url), ())
     completion = reply.completion(await while_connected(request, collect(events)))
     prompts = {"user_prompt": body.prompt or body.user_prompt, "system_prompt": body.system_prompt}
@@ -157,7 +162,7 @@ async def chat(body: OlderChat, request: HttpRequest) -> dict[str, Any]:
 
 
 @router.post("/v1/generate")
-async def generate(request: HttpRequest) -> dict[str, Any]:
+async def generate(request: HttpRequest, caller: Caller) -> dict[str, Any]:
     """A whole answer to `inputs`; the fields come as a form, in the address or as JSON."""
     try:
         if request.headers.get("content-type", "").startswith("application/json"):
@@ -166,7 +171,7 @@ async def generate(request: HttpRequest) -> dict[str, Any]:
             told = {**request.query_params, **await request.form()}
         wanted = Question.model_validate(told)
         services: Services = request.app.state.services
-        work = _whole(_pieces(services, [Message("user", wanted.inputs)], wanted))
+        work = _whole(_pieces(services, caller, [Message("user", wanted.inputs)], wanted))
         return {"ok": True, "outputs": await while_connected(request, work)}
     except ClientDisconnect:
         raise
@@ -177,10 +182,9 @@ async def generate(request: HttpRequest) -> dict[str, Any]:
 
 
 @router.websocket("/v2/generate")
-async def generate_in_session(socket: WebSocket) -> None:
+async def generate_in_session(socket: WebSocket, caller: Caller) -> None:
     """A session: `open_inference_session`, then any number of `generate`, each continuing the conversation."""
     await socket.accept()
-    services: Services = socket.app.state.services
     turns: list[Message] = []
     try:
         opened = Open.model_validate(await _received(socket))
@@ -189,7 +193,7 @@ async def generate_in_session(socket: WebSocket) -> None:
             wanted = Step.model_validate({"max_length": opened.max_length, **await _received(socket)})
             if wanted.inputs:
                 turns = [*turns, Message("user", wanted.inputs)][-_MOST_TURNS:]
-                said = await _send_answer(socket, services, turns, wanted)
+                said = await _send_answer(socket, caller, turns, wanted)
                 turns.append(Message("assistant", said))
             else:  # the answer was whole: nothing is left to generate
                 await socket.send_json({"ok": True, "outputs": "", "stop": True})
@@ -210,10 +214,11 @@ async def _received(socket: WebSocket) -> dict[str, Any]:
         return TypeAdapter(dict[str, Any]).validate_json(await socket.receive_text())
 
 
-async def _send_answer(socket: WebSocket, services: Services, turns: list[Message], wanted: Generate) -> str:
+async def _send_answer(socket: WebSocket, caller: Access, turns: list[Message], wanted: Generate) -> str:
     """Send an answer, word by word where a stop sequence is given, else whole; its text."""
+    services: Services = socket.app.state.services
     said: list[str] = []
-    async with aclosing(_pieces(services, turns, wanted)) as pieces:
+    async with aclosing(_pieces(services, caller, turns, wanted)) as pieces:
         async for piece in pieces:
             said.append(piece)
             if wanted.stop_sequence:
@@ -229,10 +234,12 @@ async def _whole(pieces: AsyncGenerator[str, None]) -> str:
         return "".join([piece async for piece in pieces])
 
 
-async def _pieces(services: Services, turns: list[Message], wanted: Generate) -> AsyncGenerator[str, None]:
+async def _pieces(
+    services: Services, caller: Access, turns: list[Message], wanted: Generate
+) -> AsyncGenerator[str, None]:
     model = services.model.name
     chat = ChatRequest(model=model, messages=[ChatMessage(role=turn.role, content=turn.content) for turn in turns])
-    asked = await asyncio.to_thread(request_of, chat, services)
+    asked = await asyncio.to_thread(request_of, chat, services, caller)
     async with aclosing(services.ask(replace(asked, sampling=wanted.sampling))) as events:
         async for event in events:
             if isinstance(event, TextDelta):

@@ -17,7 +17,9 @@ from fastapi import Request as HttpRequest
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from rag.access import Access
 from rag.api.body import JsonRoute
+from rag.api.caller import Caller
 from rag.api.chat import ChatMessage, ChatRequest, ContentPart, Particulars, request_of
 from rag.api.connection import collect, until_first_sign, while_connected
 from rag.api.envelope import envelope, unknown_error
@@ -27,10 +29,9 @@ from rag.api.vector_stores import RankingOptions
 from rag.errors import InvalidRequest, NotFound, RagError
 from rag.modes.request import Request
 from rag.response_records import ResponseRecord, ResponseRecords
-from rag.selection import Selection, scope_of_all
+from rag.selection import Selection
 from rag.services import Services
 from rag.types import ChunksRetrieved, Event, Message, Scope
-from rag.vector_stores import VectorStores
 
 router = APIRouter(prefix="/v1/responses", tags=["responses"], route_class=JsonRoute)
 
@@ -94,38 +95,38 @@ class _Prepared:
 
 
 @router.post("")
-async def create_response(body: CreateResponse, request: HttpRequest) -> Response:
+async def create_response(body: CreateResponse, request: HttpRequest, caller: Caller) -> Response:
     """Answer the input from the documents."""
     services: Services = request.app.state.services
-    prepared = await asyncio.to_thread(_prepare, body, services)
+    prepared = await asyncio.to_thread(_prepare, body, services, caller)
     events = services.ask(prepared.asked)
     if body.stream:
         early = await while_connected(request, until_first_sign(events, ChunksRetrieved))
-        lines = _stream(services, prepared, early, events)
+        lines = _stream(caller, prepared, early, events)
         return StreamingResponse(lines, media_type="text/event-stream")
     for event in await while_connected(request, collect(events)):
         prepared.form.take(event)
-    await asyncio.to_thread(_keep, services, prepared)
+    await asyncio.to_thread(_keep, caller, prepared)
     return JSONResponse(prepared.form.body())
 
 
 @router.get("/{response_id}")
-def get_response(response_id: str, request: HttpRequest) -> dict[str, Any]:
+def get_response(response_id: str, caller: Caller) -> dict[str, Any]:
     """A response that was kept."""
-    return _records(request.app.state.services).get(response_id).body
+    return caller.response(response_id).body
 
 
 @router.delete("/{response_id}")
-def delete_response(response_id: str, request: HttpRequest) -> dict[str, Any]:
+def delete_response(response_id: str, caller: Caller) -> dict[str, Any]:
     """Forget a response."""
-    _records(request.app.state.services).remove(response_id)
+    ResponseRecords(caller.catalog.database).remove(caller.response(response_id, "write").id)
     return {"id": response_id, "object": "response", "deleted": True}
 
 
 @router.post("/{response_id}/cancel")
-def cancel_response(response_id: str, request: HttpRequest) -> dict[str, Any]:
+def cancel_response(response_id: str, caller: Caller) -> dict[str, Any]:
     """Only responses in the background can be cancelled, and there are none: close the connection instead."""
-    _records(request.app.state.services).get(response_id)
+    caller.response(response_id)
     raise InvalidRequest(
         "Only responses in the background can be cancelled.", hint="Close the connection to stop an answer."
     )
@@ -134,13 +135,13 @@ def cancel_response(response_id: str, request: HttpRequest) -> dict[str, Any]:
 @router.get("/{response_id}/input_items")
 def list_input_items(
     response_id: str,
-    request: HttpRequest,
+    caller: Caller,
     after: str | None = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     order: Literal["asc", "desc"] = "desc",
 ) -> dict[str, Any]:
     """What a response was asked, a page at a time."""
-    items = _records(request.app.state.services).get(response_id).input
+    items = caller.response(response_id).input
     items = items[::-1] if order == "desc" else items
     ids = [item["id"] for item in items]
     if after is not None and after not in ids:
@@ -149,9 +150,9 @@ def list_input_items(
     return listing(items[start : start + limit], has_more=len(items) > start + limit)
 
 
-def _prepare(body: CreateResponse, services: Services) -> _Prepared:
+def _prepare(body: CreateResponse, services: Services, caller: Access) -> _Prepared:
     """Read the request. Raises NotFound, InvalidRequest."""
-    before = _records(services).get(body.previous_response_id) if body.previous_response_id else None
+    before = caller.response(body.previous_response_id) if body.previous_response_id else None
     given = _turns(body)
     messages = [*(before.messages if before else []), *given]
     told = [Message("system", body.instructions)] if body.instructions else []
@@ -164,9 +165,9 @@ def _prepare(body: CreateResponse, services: Services) -> _Prepared:
         temperature=body.temperature,
         top_p=body.top_p,
     )
-    asked = request_of(chat, services)
+    asked = request_of(chat, services, caller)
     if tool is not None:
-        asked = replace(asked, scope=_scope(tool, body.footnote, services))
+        asked = replace(asked, scope=_scope(tool, body.footnote, caller))
     form = Form(
         services.catalog,
         echoed=body.model_dump(
@@ -183,18 +184,15 @@ def _prepare(body: CreateResponse, services: Services) -> _Prepared:
     return _Prepared(asked, messages, known, [form.input_item(message) for message in given], form, body.store)
 
 
-def _scope(tool: FileSearch, footnote: Particulars, services: Services) -> Scope:
+def _scope(tool: FileSearch, footnote: Particulars, caller: Access) -> Scope:
     if (footnote.documents, footnote.filters, footnote.pages, footnote.collection) != (None, None, None, None):
         raise InvalidRequest(
             "The tool file_search says what to search; `footnote` can only add a mode.",
             hint="Use the tool's filters, or leave the tool out.",
             param="footnote",
         )
-    stores = VectorStores(services.catalog.database)
-    ids = [stores.get(store_id).id for store_id in tool.vector_store_ids]
-    scope = scope_of_all(services.catalog, ids, Selection(filters=tool.filters))
-    for store_id in ids:
-        stores.touch(store_id)
+    scope = caller.scope_of_all(tool.vector_store_ids, Selection(filters=tool.filters))
+    caller.touch(scope)
     return scope
 
 
@@ -236,7 +234,7 @@ def _file_search(tools: list[dict[str, Any]]) -> FileSearch | None:
 
 
 async def _stream(
-    services: Services, prepared: _Prepared, early: list[Event], events: AsyncGenerator[Event, None]
+    caller: Access, prepared: _Prepared, early: list[Event], events: AsyncGenerator[Event, None]
 ) -> AsyncIterator[str]:
     form = prepared.form
     try:
@@ -249,7 +247,7 @@ async def _stream(
             async for event in events:
                 for told in form.take(event):
                     yield server_sent(told)
-        await asyncio.to_thread(_keep, services, prepared)
+        await asyncio.to_thread(_keep, caller, prepared)
         yield server_sent(form.end())
     except RagError as error:
         yield server_sent(form.fail(envelope(error)))
@@ -257,13 +255,10 @@ async def _stream(
         yield server_sent(form.fail(envelope(unknown_error(error))))
 
 
-def _keep(services: Services, prepared: _Prepared) -> None:
+def _keep(caller: Access, prepared: _Prepared) -> None:
     if prepared.store:
         body = prepared.form.body()
         messages = [*prepared.messages, Message("assistant", prepared.form.text)]
         documents = sorted({*prepared.documents, *prepared.form.documents})
-        _records(services).put(ResponseRecord(body["id"], body, prepared.given, messages, documents))
-
-
-def _records(services: Services) -> ResponseRecords:
-    return ResponseRecords(services.catalog.database)
+        record = ResponseRecord(body["id"], body, prepared.given, messages, documents, caller.owned)
+        ResponseRecords(caller.catalog.database).put(record)

@@ -10,7 +10,9 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, Field, model_validator
 
+from rag.access import Access
 from rag.api.body import JsonRoute
+from rag.api.caller import Caller
 from rag.api.files import Order, listing
 from rag.attributes import check_attributes
 from rag.catalog import new_id
@@ -85,53 +87,50 @@ def cursor_of(
 
 
 @router.post("/files")
-def attach_file(store_id: str, body: Attach, request: Request) -> dict[str, Any]:
+def attach_file(store_id: str, body: Attach, request: Request, caller: Caller) -> dict[str, Any]:
     """Attach a file; its text can be searched once its status is `completed`."""
     services: Services = request.app.state.services
-    store = _open_store(services, store_id)
+    store = _open_store(caller, store_id)
+    caller.file(body.file_id)
     services.ingest.attach({body.file_id: check_attributes(body.attributes or {})}, store.id)
-    return store_file_object(_stores(services).file(store.id, body.file_id))
+    return store_file_object(caller.stores.file(store.id, body.file_id))
 
 
 @router.get("/files")
 def list_store_files(
     store_id: str,
-    request: Request,
+    caller: Caller,
     cursor: Annotated[Cursor, Depends(cursor_of)],
     filter: FileStatus | None = None,  # noqa: A002  (OpenAI's name)
 ) -> dict[str, Any]:
     """The files of a store, a page at a time."""
-    stores = _stores(request.app.state.services)
-    page = stores.files(stores.get(store_id).id, cursor, filter)
+    page = caller.stores.files(caller.collection(store_id).id, cursor, filter)
     return listing([store_file_object(file) for file in page.items], has_more=page.has_more)
 
 
 @router.get("/files/{file_id}")
-def get_store_file(store_id: str, file_id: str, request: Request, response: Response) -> dict[str, Any]:
+def get_store_file(store_id: str, file_id: str, caller: Caller, response: Response) -> dict[str, Any]:
     """One file of a store."""
     response.headers.update(_POLL)
-    stores = _stores(request.app.state.services)
-    return store_file_object(stores.file(stores.get(store_id).id, file_id))
+    return store_file_object(caller.stores.file(caller.collection(store_id).id, file_id))
 
 
 @router.post("/files/{file_id}")
-def update_store_file(store_id: str, file_id: str, body: UpdateAttributes, request: Request) -> dict[str, Any]:
+def update_store_file(store_id: str, file_id: str, body: UpdateAttributes, caller: Caller) -> dict[str, Any]:
     """Give a file other attributes."""
-    services: Services = request.app.state.services
-    stores = _stores(services)
-    file = stores.file(stores.get(store_id).id, file_id)
+    stores = caller.stores
+    file = stores.file(caller.collection(store_id, "write").id, file_id)
     if file.document_id is None:
         raise Conflict(f"The file {file_id!r} has no text in this store yet.", hint="Wait until it is completed.")
-    set_attributes(services.catalog, file.document_id, check_attributes(body.attributes or {}))
+    set_attributes(caller.catalog, file.document_id, check_attributes(body.attributes or {}))
     return store_file_object(stores.file(file.store_id, file_id))
 
 
 @router.delete("/files/{file_id}")
-def detach_file(store_id: str, file_id: str, request: Request) -> dict[str, Any]:
+def detach_file(store_id: str, file_id: str, request: Request, caller: Caller) -> dict[str, Any]:
     """Take a file out of a store; the file itself stays."""
     services: Services = request.app.state.services
-    stores = _stores(services)
-    file = stores.file(stores.get(store_id).id, file_id)
+    file = caller.stores.file(caller.collection(store_id, "write").id, file_id)
     if file_id == file.document_id:  # of a folder
         services.ingest.remove(file_id)
     else:
@@ -140,61 +139,59 @@ def detach_file(store_id: str, file_id: str, request: Request) -> dict[str, Any]
 
 
 @router.get("/files/{file_id}/content")
-def get_store_file_content(store_id: str, file_id: str, request: Request) -> dict[str, Any]:
+def get_store_file_content(store_id: str, file_id: str, caller: Caller) -> dict[str, Any]:
     """The text of a file as it was read, one part a page."""
-    services: Services = request.app.state.services
-    stores = _stores(services)
-    file = stores.file(stores.get(store_id).id, file_id)
-    sections = services.catalog.sections(file.document_id) if file.document_id else []
+    file = caller.stores.file(caller.collection(store_id).id, file_id)
+    sections = caller.catalog.sections(file.document_id) if file.document_id else []
     data = [{"type": "text", "text": section.text} for section in sections]
     return {"object": "vector_store.file_content.page", "data": data, "has_more": False, "next_page": None}
 
 
 @router.post("/file_batches")
-def create_batch(store_id: str, body: Batch, request: Request) -> dict[str, Any]:
+def create_batch(store_id: str, body: Batch, request: Request, caller: Caller) -> dict[str, Any]:
     """Attach many files at once."""
     services: Services = request.app.state.services
-    store = _open_store(services, store_id)
+    store = _open_store(caller, store_id)
     shared = check_attributes(body.attributes or {})
     wanted = dict.fromkeys(body.file_ids, shared)
     wanted |= {file.file_id: check_attributes(file.attributes or {}) for file in body.files}
+    for file_id in wanted:
+        caller.file(file_id)
     batch_id = new_id("vsfb")
     services.ingest.attach(wanted, store.id, batch_id)
-    return _batch_object(services, store.id, batch_id)
+    return _batch_object(caller.stores, store.id, batch_id)
 
 
 @router.get("/file_batches/{batch_id}")
-def get_batch(store_id: str, batch_id: str, request: Request, response: Response) -> dict[str, Any]:
+def get_batch(store_id: str, batch_id: str, caller: Caller, response: Response) -> dict[str, Any]:
     """How far a batch is."""
     response.headers.update(_POLL)
-    services: Services = request.app.state.services
-    return _batch_object(services, _stores(services).get(store_id).id, batch_id)
+    return _batch_object(caller.stores, caller.collection(store_id).id, batch_id)
 
 
 @router.post("/file_batches/{batch_id}/cancel")
-def cancel_batch(store_id: str, batch_id: str, request: Request) -> dict[str, Any]:
+def cancel_batch(store_id: str, batch_id: str, request: Request, caller: Caller) -> dict[str, Any]:
     """Stop a batch; what is done stays."""
     services: Services = request.app.state.services
-    store = _stores(services).get(store_id)
-    _stores(services).batch(store.id, batch_id)
-    for job_id in _stores(services).jobs_of_batch(batch_id):
+    store = caller.collection(store_id, "write")
+    caller.stores.batch(store.id, batch_id)
+    for job_id in caller.stores.jobs_of_batch(batch_id):
         services.ingest.cancel(job_id)
-    return _batch_object(services, store.id, batch_id)
+    return _batch_object(caller.stores, store.id, batch_id)
 
 
 @router.get("/file_batches/{batch_id}/files")
 def list_batch_files(
     store_id: str,
     batch_id: str,
-    request: Request,
+    caller: Caller,
     cursor: Annotated[Cursor, Depends(cursor_of)],
     filter: FileStatus | None = None,  # noqa: A002  (OpenAI's name)
 ) -> dict[str, Any]:
     """The files of a batch, a page at a time."""
-    stores = _stores(request.app.state.services)
-    store = stores.get(store_id)
-    stores.batch(store.id, batch_id)
-    page = stores.files(store.id, cursor, filter, batch_id)
+    store = caller.collection(store_id)
+    caller.stores.batch(store.id, batch_id)
+    page = caller.stores.files(store.id, cursor, filter, batch_id)
     return listing([store_file_object(file) for file in page.items], has_more=page.has_more)
 
 
@@ -219,8 +216,8 @@ def store_file_object(file: StoreFile) -> dict[str, Any]:
     }
 
 
-def _batch_object(services: Services, store_id: str, batch_id: str) -> dict[str, Any]:
-    created_at, counts = _stores(services).batch(store_id, batch_id)
+def _batch_object(stores: VectorStores, store_id: str, batch_id: str) -> dict[str, Any]:
+    created_at, counts = stores.batch(store_id, batch_id)
     status = "completed"
     if counts["in_progress"]:
         status = "in_progress"
@@ -238,12 +235,8 @@ def _batch_object(services: Services, store_id: str, batch_id: str) -> dict[str,
     }
 
 
-def _open_store(services: Services, store_id: str) -> VectorStore:
-    store = _stores(services).get(store_id)
+def _open_store(caller: Access, store_id: str) -> VectorStore:
+    store = caller.store(store_id, "write")
     if store.is_expired:
         raise InvalidRequest(f"The vector store {store_id!r} has expired.", param="vector_store_id")
     return store
-
-
-def _stores(services: Services) -> VectorStores:
-    return VectorStores(services.catalog.database)

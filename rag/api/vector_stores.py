@@ -12,15 +12,17 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
 
+from rag.access import Access
 from rag.api.body import JsonRoute
+from rag.api.caller import Caller
 from rag.api.files import listing
 from rag.api.vector_store_files import ChunkingStrategy, cursor_of
+from rag.engine import ChatEngine
 from rag.errors import InvalidRequest
-from rag.file_records import FileRecords
 from rag.selection import Selection
 from rag.services import Services
 from rag.types import Hit
-from rag.vector_stores import Cursor, VectorStore, VectorStores, unix_time
+from rag.vector_stores import Cursor, VectorStore, unix_time
 
 router = APIRouter(prefix="/v1/vector_stores", tags=["vector stores"], route_class=JsonRoute)
 
@@ -81,35 +83,35 @@ class Search(BaseModel):
 
 
 @router.post("")
-def create_vector_store(body: CreateStore, request: Request) -> dict[str, Any]:
+def create_vector_store(body: CreateStore, request: Request, caller: Caller) -> dict[str, Any]:
     """Make a vector store."""
     services: Services = request.app.state.services
-    records = FileRecords(services.catalog.database)
+    caller.require_own()
     for file_id in body.file_ids:
-        records.get(file_id)
-    stores = VectorStores(services.catalog.database)
+        caller.file(file_id)
+    stores = caller.stores
     days = body.expires_after.days if body.expires_after else None
-    store = stores.create(body.name, body.description, body.metadata or {}, days)
+    store = stores.create(caller.principal.id, body.name, body.description, body.metadata, days)
     if body.file_ids:
         services.ingest.attach({file_id: {} for file_id in body.file_ids}, store.id)
     return store_object(stores.get(store.id))
 
 
 @router.get("")
-def list_vector_stores(request: Request, cursor: Annotated[Cursor, Depends(cursor_of)]) -> dict[str, Any]:
+def list_vector_stores(caller: Caller, cursor: Annotated[Cursor, Depends(cursor_of)]) -> dict[str, Any]:
     """The vector stores, a page at a time."""
-    page = VectorStores(request.app.state.services.catalog.database).page(cursor)
+    page = caller.stores.page(cursor, [collection.id for collection in caller.collections()])
     return listing([store_object(store) for store in page.items], has_more=page.has_more)
 
 
 @router.get("/{store_id}")
-def get_vector_store(store_id: str, request: Request) -> dict[str, Any]:
+def get_vector_store(store_id: str, caller: Caller) -> dict[str, Any]:
     """One vector store."""
-    return store_object(VectorStores(request.app.state.services.catalog.database).get(store_id))
+    return store_object(caller.store(store_id))
 
 
 @router.post("/{store_id}")
-def update_vector_store(store_id: str, body: UpdateStore, request: Request) -> dict[str, Any]:
+def update_vector_store(store_id: str, body: UpdateStore, caller: Caller) -> dict[str, Any]:
     """Rename a vector store, or change its metadata or its time."""
     told = body.model_dump(exclude_unset=True)
     changes: dict[str, Any] = {}
@@ -120,26 +122,26 @@ def update_vector_store(store_id: str, body: UpdateStore, request: Request) -> d
         changes["metadata"] = told["metadata"] or {}
     if "expires_after" in told:
         changes["expires_days"] = told["expires_after"]["days"] if told["expires_after"] else None
-    return store_object(VectorStores(request.app.state.services.catalog.database).update(store_id, changes))
+    return store_object(caller.stores.update(caller.collection(store_id, "manage").id, changes))
 
 
 @router.delete("/{store_id}")
-def delete_vector_store(store_id: str, request: Request) -> dict[str, Any]:
+def delete_vector_store(store_id: str, request: Request, caller: Caller) -> dict[str, Any]:
     """Delete a vector store with its documents; the files stay."""
     services: Services = request.app.state.services
-    store = VectorStores(services.catalog.database).get(store_id)
+    store = caller.collection(store_id, "manage")
     services.ingest.remove_collection(store.id)
     return {"id": store.id, "object": "vector_store.deleted", "deleted": True}
 
 
 @router.post("/{store_id}/search")
-async def search_vector_store(store_id: str, body: Search, request: Request) -> dict[str, Any]:
+async def search_vector_store(store_id: str, body: Search, request: Request, caller: Caller) -> dict[str, Any]:
     """The best passages for a query, best first."""
     services: Services = request.app.state.services
     queries = [body.query] if isinstance(body.query, str) else body.query
     if not all(query.strip() for query in queries):
         raise InvalidRequest("There is no query.", param="query")
-    hits = await search(services, store_id, queries, body.filters, body.max_num_results)
+    hits = await search(services.engine, caller, store_id, queries, body.filters, body.max_num_results)
     shown = [hit for hit in hits if hit.score >= body.ranking_options.score_threshold]
     return {
         "object": "vector_store.search_results.page",
@@ -151,18 +153,21 @@ async def search_vector_store(store_id: str, body: Search, request: Request) -> 
 
 
 async def search(
-    services: Services, store_id: str, queries: Sequence[str], filters: dict[str, Any] | None, limit: int
+    engine: ChatEngine,
+    caller: Access,
+    store_id: str,
+    queries: Sequence[str],
+    filters: dict[str, Any] | None,
+    limit: int,
 ) -> list[Hit]:
     """The best hits for any of the queries. Raises NotFound, InvalidRequest for an expired store or a bad filter."""
-    stores = VectorStores(services.catalog.database)
-    store = await asyncio.to_thread(stores.get, store_id)
-    scope = await asyncio.to_thread(services.scope, store.id, Selection(filters=filters))
-    found = await asyncio.gather(*(services.engine.retrieve(query, scope, limit) for query in queries))
+    scope = await asyncio.to_thread(caller.scope, store_id, Selection(filters=filters))
+    found = await asyncio.gather(*(engine.retrieve(query, scope, limit) for query in queries))
     best: dict[str, Hit] = {}
     for hit in (hit for hits in found for hit in hits):
         if hit.chunk.id not in best or best[hit.chunk.id].score < hit.score:
             best[hit.chunk.id] = hit
-    await asyncio.to_thread(stores.touch, store.id)
+    await asyncio.to_thread(caller.touch, scope)
     return sorted(best.values(), key=lambda hit: -hit.score)[:limit]
 
 

@@ -12,8 +12,8 @@ from rag.catalog import Catalog
 from rag.database import CATALOG_NAME
 from rag.engine import ChatEngine
 from rag.remote import Remote
-from rag.selection import EVERYTHING, Selection
-from rag.services import open_engine, open_models, open_storage, scope_of
+from rag.selection import EVERYTHING, Selection, scope_of
+from rag.services import open_engine, open_models, open_storage
 from rag.settings import Settings
 from rag.terminal import find_server, require_index
 from rag.types import Event, Hit, Message, Scope

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 import chainlit as cl
 from chainlit.server import app as chainlit_app
 
+from rag.catalog import DEFAULT_COLLECTION
 from rag.errors import RagError
 from rag.ui import panel, profiles
 from rag.ui.conversation import Turn, before, messages
+from rag.ui.login import principal_of
 from rag.ui.markdown import escape
 from rag.ui.showing import show
 from rag.ui.starters import suggestions
@@ -24,6 +26,7 @@ from rag.ui.uploads import report_text, take_in
 from rag.ui.voting import VOTE, offer_vote, take_vote
 
 if TYPE_CHECKING:
+    from rag.access import Access
     from rag.services import Services
     from rag.ui.profiles import Profile
 
@@ -36,11 +39,12 @@ HEADINGS = 60  # enough to find good ones among; the best few become suggested q
 ICON = "/public/favicon.svg"
 
 
-async def offer_profiles(_: object = None) -> list[cl.ChatProfile]:
+async def offer_profiles(user: cl.User | None = None) -> list[cl.ChatProfile]:
     """Whom one can talk to, where there is a choice; and the reason why it is nobody."""
     await asyncio.to_thread(services.models.look_again)
     notice = await asyncio.to_thread(profiles.no_model_notice, services)
-    found = await asyncio.to_thread(profiles.profiles, services)
+    caller = await access_of(user)
+    found = await asyncio.to_thread(profiles.profiles, services, caller)
     if len(found) == 1 and not notice:
         return []
     return [
@@ -50,15 +54,15 @@ async def offer_profiles(_: object = None) -> list[cl.ChatProfile]:
             markdown_description="\n\n".join(filter(None, [notice, profile.description if profile.role else ""]))
             or profile.description,
             icon=ICON,
-            starters=await _starters(profile.collection),
+            starters=await _starters(caller, profile.collection),
         )
         for profile in found
     ]
 
 
-async def suggest() -> list[cl.Starter]:
+async def suggest(user: cl.User | None = None) -> list[cl.Starter]:
     """Suggested questions for the empty chat."""
-    return await _starters((await asyncio.to_thread(services.catalog.collection)).name)
+    return await _starters(await access_of(user), DEFAULT_COLLECTION)
 
 
 async def welcome() -> None:
@@ -66,10 +70,10 @@ async def welcome() -> None:
     cl.user_session.set(TURNS, [])
     if await asyncio.to_thread(services.models.look_again):
         await cl.context.emitter.send_toast(f"A language model was found: {services.model.description}.", "success")
-    profile = await asyncio.to_thread(_profile)
+    profile = await asyncio.to_thread(_profile, await caller())
     await cl.send_window_message({"footnote-banner": await asyncio.to_thread(profiles.banner, services, profile)})
     await _send_panel(profile, {})
-    if not await asyncio.to_thread(services.catalog.documents):
+    if not await asyncio.to_thread(_has_documents, await caller()):
         kinds = ", ".join(sorted(suffix.removeprefix(".") for suffix in services.ingest.suffixes))
         await cl.Message(
             "There are no documents yet. Drop some anywhere on this page, or use the paper clip below, and ask.\n\n"
@@ -80,7 +84,7 @@ async def welcome() -> None:
 async def settings_changed(told: dict[str, Any]) -> None:
     """Offer the documents of the collection that was chosen."""
     if told.get(COLLECTION, cl.user_session.get(COLLECTION)) != cl.user_session.get(COLLECTION):
-        await _send_panel(await asyncio.to_thread(_profile), told)
+        await _send_panel(await asyncio.to_thread(_profile, await caller()), told)
 
 
 async def on_message(message: cl.Message) -> None:
@@ -91,7 +95,8 @@ async def on_message(message: cl.Message) -> None:
     turns = before(cl.user_session.get(TURNS) or [], message.id)
     try:
         files = [file for file in message.elements or [] if file.path]
-        reports = await take_in(files, services.ingest, cl.user_session.get(COLLECTION))
+        collection = panel.chosen(cl.user_session.get(COLLECTION))
+        reports = await take_in(files, services.ingest, await caller(), collection)
         if reports and (not question or any(report.outcome == "failed" for report in reports)):
             await cl.Message(report_text(reports)).send()
         read = frozenset(report.document_id for report in reports if report.outcome != "failed")
@@ -111,7 +116,7 @@ async def on_message(message: cl.Message) -> None:
 async def voted(action: cl.Action) -> None:
     """Store the vote; the conversation goes on with the answer that was chosen."""
     try:
-        chosen = await take_vote(action, services.catalog)
+        chosen = await take_vote(action, await caller())
     except RagError as error:
         await cl.ErrorMessage(escape(f"{error.message} {error.hint}")).send()
         return
@@ -131,9 +136,10 @@ async def stopped() -> None:
 
 async def _answer(turn: Turn, turns: list[Turn], attached: frozenset[str]) -> None:
     """Ask as the panel says, and show the answer. Raises RagError when nothing of it came."""
-    profile = await asyncio.to_thread(_profile)
+    profile = await asyncio.to_thread(_profile, await caller())
     told = cl.user_session.get("chat_settings") or {}
-    asked = await asyncio.to_thread(panel.request, services, profile, told, messages(turns, turn.question), attached)
+    conversation = messages(turns, turn.question)
+    asked = await asyncio.to_thread(panel.request, services, await caller(), profile, told, conversation, attached)
     expected = "" if asked.mode == "route" else asked.models[0] if asked.models else services.models.default_name
     outcome = await show(services.ask(asked), services.catalog, asked.mode, expected)
     cl.user_session.set(TURNS, [*turns, replace(turn, answer=outcome.text)])
@@ -141,18 +147,33 @@ async def _answer(turn: Turn, turns: list[Turn], attached: frozenset[str]) -> No
         await offer_vote(turn.id, turn.question, outcome)
 
 
-def _profile() -> Profile:
-    return profiles.profile_of(services, cl.user_session.get("chat_profile"))
+async def caller() -> Access:
+    """What whoever chats here may reach. Raises Unauthorized when the user is gone."""
+    return await access_of(cl.user_session.get("user"))
+
+
+async def access_of(user: cl.User | None) -> Access:
+    """What that user may reach. Raises Unauthorized when there is no such user any more."""
+    return services.access(await asyncio.to_thread(principal_of, services, user.identifier if user else None))
+
+
+def _has_documents(caller: Access) -> bool:
+    return any(caller.catalog.documents(collection.id) for collection in caller.collections())
+
+
+def _profile(caller: Access) -> Profile:
+    return profiles.profile_of(services, caller, cl.user_session.get("chat_profile"))
 
 
 async def _send_panel(profile: Profile, told: panel.Told) -> None:
-    chosen = await cl.ChatSettings(await asyncio.to_thread(panel.inputs, services, profile, told)).send()
+    inputs = await asyncio.to_thread(panel.inputs, services, await caller(), profile, told)
+    chosen = await cl.ChatSettings(inputs).send()
     cl.user_session.set(COLLECTION, chosen.get(COLLECTION, profile.collection))
 
 
-async def _starters(collection: str) -> list[cl.Starter]:
-    found = await asyncio.to_thread(services.catalog.collection, collection)
-    headings = await asyncio.to_thread(services.catalog.headings, found.id, HEADINGS)
+async def _starters(caller: Access, collection: str) -> list[cl.Starter]:
+    scope = await asyncio.to_thread(caller.scope, panel.chosen(collection))
+    headings = await asyncio.to_thread(services.catalog.headings, scope.collection_ids, HEADINGS)
     return [cl.Starter(label=suggestion.label, message=suggestion.question) for suggestion in suggestions(headings)]
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag.ui.folder import write_chat_folder
+from rag.ui.login import chat_user, offer_login, prepare_login
 from rag.ui.policy import PagePolicy, content_security_policy
 from rag.ui.profiles import banner
 from rag.ui.receive import add_upload_route
@@ -42,12 +43,15 @@ def mount_chat(app: FastAPI, services: Services) -> None:
     os.environ["CHAINLIT_APP_ROOT"] = str(folder)
     for name in FOREIGN_SETTINGS:
         os.environ.pop(name, None)
+    prepare_login(services.catalog)
     logging.getLogger("chainlit").setLevel(logging.WARNING)
 
     from chainlit.server import app as chainlit_app
     from chainlit.server import get_html_template
     from chainlit.utils import mount_chainlit
 
+    offer_login(app.state.authenticator)
+    app.state.chat_user = chat_user
     add_upload_route(app, suffixes=services.ingest.suffixes, max_upload_mb=max_upload_mb)
     chainlit_app.state.services = services
     mount_chainlit(app, target=str(Path(__file__).with_name("chat.py")), path="/")

@@ -8,15 +8,18 @@ from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from rag.catalog import DEFAULT_COLLECTION
 from rag.errors import InvalidRequest
 from rag.modes.request import Mode, Request
 from rag.options import read_pages
 from rag.sampling import Sampling
 from rag.selection import Selection
+from rag.types import Scope
 
 if TYPE_CHECKING:
     from chainlit.input_widget import InputWidget
 
+    from rag.access import Access
     from rag.services import Services
     from rag.types import Message
     from rag.ui.profiles import Profile
@@ -35,7 +38,7 @@ MODES: dict[Mode, str] = {
 Told = Mapping[str, Any]  # id of an input → what the user chose
 
 
-def inputs(services: Services, profile: Profile, told: Told) -> list[InputWidget]:
+def inputs(services: Services, caller: Access, profile: Profile, told: Told) -> list[InputWidget]:
     """The panel, with what was told before. Blocking."""
     from chainlit.input_widget import MultiSelect, NumberInput, Select, Slider, Tags, TextInput
 
@@ -46,10 +49,10 @@ def inputs(services: Services, profile: Profile, told: Told) -> list[InputWidget
     panel: list[InputWidget] = [Select(id="mode", label="What to do", items=dict(modes), initial_value=at["mode"])]
     if len(names) > 1:
         panel.append(MultiSelect(id="models", label="Models to compare", values=names, initial=at["models"]))
-    collections = [collection.name for collection in services.catalog.collections()]
+    collections = collections_of(caller)
     if len(collections) > 1:
         panel.append(Select(id="collection", label="Collection", values=collections, initial_value=at["collection"]))
-    documents = _documents(services, at["collection"])
+    documents = _documents(caller, at["collection"])
     label = "Only these documents"
     if len(documents) > MOST_LISTED:
         hint = "File names or paths, each followed by Enter"
@@ -61,6 +64,17 @@ def inputs(services: Services, profile: Profile, told: Told) -> list[InputWidget
     panel.append(Slider(id="temperature", label="Temperature", min=0, max=2, step=0.05, initial=at["temperature"]))
     panel.append(NumberInput(id="max_tokens", label="Longest answer, in tokens", initial=at["max_tokens"]))
     return panel
+
+
+def collections_of(caller: Access) -> list[str]:
+    """What one may ask, `default` first: that is what is asked where nothing is chosen. Blocking."""
+    names = list(caller.names())
+    return [DEFAULT_COLLECTION, *(name for name in names if name != DEFAULT_COLLECTION)]
+
+
+def chosen(collection: str) -> str | None:
+    """The collection by that name in the panel, as `Access` understands it."""
+    return None if collection == DEFAULT_COLLECTION else collection
 
 
 def initial(services: Services, profile: Profile) -> dict[str, Any]:
@@ -81,7 +95,12 @@ def initial(services: Services, profile: Profile) -> dict[str, Any]:
 
 
 def request(
-    services: Services, profile: Profile, told: Told, messages: Sequence[Message], attached: frozenset[str]
+    services: Services,
+    caller: Access,
+    profile: Profile,
+    told: Told,
+    messages: Sequence[Message],
+    attached: frozenset[str],
 ) -> Request:
     """What is asked. A question that came with files, whose documents are `attached`, is put to these. Blocking.
 
@@ -94,9 +113,11 @@ def request(
         mode = "documents"
     pages = str(at["pages"] or "").strip()
     selection = Selection(tuple(at["documents"]) or None, None, read_pages(pages) if pages else None)
-    scope = services.scope(at["collection"], selection)
     if attached:
-        scope = replace(scope, document_ids=attached, pages=None)
+        ids = dict.fromkeys(caller.collection(caller.document(document).collection).id for document in attached)
+        scope = Scope(tuple(ids), attached)
+    else:
+        scope = caller.scope(chosen(at["collection"]), selection)
     models = tuple(at["models"]) if mode == "compare" else tuple(filter(None, [profile.model]))
     asked = Request(messages, scope, mode, models, _sampling(at, defaults))
     return profile.role.play(asked) if profile.role else asked
@@ -133,9 +154,9 @@ def _offered(services: Services) -> list[Mode]:
     return modes
 
 
-def _documents(services: Services, collection: str) -> dict[str, str]:
+def _documents(caller: Access, collection: str) -> dict[str, str]:
     """What a document is called in the list → its id; the path where two have the same name."""
-    documents = [document for document in services.catalog.documents(collection) if document.chunks]
+    documents = [document for document in caller.documents(chosen(collection)) if document.chunks]
     names = Counter(PurePath(document.source).name for document in documents)
     return {
         name if names[name := PurePath(document.source).name] == 1 else document.source: document.id

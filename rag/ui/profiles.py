@@ -11,6 +11,7 @@ from rag.catalog import DEFAULT_COLLECTION
 from rag.ui.markdown import escape
 
 if TYPE_CHECKING:
+    from rag.access import Access
     from rag.language_models import LanguageModels
     from rag.personas import Role
     from rag.services import Services
@@ -33,21 +34,24 @@ class Profile:
         return self.role.persona.collection if self.role else DEFAULT_COLLECTION
 
 
-def profiles(services: Services) -> list[Profile]:
-    """All there are, the default model first."""
+def profiles(services: Services, caller: Access) -> list[Profile]:
+    """The models, the default one first, and the personas of collections that may be read. Blocking."""
     models = services.models
     names = models.names or [models.default_name]
     found = [Profile(f"model {name}", name or "Language model", _of_model(models, name), name) for name in names]
+    readable = caller.names()
     for role in services.roles:
         persona = role.persona
+        if persona.collection not in readable:
+            continue
         description = escape(persona.description or f"Answers from the collection {persona.collection}.")
         found.append(Profile(f"persona {persona.name}", persona.name, description, persona.model, role))
     return found
 
 
-def profile_of(services: Services, profile_id: str | None) -> Profile:
-    """The profile that a chat was begun with, else the default model."""
-    found = profiles(services)
+def profile_of(services: Services, caller: Access, profile_id: str | None) -> Profile:
+    """The profile that a chat was begun with, else the default model. Blocking."""
+    found = profiles(services, caller)
     return next((profile for profile in found if profile.id == profile_id), found[0])
 
 

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import chainlit as cl
 
+from rag.errors import Forbidden
 from rag.types import FileReport
 from rag.ui.markdown import escape, plain_line
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from rag.access import Access
     from rag.types import Ingest, Job
 
 log = logging.getLogger(__name__)
@@ -24,15 +26,16 @@ log = logging.getLogger(__name__)
 _INTERVAL = 0.5  # seconds between two looks at a job
 
 
-async def take_in(files: Sequence[Any], ingest: Ingest, collection: str) -> list[FileReport]:
-    """Ingest the message's files into a collection, one after the other; one report each, never an exception."""
+async def take_in(files: Sequence[Any], ingest: Ingest, caller: Access, collection: str | None) -> list[FileReport]:
+    """Ingest the message's files into a collection, one after the other; one report each, never an exception. Those
+    for a collection that can only be read go to one's own."""
     reports = []
     for position, file in enumerate(files, start=1):
         count = f" ({position} of {len(files)})" if len(files) > 1 else ""
         name = plain_line(file.name)
         async with cl.Step(name=f"Reading {name}{count}", type="tool", icon="file-text") as step:
             report = await _add(
-                Path(file.path), file.name, ingest, collection, partial(_show_progress, step, name, count)
+                Path(file.path), file.name, ingest, caller, collection, partial(_show_progress, step, name, count)
             )
             step.is_error = report.outcome == "failed"
             step.name = _report_line(report)
@@ -53,11 +56,17 @@ def report_text(reports: Sequence[FileReport]) -> str:
 
 
 async def _add(
-    path: Path, name: str, ingest: Ingest, collection: str, show: Callable[[Job], Awaitable[None]]
+    path: Path,
+    name: str,
+    ingest: Ingest,
+    caller: Access,
+    collection: str | None,
+    show: Callable[[Job], Awaitable[None]],
 ) -> FileReport:
     """What became of the file. When the chat is stopped meanwhile, so is the job."""
     try:
-        job = await asyncio.to_thread(ingest.submit, path, name, collection)
+        target = await asyncio.to_thread(_target, caller, collection)
+        job = await asyncio.to_thread(ingest.submit, path, name, target, caller.owned)
         try:
             while not job.is_over:
                 job = await asyncio.to_thread(ingest.wait, job.id, _INTERVAL)
@@ -75,6 +84,14 @@ async def _add(
             error="Something went wrong while reading it.",
             hint=f"The server's log tells more under the reference {reference}.",
         )
+
+
+def _target(caller: Access, collection: str | None) -> str:
+    try:
+        found = caller.home("write") if collection is None else caller.collection(collection, "write")
+    except Forbidden:
+        found = caller.home("write")
+    return found.id
 
 
 async def _show_progress(step: cl.Step, name: str, count: str, job: Job) -> None:

@@ -12,7 +12,7 @@ from rag.ui.markdown import escape
 from rag.votes import passage_id, put_vote
 
 if TYPE_CHECKING:
-    from rag.catalog import Catalog
+    from rag.access import Access
     from rag.ui.showing import Outcome
 
 VOTE = "vote"  # the name of the buttons' action
@@ -43,7 +43,7 @@ async def offer_vote(turn_id: str, question: str, outcome: Outcome) -> None:
     await message.send()
 
 
-async def take_vote(action: cl.Action, catalog: Catalog) -> tuple[str, str] | None:
+async def take_vote(action: cl.Action, caller: Access) -> tuple[str, str] | None:
     """Store the vote, and say so. The id of the turn and the text of the chosen answer; None where none was chosen, or
     the vote was cast already. Raises InvalidRequest."""
     comparisons: dict[str, Comparison] = cl.user_session.get(_COMPARISONS) or {}
@@ -53,7 +53,8 @@ async def take_vote(action: cl.Action, catalog: Catalog) -> tuple[str, str] | No
     model = str(action.payload.get("model"))
     answers = {name: answer.text for name, answer in comparison.outcome.candidates.items()}
     passages = [passage_id(passage) for passage in comparison.outcome.passages]
-    await asyncio.to_thread(put_vote, catalog, comparison.question, answers, passages, model or None)
+    told = (comparison.question, answers, passages, model or None)
+    await asyncio.to_thread(put_vote, caller.catalog, caller.principal.id, *told)
     await comparison.message.remove_actions()
     comparison.message.content = (
         f"You chose {escape(model)}. The conversation goes on with its answer." if model else "You chose none of them."

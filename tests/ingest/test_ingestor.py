@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ingest.ingestor import Ingestor
+from rag.auth import OF_THIS_MACHINE
 from rag.errors import NotFound
 from rag.index import Index
 from rag.types import IngestOptions
@@ -175,7 +176,7 @@ def test_prune_removes_what_is_gone_from_the_given_folder_and_nothing_else(inges
     upload.write_text("An uploaded text.")
     outcomes(ingestor, folder, elsewhere, sibling)
     outcomes(ingestor, folder, collection="other")
-    assert ingestor.wait(ingestor.submit(upload, "upload.txt", "default").id, 30).state == "done"
+    assert ingestor.wait(ingestor.submit(upload, "upload.txt", "default", OF_THIS_MACHINE).id, 30).state == "done"
     shutil.rmtree(elsewhere)
     shutil.rmtree(sibling)
     (folder / "apple.txt").unlink()
@@ -234,7 +235,7 @@ def test_a_removed_document_leaves_no_trace_on_the_disk(ingestor, index, setting
     upload.write_text(paragraphs(secret, count=200))
     (tmp_path / "other.txt").write_text("Something else.")
     outcomes(ingestor, tmp_path / "other.txt")
-    job = ingestor.wait(ingestor.submit(upload, "secret.txt", "default").id, 60)
+    job = ingestor.wait(ingestor.submit(upload, "secret.txt", "default", OF_THIS_MACHINE).id, 60)
     assert holders(settings.storage.dir, secret)
     freed = ingestor.remove(job.report.document_id).freed
     assert freed > upload.stat().st_size
@@ -269,14 +270,14 @@ def test_uploads_survive_another_name_of_the_storage_folder(settings, bag_of_wor
     upload = tmp_path / "upload.txt"
     upload.write_text("An uploaded text.")
     with closing(Index(settings.storage.dir, bag_of_words)) as index, Ingestor(settings, index) as ingestor:
-        ingestor.wait(ingestor.submit(upload, "upload.txt", "default").id, 30)
+        ingestor.wait(ingestor.submit(upload, "upload.txt", "default", OF_THIS_MACHINE).id, 30)
     moved = tmp_path / "moved"
     settings.storage.dir.rename(moved)
     settings = settings.model_copy(update={"storage": settings.storage.model_copy(update={"dir": moved})})
     with closing(Index(moved, bag_of_words)) as index, Ingestor(settings, index) as ingestor:
         (document,) = index.catalog.documents()
         assert document.content.read_text() == "An uploaded text."
-        again = ingestor.wait(ingestor.submit(upload, "upload.txt", "default").id, 30)
+        again = ingestor.wait(ingestor.submit(upload, "upload.txt", "default", OF_THIS_MACHINE).id, 30)
         assert again.report.outcome == "unchanged"
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from ingest.ingestor import Ingestor
 from ingest.jobs import JobStore
+from rag.auth import OF_THIS_MACHINE
 from rag.errors import NotFound
 from rag.file_records import FileRecords
 from rag.index import Index
@@ -60,7 +61,7 @@ def stored(settings):
 def test_an_upload_is_taken_in_and_its_bytes_are_kept(settings, bag_of_words, tmp_path):
     upload = write(tmp_path / "upload")
     with opened(settings, bag_of_words) as (ingestor, index):
-        job = ingestor.submit(upload, "../../etc/note.txt", "default")
+        job = ingestor.submit(upload, "../../etc/note.txt", "default", OF_THIS_MACHINE)
         upload.unlink()
         job = ingestor.wait(job.id, 30)
         assert (job.state, job.name, job.report.outcome, job.report.chunks) == ("done", "note.txt", "added", 1)
@@ -68,7 +69,7 @@ def test_an_upload_is_taken_in_and_its_bytes_are_kept(settings, bag_of_words, tm
         assert document.source == "note.txt"
         assert document.content.read_text() == "The text of the upload."
         assert ingestor.jobs() == [job]
-        again = ingestor.wait(ingestor.submit(write(upload), "note.txt", "default").id, 30)
+        again = ingestor.wait(ingestor.submit(write(upload), "note.txt", "default", OF_THIS_MACHINE).id, 30)
         assert again.report.outcome == "unchanged"
         ingestor.remove(document.id)
     assert stored(settings) == []
@@ -87,7 +88,9 @@ def test_another_file_of_the_same_name_replaces_nothing(settings, bag_of_words, 
 
 def test_what_cannot_be_read_is_told_and_not_kept(settings, bag_of_words, tmp_path):
     with opened(settings, bag_of_words) as (ingestor, index):
-        job = ingestor.wait(ingestor.submit(write(tmp_path / "x", "no PDF"), "x.pdf", "default").id, 30)
+        job = ingestor.wait(
+            ingestor.submit(write(tmp_path / "x", "no PDF"), "x.pdf", "default", OF_THIS_MACHINE).id, 30
+        )
         assert (job.state, job.report.outcome) == ("failed", "failed")
         assert "not a PDF" in job.report.error
         assert index.catalog.documents() == []
@@ -97,9 +100,12 @@ def test_what_cannot_be_read_is_told_and_not_kept(settings, bag_of_words, tmp_pa
 def test_a_job_goes_on_after_a_restart(settings, bag_of_words, tmp_path):
     gate = Gate(bag_of_words)
     with opened(settings, gate) as (ingestor, _):
-        first = ingestor.submit(write(tmp_path / "a", "The first text."), "a.txt", "default")
+        first = ingestor.submit(write(tmp_path / "a", "The first text."), "a.txt", "default", OF_THIS_MACHINE)
         assert gate.reached.wait(30)
-        waiting = [ingestor.submit(write(tmp_path / "b", f"Text {n}."), f"b{n}.txt", "default") for n in range(3)]
+        waiting = [
+            ingestor.submit(write(tmp_path / "b", f"Text {n}."), f"b{n}.txt", "default", OF_THIS_MACHINE)
+            for n in range(3)
+        ]
         assert ingestor.wait(first.id, 0).state == "running"
         closer = threading.Timer(0.3, gate.open.set)
         closer.start()
@@ -111,10 +117,10 @@ def test_a_job_goes_on_after_a_restart(settings, bag_of_words, tmp_path):
 
 def test_a_job_whose_process_died_is_tried_again_but_not_for_ever(settings, bag_of_words, tmp_path):
     with opened(settings, bag_of_words) as (ingestor, index):
-        job = ingestor.submit(write(tmp_path / "a"), "a.txt", "default")
+        job = ingestor.submit(write(tmp_path / "a"), "a.txt", "default", OF_THIS_MACHINE)
         ingestor.wait(job.id, 30)
         ingestor.remove(ingestor.wait(job.id, 0).report.document_id)
-        job = ingestor.wait(ingestor.submit(write(tmp_path / "a"), "a.txt", "default").id, 30)
+        job = ingestor.wait(ingestor.submit(write(tmp_path / "a"), "a.txt", "default", OF_THIS_MACHINE).id, 30)
         ingestor.remove(job.report.document_id)
         _died_while_running(index, job.id, starts=2)
         leave(ingestor, write(tmp_path / "a").read_bytes())
@@ -138,8 +144,11 @@ def _died_while_running(index, job_id, starts):
 def test_a_job_can_be_stopped_while_it_embeds_or_waits(settings, bag_of_words, tmp_path):
     gate = Gate(bag_of_words)
     with opened(settings, gate) as (ingestor, index):
-        running = [ingestor.submit(write(tmp_path / "a", f"Text {n}."), f"a{n}.txt", "default") for n in range(2)]
-        waiting = ingestor.submit(write(tmp_path / "b"), "b.txt", "default")
+        running = [
+            ingestor.submit(write(tmp_path / "a", f"Text {n}."), f"a{n}.txt", "default", OF_THIS_MACHINE)
+            for n in range(2)
+        ]
+        waiting = ingestor.submit(write(tmp_path / "b"), "b.txt", "default", OF_THIS_MACHINE)
         assert gate.reached.wait(30)
         assert ingestor.cancel(waiting.id).state == "cancelled"
         for job in running:
@@ -158,7 +167,7 @@ def test_a_job_can_be_stopped_while_its_file_is_read(settings, bag_of_words, tmp
     slow = tmp_path / "slow.txt"
     slow.write_text("x" * 30_000_000)
     with opened(settings, bag_of_words) as (ingestor, index):
-        job = ingestor.submit(slow, "slow.txt", "default")
+        job = ingestor.submit(slow, "slow.txt", "default", OF_THIS_MACHINE)
         while ingestor.wait(job.id, 0.01).state == "queued":
             pass
         time.sleep(0.1)
@@ -173,7 +182,7 @@ def test_a_job_can_be_stopped_while_its_file_is_read(settings, bag_of_words, tmp
 def test_only_the_last_jobs_are_remembered(settings, bag_of_words, tmp_path):
     with opened(settings, bag_of_words) as (_, index):
         store = JobStore(index.catalog.database)
-        file_id = FileRecords(index.catalog.database).add("a.txt", "0" * 64, 1)
+        file_id = FileRecords(index.catalog.database).add("a.txt", "0" * 64, 1, OF_THIS_MACHINE)
         for _ in range(205):
             store.end(store.add("default", file_id).id, "cancelled")
         assert len(store.all()) == 200
@@ -181,7 +190,7 @@ def test_only_the_last_jobs_are_remembered(settings, bag_of_words, tmp_path):
 
 def test_files_that_a_crash_left_behind_are_swept(settings, bag_of_words, tmp_path):
     with opened(settings, bag_of_words) as (ingestor, _):
-        kept = ingestor.wait(ingestor.submit(write(tmp_path / "a"), "a.txt", "default").id, 30)
+        kept = ingestor.wait(ingestor.submit(write(tmp_path / "a"), "a.txt", "default", OF_THIS_MACHINE).id, 30)
         leave(ingestor, b"An upload that no job stands for.")
         assert len(stored(settings)) == 2
     with opened(settings, bag_of_words) as (_, index):
@@ -193,9 +202,9 @@ def test_files_that_a_crash_left_behind_are_swept(settings, bag_of_words, tmp_pa
 def test_a_file_that_waits_for_another_of_its_name_can_be_stopped(settings, bag_of_words, tmp_path):
     gate = Gate(bag_of_words)
     with opened(settings, gate) as (ingestor, _):
-        first = ingestor.submit(write(tmp_path / "a", "The first text."), "a.txt", "default")
+        first = ingestor.submit(write(tmp_path / "a", "The first text."), "a.txt", "default", OF_THIS_MACHINE)
         assert gate.reached.wait(30)
-        second = ingestor.submit(write(tmp_path / "b", "The second text."), "a.txt", "default")
+        second = ingestor.submit(write(tmp_path / "b", "The second text."), "a.txt", "default", OF_THIS_MACHINE)
         while ingestor.wait(second.id, 0).state == "queued":
             time.sleep(0.01)
         ingestor.cancel(second.id)
@@ -208,7 +217,7 @@ def test_the_queue_outlives_a_database_that_refuses(settings, bag_of_words, tmp_
     with opened(settings, bag_of_words) as (ingestor, index):
         with index.catalog.database.transaction() as connection:
             connection.execute("CREATE TRIGGER full BEFORE UPDATE ON jobs BEGIN SELECT RAISE(ABORT, 'disk full'); END")
-        job = ingestor.submit(write(tmp_path / "a"), "a.txt", "default")
+        job = ingestor.submit(write(tmp_path / "a"), "a.txt", "default", OF_THIS_MACHINE)
         assert ingestor.wait(job.id, 0.5).state == "queued"
         with index.catalog.database.transaction() as connection:
             connection.execute("DROP TRIGGER full")
@@ -218,7 +227,7 @@ def test_the_queue_outlives_a_database_that_refuses(settings, bag_of_words, tmp_
 def test_how_a_job_ended_is_noted_as_soon_as_the_database_takes_it(settings, bag_of_words, tmp_path):
     gate = Gate(bag_of_words)
     with opened(settings, gate) as (ingestor, index):
-        job = ingestor.submit(write(tmp_path / "a"), "a.txt", "default")
+        job = ingestor.submit(write(tmp_path / "a"), "a.txt", "default", OF_THIS_MACHINE)
         assert gate.reached.wait(30)
         with index.catalog.database.transaction() as connection:
             connection.execute("CREATE TRIGGER full BEFORE UPDATE ON jobs BEGIN SELECT RAISE(ABORT, 'disk full'); END")

@@ -122,7 +122,7 @@ def test_documents_stay_in_their_collection(catalog, bag_of_words):
     commit(catalog, make_version("doc_b", ["two"], bag_of_words, collection="other"))
     assert [d.id for d in catalog.documents("other")] == ["doc_b"]
     assert {d.id for d in catalog.documents()} == {"doc_a", "doc_b"}
-    assert catalog.headings(catalog.collection("other").id, 10) == [("Title doc_b", "")]
+    assert catalog.headings([catalog.collection("other").id], 10) == [("Title doc_b", "")]
 
 
 def test_a_record_alone_leaves_the_text(catalog, bag_of_words):

@@ -6,6 +6,7 @@ from contextlib import closing
 
 import pytest
 
+from rag.auth import LOCAL_PRINCIPAL, OF_THIS_MACHINE
 from rag.catalog import Catalog
 from rag.errors import NotFound
 from rag.file_records import FileRecords
@@ -18,18 +19,18 @@ def records(tmp_path):
 
 
 def test_an_upload_of_a_chat_is_one_file_and_one_for_its_own_sake_another(records):
-    first = records.add("a.txt", "00", 1)
-    assert records.add("a.txt", "00", 1) == first
-    assert records.add("b.txt", "00", 1) != first
-    kept = records.add("a.txt", "00", 1, "assistants", "2020-01-01T00:00:00+00:00")
-    assert kept not in (first, records.add("a.txt", "00", 1, "assistants"))
+    first = records.add("a.txt", "00", 1, OF_THIS_MACHINE)
+    assert records.add("a.txt", "00", 1, OF_THIS_MACHINE) == first
+    assert records.add("b.txt", "00", 1, OF_THIS_MACHINE) != first
+    kept = records.add("a.txt", "00", 1, OF_THIS_MACHINE, "assistants", "2020-01-01T00:00:00+00:00")
+    assert kept not in (first, records.add("a.txt", "00", 1, OF_THIS_MACHINE, "assistants"))
     assert records.find(first).expires_at is None
 
 
 def test_bytes_are_needed_for_their_own_sake_or_by_a_document(records):
-    records.add("a.txt", "00", 1)
+    records.add("a.txt", "00", 1, OF_THIS_MACHINE)
     assert not records.is_needed("00"), "no document was made of it"
-    kept = records.add("a.txt", "00", 1, "assistants")
+    kept = records.add("a.txt", "00", 1, OF_THIS_MACHINE, "assistants")
     assert records.is_needed("00")
     assert records.needed() == {"00"}
     records.remove(kept)
@@ -37,29 +38,29 @@ def test_bytes_are_needed_for_their_own_sake_or_by_a_document(records):
 
 
 def test_a_chats_file_can_be_had_as_long_as_its_document_is_there(records):
-    file_id = records.add("a.txt", "00", 1)
+    file_id = records.add("a.txt", "00", 1, OF_THIS_MACHINE)
     with pytest.raises(NotFound):
         records.get(file_id)
 
 
 def test_pages_go_on_behind_a_file_in_both_orders(records):
-    ids = [records.add(f"{number}.txt", f"{number:02}", 1, "assistants") for number in range(5)]
-    records.add("chat.txt", "99", 1)
-    forward = records.page(ids[1], 2, newest_first=False, purpose=None)
+    ids = [records.add(f"{number}.txt", f"{number:02}", 1, OF_THIS_MACHINE, "assistants") for number in range(5)]
+    records.add("chat.txt", "99", 1, OF_THIS_MACHINE)
+    forward = records.page(LOCAL_PRINCIPAL, None, ids[1], 2, newest_first=False, purpose=None)
     assert [record.id for record in forward] == ids[2:4]
-    backward = records.page(ids[3], 9, newest_first=True, purpose="assistants")
+    backward = records.page(LOCAL_PRINCIPAL, None, ids[3], 9, newest_first=True, purpose="assistants")
     assert [record.id for record in backward] == ids[2::-1]
-    assert records.page(None, 9, newest_first=True, purpose="vision") == []
+    assert records.page(LOCAL_PRINCIPAL, None, None, 9, newest_first=True, purpose="vision") == []
     with pytest.raises(NotFound):
-        records.page("file_none", 2, newest_first=True, purpose=None)
+        records.page(LOCAL_PRINCIPAL, None, "file_none", 2, newest_first=True, purpose=None)
 
 
 def test_a_file_whose_time_is_over_is_not_found(records):
-    file_id = records.add("a.txt", "00", 1, "assistants", "2020-01-01T00:00:00+00:00")
+    file_id = records.add("a.txt", "00", 1, OF_THIS_MACHINE, "assistants", "2020-01-01T00:00:00+00:00")
     with pytest.raises(NotFound):
         records.get(file_id)
     assert records.find(file_id).name == "a.txt"
     assert [record.id for record in records.expired()] == [file_id]
-    assert records.page(None, 9, newest_first=True, purpose=None) == []
+    assert records.page(LOCAL_PRINCIPAL, None, None, 9, newest_first=True, purpose=None) == []
     records.remove(file_id)
     assert records.find(file_id) is None

@@ -33,7 +33,7 @@ async def over_http(served):
 async def test_search_and_read_what_was_found(filled):
     async with over_http(filled[1]) as session:
         tools = await session.list_tools()
-        assert {tool.name for tool in tools.tools} == {"search", "read_page", "list_documents"}
+        assert {tool.name for tool in tools.tools} == {"search", "read_page", "list_documents", "list_collections"}
         assert all(tool.description and tool.annotations.readOnlyHint for tool in tools.tools)
         found = await session.call_tool("search", {"query": "pump oil", "limit": 2})
         best = found.structuredContent["result"][0]

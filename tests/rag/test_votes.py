@@ -6,6 +6,7 @@ from contextlib import closing
 
 import pytest
 
+from rag.auth import LOCAL_PRINCIPAL
 from rag.errors import InvalidRequest
 from rag.index import Index
 from rag.types import Passage
@@ -29,8 +30,10 @@ def place(document_id, page_index=3):
 
 
 def test_a_vote_is_kept_with_all_that_was_shown(index):
-    first = put_vote(index.catalog, "How often?", ANSWERS, [place("doc_a"), place("doc_ab", None)], "large")
-    second = put_vote(index.catalog, "Why?", ANSWERS, [], None)
+    first = put_vote(
+        index.catalog, LOCAL_PRINCIPAL, "How often?", ANSWERS, [place("doc_a"), place("doc_ab", None)], "large"
+    )
+    second = put_vote(index.catalog, LOCAL_PRINCIPAL, "Why?", ANSWERS, [], None)
     assert list_votes(index.catalog) == [second, first]
     assert first.passages == ("doc_a:3:10-20", "doc_ab::10-20")
     assert list(first.answers) == ["small", "large"]
@@ -40,14 +43,14 @@ def test_a_vote_is_kept_with_all_that_was_shown(index):
 @pytest.mark.parametrize(("answers", "chosen"), [(ANSWERS, "other"), ({"small": "Yes."}, "small"), ({}, None)])
 def test_one_votes_for_what_was_shown(index, answers, chosen):
     with pytest.raises(InvalidRequest) as raised:
-        put_vote(index.catalog, "How often?", answers, [], chosen)
+        put_vote(index.catalog, LOCAL_PRINCIPAL, "How often?", answers, [], chosen)
     assert raised.value.param == "chosen"
     assert list_votes(index.catalog) == []
 
 
 def test_with_a_document_go_the_votes_on_what_it_says(index):
-    gone = put_vote(index.catalog, "How often?", ANSWERS, [place("doc_ab"), place("doc_a")], "large")
-    kept = put_vote(index.catalog, "Why?", ANSWERS, [place("doc_ab")], "small")
+    gone = put_vote(index.catalog, LOCAL_PRINCIPAL, "How often?", ANSWERS, [place("doc_ab"), place("doc_a")], "large")
+    kept = put_vote(index.catalog, LOCAL_PRINCIPAL, "Why?", ANSWERS, [place("doc_ab")], "small")
     index.remove_documents(["doc_a"])
     assert list_votes(index.catalog) == [kept]
     assert gone not in list_votes(index.catalog)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rag.catalog import LOCAL_PRINCIPAL
+from rag.auth import LOCAL_PRINCIPAL
 from rag.index import DocumentVersion
 from rag.text import contextual_text
 from rag.types import Chunk, Document, Embedding, Section

@@ -9,6 +9,7 @@ import time
 import openai
 import pytest
 
+from rag.auth import OF_THIS_MACHINE
 from tests.rag.api.conftest import api_settings
 from tests.rag.api.serving import serving, write_documents
 
@@ -173,7 +174,7 @@ def test_the_same_bytes_are_stored_once_and_deleted_one_by_one(client, served):
 def test_a_chats_document_outlives_an_api_file_of_its_name_and_bytes(client, served, tmp_path):
     (tmp_path / "shared.txt").write_text("A walrus came to the office.")
     ingest = served.services.ingest
-    job = ingest.wait(ingest.submit(tmp_path / "shared.txt", "shared.txt", "default").id, 30)
+    job = ingest.wait(ingest.submit(tmp_path / "shared.txt", "shared.txt", "default", OF_THIS_MACHINE).id, 30)
     client.files.delete(upload(client, "shared.txt", "A walrus came to the office.").id)
     assert client.vector_stores.search("default", query="walrus").data[0].filename == "shared.txt"
     ingest.remove(job.report.document_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from rag.auth import LOCAL
 from rag.errors import InvalidRequest
 from rag.settings import ModelsSettings
 from rag.types import Message
@@ -42,21 +43,28 @@ def services(tmp_path_factory):
 
 
 def request(services, profile="model small", attached=frozenset(), **told):
-    return panel.request(services, profiles.profile_of(services, profile), told, ASKED, attached)
+    return panel.request(
+        services,
+        services.access(LOCAL),
+        profiles.profile_of(services, services.access(LOCAL), profile),
+        told,
+        ASKED,
+        attached,
+    )
 
 
 def initial(services, profile="model small"):
-    return panel.initial(services, profiles.profile_of(services, profile))
+    return panel.initial(services, profiles.profile_of(services, services.access(LOCAL), profile))
 
 
 def test_profiles_are_models_and_personas(services):
-    found = profiles.profiles(services)
+    found = profiles.profiles(services, services.access(LOCAL))
     assert [(profile.name, profile.model) for profile in found] == [
         ("small", "small"),
         ("large", "large"),
         ("Pirate", "large"),
     ]
-    assert profiles.profile_of(services, "of yesterday") == found[0]
+    assert profiles.profile_of(services, services.access(LOCAL), "of yesterday") == found[0]
     assert profiles.banner(services, found[1]) == "Answers by large: provider scripted"
 
 
@@ -92,8 +100,9 @@ def test_a_persona_speaks_in_the_chat_too(services):
 
 
 def test_a_question_with_files_is_put_to_these(services):
-    asked = request(services, "persona Pirate", frozenset({"doc_1"}), pages="2")
-    assert (asked.mode, asked.scope.document_ids, asked.scope.pages) == ("documents", {"doc_1"}, None)
+    attached = frozenset({services.catalog.documents()[0].id})
+    asked = request(services, "persona Pirate", attached, pages="2")
+    assert (asked.mode, asked.scope.document_ids, asked.scope.pages) == ("documents", attached, None)
 
 
 @pytest.mark.parametrize("told", [{"pages": "3-"}, {"pages": "3-1"}, {"max_tokens": "many"}, {"max_tokens": "-5"}])

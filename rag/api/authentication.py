@@ -1,0 +1,120 @@
+"""Lets in who may come in: finds the principal of every request to the API, and counts it.
+
+What the chat serves has a log-in of its own (rag/ui/login.py), and the command line's routes a token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from rag.api.envelope import error_response
+from rag.auth import LOCAL, Principal
+from rag.authenticator import Authenticator
+from rag.errors import RagError, RateLimited, Unauthorized
+
+_API = ("/v1", "/mcp", "/docs", "/openapi.json", "/documents", "/api", "/metrics")
+_FOR_BROWSERS = "/documents/"  # what a footnote of the chat opens
+_LOGIN = "/login"  # the chat's own, which answers a wrong password with 401
+_PRINCIPAL = "principal"
+
+# The name of the user who is logged in to the chat, from the request's cookies; None for nobody.
+ChatUser = Callable[[HTTPConnection], str | None]
+
+
+class Authentication:
+    """ASGI middleware for HTTP and WebSocket requests to the API."""
+
+    def __init__(self, app: ASGIApp, authenticator: Authenticator) -> None:
+        self._app = app
+        self._authenticator = authenticator
+        # its own threads: those of the searches may all be busy for long
+        self._threads = ThreadPoolExecutor(2, "authentication")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on with the principal, or refuse with 401 or 429."""
+        if scope["type"] not in ("http", "websocket") or not scope["path"].startswith((*_API, _LOGIN)):
+            await self._app(scope, receive, send)
+            return
+        if scope["path"] == _LOGIN:
+            await self._log_in(scope, receive, send)
+            return
+        try:
+            principal = await self._principal(HTTPConnection(scope))
+        except RagError as error:
+            await _refuse(error, scope, receive, send)
+            return
+        scope.setdefault("state", {})[_PRINCIPAL] = principal
+        await self._app(scope, receive, _unshared(send) if self._authenticator.is_closed else send)
+
+    async def _principal(self, connection: HTTPConnection) -> Principal:
+        authorization = connection.headers.get("authorization", "")
+        if not authorization and not self._authenticator.is_closed:
+            return LOCAL
+        loop = asyncio.get_running_loop()
+        if not authorization and connection.scope["path"].startswith(_FOR_BROWSERS):
+            return await loop.run_in_executor(self._threads, self._by_cookie, connection)
+        return await loop.run_in_executor(
+            self._threads, self._authenticator.by_header, authorization, _address(connection)
+        )
+
+    async def _log_in(self, scope: Scope, receive: Receive, send: Send) -> None:
+        address = _address(HTTPConnection(scope))
+
+        async def watched(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] == 401:
+                with suppress(RateLimited):  # the next one is told
+                    self._authenticator.note_failure(address)
+            await send(message)
+
+        try:
+            if scope.get("method") == "POST":
+                self._authenticator.check_address(address)
+        except RateLimited as error:
+            await _refuse(error, scope, receive, send)
+            return
+        await self._app(scope, receive, watched)
+
+    def _by_cookie(self, connection: HTTPConnection) -> Principal:
+        chat_user: ChatUser | None = getattr(connection.app.state, "chat_user", None)
+        name = chat_user(connection) if chat_user is not None else None
+        principal = self._authenticator.by_name(name) if name else None
+        if principal is None:
+            raise Unauthorized("Nobody is logged in here.", hint="Log in to the chat first.")
+        self._authenticator.count(principal)
+        return principal
+
+
+def principal_of(connection: HTTPConnection) -> Principal:
+    """Who sent the request."""
+    found = getattr(connection.state, _PRINCIPAL)
+    assert isinstance(found, Principal)
+    return found
+
+
+def _unshared(send: Send) -> Send:
+    """No cache between here and the user may keep what is only for them."""
+
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message).setdefault("Cache-Control", "private, no-store")
+        await send(message)
+
+    return sent
+
+
+def _address(connection: HTTPConnection) -> str:
+    return connection.client.host if connection.client else ""
+
+
+async def _refuse(error: RagError, scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008, "reason": error.message})
+        return
+    await error_response(error)(scope, receive, send)

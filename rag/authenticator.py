@@ -1,0 +1,99 @@
+"""Finds out who asks: by an API key, or by name and password. Wrong ones are counted, and soon not heard any more."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+from rag.auth import LOCAL, Principal
+from rag.database import Database
+from rag.errors import Unauthorized
+from rag.keys import ApiKeys
+from rag.limits import Limit
+from rag.passwords import KEY_PREFIX
+from rag.settings import Settings
+from rag.users import Users
+
+_NO_KEY = "An API key is needed."
+_HINT = "Send `Authorization: Bearer fn-…`; `rag keys create --user NAME` makes a key."
+
+
+class Authenticator:
+    """Who may come in. Methods block: a key takes a fraction of a millisecond, a password 50."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self.is_closed = settings.is_closed
+        self._keys = ApiKeys(database)
+        self._users = Users(database)
+        self._failures = Limit(settings.auth.failures_per_minute)
+        self._requests = Limit(settings.auth.requests_per_minute)
+
+    def by_header(self, authorization: str, address: str) -> Principal:
+        """Who sends this `Authorization` header from that address. On an open server everybody is its owner, but who
+        sends a key of ours is whom it stands for. Raises Unauthorized, RateLimited."""
+        scheme, _, told = authorization.partition(" ")
+        told = told.strip()
+        if scheme.lower() == "bearer" and (self.is_closed or told.startswith(KEY_PREFIX)):
+            return self._counted(self._by_key(told, address))
+        if not self.is_closed:
+            return LOCAL
+        if scheme.lower() == "basic":
+            name, _, secret = _decoded(told).partition(":")
+            if secret.startswith(KEY_PREFIX):
+                return self._counted(self._by_key(secret, address, name))
+            return self._counted(self._by_password(name, secret, address))
+        raise Unauthorized(_NO_KEY, hint=_HINT)
+
+    def by_password(self, name: str, password: str) -> Principal:
+        """Who logs in with that name and password. Raises Unauthorized, RateLimited."""
+        self._failures.check(f"user {name}")
+        user = self._users.with_password(name, password)
+        if user is None:
+            self._failures.count(f"user {name}")
+            raise Unauthorized("Wrong user or password.")
+        return user.principal
+
+    def check_address(self, address: str) -> None:
+        """Raises RateLimited when too many wrong keys or passwords came from there."""
+        self._failures.check(f"address {address}")
+
+    def note_failure(self, address: str) -> None:
+        """Count a wrong key or password. Raises RateLimited."""
+        self._failures.count(f"address {address}")
+
+    def by_name(self, name: str) -> Principal | None:
+        """The user of that name, if there is one (still); for who was let in before."""
+        return self._users.find(name)
+
+    def count(self, principal: Principal) -> None:
+        """Count a request. Raises RateLimited."""
+        if self.is_closed:
+            self._requests.count(principal.id)
+
+    def _counted(self, principal: Principal) -> Principal:
+        self.count(principal)
+        return principal
+
+    def _by_password(self, name: str, password: str, address: str) -> Principal:
+        self.check_address(address)
+        try:
+            return self.by_password(name, password)
+        except Unauthorized:
+            self.note_failure(address)
+            raise
+
+    def _by_key(self, key: str, address: str, name: str | None = None) -> Principal:
+        """Whom a key stands for; with a name, it must be that user's. A right key is let in whatever else comes from
+        its address: keys cannot be guessed."""
+        principal = self._keys.principal(key) if key else None
+        if principal is None or name not in (None, principal.name):
+            self.note_failure(address)
+            raise Unauthorized("This API key is unknown, expired or revoked." if key else _NO_KEY, hint=_HINT)
+        return principal
+
+
+def _decoded(told: str) -> str:
+    try:
+        return base64.b64decode(told, validate=True).decode()
+    except (ValueError, binascii.Error):
+        return ""

@@ -1,0 +1,137 @@
+"""The users: who they are, and their passwords."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from rag.auth import LOCAL_NAME, LOCAL_PRINCIPAL, Principal
+from rag.catalog import new_id, now
+from rag.database import Database
+from rag.errors import Conflict, InvalidRequest, NotFound
+from rag.passwords import hashed, is_right
+
+SHORTEST_PASSWORD = 8
+_NAME = re.compile(r"[\w][\w.@+-]{0,63}")
+_HANDED_OVER = ("collections", "documents", "files", "jobs")
+_PERSONAL = ("responses", "votes")
+_COLUMNS = "p.id, p.name, p.is_admin, p.password <> '', p.created_at"
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A user; without a password there are only API keys to come in with. The time is ISO 8601, UTC."""
+
+    id: str
+    name: str
+    is_admin: bool
+    has_password: bool
+    created_at: str
+
+    @property
+    def principal(self) -> Principal:
+        """The user as one who asks."""
+        return Principal(self.id, self.name, self.is_admin)
+
+
+class Users:
+    """The table of users. Methods block for milliseconds, those that hash a password for 50."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def all(self) -> list[User]:
+        """All users by name; the owner of this machine is none of them."""
+        rows = self._database.read(
+            f"SELECT {_COLUMNS} FROM principals p WHERE p.id <> ? ORDER BY p.name", (LOCAL_PRINCIPAL,)
+        )
+        return [_user(row) for row in rows]
+
+    def get(self, name: str) -> User:
+        """The user of that name. Raises NotFound."""
+        rows = self._database.read(f"SELECT {_COLUMNS} FROM principals p WHERE p.name = ?", (name,))
+        if not rows:
+            raise NotFound(f"There is no user {name!r}.", hint="`rag users list` shows the users.")
+        return _user(rows[0])
+
+    def find(self, name: str) -> Principal | None:
+        """The user of that name as one who asks; None if there is none."""
+        rows = self._database.read(f"SELECT {_COLUMNS} FROM principals p WHERE p.name = ?", (name,))
+        return _user(rows[0]).principal if rows else None
+
+    def add(self, name: str, password: str = "", *, is_admin: bool = False) -> User:
+        """A new user. Raises InvalidRequest for an unfit name or password, Conflict when there is one of that name."""
+        if not _NAME.fullmatch(name) or name == LOCAL_NAME:
+            raise InvalidRequest(
+                f"{name!r} cannot be a user's name.",
+                hint="Letters, digits and . _ @ + - may be in it, 64 at most, and `local` is taken.",
+                param="name",
+            )
+        stored = _checked(password) if password else ""
+        with self._database.transaction() as connection:
+            if connection.execute("SELECT 1 FROM principals WHERE name = ?", (name,)).fetchone():
+                raise Conflict(f"There is a user {name!r} already.", hint="`rag users password` changes the password.")
+            connection.execute(
+                "INSERT INTO principals (id, name, created_at, password, is_admin) VALUES (?, ?, ?, ?, ?)",
+                (new_id("prn"), name, now(), stored, is_admin),
+            )
+        return self.get(name)
+
+    def set_password(self, name: str, password: str) -> None:
+        """Change a password. Raises NotFound, InvalidRequest for an unfit one."""
+        user = self.get(name)
+        self._set(user, "password", _checked(password))
+
+    def set_admin(self, name: str, *, is_admin: bool) -> None:
+        """Make a user an admin, or no more. Raises NotFound."""
+        self._set(self.get(name), "is_admin", is_admin)
+
+    def remove(self, name: str, heir: str = "") -> None:
+        """Remove a user with all keys and kept answers. Collections and uploads go to `heir`; with none given, and some
+        there, raises Conflict. Raises NotFound."""
+        user, new_owner = self.get(name), self.get(heir).id if heir else ""
+        if user.id in (LOCAL_PRINCIPAL, new_owner):
+            raise InvalidRequest(f"{name!r} cannot be removed so.", hint="Name another user.")
+        with self._database.transaction() as connection:
+            for table in _PERSONAL:
+                connection.execute(f"DELETE FROM {table} WHERE owner_id = ?", (user.id,))
+            for table in _HANDED_OVER:
+                if new_owner:
+                    connection.execute(f"UPDATE {table} SET owner_id = ? WHERE owner_id = ?", (new_owner, user.id))
+                elif connection.execute(f"SELECT 1 FROM {table} WHERE owner_id = ?", (user.id,)).fetchone():
+                    raise Conflict(
+                        f"{name} still owns something ({table}).",
+                        hint=f"Hand it over: `rag users remove {name} --heir NAME`; `{LOCAL_NAME}` is this machine's.",
+                    )
+            connection.execute("DELETE FROM principals WHERE id = ?", (user.id,))
+
+    def with_password(self, name: str, password: str) -> User | None:
+        """The user of that name, if that is the password; None otherwise, after the same time."""
+        rows = self._database.read(f"SELECT p.password, {_COLUMNS} FROM principals p WHERE p.name = ?", (name,))
+        stored, *columns = rows[0] if rows else ("",)
+        return _user(tuple(columns)) if is_right(stored, password) else None
+
+    def anybody_may_log_in(self) -> bool:
+        """Whether there is a password or an API key."""
+        return bool(
+            self._database.read("SELECT 1 FROM principals WHERE password <> '' UNION ALL SELECT 1 FROM keys LIMIT 1")
+        )
+
+    def _set(self, user: User, column: str, value: object) -> None:
+        with self._database.transaction() as connection:
+            connection.execute(f"UPDATE principals SET {column} = ? WHERE id = ?", (value, user.id))
+
+
+def _user(row: tuple[object, ...]) -> User:
+    user_id, name, is_admin, has_password, created_at = row
+    return User(str(user_id), str(name), bool(is_admin), bool(has_password), str(created_at))
+
+
+def _checked(password: str) -> str:
+    if len(password) < SHORTEST_PASSWORD:
+        raise InvalidRequest(
+            f"The password has fewer than {SHORTEST_PASSWORD} characters.",
+            hint="A few words in a row are good ones.",
+            param="password",
+        )
+    return hashed(password)
