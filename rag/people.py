@@ -218,6 +218,6 @@ def share(collection: str, readers: tuple[str, ...], removed: tuple[str, ...], *
             remove=[known.get(name).id for name in removed],
             public=public,
         )
-        names = [user.name for user in known.all() if user.id in found.readers]
+        names = known.names(found.readers)
     who = "everybody who may come in" if found.is_public else ", ".join(names) or "its owner only"
     click.echo(f"{found.title or found.id} can be read by {who}.")

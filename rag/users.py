@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from rag.auth import LOCAL_NAME, LOCAL_PRINCIPAL, Principal
@@ -46,6 +47,10 @@ class Users:
             f"SELECT {_COLUMNS} FROM principals p WHERE p.id <> ? ORDER BY p.name", (LOCAL_PRINCIPAL,)
         )
         return [_user(row) for row in rows]
+
+    def names(self, user_ids: Collection[str]) -> list[str]:
+        """What the users with these ids are called, by name."""
+        return [user.name for user in self.all() if user.id in user_ids]
 
     def get(self, name: str) -> User:
         """The user of that name. Raises NotFound."""

@@ -141,13 +141,18 @@ class VectorStores:
         """The store of that id. Raises NotFound."""
         rows = self._database.read(f"SELECT {_STORE} FROM collections c WHERE c.id = ?", (store_id,))
         if not rows:
-            raise NotFound(f"There is no vector store {store_id!r}.", hint="GET /v1/vector_stores lists them.")
+            raise _unknown(store_id)
         return self._store(rows[0])
 
     def page(self, cursor: Cursor, among: Sequence[str]) -> Page[VectorStore]:
         """Those of the stores with these ids that are wanted, in order of their making. Raises NotFound when the
         cursor's id is none."""
-        where, values, order = cursor.condition("c.rowid", "SELECT rowid FROM collections WHERE id = ?", self.get)
+
+        def check(store_id: str) -> None:
+            if store_id not in among:
+                raise _unknown(store_id)
+
+        where, values, order = cursor.condition("c.rowid", "SELECT rowid FROM collections WHERE id = ?", check)
         rows = self._database.read(
             f"SELECT {_STORE} FROM collections c WHERE c.id IN (SELECT value FROM json_each(?)) AND {where} "
             f"ORDER BY c.rowid {order} LIMIT ?",
@@ -293,6 +298,10 @@ class Cursor:
         before an item was read backwards, from the item on."""
         wanted = items[: self.limit]
         return Page(wanted[::-1] if self.before else wanted, len(items) > self.limit)
+
+
+def _unknown(store_id: str) -> NotFound:
+    return NotFound(f"There is no vector store {store_id!r}.", hint="GET /v1/vector_stores lists them.")
 
 
 def _file(row: tuple[Any, ...]) -> StoreFile:

@@ -11,7 +11,9 @@ import httpx
 import openai
 import pytest
 
+from rag.database import CATALOG_NAME, Database
 from rag.lock import read_owner
+from rag.users import Users
 from tests.commands import Commands
 from tests.rag.backends.model_server import free_port
 
@@ -64,6 +66,40 @@ def test_what_it_says_and_how_it_ends(commands, ending):
 
 
 def test_wrong_settings_are_told_before_anything_slow(commands):
-    assert "RAG_SERVER__HOST" in commands.refused("app", RAG_SERVER__HOST="0.0.0.0")
+    assert "rag users add" in commands.refused("app", RAG_SERVER__HOST="0.0.0.0", RAG_SERVER__PORT=str(free_port()))
+    assert "nobody has" in commands.refused("app", RAG_AUTH__REQUIRED="true", RAG_SERVER__PORT=str(free_port()))
     assert "RAG_SERVER__PORT" in commands.refused("app", RAG_SERVER__PORT="70000")
     assert "RAG_SERVER__PORT" in commands.refused("app", RAG_SERVER__PROT="8000")
+
+
+def test_on_an_address_of_the_network_a_key_or_a_log_in_is_asked_for(commands):
+    key = commands.run("rag", "keys", "create", "--user", "anna").stdout.strip()
+    users = Users(Database(commands.storage / CATALOG_NAME))
+    users.set_password("anna", "four words in a row")
+    port = free_port()
+    with commands.server(port, RAG_SERVER__HOST="0.0.0.0") as url, httpx.Client(base_url=url, trust_env=False) as http:
+        assert http.get("/v1/models").status_code == 401
+        named = {"Host": "footnote.example", "Authorization": f"Bearer {key}"}
+        assert http.get("/v1/models", headers=named).json()["data"][0]["id"] == "scripted"
+        commands.run("ingest", "ls")  # the command line needs no key
+        document = "/documents/doc_none/source"
+        assert http.get(document).status_code == 401
+        told = {"username": "anna", "password": "wrong words in a row"}
+        assert http.post("/login", data=told).status_code == 401
+        assert http.get("/user").status_code == 401
+        assert http.post("/login", data={**told, "password": "four words in a row"}).status_code == 200
+        assert http.get("/user").json()["identifier"] == "anna"
+        assert http.get(document).status_code == 404
+        assert http.get("/v1/models").status_code == 401, "the chat's cookie opens no route of the API"
+        users.remove("anna")
+        assert http.get(document).status_code == 401
+        assert http.get("/v1/models", headers=named).status_code == 401
+
+
+def test_guessing_passwords_is_slowed_down(commands):
+    commands.run("rag", "keys", "create", "--user", "anna")
+    wrong = {"username": "anna", "password": "wrong words in a row"}
+    limits = {"RAG_AUTH__REQUIRED": "true", "RAG_AUTH__FAILURES_PER_MINUTE": "3"}
+    with commands.server(free_port(), **limits) as url, httpx.Client(base_url=url, trust_env=False) as http:
+        assert [http.post("/login", data=wrong).status_code for _ in range(4)] == [401, 401, 401, 429]
+        assert int(http.post("/login", data=wrong).headers["retry-after"]) <= 61

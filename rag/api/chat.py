@@ -134,9 +134,9 @@ def request_of(body: ChatRequest, services: Services, caller: Access) -> Request
     """What the body asks for. Raises NotFound, InvalidRequest."""
     told = body.footnote
     collection, model = meaning_of(body.model, services, caller)
-    if collection is not None and told.collection not in (None, collection):
+    if collection is not None and told.collection not in (None, collection.id, collection.name, collection.title):
         raise InvalidRequest(
-            f"The model names the collection {collection!r}, the field `footnote` {told.collection!r}.",
+            f"The model names the collection {collection.title!r}, the field `footnote` {told.collection!r}.",
             hint="Name the collection once.",
             param="footnote.collection",
         )
@@ -148,12 +148,12 @@ def request_of(body: ChatRequest, services: Services, caller: Access) -> Request
         )
     request = Request(
         [message.to_message() for message in body.messages],
-        caller.scope(collection or told.collection, told),
+        caller.scope(collection.id if collection else told.collection, told),
         told.mode or "documents",
         told.models or (() if told.mode == "compare" else tuple(filter(None, [model]))),
         body.sampling,
     )
-    return request if collection is None else addressed(request, collection, services.roles, told.mode)
+    return request if collection is None else addressed(request, collection.name, services.roles, told.mode)
 
 
 class Reply:

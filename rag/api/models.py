@@ -13,6 +13,7 @@ from rag.access import Access
 from rag.api.caller import Caller
 from rag.errors import NotFound
 from rag.services import Services
+from rag.types import Collection
 
 router = APIRouter()
 
@@ -38,16 +39,20 @@ def model_names(services: Services, caller: Access) -> list[str]:
     return [*services.models.names, *(COLLECTION_PREFIX + name for name in caller.names())]
 
 
-def meaning_of(name: str, services: Services, caller: Access) -> tuple[str | None, str | None]:
+def meaning_of(name: str, services: Services, caller: Access) -> tuple[Collection | None, str | None]:
     """The collection, or else the language model, that a request means by this name of a model; models that are not
     offered can be named, too. Raises NotFound."""
     if name and name in services.models.described:
         return None, name
+    if name in services.models.names:
+        return None, name
+    try:
+        if name.startswith(COLLECTION_PREFIX):
+            return caller.collection(name.removeprefix(COLLECTION_PREFIX)), None
+    except NotFound:
+        pass  # told in words of models
     known = model_names(services, caller)
-    if name not in known:
-        raise NotFound(f"There is no model {name!r}.", hint=f"There are: {', '.join(known)}.")
-    is_collection = name.startswith(COLLECTION_PREFIX)
-    return (name.removeprefix(COLLECTION_PREFIX), None) if is_collection else (None, name)
+    raise NotFound(f"There is no model {name!r}.", hint=f"There are: {', '.join(known)}.")
 
 
 def _model(name: str) -> dict[str, object]:

@@ -17,11 +17,14 @@ from rag.api.body import JsonRoute
 from rag.api.caller import Caller
 from rag.api.files import listing
 from rag.api.vector_store_files import ChunkingStrategy, cursor_of
+from rag.auth import may
 from rag.engine import ChatEngine
 from rag.errors import InvalidRequest
 from rag.selection import Selection
 from rag.services import Services
+from rag.sharing import share
 from rag.types import Hit
+from rag.users import Users
 from rag.vector_stores import Cursor, VectorStore, unix_time
 
 router = APIRouter(prefix="/v1/vector_stores", tags=["vector stores"], route_class=JsonRoute)
@@ -41,6 +44,13 @@ class ExpiresAfter(BaseModel):
     days: int = Field(ge=1, le=365)
 
 
+class Sharing(BaseModel):
+    """Who may read a store beside its owner: users by name, or everybody who may come in. A field of Footnote's own."""
+
+    users: list[str] = Field(default_factory=list, max_length=1000)
+    public: bool = False
+
+
 class CreateStore(BaseModel):
     """A new store, with files in it from the start if wished."""
 
@@ -50,6 +60,7 @@ class CreateStore(BaseModel):
     chunking_strategy: ChunkingStrategy | None = None
     expires_after: ExpiresAfter | None = None
     metadata: Metadata | None = None
+    sharing: Sharing | None = None
 
 
 class UpdateStore(BaseModel):
@@ -59,6 +70,7 @@ class UpdateStore(BaseModel):
     description: str | None = Field(None, max_length=512)
     expires_after: ExpiresAfter | None = None
     metadata: Metadata | None = None
+    sharing: Sharing | None = None
 
 
 class RankingOptions(BaseModel):
@@ -89,25 +101,26 @@ def create_vector_store(body: CreateStore, request: Request, caller: Caller) -> 
     caller.require_own()
     for file_id in body.file_ids:
         caller.file(file_id)
-    stores = caller.stores
+    readers = _readers(caller, body.sharing)
     days = body.expires_after.days if body.expires_after else None
-    store = stores.create(caller.principal.id, body.name, body.description, body.metadata, days)
+    store = caller.stores.create(caller.principal.id, body.name, body.description, body.metadata, days)
     if body.file_ids:
         services.ingest.attach({file_id: {} for file_id in body.file_ids}, store.id)
-    return store_object(stores.get(store.id))
+    _share(caller, store.id, body.sharing, readers)
+    return store_object(caller, caller.stores.get(store.id))
 
 
 @router.get("")
 def list_vector_stores(caller: Caller, cursor: Annotated[Cursor, Depends(cursor_of)]) -> dict[str, Any]:
     """The vector stores, a page at a time."""
     page = caller.stores.page(cursor, [collection.id for collection in caller.collections()])
-    return listing([store_object(store) for store in page.items], has_more=page.has_more)
+    return listing([store_object(caller, store) for store in page.items], has_more=page.has_more)
 
 
 @router.get("/{store_id}")
 def get_vector_store(store_id: str, caller: Caller) -> dict[str, Any]:
     """One vector store."""
-    return store_object(caller.store(store_id))
+    return store_object(caller, caller.store(store_id))
 
 
 @router.post("/{store_id}")
@@ -122,7 +135,9 @@ def update_vector_store(store_id: str, body: UpdateStore, caller: Caller) -> dic
         changes["metadata"] = told["metadata"] or {}
     if "expires_after" in told:
         changes["expires_days"] = told["expires_after"]["days"] if told["expires_after"] else None
-    return store_object(caller.stores.update(caller.collection(store_id, "manage").id, changes))
+    store = caller.collection(store_id, "manage")
+    _share(caller, store.id, body.sharing, _readers(caller, body.sharing))
+    return store_object(caller, caller.stores.update(store.id, changes))
 
 
 @router.delete("/{store_id}")
@@ -186,8 +201,25 @@ def result_object(services: Services, hit: Hit) -> dict[str, Any]:
     }
 
 
-def store_object(store: VectorStore) -> dict[str, Any]:
-    """A store in OpenAI's shape."""
+def _readers(caller: Access, sharing: Sharing | None) -> frozenset[str]:
+    """The ids of those a store is to be shared with. Raises NotFound."""
+    users = Users(caller.catalog.database)
+    return frozenset(users.get(name).id for name in sharing.users) if sharing else frozenset()
+
+
+def _share(caller: Access, store_id: str, sharing: Sharing | None, readers: frozenset[str]) -> None:
+    if sharing is not None:
+        before = caller.catalog.collection(store_id).readers
+        share(caller.catalog, store_id, add=readers, remove=before - readers, public=sharing.public)
+
+
+def store_object(caller: Access, store: VectorStore) -> dict[str, Any]:
+    """A store in OpenAI's shape; with whom it is shared is told to who may change that."""
+    collection = caller.catalog.collection(store.id)
+    sharing = {}
+    if may(caller.principal, "manage", collection):
+        users = Users(caller.catalog.database).names(collection.readers)
+        sharing = {"sharing": {"users": users, "public": collection.is_public}}
     working = store.counts["in_progress"] > 0
     expiry = None if store.expires_days is None else {"anchor": "last_active_at", "days": store.expires_days}
     return {
@@ -203,4 +235,5 @@ def store_object(store: VectorStore) -> dict[str, Any]:
         "expires_at": None if store.expires_at is None else unix_time(store.expires_at),
         "last_active_at": unix_time(store.active_at),
         "metadata": dict(store.metadata),
+        **sharing,
     }
