@@ -8,6 +8,7 @@ import shlex
 import tomllib
 from pathlib import Path
 
+import click
 import pytest
 
 import ingest.cli
@@ -19,6 +20,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = (
     "README.md",
     "CONTRIBUTING.md",
+    "docs/access.md",
     "docs/api.md",
     "docs/evaluation.md",
     "docs/vector-stores.md",
@@ -75,6 +77,8 @@ def test_subcommands_and_options_exist(words):
     if words[0] == "rag":
         assert words[1] in subcommands
     command = subcommands[words[1]] if words[1] in subcommands else subcommands["add"]
+    if isinstance(command, click.Group) and len(words) > 2:
+        command = command.commands[words[2]]
     options = {option for parameter in command.params for option in parameter.opts if option.startswith("-")}
     assert {word for word in words[1:] if word.startswith("-")} <= options | {"--help"}
     mentioned = [word for word in words[1:] if word.startswith("data/")]

@@ -61,6 +61,21 @@ def test_our_own_names_and_pages_are_let_in(http, served):
         assert http.get("/healthz", headers=headers).status_code == 200
 
 
+def test_names_and_origins_that_are_set_are_let_in(tmp_path):
+    settings = api_settings(tmp_path)
+    told = {"names": ("footnote.example",), "origins": ("https://intranet.example",)}
+    settings = settings.model_copy(update={"server": settings.server.model_copy(update=told)})
+    with serving(settings, []) as served, httpx.Client(base_url=served.url, trust_env=False) as http:
+        assert http.get("/v1/models", headers={"Host": "footnote.example"}).status_code == 200
+        assert http.get("/v1/models", headers={"Host": "other.example"}).status_code == 403
+        page = {"Origin": "https://intranet.example"}
+        allowed = http.get("/v1/models", headers=page)
+        assert (allowed.status_code, allowed.headers["access-control-allow-origin"]) == (200, page["Origin"])
+        asked = {**page, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+        assert http.options("/v1/chat/completions", headers=asked).status_code == 200
+        assert http.get("/v1/models", headers={"Origin": "https://other.example"}).status_code == 403
+
+
 def test_a_large_body_is_refused_by_its_declared_length(http):
     body = {**QUESTION, "padding": "x" * 20_000}
     response = http.post("/v1/chat/completions", json=body)
