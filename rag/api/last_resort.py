@@ -7,6 +7,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rag.api.envelope import envelope, unknown_error
 
+_CLIENT_LEFT = "No response returned."  # so Starlette's BaseHTTPMiddleware, which Chainlit uses, takes it
+
 
 class LastResort:
     """ASGI middleware for errors that no handler took; after the answer has begun they can only end it."""
@@ -16,16 +18,24 @@ class LastResort:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on."""
-        has_begun = False
+        has_begun = has_left = False
 
         async def noted(message: Message) -> None:
             nonlocal has_begun
             has_begun = has_begun or message["type"] == "http.response.start"
             await send(message)
 
+        async def received() -> Message:
+            nonlocal has_left
+            message = await receive()
+            has_left = has_left or message["type"] == "http.disconnect"
+            return message
+
         try:
-            await self._app(scope, receive, noted)
+            await self._app(scope, received, noted)
         except Exception as error:
+            if has_left and str(error) == _CLIENT_LEFT:
+                return
             if scope["type"] != "http" or has_begun:
                 raise
             await JSONResponse(envelope(unknown_error(error)), 500)(scope, receive, send)

@@ -33,6 +33,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+PASSWORD = "four words in a row"
 START_TIMEOUT = 180  # seconds; the embedding model is loaded
 
 
@@ -56,6 +57,18 @@ def quotes_url(ingested: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
 def empty_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The application as it is before anything was ingested."""
     with _application(tmp_path_factory.mktemp("empty"), None, RAG_LLM__PROVIDER="quotes") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def closed_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The application where one must log in; anna and ben may, with `PASSWORD`."""
+    folder = tmp_path_factory.mktemp("closed")
+    environment = _environment(RAG_STORAGE__DIR=str(folder / "storage"))
+    for name in ("anna", "ben"):
+        command = [sys.executable, "-c", "from ingest.cli import rag_main; rag_main()", "users", "add", name]
+        subprocess.run(command, cwd=ROOT, env=environment, input=PASSWORD, text=True, check=True, timeout=60)
+    with _application(folder, None, RAG_LLM__PROVIDER="quotes", RAG_AUTH__REQUIRED="true") as url:
         yield url
 
 
