@@ -19,8 +19,8 @@ from rag.auth import LOCAL, Principal
 from rag.authenticator import Authenticator
 from rag.errors import RagError, RateLimited, Unauthorized
 
-_API = ("/v1", "/mcp", "/docs", "/openapi.json", "/documents", "/api", "/metrics")
-_FOR_BROWSERS = "/documents/"  # what a footnote of the chat opens
+_API = ("/v1", "/mcp", "/docs", "/openapi.json", "/documents", "/library/", "/api", "/metrics")
+_FOR_BROWSERS = ("/documents/", "/library/")  # what pages of ours ask for
 _LOGIN = "/login"  # the chat's own, which answers a wrong password with 401
 _PRINCIPAL = "principal"
 

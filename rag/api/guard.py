@@ -6,6 +6,7 @@ betray themselves by a foreign `Host` or `Origin`, so these are refused before a
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
 
 from fastapi import HTTPException
@@ -15,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rag.settings import LOOPBACK, Settings
 
-_UPLOADS = ("/v1/files", "/project/file")
+_UPLOADS = re.compile(r"/v1/files|/project/file|/library/collections/[^/]+/files")
 
 
 class Guard:
@@ -54,7 +55,7 @@ class Guard:
         return urlsplit(origin).netloc == host and (self._any_name or _name(origin) in self._names)
 
     async def _limit_body(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
-        is_upload = scope["method"] == "POST" and scope["path"] in _UPLOADS
+        is_upload = scope["method"] == "POST" and _UPLOADS.fullmatch(scope["path"])
         limit = self._upload_bytes if is_upload else self._request_bytes
         declared = headers.get("content-length", "0")
         received = 0

@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rag.ui import library
 from rag.ui.folder import write_chat_folder
 from rag.ui.login import chat_user, offer_login, prepare_login
 from rag.ui.policy import PagePolicy, content_security_policy
@@ -52,6 +53,7 @@ def mount_chat(app: FastAPI, services: Services) -> None:
 
     offer_login(app.state.authenticator)
     app.state.chat_user = chat_user
+    app.include_router(library.router)
     add_upload_route(app, suffixes=services.ingest.suffixes, max_upload_mb=max_upload_mb)
     chainlit_app.state.services = services
     mount_chainlit(app, target=str(Path(__file__).with_name("chat.py")), path="/")

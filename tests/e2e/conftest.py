@@ -62,11 +62,11 @@ def empty_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def closed_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The application where one must log in; anna and ben may, with `PASSWORD`."""
+    """The application where one must log in, with `PASSWORD`: anna, ben, and dora, an admin."""
     folder = tmp_path_factory.mktemp("closed")
     environment = _environment(RAG_STORAGE__DIR=str(folder / "storage"))
-    for name in ("anna", "ben"):
-        command = [sys.executable, "-c", "from ingest.cli import rag_main; rag_main()", "users", "add", name]
+    for words in (["anna"], ["ben"], ["dora", "--admin"]):
+        command = [sys.executable, "-c", "from ingest.cli import rag_main; rag_main()", "users", "add", *words]
         subprocess.run(command, cwd=ROOT, env=environment, input=PASSWORD, text=True, check=True, timeout=60)
     with _application(folder, None, RAG_LLM__PROVIDER="quotes", RAG_AUTH__REQUIRED="true") as url:
         yield url

@@ -1,0 +1,300 @@
+"""`/library`: the page on which one sees, adds, shares and removes documents, and the routes that it calls.
+
+The page itself (public/library.*) holds nothing; its routes ask `Access` like those of the API, and answer to the
+chat's log-in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from pathlib import Path, PurePath
+from typing import Annotated, Any
+
+from fastapi import APIRouter, File, Query, Request, UploadFile
+from fastapi.responses import FileResponse
+from pydantic import BaseModel, Field
+
+from rag.access import Access
+from rag.api.caller import Caller
+from rag.auth import may
+from rag.catalog import DEFAULT_COLLECTION
+from rag.errors import Forbidden, InvalidRequest, NotFound, UnsupportedFileType
+from rag.listing import list_documents
+from rag.services import Services
+from rag.sharing import share
+from rag.types import Collection, Document, IngestOptions, Job
+from rag.users import User, Users
+
+router = APIRouter(include_in_schema=False)
+
+_PAGE = Path(__file__).parent / "public" / "library.html"
+
+
+class NewCollection(BaseModel):
+    """A collection to make."""
+
+    title: str = Field(min_length=1, max_length=256)
+
+
+class ChangedCollection(BaseModel):
+    """What is to change of a collection; what is None stays."""
+
+    title: str | None = Field(None, min_length=1, max_length=256)
+    public: bool | None = None
+    readers: list[str] | None = Field(None, max_length=1000)
+
+
+class NewUser(BaseModel):
+    """A user to add."""
+
+    name: str
+    password: str = ""
+    is_admin: bool = False
+
+
+class ChangedUser(BaseModel):
+    """What is to change of a user; what is None stays."""
+
+    password: str | None = None
+    is_admin: bool | None = None
+
+
+@router.get("/library")
+def page() -> FileResponse:
+    """The page."""
+    return FileResponse(_PAGE, media_type="text/html; charset=utf-8")
+
+
+@router.get("/library/me")
+def me(request: Request, caller: Caller) -> dict[str, Any]:
+    """Who looks at the page, and what may be uploaded."""
+    services: Services = request.app.state.services
+    closed = services.settings.is_closed
+    return {
+        "name": caller.principal.name if closed else "",
+        "is_admin": closed and caller.principal.is_admin,
+        "users": [user.name for user in _users(caller).all()] if closed else [],
+        "suffixes": sorted(services.ingest.suffixes),
+        "max_upload_mb": services.settings.server.max_upload_mb,
+    }
+
+
+# ------------------------------------------------------------------------------------------------------- collections
+
+
+@router.get("/library/collections")
+def list_collections(caller: Caller) -> list[dict[str, Any]]:
+    """The collections that may be read; the one that uploads of the chat go to is among them."""
+    if not caller.principal.read_only:
+        caller.home("write")
+    found = caller.collections()
+    found.sort(key=lambda collection: (collection.title != DEFAULT_COLLECTION, collection.title.casefold()))
+    return [_collection(caller, collection) for collection in found]
+
+
+@router.post("/library/collections")
+def create_collection(body: NewCollection, caller: Caller) -> dict[str, Any]:
+    """Make a collection."""
+    caller.require_own()
+    store = caller.stores.create(caller.principal.id, body.title.strip())
+    return _collection(caller, caller.collection(store.id))
+
+
+@router.patch("/library/collections/{collection_id}")
+def change_collection(collection_id: str, body: ChangedCollection, caller: Caller) -> dict[str, Any]:
+    """Rename or share a collection."""
+    found = caller.collection(collection_id, "manage")
+    users = _users(caller)
+    if body.readers is not None:
+        wanted = {users.get(name).id for name in body.readers}
+        share(caller.catalog, found.id, add=wanted, remove=found.readers - wanted)
+    share(caller.catalog, found.id, public=body.public)
+    if body.title is not None:
+        caller.stores.update(found.id, {"label": body.title.strip()})
+    return _collection(caller, caller.collection(found.id))
+
+
+@router.delete("/library/collections/{collection_id}")
+def delete_collection(collection_id: str, request: Request, caller: Caller) -> dict[str, bool]:
+    """Delete a collection with its documents."""
+    services: Services = request.app.state.services
+    services.ingest.remove_collection(caller.collection(collection_id, "manage").id)
+    return {"deleted": True}
+
+
+# --------------------------------------------------------------------------------------------------------- documents
+
+
+@router.get("/library/collections/{collection_id}/documents")
+def documents(
+    collection_id: str,
+    caller: Caller,
+    containing: Annotated[str, Query(max_length=200)] = "",
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
+) -> dict[str, Any]:
+    """Documents of a collection, those changed last first."""
+    found, total = list_documents(
+        caller.catalog, caller.collection(collection_id).id, containing.strip(), limit, offset
+    )
+    return {"documents": [_document(document) for document in found], "total": total}
+
+
+@router.post("/library/collections/{collection_id}/files")
+async def upload(collection_id: str, request: Request, caller: Caller, file: Annotated[UploadFile, File()]) -> Any:
+    """Take in a file; the answer is the job that does it."""
+    services: Services = request.app.state.services
+    name = file.filename or "unnamed"
+    target = await asyncio.to_thread(caller.collection, collection_id, "write")
+    if not file.size:
+        raise InvalidRequest(f"{name} is empty.", param="file")
+    if PurePath(name).suffix.lower() not in services.ingest.suffixes:
+        raise UnsupportedFileType(f"Files such as {name} cannot be read.")
+    return _job(await asyncio.to_thread(_submit, services, caller, target, file, name))
+
+
+@router.get("/library/collections/{collection_id}/jobs")
+def jobs(collection_id: str, request: Request, caller: Caller) -> list[dict[str, Any]]:
+    """The uploads into a collection that are on their way in, and the last ones that were; newest first."""
+    services: Services = request.app.state.services
+    target = caller.collection(collection_id, "write")
+    return [_job(job) for job in services.ingest.jobs() if job.collection == target.name]
+
+
+@router.delete("/library/collections/{collection_id}/jobs/{job_id}")
+def cancel(collection_id: str, job_id: str, request: Request, caller: Caller) -> dict[str, Any]:
+    """Stop an upload."""
+    services: Services = request.app.state.services
+    target = caller.collection(collection_id, "write")
+    if services.ingest.wait(job_id, 0).collection != target.name:
+        raise NotFound(f"There is no job {job_id!r}.")
+    return _job(services.ingest.cancel(job_id))
+
+
+@router.delete("/library/documents/{document_id}")
+def remove(document_id: str, request: Request, caller: Caller) -> dict[str, Any]:
+    """Remove a document."""
+    services: Services = request.app.state.services
+    return {"freed": services.ingest.remove(caller.document(document_id, "write").id).freed}
+
+
+@router.post("/library/documents/{document_id}/again")
+def read_again(document_id: str, request: Request, caller: Caller) -> dict[str, Any]:
+    """Read a file of a folder again, as it is now. Raises InvalidRequest for an upload, which never changes."""
+    services: Services = request.app.state.services
+    document = caller.document(document_id, "write")
+    if document.file_id is not None:
+        raise InvalidRequest("An uploaded file does not change.", hint="Upload it again.")
+    told = services.ingest.add_paths([document.content], document.collection, IngestOptions(retry_failed=True))
+    report = [progress.report for progress in told if progress.report][-1]
+    return {"outcome": report.outcome, "error": report.error, "hint": report.hint}
+
+
+# -------------------------------------------------------------------------------------------------------------- users
+
+
+@router.get("/library/users")
+def list_users(caller: Caller) -> list[dict[str, Any]]:
+    """The users, for admins."""
+    _require_admin(caller)
+    return [_user(user) for user in _users(caller).all()]
+
+
+@router.post("/library/users")
+def add_user(body: NewUser, caller: Caller) -> dict[str, Any]:
+    """Add a user."""
+    _require_admin(caller)
+    return _user(_users(caller).add(body.name.strip(), body.password, is_admin=body.is_admin))
+
+
+@router.patch("/library/users/{name}")
+def change_user(name: str, body: ChangedUser, caller: Caller) -> dict[str, Any]:
+    """Change a user's password, or make an admin of them."""
+    _require_admin(caller)
+    if body.password is not None:
+        _users(caller).set_password(name, body.password)
+    if body.is_admin is not None:
+        _require_another(caller, name)
+        _users(caller).set_admin(name, is_admin=body.is_admin)
+    return _user(_users(caller).get(name))
+
+
+@router.delete("/library/users/{name}")
+def remove_user(name: str, caller: Caller) -> dict[str, bool]:
+    """Remove a user; what they own goes to the admin who does it."""
+    _require_admin(caller)
+    _require_another(caller, name)
+    _users(caller).remove(name, caller.principal.name)
+    return {"deleted": True}
+
+
+def _submit(services: Services, caller: Access, target: Collection, file: UploadFile, name: str) -> Job:
+    with tempfile.NamedTemporaryFile(dir=services.settings.storage.dir) as copy:
+        shutil.copyfileobj(file.file, copy)
+        copy.flush()
+        return services.ingest.submit(Path(copy.name), name, target.id, caller.owned)
+
+
+def _users(caller: Access) -> Users:
+    return Users(caller.catalog.database)
+
+
+def _require_admin(caller: Access) -> None:
+    if not caller.principal.is_admin or caller.principal.read_only or caller.principal.collections is not None:
+        raise Forbidden("Only an admin may do that.")
+
+
+def _require_another(caller: Access, name: str) -> None:
+    if name == caller.principal.name:
+        raise InvalidRequest("That would lock you out.", hint="Let another admin do it.")
+
+
+def _collection(caller: Access, collection: Collection) -> dict[str, Any]:
+    _, total = list_documents(caller.catalog, collection.id, "", 0, 0)
+    manages = may(caller.principal, "manage", collection)
+    return {
+        "id": collection.id,
+        "title": collection.title or collection.id,
+        "documents": total,
+        "is_own": collection.owner_id == caller.principal.id,
+        "may_write": may(caller.principal, "write", collection),
+        "may_manage": manages,
+        "is_default": collection.name == DEFAULT_COLLECTION,
+        "public": collection.is_public,
+        "readers": _users(caller).names(collection.readers) if manages else [],
+    }
+
+
+def _document(document: Document) -> dict[str, Any]:
+    return {
+        "id": document.id,
+        "title": document.title,
+        "file": PurePath(document.source).name,
+        "source": document.source,
+        "is_upload": document.file_id is not None,
+        "pages": document.pages,
+        "passages": document.chunks,
+        "size": document.size,
+        "status": document.status,
+        "error": " ".join(filter(None, [document.error, document.hint])),
+        "changed": document.updated_at,
+    }
+
+
+def _job(job: Job) -> dict[str, Any]:
+    report = job.report
+    return {
+        "id": job.id,
+        "name": job.name,
+        "state": job.state,
+        "passages": job.chunks,
+        "outcome": report.outcome if report else "",
+        "error": " ".join(filter(None, [report.error, report.hint])) if report else "",
+        "notice": report.notice if report else "",
+    }
+
+
+def _user(user: User) -> dict[str, Any]:
+    return {"name": user.name, "is_admin": user.is_admin, "has_password": user.has_password}
