@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field
 
 from rag.access import Access
 from rag.api.caller import Caller
-from rag.auth import may
+from rag.auth import LOCAL_NAME, LOCAL_PRINCIPAL, may
 from rag.catalog import DEFAULT_COLLECTION
 from rag.errors import Forbidden, InvalidRequest, NotFound, UnsupportedFileType
 from rag.listing import list_documents
@@ -258,13 +258,19 @@ def _collection(caller: Access, collection: Collection) -> dict[str, Any]:
         "id": collection.id,
         "title": collection.title or collection.id,
         "documents": total,
-        "is_own": collection.owner_id == caller.principal.id,
+        "owner": "" if collection.owner_id == caller.principal.id else _owner(caller, collection),
         "may_write": may(caller.principal, "write", collection),
         "may_manage": manages,
         "is_default": collection.name == DEFAULT_COLLECTION,
         "public": collection.is_public,
         "readers": _users(caller).names(collection.readers) if manages else [],
     }
+
+
+def _owner(caller: Access, collection: Collection) -> str:
+    if collection.owner_id == LOCAL_PRINCIPAL:
+        return LOCAL_NAME
+    return "".join(_users(caller).names({collection.owner_id}))
 
 
 def _document(document: Document) -> dict[str, Any]:

@@ -48,7 +48,8 @@ async function attempt(work) {
   }
 }
 
-function notice(words) {
+function notice(words, isGood = false) {
+  find("notice").className = isGood ? "good" : "";
   find("notice").textContent = words;
   find("notice").hidden = !words;
 }
@@ -78,7 +79,7 @@ async function showCounts(wanted = current && current.id) {
   current = collections.find((each) => each.id === wanted) || collections[0] || null;
   find("collections").replaceChildren(...collections.map((each) => make("li", {},
     make("button", { "aria-current": String(each === current), onclick: () => attempt(() => choose(each)) },
-      make("span", { class: "name" }, each.title), make("span", { class: "count" }, String(each.documents))))));
+      make("span", { class: "name" }, each.owner ? `${each.title} (${each.owner})` : each.title), make("span", { class: "count" }, String(each.documents))))));
 }
 
 async function choose(collection) {
@@ -191,7 +192,7 @@ function size(bytes) {
 
 async function readAgain(found) {
   const told = await ask("POST", `documents/${found.id}/again`);
-  notice(told.error ? `${told.error} ${told.hint}` : text(`outcome_${told.outcome}`));
+  notice(told.error ? `${told.error} ${told.hint}` : text(`outcome_${told.outcome}`), !told.error);
   await showDocuments();
 }
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
+from fastapi import APIRouter
 
 from ingest.ingestor import Ingestor
 from rag.api.application import create_api
@@ -41,7 +42,7 @@ def write_documents(folder: Path) -> Path:
 
 
 @contextmanager
-def serving(settings: Settings, paths: Sequence[Path]) -> Iterator[Served]:
+def serving(settings: Settings, paths: Sequence[Path], *routers: APIRouter) -> Iterator[Served]:
     with (
         open_storage(settings) as storage,
         Ingestor(settings, storage.index) as ingestor,
@@ -52,6 +53,8 @@ def serving(settings: Settings, paths: Sequence[Path]) -> Iterator[Served]:
         engine = open_engine(settings, storage, models)
         services = Services(settings, storage, models, engine, ingestor, read_roles(models.file))
         app = create_api(services, TOKEN)
+        for router in routers:
+            app.include_router(router)
         config = uvicorn.Config(app, port=free_port(), log_level="critical", ws="websockets-sansio")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run)

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from rag.api.application import create_api
 from rag.keys import ApiKeys
 from rag.sharing import share
+from rag.ui import library
 from rag.users import Users
 from tests.rag.api.conftest import api_settings
 from tests.rag.api.serving import serving, write_documents
@@ -30,7 +31,7 @@ UNKNOWN = {
     "batch": "vsfb_" + "0" * 24,
     "response": "resp_" + "0" * 24,
 }
-OPEN = {"/healthz", "/readyz"}
+OPEN = {"/healthz", "/readyz", "/library"}  # the last is a page without anything on it
 
 
 def asked(model, **more):
@@ -45,7 +46,7 @@ def recipes(i, own):
     search = {"type": "file_search", "vector_store_ids": [i["store"]]}
     part = {"collection": i["store"]}
     here = {"collection": own["store"], "documents": [i["document"]]}
-    batch = f"{store}/file_batches"
+    batch, shelf = f"{store}/file_batches", f"/library/collections/{i['store']}"
     return {
         "GET /v1/models": [("GET", "/v1/models", None)],
         "GET /v1/models/{name:path}": [("GET", f"/v1/models/{collection}", None)],
@@ -118,6 +119,21 @@ def recipes(i, own):
         "POST /api/v1/chat_vllm": [("POST", "/api/v1/chat_vllm", {"prompt": "The code word of the vault?"})],
         "POST /api/v1/chat_llama_cpp": [("POST", "/api/v1/chat_llama_cpp", {"prompt": "The code word of the vault?"})],
         "POST /api/v1/generate": [("POST", "/api/v1/generate", {"inputs": "What is the code word of the vault?"})],
+        "GET /library/me": [("GET", "/library/me", None)],
+        "GET /library/collections": [("GET", "/library/collections", None)],
+        "POST /library/collections": [],  # names nothing
+        "PATCH /library/collections/{collection_id}": [("PATCH", shelf, {"public": True})],
+        "DELETE /library/collections/{collection_id}": [("DELETE", shelf, None)],
+        "GET /library/collections/{collection_id}/documents": [("GET", f"{shelf}/documents", None)],
+        "POST /library/collections/{collection_id}/files": [],  # see below
+        "GET /library/collections/{collection_id}/jobs": [("GET", f"{shelf}/jobs", None)],
+        "DELETE /library/collections/{collection_id}/jobs/{job_id}": [("DELETE", f"{shelf}/jobs/job_0", None)],
+        "DELETE /library/documents/{document_id}": [("DELETE", f"/library/documents/{i['document']}", None)],
+        "POST /library/documents/{document_id}/again": [("POST", f"/library/documents/{i['document']}/again", None)],
+        "GET /library/users": [("GET", "/library/users", None)],
+        "POST /library/users": [("POST", "/library/users", {"name": "mallory", "password": PASSWORD})],
+        "PATCH /library/users/{name}": [("PATCH", "/library/users/anna", {"is_admin": True})],
+        "DELETE /library/users/{name}": [("DELETE", "/library/users/anna", None)],
         "POST /mcp": [
             mcp("search", query="code word vault"),
             mcp("search", query="code word vault", collection=i["store"]),
@@ -132,6 +148,7 @@ def recipes(i, own):
 # Routes that answer everybody who may come in with what is theirs: that nothing of others is in it is all to be seen.
 OF_ONES_OWN = {
     *("GET /v1/models", "GET /v1/files", "GET /v1/vector_stores", "POST /v1/embeddings", "GET /docs", "POST /mcp"),
+    *("GET /library/me", "GET /library/collections"),
     *(f"POST /api/v1/{name}" for name in ("chat", "chat_vllm", "chat_llama_cpp", "generate")),
 }
 
@@ -175,7 +192,7 @@ def world(tmp_path_factory):
     server = settings.server.model_copy(update={"older_clients": SecretStr("old:client-password")})
     auth = settings.auth.model_copy(update={"required": True, "requests_per_minute": 0, "failures_per_minute": 10_000})
     settings = settings.model_copy(update={"server": server, "auth": auth})
-    with serving(settings, [write_documents(folder / "documents")]) as served:
+    with serving(settings, [write_documents(folder / "documents")], library.router) as served:
         database = served.services.catalog.database
         users, api_keys = Users(database), ApiKeys(database)
         ids = {name: users.add(name, PASSWORD).id for name in ("anna", "ben", "carol")}
@@ -198,7 +215,9 @@ def world(tmp_path_factory):
 
 
 def test_every_route_has_a_recipe(world):
-    routes = list(leaves(create_api(world.services, "token").routes))
+    app = create_api(world.services, "token")
+    app.include_router(library.router)
+    routes = list(leaves(app.routes))
     sockets = {path for path, methods in routes if methods is None}
     named = {f"{method} {path}" for path, methods in routes for method in (methods or set()) - {"HEAD", "OPTIONS"}}
     named = {name for name in named if name.partition(" ")[2] not in OPEN and "/local" not in name}
@@ -272,7 +291,9 @@ CHANGING = (
     *("POST /v1/vector_stores/{store_id}", "DELETE /v1/vector_stores/{store_id}"),
     *("POST /v1/vector_stores/{store_id}/files", "POST /v1/vector_stores/{store_id}/files/{file_id}"),
     *("DELETE /v1/vector_stores/{store_id}/files/{file_id}", "POST /v1/vector_stores/{store_id}/file_batches"),
-    "POST /v1/vector_stores/{store_id}/file_batches/{batch_id}/cancel",
+    *("POST /v1/vector_stores/{store_id}/file_batches/{batch_id}/cancel", "DELETE /library/documents/{document_id}"),
+    *("PATCH /library/collections/{collection_id}", "DELETE /library/collections/{collection_id}"),
+    *("GET /library/collections/{collection_id}/jobs", "POST /library/users"),
 )
 
 
@@ -286,6 +307,14 @@ def test_who_may_read_cannot_change(world, who):
     answer = world.send(who, *known["POST /v1/chat/completions"][0]).json()
     assert "zanzibar" in answer["citations"][0]["quote"]
     assert_unharmed(world)
+
+
+@pytest.mark.parametrize(("who", "status"), [("anna", 200), ("carol", 403), ("read only", 403), ("ben", 404)])
+def test_who_may_add_documents_on_the_page(world, who, status):
+    store = world.own["anna"]["store"] if who == "anna" else world.annas["store"]  # that one is to stay as it is
+    address = f"{world.url}/library/collections/{store}/files"
+    headers = {"Authorization": f"Bearer {world.keys[who]}"}
+    assert httpx.post(address, files={"file": ("a.md", b"text")}, headers=headers).status_code == status
 
 
 def test_a_reader_has_no_part_in_uploads_and_answers(world):
