@@ -88,7 +88,8 @@ def _require_way_in(settings: Settings, catalog: Catalog) -> None:
     """Raises ConfigurationError where a key or a log-in is asked for and nobody has one."""
     from rag.users import Users
 
-    if settings.is_closed and not Users(catalog.database).anybody_may_log_in():
+    vouched = settings.auth.user_header or settings.auth.sign_up
+    if settings.is_closed and not vouched and not Users(catalog.database).anybody_may_log_in():
         raise ConfigurationError(
             f"At {settings.server.host}, Footnote lets in only who has an API key or a password, and nobody has.",
             hint="First `rag users add NAME`, for the chat, or `rag keys create --user NAME`, for the API.",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 
-from rag.auth import LOCAL, Principal
+from rag.auth import LOCAL, LOCAL_NAME, Principal
 from rag.database import Database
-from rag.errors import Unauthorized
+from rag.errors import Conflict, InvalidRequest, Unauthorized
 from rag.keys import ApiKeys
 from rag.limits import Limit
 from rag.passwords import KEY_PREFIX
@@ -23,6 +23,8 @@ class Authenticator:
 
     def __init__(self, settings: Settings, database: Database) -> None:
         self.is_closed = settings.is_closed
+        self.user_header = settings.auth.user_header if settings.is_closed else ""
+        self._signs_up = settings.auth.sign_up
         self._keys = ApiKeys(database)
         self._users = Users(database)
         self._failures = Limit(settings.auth.failures_per_minute)
@@ -64,6 +66,18 @@ class Authenticator:
     def by_name(self, name: str) -> Principal | None:
         """The user of that name, if there is one (still); for who was let in before."""
         return self._users.find(name)
+
+    def vouched(self, name: str) -> Principal | None:
+        """The user of that name, for whom a proxy or a provider vouches; added if that is allowed, else None."""
+        found = None if name == LOCAL_NAME else self._users.find(name)
+        if found is None and self._signs_up:
+            try:
+                found = self._users.add(name).principal
+            except Conflict:  # added at the same moment
+                found = self._users.find(name)
+            except InvalidRequest:
+                return None
+        return found
 
     def count(self, principal: Principal) -> None:
         """Count a request. Raises RateLimited."""

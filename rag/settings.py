@@ -82,6 +82,14 @@ class AuthSettings(_Group):
     requests_per_minute: int = Field(
         600, ge=0, description="Requests that one user may send in a minute, where keys are asked for; 0: no limit."
     )
+    user_header: str = Field(
+        "",
+        description="Header in which a proxy before Footnote names the user it has logged in, such as "
+        "`X-Forwarded-User`. Only with a proxy that nobody can pass by.",
+    )
+    sign_up: bool = Field(
+        False, description="Let in whom the proxy or an OAuth provider names, though no such user was added: one is."
+    )
     failures_per_minute: int = Field(
         10, ge=1, description="Wrong keys and passwords that one address, or for one user, may send in a minute."
     )

@@ -13,7 +13,7 @@ from rag.errors import Conflict, InvalidRequest, NotFound
 from rag.passwords import hashed, is_right
 
 SHORTEST_PASSWORD = 8
-_NAME = re.compile(r"[\w][\w.@+-]{0,63}")
+_NAME = re.compile(r"(?=.{1,128}$)(\w[\w-]*:)?\w[\w.@+-]*")  # before a colon: the OAuth provider that vouches for it
 _HANDED_OVER = ("collections", "documents", "files", "jobs")
 _PERSONAL = ("responses", "votes")
 _COLUMNS = "p.id, p.name, p.is_admin, p.password <> '', p.created_at"
@@ -69,7 +69,7 @@ class Users:
         if not _NAME.fullmatch(name) or name == LOCAL_NAME:
             raise InvalidRequest(
                 f"{name!r} cannot be a user's name.",
-                hint="Letters, digits and . _ @ + - may be in it, 64 at most, and `local` is taken.",
+                hint="Letters, digits and . _ @ + - may be in it, 128 at most, and `local` is taken.",
                 param="name",
             )
         stored = _checked(password) if password else ""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import openai
@@ -33,7 +36,7 @@ def test_it_ingests_serves_and_ends(commands):
             )
         assert answer.choices[0].message.content == "The documents say so [1]."
         assert answer.model_dump()["citations"][0]["quote"] == "The pump needs oil every 90 days."
-        with httpx.Client(base_url=url, trust_env=False) as http:
+        with httpx.Client(base_url=url, trust_env=False, timeout=60) as http:
             assert http.get("/readyz").json()["documents"] == 1
             page = http.get("/")
             assert page.status_code == 200
@@ -77,7 +80,10 @@ def test_on_an_address_of_the_network_a_key_or_a_log_in_is_asked_for(commands):
     users = Users(Database(commands.storage / CATALOG_NAME))
     users.set_password("anna", "four words in a row")
     port = free_port()
-    with commands.server(port, RAG_SERVER__HOST="0.0.0.0") as url, httpx.Client(base_url=url, trust_env=False) as http:
+    with (
+        commands.server(port, RAG_SERVER__HOST="0.0.0.0") as url,
+        httpx.Client(base_url=url, trust_env=False, timeout=60) as http,
+    ):
         assert http.get("/v1/models").status_code == 401
         named = {"Host": "footnote.example", "Authorization": f"Bearer {key}"}
         assert http.get("/v1/models", headers=named).json()["data"][0]["id"] == "scripted"
@@ -100,6 +106,71 @@ def test_guessing_passwords_is_slowed_down(commands):
     commands.run("rag", "keys", "create", "--user", "anna")
     wrong = {"username": "anna", "password": "wrong words in a row"}
     limits = {"RAG_AUTH__REQUIRED": "true", "RAG_AUTH__FAILURES_PER_MINUTE": "3"}
-    with commands.server(free_port(), **limits) as url, httpx.Client(base_url=url, trust_env=False) as http:
+    with commands.server(free_port(), **limits) as url, httpx.Client(base_url=url, trust_env=False, timeout=60) as http:
         assert [http.post("/login", data=wrong).status_code for _ in range(4)] == [401, 401, 401, 429]
         assert int(http.post("/login", data=wrong).headers["retry-after"]) <= 61
+
+
+def test_a_proxy_names_who_is_logged_in(commands):
+    Users(Database(commands.storage / CATALOG_NAME)).add("anna")
+    settings = {"RAG_AUTH__REQUIRED": "true", "RAG_AUTH__USER_HEADER": "X-Forwarded-User"}
+    with (
+        commands.server(free_port(), **settings) as url,
+        httpx.Client(base_url=url, trust_env=False, timeout=60) as http,
+    ):
+        for name, status in (("anna", 200), ("ben", 401), ("local", 401), ("", 401)):
+            header = {"X-Forwarded-User": name}
+            assert http.get("/v1/models", headers=header).status_code == status
+            assert http.post("/auth/header", headers=header).status_code == status
+        assert http.get("/user").json()["identifier"] == "anna"
+
+
+class Provider(BaseHTTPRequestHandler):
+    """An OAuth provider at which everybody is called anna."""
+
+    def answer(self):
+        told = {"access_token": "token", "email": "anna"}
+        body = json.dumps(told).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_POST = answer  # noqa: N815  (the base class's names)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_an_oauth_provider_vouches_for_its_own_users_only(commands):
+    users = Users(Database(commands.storage / CATALOG_NAME))
+    users.add("anna", "four words in a row")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Provider) as provider:
+        threading.Thread(target=provider.serve_forever, daemon=True).start()
+        there = f"http://127.0.0.1:{provider.server_port}"
+        settings = {
+            "RAG_AUTH__REQUIRED": "true",
+            "OAUTH_GENERIC_CLIENT_ID": "footnote",
+            "OAUTH_GENERIC_CLIENT_SECRET": "secret",
+            "OAUTH_GENERIC_AUTH_URL": f"{there}/authorize",
+            "OAUTH_GENERIC_TOKEN_URL": f"{there}/token",
+            "OAUTH_GENERIC_USER_INFO_URL": f"{there}/me",
+            "OAUTH_GENERIC_SCOPES": "openid",
+        }
+        with (
+            commands.server(free_port(), **settings) as url,
+            httpx.Client(base_url=url, trust_env=False, timeout=60) as http,
+        ):
+
+            def log_in():
+                asked = httpx.URL(http.get("/auth/oauth/generic").headers["location"])
+                state = {"code": "1", "state": asked.params["state"]}
+                return http.get("/auth/oauth/generic/callback", params=state)
+
+            assert "error" in log_in().headers["location"], "the anna of the provider is not ours"
+            assert http.get("/user").status_code == 401
+            users.add("generic:anna")
+            assert "error" not in log_in().headers["location"]
+            assert http.get("/user").json()["identifier"] == "generic:anna"
+        provider.shutdown()

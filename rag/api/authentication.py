@@ -58,11 +58,21 @@ class Authentication:
         if not authorization and not self._authenticator.is_closed:
             return LOCAL
         loop = asyncio.get_running_loop()
+        header = self._authenticator.user_header
+        if not authorization and header and (name := connection.headers.get(header)):
+            return await loop.run_in_executor(self._threads, self._vouched, name)
         if not authorization and connection.scope["path"].startswith(_FOR_BROWSERS):
             return await loop.run_in_executor(self._threads, self._by_cookie, connection)
         return await loop.run_in_executor(
             self._threads, self._authenticator.by_header, authorization, _address(connection)
         )
+
+    def _vouched(self, name: str) -> Principal:
+        principal = self._authenticator.vouched(name)
+        if principal is None:
+            raise Unauthorized(f"There is no user {name!r} here.", hint="`rag users add NAME` adds one.")
+        self._authenticator.count(principal)
+        return principal
 
     async def _log_in(self, scope: Scope, receive: Receive, send: Send) -> None:
         address = _address(HTTPConnection(scope))

@@ -16,6 +16,8 @@ from rag.errors import RateLimited, Unauthorized
 from rag.users import Users
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import chainlit as cl
     from starlette.requests import HTTPConnection
 
@@ -36,8 +38,10 @@ def prepare_login(catalog: Catalog) -> None:
 
 
 def offer_login(authenticator: Authenticator) -> None:
-    """Tell Chainlit how to log in: by name and password where that is asked for, else by itself."""
+    """Tell Chainlit how to log in: by name and password where that is asked for (and by a proxy, or the OAuth providers
+    of Chainlit's variables `OAUTH_…`, where they are set), else by itself."""
     import chainlit as cl
+    from chainlit.oauth_providers import get_configured_oauth_providers
 
     async def by_password(name: str, password: str) -> cl.User | None:
         try:
@@ -46,11 +50,25 @@ def offer_login(authenticator: Authenticator) -> None:
             return None
         return _user(principal)
 
+    async def by_proxy(headers: Mapping[str, str]) -> cl.User | None:
+        name = headers.get(authenticator.user_header, "")
+        principal = await asyncio.to_thread(authenticator.vouched, name) if name else None
+        return _user(principal) if principal else None
+
+    async def by_provider(provider: str, _: str, __: object, found: cl.User) -> cl.User | None:
+        # with the provider's name: a stranger there may be called like somebody here
+        principal = await asyncio.to_thread(authenticator.vouched, f"{provider}:{found.identifier}")
+        return _user(principal) if principal else None
+
     async def by_itself(_: object) -> cl.User | None:
         return _user(LOCAL)
 
     if authenticator.is_closed:
         cl.password_auth_callback(by_password)
+        if authenticator.user_header:
+            cl.header_auth_callback(by_proxy)
+        if get_configured_oauth_providers():
+            cl.oauth_callback(by_provider)
     else:
         cl.header_auth_callback(by_itself)
 

@@ -50,7 +50,7 @@ def test_who_has_no_password_cannot_log_in_with_an_empty_one(users):
     assert users.with_password("local", "") is None
 
 
-@pytest.mark.parametrize("name", ["", "local", "a b", "-x", "x" * 65, "a\nb", "../x"])
+@pytest.mark.parametrize("name", ["", "local", "a b", "-x", "x" * 129, "github:", ":anna", "a:b:c", "a\nb", "../x"])
 def test_unfit_names_are_refused(users, name):
     with pytest.raises(InvalidRequest):
         users.add(name)
