@@ -26,6 +26,10 @@ def commands(tmp_path):
     return Commands(tmp_path)
 
 
+def client_of(url):
+    return httpx.Client(base_url=url, trust_env=False, timeout=60)
+
+
 def test_it_ingests_serves_and_ends(commands):
     (commands.folder / "note.txt").write_text("The pump needs oil every 90 days.")
     port = free_port()
@@ -36,7 +40,7 @@ def test_it_ingests_serves_and_ends(commands):
             )
         assert answer.choices[0].message.content == "The documents say so [1]."
         assert answer.model_dump()["citations"][0]["quote"] == "The pump needs oil every 90 days."
-        with httpx.Client(base_url=url, trust_env=False, timeout=60) as http:
+        with client_of(url) as http:
             assert http.get("/readyz").json()["documents"] == 1
             page = http.get("/")
             assert page.status_code == 200
@@ -82,7 +86,7 @@ def test_on_an_address_of_the_network_a_key_or_a_log_in_is_asked_for(commands):
     port = free_port()
     with (
         commands.server(port, RAG_SERVER__HOST="0.0.0.0") as url,
-        httpx.Client(base_url=url, trust_env=False, timeout=60) as http,
+        client_of(url) as http,
     ):
         assert http.get("/v1/models").status_code == 401
         named = {"Host": "footnote.example", "Authorization": f"Bearer {key}"}
@@ -106,7 +110,7 @@ def test_guessing_passwords_is_slowed_down(commands):
     commands.run("rag", "keys", "create", "--user", "anna")
     wrong = {"username": "anna", "password": "wrong words in a row"}
     limits = {"RAG_AUTH__REQUIRED": "true", "RAG_AUTH__FAILURES_PER_MINUTE": "3"}
-    with commands.server(free_port(), **limits) as url, httpx.Client(base_url=url, trust_env=False, timeout=60) as http:
+    with commands.server(free_port(), **limits) as url, client_of(url) as http:
         assert [http.post("/login", data=wrong).status_code for _ in range(4)] == [401, 401, 401, 429]
         assert int(http.post("/login", data=wrong).headers["retry-after"]) <= 61
 
@@ -116,7 +120,7 @@ def test_a_proxy_names_who_is_logged_in(commands):
     settings = {"RAG_AUTH__REQUIRED": "true", "RAG_AUTH__USER_HEADER": "X-Forwarded-User"}
     with (
         commands.server(free_port(), **settings) as url,
-        httpx.Client(base_url=url, trust_env=False, timeout=60) as http,
+        client_of(url) as http,
     ):
         for name, status in (("anna", 200), ("ben", 401), ("local", 401), ("", 401)):
             header = {"X-Forwarded-User": name}
@@ -160,7 +164,7 @@ def test_an_oauth_provider_vouches_for_its_own_users_only(commands):
         }
         with (
             commands.server(free_port(), **settings) as url,
-            httpx.Client(base_url=url, trust_env=False, timeout=60) as http,
+            client_of(url) as http,
         ):
 
             def log_in():
