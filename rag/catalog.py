@@ -107,6 +107,11 @@ class Catalog:
         """Close the connections of all threads."""
         self.database.close()
 
+    def census(self) -> dict[str, tuple[int, int]]:
+        """How many documents there are, and how many chunks, by the documents' status."""
+        rows = self._read("SELECT status, count(*), sum(chunks) FROM documents GROUP BY status")
+        return {status: (documents, chunks) for status, documents, chunks in rows}
+
     # ------------------------------------------------------------------------------------------------ collections
 
     def collections(self) -> list[Collection]:

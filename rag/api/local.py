@@ -34,6 +34,7 @@ from rag.selection import EVERYTHING, Selection, scope_of
 from rag.services import Services
 from rag.settings import EmbeddingSettings
 from rag.speed import Speed, measure_all
+from rag.telemetry.recording import note_error
 from rag.types import AttributeValue, Document, Event, FileReport, Hit, IngestOptions, IngestProgress, Job, Message
 
 _Progress = TypeVar("_Progress")
@@ -284,5 +285,6 @@ def event_to_line(event: Event) -> str:
 
 
 def _error_line(error: RagError) -> str:
+    note_error(error.code)
     body: dict[str, Any] = {"message": error.message, "hint": error.hint, "code": error.code}
     return json.dumps({"error": body}) + "\n"
