@@ -27,6 +27,7 @@ from rag.modes.route import RouteCounts
 from rag.personas import Role
 from rag.retrieval import HybridRetriever
 from rag.settings import Settings
+from rag.stopping import Stopping
 from rag.telemetry.metrics import Inventory
 from rag.telemetry.telemetry import Telemetry
 from rag.telemetry.watching import watched
@@ -49,7 +50,8 @@ class Storage:
 @dataclass(frozen=True, slots=True)
 class Services:
     """The whole application. `ingest` is the write side, handed over by `app.py`; `roles` are the personas;
-    `route_counts` tell who answered in the mode `route`, `telemetry` what is measured."""
+    `route_counts` tell who answered in the mode `route`, `telemetry` is told what is measured, and `stopping` ends the
+    answers when the program ends."""
 
     settings: Settings
     storage: Storage
@@ -59,6 +61,7 @@ class Services:
     roles: tuple[Role, ...] = ()
     route_counts: RouteCounts = field(default_factory=RouteCounts)
     telemetry: Telemetry = field(default_factory=Telemetry)
+    stopping: Stopping = field(default_factory=Stopping)
 
     @property
     def catalog(self) -> Catalog:
@@ -77,7 +80,7 @@ class Services:
 
     def ask(self, request: Request) -> AsyncGenerator[Event, None]:
         """Answer a request in its mode: see rag/modes/ask.py."""
-        events = ask(request, self.engine_with, self.models.file, self.route_counts)
+        events = self.stopping.limited(ask(request, self.engine_with, self.models.file, self.route_counts))
         question = request.messages[-1].content if request.messages else ""
         return watched(events, request.mode, question, self.telemetry.finish)
 

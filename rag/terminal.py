@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def run(command: click.Command) -> None:
     """Run a click command as the program: errors become `error:` and `hint:` on stderr, and an exit code."""
-    debug = "--debug" in sys.argv or os.environ.get("FOOTNOTE_DEBUG") == "1"
+    debug = is_debugging()
     logging.basicConfig(level=logging.INFO if debug else logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
     try:
         code = command.main(standalone_mode=False)
@@ -47,6 +47,11 @@ def run(command: click.Command) -> None:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         fail(RagError(f"Something went wrong: {reason}", hint="The same command with --debug shows where."))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def is_debugging() -> bool:
+    """Whether the program was started with `--debug`."""
+    return "--debug" in sys.argv or os.environ.get("FOOTNOTE_DEBUG") == "1"
 
 
 def fail(error: RagError) -> None:

@@ -25,6 +25,7 @@ class Commands:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.storage = folder / "storage"
+        self.log, self.code = "", None  # of the last server that ended
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAG_")}
         self.environment = {
             **inherited,
@@ -80,4 +81,5 @@ class Commands:
             finally:
                 process.terminate()
                 output, errors = process.communicate(timeout=30)
+                self.log, self.code = errors, process.returncode
             assert "Traceback" not in output + errors, output + errors
