@@ -121,6 +121,10 @@ class Index:
         collection_id = self.catalog.collection(document.collection).id
         return self._vectors.get(collection_id, list(set(self.catalog.vector_ids(document.id))))
 
+    def vectors(self, collection_id: str, vector_ids: Sequence[str]) -> dict[str, Vector]:
+        """Stored vectors by id; those that are not there are left out."""
+        return self._vectors.get(collection_id, vector_ids)
+
     def replace_documents(self, versions: Sequence[DocumentVersion], fingerprint: str | None = None) -> None:
         """Make these the live versions of their documents; several at once cost little more than one.
 

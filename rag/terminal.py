@@ -8,8 +8,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -19,7 +19,14 @@ from rag.lock import StorageLock, read_owner
 from rag.settings import Settings
 
 if TYPE_CHECKING:
+    from rag.archive_form import ArchiveProgress
+    from rag.backup import BackedUp
+    from rag.export import Exported
+    from rag.importing import Imported
     from rag.remote import Remote
+    from rag.restoring import RestoredBackup
+
+_Result = TypeVar("_Result", "Exported", "Imported", "BackedUp", "RestoredBackup")
 
 
 def run(command: click.Command) -> None:
@@ -85,3 +92,19 @@ def require_index(settings: Settings) -> None:
             f"There are no documents in {folder}.",
             hint="`ingest PATH` adds some; RAG_STORAGE__DIR names another storage folder.",
         )
+
+
+def follow(progresses: Iterator[ArchiveProgress | _Result]) -> _Result:
+    """Show progress until the result comes."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from rag.archive_form import ArchiveProgress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("")
+        for progress in progresses:
+            if not isinstance(progress, ArchiveProgress):
+                return progress
+            bar.update(task, description=progress.step, completed=progress.done, total=progress.total)
+    raise AssertionError("it ends with a result")

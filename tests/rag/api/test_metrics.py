@@ -9,6 +9,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from rag.auth import OF_THIS_MACHINE
 from tests.rag.api.conftest import api_settings
 from tests.rag.api.serving import serving, write_documents
 
@@ -86,7 +87,7 @@ def test_what_there_is_and_what_was_taken_in(tmp_path):
             labels for name, labels in figures(http) if name == "footnote_answers_total"
         ]  # another application's
         (documents / "broken.pdf").write_bytes(b"no PDF")
-        job = ingest.submit(documents / "broken.pdf", "broken.pdf", "default")
+        job = ingest.submit(documents / "broken.pdf", "broken.pdf", "default", OF_THIS_MACHINE)
         assert ingest.wait(job.id, 30).state == "failed"
         seen = {name: value for (name, labels), value in figures(http).items() if not labels}
         assert seen["footnote_chunks"] == sum(document.chunks for document in catalog.documents())
