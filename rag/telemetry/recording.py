@@ -74,12 +74,14 @@ class Recording:
     stages: list[Stage] = field(default_factory=list)
     answers: list[Answered] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    is_over: bool = False
     _clock: float = field(default_factory=time.perf_counter)
 
     def end(
         self, method: str, route: str, status: int, *, request_id: str = "", principal: str = "", trace_parent: str = ""
     ) -> Finished:
         """The request is over."""
+        self.is_over = True
         return Finished(
             *(method, route, status, self.began, time.perf_counter() - self._clock),
             *(request_id, principal, trace_parent),

@@ -16,9 +16,9 @@ async def watched(
     events: AsyncGenerator[Event, None], mode: str, question: str, finish: Callable[[Finished], None]
 ) -> AsyncGenerator[Event, None]:
     """The events as they come. What was measured goes to the request that is being answered; a question that belongs to
-    none (the chat's come over a WebSocket) is one of its own, and `finish` gets it."""
+    none (the chat's come over a WebSocket) or outlives it is one of its own, and `finish` gets it."""
     request = current_recording()
-    recording = request or Recording()
+    recording = Recording()
     clock = time.perf_counter()
     first_word: float | None = None
     outcome: Outcome = "stopped"
@@ -59,7 +59,10 @@ async def watched(
                 answer.text if answer else "",
             )
         )
-        if request is None:
+        if request is not None and not request.is_over:
+            request.stages += recording.stages
+            request.answers += recording.answers
+        else:
             if failure is not None:
                 recording.errors.append(failure.code)
             finish(recording.end(CHAT, "chat", failure.status if failure else 200))

@@ -89,6 +89,17 @@ async def test_within_a_request_it_belongs_to_that():
     assert [answered.mode for answered in recording.answers] == ["chat"]
 
 
+async def test_what_outlives_its_request_is_one_of_its_own():
+    recording, told = Recording(), []
+    with recorded_in(recording):
+        events = watched(events_of(TextDelta("Ye"), AnswerCompleted(answer())), "chat", "", told.append)
+        assert await anext(events) == TextDelta("Ye")
+        recording.end("POST", "/ws/socket.io", 200)
+        assert len([event async for event in events]) == 1
+    assert [finished.method for finished in told] == ["CHAT"]
+    assert recording.answers == []
+
+
 async def test_stages_of_several_requests_at_once_are_not_mixed_up():
     gate = threading.Barrier(8)
 
