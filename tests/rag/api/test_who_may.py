@@ -47,6 +47,7 @@ def recipes(i, own):
     here = {"collection": own["store"], "documents": [i["document"]]}
     batch = f"{store}/file_batches"
     return {
+        "GET /metrics": [("GET", "/metrics", None)],
         "GET /v1/models": [("GET", "/v1/models", None)],
         "GET /v1/models/{name:path}": [("GET", f"/v1/models/{collection}", None)],
         "POST /v1/chat/completions": [
@@ -132,6 +133,7 @@ def recipes(i, own):
 # Routes that answer everybody who may come in with what is theirs: that nothing of others is in it is all to be seen.
 OF_ONES_OWN = {
     *("GET /v1/models", "GET /v1/files", "GET /v1/vector_stores", "POST /v1/embeddings", "GET /docs", "POST /mcp"),
+    "GET /metrics",  # numbers of the whole server, which name nobody and nothing
     *(f"POST /api/v1/{name}" for name in ("chat", "chat_vllm", "chat_llama_cpp", "generate")),
 }
 
