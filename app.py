@@ -20,7 +20,7 @@ import click
 
 from rag.errors import ConfigurationError
 from rag.settings import Settings, load_settings
-from rag.terminal import debug_option, run
+from rag.terminal import debug_option, is_debugging, run
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -30,13 +30,19 @@ if TYPE_CHECKING:
     from rag.catalog import Catalog
     from rag.services import Services
 
+LAST_ANSWERS = 3.0  # seconds that answers get to end by themselves when the server is told to stop
+
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 @debug_option
 def serve(paths: tuple[Path, ...]) -> None:
     """Serve the chat and the API. PATHS are ingested first, into the collection `default`."""
+    from rag.telemetry.log import set_up_logging
+
     settings = load_settings()
+    if not is_debugging():
+        set_up_logging(settings.log)
     # The server hands the signal on when it has stopped; by default that would end us before the storage is closed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with _listening(settings) as listener, _services(settings) as services:
@@ -73,15 +79,20 @@ def _services(settings: Settings) -> Iterator[Services]:
     from ingest.ingestor import Ingestor
     from rag.personas import read_roles
     from rag.services import Services, open_engine, open_models, open_storage
+    from rag.telemetry.log import request_line
+    from rag.telemetry.telemetry import Telemetry
+    from rag.telemetry.traces import open_traces
 
     with (
+        open_traces(settings.telemetry) as traces,
         open_storage(settings) as storage,
         Ingestor(settings, storage.index) as ingestor,
         open_models(settings) as models,
     ):
         engine = open_engine(settings, storage, models)
         _require_way_in(settings, storage.index.catalog)
-        yield Services(settings, storage, models, engine, ingestor, read_roles(models.file))
+        telemetry = Telemetry(others=(request_line(with_content=settings.log.content), *traces))
+        yield Services(settings, storage, models, engine, ingestor, read_roles(models.file), telemetry=telemetry)
 
 
 def _require_way_in(settings: Settings, catalog: Catalog) -> None:
@@ -129,6 +140,7 @@ def _serve(settings: Settings, services: Services, listener: socket.socket) -> N
     mount_chat(api, services)
     config = uvicorn.Config(
         api,
+        log_config=None,  # as all others log
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -141,6 +153,13 @@ def _serve(settings: Settings, services: Services, listener: socket.socket) -> N
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
             services.ingest.end()  # else the server would wait for the file that is just being ingested
             super().handle_exit(sig, frame)
+
+        async def on_tick(self, counter: int) -> bool:
+            """Whether to close all connections: told to, we wait until the answers are over or their time is."""
+            if self.should_exit:
+                services.stopping.begin(LAST_ANSWERS)
+                return self.force_exit or services.stopping.is_over
+            return await super().on_tick(counter)
 
     Server(config).run(sockets=[listener])
 

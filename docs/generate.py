@@ -41,6 +41,7 @@ def module_map() -> str:
         "rag",
         "rag/backends",
         "rag/modes",
+        "rag/telemetry",
         "rag/api",
         "rag/evaluation",
         "rag/ui",

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Self
 
+from ingest.counting import IngestCounter
 from ingest.discover import discover, is_gone, source_name
 from ingest.jobs import JobQueue, JobStore
 from ingest.loaders import SUPPORTED_SUFFIXES
@@ -21,6 +22,7 @@ from ingest.reindex import Reindexing
 from ingest.sandbox import Sandbox
 from rag.backends.embeddings import open_embedding
 from rag.catalog import DEFAULT_COLLECTION
+from rag.counts import IngestCounts
 from rag.errors import Conflict, NotFound
 from rag.file_records import FileRecord, FileRecords
 from rag.files import StoredFiles
@@ -45,6 +47,7 @@ class Ingestor:
         self._index = index
         self._sandbox = Sandbox(settings.ingest, workers=3)  # uploads need not wait for a folder's long file
         self._claims = Claims()
+        self._counter = IngestCounter()
         self._files = StoredFiles(settings.storage.dir)
         self._records = FileRecords(index.catalog.database)
         self._forgetting = threading.Lock()
@@ -70,6 +73,10 @@ class Ingestor:
         """Let whatever is going on end soon; may be called from a signal handler."""
         self._ending.set()
 
+    def counts(self) -> IngestCounts:
+        """What was taken in since the program was started."""
+        return self._counter.counts()
+
     # ------------------------------------------------------------------------------------------------------- folders
 
     def add_paths(
@@ -85,12 +92,15 @@ class Ingestor:
                     "The ingest was stopped, because the server is ending.",
                     hint="Start it again and repeat the command: what is done is not done twice.",
                 )
-            if progress.report and progress.report.outcome == "renamed":
-                renamed.add(progress.report.document_id)
+            if progress.report:
+                self._counter.note(progress.report)
+                if progress.report.outcome == "renamed":
+                    renamed.add(progress.report.document_id)
             yield progress
         if options.prune:
             seen = {source_name(file) for file in files}  # what goes during the run may be on its way elsewhere
             for report in self._prune(paths, collection, options, renamed, seen):
+                self._counter.note(report)
                 yield replace(progress, report=report)
 
     def _collection(self, name: str, *, make: bool = True) -> str:
@@ -219,6 +229,10 @@ class Ingestor:
         """The jobs, newest first; of those that are over only the last ones."""
         return self._queue.all()
 
+    def jobs_by_state(self) -> dict[str, int]:
+        """How many jobs there are, by state; of those that are over only the last ones count."""
+        return self._queue.by_state()
+
     def _work(self, job: Job, stop: threading.Event) -> Iterator[IngestProgress]:
         with self._alone(job, stop):
             yield from self._take_in(job, stop)
@@ -230,8 +244,10 @@ class Ingestor:
         stored = self._files.path_of(record.sha256)
         name = self._free_name(job.name, job.file_id, job.collection)
         for progress in self._run(job.collection, stop).over([Upload(stored, name, job.file_id, job.attributes)]):
-            yield progress
             report = progress.report
+            if report:
+                self._counter.note(report)
+            yield progress
             if report and report.outcome == "failed" and self._was_never_read(report.document_id):
                 self._index.remove_documents([report.document_id])  # told at once; nothing of it is to be kept
             elif report and report.outcome == "unchanged" and job.attributes:

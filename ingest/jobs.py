@@ -8,7 +8,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from rag.auth import LOCAL_PRINCIPAL
 from rag.catalog import new_id, now
@@ -92,6 +92,11 @@ class JobStore:
             (_KEPT,),
         )
         return [_job(row) for row in rows]
+
+    def by_state(self) -> dict[str, int]:
+        """How many jobs are remembered, by state; every state is there."""
+        counts = dict.fromkeys(get_args(JobState), 0)
+        return {**counts, **dict(self._database.read("SELECT state, count(*) FROM jobs GROUP BY state"))}
 
     def take(self) -> Job | None:
         """The oldest queued job, now running; None if there is none."""
@@ -201,6 +206,10 @@ class JobQueue:
         """All jobs as they stand, newest first."""
         return [replace(job, chunks=self._chunks.get(job.id, 0)) for job in self._store.all()]
 
+    def by_state(self) -> dict[str, int]:
+        """How many jobs are remembered, by state."""
+        return self._store.by_state()
+
     def cancel(self, job_id: str) -> Job:
         """Stop a job, whether it waits or runs; one that runs is over a moment later."""
         with self._changed:
@@ -273,7 +282,7 @@ class JobQueue:
                     if attempt == _MOST_STARTS - 1:
                         raise
         except RagError as error:
-            return FileReport(job.name, "failed", error=error.message, hint=error.hint)
+            return FileReport(job.name, "failed", error=error.message, hint=error.hint, code=error.code)
         except Exception:
             reference = uuid.uuid4().hex[:8]
             logger.exception("a job failed (reference %s)", reference)

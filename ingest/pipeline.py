@@ -397,7 +397,7 @@ def _chosen(vectors: Mapping[str, Vector], ids: Sequence[str]) -> dict[str, Vect
 
 
 def _failure(source: str, error: DocumentError) -> FileReport:
-    return FileReport(source, "failed", error=error.message, hint=error.hint)
+    return FileReport(source, "failed", error=error.message, hint=error.hint, code=error.code)
 
 
 def _page_numbers(indices: Sequence[int]) -> str:

@@ -32,6 +32,7 @@ from rag.rows import (
     put_document,
     select_documents,
 )
+from rag.text import contextual_text
 from rag.types import Chunk, Collection, Document, Scope, Section
 
 DEFAULT_COLLECTION = "default"
@@ -106,6 +107,11 @@ class Catalog:
     def close(self) -> None:
         """Close the connections of all threads."""
         self.database.close()
+
+    def census(self) -> dict[str, tuple[int, int]]:
+        """How many documents there are, and how many chunks, by the documents' status."""
+        rows = self._read("SELECT status, count(*), sum(chunks) FROM documents GROUP BY status")
+        return {status: (documents, chunks) for status, documents, chunks in rows}
 
     # ------------------------------------------------------------------------------------------------ collections
 
@@ -304,6 +310,24 @@ class Catalog:
         where = "+collection_id = ? AND id IN (SELECT value FROM json_each(?))"
         values = (collection_id, json.dumps(list(document_ids)))
         return int(self._read(f"SELECT total(chunks) FROM documents WHERE {where}", values)[0][0])
+
+    def vector_ids_after(self, collection_id: str, after: str, limit: int) -> list[str]:
+        """Up to `limit` ids of the collection's vectors, each once and in order, from behind `after`."""
+        rows = self._read(
+            f"SELECT DISTINCT k.vector_id FROM {_LIVE_CHUNKS} WHERE d.collection_id = ? AND k.vector_id > ? "
+            "ORDER BY k.vector_id LIMIT ?",
+            (collection_id, after, limit),
+        )
+        return [vector_id for (vector_id,) in rows]
+
+    def embedded_text(self, collection_id: str, vector_id: str) -> str:
+        """The text that the vector was made of."""
+        [row] = self._read(
+            f"SELECT d.title, k.heading, k.text FROM {_LIVE_CHUNKS} WHERE d.collection_id = ? "
+            "AND k.vector_id = ? LIMIT 1",
+            (collection_id, vector_id),
+        )
+        return contextual_text(*row)
 
     def count_vectors(self, collection_id: str) -> int:
         """How many vectors the collection's live chunks need."""

@@ -9,17 +9,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from rag import asking, people
+from rag import asking, keeping, people
 from rag.asking import collection_option
 from rag.errors import InvalidRequest, StorageLocked
 from rag.evaluation.command import evaluate
 from rag.options import selection_options
 from rag.settings import Settings, load_settings
-from rag.terminal import debug_option, find_server, require_index
+from rag.terminal import debug_option, find_server, follow, require_index
 
 if TYPE_CHECKING:
     from rag.archive_form import ArchiveProgress
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from rag.importing import Imported
     from rag.selection import Selection
     from rag.types import Hit
-
-_Result = TypeVar("_Result", "Exported", "Imported")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -42,6 +40,7 @@ def rag() -> None:
     rag eval questions.jsonl                how well your questions are answered
     rag export backup.zip                   everything in one file
     rag import backup.zip                   the same, on another machine
+    rag backup all.backup                   all that is stored, users and keys too; `rag restore` brings it back
     rag mcp                                 the documents as tools for Claude, editors and agents
     rag models                              which language models there are, and how fast they are
     rag users add anna                      who may log in; rag keys: who may use the API
@@ -51,7 +50,17 @@ def rag() -> None:
     """
 
 
-for command in (asking.ask, asking.summarize, asking.models, evaluate, people.users, people.keys, people.share):
+for command in (
+    asking.ask,
+    asking.summarize,
+    asking.models,
+    keeping.backup,
+    keeping.restore,
+    evaluate,
+    people.users,
+    people.keys,
+    people.share,
+):
     rag.add_command(command)
 
 
@@ -233,7 +242,7 @@ def export_archive(archive: Path, collections: tuple[str, ...], without_files: b
     manifest; it gets its name when it is whole. It holds the text of all documents: keep it as safe as those. A file
     that is gone, or has changed since it was ingested, is left out and named. Ingest may go on meanwhile.
     """
-    exported = _follow(_exporting(load_settings(), archive, collections, not without_files, force))
+    exported = follow(_exporting(load_settings(), archive, collections, not without_files, force))
     for source in exported.left_out:
         click.echo(f"note    {source}: its file is gone or has changed since; its text is exported.", err=True)
     files = "no files" if without_files else f"{exported.files} files"
@@ -270,7 +279,7 @@ def import_(archive: Path, collections: tuple[str, ...]) -> None:
 
     The server must not run meanwhile. The embedding model (RAG_EMBEDDING__MODEL) must be the archive's.
     """
-    imported = _follow(_importing(load_settings(), archive, collections))
+    imported = follow(_importing(load_settings(), archive, collections))
     click.echo(
         f"{imported.added} documents added, {imported.replaced} replaced, {imported.unchanged} unchanged; "
         f"{imported.chunks} chunks."
@@ -298,22 +307,6 @@ def _importing(settings: Settings, path: Path, collections: tuple[str, ...]) -> 
         yield from archive.verify()
         with open_index(settings, archive.manifest.embedding) as index:
             yield from import_archive(index, archive, settings.storage.dir, collections)
-
-
-def _follow(progresses: Iterator[ArchiveProgress | _Result]) -> _Result:
-    """Show progress until the result comes."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from rag.archive_form import ArchiveProgress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("")
-        for progress in progresses:
-            if not isinstance(progress, ArchiveProgress):
-                return progress
-            bar.update(task, description=progress.step, completed=progress.done, total=progress.total)
-    raise AssertionError("it ends with a result")
 
 
 # ------------------------------------------------------------------------------------------------------------- doctor

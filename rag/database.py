@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -229,6 +229,12 @@ class Database:
                 connection.execute("ROLLBACK")
                 raise
             connection.execute("COMMIT")
+
+    def copy_to(self, path: Path) -> None:
+        """Write all of it, as it stands at one moment, into a file that must not be there; nobody has to wait."""
+        with closing(sqlite3.connect(path)) as copy:
+            self._connection().backup(copy)
+            copy.execute("PRAGMA journal_mode = DELETE").fetchall()  # one file, without a log beside it
 
     def shrink(self) -> None:
         """Give the space of what was deleted back to the file system."""

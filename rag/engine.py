@@ -24,6 +24,7 @@ from rag.prompts import ANSWER_SYSTEM, CONDENSE, NEAREST, NO_DOCUMENTS, NOT_FOUN
 from rag.retrieval import HybridRetriever
 from rag.sampling import UNSPECIFIED, Sampling
 from rag.settings import Settings
+from rag.telemetry.recording import stage
 from rag.types import (
     Answer,
     AnswerCompleted,
@@ -144,7 +145,8 @@ class ChatEngine:
         told = "\n".join(f"{message.role}: {message.content}" for message in recent)
         prompt = Message("user", CONDENSE.format(conversation=told, question=question))
         try:
-            condensed = (await reply(model, [prompt], _CONDENSED_TOKENS)).text
+            with stage("condense"):
+                condensed = (await reply(model, [prompt], _CONDENSED_TOKENS)).text
         except RagError as error:
             logger.warning("A follow-up question could not be rewritten: %s", error)
             return question
@@ -154,9 +156,10 @@ class ChatEngine:
     async def find(self, question: str, scope: Scope) -> Finding:
         """What the documents have on a question that stands on its own."""
         hits = await self.retrieve(question, scope, self.settings.retrieval.passages * _HITS_PER_PASSAGE)
-        passages = await asyncio.to_thread(
-            collect_passages, hits, self.retriever.index.catalog.page_text, self.settings.retrieval.passages
-        )
+        with stage("pack"):
+            passages = await asyncio.to_thread(
+                collect_passages, hits, self.retriever.index.catalog.page_text, self.settings.retrieval.passages
+            )
         evidence = await self.retriever.evidence(question, hits)
         return Finding(
             question, hits, passages, bool(passages) and evidence >= self.settings.retrieval.minimum_evidence

@@ -16,6 +16,7 @@
     ├─ RateLimited                                                               exit 1   429
     ├─ RequestTooLarge                                                           exit 1   413
     ├─ InvalidRequest              .param names the field                        exit 2   400
+    ├─ ShuttingDown                the server ends before the answer does        exit 1   503
     └─ BackendError                .provider; the cause is chained               exit 1
         ├─ BackendUnavailable      refused, timed out, still loading                      503
         │   └─ AnswerInterrupted   the same, after a part of the answer was sent          503
@@ -167,6 +168,13 @@ class InvalidRequest(RagError):
     def __init__(self, message: str, *, hint: str = "", param: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.param = param
+
+
+class ShuttingDown(RagError):
+    """The server is told to end, and does so before the answer is whole."""
+
+    status = 503
+    code = "shutting_down"
 
 
 class BackendError(RagError):

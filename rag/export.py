@@ -5,8 +5,6 @@ Nothing is locked meanwhile: every document is taken as it stands at one moment,
 
 from __future__ import annotations
 
-import hashlib
-import os
 import shutil
 import tempfile
 import time
@@ -36,10 +34,10 @@ from rag.archive_form import (
     Member,
     check_document,
     check_vectors,
-    hash_before_seal,
     vectors_header,
 )
 from rag.errors import Conflict, NotFound, RagError
+from rag.sealed_file import refuse_existing, seal, written_whole
 from rag.vectors import vector_id
 
 if TYPE_CHECKING:
@@ -85,56 +83,21 @@ def export(
     The archive gets its name when it is whole. Raises Conflict when there is a file of that name or the embedding
     model is changed meanwhile, NotFound for an unknown collection.
     """
-    _refuse_existing(archive, overwrite)
+    refuse_existing(archive, overwrite)
     catalog = index.catalog
     chosen = [catalog.collection(name) for name in collections] or catalog.collections()
     names = list(dict.fromkeys(collection.name for collection in chosen))
-    with _beside(archive, overwrite) as file, closing(_Writing(index, file)) as writing:
+    with written_whole(archive, overwrite) as file, closing(_Writing(index, file)) as writing:
         for number, name in enumerate(names, start=1):
             yield from writing.add_collection(name, f"collections/{number}")
         if with_files:
             yield from writing.add_files()
         manifest = writing.add_manifest()
         writing.close()
-        yield from _seal(file)
+        yield from seal(file)
     documents = sum(collection.documents for collection in manifest.collections)
     chunks = sum(collection.chunks for collection in manifest.collections)
     yield Exported(documents, chunks, manifest.files, archive.stat().st_size, tuple(writing.left_out))
-
-
-def _refuse_existing(archive: Path, overwrite: bool) -> None:
-    if archive.is_dir() or (archive.exists() and not overwrite):
-        raise Conflict(f"{archive} exists.", hint="Choose another name, or give --force to write over a file.")
-
-
-@contextmanager
-def _beside(archive: Path, overwrite: bool) -> Iterator[BinaryIO]:
-    """A file beside the archive that becomes the archive at the end of the block, and goes when the block raises."""
-    partial = archive.with_name(f"{archive.name}.partial")
-    try:
-        with partial.open("w+b") as file:
-            try:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-                _refuse_existing(archive, overwrite)
-                partial.replace(archive)
-            except BaseException:
-                partial.unlink(missing_ok=True)
-                raise
-    except OSError as error:
-        raise RagError(
-            f"{archive} cannot be written: {error.strerror}.", hint="Choose a place that you may write to and has room."
-        ) from error
-
-
-def _seal(file: BinaryIO) -> Iterator[ArchiveProgress]:
-    """Put the hash of all that is before it into the place that was kept for it."""
-    digest = hashlib.sha256()
-    size = file.seek(0, 2)
-    for done in hash_before_seal(file, digest):
-        yield ArchiveProgress("Sealing", done, size)
-    file.write(digest.hexdigest().encode())
 
 
 class _Writing:

@@ -27,6 +27,7 @@ from rag.database import CATALOG_NAME
 from rag.errors import Conflict, IndexMismatch
 from rag.lexical import LexicalEntry, LexicalIndex
 from rag.staging import Staging
+from rag.telemetry.recording import stage
 from rag.text import ANALYSIS_VERSION, contextual_text
 from rag.types import Chunk, Document, Embedding, Scope, Section
 from rag.vectors import DIRECT_COMPARISON, VectorIndex
@@ -119,6 +120,10 @@ class Index:
         """The stored vectors of a document by id."""
         collection_id = self.catalog.collection(document.collection).id
         return self._vectors.get(collection_id, list(set(self.catalog.vector_ids(document.id))))
+
+    def vectors(self, collection_id: str, vector_ids: Sequence[str]) -> dict[str, Vector]:
+        """Stored vectors by id; those that are not there are left out."""
+        return self._vectors.get(collection_id, vector_ids)
 
     def replace_documents(self, versions: Sequence[DocumentVersion], fingerprint: str | None = None) -> None:
         """Make these the live versions of their documents; several at once cost little more than one.
@@ -268,11 +273,13 @@ class Index:
     def search_dense(self, question: str, scope: Scope, limit: int) -> list[tuple[str, float]]:
         """Chunk ids nearest to the question with cosine similarity, best first."""
         dense = self._dense
-        query = self._embed_query(dense[0], question)  # type: ignore[arg-type]
+        with stage("embed"):
+            query = self._embed_query(dense[0], question)  # type: ignore[arg-type]
         for _ in range(_ATTEMPTS):
             revision = self.catalog.revision
             try:
-                found, is_complete = self._search_dense(dense[1], query, scope, limit)
+                with stage("dense"):
+                    found, is_complete = self._search_dense(dense[1], query, scope, limit)
             except Exception:
                 if dense is self._dense:
                     raise
@@ -328,7 +335,14 @@ class Index:
         pages = None if scope.pages is None else (scope.pages[0] - 1, scope.pages[1] - 1)
         # no filter where none is needed: it takes as long as the search itself
         collections = None if versions is None and self.catalog.is_all(scope.collection_ids) else scope.collection_ids
-        return self._words.search(question, collections, limit, versions, pages)
+        with stage("lexical"):
+            return self._words.search(question, collections, limit, versions, pages)
+
+    def check(self) -> None:
+        """Whether catalog, vectors and words can be read: a look at each. Raises what they raise."""
+        collection = self.catalog.collection()
+        self._vectors.count(collection.id)
+        self._words.count()
 
     def term_weights(self, question: str) -> dict[str, float]:
         """The question's words with how much each tells: rare ones much, common ones little."""

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 
 from rag import errors
 from rag.archive_form import ArchiveProgress
+from rag.backup import BackedUp
 from rag.errors import RagError, StorageLocked
 from rag.export import Exported
 from rag.lock import Owner
@@ -127,6 +128,11 @@ class Remote:
             "overwrite": overwrite,
         }
         return self._stream("/local/export", body, TypeAdapter(ArchiveProgress | Exported))
+
+    def back_up(self, backup: Path, *, overwrite: bool) -> Iterator[ArchiveProgress | BackedUp]:
+        """Have the server write a backup on this machine; last comes what was written."""
+        body = {"backup": quote_from_bytes(os.fsencode(backup.absolute())), "overwrite": overwrite}
+        return self._stream("/local/backup", body, TypeAdapter(ArchiveProgress | BackedUp))
 
     async def ask(
         self,

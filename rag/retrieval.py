@@ -12,6 +12,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -22,6 +23,7 @@ from rag.focus import focus
 from rag.index import Index
 from rag.naming import Named
 from rag.settings import RetrievalSettings
+from rag.telemetry.recording import stage
 from rag.text import contextual_text
 from rag.tokens import continued_words, token_spans
 from rag.types import Chunk, Hit, Reranker, Scope
@@ -75,7 +77,7 @@ class HybridRetriever:
         return await self._in_thread(lambda: evidence(hits, self.index.term_weights(question[:_LONGEST_QUESTION])))
 
     def _in_thread(self, work: Callable[[], _Result]) -> asyncio.Future[_Result]:
-        return asyncio.get_running_loop().run_in_executor(self._searches, work)
+        return asyncio.get_running_loop().run_in_executor(self._searches, copy_context().run, work)
 
     def _retrieve(self, question: str, scope: Scope, limit: int) -> tuple[Hit, ...]:
         candidates = max(limit, self.settings.candidates)
@@ -84,12 +86,14 @@ class HybridRetriever:
             before = self.index.catalog.revision
             legs = self._search(question, scope, candidates)
             named = self.index.catalog.named_documents(question, scope)
-            scores = fuse(legs, dense_weight)
+            with stage("fuse"):
+                scores = fuse(legs, dense_weight)
             if named.documents:
                 narrow = self._search(question, replace(scope, document_ids=named.documents), candidates)
                 scores = lift_named(scores, fuse(narrow, dense_weight), named)
                 legs = Legs(_united(legs.dense, narrow.dense), _united(legs.lexical, narrow.lexical))
-            hits, is_complete = self._hits(question, scores, legs, scope, limit)
+            with stage("look_up"):
+                hits, is_complete = self._hits(question, scores, legs, scope, limit)
             if is_complete or before == self.index.catalog.revision:
                 break
         return hits
@@ -102,7 +106,7 @@ class HybridRetriever:
 
     def _search(self, question: str, scope: Scope, candidates: int) -> Legs:
         """Both legs, an empty one for one that failed. Raises when both did."""
-        lexical = self._lexical_legs.submit(self.index.search_lexical, question, scope, candidates)
+        lexical = self._lexical_legs.submit(copy_context().run, self.index.search_lexical, question, scope, candidates)
         found: dict[str, Leg] = {}
         failures: list[Exception] = []
         legs: dict[str, Callable[[], Leg]] = {
@@ -159,7 +163,8 @@ class HybridRetriever:
         first = list(scores)[: self.settings.reranked]
         chunks = [(live[chunk_id].title, live[chunk_id].chunk) for chunk_id in first]
         texts = [contextual_text(title, chunk.heading, chunk.text) for title, chunk in chunks]
-        reranked = dict(zip(first, reranker.score(question, texts), strict=True))
+        with stage("rerank"):
+            reranked = dict(zip(first, reranker.score(question, texts), strict=True))
         lowest = min(reranked.values(), default=0.0)
         return {chunk_id: reranked.get(chunk_id, lowest * score) for chunk_id, score in scores.items()}
 

@@ -27,6 +27,10 @@ from rag.modes.route import RouteCounts
 from rag.personas import Role
 from rag.retrieval import HybridRetriever
 from rag.settings import Settings
+from rag.stopping import Stopping
+from rag.telemetry.metrics import Inventory
+from rag.telemetry.telemetry import Telemetry
+from rag.telemetry.watching import watched
 from rag.types import Embedding, Event, Ingest, LanguageModel
 
 
@@ -46,7 +50,8 @@ class Storage:
 @dataclass(frozen=True, slots=True)
 class Services:
     """The whole application. `ingest` is the write side, handed over by `app.py`; `roles` are the personas;
-    `route_counts` tell who answered in the mode `route`."""
+    `route_counts` tell who answered in the mode `route`, `telemetry` is told what is measured, and `stopping` ends the
+    answers when the program ends."""
 
     settings: Settings
     storage: Storage
@@ -55,6 +60,8 @@ class Services:
     ingest: Ingest
     roles: tuple[Role, ...] = ()
     route_counts: RouteCounts = field(default_factory=RouteCounts)
+    telemetry: Telemetry = field(default_factory=Telemetry)
+    stopping: Stopping = field(default_factory=Stopping)
 
     @property
     def catalog(self) -> Catalog:
@@ -73,7 +80,16 @@ class Services:
 
     def ask(self, request: Request) -> AsyncGenerator[Event, None]:
         """Answer a request in its mode: see rag/modes/ask.py."""
-        return ask(request, self.engine_with, self.models.file, self.route_counts)
+        events = self.stopping.limited(ask(request, self.engine_with, self.models.file, self.route_counts))
+        question = request.messages[-1].content if request.messages else ""
+        return watched(events, request.mode, question, self.telemetry.finish)
+
+    def inventory(self) -> Inventory:
+        """What there is at the moment; blocking, a moment."""
+        census = self.catalog.census()
+        documents = {status: documents for status, (documents, _) in census.items()}
+        chunks = sum(chunks for _, chunks in census.values())
+        return Inventory(documents, chunks, self.ingest.jobs_by_state(), self.ingest.counts())
 
     def access(self, principal: Principal) -> Access:
         """What somebody may reach."""

@@ -12,7 +12,7 @@ import os
 import re
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
@@ -255,6 +255,27 @@ class ModesSettings(_Group):
     parallel: int = Field(10, ge=1, le=100, description="Requests that a summary or a plan sends to a model at once.")
 
 
+class LogSettings(_Group):
+    """The server's log, on stderr."""
+
+    format: Literal["text", "json"] = Field("text", description="`text`, or `json`: one object a line.")
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "warning",
+        description="From which level on is logged; `info` brings a line for every request: docs/operations.md.",
+    )
+    content: bool = Field(False, description="Put questions and answers into the lines of requests, too.")
+
+
+class TelemetrySettings(_Group):
+    """Traces for OpenTelemetry."""
+
+    otlp_endpoint: str = Field(
+        "",
+        description="Address of a collector that traces are sent to (OTLP over HTTP), e.g. `http://127.0.0.1:4318`. "
+        "Empty: nothing is sent anywhere.",
+    )
+
+
 class Settings(BaseSettings):
     """All settings. Build it with `load_settings`."""
 
@@ -277,6 +298,8 @@ class Settings(BaseSettings):
     retrieval: RetrievalSettings = RetrievalSettings()
     history: HistorySettings = HistorySettings()
     modes: ModesSettings = ModesSettings()
+    log: LogSettings = LogSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
 
     @property
     def is_closed(self) -> bool:

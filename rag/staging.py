@@ -29,6 +29,12 @@ class Staging:
                 _drop_staged(connection)
             self._catalog.set_property("staging", fingerprint)
 
+    def drop(self) -> None:
+        """Prepare no switch any more."""
+        with self._database.transaction() as connection:
+            _drop_staged(connection)
+            connection.execute("DELETE FROM properties WHERE name = 'staging'")
+
     def unstaged(self) -> list[str]:
         """The ids of the documents that are still to be staged."""
         rows = self._database.read(

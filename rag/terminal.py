@@ -8,8 +8,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -19,12 +19,19 @@ from rag.lock import StorageLock, read_owner
 from rag.settings import Settings
 
 if TYPE_CHECKING:
+    from rag.archive_form import ArchiveProgress
+    from rag.backup import BackedUp
+    from rag.export import Exported
+    from rag.importing import Imported
     from rag.remote import Remote
+    from rag.restoring import RestoredBackup
+
+_Result = TypeVar("_Result", "Exported", "Imported", "BackedUp", "RestoredBackup")
 
 
 def run(command: click.Command) -> None:
     """Run a click command as the program: errors become `error:` and `hint:` on stderr, and an exit code."""
-    debug = "--debug" in sys.argv or os.environ.get("FOOTNOTE_DEBUG") == "1"
+    debug = is_debugging()
     logging.basicConfig(level=logging.INFO if debug else logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
     try:
         code = command.main(standalone_mode=False)
@@ -47,6 +54,11 @@ def run(command: click.Command) -> None:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         fail(RagError(f"Something went wrong: {reason}", hint="The same command with --debug shows where."))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def is_debugging() -> bool:
+    """Whether the program was started with `--debug`."""
+    return "--debug" in sys.argv or os.environ.get("FOOTNOTE_DEBUG") == "1"
 
 
 def fail(error: RagError) -> None:
@@ -80,3 +92,19 @@ def require_index(settings: Settings) -> None:
             f"There are no documents in {folder}.",
             hint="`ingest PATH` adds some; RAG_STORAGE__DIR names another storage folder.",
         )
+
+
+def follow(progresses: Iterator[ArchiveProgress | _Result]) -> _Result:
+    """Show progress until the result comes."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from rag.archive_form import ArchiveProgress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("")
+        for progress in progresses:
+            if not isinstance(progress, ArchiveProgress):
+                return progress
+            bar.update(task, description=progress.step, completed=progress.done, total=progress.total)
+    raise AssertionError("it ends with a result")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol
 
+from rag.counts import IngestCounts
 from rag.sampling import Sampling
 
 if TYPE_CHECKING:
@@ -367,8 +368,9 @@ FileOutcome = Literal["added", "updated", "renamed", "unchanged", "failed", "rem
 
 @dataclass(frozen=True, slots=True)
 class FileReport:
-    """What became of one file. `error` and `hint` are set when it failed; `notice` names what else the user should
-    know (for instance pages without text). `freed` is the disk space, in bytes, that a removal gave back."""
+    """What became of one file. `error` and `hint` are set when it failed, and `code` (of rag/errors.py) where it was
+    read now; `notice` names what else the user should know (for instance pages without text). `freed` is the disk
+    space, in bytes, that a removal gave back."""
 
     source: str
     outcome: FileOutcome
@@ -379,6 +381,7 @@ class FileReport:
     hint: str = ""
     notice: str = ""
     freed: int = 0
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -491,6 +494,14 @@ class Ingest(Protocol):
 
     def reindex(self, settings: EmbeddingSettings) -> Iterator[IngestProgress]:
         """Embed all documents anew with another model, and switch to it in the end; blocking."""
+        ...
+
+    def counts(self) -> IngestCounts:
+        """What was taken in since the program was started."""
+        ...
+
+    def jobs_by_state(self) -> Mapping[str, int]:
+        """How many jobs there are, by state; of those that are over only the last ones count."""
         ...
 
     def end(self) -> None:

@@ -15,6 +15,7 @@ from rag.errors import InvalidRequest, PromptTooLong
 from rag.prompts import NOT_FOUND
 from rag.sampling import DEFAULT_MAX_TOKENS, Sampling
 from rag.support import check_claims
+from rag.telemetry.recording import stage
 from rag.types import (
     Answer,
     AnswerCompleted,
@@ -105,7 +106,8 @@ async def write_answer(
     while True:
         smaller = replace(asked, model=replace(asked.model, context_window=window))
         try:
-            prompt = await asyncio.to_thread(smaller.prompt, passages)
+            with stage("prompt"):
+                prompt = await asyncio.to_thread(smaller.prompt, passages)
         except InvalidRequest as error:  # not even the rules fit
             raise refusal or error from None
         if refused:
@@ -146,21 +148,25 @@ async def write_prompt(model: LanguageModel, prompt: Prompt, sampling: Sampling)
     usage: Usage | None = None
     deltas = stream_text(model, prompt.messages, replace(sampling, max_tokens=prompt.max_tokens))
     async with aclosing(deltas):
-        async for delta in deltas:
-            finish_reason = delta.finish_reason or finish_reason
-            usage = delta.usage or usage
-            if delta.waiting:
-                yield Progress(delta.waiting)
-            if text := markers.feed(delta.text) if prompt.passages else delta.text:
-                parts.append(text)
-                yield TextDelta(text)
+        with stage("generate"):
+            async for delta in deltas:
+                finish_reason = delta.finish_reason or finish_reason
+                usage = delta.usage or usage
+                if delta.waiting:
+                    yield Progress(delta.waiting)
+                if text := markers.feed(delta.text) if prompt.passages else delta.text:
+                    parts.append(text)
+                    yield TextDelta(text)
     if text := markers.flush():
         parts.append(text)
         yield TextDelta(text)
     text = "".join(parts)
     usage = usage or _counted(model, prompt.messages, text)
     answer = Answer(text, (), prompt.passages, model.name, True, finish_reason, usage)
-    yield AnswerCompleted(await asyncio.to_thread(with_footnotes, answer) if prompt.passages else answer)
+    if prompt.passages:
+        with stage("cite"):
+            answer = await asyncio.to_thread(with_footnotes, answer)
+    yield AnswerCompleted(answer)
 
 
 def with_footnotes(answer: Answer) -> Answer:

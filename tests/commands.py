@@ -25,6 +25,8 @@ class Commands:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.storage = folder / "storage"
+        self.process: subprocess.Popen[str] | None = None  # of the last server
+        self.log = ""  # … once it has ended
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAG_")}
         self.environment = {
             **inherited,
@@ -68,6 +70,7 @@ class Commands:
     def server(self, port: int, *arguments: object, **environment: str):
         """`python app.py`, from the moment it answers until it is ended."""
         with self.start("app", *arguments, RAG_SERVER__PORT=str(port), **environment) as process:
+            self.process = process
             try:
                 for _ in range(600):
                     assert process.poll() is None, process.communicate()
@@ -80,4 +83,5 @@ class Commands:
             finally:
                 process.terminate()
                 output, errors = process.communicate(timeout=30)
+                self.log = errors
             assert "Traceback" not in output + errors, output + errors

@@ -25,6 +25,7 @@ PAGES = (
     "docs/evaluation.md",
     "docs/vector-stores.md",
     "docs/models.md",
+    "docs/operations.md",
     "docs/serving.md",
     "examples/README.md",
 )

@@ -21,6 +21,7 @@ from rag.api import (
     files,
     health,
     local,
+    metrics,
     models,
     older_clients,
     reference,
@@ -32,6 +33,7 @@ from rag.api.authentication import Authentication, principal_of
 from rag.api.envelope import ERROR_RESPONSES, error_response
 from rag.api.guard import Guard
 from rag.api.last_resort import LastResort
+from rag.api.observed import Observed
 from rag.api.request_id import RequestId
 from rag.authenticator import Authenticator
 from rag.errors import InvalidRequest, NotFound, RagError
@@ -74,7 +76,19 @@ def create_api(services: Services, token: str, lifespan: Lifespan | None = None)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(ClientDisconnect, _on_disconnect)
     stores = (files, vector_stores, vector_store_files)
-    for module in (health, models, chat, completions, responses, embeddings, *stores, documents, reference, local):
+    for module in (
+        health,
+        metrics,
+        models,
+        chat,
+        completions,
+        responses,
+        embeddings,
+        *stores,
+        documents,
+        reference,
+        local,
+    ):
         app.include_router(module.router)
     app.router.routes.extend(tools_app.routes)
     if services.settings.server.older_clients.get_secret_value():
@@ -92,6 +106,7 @@ def create_api(services: Services, token: str, lifespan: Lifespan | None = None)
         app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"])
     app.add_middleware(Guard, settings=services.settings)
     app.add_middleware(LastResort)
+    app.add_middleware(Observed, telemetry=services.telemetry)
     app.add_middleware(RequestId)  # outermost: a refusal has a name, too
     return app
 

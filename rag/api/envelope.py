@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from rag.api.request_id import current_request_id
 from rag.errors import RagError, RateLimited, Unauthorized
+from rag.telemetry.recording import note_error
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
 
 def envelope(error: RagError) -> dict[str, object]:
     """An error as OpenAI's clients know it; the hint is part of the message, and a field."""
+    note_error(error.code)
     kind = "invalid_request_error" if error.status < 500 else "server_error"
     message = f"{error.message} {error.hint}".strip()
     param = getattr(error, "param", None)

@@ -25,6 +25,7 @@ from pydantic import BaseModel, TypeAdapter
 from rag import tagging
 from rag.api.envelope import unknown_error
 from rag.archive_form import ArchiveProgress
+from rag.backup import BackedUp, back_up
 from rag.errors import Forbidden, RagError
 from rag.export import Exported, export
 from rag.modes import request as modes
@@ -34,6 +35,7 @@ from rag.selection import EVERYTHING, Selection, scope_of
 from rag.services import Services
 from rag.settings import EmbeddingSettings
 from rag.speed import Speed, measure_all
+from rag.telemetry.recording import note_error
 from rag.types import AttributeValue, Document, Event, FileReport, Hit, IngestOptions, IngestProgress, Job, Message
 
 _Progress = TypeVar("_Progress")
@@ -63,6 +65,13 @@ class ExportRequest(BaseModel):
     archive: str
     collections: list[str]
     with_files: bool
+    overwrite: bool
+
+
+class BackupRequest(BaseModel):
+    """The absolute path of the backup to write, its bytes quoted with percent signs."""
+
+    backup: str
     overwrite: bool
 
 
@@ -118,6 +127,15 @@ def export_archive(body: ExportRequest, request: Request) -> StreamingResponse:
         overwrite=body.overwrite,
     )
     return _stream(writing, TypeAdapter(ArchiveProgress | Exported))
+
+
+@router.post("/backup")
+def back_up_everything(body: BackupRequest, request: Request) -> StreamingResponse:
+    """Write a backup; one JSON line a sign of progress, the last one tells what was written."""
+    services: Services = request.app.state.services
+    storage = services.settings.storage.dir
+    writing = back_up(services.storage.index, storage, _path(body.backup), overwrite=body.overwrite)
+    return _stream(writing, TypeAdapter(ArchiveProgress | BackedUp))
 
 
 @router.get("/collections")
@@ -284,5 +302,6 @@ def event_to_line(event: Event) -> str:
 
 
 def _error_line(error: RagError) -> str:
+    note_error(error.code)
     body: dict[str, Any] = {"message": error.message, "hint": error.hint, "code": error.code}
     return json.dumps({"error": body}) + "\n"

@@ -22,7 +22,18 @@ def http(served):
 
 def test_health(http):
     assert http.get("/healthz").json() == {"status": "ok"}
-    assert http.get("/readyz").json() == {"status": "ok", "model": "scripted", "documents": 3}
+    parts = {"catalog": "ok", "index": "ok", "model": "ok"}
+    assert http.get("/readyz").json() == {"status": "ok", "model": "scripted", "documents": 3, "parts": parts}
+
+
+def test_readiness_names_the_part_that_is_broken(tmp_path):
+    with serving(api_settings(tmp_path), [write_documents(tmp_path / "documents")]) as served:
+        served.services.storage.index._vectors.close()
+        response = httpx.get(f"{served.url}/readyz", trust_env=False)
+        assert response.status_code == 503
+        parts = response.json()["parts"]
+        assert (parts["catalog"], parts["model"]) == ("ok", "ok")
+        assert parts["index"] != "ok"
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])

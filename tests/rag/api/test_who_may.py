@@ -48,6 +48,7 @@ def recipes(i, own):
     here = {"collection": own["store"], "documents": [i["document"]]}
     batch, shelf = f"{store}/file_batches", f"/library/collections/{i['store']}"
     return {
+        "GET /metrics": [("GET", "/metrics", None)],
         "GET /v1/models": [("GET", "/v1/models", None)],
         "GET /v1/models/{name:path}": [("GET", f"/v1/models/{collection}", None)],
         "POST /v1/chat/completions": [
@@ -149,6 +150,7 @@ def recipes(i, own):
 OF_ONES_OWN = {
     *("GET /v1/models", "GET /v1/files", "GET /v1/vector_stores", "POST /v1/embeddings", "GET /docs", "POST /mcp"),
     *("GET /library/me", "GET /library/collections"),
+    "GET /metrics",  # numbers of the whole server, which name nobody and nothing
     *(f"POST /api/v1/{name}" for name in ("chat", "chat_vllm", "chat_llama_cpp", "generate")),
 }
 

@@ -1,0 +1,17 @@
+"""`GET /metrics`: the figures of this application in Prometheus' text format."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+
+from rag.services import Services
+from rag.telemetry.metrics import CONTENT_TYPE
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/metrics")
+def metrics(request: Request) -> Response:
+    """All figures as they stand."""
+    services: Services = request.app.state.services
+    return Response(services.telemetry.metrics.text(services.inventory()), media_type=CONTENT_TYPE)
