@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol
 
+from rag.functions import ToolCall, ToolCallDelta
 from rag.sampling import Sampling
 
 if TYPE_CHECKING:
@@ -202,7 +203,7 @@ class Citation:
 
 # ------------------------------------------------------------------------------------------------- answers and events
 
-FinishReason = Literal["stop", "length"]
+FinishReason = Literal["stop", "length", "tool_calls"]
 Verdict = Literal["supported", "partly", "unsupported"]
 
 
@@ -216,10 +217,21 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation, in the OpenAI shape; the caller owns the history."""
+    """One turn of a conversation, in the OpenAI shape; the caller owns the history.
 
-    role: Literal["system", "user", "assistant"]
+    `tool_calls` are the functions that the assistant called; a message of the role `tool` has what came of the one that
+    `tool_call_id` names.
+    """
+
+    role: Literal["system", "user", "assistant", "tool"]
     content: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str = ""
+
+    @property
+    def written(self) -> str:
+        """All of it as text, the calls too."""
+        return "\n".join(filter(None, [self.content, *(f"{call.name}({call.arguments})" for call in self.tool_calls)]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +253,8 @@ class Claim:
 class Answer:
     """A finished answer. `found` is False for "not in your documents"; `model` names who wrote it.
 
-    `claims` are the checked sentences of a model's answer; quotes and refusals need no check and have none.
+    `claims` are the checked sentences of a model's answer; quotes and refusals need no check and have none. `calls` are
+    the functions that the model wants called before it goes on; then `text` may be empty.
     """
 
     text: str
@@ -252,6 +265,7 @@ class Answer:
     finish_reason: FinishReason
     usage: Usage
     claims: tuple[Claim, ...] = ()
+    calls: tuple[ToolCall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,7 +314,7 @@ class Candidate:
     event: TextDelta | AnswerCompleted
 
 
-Event = QueryCondensed | ChunksRetrieved | Progress | TextDelta | Candidate | AnswerCompleted
+Event = QueryCondensed | ChunksRetrieved | Progress | TextDelta | ToolCallDelta | Candidate | AnswerCompleted
 
 
 # -------------------------------------------------------------------------------------------------------- back ends
@@ -346,7 +360,8 @@ class LanguageModel:
     counts the tokens of a text, never too few, and asks nobody; `count_prompt` counts those of a whole prompt with all
     that the chat template adds, exactly, or gives None where nobody can tell (it may ask a server: blocking, seconds at
     most). `context_window` is in tokens. `description` is the one line that the start-up message and the chat's banner
-    show. `sampling` and `system_prompt` hold for every request, as far as it does not say otherwise.
+    show. `sampling` and `system_prompt` hold for every request, as far as it does not say otherwise. `calls_functions`
+    is whether functions can be given to it.
     """
 
     provider: str
@@ -358,6 +373,7 @@ class LanguageModel:
     count_prompt: Callable[[Sequence[Message]], int | None] = field(default=lambda _: None)
     sampling: Sampling = field(default_factory=Sampling)
     system_prompt: str = ""
+    calls_functions: bool = False
 
 
 # ------------------------------------------------------------------------------- what UI and API need of the write side
