@@ -222,7 +222,8 @@ class OpenAICompatible(OpenAILike):  # type: ignore[misc]
                 pause = None if clock.has_begun else patience.pause_after(error)
                 if pause is None or pause.seconds > clock.left:
                     key = self._key.get_secret_value()
-                    raise explain(error, self.address, key, with_functions="tools" in options) from error
+                    with_functions = "tools" in options or any("tool_call_id" in turn for turn in turns)
+                    raise explain(error, self.address, key, with_functions=with_functions) from error
                 if pause.what_for:
                     yield waiting(pause.what_for)
                 await asyncio.sleep(pause.seconds)

@@ -75,10 +75,11 @@ def cut_short(address: str, *, has_begun: bool) -> BackendError:
 
 def explain(error: Exception, address: str, key: str, *, with_functions: bool = False) -> BackendError:
     """`error` in the user's words, with the server's own ones where it said any, but never the key. `with_functions` is
-    whether the request gave the model functions to call."""
+    whether the request gave the model functions to call, or what they gave."""
     server = f"The model server at {address}"
     if isinstance(error, openai.APIStatusError):
-        if with_functions and error.status_code in {400, 404, 422, 500, 501} and _ABOUT_FUNCTIONS.search(str(error)):
+        about_functions = is_about_roles(str(error)) or _ABOUT_FUNCTIONS.search(str(error))
+        if with_functions and about_functions and error.status_code in {400, 404, 422, 500, 501}:
             return BackendRejected(
                 f"{server} does not take these functions (HTTP {error.status_code}): {_said(error, key)}",
                 hint="Ask a model that can call functions, and start its server with that: vLLM with "

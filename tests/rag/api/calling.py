@@ -23,7 +23,12 @@ ANSWER = ["Oslo has 4 degrees.\n\n", "The pump needs oil every 90 days [1]", ". 
 def pieces_of_calls() -> Iterator[dict[str, Any]]:
     """Id and name with the first piece of a call, then its arguments."""
     for index, (call_id, arguments) in enumerate(CALLS):
-        yield {"index": index, "id": call_id, "type": "function", "function": {"name": "weather", "arguments": ""}}
+        yield {
+            "index": index,
+            "id": call_id,
+            "type": "function",
+            "function": {"name": WEATHER["name"], "arguments": ""},
+        }
         for piece in arguments:
             yield {"index": index, "function": {"arguments": piece}}
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import openai
 import pytest
@@ -318,3 +320,18 @@ def test_a_response_may_choose_too(client, model):
     ]
     client.responses.create(model="tiny", input=QUESTION, tools=[SEARCH], tool_choice="required")
     assert "tools" not in model.requests[-1]
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_examples_of_the_documentation_run(behind, model, capsys, number):
+    page = (Path(__file__).parents[3] / "docs" / "api.md").read_text(encoding="utf-8")
+    section = page.partition("\n## Functions\n")[2].partition("\n## ")[0]
+    blocks = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    assert len(blocks) == 2
+    assert "http://127.0.0.1:8000" in blocks[number]
+    exec(compile(blocks[number].replace("http://127.0.0.1:8000", behind[1].url), "example", "exec"), {})
+    assert capsys.readouterr().out == "Oslo has 4 degrees.\n\nThe pump needs oil every 90 days [1].\n"
+    asked, answered = [request["messages"] for request in model.requests]
+    assert [turn["role"] for turn in asked] == ["system", "user"]
+    assert answered[2]["tool_calls"][0]["function"] == {"name": "weather", "arguments": '{"place": "Oslo"}'}
+    assert "31" in answered[3]["content"]

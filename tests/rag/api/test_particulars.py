@@ -1,4 +1,4 @@
-"""The short names beside OpenAI's fields: `retrieval`, `mode`, `filters`, `vector_store_ids`, by OpenAI's own client."""
+"""The short names `retrieval`, `mode`, `filters` and `vector_store_ids`, by OpenAI's own client."""
 
 from __future__ import annotations
 
