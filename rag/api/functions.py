@@ -122,8 +122,9 @@ def _choice(choice: object) -> tuple[Literal["auto", "none", "required"], list[s
         case {"type": "function", "function": {"name": str(name)}}:
             return "required", [name]
         case {"type": "allowed_tools", "allowed_tools": {"mode": "auto" | "required" as mode, "tools": [*tools]}}:
-            names = [tool.get("function", {}).get("name") for tool in tools if isinstance(tool, dict)]
-            if names and all(isinstance(name, str) for name in names):
+            named = [_choice(tool)[1] for tool in tools]
+            names = [name for told in named for name in told or ()]
+            if names and len(names) == len(tools):
                 return mode, names
     raise InvalidRequest(
         "This is no choice of a tool.",
