@@ -41,6 +41,19 @@ def test_a_question_may_be_followed_by_calls_and_what_they_gave():
         taken_apart(turn(1))
 
 
+def test_what_a_call_gave_comes_before_anything_else_is_said():
+    question, called, result, answer = turn(1)
+    for wrong in (
+        [question, called, answer, result],
+        [question, called, Message("user", "And?"), result],
+        [question, result, called],
+        [question, called, result, result],
+        [question, called],
+    ):
+        with pytest.raises(InvalidRequest, match="call"):
+            taken_apart(wrong)
+
+
 @pytest.mark.parametrize("budget", range(0, 200, 3))
 def test_a_history_that_is_cut_keeps_calls_and_results_together(budget):
     history = [message for number in range(4) for message in turn(number)]
@@ -69,16 +82,12 @@ def test_functions_take_their_room():
     without = history_room(model, "Rules.", "How?", 100, sources=False)
     with_functions = history_room(model, "Rules.", "How?", 100, sources=False, functions=functions)
     assert 300 < without - with_functions < 700
-    prompt = fit_prompt(
-        model,
-        "Rules.",
-        [*[m for n in range(99) for m in turn(n)], Message("user", "How?")],
-        (),
-        100,
-        functions=functions,
-    )
+    conversation = [*(message for number in range(99) for message in turn(number)), Message("user", "How?")]
+    prompt = fit_prompt(model, "Rules.", conversation, (), 100, functions=functions)
     assert prompt.functions == functions
-    assert sum(words(message.written) for message in prompt.messages) + words(functions.written) <= 1900
+    plain = fit_prompt(model, "Rules.", conversation, (), 100)
+    counted = [sum(words(message.written) for message in told.messages) for told in (plain, prompt)]
+    assert counted[0] - counted[1] > 200
 
 
 async def test_a_summary_is_told_what_was_called_and_leaves_whole_turns():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from pathlib import Path
@@ -13,7 +14,7 @@ from fastapi.responses import JSONResponse
 from tests.rag.api.calling import CHAT_TOOL, TOOL, WEATHER, calling_server, calls
 from tests.rag.api.conftest import api_settings
 from tests.rag.api.serving import serving, write_documents
-from tests.rag.backends.model_server import running
+from tests.rag.backends.model_server import chunk, events, running
 
 QUESTION = "How often does the pump need oil?"
 UNKNOWN = "What is the weather like in Oslo and Rome?"
@@ -83,6 +84,26 @@ def test_a_stream_brings_the_calls_piece_by_piece(client):
     assert [json.loads(call.function.arguments)["place"] for call in choice.message.tool_calls] == PLACES
 
 
+def test_a_call_is_shown_before_it_is_whole(client, model):
+    seen = asyncio.Event()
+    loops = []
+
+    async def slow():
+        loops.append(asyncio.get_running_loop())
+        call = {"index": 0, "id": "call_1", "function": {"name": "weather", "arguments": "{"}}
+        yield chunk(choices=[{"index": 0, "delta": {"tool_calls": [call]}, "finish_reason": None}])
+        async with asyncio.timeout(10):
+            await seen.wait()
+        yield chunk(None, "tool_calls")
+
+    model.reply = lambda *_: events(slow())
+    with client.chat.completions.create(model="tiny", messages=MESSAGES, tools=[CHAT_TOOL], stream=True) as chunks:
+        first = next(told for told in chunks if told.choices[0].delta.tool_calls)
+        assert first.choices[0].delta.tool_calls[0].function.arguments == "{"
+        loops[0].call_soon_threadsafe(seen.set)
+        assert list(chunks)[-1].choices[0].finish_reason == "tool_calls"
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_with_what_the_functions_gave_the_answer_is_cited(client, model, stream):
     first = client.chat.completions.create(model="tiny", messages=MESSAGES, tools=[CHAT_TOOL])
@@ -90,7 +111,7 @@ def test_with_what_the_functions_gave_the_answer_is_cited(client, model, stream)
     answer = client.chat.completions.create(model="tiny", messages=messages, tools=[CHAT_TOOL], stream=stream)
     if stream:
         chunks = list(answer)
-        text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+        text = "".join(told.choices[0].delta.content or "" for told in chunks)
         told, finish_reason = chunks[-1].model_dump(), chunks[-1].choices[0].finish_reason
     else:
         text, finish_reason = answer.choices[0].message.content, answer.choices[0].finish_reason
@@ -254,12 +275,12 @@ def test_a_response_goes_on_with_what_the_functions_gave(client, model):
 
 def test_a_stream_of_a_response_tells_every_call_in_order(client):
     with client.responses.stream(model="tiny", input=QUESTION, tools=[TOOL, SEARCH]) as stream:
-        events = list(stream)
+        told = list(stream)
         final = stream.get_final_response()
-    assert [event.sequence_number for event in events] == list(range(len(events)))
+    assert [event.sequence_number for event in told] == list(range(len(told)))
     assert final.output[2].call_id == "call_1"
     by_place: dict[int, list[str]] = {}
-    for event in events:
+    for event in told:
         if hasattr(event, "output_index"):
             by_place.setdefault(event.output_index, []).append(event.type.removeprefix("response."))
     assert list(by_place) == [0, 1, 2, 3]
@@ -269,7 +290,7 @@ def test_a_stream_of_a_response_tells_every_call_in_order(client):
     assert by_place[3] == [begun, f"{arguments}.delta", f"{arguments}.done", ended]
     assert by_place[1][0] == begun
     assert by_place[1][-1] == ended
-    done = [event for event in events if event.type == f"response.{arguments}.done"]
+    done = [event for event in told if event.type == f"response.{arguments}.done"]
     assert [json.loads(event.arguments)["place"] for event in done] == PLACES
 
 

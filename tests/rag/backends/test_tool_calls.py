@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from rag.backends.llms import stream_text
@@ -10,7 +12,7 @@ from rag.backends.turns import fold_system, to_chat, to_turns
 from rag.errors import AnswerInterrupted
 from rag.functions import Functions, ToolCall, joined
 from rag.types import Message
-from tests.rag.backends.model_server import QUESTION, chunk, events, open_at
+from tests.rag.backends.model_server import QUESTION, chunk, counts_as_vllm, events, open_at
 
 OSLO, ROME = ToolCall("a", "weather", '{"place": "Oslo"}'), ToolCall("b", "weather", '{"place": "Rome"}')
 FUNCTIONS = Functions(({"name": "weather", "parameters": {"type": "object"}},))
@@ -102,3 +104,19 @@ def test_calls_and_results_stay_apart_where_turns_are_merged():
         "function": {"name": "weather", "arguments": ROME.arguments},
     }
     assert (turns[3]["tool_call_id"], turns[3]["content"]) == ("b", "9")
+
+
+async def test_a_template_that_refuses_calls_still_counts_everything_else(server):
+    counts_as_vllm(server)
+    model = open_at(server)
+    called = [QUESTION[1], Message("assistant", "", (OSLO,)), Message("tool", "4", tool_call_id="a")]
+    assert model.count_prompt(called) is None
+    assert model.count_prompt(QUESTION[1:]) is not None
+
+
+async def test_a_template_with_functions_counts_the_calls(server):
+    counts_as_vllm(server, make_prompt=json.dumps)
+    called = [QUESTION[1], Message("assistant", "", (OSLO,)), Message("tool", "4", tool_call_id="a")]
+    assert open_at(server).count_prompt(called) > 20
+    assert [turn["role"] for turn in server.counted[0]["messages"]] == ["user", "assistant", "tool"]
+    assert server.counted[0]["messages"][1]["tool_calls"][0]["function"]["name"] == "weather"
