@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol
 
 from rag.functions import ToolCall, ToolCallDelta
+from rag.messages import Message as Message  # noqa: PLC0414  (one of the values that travel)
 from rag.sampling import Sampling
 
 if TYPE_CHECKING:
@@ -213,25 +214,6 @@ class Usage:
 
     prompt_tokens: int
     completion_tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One turn of a conversation, in the OpenAI shape; the caller owns the history.
-
-    `tool_calls` are the functions that the assistant called; a message of the role `tool` has what came of the one that
-    `tool_call_id` names.
-    """
-
-    role: Literal["system", "user", "assistant", "tool"]
-    content: str
-    tool_calls: tuple[ToolCall, ...] = ()
-    tool_call_id: str = ""
-
-    @property
-    def written(self) -> str:
-        """All of it as text, the calls too."""
-        return "\n".join(filter(None, [self.content, *(f"{call.name}({call.arguments})" for call in self.tool_calls)]))
 
 
 @dataclass(frozen=True, slots=True)
