@@ -177,7 +177,7 @@ def _scope(collection: str | None, store_ids: Sequence[str] | None, told: Partic
     scope = caller.scope_of_all(store_ids, told)
     if collection is not None and set(scope.collection_ids) != {caller.collection(collection).id}:
         raise InvalidRequest(
-            f"The collection {collection!r} is named, and `vector_store_ids` that are others.",
+            "One collection is named by `model` or `footnote`, and others by `vector_store_ids`.",
             hint="Give the name of a language model as `model`, and leave the collection to `vector_store_ids`.",
             param="vector_store_ids",
         )

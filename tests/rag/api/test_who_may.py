@@ -55,8 +55,13 @@ def recipes(i, own):
             ("POST", "/v1/chat/completions", asked("scripted", footnote=part)),
             ("POST", "/v1/chat/completions", asked("scripted", footnote=part, stream=True)),
             ("POST", "/v1/chat/completions", asked("scripted", footnote=here)),
+            ("POST", "/v1/chat/completions", asked("scripted", vector_store_ids=[i["store"]])),
+            ("POST", "/v1/chat/completions", asked("scripted", vector_store_ids=[own["store"], i["store"]])),
         ],
-        "POST /v1/completions": [("POST", "/v1/completions", {"model": collection, "prompt": "The code word?"})],
+        "POST /v1/completions": [
+            ("POST", "/v1/completions", {"model": collection, "prompt": "The code word?"}),
+            ("POST", "/v1/completions", {"model": "scripted", "prompt": "?", "vector_store_ids": [i["store"]]}),
+        ],
         "POST /v1/responses": [
             ("POST", "/v1/responses", {"model": "scripted", "input": "The code word?", "tools": [search]}),
             ("POST", "/v1/responses", {"model": collection, "input": "The code word?"}),
