@@ -83,6 +83,11 @@ class Access:
         if self.principal.read_only or self.principal.collections is not None:
             raise Forbidden("This key cannot make a collection.", hint="It is limited: use another key.")
 
+    def require_admin(self) -> None:
+        """Raises Forbidden when the principal is no admin, or has a key for some collections only."""
+        if not self.principal.is_admin or self.principal.collections is not None:
+            raise Forbidden("Only an admin may do that.", hint="`rag users admin NAME` makes one.")
+
     def scope(self, collection: str | None = None, selection: Selection = EVERYTHING) -> Scope:
         """What a question to a collection, or a part of it, may search; None means `homes`. Raises InvalidRequest."""
         found = self.homes() if collection is None else [self.collection(collection)]

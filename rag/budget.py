@@ -12,20 +12,24 @@ from dataclasses import dataclass
 from rag.backends.turns import TURN_TOKENS, template_tokens
 from rag.context import pack_context
 from rag.errors import InvalidRequest
+from rag.functions import NO_FUNCTIONS, Functions
 from rag.types import LanguageModel, Message, Passage
 
 _DRAFTS = 5
 _FULL = 0.9  # a prompt that fills this part of its room is not made again for the rest
+_HOW_TO_CALL = 256  # tokens
 _AIM = 0.98  # of the room: no two texts have the same number of letters a token
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What is sent: system message with sources, history, question; and how many tokens the answer may have."""
+    """What is sent: system message with sources, history, question, what functions said; the functions that may be
+    called; and how many tokens the answer may have."""
 
     messages: list[Message]
     passages: tuple[Passage, ...]
     max_tokens: int
+    functions: Functions = NO_FUNCTIONS
 
 
 def fit_prompt(
@@ -35,20 +39,23 @@ def fit_prompt(
     passages: Sequence[Passage],
     max_tokens: int,
     examples: Sequence[Message] = (),
+    steps: Sequence[Message] = (),
+    functions: Functions = NO_FUNCTIONS,
 ) -> Prompt:
     """The fullest prompt found that leaves room for the answer in the model's window; blocking: it may ask a server.
 
     The answer is given at most a third of the window; the history a third of what is left, or all of it where there
-    are no passages. `examples` are turns that stand before the conversation and are never left out. Raises
-    InvalidRequest when the question, which ends the conversation, does not fit beside `rules` and the beginning of the
-    first passage.
+    are no passages. `examples` are turns that stand before the conversation, `steps` those behind the question that
+    ends it: functions called for it, and what they gave; none of them is left out. Raises InvalidRequest when the
+    question does not fit beside them, `rules` and the beginning of the first passage.
     """
     reserved = min(max_tokens, model.context_window // 3)
-    room = model.context_window - reserved
+    room = model.context_window - reserved - _function_tokens(functions, model.count_tokens)
+    around = (examples, steps)
     best: Prompt | None = None
     allowance, fits, too_much = room, 0, room * 100  # as `count_tokens` counts
     for _ in range(_DRAFTS):
-        messages, packed, whole = _draft(model.count_tokens, rules, examples, conversation, passages, allowance)
+        messages, packed, whole = _draft(model.count_tokens, rules, around, conversation, passages, allowance)
         if best and messages == best.messages:
             break
         estimated = _estimate(model.count_tokens, messages)
@@ -57,10 +64,10 @@ def fit_prompt(
         if actual <= room:
             fits = allowance
             if packed or not passages:
-                best = Prompt(messages, packed, reserved)
+                best = Prompt(messages, packed, reserved, functions)
             if actual >= room * _FULL or whole:
                 break
-        elif packed or len(messages) > len(examples) + 2:
+        elif packed or len(messages) > len(examples) + len(steps) + 2:
             too_much = min(allowance, estimated)
         else:
             break
@@ -68,8 +75,9 @@ def fit_prompt(
         if allowance <= fits:
             break
     if best is None:
+        what = "question with its functions" if functions or steps else "question"
         raise InvalidRequest(
-            f"The question is too long for {model.name}, which reads {model.context_window} tokens.",
+            f"The {what} is too long for {model.name}, which reads {model.context_window} tokens.",
             hint="Ask a shorter question, or use a model with a larger context window.",
             param="messages",
         )
@@ -77,11 +85,20 @@ def fit_prompt(
 
 
 def history_room(
-    model: LanguageModel, rules: str, question: str, max_tokens: int, *, sources: bool, examples: Sequence[Message] = ()
+    model: LanguageModel,
+    rules: str,
+    question: str,
+    max_tokens: int,
+    *,
+    sources: bool,
+    examples: Sequence[Message] = (),
+    steps: Sequence[Message] = (),
+    functions: Functions = NO_FUNCTIONS,
 ) -> int:
     """How many tokens of history `fit_prompt` will take, with sources or without."""
     room = model.context_window - min(max_tokens, model.context_window // 3)
-    left = room - _frame(model.count_tokens, rules, examples, question)
+    room -= _function_tokens(functions, model.count_tokens)
+    left = room - _frame(model.count_tokens, rules, [*examples, *steps], question)
     return left // 3 if sources else left
 
 
@@ -89,7 +106,7 @@ def fitting_history(history: Sequence[Message], count_tokens: Callable[[str], in
     """The latest whole exchanges that fit, beginning with a question."""
     kept: list[Message] = []
     for message in reversed(history):
-        budget -= count_tokens(message.content) + TURN_TOKENS
+        budget -= count_tokens(message.written) + TURN_TOKENS
         if budget < 0:
             break
         kept.insert(0, message)
@@ -101,26 +118,27 @@ def fitting_history(history: Sequence[Message], count_tokens: Callable[[str], in
 def _draft(
     count_tokens: Callable[[str], int],
     rules: str,
-    examples: Sequence[Message],
+    around: tuple[Sequence[Message], Sequence[Message]],
     conversation: Sequence[Message],
     passages: Sequence[Passage],
     allowance: int,
 ) -> tuple[list[Message], tuple[Passage, ...], bool]:
     """A prompt as long as the allowance, its passages, and whether all went in."""
+    examples, steps = around
     *earlier, question = conversation
-    left = allowance - _frame(count_tokens, rules, examples, question.content)
+    left = allowance - _frame(count_tokens, rules, [*examples, *steps], question.content)
     history = fitting_history(earlier, count_tokens, left // 3 if passages else left)
     left -= turn_tokens(history, count_tokens)
     packed, sources = pack_context(passages, count_tokens, left)
     told = "\n\n".join(filter(None, [rules, sources]))
     system = [Message("system", told)] if told else []
     whole = packed == tuple(passages) and len(history) == len(earlier)
-    return [*system, *examples, *history, question], packed, whole
+    return [*system, *examples, *history, question, *steps], packed, whole
 
 
 def turn_tokens(turns: Sequence[Message], count_tokens: Callable[[str], int]) -> int:
     """What these turns take of a prompt, at most."""
-    return sum(count_tokens(turn.content) + TURN_TOKENS for turn in turns)
+    return sum(count_tokens(turn.written) + TURN_TOKENS for turn in turns)
 
 
 def beginning(text: str, count_tokens: Callable[[str], int], budget: int) -> str:
@@ -134,12 +152,17 @@ def beginning(text: str, count_tokens: Callable[[str], int], budget: int) -> str
     return text[:low]
 
 
-def _frame(count_tokens: Callable[[str], int], rules: str, examples: Sequence[Message], question: str) -> int:
+def _frame(count_tokens: Callable[[str], int], rules: str, around: Sequence[Message], question: str) -> int:
     """What a prompt takes without history and sources."""
     return (
-        count_tokens(f"{rules}\n\n") + count_tokens(question) + template_tokens(2) + turn_tokens(examples, count_tokens)
+        count_tokens(f"{rules}\n\n") + count_tokens(question) + template_tokens(2) + turn_tokens(around, count_tokens)
     )
 
 
+def _function_tokens(functions: Functions, count_tokens: Callable[[str], int]) -> int:
+    """What the functions take of a prompt, at most: their definitions, and what a template says of how to call them."""
+    return count_tokens(functions.written) + _HOW_TO_CALL if functions else 0
+
+
 def _estimate(count_tokens: Callable[[str], int], messages: Sequence[Message]) -> int:
-    return sum(count_tokens(message.content) for message in messages) + template_tokens(len(messages))
+    return sum(count_tokens(message.written) for message in messages) + template_tokens(len(messages))

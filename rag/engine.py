@@ -18,9 +18,11 @@ from rag.backends.turns import template_tokens
 from rag.budget import fitting_history, history_room
 from rag.citations import cite
 from rag.context import collect_passages
-from rag.errors import InvalidRequest, RagError
+from rag.conversation import require_functions, taken_apart
+from rag.errors import RagError
+from rag.functions import NO_FUNCTIONS, Functions
 from rag.history import Summaries, told_history
-from rag.prompts import ANSWER_SYSTEM, CONDENSE, NEAREST, NO_DOCUMENTS, NOT_FOUND
+from rag.prompts import ANSWER_SYSTEM, CONDENSE, FUNCTIONS, NEAREST, NO_DOCUMENTS, NOT_FOUND
 from rag.retrieval import HybridRetriever
 from rag.sampling import UNSPECIFIED, Sampling
 from rag.settings import Settings
@@ -83,12 +85,14 @@ class ChatEngine:
         messages: Sequence[Message],
         scope: Scope,
         sampling: Sampling = UNSPECIFIED,
+        functions: Functions = NO_FUNCTIONS,
     ) -> AsyncGenerator[Event, None]:
         """Answer the last user message. Ends with AnswerCompleted; closing the generator stops the model.
 
-        Raises InvalidRequest when there is no question, BackendError when the model fails.
+        Raises InvalidRequest when there is no question, or when the model cannot call the functions; BackendError when
+        the model fails.
         """
-        asked = await self.prepare(messages, sampling)
+        asked = await self.prepare(messages, sampling, functions)
         question = await self.condense(asked)
         if question != asked.question:
             yield QueryCondensed(question)
@@ -108,28 +112,39 @@ class ChatEngine:
     # ---------------------------------------------------------------------------------------------------- the steps
 
     async def prepare(
-        self, messages: Sequence[Message], sampling: Sampling = UNSPECIFIED, *, from_documents: bool = True
+        self,
+        messages: Sequence[Message],
+        sampling: Sampling = UNSPECIFIED,
+        functions: Functions = NO_FUNCTIONS,
+        *,
+        from_documents: bool = True,
     ) -> Asked:
         """The conversation as the model will be told it: long ones are shortened (see rag/history.py).
 
-        Raises InvalidRequest when there is no question, BackendUnavailable when nothing is known of the model yet.
+        Raises InvalidRequest when there is no question, or when the model cannot call the functions; BackendUnavailable
+        when nothing is known of the model yet.
         """
-        *history, question = _conversation(messages)
+        told = taken_apart(messages)
+        require_functions(self.model, messages, functions)
         model = await refresh_model(self.model)
-        told = [model.system_prompt, *(message.content for message in messages if message.role == "system")]
-        instructions = "\n\n".join(filter(None, told))
+        said = [model.system_prompt, *(message.content for message in messages if message.role == "system")]
+        instructions = "\n\n".join(filter(None, said))
         own = ANSWER_SYSTEM.format(not_found=NOT_FOUND) if from_documents else ""
+        own += FUNCTIONS if own and (functions.may_be_called or told.steps) else ""
         rules = "\n\n".join(filter(None, [instructions, own]))
         room = history_room(
             model,
             rules,
-            question.content,
+            told.question.content,
             longest_reply(model, sampling),
             sources=from_documents,
             examples=self.examples,
+            steps=told.steps,
+            functions=functions,
         )
-        history = await told_history(model, history, room, self.settings.history, self.summaries)
-        return Asked(model, instructions, rules, [*history, question], sampling, self.examples)
+        history = await told_history(model, told.history, room, self.settings.history, self.summaries)
+        conversation = [*history, told.question]
+        return Asked(model, instructions, rules, conversation, sampling, self.examples, functions, told.steps)
 
     async def condense(self, asked: Asked) -> str:
         """A question that stands on its own; the one asked when there is no history or the model fails."""
@@ -142,7 +157,7 @@ class ChatEngine:
         recent = fitting_history(history, model.count_tokens, room)
         if model.llm is None or not recent:
             return _joined_with_previous(history, question)
-        told = "\n".join(f"{message.role}: {message.content}" for message in recent)
+        told = "\n".join(f"{message.role}: {message.written}" for message in recent)
         prompt = Message("user", CONDENSE.format(conversation=told, question=question))
         try:
             with stage("condense"):
@@ -166,8 +181,9 @@ class ChatEngine:
         )
 
     async def write(self, asked: Asked, finding: Finding) -> AsyncGenerator[Event, None]:
-        """Answer from what was found: in the model's words, in quotes, or that it is not enough."""
-        if not finding.enough:
+        """Answer from what was found: in the model's words, in quotes, or that it is not enough, where no function may
+        know more."""
+        if not finding.enough and not asked.functions_may_know:
             yield ChunksRetrieved(finding.hits, finding.passages)
             refusal = await asyncio.to_thread(self._refuse, asked.model, finding)
             yield TextDelta(refusal.text)
@@ -203,16 +219,6 @@ class ChatEngine:
         for paragraph in text.splitlines(keepends=True):
             yield TextDelta(paragraph)
         yield AnswerCompleted(Answer(text, tuple(found), finding.passages, model.name, True, "stop", Usage(0, 0)))
-
-
-def _conversation(messages: Sequence[Message]) -> list[Message]:
-    """The turns without system messages, ending with a question. Raises InvalidRequest when there is none."""
-    turns = [message for message in messages if message.role != "system"]
-    if not turns or turns[-1].role != "user" or not turns[-1].content.strip():
-        raise InvalidRequest(
-            "There is no question.", hint="The last message must be the user's and hold text.", param="messages"
-        )
-    return turns
 
 
 def _place(citation: Citation) -> str:

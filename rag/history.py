@@ -1,8 +1,9 @@
 """What of a long conversation is told to the model: its last turns whole, and a running summary of those before.
 
-A turn is a question with its answer. As long as the history fits whole into its share of the window, nothing is
-summarised. A summary is made by the model that is about to answer, from the summary before it and the turns that came
-since, so that a turn is read once; it is kept in memory only, under a hash of the turns it tells of.
+A turn is a question with its answer, and with the functions called for it. As long as the history fits whole into its
+share of the window, nothing is summarised. A summary is made by the model that is about to answer, from the summary
+before it and the turns that came since, so that a turn is read once; it is kept in memory only, under a hash of the
+turns it tells of.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ async def told_history(
 
 async def _continued(model: LanguageModel, prompt: str, summary: str, turns: Sequence[Turn], length: int) -> str:
     """The summary with these turns in it: one call of the model, or as many as its window makes necessary."""
-    texts = ["\n".join(f"{message.role}: {message.content}" for message in turn) for turn in turns]
+    texts = ["\n".join(f"{message.role}: {message.written}" for message in turn) for turn in turns]
     room = model.context_window - length - template_tokens(1)
     while texts:
         head = f"{prompt}\n\nSummary so far: {summary or '(none)'}\n\nWhat was said then:\n"
@@ -127,7 +128,7 @@ def _keys(turns: Sequence[Turn], prompt: str) -> Iterator[bytes]:
     yield digest.digest()
     for turn in turns:
         for message in turn:
-            content = message.content.encode("utf-8", "replace")
+            content = message.written.encode("utf-8", "replace")
             digest.update(f"\n{message.role} {len(content)}\n".encode() + content)
         yield digest.digest()
 

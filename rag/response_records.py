@@ -10,6 +10,7 @@ from typing import Any
 from rag.catalog import now
 from rag.database import Database
 from rag.errors import NotFound
+from rag.functions import ToolCall
 from rag.types import Message, Owned
 
 _KEPT = 10_000  # the oldest go first
@@ -60,7 +61,7 @@ class ResponseRecords:
         if not rows:
             raise unknown_response(response_id)
         body, told, messages, documents = (json.loads(text) for text in rows[0][:4])
-        turns = [Message(**message) for message in messages]
+        turns = [_message(message) for message in messages]
         return ResponseRecord(response_id, body, told, turns, documents, Owned(*rows[0][4:]))
 
     def remove(self, response_id: str) -> None:
@@ -68,6 +69,11 @@ class ResponseRecords:
         self.get(response_id)
         with self._database.transaction() as connection:
             connection.execute("DELETE FROM responses WHERE id = ?", (response_id,))
+
+
+def _message(told: dict[str, Any]) -> Message:
+    calls = tuple(ToolCall(**call) for call in told.get("tool_calls", ()))  # older ones have none
+    return Message(**{**told, "tool_calls": calls})
 
 
 def _text(value: Sequence[Any] | dict[str, Any]) -> str:

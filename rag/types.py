@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol
 
 from rag.counts import IngestCounts
+from rag.functions import ToolCall, ToolCallDelta
+from rag.messages import Message as Message  # noqa: PLC0414  (one of the values that travel)
 from rag.sampling import Sampling
 
 if TYPE_CHECKING:
@@ -203,7 +205,7 @@ class Citation:
 
 # ------------------------------------------------------------------------------------------------- answers and events
 
-FinishReason = Literal["stop", "length"]
+FinishReason = Literal["stop", "length", "tool_calls"]
 Verdict = Literal["supported", "partly", "unsupported"]
 
 
@@ -213,14 +215,6 @@ class Usage:
 
     prompt_tokens: int
     completion_tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One turn of a conversation, in the OpenAI shape; the caller owns the history."""
-
-    role: Literal["system", "user", "assistant"]
-    content: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +236,8 @@ class Claim:
 class Answer:
     """A finished answer. `found` is False for "not in your documents"; `model` names who wrote it.
 
-    `claims` are the checked sentences of a model's answer; quotes and refusals need no check and have none.
+    `claims` are the checked sentences of a model's answer; quotes and refusals need no check and have none. `calls` are
+    the functions that the model wants called before it goes on; then `text` may be empty.
     """
 
     text: str
@@ -253,6 +248,7 @@ class Answer:
     finish_reason: FinishReason
     usage: Usage
     claims: tuple[Claim, ...] = ()
+    calls: tuple[ToolCall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,7 +297,7 @@ class Candidate:
     event: TextDelta | AnswerCompleted
 
 
-Event = QueryCondensed | ChunksRetrieved | Progress | TextDelta | Candidate | AnswerCompleted
+Event = QueryCondensed | ChunksRetrieved | Progress | TextDelta | ToolCallDelta | Candidate | AnswerCompleted
 
 
 # -------------------------------------------------------------------------------------------------------- back ends
@@ -347,7 +343,8 @@ class LanguageModel:
     counts the tokens of a text, never too few, and asks nobody; `count_prompt` counts those of a whole prompt with all
     that the chat template adds, exactly, or gives None where nobody can tell (it may ask a server: blocking, seconds at
     most). `context_window` is in tokens. `description` is the one line that the start-up message and the chat's banner
-    show. `sampling` and `system_prompt` hold for every request, as far as it does not say otherwise.
+    show. `sampling` and `system_prompt` hold for every request, as far as it does not say otherwise. `calls_functions`
+    is whether functions can be given to it.
     """
 
     provider: str
@@ -359,6 +356,7 @@ class LanguageModel:
     count_prompt: Callable[[Sequence[Message]], int | None] = field(default=lambda _: None)
     sampling: Sampling = field(default_factory=Sampling)
     system_prompt: str = ""
+    calls_functions: bool = False
 
 
 # ------------------------------------------------------------------------------- what UI and API need of the write side

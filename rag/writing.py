@@ -12,6 +12,7 @@ from rag.backends.llms import stream_text
 from rag.budget import Prompt, fit_prompt
 from rag.citations import MarkerFilter, collect_citations
 from rag.errors import InvalidRequest, PromptTooLong
+from rag.functions import NO_FUNCTIONS, Functions, ToolCallDelta, joined
 from rag.prompts import NOT_FOUND
 from rag.sampling import DEFAULT_MAX_TOKENS, Sampling
 from rag.support import check_claims
@@ -40,7 +41,8 @@ _SMALLEST_PROMPT = 4  # a refused prompt is halved until it is this part of the 
 class Asked:
     """A question made ready for a model: the `instructions` of model and caller, the `rules` that hold (these and
     Footnote's own), the history as far as it is told, and the question, which ends the conversation. `examples` are
-    turns that show how to answer."""
+    turns that show how to answer, `functions` what the model may call, and `steps` what it called for this question so
+    far, with what came of it."""
 
     model: LanguageModel
     instructions: str
@@ -48,16 +50,25 @@ class Asked:
     conversation: Sequence[Message]
     sampling: Sampling
     examples: tuple[Message, ...] = ()
+    functions: Functions = NO_FUNCTIONS
+    steps: tuple[Message, ...] = ()
 
     @property
     def question(self) -> str:
         """What the user asked, word for word."""
         return self.conversation[-1].content
 
+    @property
+    def functions_may_know(self) -> bool:
+        """Whether a function can still answer, or has: then the documents need not."""
+        return self.functions.may_be_called or bool(self.steps)
+
     def prompt(self, passages: Sequence[Passage]) -> Prompt:
         """What is sent to the model, with as many of the passages as fit; blocking. Raises InvalidRequest."""
         longest = longest_reply(self.model, self.sampling)
-        return fit_prompt(self.model, self.rules, self.conversation, passages, longest, self.examples)
+        return fit_prompt(
+            *(self.model, self.rules, self.conversation, passages, longest, self.examples, self.steps, self.functions)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,13 +151,15 @@ def _left_out(refused: Prompt, prompt: Prompt) -> str:
 async def write_prompt(model: LanguageModel, prompt: Prompt, sampling: Sampling) -> AsyncGenerator[Event, None]:
     """The reply to a prompt; what it says of the prompt's passages is cited and checked. Ends with AnswerCompleted.
 
-    Without passages the reply is passed on as it is: what looks like a footnote there is none.
+    Sentences without a source are not held against an answer that rests on what a function gave. Without passages the
+    reply is passed on as it is: what looks like a footnote there is none.
     """
     markers = MarkerFilter([passage.number for passage in prompt.passages])
     parts: list[str] = []
+    called: list[ToolCallDelta] = []
     finish_reason: FinishReason = "stop"
     usage: Usage | None = None
-    deltas = stream_text(model, prompt.messages, replace(sampling, max_tokens=prompt.max_tokens))
+    deltas = stream_text(model, prompt.messages, replace(sampling, max_tokens=prompt.max_tokens), prompt.functions)
     async with aclosing(deltas):
         with stage("generate"):
             async for delta in deltas:
@@ -157,15 +170,23 @@ async def write_prompt(model: LanguageModel, prompt: Prompt, sampling: Sampling)
                 if text := markers.feed(delta.text) if prompt.passages else delta.text:
                     parts.append(text)
                     yield TextDelta(text)
+                for call in delta.calls:
+                    called.append(call)
+                    yield call
     if text := markers.flush():
         parts.append(text)
         yield TextDelta(text)
     text = "".join(parts)
-    usage = usage or _counted(model, prompt.messages, text)
-    answer = Answer(text, (), prompt.passages, model.name, True, finish_reason, usage)
+    calls = joined(called)
+    if calls and finish_reason == "stop":
+        finish_reason = "tool_calls"
+    usage = usage or _counted(model, prompt.messages, Message("assistant", text, calls).written)
+    answer = Answer(text, (), prompt.passages, model.name, True, finish_reason, usage, calls=calls)
     if prompt.passages:
         with stage("cite"):
             answer = await asyncio.to_thread(with_footnotes, answer)
+    if prompt.messages[-1].role == "tool":
+        answer = replace(answer, claims=tuple(claim for claim in answer.claims if claim.numbers))
     yield AnswerCompleted(answer)
 
 
@@ -178,4 +199,4 @@ def with_footnotes(answer: Answer) -> Answer:
 
 def _counted(model: LanguageModel, messages: Sequence[Message], text: str) -> Usage:
     count = model.count_tokens
-    return Usage(sum(count(message.content) for message in messages), count(text))
+    return Usage(sum(count(message.written) for message in messages), count(text))

@@ -16,7 +16,7 @@ import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
@@ -29,15 +29,17 @@ from rag.api.body import JsonRoute
 from rag.api.caller import Caller
 from rag.api.connection import collect, until_first_sign, while_connected
 from rag.api.envelope import envelope, unknown_error
+from rag.api.functions import MOST_TOOLS, ChatTool, ChatToolCall, called, called_piece, functions_of
 from rag.api.models import meaning_of
+from rag.api.particulars import Particulars, WithParticulars
 from rag.catalog import new_id
 from rag.errors import InvalidRequest, RagError
-from rag.modes.request import Mode, Request
+from rag.functions import ToolCallDelta
+from rag.modes.request import Request
 from rag.personas import addressed
 from rag.sampling import Sampling
-from rag.selection import Selection
 from rag.services import Services
-from rag.types import Answer, AnswerCompleted, Candidate, Event, Message, Progress, TextDelta
+from rag.types import Answer, AnswerCompleted, Candidate, Event, Message, Progress, Scope, TextDelta
 
 router = APIRouter(route_class=JsonRoute)
 
@@ -54,8 +56,21 @@ class ContentPart(BaseModel):
 class ChatMessage(BaseModel):
     """A turn of the conversation. Unknown fields are ignored, as OpenAI's clients send many."""
 
-    role: Literal["system", "developer", "user", "assistant"]
+    role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | list[ContentPart] | None = None
+    tool_calls: Annotated[list[ChatToolCall], Field(max_length=MOST_TOOLS)] | None = None
+    tool_call_id: str | None = None
+
+    @classmethod
+    def of(cls, message: Message) -> ChatMessage:
+        """A turn that the engine knows."""
+        calls = [ChatToolCall.of(call) for call in message.tool_calls]
+        return cls(
+            role=message.role,
+            content=message.content,
+            tool_calls=calls or None,
+            tool_call_id=message.tool_call_id or None,
+        )
 
     def to_message(self) -> Message:
         """The turn as the engine knows it. Raises InvalidRequest for content that is not text."""
@@ -64,8 +79,13 @@ class ChatMessage(BaseModel):
             if part.type not in ("text", "input_text"):
                 raise InvalidRequest(f"Content of type {part.type!r} is not supported.", param="messages")
         role = "system" if self.role == "developer" else self.role
-        text = "".join(part.text for part in parts)
-        return Message(role, text.encode(errors="replace").decode())  # half an emoji, cut by the client
+        text = (
+            "".join(part.text for part in parts).encode(errors="replace").decode()
+        )  # half an emoji, cut by the client
+        if role == "tool" and not self.tool_call_id:
+            raise InvalidRequest("A message of the role `tool` needs a `tool_call_id`.", param="messages")
+        calls = tuple(call.to_call() for call in self.tool_calls or ()) if role == "assistant" else ()
+        return Message(role, text, calls, self.tool_call_id or "" if role == "tool" else "")
 
 
 class StreamOptions(BaseModel):
@@ -74,16 +94,7 @@ class StreamOptions(BaseModel):
     include_usage: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Particulars(Selection):
-    """A field of Footnote's own: the part of the collection to ask, and how. `models` are for the mode `compare`."""
-
-    mode: Mode | None = None
-    models: tuple[str, ...] = ()
-    collection: str | None = None
-
-
-class ChatRequest(BaseModel):
+class ChatRequest(WithParticulars):
     """The fields of OpenAI's request that Footnote uses; others are accepted and ignored."""
 
     model_config = ConfigDict(extra="ignore")
@@ -103,7 +114,9 @@ class ChatRequest(BaseModel):
     presence_penalty: float | None = Field(None, ge=-2, le=2)
     frequency_penalty: float | None = Field(None, ge=-2, le=2)
     n: Literal[1] = 1
-    footnote: Particulars = Particulars()
+    tools: Annotated[list[ChatTool], Field(max_length=MOST_TOOLS)] | None = None
+    tool_choice: Any = None
+    parallel_tool_calls: bool | None = None
 
     @property
     def sampling(self) -> Sampling:
@@ -132,7 +145,7 @@ async def create_chat_completion(body: ChatRequest, request: HttpRequest, caller
 
 def request_of(body: ChatRequest, services: Services, caller: Access) -> Request:
     """What the body asks for. Raises NotFound, InvalidRequest."""
-    told = body.footnote
+    told = body.particulars
     collection, model = meaning_of(body.model, services, caller)
     if collection is not None and told.collection not in (None, collection.id, collection.name, collection.title):
         raise InvalidRequest(
@@ -140,6 +153,7 @@ def request_of(body: ChatRequest, services: Services, caller: Access) -> Request
             hint="Name the collection once.",
             param="footnote.collection",
         )
+    functions = functions_of(body.tools, body.tool_choice, body.parallel_tool_calls)
     if told.models and told.mode != "compare":
         raise InvalidRequest(
             "Several models are asked in the mode `compare` only.",
@@ -148,12 +162,27 @@ def request_of(body: ChatRequest, services: Services, caller: Access) -> Request
         )
     request = Request(
         [message.to_message() for message in body.messages],
-        caller.scope(collection.id if collection else told.collection, told),
+        _scope(collection.id if collection else told.collection, body.vector_store_ids, told, caller),
         told.mode or "documents",
         told.models or (() if told.mode == "compare" else tuple(filter(None, [model]))),
         body.sampling,
+        functions=functions,
     )
     return request if collection is None else addressed(request, collection.name, services.roles, told.mode)
+
+
+def _scope(collection: str | None, store_ids: Sequence[str] | None, told: Particulars, caller: Access) -> Scope:
+    if store_ids is None:
+        return caller.scope(collection, told)
+    scope = caller.scope_of_all(store_ids, told)
+    if collection is not None and set(scope.collection_ids) != {caller.collection(collection).id}:
+        raise InvalidRequest(
+            "One collection is named by `model` or `footnote`, and others by `vector_store_ids`.",
+            hint="Give the name of a language model as `model`, and leave the collection to `vector_store_ids`.",
+            param="vector_store_ids",
+        )
+    caller.touch(scope)
+    return scope
 
 
 class Reply:
@@ -172,7 +201,10 @@ class Reply:
                 self._take(event)
         assert isinstance(events[-1], AnswerCompleted)
         answer = events[-1].answer
-        message = {"role": "assistant", "content": answer.text, "annotations": self._annotations(answer)}
+        message: dict[str, Any] = {"role": "assistant", "content": answer.text}
+        message["annotations"] = self._annotations(answer)
+        if answer.calls:
+            message |= {"content": answer.text or None, "tool_calls": called(answer.calls)}
         return {
             **self._head,
             "object": "chat.completion",
@@ -205,6 +237,8 @@ class Reply:
             return [_comment(event)]
         if isinstance(event, TextDelta):
             return [self._chunk({"content": event.text})]
+        if isinstance(event, ToolCallDelta):
+            return [self._chunk({"tool_calls": [called_piece(event)]})]
         if isinstance(event, AnswerCompleted):
             answer = event.answer
             delta = {"annotations": self._annotations(answer)}

@@ -12,13 +12,14 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter
 from fastapi import Request as HttpRequest
 from fastapi.responses import JSONResponse, Response, StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from rag.api.body import JsonRoute
 from rag.api.caller import Caller
-from rag.api.chat import ChatMessage, ChatRequest, Particulars, request_of
+from rag.api.chat import ChatMessage, ChatRequest, request_of
 from rag.api.connection import collect, until_first_sign, while_connected
 from rag.api.envelope import envelope, unknown_error
+from rag.api.particulars import WithParticulars
 from rag.catalog import new_id
 from rag.errors import RagError
 from rag.services import Services
@@ -27,7 +28,7 @@ from rag.types import AnswerCompleted, Event, TextDelta
 router = APIRouter(route_class=JsonRoute)
 
 
-class CompletionRequest(BaseModel):
+class CompletionRequest(WithParticulars):
     """The fields of OpenAI's request that Footnote uses; others are accepted and ignored."""
 
     model_config = ConfigDict(extra="ignore")
@@ -43,7 +44,6 @@ class CompletionRequest(BaseModel):
     presence_penalty: float | None = Field(None, ge=-2, le=2)
     frequency_penalty: float | None = Field(None, ge=-2, le=2)
     n: Literal[1] = 1
-    footnote: Particulars = Particulars()
 
     def to_chat(self) -> ChatRequest:
         """The same as a conversation of one question."""

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
+from rag.functions import ToolCallDelta
 from rag.types import AnswerCompleted, Candidate, Event, Progress, TextDelta
 
 _Result = TypeVar("_Result")
@@ -40,6 +41,6 @@ async def until_first_sign(events: AsyncGenerator[Event, None], *signs: type) ->
     early: list[Event] = []
     async for event in events:
         early.append(event)
-        if isinstance(event, (TextDelta, AnswerCompleted, Progress, Candidate, *signs)):
+        if isinstance(event, (TextDelta, ToolCallDelta, AnswerCompleted, Progress, Candidate, *signs)):
             break
     return early

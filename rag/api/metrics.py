@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
+from rag.api.caller import Caller
 from rag.services import Services
 from rag.telemetry.metrics import CONTENT_TYPE
 
@@ -11,7 +12,8 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.get("/metrics")
-def metrics(request: Request) -> Response:
-    """All figures as they stand."""
+def metrics(request: Request, caller: Caller) -> Response:
+    """All figures as they stand; they are of everybody's requests, so they are for admins."""
+    caller.require_admin()
     services: Services = request.app.state.services
     return Response(services.telemetry.metrics.text(services.inventory()), media_type=CONTENT_TYPE)

@@ -15,6 +15,7 @@ from typing import Any
 
 from rag.catalog import Catalog, new_id
 from rag.errors import NotFound
+from rag.functions import ToolCall, ToolCallDelta
 from rag.types import Answer, AnswerCompleted, ChunksRetrieved, Citation, Event, Hit, Message, QueryCondensed, TextDelta
 
 _MARKER = re.compile(r"\[(\d+)\]")
@@ -46,7 +47,10 @@ class Form:
         self._created = time.time()
         self._sequence = -1
         self._hits: Sequence[Hit] = ()
-        self._stage = "begun"  # then "searched", "writing", "done"
+        self._has_searched = False
+        self._places = 1 if searches else 0  # in the output, taken so far
+        self._message_place: int | None = None
+        self._calls: list[tuple[str, int]] = []  # of functions: id of the item, and its place
         self._answer: Answer | None = None
         self.text = ""
 
@@ -75,13 +79,19 @@ class Form:
             case ChunksRetrieved(hits, _):
                 self._hits = [hit for hit in hits if hit.score >= self._threshold][: self._most_results or None]
             case TextDelta(text):
-                opening = self._open()
+                opening = [*self._end_search(), *self._open_message()]
                 self.text += text
                 return [*opening, self._of_text("response.output_text.delta", delta=text, logprobs=[])]
+            case ToolCallDelta():
+                return [*self._end_search(), *self._of_call(event)]
             case AnswerCompleted(answer):
-                opening = self._open()
+                told = self._end_search()
+                if answer.text or not answer.calls:
+                    told += self._open_message()
                 self._answer, self.text = answer, answer.text
-                return opening + self._close()
+                if self._message_place is not None:
+                    told += self._close_message()
+                return told + self._close_calls(answer.calls)
             case _:
                 pass
         return []
@@ -97,25 +107,28 @@ class Form:
         body = self.body() | {"status": "failed", "error": {"code": "server_error", "message": error["message"]}}
         return self._event("response.failed", response=body)
 
-    def _open(self) -> list[dict[str, Any]]:
-        """The search is over, the message begins."""
-        if self._stage != "begun":
+    def _end_search(self) -> list[dict[str, Any]]:
+        """Something is said: the search is over."""
+        if self._has_searched or not self._searches:
             return []
-        self._stage = "writing"
-        told = []
-        if self._searches:
-            told = [
-                self._event("response.file_search_call.completed", output_index=0, item_id=self._search_id),
-                self._event("response.output_item.done", output_index=0, item=self._search("completed")),
-            ]
+        self._has_searched = True
+        return [
+            self._event("response.file_search_call.completed", output_index=0, item_id=self._search_id),
+            self._event("response.output_item.done", output_index=0, item=self._search("completed")),
+        ]
+
+    def _open_message(self) -> list[dict[str, Any]]:
+        if self._message_place is not None:
+            return []
+        self._message_place = self._take_place()
         item = {**self._message("in_progress"), "content": []}
         empty = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
-        told.append(self._event("response.output_item.added", output_index=self._place, item=item))
-        told.append(self._of_text("response.content_part.added", part=empty))
-        return told
+        return [
+            self._event("response.output_item.added", output_index=self._message_place, item=item),
+            self._of_text("response.content_part.added", part=empty),
+        ]
 
-    def _close(self) -> list[dict[str, Any]]:
-        self._stage = "done"
+    def _close_message(self) -> list[dict[str, Any]]:
         message = self._message("completed")
         (part,) = message["content"]
         told = [
@@ -126,11 +139,38 @@ class Form:
             *told,
             self._of_text("response.output_text.done", text=self.text, logprobs=[]),
             self._of_text("response.content_part.done", part=part),
-            self._event("response.output_item.done", output_index=self._place, item=message),
+            self._event("response.output_item.done", output_index=self._message_place, item=message),
         ]
 
+    def _of_call(self, delta: ToolCallDelta) -> list[dict[str, Any]]:
+        """A piece of a call; with its first one the call becomes an item."""
+        told = []
+        if delta.index == len(self._calls):
+            self._calls.append((new_id("fc"), self._take_place()))
+            call = ToolCall(delta.id, delta.name, "")
+            item = _function_call(call, self._calls[-1][0], "in_progress")
+            told.append(self._event("response.output_item.added", output_index=self._calls[-1][1], item=item))
+        item_id, place = self._calls[delta.index]
+        if delta.arguments:
+            kind = "response.function_call_arguments.delta"
+            told.append(self._event(kind, item_id=item_id, output_index=place, delta=delta.arguments))
+        return told
+
+    def _close_calls(self, calls: Sequence[ToolCall]) -> list[dict[str, Any]]:
+        told = []
+        kind = "response.function_call_arguments.done"
+        for call, (item_id, place), (_, item) in zip(calls, self._calls, self._function_calls(), strict=True):
+            what = {"name": call.name, "arguments": call.arguments}
+            told.append(self._event(kind, item_id=item_id, output_index=place, **what))
+            told.append(self._event("response.output_item.done", output_index=place, item=item))
+        return told
+
+    def _take_place(self) -> int:
+        self._places += 1
+        return self._places - 1
+
     def _of_text(self, kind: str, **more: Any) -> dict[str, Any]:
-        place = {"item_id": self._message_id, "output_index": self._place, "content_index": 0}
+        place = {"item_id": self._message_id, "output_index": self._message_place, "content_index": 0}
         return self._event(kind, **place, **more)
 
     def _event(self, kind: str, **more: Any) -> dict[str, Any]:
@@ -142,12 +182,13 @@ class Form:
     def body(self) -> dict[str, Any]:
         """The response as far as it is."""
         answer = self._answer
-        output = []
-        if self._searches and self._stage != "begun":
-            output.append(self._search("completed"))
+        output = [self._search("completed")] if self._has_searched else []
         if answer is not None:
-            output.append(self._message("completed"))
-        is_cut = answer is not None and answer.finish_reason == "length"
+            items = self._function_calls()
+            if self._message_place is not None:
+                items.append((self._message_place, self._message("completed")))
+            output += [item for _, item in sorted(items, key=lambda placed: placed[0])]
+        is_cut = self._is_cut
         status = "in_progress" if answer is None else "incomplete" if is_cut else "completed"
         return {
             "id": self._id,
@@ -172,14 +213,37 @@ class Form:
         shown = {hit.chunk.document_id for hit in self._hits} if self._with_results else set[str]()
         return shown | ({passage.document_id for passage in self._answer.passages} if self._answer else set())
 
-    def input_item(self, message: Message) -> dict[str, Any]:
+    def input_items(self, message: Message) -> list[dict[str, Any]]:
         """A turn of the input as it is listed."""
+        if message.role == "tool":
+            told = {"call_id": message.tool_call_id, "output": message.content}
+            return [{"id": new_id("fco"), "type": "function_call_output", "status": "completed", **told}]
+        calls = [_function_call(call, new_id("fc"), "completed") for call in message.tool_calls]
+        if calls and not message.content:
+            return calls
         content = [{"type": "output_text" if message.role == "assistant" else "input_text", "text": message.content}]
-        return {"id": new_id("msg"), "type": "message", "role": message.role, "status": "completed", "content": content}
+        said = {"type": "message", "role": message.role, "status": "completed", "content": content}
+        return [{"id": new_id("msg"), **said}, *calls]
 
     @property
-    def _place(self) -> int:
-        return 1 if self._searches else 0
+    def calls(self) -> tuple[ToolCall, ...]:
+        """The functions that the model wants called."""
+        return self._answer.calls if self._answer else ()
+
+    @property
+    def _is_cut(self) -> bool:
+        return self._answer is not None and self._answer.finish_reason == "length"
+
+    def _function_calls(self) -> list[tuple[int, dict[str, Any]]]:
+        """The calls as items, each with its place; what was cut is so in the last one."""
+        told = list(zip(self.calls, self._calls, strict=True))
+        return [
+            (
+                place,
+                _function_call(call, item_id, "incomplete" if self._is_cut and call is told[-1][0] else "completed"),
+            )
+            for call, (item_id, place) in told
+        ]
 
     def _search(self, status: str) -> dict[str, Any]:
         results = [self._result(hit) for hit in self._hits] if self._with_results else None
@@ -239,6 +303,11 @@ class Form:
 def server_sent(event: Mapping[str, Any]) -> str:
     """An event as a server sends it."""
     return f"event: {event['type']}\ndata: {json.dumps(event, ensure_ascii=False)}\n\n"
+
+
+def _function_call(call: ToolCall, item_id: str, status: str) -> dict[str, Any]:
+    told = {"call_id": call.id, "name": call.name, "arguments": call.arguments}
+    return {"id": item_id, "type": "function_call", "status": status, **told}
 
 
 def _usage(answer: Answer) -> dict[str, Any]:

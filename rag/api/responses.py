@@ -1,4 +1,4 @@
-"""`/v1/responses`: OpenAI's Responses with file search, kept and gone on from.
+"""`/v1/responses`: OpenAI's Responses with file search and functions, kept and gone on from.
 
 Every answer comes from documents: those of the `file_search` tool's vector stores, else those of the model's
 collection. The wire form, streamed or not, is in response_form.py.
@@ -20,13 +20,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from rag.access import Access
 from rag.api.body import JsonRoute
 from rag.api.caller import Caller
-from rag.api.chat import ChatMessage, ChatRequest, ContentPart, Particulars, request_of
+from rag.api.chat import ChatMessage, ChatRequest, ContentPart, request_of
 from rag.api.connection import collect, until_first_sign, while_connected
 from rag.api.envelope import envelope, unknown_error
 from rag.api.files import listing
+from rag.api.functions import MOST_TOOLS, chat_choice, chat_tools
+from rag.api.particulars import Particulars
 from rag.api.response_form import Form, server_sent
 from rag.api.vector_stores import RankingOptions
 from rag.errors import InvalidRequest, NotFound, RagError
+from rag.functions import ToolCall
 from rag.modes.request import Request
 from rag.response_records import ResponseRecord, ResponseRecords
 from rag.selection import Selection
@@ -58,6 +61,10 @@ class InputItem(BaseModel):
     type: str = "message"
     role: Literal["system", "developer", "user", "assistant"] | None = None
     content: str | list[ContentPart] | None = None
+    call_id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+    output: str | list[ContentPart] | None = None
 
 
 class CreateResponse(BaseModel):
@@ -68,8 +75,9 @@ class CreateResponse(BaseModel):
     model: str
     input: str | Annotated[list[InputItem], Field(min_length=1, max_length=10_000)]
     instructions: str | None = None
-    tools: list[dict[str, Any]] = Field(default_factory=list, max_length=16)
+    tools: list[dict[str, Any]] = Field(default_factory=list, max_length=MOST_TOOLS)
     tool_choice: Any = "auto"
+    parallel_tool_calls: bool | None = None
     include: list[str] = Field(default_factory=list, max_length=16)
     previous_response_id: str | None = None
     store: bool = True
@@ -157,9 +165,13 @@ def _prepare(body: CreateResponse, services: Services, caller: Access) -> _Prepa
     messages = [*(before.messages if before else []), *given]
     told = [Message("system", body.instructions)] if body.instructions else []
     tool = _file_search(body.tools) if body.tool_choice != "none" else None
+    functions, choice = chat_tools(body.tools), chat_choice(body.tool_choice)
     chat = ChatRequest(
         model=body.model,
-        messages=[ChatMessage(role=message.role, content=message.content) for message in [*told, *messages]],
+        messages=[ChatMessage.of(message) for message in [*told, *messages]],
+        tools=functions,
+        tool_choice="auto" if tool is not None and not functions and choice == "required" else choice,
+        parallel_tool_calls=body.parallel_tool_calls,
         footnote=body.footnote,
         max_completion_tokens=body.max_output_tokens,
         temperature=body.temperature,
@@ -173,15 +185,17 @@ def _prepare(body: CreateResponse, services: Services, caller: Access) -> _Prepa
         echoed=body.model_dump(
             include={"model", "instructions", "tools", "tool_choice", "previous_response_id", "metadata", "temperature"}
             | {"top_p", "max_output_tokens", "store"}
-        ),
-        question=given[-1].content,
+        )
+        | {"parallel_tool_calls": bool(functions) and body.parallel_tool_calls is not False},
+        question=next((message.content for message in reversed(messages) if message.role == "user"), ""),
         searches=tool is not None,
         most_results=tool.max_num_results if tool else 0,
         threshold=tool.ranking_options.score_threshold if tool else 0.0,
         with_results=_RESULTS in body.include,
     )
     known = before.documents if before else []
-    return _Prepared(asked, messages, known, [form.input_item(message) for message in given], form, body.store)
+    items = [item for message in given for item in form.input_items(message)]
+    return _Prepared(asked, messages, known, items, form, body.store)
 
 
 def _scope(tool: FileSearch, footnote: Particulars, caller: Access) -> Scope:
@@ -198,31 +212,54 @@ def _scope(tool: FileSearch, footnote: Particulars, caller: Access) -> Scope:
 
 def _turns(body: CreateResponse) -> list[Message]:
     if isinstance(body.input, str):
-        return [Message("user", body.input.encode(errors="replace").decode())]
-    turns = []
+        return [Message("user", _text(body.input))]
+    turns: list[Message] = []
     for item in body.input:
         if item.type in ("file_search_call", "reasoning"):  # of an earlier output, sent back
             continue
-        if item.type != "message" or item.role is None:
+        if item.type == "function_call":
+            if turns and turns[-1].role == "assistant":  # several at once are one turn, as is what was said with them
+                turns[-1] = replace(turns[-1], tool_calls=(*turns[-1].tool_calls, _call(item)))
+            else:
+                turns.append(Message("assistant", "", (_call(item),)))
+        elif item.type == "function_call_output":
+            if not item.call_id or item.output is None:
+                raise InvalidRequest("A function_call_output needs `call_id` and `output`.", param="input")
+            turns.append(Message("tool", _text(item.output), tool_call_id=item.call_id))
+        elif item.type != "message" or item.role is None:
             raise InvalidRequest(f"Input of type {item.type!r} is not supported.", param="input")
-        parts = item.content if isinstance(item.content, list) else [ContentPart(type="text", text=item.content or "")]
-        for part in parts:
-            if part.type not in ("text", "input_text", "output_text"):
-                raise InvalidRequest(f"Content of type {part.type!r} is not supported.", param="input")
-        text = "".join(part.text for part in parts).encode(errors="replace").decode()
-        turns.append(Message("system" if item.role == "developer" else item.role, text))
-    if not turns or turns[-1].role != "user":
+        else:
+            turns.append(Message("system" if item.role == "developer" else item.role, _text(item.content or "")))
+    if not turns or turns[-1].role not in ("user", "tool"):
         raise InvalidRequest("There is no question: the last message must be the user's.", param="input")
     return turns
+
+
+def _text(content: str | list[ContentPart]) -> str:
+    parts = content if isinstance(content, list) else [ContentPart(type="text", text=content)]
+    for part in parts:
+        if part.type not in ("text", "input_text", "output_text"):
+            raise InvalidRequest(f"Content of type {part.type!r} is not supported.", param="input")
+    return "".join(part.text for part in parts).encode(errors="replace").decode()
+
+
+def _call(item: InputItem) -> ToolCall:
+    if not item.call_id or not item.name:
+        raise InvalidRequest("A function_call needs `call_id` and `name`.", param="input")
+    return ToolCall(item.call_id, item.name, item.arguments)
 
 
 def _file_search(tools: list[dict[str, Any]]) -> FileSearch | None:
     """The tool to search with, None where none is given. Raises InvalidRequest for tools that Footnote has not."""
     found: FileSearch | None = None
     for tool in tools:
+        if tool.get("type") == "function":
+            continue
         if tool.get("type") != "file_search":
             raise InvalidRequest(
-                f"Tools of type {tool.get('type')!r} are not supported.", hint="There is `file_search`.", param="tools"
+                f"Tools of type {tool.get('type')!r} are not supported.",
+                hint="There are `file_search` and `function`.",
+                param="tools",
             )
         if found is not None:
             raise InvalidRequest("One file_search is enough: it takes several vector stores.", param="tools")
@@ -258,7 +295,7 @@ async def _stream(
 def _keep(caller: Access, prepared: _Prepared) -> None:
     if prepared.store:
         body = prepared.form.body()
-        messages = [*prepared.messages, Message("assistant", prepared.form.text)]
+        messages = [*prepared.messages, Message("assistant", prepared.form.text, prepared.form.calls)]
         documents = sorted({*prepared.documents, *prepared.form.documents})
         record = ResponseRecord(body["id"], body, prepared.given, messages, documents, caller.owned)
         ResponseRecords(caller.catalog.database).put(record)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from rag.settings import LanguageModelSettings
 
 _LONGEST_GOODBYE = 2  # seconds
+_OF_FUNCTIONS = {"tools", "tool_choice"}  # never left out: the answer would be another one
 
 
 def open_llama_index(settings: LanguageModelSettings) -> LanguageModel:
@@ -63,6 +64,7 @@ def open_llama_index(settings: LanguageModelSettings) -> LanguageModel:
         llm=llm,
         context_window=window,
         count_tokens=estimate_tokens,
+        calls_functions=_takes_functions(made, metadata),
     )
 
 
@@ -116,7 +118,7 @@ class LlamaIndexLLM(CustomLLM):
                 chat = _folded(messages) if self._folds_system else messages
                 async with aclosing(ask(chat, options)) as responses:
                     async for response in responses:
-                        has_begun = has_begun or bool(response.delta)
+                        has_begun = has_begun or _says_something(response)
                         yield response
             except BackendError:
                 raise
@@ -136,7 +138,7 @@ class LlamaIndexLLM(CustomLLM):
         if is_about_roles(str(error)) and not self._folds_system:
             self._folds_system = True
             return True
-        named = {name for name in options if re.search(rf"\b{name}\b", str(error))}
+        named = {name for name in options if name not in _OF_FUNCTIONS and re.search(rf"\b{name}\b", str(error))}
         self._refused |= named
         return bool(named)
 
@@ -190,8 +192,9 @@ class LlamaIndexLLM(CustomLLM):
                 if response is None:
                     return
                 said += (delta := _delta(response, said))
-                clock.tick(is_token=bool(delta))
-                yield response.model_copy(update={"delta": delta})
+                response = response.model_copy(update={"delta": delta})
+                clock.tick(is_token=_says_something(response))
+                yield response
         finally:
             if hasattr(responses, "aclose"):
                 await responses.aclose()
@@ -205,8 +208,22 @@ class LlamaIndexLLM(CustomLLM):
         return self._llm.stream_complete(prompt, formatted, **kwargs)
 
 
+def _takes_functions(llm: LLM, metadata: LLMMetadata) -> bool:
+    """Whether OpenAI's `tools` can be passed on to it; the other classes have forms of their own."""
+    from llama_index.llms.openai import OpenAI
+
+    return isinstance(llm, OpenAI) and metadata.is_function_calling_model
+
+
+def _says_something(response: ChatResponse) -> bool:
+    return bool(response.delta) or any(block.block_type == "tool_call" for block in response.message.blocks)
+
+
 def _folded(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
-    return [ChatMessage(role=turn["role"], content=turn["content"]) for turn in fold_system(to_turns(messages))]
+    return [
+        ChatMessage(role=turn.pop("role"), content=turn.pop("content"), additional_kwargs=turn)  # calls, if any
+        for turn in fold_system(to_turns(messages))
+    ]
 
 
 def _delta(response: ChatResponse, said: str) -> str:

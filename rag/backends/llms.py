@@ -16,8 +16,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import SecretStr
 
 from rag.backends.servers import PROBE_TIMEOUT, USUAL_PORTS, ServerProbe, listed_name, probe_model_servers
+from rag.backends.tool_calls import ToolCallReader
+from rag.backends.turns import to_chat
 from rag.backends.waiting import WAITING
 from rag.errors import AnswerInterrupted, BackendError, BackendUnavailable, ConfigurationError
+from rag.functions import NO_FUNCTIONS, Functions, ToolCallDelta
 from rag.sampling import UNSPECIFIED, Sampling
 from rag.types import FinishReason, LanguageModel, Message, Usage
 
@@ -46,13 +49,15 @@ HOW_TO_ADD_A_MODEL = "to add one, start Ollama, llama-server or vLLM, or set RAG
 
 @dataclass(frozen=True, slots=True)
 class ModelDelta:
-    """The next piece of a reply. The finish reason comes with the last text or after it, the usage last of all, where
-    the provider gives it: read to the end. Before the first text, `waiting` may say what is being waited for."""
+    """The next piece of a reply: text, or pieces of the functions that the model calls. The finish reason comes with
+    the last of them or after it, the usage last of all, where the provider gives it: read to the end. Before the first
+    text, `waiting` may say what is being waited for."""
 
     text: str
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
     waiting: str = ""
+    calls: tuple[ToolCallDelta, ...] = ()
 
 
 def open_language_model(settings: Settings) -> LanguageModel:
@@ -70,34 +75,35 @@ def open_language_model(settings: Settings) -> LanguageModel:
 
 
 async def stream_text(
-    model: LanguageModel, messages: Sequence[Message], sampling: Sampling = UNSPECIFIED
+    model: LanguageModel,
+    messages: Sequence[Message],
+    sampling: Sampling = UNSPECIFIED,
+    functions: Functions = NO_FUNCTIONS,
 ) -> AsyncGenerator[ModelDelta, None]:
     """The reply to `messages`, piece by piece; what `sampling` leaves open is as the model's settings have it. Closing
-    the iterator (or cancelling its task) stops the generation.
+    the iterator (or cancelling its task) stops the generation. `functions` are for a model that can call some.
 
     The thoughts with which a reasoning model begins, `<think>…</think>`, are left out; a reply that ends inside them
     has no text. Raises BackendUnavailable or BackendRejected; AnswerInterrupted once text has come.
     """
-    from llama_index.core.llms import ChatMessage
-
     if model.llm is None:
         raise BackendUnavailable("There is no language model.", hint=f"{HOW_TO_ADD_A_MODEL}.", provider=model.provider)
     options = sampling.over(model.sampling).given()
     if "stop" in options:
         options["stop"] = list(options["stop"])
-    thoughts = _LeadingThoughts()
+    options |= functions.options()
+    thoughts, calls = _LeadingThoughts(), ToolCallReader() if functions else None
     has_text = False
     try:
-        chat = [ChatMessage(role=message.role, content=message.content) for message in messages]
-        async with aclosing(await model.llm.astream_chat(chat, **options)) as responses:
+        async with aclosing(await model.llm.astream_chat(to_chat(messages), **options)) as responses:
             async for response in responses:
-                delta = _delta(response)
+                delta = _delta(response, calls)
                 shown = thoughts.feed(delta.text)
                 if delta.finish_reason:  # no text may come after it
                     shown += thoughts.flush()
                 delta = replace(delta, text=shown)
                 if delta != ModelDelta(""):
-                    has_text = has_text or bool(shown)
+                    has_text = has_text or bool(shown or delta.calls)
                     yield delta
         if shown := thoughts.flush():
             yield ModelDelta(shown)
@@ -187,8 +193,9 @@ def close_language_model(model: LanguageModel) -> None:
         close()
 
 
-def _delta(response: ChatResponse) -> ModelDelta:
+def _delta(response: ChatResponse, calls: ToolCallReader | None) -> ModelDelta:
     """A piece from a llama-index response, whose `raw` is an OpenAI-shaped chunk, a dict of that shape, or unknown.
+    `calls` reads the functions called, where some were given.
     Providers of Footnote's own say in `additional_kwargs` what they wait for."""
     text, waiting = response.delta or "", response.additional_kwargs.get(WAITING, "")
     raw: Any = response.raw
@@ -198,10 +205,13 @@ def _delta(response: ChatResponse) -> ModelDelta:
     choices, counts = chunk.get("choices"), chunk.get("usage")
     choice = choices[0] if isinstance(choices, Sequence) and choices else None
     reason = choice.get("finish_reason") if isinstance(choice, Mapping) else None
+    told = choice.get("delta") if isinstance(choice, Mapping) and calls else None
+    called = calls.feed(told.get("tool_calls")) if calls and isinstance(told, Mapping) else ()
     usage = None
     if isinstance(counts, Mapping):
         usage = Usage(counts.get("prompt_tokens") or 0, counts.get("completion_tokens") or 0)
-    return ModelDelta(text, None if reason is None else "length" if reason == "length" else "stop", usage, waiting)
+    finish_reason: FinishReason | None = None if reason is None else "length" if reason == "length" else "stop"
+    return ModelDelta(text, finish_reason, usage, waiting, called)
 
 
 def _compatible(model: LanguageModel) -> Any:

@@ -35,7 +35,7 @@ from rag.backends.servers import (
     shown_address,
     trusts_environment,
 )
-from rag.backends.turns import Turn, estimate_tokens, fold_system, to_turns
+from rag.backends.turns import Turn, estimate_tokens, fold_system, to_chat, to_turns
 from rag.backends.waiting import TimeLimits, TokenClock, waiting
 from rag.types import LanguageModel, Message
 
@@ -77,6 +77,7 @@ def language_model(llm: OpenAICompatible) -> LanguageModel:
         context_window=llm.context_window,
         count_tokens=estimate_tokens,
         count_prompt=llm.count_prompt,
+        calls_functions=True,  # or its server says that it does not
     )
 
 
@@ -150,12 +151,11 @@ class OpenAICompatible(OpenAILike):  # type: ignore[misc]
         A server that fails at it is not asked again until its models are listed anew; one that is busy is."""
         if not self.tokenizer:
             return None
-        turns = [{"role": message.role, "content": message.content} for message in messages]
         try:
-            return self._count(turns)
+            return self._count(to_turns(to_chat(messages)))
         except (NotCounted, httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-            if isinstance(error, NotCounted) and error.status in BUSY:
-                return None
+            if isinstance(error, NotCounted) and (error.status in BUSY or _has_calls(messages)):
+                return None  # a template without functions refuses them, and counts everything else
             logger.warning(
                 "The model server at %s does not count tokens (%s): prompts are measured by an estimate.",
                 self.address,
@@ -221,7 +221,9 @@ class OpenAICompatible(OpenAILike):  # type: ignore[misc]
             except (openai.OpenAIError, httpx.HTTPError, ValueError) as error:
                 pause = None if clock.has_begun else patience.pause_after(error)
                 if pause is None or pause.seconds > clock.left:
-                    raise explain(error, self.address, self._key.get_secret_value()) from error
+                    key = self._key.get_secret_value()
+                    with_functions = "tools" in options or any("tool_call_id" in turn for turn in turns)
+                    raise explain(error, self.address, key, with_functions=with_functions) from error
                 if pause.what_for:
                     yield waiting(pause.what_for)
                 await asyncio.sleep(pause.seconds)
@@ -283,6 +285,10 @@ class OpenAICompatible(OpenAILike):  # type: ignore[misc]
         async with http:
             key = self._key.get_secret_value() or NO_KEY
             yield openai.AsyncOpenAI(api_key=key, base_url=self.api_base, max_retries=0, http_client=http)
+
+
+def _has_calls(messages: Sequence[Message]) -> bool:
+    return any(message.tool_calls or message.tool_call_id for message in messages)
 
 
 async def _next(chunks: Any, clock: TokenClock) -> Any | None:

@@ -20,7 +20,8 @@ _TOO_LONG = re.compile(r"context[ _](length|window|size)|prompt is too long|too 
 _NOT_TAKEN = re.compile(
     r"un(recognized|known|supported|expected)|(not|n't) support|not (permitted|allowed)|extra_forbidden"
 )
-_DISPENSABLE = {*(field.name for field in fields(Sampling)), "repeat_penalty"} - {"max_tokens"}
+_ABOUT_FUNCTIONS = re.compile(r"\btools?\b|tool[_ -]?(choice|call)|\bfunction[_ -]?(call|tool)", re.IGNORECASE)
+_DISPENSABLE = {*(field.name for field in fields(Sampling)), "repeat_penalty", "parallel_tool_calls"} - {"max_tokens"}
 _HINTS = {
     "it refuses the API key": "Correct RAG_LLM__API_KEY.",
     "it wants an API key": "Set RAG_LLM__API_KEY.",
@@ -72,10 +73,19 @@ def cut_short(address: str, *, has_begun: bool) -> BackendError:
     )
 
 
-def explain(error: Exception, address: str, key: str) -> BackendError:
-    """`error` in the user's words, with the server's own ones where it said any, but never the key."""
+def explain(error: Exception, address: str, key: str, *, with_functions: bool = False) -> BackendError:
+    """`error` in the user's words, with the server's own ones where it said any, but never the key. `with_functions` is
+    whether the request gave the model functions to call, or what they gave."""
     server = f"The model server at {address}"
     if isinstance(error, openai.APIStatusError):
+        about_functions = is_about_roles(str(error)) or _ABOUT_FUNCTIONS.search(str(error))
+        if with_functions and about_functions and error.status_code in {400, 404, 422, 500, 501}:
+            return BackendRejected(
+                f"{server} does not take these functions (HTTP {error.status_code}): {_said(error, key)}",
+                hint="Ask a model that can call functions, and start its server with that: vLLM with "
+                "--enable-auto-tool-choice and --tool-call-parser, llama-server with --jinja.",
+                provider=PROVIDER,
+            )
         return _explain_status(error, server, key)
     if isinstance(error, openai.APIError) and error.body is not None:  # an error event in the stream
         message = f"{server} gave up: {_said(error, key)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -69,4 +70,6 @@ def _count(answer: Mapping[str, object]) -> int:
 
 
 def _joined(turns: Sequence[Turn]) -> str:
-    return "\n\n".join(turn["content"] for turn in turns)
+    return "\n\n".join(
+        turn["content"] + (json.dumps(turn["tool_calls"]) if "tool_calls" in turn else "") for turn in turns
+    )

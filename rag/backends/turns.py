@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from llama_index.core.llms import ChatMessage
 
-Turn = dict[str, str]
+    from rag.types import Message
+
+Turn = dict[str, Any]
 _ABOUT_ROLES = re.compile(
     r"roles must alternate|only user and assistant roles|system role not supported", re.IGNORECASE
 )
@@ -30,16 +32,51 @@ def estimate_tokens(text: str) -> int:
     return (len(text.encode(errors="replace")) - single) // 3 + single + 1
 
 
+def to_chat(messages: Sequence[Message]) -> list[ChatMessage]:
+    """Messages as llama-index has them."""
+    from llama_index.core.base.llms.types import ToolCallBlock
+    from llama_index.core.llms import ChatMessage
+
+    chat = []
+    for message in messages:
+        told = ChatMessage(role=message.role, content=message.content)
+        told.blocks += [
+            ToolCallBlock(tool_call_id=call.id, tool_name=call.name, tool_kwargs=call.arguments)
+            for call in message.tool_calls
+        ]
+        if message.tool_call_id:
+            told.additional_kwargs["tool_call_id"] = message.tool_call_id
+        chat.append(told)
+    return chat
+
+
 def to_turns(messages: Sequence[ChatMessage]) -> list[Turn]:
-    """llama-index messages in the OpenAI shape, text only."""
-    return [{"role": message.role.value, "content": message.content or ""} for message in messages]
+    """llama-index messages in the OpenAI shape: text, calls of functions, and what came of them."""
+    return [_turn(message) for message in messages]
+
+
+def _turn(message: ChatMessage) -> Turn:
+    turn: Turn = {"role": message.role.value, "content": message.content or ""}
+    calls = [block for block in message.blocks if block.block_type == "tool_call"]
+    if calls:
+        turn["tool_calls"] = [
+            {
+                "id": call.tool_call_id,
+                "type": "function",
+                "function": {"name": call.tool_name, "arguments": call.tool_kwargs},
+            }
+            for call in calls
+        ]
+    if answered := message.additional_kwargs.get("tool_call_id"):
+        turn["tool_call_id"] = answered
+    return turn
 
 
 def merge_turns(turns: Sequence[Turn]) -> list[Turn]:
-    """Neighbouring turns of the same role as one, a blank line between them."""
+    """Neighbouring turns of the same role as one, a blank line between them; calls and their results stay apart."""
     merged: list[Turn] = []
     for turn in turns:
-        if merged and merged[-1]["role"] == turn["role"]:
+        if merged and merged[-1].keys() == turn.keys() == {"role", "content"} and merged[-1]["role"] == turn["role"]:
             merged[-1] = {"role": turn["role"], "content": f"{merged[-1]['content']}\n\n{turn['content']}"}
         else:
             merged.append(dict(turn))

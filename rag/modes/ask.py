@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from rag.backends.llms import wait_for_model
 from rag.engine import ChatEngine
-from rag.errors import BackendUnavailable
+from rag.errors import BackendUnavailable, InvalidRequest
+from rag.functions import ToolCallDelta
 from rag.models_file import ModelsFile
 from rag.modes.chat import chat
 from rag.modes.compare import compare
@@ -27,9 +28,10 @@ Ask = Callable[[ChatEngine, Request], AsyncGenerator[Event, None]]
 
 def documents(engine: ChatEngine, request: Request) -> AsyncGenerator[Event, None]:
     """Answer from the documents: see rag/engine.py."""
-    return engine.stream(request.messages, request.scope, request.sampling)
+    return engine.stream(request.messages, request.scope, request.sampling, request.functions)
 
 
+_WITH_FUNCTIONS: frozenset[Mode] = frozenset({"documents", "chat"})
 OF_ONE_MODEL: Mapping[Mode, Ask] = {"documents": documents, "chat": chat, "summarize": summarize, "plan": plan}
 
 
@@ -45,6 +47,14 @@ async def ask(
     def open_engine(name: str) -> ChatEngine:
         return replace(engines(name), examples=request.examples)
 
+    if request.mode not in _WITH_FUNCTIONS and (
+        request.functions or any(m.role == "tool" for m in request.messages[-1:])
+    ):
+        raise InvalidRequest(
+            f"No functions can be called in the mode {request.mode!r}.",
+            hint=f"Leave them out, or use one of these modes: {', '.join(sorted(_WITH_FUNCTIONS))}.",
+            param="tools" if request.functions else "messages",
+        )
     if request.mode == "route":
         answering = route(request, open_engine, file, counts or RouteCounts())
     elif request.mode == "compare":
@@ -64,19 +74,21 @@ async def _with_fallback(
     unreachable: list[BackendUnavailable] = []
     for name in names:
         engine = await asyncio.to_thread(engines, name)
+        if unreachable and request.functions and not engine.model.calls_functions:
+            continue
         if unreachable:
             yield Progress(f"{unreachable[-1].message} {engine.model.name} answers instead.")
-        has_text = False
+        has_begun = False
         try:
             async with aclosing(wait_for_model(engine.model)) as waiting:
                 async for what_for in waiting:
                     yield Progress(what_for)
             async with aclosing(mode(engine, request)) as events:
                 async for event in events:
-                    has_text = has_text or isinstance(event, TextDelta)
+                    has_begun = has_begun or isinstance(event, TextDelta | ToolCallDelta)
                     yield event
         except BackendUnavailable as error:
-            if has_text:
+            if has_begun:
                 raise
             logger.warning("%s cannot be reached: %s", engine.model.name, error)
             unreachable.append(error)

@@ -13,7 +13,7 @@ from rag.writing import write_answer
 
 async def chat(engine: ChatEngine, request: Request) -> AsyncGenerator[Event, None]:
     """Answer under the instructions of model and request. Raises InvalidRequest without a language model."""
-    asked = await engine.prepare(request.messages, request.sampling, from_documents=False)
+    asked = await engine.prepare(request.messages, request.sampling, request.functions, from_documents=False)
     require_model(asked.model, "A chat without documents")
     async with aclosing(write_answer(asked, ())) as events:
         async for event in events:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 from rag.errors import InvalidRequest
+from rag.functions import NO_FUNCTIONS, Functions
 from rag.sampling import UNSPECIFIED, Sampling
 from rag.types import LanguageModel, Message, Scope
 
@@ -24,7 +25,7 @@ class Request:
     """A conversation that ends with a question, and where, how and by whom it is to be answered.
 
     `models` are the names of the models to ask: one (the default one if empty), for `compare` several. `examples` are
-    turns that show how to answer (see rag/personas.py).
+    turns that show how to answer (see rag/personas.py). `functions` may be called in the modes `documents` and `chat`.
     """
 
     messages: Sequence[Message]
@@ -33,6 +34,7 @@ class Request:
     models: tuple[str, ...] = ()
     sampling: Sampling = UNSPECIFIED
     examples: tuple[Message, ...] = ()
+    functions: Functions = NO_FUNCTIONS
 
 
 def require_model(model: LanguageModel, what_for: str) -> None:

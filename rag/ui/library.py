@@ -20,7 +20,7 @@ from rag.access import Access
 from rag.api.caller import Caller
 from rag.auth import LOCAL_NAME, LOCAL_PRINCIPAL, may
 from rag.catalog import DEFAULT_COLLECTION
-from rag.errors import Forbidden, InvalidRequest, NotFound, UnsupportedFileType
+from rag.errors import InvalidRequest, NotFound, UnsupportedFileType
 from rag.listing import list_documents
 from rag.services import Services
 from rag.sharing import share
@@ -198,21 +198,23 @@ def read_again(document_id: str, request: Request, caller: Caller) -> dict[str, 
 @router.get("/library/users")
 def list_users(caller: Caller) -> list[dict[str, Any]]:
     """The users, for admins."""
-    _require_admin(caller)
+    caller.require_admin()
     return [_user(user) for user in _users(caller).all()]
 
 
 @router.post("/library/users")
 def add_user(body: NewUser, caller: Caller) -> dict[str, Any]:
     """Add a user."""
-    _require_admin(caller)
+    caller.require_admin()
+    caller.require_writing()
     return _user(_users(caller).add(body.name.strip(), body.password, is_admin=body.is_admin))
 
 
 @router.patch("/library/users/{name}")
 def change_user(name: str, body: ChangedUser, caller: Caller) -> dict[str, Any]:
     """Change a user's password, or make an admin of them."""
-    _require_admin(caller)
+    caller.require_admin()
+    caller.require_writing()
     if body.password is not None:
         _users(caller).set_password(name, body.password)
     if body.is_admin is not None:
@@ -224,7 +226,8 @@ def change_user(name: str, body: ChangedUser, caller: Caller) -> dict[str, Any]:
 @router.delete("/library/users/{name}")
 def remove_user(name: str, caller: Caller) -> dict[str, bool]:
     """Remove a user; what they own goes to the admin who does it."""
-    _require_admin(caller)
+    caller.require_admin()
+    caller.require_writing()
     _require_another(caller, name)
     _users(caller).remove(name, caller.principal.name)
     return {"deleted": True}
@@ -239,11 +242,6 @@ def _submit(services: Services, caller: Access, target: Collection, file: Upload
 
 def _users(caller: Access) -> Users:
     return Users(caller.catalog.database)
-
-
-def _require_admin(caller: Access) -> None:
-    if not caller.principal.is_admin or caller.principal.read_only or caller.principal.collections is not None:
-        raise Forbidden("Only an admin may do that.")
 
 
 def _require_another(caller: Access, name: str) -> None:

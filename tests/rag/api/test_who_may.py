@@ -56,8 +56,13 @@ def recipes(i, own):
             ("POST", "/v1/chat/completions", asked("scripted", footnote=part)),
             ("POST", "/v1/chat/completions", asked("scripted", footnote=part, stream=True)),
             ("POST", "/v1/chat/completions", asked("scripted", footnote=here)),
+            ("POST", "/v1/chat/completions", asked("scripted", vector_store_ids=[i["store"]])),
+            ("POST", "/v1/chat/completions", asked("scripted", vector_store_ids=[own["store"], i["store"]])),
         ],
-        "POST /v1/completions": [("POST", "/v1/completions", {"model": collection, "prompt": "The code word?"})],
+        "POST /v1/completions": [
+            ("POST", "/v1/completions", {"model": collection, "prompt": "The code word?"}),
+            ("POST", "/v1/completions", {"model": "scripted", "prompt": "?", "vector_store_ids": [i["store"]]}),
+        ],
         "POST /v1/responses": [
             ("POST", "/v1/responses", {"model": "scripted", "input": "The code word?", "tools": [search]}),
             ("POST", "/v1/responses", {"model": collection, "input": "The code word?"}),
@@ -150,7 +155,6 @@ def recipes(i, own):
 OF_ONES_OWN = {
     *("GET /v1/models", "GET /v1/files", "GET /v1/vector_stores", "POST /v1/embeddings", "GET /docs", "POST /mcp"),
     *("GET /library/me", "GET /library/collections"),
-    "GET /metrics",  # numbers of the whole server, which name nobody and nothing
     *(f"POST /api/v1/{name}" for name in ("chat", "chat_vllm", "chat_llama_cpp", "generate")),
 }
 
@@ -347,7 +351,7 @@ def test_a_key_for_one_collection_asks_that_one_without_naming_it(world):
 
 def test_an_admin_reaches_everything_named_and_asks_nobodys_private_documents_unnamed(world):
     known = recipes(world.annas, world.own["dora"])
-    for route in (*READING, "GET /v1/files/{file_id}/content", "GET /v1/responses/{response_id}"):
+    for route in (*READING, "GET /metrics", "GET /v1/files/{file_id}/content", "GET /v1/responses/{response_id}"):
         assert world.send("dora", *known[route][0]).status_code == 200, route
     assert "zanzibar" not in world.send("dora", *known["POST /mcp"][0]).text
 

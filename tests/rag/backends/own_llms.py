@@ -116,3 +116,17 @@ def refuse_key(api_key: str) -> MockLLM:
 
 
 NOT_A_FUNCTION = 1
+
+
+def make_calling(base_url: str, *, is_function_calling_model: bool = True) -> Any:
+    """OpenAI's class of llama-index, as for a server of one's own."""
+    from llama_index.llms.openai_like import OpenAILike
+
+    return OpenAILike(
+        model="tiny",
+        api_base=base_url,
+        api_key="none",
+        is_chat_model=True,
+        is_function_calling_model=is_function_calling_model,
+        max_retries=0,
+    )

@@ -8,11 +8,13 @@ import time
 
 import pytest
 
-from rag.backends.llms import check_model, close_language_model, open_language_model, refresh_model
+from rag.backends.llms import check_model, close_language_model, open_language_model, refresh_model, stream_text
 from rag.errors import AnswerInterrupted, BackendUnavailable, ConfigurationError
+from rag.functions import Functions, joined
 from rag.settings import Settings
 from rag.types import Message
-from tests.rag.backends.model_server import ask, text_of
+from tests.rag.api.calling import WEATHER, calling_server
+from tests.rag.backends.model_server import ask, running, text_of
 
 OWN = "tests.rag.backends.own_llms"
 WORDS = ["The pump", " needs", " oil", " [1]."]
@@ -240,3 +242,27 @@ async def test_a_module_in_the_folder_of_the_start_is_found(tmp_path, monkeypatc
 def test_a_provider_that_is_none_is_a_wrong_setting(provider):
     with pytest.raises(ValueError, match=r"should be one of auto, openai.*package\.module:function"):
         Settings(_env_file=None, llm={"provider": provider})
+
+
+async def test_functions_reach_openais_classes_and_their_calls_come_back(opened):
+    with running(calling_server()) as server:
+        model = opened("make_calling", {"base_url": server.base_url})
+        assert model.calls_functions
+        functions = Functions((WEATHER,), "required")
+        asked = [Message("user", "The weather in Oslo and Rome?")]
+        deltas = [delta async for delta in stream_text(model, asked, functions=functions)]
+        calls = joined(call for delta in deltas for call in delta.calls)
+        assert [(call.id, call.arguments) for call in calls] == [
+            ("call_1", '{"place": "Oslo"}'),
+            ("call_2", '{"place": "Rome"}'),
+        ]
+        asked.append(Message("assistant", "", calls))
+        asked += [Message("tool", "4 degrees", tool_call_id=call.id) for call in calls]
+        deltas = [delta async for delta in stream_text(model, asked, functions=functions)]
+        assert text_of(deltas).startswith("Oslo has 4 degrees.")
+        first, second = server.requests
+        assert (first["tools"], first["tool_choice"]) == (functions.options()["tools"], "required")
+        assert [turn["role"] for turn in second["messages"]] == ["user", "assistant", "tool", "tool"]
+        assert [call["id"] for call in second["messages"][1]["tool_calls"]] == ["call_1", "call_2"]
+        assert not opened("make_calling", {"base_url": "", "is_function_calling_model": False}).calls_functions
+    assert not opened("make_mock", {"max_tokens": 3}).calls_functions

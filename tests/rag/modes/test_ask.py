@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 
 from rag.backends.llms import open_language_model
 from rag.errors import BackendRejected, BackendUnavailable, NotFound
+from rag.functions import Functions
 from rag.modes.ask import OF_ONE_MODEL, ask, with_fallbacks
 from rag.modes.request import MODES, Request
 from rag.settings import LanguageModelSettings
@@ -20,6 +21,7 @@ from tests.rag.modes.speaking import speaking
 from tests.rag.versions import make_version
 
 QUESTION = "How often does the pump need oil?"
+FUNCTIONS = Functions(({"name": "weather"},))
 FILE = models_file("a", "b", "c", "d", fallback=["a", "b", "c"], default="d")
 
 
@@ -103,6 +105,31 @@ async def test_nobody_steps_in_once_a_word_was_shown(filled, events_of, served):
         with pytest.raises(BackendUnavailable):
             await events_of(QUESTION, *models, file=FILE)
     assert not models[1].llm.asked
+
+
+async def test_nobody_steps_in_once_a_function_is_called(filled, events_of, served):
+    call = {"index": 0, "id": "a", "function": {"name": "weather", "arguments": "{"}}
+
+    async def half():
+        yield chunk(choices=[{"index": 0, "delta": {"tool_calls": [call]}}])
+        yield b"data: {broken\n\n"
+
+    with running(ModelServer()) as server:
+        server.reply = lambda *_: events(half())
+        models = [served("d", server.base_url), served("a", server.base_url), saying("b")]
+        with pytest.raises(BackendUnavailable):
+            await events_of(QUESTION, *models, file=FILE, functions=FUNCTIONS)
+    assert len(server.requests) == 1
+
+
+async def test_those_step_in_that_can_call_functions(filled, events_of, served):
+    dead = served("d", f"http://127.0.0.1:{free_port()}/v1")
+    with pytest.raises(BackendUnavailable, match="cannot be used"):
+        await events_of(QUESTION, dead, *map(saying, "abc"), file=FILE, functions=FUNCTIONS)
+    with running(ModelServer()) as server:
+        models = [dead, saying("a"), served("b", server.base_url), saying("c")]
+        *_, completed = await events_of(QUESTION, *models, file=FILE, functions=FUNCTIONS)
+    assert completed.answer.model == "b"
 
 
 async def test_a_server_that_fails_before_its_first_word_is_stepped_in_for(filled, events_of, served):
