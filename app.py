@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import signal
 import socket
@@ -99,7 +100,7 @@ def _require_way_in(settings: Settings, catalog: Catalog) -> None:
     """Raises ConfigurationError where a key or a log-in is asked for and nobody has one."""
     from rag.users import Users
 
-    vouched = settings.auth.user_header or settings.auth.sign_up
+    vouched = settings.auth.user_header or any(re.fullmatch("OAUTH_.*_CLIENT_ID", name) for name in os.environ)
     if settings.is_closed and not vouched and not Users(catalog.database).anybody_may_log_in():
         raise ConfigurationError(
             f"At {settings.server.host}, Footnote lets in only who has an API key or a password, and nobody has.",

@@ -6,7 +6,7 @@ What a principal may not read does not exist for it: NotFound. What it may read 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from rag.auth import LOCAL_PRINCIPAL, Action, Principal, may
 from rag.catalog import DEFAULT_COLLECTION, Catalog, unknown_document
@@ -54,33 +54,37 @@ class Access:
         return best
 
     def home(self, action: Action = "read") -> Collection:
-        """The collection that is meant where none is named, and one is needed: see `homes`. For a user who may change
-        none of them, one of their own is made. Raises InvalidRequest when a key has several."""
+        """The one collection that is meant where none is named: one's own `default`, made when it is first needed, or
+        the only one of a limited key. Raises InvalidRequest when a key has several."""
+        if self.principal.collections is None:
+            for collection in self.homes():
+                if collection.owner_id == self.principal.id and may(self.principal, action, collection):
+                    return collection
+            self.require_own()
+            return self.collection(self.stores.own(self.principal.id, DEFAULT_COLLECTION))
         found = [collection for collection in self.homes() if may(self.principal, action, collection)]
-        if self.principal.collections is not None and len(found) != 1:
-            raise InvalidRequest("This key is for several collections.", hint="Name one of them.")
-        if found:
-            return found[0]
-        self.require_own()
-        store = self.stores.create(self.principal.id, DEFAULT_COLLECTION)
-        return self.catalog.collection(store.id)
+        if len(found) != 1:
+            raise InvalidRequest("This key is for several collections, or none.", hint="Name one of them.")
+        return found[0]
 
     def homes(self) -> list[Collection]:
-        """The collections that are asked where none is named: all of a limited key; else those called `default`, one's
-        own, the machine's and shared ones, as far as they may be read."""
+        """The collections that are asked where none is named: all of a limited key; else one's own `default` and the
+        machine's, as far as they may be read. Others', shared or not, are asked by name only: nobody can put words into
+        the answers of people who have not asked for them."""
         if self.principal.collections is not None:
             return self.collections()
-        as_anybody = replace(self.principal, is_admin=False)  # an admin's questions leave private collections alone
-        return [
-            collection
-            for collection in sorted(self.catalog.collections_called(DEFAULT_COLLECTION), key=self._distance)
-            if may(self.principal, "read", collection)
-            and (collection.owner_id == LOCAL_PRINCIPAL or may(as_anybody, "read", collection))
-        ]
+        called = sorted(self.catalog.collections_called(DEFAULT_COLLECTION), key=self._distance)
+        owners = (self.principal.id, LOCAL_PRINCIPAL)
+        return [each for each in called if each.owner_id in owners and may(self.principal, "read", each)]
+
+    @property
+    def may_own(self) -> bool:
+        """Whether the principal may have collections of its own, and share them."""
+        return not self.principal.read_only and self.principal.collections is None
 
     def require_own(self) -> None:
         """Raises Forbidden when the principal may not have a collection of its own."""
-        if self.principal.read_only or self.principal.collections is not None:
+        if not self.may_own:
             raise Forbidden("This key cannot make a collection.", hint="It is limited: use another key.")
 
     def require_admin(self) -> None:
@@ -153,7 +157,7 @@ class Access:
     @property
     def owned(self) -> Owned:
         """To whom belongs what the principal uploads or has answered."""
-        return Owned(self.principal.id, self.principal.key_id)
+        return Owned(self.principal.id, self._only_key or "")
 
     @property
     def _only_key(self) -> str | None:

@@ -21,7 +21,8 @@ Action = Literal["read", "write", "manage"]
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks. `collections` are the only ones a limited key reaches (None: no limit); `key_id` is that key's."""
+    """Who asks. `key_id` is that of the key they ask with, if any; `collections` are the only ones that it reaches
+    (None: no limit)."""
 
     id: str
     name: str

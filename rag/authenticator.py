@@ -14,6 +14,7 @@ from rag.passwords import KEY_PREFIX
 from rag.settings import Settings
 from rag.users import Users
 
+_MANY_ADDRESSES = 10  # so many it takes to keep a user out, where one would be enough to guess
 _NO_KEY = "An API key is needed."
 _HINT = "Send `Authorization: Bearer fn-…`; `rag keys create --user NAME` makes a key."
 
@@ -27,7 +28,8 @@ class Authenticator:
         self._signs_up = settings.auth.sign_up
         self._keys = ApiKeys(database)
         self._users = Users(database)
-        self._failures = Limit(settings.auth.failures_per_minute)
+        self._attempts = Limit(settings.auth.attempts_per_minute)  # of an address
+        self._passwords = Limit(_MANY_ADDRESSES * settings.auth.attempts_per_minute)  # for a user
         self._requests = Limit(settings.auth.requests_per_minute)
 
     def by_header(self, authorization: str, address: str) -> Principal:
@@ -43,33 +45,30 @@ class Authenticator:
             name, _, secret = _decoded(told).partition(":")
             if secret.startswith(KEY_PREFIX):
                 return self._counted(self._by_key(secret, address, name))
-            return self._counted(self._by_password(name, secret, address))
+            self.count_attempt(address)
+            return self._counted(self.by_password(name, secret))
         raise Unauthorized(_NO_KEY, hint=_HINT)
 
     def by_password(self, name: str, password: str) -> Principal:
-        """Who logs in with that name and password. Raises Unauthorized, RateLimited."""
-        self._failures.check(f"user {name}")
+        """Who logs in with that name and password. Every try counts, before it is looked at: many at once must not get
+        through. Raises Unauthorized, RateLimited."""
+        self._passwords.count(name)
         user = self._users.with_password(name, password)
         if user is None:
-            self._failures.count(f"user {name}")
             raise Unauthorized("Wrong user or password.")
         return user.principal
 
-    def check_address(self, address: str) -> None:
-        """Raises RateLimited when too many wrong keys or passwords came from there."""
-        self._failures.check(f"address {address}")
-
-    def note_failure(self, address: str) -> None:
-        """Count a wrong key or password. Raises RateLimited."""
-        self._failures.count(f"address {address}")
+    def count_attempt(self, address: str) -> None:
+        """Count a password, or a wrong key, from that address. Raises RateLimited."""
+        self._attempts.count(address)
 
     def by_name(self, name: str) -> Principal | None:
         """The user of that name, if there is one (still); for who was let in before."""
-        return self._users.find(name)
+        return None if name == LOCAL_NAME else self._users.find(name)
 
     def vouched(self, name: str) -> Principal | None:
         """The user of that name, for whom a proxy or a provider vouches; added if that is allowed, else None."""
-        found = None if name == LOCAL_NAME else self._users.find(name)
+        found = self.by_name(name)
         if found is None and self._signs_up:
             try:
                 found = self._users.add(name).principal
@@ -80,28 +79,20 @@ class Authenticator:
         return found
 
     def count(self, principal: Principal) -> None:
-        """Count a request. Raises RateLimited."""
+        """Count a request of a user, or with a key. Raises RateLimited."""
         if self.is_closed:
-            self._requests.count(principal.id)
+            self._requests.count(principal.key_id or principal.id)
 
     def _counted(self, principal: Principal) -> Principal:
         self.count(principal)
         return principal
-
-    def _by_password(self, name: str, password: str, address: str) -> Principal:
-        self.check_address(address)
-        try:
-            return self.by_password(name, password)
-        except Unauthorized:
-            self.note_failure(address)
-            raise
 
     def _by_key(self, key: str, address: str, name: str | None = None) -> Principal:
         """Whom a key stands for; with a name, it must be that user's. A right key is let in whatever else comes from
         its address: keys cannot be guessed."""
         principal = self._keys.principal(key) if key else None
         if principal is None or name not in (None, principal.name):
-            self.note_failure(address)
+            self.count_attempt(address)
             raise Unauthorized("This API key is unknown, expired or revoked." if key else _NO_KEY, hint=_HINT)
         return principal
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
+import sqlite3
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,6 +16,8 @@ from rag.catalog import new_id, now
 from rag.database import Database
 from rag.errors import Conflict, NotFound
 from rag.passwords import digest, new_key, shown_part
+
+logger = logging.getLogger(__name__)
 
 _USE_STEP = timedelta(minutes=1)  # a use is noted so often: a request must not wait for a writer
 
@@ -94,15 +99,22 @@ class ApiKeys:
             return None
         key_id, ids, read_only, used_at, principal_id, name, is_admin = rows[0]
         self._note_use(key_id, used_at)
-        if ids is None:
-            return Principal(principal_id, name, bool(is_admin), bool(read_only))
-        return Principal(principal_id, name, bool(is_admin), bool(read_only), frozenset(json.loads(ids)), key_id)
+        limits = None if ids is None else frozenset(json.loads(ids))
+        return Principal(principal_id, name, bool(is_admin), bool(read_only), limits, key_id)
 
     def _note_use(self, key_id: str, used_at: str | None) -> None:
+        """Note a use, seldom and in a thread of its own: the request must not wait for another writer."""
         if used_at is not None and datetime.now(UTC) - datetime.fromisoformat(used_at) < _USE_STEP:
             return
-        with self._database.transaction() as connection:
-            connection.execute("UPDATE keys SET used_at = ? WHERE id = ?", (now(), key_id))
+
+        def write() -> None:
+            try:
+                with self._database.transaction() as connection:
+                    connection.execute("UPDATE keys SET used_at = ? WHERE id = ?", (now(), key_id))
+            except (Conflict, sqlite3.Error) as error:  # closed, or busy for long: the next use will do
+                logger.info("the use of a key was not noted: %s", error)
+
+        threading.Thread(target=write, name="key-use", daemon=True).start()
 
 
 def _api_key(row: tuple[Any, ...]) -> ApiKey:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -15,7 +16,6 @@ from argon2.exceptions import InvalidHashError, VerificationError
 KEY_PREFIX = "fn-"
 _SHOWN = len(KEY_PREFIX) + 6  # characters of a key that lists show: too few to guess the rest
 _HASHER = PasswordHasher()
-_NOBODYS = _HASHER.hash(secrets.token_hex(16))  # compared with where there is no such user: that takes as long
 
 
 def new_key() -> str:
@@ -41,6 +41,12 @@ def hashed(password: str) -> str:
 def is_right(stored: str, password: str) -> bool:
     """Whether that is the password whose hash is stored; as slow as `hashed`, also where nothing is stored."""
     try:
-        return _HASHER.verify(stored or _NOBODYS, password) and bool(stored)
-    except (VerificationError, InvalidHashError):
+        return _HASHER.verify(stored or _nobodys(), password) and bool(stored)
+    except (VerificationError, InvalidHashError, UnicodeEncodeError):
         return False
+
+
+@cache
+def _nobodys() -> str:
+    """What a password is compared with where there is no such user: that takes as long."""
+    return hashed(secrets.token_hex(16))

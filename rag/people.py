@@ -122,7 +122,10 @@ def remove_user(name: str, heir: str) -> None:
 
 def _ask_password() -> str:
     if not sys.stdin.isatty():
-        return sys.stdin.readline().rstrip("\r\n")
+        password = sys.stdin.readline().rstrip("\r\n")
+        if not password:
+            raise click.UsageError("There is no password; --without-password adds a user who has none.")
+        return password
     return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
 
 

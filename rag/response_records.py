@@ -13,7 +13,7 @@ from rag.errors import NotFound
 from rag.functions import ToolCall
 from rag.types import Message, Owned
 
-_KEPT = 10_000  # the oldest go first
+_KEPT = 10_000  # of one owner; the oldest go first
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,11 @@ class ResponseRecords:
                     *(_text([asdict(message) for message in record.messages]), _text(record.documents), now()),
                 ),
             )
-            connection.execute("DELETE FROM responses WHERE rowid <= (SELECT max(rowid) FROM responses) - ?", (_KEPT,))
+            connection.execute(
+                "DELETE FROM responses WHERE owner_id = ?1 AND rowid IN "
+                "(SELECT rowid FROM responses WHERE owner_id = ?1 ORDER BY rowid DESC LIMIT -1 OFFSET ?2)",
+                (record.owned.owner_id, _KEPT),
+            )
 
     def get(self, response_id: str) -> ResponseRecord:
         """A response. Raises NotFound."""

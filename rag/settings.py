@@ -90,8 +90,8 @@ class AuthSettings(_Group):
     sign_up: bool = Field(
         False, description="Let in whom the proxy or an OAuth provider names, though no such user was added: one is."
     )
-    failures_per_minute: int = Field(
-        10, ge=1, description="Wrong keys and passwords that one address, or for one user, may send in a minute."
+    attempts_per_minute: int = Field(
+        10, ge=1, description="Passwords, and wrong keys, that one address may send in a minute."
     )
 
 

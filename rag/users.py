@@ -84,19 +84,18 @@ class Users:
 
     def set_password(self, name: str, password: str) -> None:
         """Change a password. Raises NotFound, InvalidRequest for an unfit one."""
-        user = self.get(name)
-        self._set(user, "password", _checked(password))
+        self._set(self._changeable(name), "password", _checked(password))
 
     def set_admin(self, name: str, *, is_admin: bool) -> None:
         """Make a user an admin, or no more. Raises NotFound."""
-        self._set(self.get(name), "is_admin", is_admin)
+        self._set(self._changeable(name), "is_admin", is_admin)
 
     def remove(self, name: str, heir: str = "") -> None:
         """Remove a user with all keys and kept answers. Collections and uploads go to `heir`; with none given, and some
         there, raises Conflict. Raises NotFound."""
-        user, new_owner = self.get(name), self.get(heir).id if heir else ""
-        if user.id in (LOCAL_PRINCIPAL, new_owner):
-            raise InvalidRequest(f"{name!r} cannot be removed so.", hint="Name another user.")
+        user, new_owner = self._changeable(name), self.get(heir).id if heir else ""
+        if user.id == new_owner:
+            raise InvalidRequest(f"{name!r} cannot be their own heir.", hint="Name another user.")
         with self._database.transaction() as connection:
             for table in _PERSONAL:
                 connection.execute(f"DELETE FROM {table} WHERE owner_id = ?", (user.id,))
@@ -117,10 +116,20 @@ class Users:
         return _user(tuple(columns)) if is_right(stored, password) else None
 
     def anybody_may_log_in(self) -> bool:
-        """Whether there is a password or an API key."""
+        """Whether there is a password or an API key that opens something."""
         return bool(
-            self._database.read("SELECT 1 FROM principals WHERE password <> '' UNION ALL SELECT 1 FROM keys LIMIT 1")
+            self._database.read(
+                "SELECT 1 FROM principals WHERE password <> '' UNION ALL "
+                "SELECT 1 FROM keys WHERE expires_at IS NULL OR expires_at > ? LIMIT 1",
+                (now(),),
+            )
         )
+
+    def _changeable(self, name: str) -> User:
+        user = self.get(name)
+        if user.id == LOCAL_PRINCIPAL:
+            raise InvalidRequest(f"{name!r} is this machine itself.", hint="Name a user: `rag users list`.")
+        return user
 
     def _set(self, user: User, column: str, value: object) -> None:
         with self._database.transaction() as connection:

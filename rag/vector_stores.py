@@ -137,6 +137,23 @@ class VectorStores:
             )
         return self.get(store_id)
 
+    def own(self, owner_id: str, name: str) -> str:
+        """The id of the oldest store of that name that somebody owns, made if there is none."""
+        store_id, time = new_id("vs"), now()
+        with self._database.transaction() as connection:  # two at once make one
+            connection.execute(
+                "INSERT INTO collections (id, name, owner_id, created_at, label, active_at) "
+                "SELECT ?1, ?1, ?2, ?3, ?4, ?3 WHERE NOT EXISTS "
+                "(SELECT 1 FROM collections WHERE owner_id = ?2 AND coalesce(label, name) = ?4)",
+                (store_id, owner_id, time, name),
+            )
+        return str(
+            self._database.read(
+                "SELECT id FROM collections WHERE owner_id = ? AND coalesce(label, name) = ? ORDER BY rowid LIMIT 1",
+                (owner_id, name),
+            )[0][0]
+        )
+
     def get(self, store_id: str) -> VectorStore:
         """The store of that id. Raises NotFound."""
         rows = self._database.read(f"SELECT {_STORE} FROM collections c WHERE c.id = ?", (store_id,))

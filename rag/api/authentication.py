@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
@@ -19,8 +18,8 @@ from rag.auth import LOCAL, Principal
 from rag.authenticator import Authenticator
 from rag.errors import RagError, RateLimited, Unauthorized
 
-_API = ("/v1", "/mcp", "/docs", "/openapi.json", "/documents", "/library/", "/api", "/metrics")
-_FOR_BROWSERS = ("/documents/", "/library/")  # what pages of ours ask for
+_API = ("/v1", "/mcp", "/docs", "/openapi.json", "/documents", "/library/", "/api", "/metrics", "/project/file")
+_FOR_BROWSERS = ("/documents/", "/library/", "/project/file")  # what pages of ours ask for
 _LOGIN = "/login"  # the chat's own, which answers a wrong password with 401
 _PRINCIPAL = "principal"
 
@@ -39,11 +38,15 @@ class Authentication:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on with the principal, or refuse with 401 or 429."""
-        if scope["type"] not in ("http", "websocket") or not scope["path"].startswith((*_API, _LOGIN)):
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        if scope["path"] == _LOGIN:
+        if scope["path"] == _LOGIN and scope.get("method") == "POST":
             await self._log_in(scope, receive, send)
+            return
+        if not scope["path"].startswith(_API):
+            self._drop_foreign_session(scope)
+            await self._app(scope, receive, send)
             return
         try:
             principal = await self._principal(HTTPConnection(scope))
@@ -75,21 +78,22 @@ class Authentication:
         return principal
 
     async def _log_in(self, scope: Scope, receive: Receive, send: Send) -> None:
-        address = _address(HTTPConnection(scope))
-
-        async def watched(message: Message) -> None:
-            if message["type"] == "http.response.start" and message["status"] == 401:
-                with suppress(RateLimited):  # the next one is told
-                    self._authenticator.note_failure(address)
-            await send(message)
-
         try:
-            if scope.get("method") == "POST":
-                self._authenticator.check_address(address)
+            self._authenticator.count_attempt(_address(HTTPConnection(scope)))
         except RateLimited as error:
             await _refuse(error, scope, receive, send)
             return
-        await self._app(scope, receive, watched)
+        await self._app(scope, receive, send)
+
+    def _drop_foreign_session(self, scope: Scope) -> None:
+        """Where a proxy names the user, a cookie of somebody else, who used this browser before, counts for nothing."""
+        header = self._authenticator.user_header
+        if not header:
+            return
+        connection = HTTPConnection(scope)
+        chat_user: ChatUser | None = getattr(connection.app.state, "chat_user", None)
+        if chat_user is not None and chat_user(connection) != connection.headers.get(header, ""):
+            scope["headers"] = [(name, value) for name, value in scope["headers"] if name != b"cookie"]
 
     def _by_cookie(self, connection: HTTPConnection) -> Principal:
         chat_user: ChatUser | None = getattr(connection.app.state, "chat_user", None)
@@ -99,6 +103,15 @@ class Authentication:
             raise Unauthorized("Nobody is logged in here.", hint="Log in to the chat first.")
         self._authenticator.count(principal)
         return principal
+
+
+async def authenticate_again(connection: HTTPConnection) -> None:
+    """For a connection that stays: look whether its key still holds, and count what it asks. Raises Unauthorized,
+    RateLimited."""
+    authenticator: Authenticator = connection.app.state.authenticator
+    authorization = connection.headers.get("authorization", "")
+    if authenticator.is_closed and authorization:
+        await asyncio.to_thread(authenticator.by_header, authorization, _address(connection))
 
 
 def principal_of(connection: HTTPConnection) -> Principal:

@@ -66,7 +66,7 @@ def error_response(error: RagError) -> JSONResponse:
     if isinstance(error, RateLimited):
         headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, Unauthorized):
-        headers["WWW-Authenticate"] = 'Bearer, Basic realm="Footnote"'
+        headers["WWW-Authenticate"] = "Bearer"  # `Basic` would make browsers ask for a password of their own
     return JSONResponse(envelope(error), error.status, headers)
 
 

@@ -26,8 +26,9 @@ class Guard:
         self._app = app
         server = settings.server
         self._names = LOOPBACK | {server.host, *server.names}
-        # Where a key or a log-in is asked for, a foreign name betrays nothing: it comes without them.
-        self._any_name = settings.is_closed and not server.names
+        # Where a key or a log-in is asked for, a foreign name betrays nothing: it comes without them. But a page under
+        # a foreign name could send the header in which a proxy names the user.
+        self._any_name = settings.is_closed and not server.names and not settings.auth.user_header
         self._origins = frozenset(origin.rstrip("/") for origin in server.origins)
         self._request_bytes = server.max_request_kb * 1024
         self._upload_bytes = server.max_upload_mb * 1024 * 1024

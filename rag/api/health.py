@@ -44,6 +44,8 @@ async def readyz(request: Request) -> JSONResponse:
     told = [words for words in parts.values() if words != "ok"]
     if told:
         report["status"] = told[0]
+    if services.settings.is_closed:  # to strangers: whether, and not why
+        return JSONResponse({"status": "not ready" if told else "ok"}, 503 if told else 200)
     return JSONResponse({**report, "parts": parts}, 503 if told else 200)
 
 

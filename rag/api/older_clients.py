@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from starlette.requests import ClientDisconnect, HTTPConnection
 
 from rag.access import Access
+from rag.api.authentication import authenticate_again
 from rag.api.body import JsonRoute
 from rag.api.caller import Caller
 from rag.api.chat import ChatMessage, ChatRequest, Reply, request_of
@@ -191,6 +192,7 @@ async def generate_in_session(socket: WebSocket, caller: Caller) -> None:
         await socket.send_json({"ok": True})
         while True:
             wanted = Step.model_validate({"max_length": opened.max_length, **await _received(socket)})
+            await authenticate_again(socket)
             if wanted.inputs:
                 turns = [*turns, Message("user", wanted.inputs)][-_MOST_TURNS:]
                 said = await _send_answer(socket, caller, turns, wanted)

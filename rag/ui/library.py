@@ -14,34 +14,38 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Query, Request, UploadFile
 from fastapi.responses import FileResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StringConstraints
 
 from rag.access import Access
+from rag.api.body import JsonRoute
 from rag.api.caller import Caller
 from rag.auth import LOCAL_NAME, LOCAL_PRINCIPAL, may
 from rag.catalog import DEFAULT_COLLECTION
-from rag.errors import InvalidRequest, NotFound, UnsupportedFileType
+from rag.errors import Forbidden, InvalidRequest, NotFound, UnsupportedFileType
 from rag.listing import list_documents
 from rag.services import Services
 from rag.sharing import share
 from rag.types import Collection, Document, IngestOptions, Job
 from rag.users import User, Users
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=JsonRoute)
 
 _PAGE = Path(__file__).parent / "public" / "library.html"
+
+
+Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=256)]
 
 
 class NewCollection(BaseModel):
     """A collection to make."""
 
-    title: str = Field(min_length=1, max_length=256)
+    title: Title
 
 
 class ChangedCollection(BaseModel):
     """What is to change of a collection; what is None stays."""
 
-    title: str | None = Field(None, min_length=1, max_length=256)
+    title: Title | None = None
     public: bool | None = None
     readers: list[str] | None = Field(None, max_length=1000)
 
@@ -75,7 +79,7 @@ def me(request: Request, caller: Caller) -> dict[str, Any]:
     return {
         "name": caller.principal.name if closed else "",
         "is_admin": closed and caller.principal.is_admin,
-        "users": [user.name for user in _users(caller).all()] if closed else [],
+        "users": [user.name for user in _users(caller).all()] if closed and caller.may_own else [],
         "suffixes": sorted(services.ingest.suffixes),
         "max_upload_mb": services.settings.server.max_upload_mb,
     }
@@ -86,8 +90,8 @@ def me(request: Request, caller: Caller) -> dict[str, Any]:
 
 @router.get("/library/collections")
 def list_collections(caller: Caller) -> list[dict[str, Any]]:
-    """The collections that may be read; the one that uploads of the chat go to is among them."""
-    if not caller.principal.read_only:
+    """The collections that may be read; one's own `default`, which uploads of the chat go to, is among them."""
+    if caller.may_own:
         caller.home("write")
     found = caller.collections()
     found.sort(key=lambda collection: (collection.title != DEFAULT_COLLECTION, collection.title.casefold()))
@@ -98,7 +102,7 @@ def list_collections(caller: Caller) -> list[dict[str, Any]]:
 def create_collection(body: NewCollection, caller: Caller) -> dict[str, Any]:
     """Make a collection."""
     caller.require_own()
-    store = caller.stores.create(caller.principal.id, body.title.strip())
+    store = caller.stores.create(caller.principal.id, body.title)
     return _collection(caller, caller.collection(store.id))
 
 
@@ -112,7 +116,7 @@ def change_collection(collection_id: str, body: ChangedCollection, caller: Calle
         share(caller.catalog, found.id, add=wanted, remove=found.readers - wanted)
     share(caller.catalog, found.id, public=body.public)
     if body.title is not None:
-        caller.stores.update(found.id, {"label": body.title.strip()})
+        caller.stores.update(found.id, {"label": body.title})
     return _collection(caller, caller.collection(found.id))
 
 
@@ -168,8 +172,8 @@ def cancel(collection_id: str, job_id: str, request: Request, caller: Caller) ->
     """Stop an upload."""
     services: Services = request.app.state.services
     target = caller.collection(collection_id, "write")
-    if services.ingest.wait(job_id, 0).collection != target.name:
-        raise NotFound(f"There is no job {job_id!r}.")
+    if job_id not in {job.id for job in services.ingest.jobs() if job.collection == target.name}:
+        raise NotFound(f"There is no upload {job_id!r} here.")
     return _job(services.ingest.cancel(job_id))
 
 
@@ -188,33 +192,33 @@ def read_again(document_id: str, request: Request, caller: Caller) -> dict[str, 
     if document.file_id is not None:
         raise InvalidRequest("An uploaded file does not change.", hint="Upload it again.")
     told = services.ingest.add_paths([document.content], document.collection, IngestOptions(retry_failed=True))
-    report = [progress.report for progress in told if progress.report][-1]
-    return {"outcome": report.outcome, "error": report.error, "hint": report.hint}
+    reports = [progress.report for progress in told if progress.report]
+    if not reports:
+        raise NotFound(f"There is no file at {document.content} any more.", hint="Remove the document.")
+    return {"outcome": reports[-1].outcome, "error": reports[-1].error, "hint": reports[-1].hint}
 
 
 # -------------------------------------------------------------------------------------------------------------- users
 
 
 @router.get("/library/users")
-def list_users(caller: Caller) -> list[dict[str, Any]]:
+def list_users(request: Request, caller: Caller) -> list[dict[str, Any]]:
     """The users, for admins."""
-    caller.require_admin()
+    _require_admin(request, caller)
     return [_user(user) for user in _users(caller).all()]
 
 
 @router.post("/library/users")
-def add_user(body: NewUser, caller: Caller) -> dict[str, Any]:
+def add_user(body: NewUser, request: Request, caller: Caller) -> dict[str, Any]:
     """Add a user."""
-    caller.require_admin()
-    caller.require_writing()
+    _require_admin(request, caller)
     return _user(_users(caller).add(body.name.strip(), body.password, is_admin=body.is_admin))
 
 
 @router.patch("/library/users/{name}")
-def change_user(name: str, body: ChangedUser, caller: Caller) -> dict[str, Any]:
+def change_user(name: str, body: ChangedUser, request: Request, caller: Caller) -> dict[str, Any]:
     """Change a user's password, or make an admin of them."""
-    caller.require_admin()
-    caller.require_writing()
+    _require_admin(request, caller)
     if body.password is not None:
         _users(caller).set_password(name, body.password)
     if body.is_admin is not None:
@@ -224,10 +228,9 @@ def change_user(name: str, body: ChangedUser, caller: Caller) -> dict[str, Any]:
 
 
 @router.delete("/library/users/{name}")
-def remove_user(name: str, caller: Caller) -> dict[str, bool]:
+def remove_user(name: str, request: Request, caller: Caller) -> dict[str, bool]:
     """Remove a user; what they own goes to the admin who does it."""
-    caller.require_admin()
-    caller.require_writing()
+    _require_admin(request, caller)
     _require_another(caller, name)
     _users(caller).remove(name, caller.principal.name)
     return {"deleted": True}
@@ -242,6 +245,15 @@ def _submit(services: Services, caller: Access, target: Collection, file: Upload
 
 def _users(caller: Access) -> Users:
     return Users(caller.catalog.database)
+
+
+def _require_admin(request: Request, caller: Access) -> None:
+    """Where nobody logs in, users are made on the command line only: everybody on the machine comes here."""
+    services: Services = request.app.state.services
+    if not services.settings.is_closed:
+        raise Forbidden("Nobody logs in here.", hint="`rag users` manages the users.")
+    caller.require_admin()
+    caller.require_writing()
 
 
 def _require_another(caller: Access, name: str) -> None:

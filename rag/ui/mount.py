@@ -11,12 +11,14 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rag.errors import NotFound
 from rag.ui import library
 from rag.ui.folder import write_chat_folder
 from rag.ui.login import chat_user, offer_login, prepare_login
 from rag.ui.policy import PagePolicy, content_security_policy
 from rag.ui.profiles import banner
 from rag.ui.receive import add_upload_route
+from rag.ui.sessions import refuse_odd_sessions
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -53,8 +55,15 @@ def mount_chat(app: FastAPI, services: Services) -> None:
 
     offer_login(app.state.authenticator)
     app.state.chat_user = chat_user
+    refuse_odd_sessions()
     app.include_router(library.router)
+    # Chainlit's route makes a session that is about to end last for ever.
+    app.add_api_route("/auth/jwt", _no_renewal, methods=["GET", "POST"], include_in_schema=False)
     add_upload_route(app, suffixes=services.ingest.suffixes, max_upload_mb=max_upload_mb)
     chainlit_app.state.services = services
     mount_chainlit(app, target=str(Path(__file__).with_name("chat.py")), path="/")
     app.add_middleware(PagePolicy, policy=content_security_policy(get_html_template("/")))
+
+
+async def _no_renewal() -> None:
+    raise NotFound("Sessions are not renewed.", hint="Log in again.")

@@ -53,6 +53,8 @@ class PagePolicy:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
+                if scope.get("scheme") == "https":  # as a proxy with TLS tells
+                    _secure_cookies(message)
                 headers.setdefault("X-Content-Type-Options", "nosniff")
                 headers.setdefault("Referrer-Policy", "no-referrer")
                 if headers.get("content-type", "").startswith("text/html"):
@@ -60,3 +62,10 @@ class PagePolicy:
             await send(message)
 
         await self.app(scope, receive, send_with_headers)
+
+
+def _secure_cookies(message: Message) -> None:
+    message["headers"] = [
+        (name, value + b"; Secure" if name.lower() == b"set-cookie" and b"secure" not in value.lower() else value)
+        for name, value in message["headers"]
+    ]

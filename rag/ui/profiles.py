@@ -39,7 +39,7 @@ def profiles(services: Services, caller: Access) -> list[Profile]:
     models = services.models
     names = models.names or [models.default_name]
     found = [Profile(f"model {name}", name or "Language model", _of_model(models, name), name) for name in names]
-    readable = caller.names()
+    readable = {collection.name for collection in caller.collections()}
     for role in services.roles:
         persona = role.persona
         if persona.collection not in readable:

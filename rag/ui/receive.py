@@ -27,13 +27,14 @@ def add_upload_route(app: FastAPI, *, suffixes: Collection[str], max_upload_mb: 
     """Let the chat's page upload files with one of the suffixes, up to that size. To be called once Chainlit may be
     imported, and before it is mounted."""
     from chainlit.auth import get_current_user
+    from chainlit.config import FILES_DIRECTORY
     from chainlit.session import WebsocketSession
 
     signed_in = Depends(get_current_user)
 
     async def receive(session_id: str, file: UploadFile, user: Any = signed_in) -> JSONResponse:
         session = WebsocketSession.get_by_id(session_id)
-        if session is None:
+        if session is None or not session.files_dir.is_relative_to(FILES_DIRECTORY):
             return _refusal(404, "This chat has ended. Reload the page.")
         if user and (session.user is None or session.user.identifier != user.identifier):
             return _refusal(401, "This chat belongs to somebody else.")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import chainlit as cl
 
-from rag.errors import Forbidden
+from rag.errors import Forbidden, RagError
 from rag.types import FileReport
 from rag.ui.markdown import escape, plain_line
 
@@ -75,6 +75,8 @@ async def _add(
             await asyncio.to_thread(ingest.cancel, job.id)
             raise
         return job.report or FileReport(name, "failed", error="It was stopped.", hint="Send it again.")
+    except RagError as error:
+        return FileReport(name, "failed", error=error.message, hint=error.hint)
     except Exception:  # one file must not take the others, or the question, with it
         reference = uuid.uuid4().hex[:8]
         log.exception("upload failed (reference %s)", reference)

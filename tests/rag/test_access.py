@@ -49,6 +49,22 @@ def test_a_user_gets_a_collection_when_one_is_needed_and_asks_it_with_the_shared
     assert access.collection("default") == home
 
 
+def test_an_admins_own_uploads_stay_their_own(catalog):
+    dora = Users(catalog.database).add("dora", is_admin=True).principal
+    share(catalog, catalog.collection("default").id, public=True)
+    assert Access(catalog, dora).home("write").owner_id == dora.id
+
+
+def test_nobody_puts_documents_into_the_answers_of_others(catalog, anna):
+    ben = Users(catalog.database).add("ben").principal
+    theirs = own(catalog, ben, "default")
+    share(catalog, theirs.id, add=[anna.id], public=True)
+    access = Access(catalog, anna)
+    assert theirs.id not in access.scope().collection_ids
+    assert access.scope(theirs.id).collection_ids == (theirs.id,)
+    assert theirs.id not in Access(catalog, LOCAL).scope().collection_ids
+
+
 def test_a_limited_key_asks_all_it_may_and_changes_what_is_named(catalog, anna):
     ids = [own(catalog, anna, name).id for name in ("one", "two", "three")]
     key = Principal(anna.id, "anna", collections=frozenset(ids[:2]), key_id="key_1")

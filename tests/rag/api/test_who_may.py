@@ -196,7 +196,7 @@ def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("who")
     settings = api_settings(folder)
     server = settings.server.model_copy(update={"older_clients": SecretStr("old:client-password")})
-    auth = settings.auth.model_copy(update={"required": True, "requests_per_minute": 0, "failures_per_minute": 10_000})
+    auth = settings.auth.model_copy(update={"required": True, "requests_per_minute": 0, "attempts_per_minute": 100_000})
     settings = settings.model_copy(update={"server": server, "auth": auth})
     with serving(settings, [write_documents(folder / "documents")], library.router) as served:
         database = served.services.catalog.database
