@@ -38,7 +38,8 @@ def feedback(*, as_json: bool) -> None:
     require_index(settings)
     with closing(Catalog(settings.storage.dir / CATALOG_NAME)) as catalog:
         thumbs, votes = list_feedback(catalog.database), list_votes(catalog)
-    found = sorted([*thumbs, *votes], key=lambda item: item.created_at, reverse=True)
+    found: list[Feedback | Vote] = [*thumbs, *votes]
+    found.sort(key=lambda item: item.created_at, reverse=True)
     if not found and not as_json:
         click.echo("There is no feedback yet: the thumbs are under the chat's answers.")
     for item in found:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import chainlit as cl
 
@@ -52,7 +52,7 @@ def commands(services: Services) -> list[CommandDict]:
 
 def mode_of(command: str | None) -> Mode | None:
     """The mode that a command stands for, if it stands for one."""
-    return cast("Mode", command) if command in _MODES else None
+    return next((mode for mode in _MODES if mode == command), None)
 
 
 async def show_hits(hits: Sequence[Hit], question_id: str, caller: Access) -> None:

@@ -74,8 +74,13 @@ class DataLayer(BaseDataLayer):
 
     async def get_thread_author(self, thread_id: str) -> str:
         """The user's name if it is theirs, else nothing, which Chainlit answers with 404."""
+
+        def read(access: Access) -> str:
+            _own(access).get(thread_id)
+            return access.principal.name
+
         try:
-            return await self._ask(lambda access: _own(access).get(thread_id) and access.principal.name)
+            return await self._ask(read)
         except RagError:
             return ""
 

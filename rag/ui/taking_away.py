@@ -36,8 +36,8 @@ def buttons(message_id: str) -> list[Any]:
     import chainlit as cl
 
     return [
-        cl.Action(name=name, payload={"message": message_id, "suffix": suffix}, icon=icon, tooltip=tooltip)
-        for name, suffix, icon, tooltip in _BUTTONS
+        cl.Action(name=name, payload={"message": message_id, "suffix": suffix}, icon=icon, label=words, tooltip=words)
+        for name, suffix, icon, words in _BUTTONS  # the style sheet shows the icon alone
     ]
 
 
