@@ -36,7 +36,7 @@ def follow(thread: ThreadDict) -> None:
 
 
 def _emit_to(session: WebsocketSession, event: str, data: Any) -> Any:
-    return session.emit(event, data)  # type: ignore[func-returns-value]  (another one after each reconnection)
+    return session.emit(event, data)  # another one after each reconnection
 
 
 def _is_same(other: WebsocketSession, here: WebsocketSession) -> bool:

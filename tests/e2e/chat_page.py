@@ -20,10 +20,10 @@ class ChatPage:
     @classmethod
     def log_in(cls, page: Page, url: str, name: str, password: str) -> ChatPage:
         """An open chat of that user."""
-        page.goto(f"{url}/login")
-        page.locator("#email").fill(name)
-        page.locator("#password").fill(password)
-        page.locator("button[type=submit]").click()
+        page.goto(url)
+        page.get_by_label("Email address").fill(name)
+        page.get_by_label("Password").fill(password)
+        page.get_by_role("button", name="Sign In").click()
         expect(page.locator("#upload-button")).to_be_visible(timeout=30_000)
         return cls(page, url)
 
@@ -128,12 +128,27 @@ class ChatPage:
     def sources(self, answer: Locator) -> Sequence[str]:
         return answer.locator(".footnotes button").all_inner_texts()
 
+    def judge(self, answer: Locator, comment: str) -> None:
+        """A thumb up, with a comment."""
+        answer.locator(".positive-feedback-off").click()
+        dialog = self.page.get_by_role("dialog")
+        dialog.locator("textarea").fill(comment)
+        dialog.get_by_role("button", name="Submit").click()
+        expect(answer.locator(".positive-feedback-on")).to_be_visible()
+
+    def instruct(self, instructions: str) -> None:
+        """Set the model's instructions in the settings panel."""
+        self.page.locator("#chat-settings-open-modal").click()
+        self.page.locator("#instructions").fill(instructions)
+        self.page.locator("#confirm").click()
+        expect(self.page.get_by_role("dialog")).to_have_count(0)
+
     # -------------------------------------------------------------------------------------------------------- history
 
     @property
     def history(self) -> Locator:
         """The conversations in the side bar."""
-        return self.page.locator("[id^='thread-'][id*='-']:is(li)")
+        return self.page.locator("#thread-history li[id^='thread-']")
 
     def open_history(self) -> None:
         """Open the side bar."""
@@ -151,7 +166,7 @@ class ChatPage:
         self._conversation_menu(title, "Rename")
         dialog = self.page.get_by_role("dialog")
         dialog.locator("input").fill(new_title)
-        dialog.get_by_role("button", name="Rename").click()
+        dialog.get_by_role("button", name="Confirm").click()
 
     def delete_conversation(self, title: str) -> None:
         self._conversation_menu(title, "Delete")

@@ -68,7 +68,7 @@ def closed_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     for words in (["anna"], ["ben"], ["dora", "--admin"]):
         command = [sys.executable, "-c", "from ingest.cli import rag_main; rag_main()", "users", "add", *words]
         subprocess.run(command, cwd=ROOT, env=environment, input=PASSWORD, text=True, check=True, timeout=60)
-    with _application(folder, None, RAG_LLM__PROVIDER="quotes", RAG_AUTH__REQUIRED="true") as url:
+    with application(folder, None, RAG_LLM__PROVIDER="quotes", RAG_AUTH__REQUIRED="true") as url:
         yield url
 
 

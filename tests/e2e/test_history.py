@@ -3,36 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from rag.catalog import Catalog
-from rag.database import CATALOG_NAME
-from rag.users import Users
 from tests.e2e.chat_page import ChatPage
-from tests.e2e.conftest import application
+from tests.e2e.conftest import PASSWORD, application
 from tests.e2e.model_server import ModelServer
 
 ILL = "From which day of being ill do I need a doctor's certificate?"
-PASSWORD = "a few words in a row"
-
-
-@pytest.fixture(scope="module")
-def closed_url(ingested: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The application with a log-in, and two users."""
-    folder = tmp_path_factory.mktemp("closed")
-    with application(folder, ingested, RAG_LLM__PROVIDER="quotes"):
-        pass  # makes a copy of the storage
-    with closing(Catalog(folder / "storage" / CATALOG_NAME)) as catalog:
-        for name in ("anna", "bert"):
-            Users(catalog.database).add(name, PASSWORD)
-        catalog.database.read("SELECT 1")
-    with application(folder, ingested, RAG_LLM__PROVIDER="quotes", RAG_AUTH__REQUIRED="true") as url:
-        yield url
 
 
 def test_a_conversation_outlives_a_restart_and_goes_on(
@@ -89,20 +70,79 @@ def test_a_conversation_is_found_renamed_and_deleted(quotes_chat: ChatPage) -> N
 
 
 def test_nobody_sees_anothers_conversations(open_page: Callable[..., Page], closed_url: str) -> None:
-    anna, bert = (ChatPage.log_in(open_page(), closed_url, name, PASSWORD) for name in ("anna", "bert"))
-    anna.ask(ILL)
-    bert.ask("What is the price of the repair cement?")
-    for chat, own in ((anna, ILL), (bert, "What is the price")):
+    anna, ben = (ChatPage.log_in(open_page(), closed_url, name, PASSWORD) for name in ("anna", "ben"))
+    anna.ask("Where is the code word of the vault?")
+    ben.ask("When does the bicycle shed open?")
+    for chat, own, others in ((anna, "code word", "bicycle"), (ben, "bicycle", "code word")):
         chat.open_history()
-        expect(chat.history).to_have_count(1)
-        expect(chat.history).to_contain_text(own[:20])
+        expect(chat.history.filter(has_text=own)).to_have_count(1)
+        expect(chat.history.filter(has_text=others)).to_have_count(0)
     thread = anna.page.url.rpartition("/")[2]
-    for path in (f"thread/{thread}", f"thread/{thread}/element/{thread}", f"share/{thread}"):
-        assert bert.page.request.get(f"{closed_url}/project/{path}").status == 404
+    own_page = anna.page.request.get(f"{closed_url}/conversations/{thread}/transcript.md")
+    assert "code word" in own_page.text()
+    for path in (f"project/thread/{thread}", f"project/share/{thread}", f"conversations/{thread}/transcript.md"):
+        assert ben.page.request.get(f"{closed_url}/{path}").status == 404
     told = {"threadId": thread, "name": "Mine"}
-    assert bert.page.request.put(f"{closed_url}/project/thread", data=told).status == 404
-    assert bert.page.request.delete(f"{closed_url}/project/thread", data=told).status == 404
-    bert.page.goto(f"{closed_url}/thread/{thread}")
-    expect(bert.page.get_by_text("doctor's certificate")).to_have_count(0)
+    assert ben.page.request.put(f"{closed_url}/project/thread", data=told).status == 404
+    assert ben.page.request.delete(f"{closed_url}/project/thread", data=told).status == 404
+    ben.page.goto(f"{closed_url}/thread/{thread}")
+    expect(ben.page.locator("#upload-button")).to_be_visible(timeout=30_000)
+    expect(ben.page.get_by_text("code word")).to_have_count(0)
     anna.page.reload()
-    expect(anna.answers.first).to_contain_text("fourth day")
+    expect(anna.page.get_by_text("code word").first).to_be_visible()
+
+
+def test_thumbs_with_a_comment_are_kept(quotes_chat: ChatPage) -> None:
+    answer = quotes_chat.ask(ILL)
+    quotes_chat.judge(answer, "Nothing to add.")
+    quotes_chat.page.reload()
+    expect(quotes_chat.answers.first.locator(".positive-feedback-on")).to_be_visible(timeout=30_000)
+
+
+def test_a_command_searches_without_an_answer(model_chat: ChatPage, model: ModelServer) -> None:
+    model_chat.page.locator("#chat-input").click()
+    model_chat.page.keyboard.insert_text("/find")
+    model_chat.page.get_by_text("Search only").click()
+    answer = model_chat.ask("doctor's certificate")
+    expect(answer).to_contain_text("Employee Handbook, page 7")
+    expect(answer).to_contain_text("score")
+    expect(model_chat.open_footnote(answer)).to_contain_text("certificate")
+    assert model.prompts == []
+
+
+def test_an_answer_and_a_conversation_are_taken_away(open_page: Callable[..., Page], quotes_url: str) -> None:
+    page = open_page()
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    chat = ChatPage(page, quotes_url)
+    answer = chat.ask(ILL)
+    answer.get_by_role("button", name="Copy with footnotes").click()
+    expect(page.get_by_text("Copied, with footnotes.")).to_be_visible()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert "[^1]: Employee Handbook" in copied
+    assert "fourth day" in copied
+    for name, start in (("Markdown", b"# From which day"), ("PDF", b"%PDF-")):
+        with page.expect_download() as download:
+            answer.get_by_role("button", name=f"as {name}").click()
+        assert Path(download.value.path()).read_bytes().startswith(start)
+        assert download.value.suggested_filename.startswith("From which day")
+
+
+def test_settings_hold_for_later_conversations(open_page: Callable[..., Page], quotes_url: str) -> None:
+    chat = ChatPage(open_page(), quotes_url)
+    chat.instruct("Answer in three sentences.")
+    later = ChatPage(open_page(), quotes_url)
+    later.page.locator("#chat-settings-open-modal").click()
+    expect(later.page.locator("#instructions")).to_have_value("Answer in three sentences.")
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)], ids=["desktop", "phone"])
+def test_the_side_bar_fits_the_screen(
+    open_page: Callable[..., Page], quotes_url: str, width: int, height: int, dark: bool
+) -> None:
+    chat = ChatPage(open_page(width=width, height=height, dark=dark), quotes_url)
+    chat.ask(ILL)
+    chat.open_history()
+    chat.page.wait_for_timeout(600)  # it slides in
+    expect(chat.history.first).to_be_visible()
+    assert chat.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
