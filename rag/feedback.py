@@ -27,15 +27,16 @@ class Feedback:
 
 def put_feedback(database: Database, owner_id: str, step_id: str, comment: str, *, is_good: bool) -> str:
     """Store what the owner of a conversation thinks of an answer in it, instead of what they thought before; the
-    feedback's id. Blocking, milliseconds. Raises NotFound."""
+    feedback's id. The step may be the run that the answer is a part of. Blocking, milliseconds. Raises NotFound."""
     with database.transaction() as connection:
         stored = connection.execute(
             "INSERT INTO feedback (id, step_id, is_good, comment, created_at) SELECT ?, s.id, ?, ?, ? FROM steps s "
             "JOIN conversations c ON c.id = s.conversation_id "
-            "WHERE s.id = ? AND s.type = 'assistant_message' AND c.owner_id = ? "
+            "WHERE (s.id = ? OR s.parent_id = ?) AND s.type = 'assistant_message' AND c.owner_id = ? "
+            "ORDER BY s.number DESC LIMIT 1 "
             "ON CONFLICT (step_id) DO UPDATE SET is_good = excluded.is_good, comment = excluded.comment, "
             "created_at = excluded.created_at RETURNING id",
-            (new_id("fb"), is_good, comment, now(), step_id, owner_id),
+            (new_id("fb"), is_good, comment, now(), step_id, step_id, owner_id),
         ).fetchone()
     if stored is None:
         raise NotFound(f"There is no answer {step_id!r}.", hint="Reload the page.")
@@ -54,13 +55,19 @@ def remove_feedback(database: Database, owner_id: str, feedback_id: str) -> bool
 
 
 def feedback_in(database: Database, conversation_id: str) -> dict[str, tuple[str, bool, str]]:
-    """Id of the answer → id of the feedback, whether it is good, and the comment; blocking, milliseconds."""
+    """Id of the answer, and of the run that it is a part of → id of the feedback, whether it is good, and the comment;
+    blocking, milliseconds."""
     rows = database.read(
-        "SELECT f.step_id, f.id, f.is_good, f.comment FROM feedback f JOIN steps s ON s.id = f.step_id "
+        "SELECT s.id, s.parent_id, f.id, f.is_good, f.comment FROM feedback f JOIN steps s ON s.id = f.step_id "
         "WHERE s.conversation_id = ?",
         (conversation_id,),
     )
-    return {step_id: (feedback_id, bool(is_good), comment) for step_id, feedback_id, is_good, comment in rows}
+    return {
+        step_id: (feedback_id, bool(is_good), comment)
+        for *step_ids, feedback_id, is_good, comment in rows
+        for step_id in step_ids
+        if step_id is not None
+    }
 
 
 def list_feedback(database: Database) -> list[Feedback]:

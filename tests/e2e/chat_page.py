@@ -152,9 +152,10 @@ class ChatPage:
 
     def open_history(self) -> None:
         """Open the side bar."""
-        if not self.page.locator("#thread-history").is_visible():
-            self.page.locator("#header #sidebar-trigger-button").click()
-        expect(self.page.locator("#thread-history")).to_be_visible()
+        trigger = self.page.locator("#header #sidebar-trigger-button")  # there while it is closed
+        if trigger.is_visible():
+            trigger.click()
+        expect(self.page.locator("#thread-history")).to_be_in_viewport()
 
     def open_conversation(self, title: str) -> None:
         """Go on with a conversation of the side bar."""

@@ -163,12 +163,12 @@ def test_feedback_is_kept_with_question_answer_and_passages(own, index):
     passages = {"metadata": {"question": "q1", "passages": ["doc_a:3:10-20"]}}
     own.put_step("c1", Step("a1", "assistant_message", "Every 90 days.", passages, "r1"))
     first = put_feedback(database, LOCAL_PRINCIPAL, "a1", "", is_good=False)
-    assert put_feedback(database, LOCAL_PRINCIPAL, "a1", "Right.", is_good=True) == first
+    assert put_feedback(database, LOCAL_PRINCIPAL, "r1", "Right.", is_good=True) == first  # as Chainlit's page does
     (found,) = list_feedback(database)
     assert (found.user, found.is_good, found.comment) == ("local", True, "Right.")
     assert (found.question, found.answer) == (QUESTION.text, "Every 90 days.")
     assert found.passages == ("doc_a:3:10-20",)
-    assert feedback_in(database, "c1") == {"a1": (first, True, "Right.")}
+    assert feedback_in(database, "c1") == dict.fromkeys(("a1", "r1"), (first, True, "Right."))
     assert not remove_feedback(database, "prn_other", first)
     assert remove_feedback(database, LOCAL_PRINCIPAL, first)
     assert list_feedback(database) == []
