@@ -68,7 +68,8 @@ def _told(item: Feedback | Vote) -> Iterable[str]:
     yield f"{item.created_at}  {opinion}  by {item.user}{f': {_shortened(item.comment)}' if item.comment else ''}"
     yield f"  asked     {_shortened(item.question)}"
     yield f"  answered  {_shortened(item.answer)}"
-    yield f"  read      {len(item.passages)} passages"
+    count = len(item.passages)
+    yield f"  read      {count} passage{'' if count == 1 else 's'}"
 
 
 def _shortened(text: str) -> str:

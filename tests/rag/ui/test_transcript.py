@@ -25,7 +25,14 @@ TEXT = """The *fourth* day [1], not `x[1]` nor [2].
 ```
 print("code")
 ```"""
-NOTE = {"number": 1, "title": "Handbook", "heading": "Illness", "place": "page 7", "source": "h.pdf", "quote": "day\nfour"}
+NOTE = {
+    "number": 1,
+    "title": "Handbook",
+    "heading": "Illness",
+    "place": "page 7",
+    "source": "h.pdf",
+    "quote": "day\nfour",
+}
 
 
 @pytest.fixture
