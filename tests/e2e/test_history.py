@@ -142,6 +142,9 @@ def test_the_side_bar_fits_the_screen(
 ) -> None:
     chat = ChatPage(open_page(width=width, height=height, dark=dark), quotes_url)
     chat.ask(ILL)
+    expect(chat.page).to_have_url(re.compile("/thread/"))
+    chat.page.reload()
+    expect(chat.answers.first).to_be_visible(timeout=30_000)
     chat.open_history()
     chat.page.wait_for_timeout(600)  # it slides in
     expect(chat.history.first).to_be_visible()
