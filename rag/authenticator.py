@@ -62,13 +62,17 @@ class Authenticator:
         """Count a password, or a wrong key, from that address. Raises RateLimited."""
         self._attempts.count(address)
 
-    def by_name(self, name: str) -> Principal | None:
-        """The user of that name, if there is one (still); for who was let in before."""
-        return None if name == LOCAL_NAME else self._users.find(name)
+    def session_of(self, principal: Principal) -> str:
+        """What the chat's session of a principal is called."""
+        return self._users.session_of(principal.id)
+
+    def by_session(self, session: str) -> Principal | None:
+        """Whose session of the chat that is, if it still holds."""
+        return self._users.of_session(session)
 
     def vouched(self, name: str) -> Principal | None:
         """The user of that name, for whom a proxy or a provider vouches; added if that is allowed, else None."""
-        found = self.by_name(name)
+        found = None if name == LOCAL_NAME else self._users.find(name)
         if found is None and self._signs_up:
             try:
                 found = self._users.add(name).principal

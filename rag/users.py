@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from rag.passwords import hashed, is_right
 SHORTEST_PASSWORD = 8
 _NAME = re.compile(r"(?=.{1,128}$)(\w[\w-]*:)?\w[\w.@+-]*")  # before a colon: the OAuth provider that vouches for it
 _HANDED_OVER = ("collections", "documents", "files", "jobs")
-_PERSONAL = ("responses", "votes")
+_PERSONAL = ("responses", "votes", "conversations")
 _COLUMNS = "p.id, p.name, p.is_admin, p.password <> '', p.created_at"
 
 
@@ -91,8 +92,8 @@ class Users:
         self._set(self._changeable(name), "is_admin", is_admin)
 
     def remove(self, name: str, heir: str = "") -> None:
-        """Remove a user with all keys and kept answers. Collections and uploads go to `heir`; with none given, and some
-        there, raises Conflict. Raises NotFound."""
+        """Remove a user with all keys, conversations and kept answers. Collections and uploads go to `heir`; with none
+        given, and some there, raises Conflict. Raises NotFound."""
         user, new_owner = self._changeable(name), self.get(heir).id if heir else ""
         if user.id == new_owner:
             raise InvalidRequest(f"{name!r} cannot be their own heir.", hint="Name another user.")
@@ -114,6 +115,20 @@ class Users:
         rows = self._database.read(f"SELECT p.password, {_COLUMNS} FROM principals p WHERE p.name = ?", (name,))
         stored, *columns = rows[0] if rows else ("",)
         return _user(tuple(columns)) if is_right(stored, password) else None
+
+    def session_of(self, user_id: str) -> str:
+        """What a session of a user is called; it names the user, and their password as it is now."""
+        rows = self._database.read("SELECT password FROM principals WHERE id = ?", (user_id,))
+        stored = rows[0][0] if rows else ""
+        return f"{user_id}.{hashlib.sha256(stored.encode()).hexdigest()[:16]}"
+
+    def of_session(self, session: str) -> Principal | None:
+        """Whose session that is; None when the user is gone, or has another password since."""
+        user_id = session.partition(".")[0]
+        rows = self._database.read(f"SELECT {_COLUMNS} FROM principals p WHERE p.id = ?", (user_id,))
+        if not rows or user_id == LOCAL_PRINCIPAL or self.session_of(user_id) != session:
+            return None
+        return _user(rows[0]).principal
 
     def anybody_may_log_in(self) -> bool:
         """Whether there is a password or an API key that opens something."""

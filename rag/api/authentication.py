@@ -23,8 +23,8 @@ _FOR_BROWSERS = ("/documents/", "/library/", "/project/file")  # what pages of o
 _LOGIN = "/login"  # the chat's own, which answers a wrong password with 401
 _PRINCIPAL = "principal"
 
-# The name of the user who is logged in to the chat, from the request's cookies; None for nobody.
-ChatUser = Callable[[HTTPConnection], str | None]
+# The session of the chat that the request's cookies name; None for none.
+ChatSession = Callable[[HTTPConnection], str | None]
 
 
 class Authentication:
@@ -45,7 +45,9 @@ class Authentication:
             await self._log_in(scope, receive, send)
             return
         if not scope["path"].startswith(_API):
-            self._drop_foreign_session(scope)
+            if self._authenticator.user_header:
+                loop = asyncio.get_running_loop()
+                await loop.run_in_executor(self._threads, self._drop_foreign_session, scope)
             await self._app(scope, receive, send)
             return
         try:
@@ -87,18 +89,18 @@ class Authentication:
 
     def _drop_foreign_session(self, scope: Scope) -> None:
         """Where a proxy names the user, a cookie of somebody else, who used this browser before, counts for nothing."""
-        header = self._authenticator.user_header
-        if not header:
-            return
         connection = HTTPConnection(scope)
-        chat_user: ChatUser | None = getattr(connection.app.state, "chat_user", None)
-        if chat_user is not None and chat_user(connection) != connection.headers.get(header, ""):
+        principal = self._of_session(connection)
+        if principal is not None and principal.name != connection.headers.get(self._authenticator.user_header):
             scope["headers"] = [(name, value) for name, value in scope["headers"] if name != b"cookie"]
 
+    def _of_session(self, connection: HTTPConnection) -> Principal | None:
+        chat_session: ChatSession | None = getattr(connection.app.state, "chat_session", None)
+        session = chat_session(connection) if chat_session is not None else None
+        return self._authenticator.by_session(session) if session else None
+
     def _by_cookie(self, connection: HTTPConnection) -> Principal:
-        chat_user: ChatUser | None = getattr(connection.app.state, "chat_user", None)
-        name = chat_user(connection) if chat_user is not None else None
-        principal = self._authenticator.by_name(name) if name else None
+        principal = self._of_session(connection)
         if principal is None:
             raise Unauthorized("Nobody is logged in here.", hint="Log in to the chat first.")
         self._authenticator.count(principal)

@@ -34,7 +34,21 @@ TEXTS: dict[tuple[str, ...], str] = {
     ("chat", "messages", "status", "used"): "",
     ("chat", "settings", "title"): "Settings",
     ("chat", "watermark"): "Answers can be wrong. Open the footnotes to check them.",
+    ("chat", "commands", "button"): "Commands",
+    ("chat", "commands", "changeTool"): "Another command",
+    ("chat", "commands", "availableTools"): "Commands",
     ("navigation", "header", "readme"): "Help",
+    ("threadHistory", "sidebar", "title"): "Conversations",
+    ("threadHistory", "sidebar", "empty"): "There are no conversations yet.",
+    ("threadHistory", "thread", "untitled"): "Without a title",
+    ("threadHistory", "thread", "actions", "delete", "title"): "Delete this conversation?",
+    ("threadHistory", "thread", "actions", "delete", "description"): "It cannot be brought back. Documents stay.",
+    ("threadHistory", "thread", "actions", "delete", "success"): "Deleted",
+    ("threadHistory", "thread", "actions", "delete", "inProgress"): "Deleting…",
+    ("threadHistory", "thread", "actions", "rename", "title"): "Rename this conversation",
+    ("threadHistory", "thread", "actions", "rename", "description"): "",
+    ("threadHistory", "thread", "actions", "rename", "success"): "Renamed",
+    ("threadHistory", "thread", "actions", "rename", "inProgress"): "Renaming…",
 }
 
 

@@ -11,7 +11,7 @@ import os
 import secrets
 from typing import TYPE_CHECKING
 
-from rag.auth import LOCAL, LOCAL_NAME, Principal
+from rag.auth import LOCAL, Principal
 from rag.errors import RateLimited, Unauthorized
 from rag.users import Users
 
@@ -43,25 +43,28 @@ def offer_login(authenticator: Authenticator) -> None:
     import chainlit as cl
     from chainlit.oauth_providers import get_configured_oauth_providers
 
+    def user_of(principal: Principal) -> cl.User:
+        return cl.User(identifier=authenticator.session_of(principal), display_name=principal.name)
+
     async def by_password(name: str, password: str) -> cl.User | None:
         try:
             principal = await asyncio.to_thread(authenticator.by_password, name, password)
         except (Unauthorized, RateLimited):
             return None
-        return _user(principal)
+        return user_of(principal)
 
     async def by_proxy(headers: Mapping[str, str]) -> cl.User | None:
         name = headers.get(authenticator.user_header, "")
         principal = await asyncio.to_thread(authenticator.vouched, name) if name else None
-        return _user(principal) if principal else None
+        return user_of(principal) if principal else None
 
     async def by_provider(provider: str, _: str, __: object, found: cl.User) -> cl.User | None:
         # with the provider's name: a stranger there may be called like somebody here
         principal = await asyncio.to_thread(authenticator.vouched, f"{provider}:{found.identifier}")
-        return _user(principal) if principal else None
+        return user_of(principal) if principal else None
 
     async def by_itself(_: object) -> cl.User | None:
-        return _user(LOCAL)
+        return user_of(LOCAL)
 
     if authenticator.is_closed:
         cl.password_auth_callback(by_password)
@@ -73,8 +76,8 @@ def offer_login(authenticator: Authenticator) -> None:
         cl.header_auth_callback(by_itself)
 
 
-def chat_user(connection: HTTPConnection) -> str | None:
-    """The name of the user whose session the request's cookies have; None for nobody."""
+def chat_session(connection: HTTPConnection) -> str | None:
+    """The session that the request's cookies name; None for none."""
     from chainlit.auth import decode_jwt, get_token_from_cookies
     from jwt import InvalidTokenError
 
@@ -85,17 +88,11 @@ def chat_user(connection: HTTPConnection) -> str | None:
         return None
 
 
-def principal_of(services: Services, name: str | None) -> Principal:
-    """Who is behind a session with that user's name. Raises Unauthorized when there is no such user any more."""
+def principal_of(services: Services, session: str | None) -> Principal:
+    """Who is behind a session. Raises Unauthorized when there is no such user any more, or the password was changed."""
     if not services.settings.is_closed:
         return LOCAL
-    principal = Users(services.catalog.database).find(name) if name and name != LOCAL_NAME else None
+    principal = Users(services.catalog.database).of_session(session) if session else None
     if principal is None:
         raise Unauthorized("You are not logged in any more.", hint="Reload the page and log in again.")
     return principal
-
-
-def _user(principal: Principal) -> cl.User:
-    import chainlit as cl
-
-    return cl.User(identifier=principal.name, display_name=principal.name)

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 
 from rag.errors import NotFound
 from rag.ui import library
+from rag.ui.caller import KnowCaller
 from rag.ui.folder import write_chat_folder
-from rag.ui.login import chat_user, offer_login, prepare_login
+from rag.ui.login import chat_session, offer_login, prepare_login
 from rag.ui.policy import PagePolicy, content_security_policy
 from rag.ui.profiles import banner
 from rag.ui.receive import add_upload_route
 from rag.ui.sessions import refuse_odd_sessions
+from rag.ui.taking_away import add_transcript_routes
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -54,14 +56,16 @@ def mount_chat(app: FastAPI, services: Services) -> None:
     from chainlit.utils import mount_chainlit
 
     offer_login(app.state.authenticator)
-    app.state.chat_user = chat_user
+    app.state.chat_session = chat_session
     refuse_odd_sessions()
     app.include_router(library.router)
     # Chainlit's route makes a session that is about to end last for ever.
     app.add_api_route("/auth/jwt", _no_renewal, methods=["GET", "POST"], include_in_schema=False)
     add_upload_route(app, suffixes=services.ingest.suffixes, max_upload_mb=max_upload_mb)
+    add_transcript_routes(app, services)
     chainlit_app.state.services = services
     mount_chainlit(app, target=str(Path(__file__).with_name("chat.py")), path="/")
+    app.add_middleware(KnowCaller)
     app.add_middleware(PagePolicy, policy=content_security_policy(get_html_template("/")))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import chainlit as cl
 from chainlit.utils import utc_now
@@ -16,8 +16,11 @@ from chainlit.utils import utc_now
 from rag.errors import RagError
 from rag.types import AnswerCompleted, Candidate, ChunksRetrieved, Progress, QueryCondensed, TextDelta
 from rag.ui.claims import check_notice
+from rag.ui.conversation import remembered
 from rag.ui.footnotes import elements, footnotes
 from rag.ui.markdown import escape, plain_line, presentable
+from rag.ui.resuming import ANSWERING
+from rag.ui.taking_away import buttons
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -40,12 +43,16 @@ class Outcome:
     passages: tuple[Passage, ...] = ()
 
 
-async def show(events: AsyncGenerator[Event, None], catalog: Catalog, mode: Mode, expected: str) -> Outcome:
-    """Show the events as they come. An answer by another model than `expected` says so; empty: every answer does.
+async def show(
+    events: AsyncGenerator[Event, None], catalog: Catalog, mode: Mode, expected: str, question_id: str
+) -> Outcome:
+    """Show the events as they come, for the question of that message. An answer by another model than `expected` says
+    so; empty: every answer does.
 
     An answer that breaks off stays, marked as incomplete. Raises RagError when nothing of it came.
     """
-    shown = _Shown(catalog, "Searched for" if mode in SEARCHING else "Understood as", expected)
+    shown = _Shown(catalog, "Searched for" if mode in SEARCHING else "Understood as", expected, question_id)
+    cl.user_session.set(ANSWERING, shown.messages)
     try:
         async with aclosing(events):
             async for event in events:
@@ -64,15 +71,17 @@ async def show(events: AsyncGenerator[Event, None], catalog: Catalog, mode: Mode
 class _Shown:
     """The messages and the step of one answer, in the browser."""
 
-    def __init__(self, catalog: Catalog, condensed: str, expected: str) -> None:
+    def __init__(self, catalog: Catalog, condensed: str, expected: str, question_id: str) -> None:
         self._candidates: dict[str, Answer] = {}
         self.passages: tuple[Passage, ...] = ()
         self.text = ""  # what was written; of several models, by the first one
         self._catalog = catalog
         self._condensed = condensed
         self._expected = expected
+        self._question_id = question_id
         self._reply = cl.Message("")
         self._others: dict[str, cl.Message] = {}  # of several models, by name
+        self.messages = [self._reply]  # all that are being written
         self._step: cl.Step | None = None
 
     def in_order(self) -> dict[str, Answer]:
@@ -85,7 +94,7 @@ class _Shown:
                 await _note(f"{self._condensed} “{plain_line(question)}”", "search")
             case ChunksRetrieved(_, passages):
                 self.passages = passages
-                await _note(_found(passages), "book-open")
+                await _note(_found(passages), "book-open", remembered(self._question_id, None, passages))
             case Progress(doing, done, total):
                 await self._progress(f"{plain_line(doing)} ({done} of {total})" if total else plain_line(doing))
             case TextDelta(text):
@@ -101,15 +110,16 @@ class _Shown:
 
     async def break_off(self, error: RagError) -> None:
         """Mark what is unfinished."""
-        for message in [self._reply, *self._others.values()]:
+        for message in self.messages:
             if message.streaming:
                 message.content = f"{presentable(str(message.content))}\n\n⚠ The answer is incomplete: "
                 message.content += escape(f"{error.message} {error.hint}".strip())
 
     async def end(self) -> None:
         """Nothing more will come: what is unfinished loses its cursor."""
-        for message in [self._reply, *self._others.values()]:
+        for message in self.messages:
             if message.streaming:
+                self._remember(message)
                 await message.send()
         if self._step is not None:
             self._step.end = utc_now()
@@ -119,6 +129,7 @@ class _Shown:
     async def _take_candidate(self, model: str, event: TextDelta | AnswerCompleted) -> None:
         if model not in self._others:
             self._others[model] = cl.Message("", author=model)
+            self.messages.append(self._others[model])
             await self._others[model].stream_token(_heading(model))
         if isinstance(event, TextDelta):
             if model == next(iter(self._others)):
@@ -134,7 +145,14 @@ class _Shown:
         message.content = heading + "\n\n".join(filter(None, parts))
         notes = await asyncio.to_thread(footnotes, answer.citations, self._catalog)
         message.elements = elements(message.id, notes)
+        message.actions = buttons(message.id)
+        self._remember(message)
         await message.send()
+
+    def _remember(self, message: cl.Message) -> None:
+        """What is kept with it; of several models' answers the first one is the one the conversation goes on with."""
+        is_first = message is next(iter(self._others.values()), self._reply)
+        message.metadata = remembered(self._question_id, self.text if is_first else None, self.passages)
 
     async def _progress(self, text: str) -> None:
         """One grey line that changes."""
@@ -163,7 +181,7 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-async def _note(text: str, icon: str) -> None:
+async def _note(text: str, icon: str, metadata: dict[str, Any] | None = None) -> None:
     """A grey line above the answer."""
-    async with cl.Step(name=text, type="retrieval", icon=icon):
+    async with cl.Step(name=text, type="retrieval", icon=icon, metadata=metadata):
         pass

@@ -1,13 +1,16 @@
 """Citations as the chat shows them."""
 
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
+from rag.access import Access
+from rag.auth import LOCAL, Principal
+from rag.conversations import Element
 from rag.index import Index
 from rag.types import Citation
-from rag.ui.footnotes import footnotes, page_names
+from rag.ui.footnotes import NO_LONGER_READABLE, footnotes, page_names, readable_now
 from tests.rag.versions import make_version
 
 
@@ -54,3 +57,19 @@ def test_a_removed_document_still_shows_its_quote(tmp_path, bag_of_words):
     with closing(Index(tmp_path, bag_of_words)) as index:
         (note,) = footnotes([cited(version.document, "Text.", 0)], index.catalog)
     assert (note.quote, note.address) == ("Text.", "")
+
+
+def test_a_kept_quote_is_shown_to_who_may_still_read_the_document(tmp_path, bag_of_words):
+    version = make_version("doc_a", ["The pump needs oil."], bag_of_words)
+    with closing(Index(tmp_path, bag_of_words)) as index:
+        index.replace_documents([version])
+        (note,) = footnotes([cited(version.document, "The pump needs oil.", 0)], index.catalog)
+        kept = Element("e1", "a1", {"props": {"message": "a1", "citations": [asdict(note)]}})
+        stranger = Access(index.catalog, Principal("prn_other", "ben"))
+        shown = readable_now(kept, Access(index.catalog, LOCAL)).body["props"]["citations"][0]
+        assert shown["quote"] == "The pump needs oil."
+        index.remove_documents(["doc_a"])
+        for access in (stranger, Access(index.catalog, LOCAL)):
+            (gone,) = readable_now(kept, access).body["props"]["citations"]
+            assert "oil" not in str(gone)
+            assert (gone["title"], gone["warning"]) == (note.title, NO_LONGER_READABLE)

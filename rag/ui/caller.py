@@ -1,0 +1,44 @@
+"""Who sends a request to the chat, for what Chainlit calls without saying for whom: the data layer.
+
+A WebSocket's messages, and all tasks begun for them, belong to who opened it.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+from starlette.requests import HTTPConnection
+
+from rag.ui.login import chat_session, principal_of
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from rag.auth import Principal
+    from rag.services import Services
+
+_session: ContextVar[str | None] = ContextVar("chat_session", default=None)
+
+
+class KnowCaller:
+    """ASGI middleware: remembers the session of who is logged in for as long as a request is handled."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on."""
+        if scope["type"] in ("http", "websocket"):
+            _session.set(chat_session(HTTPConnection(scope)))
+        await self._app(scope, receive, send)
+
+
+def calling_session() -> str:
+    """The session that sent the request; empty for none."""
+    return _session.get() or ""
+
+
+def calling_principal(services: Services) -> Principal:
+    """Who sent the request that is being handled; blocking, milliseconds. Raises Unauthorized."""
+    return principal_of(services, _session.get())
