@@ -32,9 +32,10 @@ CHAINLIT = {"en": "en-US", "de": "de-DE", "fr": "fr-FR", "es": "es"}
 
 
 def write_chat_folder(
-    folder: Path, *, banners: Mapping[str, str], suffixes: Collection[str], max_upload_mb: int
+    folder: Path, *, banners: Mapping[str, str], suffixes: Collection[str], max_upload_mb: int, is_open: bool
 ) -> None:
-    """Make `folder` ready for Chainlit. `banners` are the line that names the language model, by language."""
+    """Make `folder` ready for Chainlit. `banners` are the line that names the language model, by language;
+    `is_open` says that nobody has to log in."""
     chainlit = _chainlit_package()
     shutil.rmtree(folder / ".files", ignore_errors=True)  # uploads of chats that ended with the last process
     _write(folder / ".chainlit" / "config.toml", _configuration(suffixes, max_upload_mb))
@@ -43,7 +44,7 @@ def write_chat_folder(
         _write(folder / f"chainlit_{language}.md", (FOLDER / f"{language}.md").read_text(encoding="utf-8"))
     shutil.copy(folder / ".chainlit" / "translations" / "en.json", folder / ".chainlit" / "translations" / "en-US.json")
     shutil.copytree(HERE / "public", folder / "public", dirs_exist_ok=True)
-    _write(folder / "public" / "chat.js", _script())
+    _write(folder / "public" / "chat.js", _script(is_open))
 
     page = chainlit / "frontend" / "dist"
     _write(folder / "build" / "index.html", _start_page((page / "index.html").read_text(encoding="utf-8"), banners))
@@ -88,11 +89,14 @@ def _over(upper: dict[str, Any], lower: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _script() -> str:
+def _script(is_open: bool) -> str:
     """The page's script, after the texts that it shows."""
     texts = {language: texts_in(language).sections["page"] for language in LANGUAGES}
     script = (HERE / "public" / "chat.js").read_text(encoding="utf-8")
-    return f"window.footnoteTexts = {json.dumps(texts, ensure_ascii=False)};\n{script}"
+    told = {"footnoteTexts": texts, "footnoteIsOpen": is_open}
+    return (
+        "".join(f"window.{name} = {json.dumps(value, ensure_ascii=False)};\n" for name, value in told.items()) + script
+    )
 
 
 def _start_page(page: str, banners: Mapping[str, str]) -> str:

@@ -25,6 +25,7 @@ def where_it_looked(question: str, hits: Sequence[Hit], passages: Sequence[Passa
         return ""
     heads = ("used", "place", "meaning", "words", "score")
     lines = [
+        f"**{texts('where_it_looked')}**\n",
         f"{texts('looked_for')} “{escape(question)}”\n" if question else "",
         "| " + " | ".join(texts(f"looked_{head}") for head in heads) + " |",
         "|---" * len(heads) + "|",

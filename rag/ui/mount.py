@@ -42,6 +42,7 @@ def mount_chat(app: FastAPI, services: Services) -> None:
         banners=banners,
         suffixes=services.ingest.suffixes,
         max_upload_mb=max_upload_mb,
+        is_open=not services.settings.is_closed,
     )
     os.environ["CHAINLIT_APP_ROOT"] = str(folder)
     for name in FOREIGN_SETTINGS:

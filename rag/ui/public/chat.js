@@ -1,7 +1,16 @@
-// Runs before Chainlit's own script; footnoteTexts, the texts of this page by language, stand before it.
+// Runs before Chainlit's own script. What the server knows stands before it: the texts of this page by language, and
+// whether it is open to everybody.
 
 // The first visit follows the system's light or dark setting.
 if (!localStorage.getItem("vite-ui-theme")) localStorage.setItem("vite-ui-theme", "system");
+
+// Where nobody has to log in, Chainlit would find that out by loading this page three times.
+if (window.footnoteIsOpen && !sessionStorage.getItem("footnote-is-in")) {
+  const login = new XMLHttpRequest();
+  login.open("POST", "/auth/header", false);
+  login.send();
+  if (login.status === 200) sessionStorage.setItem("footnote-is-in", "yes");
+}
 
 // ------------------------------------------------------------------------------------------------------- language
 // The browser's language if there are texts in it, else English; Chainlit's script is told the same.

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from rag.index import Index
-from rag.types import Citation
+from rag.types import Answer, Citation, Claim, Usage
+from rag.ui.claims import statements
 from rag.ui.footnotes import footnotes, page_names
 from rag.ui.texts import texts_in
 from tests.rag.versions import make_version
@@ -59,3 +60,38 @@ def test_a_removed_document_still_shows_its_quote(tmp_path, bag_of_words):
     with closing(Index(tmp_path, bag_of_words)) as index:
         (note,) = footnotes([cited(version.document, "Text.", 0)], index.catalog, ENGLISH, {})
     assert (note.quote, note.address) == ("Text.", "")
+
+
+def test_a_row_of_a_sheet_comes_as_a_table(tmp_path, bag_of_words):
+    page = "Article: P-1; Price: 9\nArticle: P-2; Price: 12\n"
+    version = make_version("doc_a", [page], bag_of_words)
+    quote = "Article: P-2; Price: 12"
+    citation = cited(version.document, quote, page.index(quote))
+    with closing(Index(tmp_path, bag_of_words)) as index:
+        index.replace_documents([version])
+        (sheet,) = footnotes([replace(citation, source="/prices.CSV")], index.catalog, ENGLISH, {})
+        (text,) = footnotes([citation], index.catalog, ENGLISH, {})
+        (stale,) = footnotes([replace(citation, source="/prices.csv", start=0)], index.catalog, ENGLISH, {})
+    assert sheet.table is not None
+    assert (sheet.table.rows, sheet.table.marked) == ([["P-1", "9"], ["P-2", "12"]], [1])
+    assert text.table is None
+    assert stale.table is None
+
+
+def test_a_footnote_knows_what_it_is_cited_for(tmp_path, bag_of_words):
+    text = "It needs **oil** [1]. It needs care [1][2]. Nobody knows."
+    claims = (
+        Claim(0, 21, (1,), "supported"),
+        Claim(22, 43, (1, 2), "partly", "the page says little of this"),
+        Claim(44, 57, (), "unsupported", "no source is named"),
+    )
+    answer = Answer(text, (), (), "model", True, "stop", Usage(0, 0), claims)
+    german = texts_in("de")
+    found = statements(answer, german)
+    assert [said.sentence for said in found[1]] == ["It needs oil.", "It needs care."]
+    assert [(said.verdict, said.reason) for said in found[2]] == [("partly", "die Seite sagt wenig davon")]
+    assert [said.verdict for said in found[0]] == ["unsupported"]
+    with closing(Index(tmp_path, bag_of_words)) as index:
+        version = make_version("doc_gone", ["Text."], bag_of_words)
+        (note,) = footnotes([cited(version.document, "Text.", 0)], index.catalog, german, found)
+    assert list(note.statements) == found[1]

@@ -13,7 +13,7 @@ function rangesOf(answer, sentences) {
   const places = []; // for each letter: where it stands
   let letters = "";
   const walker = document.createTreeWalker(answer, NodeFilter.SHOW_TEXT, {
-    acceptNode: (node) => node.parentElement.closest("a.element-link, .footnotes, li:has(> .footnote-doubt)")
+    acceptNode: (node) => node.parentElement.closest("a.element-link, .footnotes")
       ? NodeFilter.FILTER_REJECT : NodeFilter.FILTER_ACCEPT,
   });
   for (let node = walker.nextNode(); node; node = walker.nextNode()) {
@@ -27,11 +27,15 @@ function rangesOf(answer, sentences) {
     const wanted = squeezed(sentence);
     const start = wanted ? letters.indexOf(wanted) : -1;
     if (start < 0) return [];
-    const range = new Range();
-    range.setStart(...places[start]);
-    const [node, offset] = places[start + wanted.length - 1];
-    range.setEnd(node, offset + 1);
-    return [range];
+    const found = places.slice(start, start + wanted.length);
+    const nodes = [...new Set(found.map(([node]) => node))]; // a range for each: marks between them stay as they are
+    return nodes.map((node) => {
+      const offsets = found.filter(([of]) => of === node).map(([, offset]) => offset);
+      const range = new Range();
+      range.setStart(node, offsets[0]);
+      range.setEnd(node, offsets[offsets.length - 1] + 1);
+      return range;
+    });
   });
 }
 
@@ -97,20 +101,15 @@ export default function Footnotes() {
 
   return (
     <ol className="footnotes" aria-label={text("sources")}>
-      {citations.map((citation) => {
-        const worst = ["unsupported", "partly"].find((verdict) =>
-          (citation.statements || []).some((statement) => statement.verdict === verdict));
-        return (
-          <li key={citation.number}>
-            <button type="button" onClick={(event) => open(citation, event.currentTarget)}>
-              <span className="footnotes-number">{citation.number}</span>
-              <span className="footnotes-title">{citation.title}</span>
-              <span className="footnotes-place">{[citation.heading, citation.place].filter(Boolean).join(" · ")}</span>
-              {worst && <span className={`footnote-verdict ${worst}`}>{text(worst)}</span>}
-            </button>
-          </li>
-        );
-      })}
+      {citations.map((citation) => (
+        <li key={citation.number}>
+          <button type="button" onClick={(event) => open(citation, event.currentTarget)}>
+            <span className="footnotes-number">{citation.number}</span>
+            <span className="footnotes-title">{citation.title}</span>
+            <span className="footnotes-place">{[citation.heading, citation.place].filter(Boolean).join(" · ")}</span>
+          </button>
+        </li>
+      ))}
     </ol>
   );
 }
