@@ -22,6 +22,7 @@ PAGES = (
     "CONTRIBUTING.md",
     "docs/access.md",
     "docs/api.md",
+    "docs/chat.md",
     "docs/evaluation.md",
     "docs/vector-stores.md",
     "docs/models.md",
