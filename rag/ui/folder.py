@@ -49,6 +49,8 @@ def write_chat_folder(
     page = chainlit / "frontend" / "dist"
     _write(folder / "build" / "index.html", _start_page((page / "index.html").read_text(encoding="utf-8"), banners))
     assets = folder / "build" / "assets"
+    if assets.is_dir() and not assets.is_symlink():  # somebody copied the storage folder, and what links point to
+        shutil.rmtree(assets)
     assets.unlink(missing_ok=True)
     assets.symlink_to(page / "assets", target_is_directory=True)
 

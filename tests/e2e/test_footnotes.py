@@ -34,7 +34,7 @@ def test_a_footnote_opens_the_page_with_the_passage_marked(quotes_chat: ChatPage
     expect(panel.locator(".footnote-tools")).to_contain_text("11 of 25")
     picture = panel.get_by_role("img", name="Page 7 of Employee Handbook, as it is printed, with the passage marked")
     expect(picture).to_be_visible()
-    expect(panel.locator(".footnote-box")).to_have_count(2)  # a line and the beginning of the next one
+    expect(panel.locator(".footnote-box")).to_have_count(3)  # lines of a paragraph
     sheet, first = picture.bounding_box(), panel.locator(".footnote-box").first.bounding_box()
     assert sheet is not None
     assert first is not None
@@ -104,7 +104,7 @@ def test_sources_belong_to_one_answer(quotes_chat: ChatPage) -> None:
 def test_what_a_source_does_not_bear_out_is_marked(model_chat: ChatPage, model: ModelServer) -> None:
     model.reply = (
         "A certificate is needed from the **fourth day** of absence [1]. "
-        "Full pay is given for the first twelve weeks of illness [1]. The hall is painted by elephants [1]."
+        "After probation you receive full pay for the first twelve weeks of illness [1]. The hall is painted by elephants [1]."
     )
     answer = model_chat.ask(ILL)
     marked = "[...(CSS.highlights.get('footnote-{}') ?? [])].map(String).join('')"
@@ -171,7 +171,7 @@ def test_the_chat_speaks_the_browsers_language(
 ) -> None:
     page = open_page(language=language)
     chat = ChatPage(page, quotes_url)
-    expect(page.locator("#chat-input")).to_have_attribute("data-placeholder", asks)
+    expect(page.locator("#chat-input")).to_have_attribute("placeholder", asks)
     answer = chat.ask(ILL)
     panel = chat.open_footnote(answer, number_of(chat, answer, page_word.lower()))
     expect(panel.locator(".footnote-tools")).to_contain_text(page_word)
