@@ -104,7 +104,8 @@ def test_sources_belong_to_one_answer(quotes_chat: ChatPage) -> None:
 def test_what_a_source_does_not_bear_out_is_marked(model_chat: ChatPage, model: ModelServer) -> None:
     model.reply = (
         "A certificate is needed from the **fourth day** of absence [1]. "
-        "After probation you receive full pay for the first twelve weeks of illness [1]. The hall is painted by elephants [1]."
+        "After probation you receive full pay for the first twelve weeks of illness [1]. "
+        "The hall is painted by elephants [1]."
     )
     answer = model_chat.ask(ILL)
     marked = "[...(CSS.highlights.get('footnote-{}') ?? [])].map(String).join('')"
