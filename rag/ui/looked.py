@@ -40,7 +40,7 @@ def _line(hit: Hit, passages: Sequence[Passage], texts: Texts) -> str:
     read = [str(passage.number) for passage in passages if _holds(passage, hit)]
     cells = (
         " ".join(read) or "–",
-        _place(hit, texts),
+        _place(hit, bool(read), texts),
         _leg(hit.dense_rank, hit.dense_score),
         _leg(hit.lexical_rank, hit.lexical_score),
         f"{hit.score:.2f}",
@@ -54,8 +54,9 @@ def _holds(passage: Passage, hit: Hit) -> bool:
     return is_same and passage.start < chunk.end and chunk.start < passage.end
 
 
-def _place(hit: Hit, texts: Texts) -> str:
-    heading = hit.chunk.heading.rsplit(" › ", 1)[-1][:_LONGEST_HEADING]
+def _place(hit: Hit, is_read: bool, texts: Texts) -> str:
+    """Document and page, and the heading if it was read: of other documents no words are kept with the answer."""
+    heading = hit.chunk.heading.rsplit(" › ", 1)[-1][:_LONGEST_HEADING] if is_read else ""
     page, _ = page_names(hit.chunk.page_index, hit.chunk.page_label, texts)
     parts = [f"**{escape(hit.title)}**", escape(heading if heading != hit.title else ""), escape(page)]
     return " · ".join(filter(None, parts))

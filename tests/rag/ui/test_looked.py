@@ -23,7 +23,7 @@ def test_each_hit_with_both_ranks_and_the_passage_that_holds_it():
     )
     assert head == "| Read | Place | By meaning | By words | Together |"
     assert first == r"| 1 | **The \| manual** · Care · page iv | 2 (0.43) | 1 (7.50) | 0.50 |"
-    assert second == r"| – | **The \| manual** · Care · page iv | – | 4 | 0.50 |"
+    assert second == r"| – | **The \| manual** · page iv | – | 4 | 0.50 |"
     assert legend == ENGLISH("looked_legend")
 
 
