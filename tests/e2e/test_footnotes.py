@@ -18,7 +18,7 @@ CEMENT = "What is the price of the repair cement?"
 
 
 def number_of(chat: ChatPage, answer: Locator, place: str) -> int:
-    return next(number for number, source in enumerate(chat.sources(answer), 1) if place in source)
+    return next(number for number, source in enumerate(chat.sources(answer), 1) if place.lower() in source.lower())
 
 
 def test_a_footnote_opens_the_page_with_the_passage_marked(quotes_chat: ChatPage) -> None:
@@ -174,7 +174,7 @@ def test_the_chat_speaks_the_browsers_language(
     chat = ChatPage(page, quotes_url)
     expect(page.locator("#chat-input")).to_have_attribute("placeholder", asks)
     answer = chat.ask(ILL)
-    panel = chat.open_footnote(answer, number_of(chat, answer, page_word.lower()))
+    panel = chat.open_footnote(answer, number_of(chat, answer, page_word))
     expect(panel.locator(".footnote-tools")).to_contain_text(page_word)
     expect(page.get_by_role("button", name=close)).to_be_visible()
     assert page.evaluate("document.documentElement.lang") == (language[:2] if language != "it-IT" else "en")
