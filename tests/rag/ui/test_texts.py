@@ -58,13 +58,14 @@ def test_the_browsers_language(tag, language):
 
 def test_the_code_uses_only_texts_that_are_there_and_all_of_them():
     python = "".join(path.read_text(encoding="utf-8") for path in UI.glob("*.py"))
-    scripts = "".join(path.read_text(encoding="utf-8") for path in UI.glob("public/**/*.js*"))
+    files = [UI / "public" / "chat.js", *UI.glob("public/elements/*.jsx")]
+    scripts = "".join(path.read_text(encoding="utf-8") for path in files)
     in_python = re.compile(r"(?:texts|here\(\))\(\s*[\"'](\w+)")
-    assert set(in_python.findall(python)) <= ENGLISH.sections["chat"].keys() | {"looked_"}
+    assert set(in_python.findall(python)) <= ENGLISH.sections["chat"].keys() | {"looked_", "mode_"}
     assert set(re.findall(r"\btext\(\"(\w+)\"", scripts)) <= ENGLISH.sections["page"].keys()
     for source, section in ((python, "chat"), (scripts, "page")):
-        for name in ENGLISH.sections[section]:
-            stem = re.sub(r"^looked_|_(one|many)$", "", name)  # the rest is put to it
+        for name in ENGLISH.sections[section].keys() - {"supported"}:  # is said by its verdict's name
+            stem = re.sub(r"^(looked|mode)_|_(one|many)$", "", name)  # the rest is put to it
             assert re.search(rf"[\"']({name}|{stem})[\"']", source), f"nobody says {name}"
 
 
