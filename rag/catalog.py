@@ -38,12 +38,29 @@ from rag.types import Chunk, Collection, Document, Scope, Section
 DEFAULT_COLLECTION = "default"
 
 _LIVE_CHUNKS = "chunks k JOIN documents d ON d.id = k.document_id AND d.version = k.version"
+REMOVED_ANSWER = "*This answer was removed, because a document that it may have quoted was removed.*"
+_PILLARS = "('user_message', 'assistant_message', 'run')"  # the page shows no step whose parent is missing
+_STEPS_AFTER_READING = """
+    SELECT later.id FROM readings
+    JOIN steps question ON question.id = readings.question_id
+    JOIN steps later ON later.conversation_id = question.conversation_id AND later.number > question.number
+    WHERE readings.document_id = ?1 AND later.type <> 'user_message'
+"""
 _ANSWERS_THAT_QUOTE = (  # a document
     """
     DELETE FROM votes WHERE EXISTS
         (SELECT 1 FROM json_each(passages) WHERE substr(value, 1, length(?1) + 1) = ?1 || ':')
     """,
     "DELETE FROM responses WHERE EXISTS (SELECT 1 FROM json_each(documents) WHERE value = ?1)",
+    # Of a conversation, from the turn that read it on (later answers may repeat it), the questions remain.
+    f"DELETE FROM elements WHERE step_id IN ({_STEPS_AFTER_READING})",
+    f"DELETE FROM feedback WHERE step_id IN ({_STEPS_AFTER_READING})",
+    f"DELETE FROM steps WHERE type NOT IN {_PILLARS} AND id IN ({_STEPS_AFTER_READING})",
+    f"""
+    UPDATE steps SET text = '{REMOVED_ANSWER}', body = json_remove(body, '$.metadata', '$.input')
+    WHERE type = 'assistant_message' AND id IN ({_STEPS_AFTER_READING})
+    """,
+    "DELETE FROM readings WHERE document_id = ?1",
 )
 _Item = TypeVar("_Item")
 _BATCH = 500  # rows a statement: SQLite's limit on variables is far above

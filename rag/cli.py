@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from rag import asking, keeping, people
+from rag import asking, keeping, opinions, people
 from rag.asking import collection_option
 from rag.errors import InvalidRequest, StorageLocked
 from rag.evaluation.command import evaluate
@@ -44,6 +44,7 @@ def rag() -> None:
     rag mcp                                 the documents as tools for Claude, editors and agents
     rag models                              which language models there are, and how fast they are
     rag users add anna                      who may log in; rag keys: who may use the API
+    rag feedback                            what users think of answers
     rag doctor                              what is set up, and what is wrong
 
     If the server runs, it answers; otherwise the storage folder is opened here.
@@ -60,6 +61,7 @@ for command in (
     people.users,
     people.keys,
     people.share,
+    opinions.feedback,
 ):
     rag.add_command(command)
 

@@ -178,6 +178,37 @@ _MIGRATIONS = (
     ALTER TABLE files ADD COLUMN key_id TEXT NOT NULL DEFAULT '';
     ALTER TABLE responses ADD COLUMN key_id TEXT NOT NULL DEFAULT '';
     """,
+    # The chat's conversations: see conversations.py. `text` is what a step says, `body` and `settings` are JSON.
+    """
+    CREATE TABLE conversations (
+        id TEXT PRIMARY KEY, owner_id TEXT NOT NULL REFERENCES principals, title TEXT NOT NULL,
+        settings TEXT NOT NULL, created_at TEXT NOT NULL, updated_at TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX conversations_by_owner ON conversations (owner_id, updated_at);
+    CREATE TABLE steps (
+        number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
+        conversation_id TEXT NOT NULL REFERENCES conversations ON DELETE CASCADE,
+        parent_id TEXT, type TEXT NOT NULL, text TEXT NOT NULL, body TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX steps_by_conversation ON steps (conversation_id, number);
+    CREATE INDEX steps_by_parent ON steps (parent_id);
+    CREATE TABLE readings (
+        document_id TEXT NOT NULL, question_id TEXT NOT NULL REFERENCES steps (id) ON DELETE CASCADE,
+        PRIMARY KEY (document_id, question_id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX readings_by_question ON readings (question_id);
+    CREATE TABLE elements (
+        id TEXT PRIMARY KEY, step_id TEXT NOT NULL REFERENCES steps (id) ON DELETE CASCADE, body TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX elements_by_step ON elements (step_id);
+    CREATE TABLE feedback (
+        id TEXT PRIMARY KEY, step_id TEXT NOT NULL UNIQUE REFERENCES steps (id) ON DELETE CASCADE,
+        is_good INTEGER NOT NULL, comment TEXT NOT NULL, created_at TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE preferences (
+        owner_id TEXT PRIMARY KEY REFERENCES principals ON DELETE CASCADE, settings TEXT NOT NULL
+    ) STRICT;
+    """,
 )
 
 

@@ -15,7 +15,7 @@ from rag.passwords import hashed, is_right
 SHORTEST_PASSWORD = 8
 _NAME = re.compile(r"(?=.{1,128}$)(\w[\w-]*:)?\w[\w.@+-]*")  # before a colon: the OAuth provider that vouches for it
 _HANDED_OVER = ("collections", "documents", "files", "jobs")
-_PERSONAL = ("responses", "votes")
+_PERSONAL = ("responses", "votes", "conversations")
 _COLUMNS = "p.id, p.name, p.is_admin, p.password <> '', p.created_at"
 
 
@@ -92,8 +92,8 @@ class Users:
         self._set(self.get(name), "is_admin", is_admin)
 
     def remove(self, name: str, heir: str = "") -> None:
-        """Remove a user with all keys and kept answers. Collections and uploads go to `heir`; with none given, and some
-        there, raises Conflict. Raises NotFound."""
+        """Remove a user with all keys, conversations and kept answers. Collections and uploads go to `heir`; with none
+        given, and some there, raises Conflict. Raises NotFound."""
         user, new_owner = self.get(name), self.get(heir).id if heir else ""
         if user.id in (LOCAL_PRINCIPAL, new_owner):
             raise InvalidRequest(f"{name!r} cannot be removed so.", hint="Name another user.")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from rag.catalog import Catalog, new_id, now
 from rag.errors import InvalidRequest
-from rag.types import Passage
+from rag.types import Citation, Passage
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Vote:
     created_at: str
 
 
-def passage_id(passage: Passage) -> str:
+def passage_id(passage: Passage | Citation) -> str:
     """`{document}:{page index, or nothing}:{start}-{end}`."""
     page = "" if passage.page_index is None else passage.page_index
     return f"{passage.document_id}:{page}:{passage.start}-{passage.end}"

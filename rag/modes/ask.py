@@ -19,6 +19,7 @@ from rag.modes.plan import plan
 from rag.modes.request import Engines, Mode, Request
 from rag.modes.route import RouteCounts, route
 from rag.modes.summarize import summarize
+from rag.settings import Settings
 from rag.types import Event, Progress, TextDelta
 
 logger = logging.getLogger(__name__)
@@ -45,7 +46,8 @@ async def ask(
     """
 
     def open_engine(name: str) -> ChatEngine:
-        return replace(engines(name), examples=request.examples)
+        engine = engines(name)
+        return replace(engine, examples=request.examples, settings=_settings(engine.settings, request))
 
     if request.mode not in _WITH_FUNCTIONS and (
         request.functions or any(m.role == "tool" for m in request.messages[-1:])
@@ -64,6 +66,15 @@ async def ask(
     async with aclosing(answering) as events:
         async for event in events:
             yield event
+
+
+def _settings(settings: Settings, request: Request) -> Settings:
+    """The settings as the request has them."""
+    told = {"passages": request.passages, "minimum_evidence": request.minimum_evidence}
+    changes = {name: value for name, value in told.items() if value is not None}
+    if not changes:
+        return settings
+    return settings.model_copy(update={"retrieval": settings.retrieval.model_copy(update=changes)})
 
 
 async def _with_fallback(

@@ -26,6 +26,7 @@ class Request:
 
     `models` are the names of the models to ask: one (the default one if empty), for `compare` several. `examples` are
     turns that show how to answer (see rag/personas.py). `functions` may be called in the modes `documents` and `chat`.
+    `passages` and `minimum_evidence` stand in for the settings of these names, where they are given.
     """
 
     messages: Sequence[Message]
@@ -35,6 +36,8 @@ class Request:
     sampling: Sampling = UNSPECIFIED
     examples: tuple[Message, ...] = ()
     functions: Functions = NO_FUNCTIONS
+    passages: int | None = None
+    minimum_evidence: float | None = None
 
 
 def require_model(model: LanguageModel, what_for: str) -> None:

@@ -1,6 +1,6 @@
 """Chainlit's hooks: a message comes in, the events of its answer go out. Chainlit loads this file by its path.
 
-The conversation is kept here, per browser tab, and handed whole to the engine, which holds no state.
+The conversation is read from storage for every question and handed whole to the engine, which holds no state.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import chainlit as cl
@@ -16,17 +15,24 @@ from chainlit.server import app as chainlit_app
 
 from rag.catalog import DEFAULT_COLLECTION
 from rag.errors import RagError
+from rag.preferences import preferences, put_preferences
 from rag.ui import panel, profiles
-from rag.ui.conversation import Turn, before, messages
+from rag.ui.commands import FIND, HITS, commands, mode_of, show_hits
+from rag.ui.conversation import before, messages
+from rag.ui.data_layer import DataLayer
 from rag.ui.login import principal_of
 from rag.ui.markdown import escape
+from rag.ui.resuming import follow
 from rag.ui.showing import show
 from rag.ui.starters import suggestions
+from rag.ui.taking_away import COPY, SAVE, address, buttons, copy
 from rag.ui.texts import here, texts_in
 from rag.ui.uploads import report_text, take_in
 from rag.ui.voting import VOTE, offer_vote, take_vote
 
 if TYPE_CHECKING:
+    from chainlit.types import ThreadDict
+
     from rag.access import Access
     from rag.services import Services
     from rag.ui.profiles import Profile
@@ -34,9 +40,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 services: Services = chainlit_app.state.services
+data_layer = DataLayer(services)
 
-TURNS = "turns"
 COLLECTION = "collection"
+PROFILE = "profile"  # in a user's preferences
+PANEL = "panel"
 HEADINGS = 60  # enough to find good ones among; the best few become suggested questions
 ICON = "/public/favicon.svg"
 
@@ -48,6 +56,7 @@ async def offer_profiles(user: cl.User | None = None, language: str | None = Non
     notice = await asyncio.to_thread(profiles.no_model_notice, services, texts)
     caller = await access_of(user)
     found = await asyncio.to_thread(profiles.profiles, services, caller, texts)
+    chosen = (await _preferences(caller)).get(PROFILE)
     if len(found) == 1 and not notice:
         return []
     return [
@@ -57,6 +66,7 @@ async def offer_profiles(user: cl.User | None = None, language: str | None = Non
             markdown_description="\n\n".join(filter(None, [notice, profile.description if profile.role else ""]))
             or profile.description,
             icon=ICON,
+            default=profile.id == chosen,
             starters=await _starters(caller, profile.collection, texts),
         )
         for profile in found
@@ -71,23 +81,37 @@ async def suggest(user: cl.User | None = None, language: str | None = None) -> l
 async def welcome() -> None:
     """Say who answers, and how to begin where there is nothing to ask yet."""
     texts = here()
-    cl.user_session.set(TURNS, [])
     if await asyncio.to_thread(services.models.look_again):
         await cl.context.emitter.send_toast(texts("model_found", model=services.model.description), "success")
-    profile = await asyncio.to_thread(_profile, await caller())
-    await cl.send_window_message(
-        {"footnote-banner": await asyncio.to_thread(profiles.banner, services, texts, profile)}
-    )
-    await _send_panel(profile, {})
+    access = await caller()
+    chosen = await _preferences(access)
+    if (profile_id := cl.user_session.get("chat_profile")) and profile_id != chosen.get(PROFILE):
+        await _remember(access, {**chosen, PROFILE: profile_id})
+    await _set_up(chosen.get(PANEL, {}))
     if not await asyncio.to_thread(_has_documents, await caller()):
         kinds = ", ".join(sorted(suffix.removeprefix(".") for suffix in services.ingest.suffixes))
         await cl.Message(texts("no_documents", kinds=kinds)).send()
 
 
+async def resume(thread: ThreadDict) -> None:
+    """Go on with a conversation; an answer that is still being written goes on here."""
+    chat_settings = (thread.get("metadata") or {}).get("chat_settings") or {}
+    await _set_up(chat_settings)
+    for step in thread["steps"]:
+        if step["type"] == "assistant_message" and "question" in step["metadata"]:
+            for button in buttons(step["id"]):
+                await button.send(for_id=step["id"])
+    follow(thread)
+
+
 async def settings_changed(told: dict[str, Any]) -> None:
-    """Offer the documents of the collection that was chosen."""
+    """Remember what was chosen, and offer the documents of the collection that was."""
+    access = await caller()
+    profile = await asyncio.to_thread(_profile, access)
+    chosen = await asyncio.to_thread(panel.to_remember, services, profile, told)
+    await _remember(access, {**await _preferences(access), PANEL: chosen})
     if told.get(COLLECTION, cl.user_session.get(COLLECTION)) != cl.user_session.get(COLLECTION):
-        await _send_panel(await asyncio.to_thread(_profile, await caller()), told)
+        await _send_panel(profile, told)
 
 
 async def on_message(message: cl.Message) -> None:
@@ -95,7 +119,6 @@ async def on_message(message: cl.Message) -> None:
     # Chainlit's stop button cancels the session's current task, which it does not set for an edited question.
     cl.context.session.current_task = asyncio.current_task()
     question = message.content.strip()
-    turns = before(cl.user_session.get(TURNS) or [], message.id)
     try:
         files = [file for file in message.elements or [] if file.path]
         collection = panel.chosen(cl.user_session.get(COLLECTION))
@@ -104,7 +127,7 @@ async def on_message(message: cl.Message) -> None:
             await cl.Message(report_text(reports)).send()
         read = frozenset(report.document_id for report in reports if report.outcome != "failed")
         if question and (read or not reports):
-            await _answer(Turn(message.id, question, ""), turns, read)
+            await _answer(message, question, read)
     except RagError as error:
         hint = f"\n\n{escape(error.hint)}" if error.hint else ""
         await cl.ErrorMessage(f"{escape(error.message)}{hint}").send()
@@ -117,14 +140,25 @@ async def on_message(message: cl.Message) -> None:
 async def voted(action: cl.Action) -> None:
     """Store the vote; the conversation goes on with the answer that was chosen."""
     try:
-        chosen = await take_vote(action, await caller())
+        await take_vote(action, await caller())
     except RagError as error:
         await cl.ErrorMessage(escape(f"{error.message} {error.hint}")).send()
+
+
+async def copied(action: cl.Action) -> None:
+    """Put the answer into the browser's clipboard."""
+    try:
+        text = await copy(action, await caller(), cl.context.session.thread_id)
+    except RagError as error:
+        await cl.context.emitter.send_toast(f"{error.message} {error.hint}", "error")
         return
-    if chosen is not None:
-        turn_id, answer = chosen
-        turns = cl.user_session.get(TURNS) or []
-        cl.user_session.set(TURNS, [replace(turn, answer=answer) if turn.id == turn_id else turn for turn in turns])
+    await cl.send_window_message({"footnote-copy": text})
+    await cl.context.emitter.send_toast("Copied, with footnotes.", "success")
+
+
+async def saved(action: cl.Action) -> None:
+    """Let the browser fetch the conversation as a file."""
+    await cl.send_window_message({"footnote-save": address(action, cl.context.session.thread_id)})
 
 
 async def stopped() -> None:
@@ -135,17 +169,48 @@ async def stopped() -> None:
         await last.update()
 
 
-async def _answer(turn: Turn, turns: list[Turn], attached: frozenset[str]) -> None:
-    """Ask as the panel says, and show the answer. Raises RagError when nothing of it came."""
-    profile = await asyncio.to_thread(_profile, await caller())
+async def _answer(message: cl.Message, question: str, attached: frozenset[str]) -> None:
+    """Ask as the panel and the command say, and show the answer. Raises RagError when nothing of it came."""
+    access = await caller()
+    profile = await asyncio.to_thread(_profile, access)
     told = cl.user_session.get("chat_settings") or {}
-    conversation = messages(turns, turn.question)
-    asked = await asyncio.to_thread(panel.request, services, await caller(), profile, told, conversation, attached)
+    await _note_settings()
+    turns = before(await data_layer.turns(cl.context.session.thread_id), message.id)
+    conversation = messages(turns, question)
+    mode = mode_of(message.command)
+    asked = await asyncio.to_thread(panel.request, services, access, profile, told, conversation, attached, mode)
+    if message.command == FIND:
+        await show_hits(await services.engine.retrieve(question, asked.scope, HITS), message.id, access)
+        return
     expected = "" if asked.mode == "route" else asked.models[0] if asked.models else services.models.default_name
-    outcome = await show(services.ask(asked), services.catalog, asked.mode, expected)
-    cl.user_session.set(TURNS, [*turns, replace(turn, answer=outcome.text)])
+    outcome = await show(services.ask(asked), services.catalog, asked.mode, expected, message.id)
     if len(outcome.candidates) > 1:
-        await offer_vote(turn.id, turn.question, outcome)
+        await offer_vote(message.id, question, outcome)
+
+
+async def _note_settings() -> None:
+    """What the conversation is asked with is kept from the start: the process may be killed."""
+    session = cl.context.session
+    asked_with = {"chat_profile": session.chat_profile, "chat_settings": session.chat_settings}
+    await data_layer.update_thread(session.thread_id, metadata=asked_with)
+
+
+async def _set_up(told: panel.Told) -> None:
+    """What stands around a conversation: the line above it, the settings panel, and the commands."""
+    access = await caller()
+    profile = await asyncio.to_thread(_profile, access)
+    line = await asyncio.to_thread(profiles.banner, services, here(), profile)
+    await cl.send_window_message({"footnote-banner": line})
+    await _send_panel(profile, told)
+    await cl.context.emitter.set_commands(await asyncio.to_thread(commands, services, here()))
+
+
+async def _preferences(access: Access) -> dict[str, Any]:
+    return await asyncio.to_thread(preferences, access.catalog.database, access.principal.id)
+
+
+async def _remember(access: Access, chosen: dict[str, Any]) -> None:
+    await asyncio.to_thread(put_preferences, access.catalog.database, access.principal.id, chosen)
 
 
 async def caller() -> Access:
@@ -167,7 +232,7 @@ def _profile(caller: Access) -> Profile:
 
 
 async def _send_panel(profile: Profile, told: panel.Told) -> None:
-    inputs = await asyncio.to_thread(panel.inputs, services, await caller(), profile, told)
+    inputs = await asyncio.to_thread(panel.inputs, services, await caller(), profile, told, here())
     chosen = await cl.ChatSettings(inputs).send()
     cl.user_session.set(COLLECTION, chosen.get(COLLECTION, profile.collection))
 
@@ -179,10 +244,14 @@ async def _starters(caller: Access, collection: str, texts: Texts) -> list[cl.St
     return [cl.Starter(label=suggestion.label, message=suggestion.question) for suggestion in found]
 
 
+cl.data_layer(lambda: data_layer)
 cl.set_chat_profiles(offer_profiles)
 cl.set_starters(suggest)
 cl.on_chat_start(welcome)
+cl.on_chat_resume(resume)
 cl.on_settings_update(settings_changed)
 cl.on_message(on_message)
 cl.on_stop(stopped)
 cl.action_callback(VOTE)(voted)
+cl.action_callback(COPY)(copied)
+cl.action_callback(SAVE)(saved)

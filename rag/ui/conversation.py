@@ -1,14 +1,18 @@
-"""What was said in one chat: turns of question and answer, and the messages the engine is given of them."""
+"""What was said in one chat: turns of question and answer, kept with the messages, and what the engine is given."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from rag.types import Message
+from rag.votes import passage_id
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from rag.conversations import Step
+    from rag.types import Citation, Passage
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +40,27 @@ def messages(turns: Sequence[Turn], question: str) -> list[Message]:
         for message in (Message("user", turn.question), Message("assistant", turn.answer))
     ]
     return [*history, Message("user", question)]
+
+
+def remembered(question_id: str, answer: str | None, passages: Iterable[Passage | Citation]) -> dict[str, Any]:
+    """What is kept with a message of the answer: its text as the engine is to be given it (None where another message
+    of the turn has that), and the ids of the passages that were read for it."""
+    told = {"question": question_id, "passages": [passage_id(passage) for passage in passages]}
+    return told if answer is None else {**told, "answer": answer}
+
+
+def documents_read(metadata: Mapping[str, Any]) -> list[str]:
+    """The ids of the documents that a remembered message may quote."""
+    return sorted({passage.partition(":")[0] for passage in metadata.get("passages", [])})
+
+
+def turns_of(steps: Iterable[Step]) -> list[Turn]:
+    """The turns of a kept conversation; of several answers to a question the last one counts."""
+    turns: dict[str, Turn] = {}
+    for step in steps:
+        told = step.body.get("metadata") or {}
+        if step.type == "user_message":
+            turns[step.id] = Turn(step.id, step.text, "")
+        elif "answer" in told and told.get("question") in turns:
+            turns[told["question"]] = replace(turns[told["question"]], answer=told["answer"])
+    return list(turns.values())

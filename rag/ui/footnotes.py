@@ -9,7 +9,7 @@ a page of its own, is what remains should the script not run.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +19,15 @@ from rag.ui.table import Table, table_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from rag.access import Access
     from rag.catalog import Catalog
+    from rag.conversations import Element
     from rag.types import Citation
     from rag.ui.claims import Statement
     from rag.ui.texts import Texts
 
 PDF = "application/pdf"
+NOWHERE = "about:blank"
 CONTEXT = 700  # characters shown before and after a quote
 SHEETS = (".csv", ".tsv", ".xls", ".xlsx", ".xlsm", ".xlsb", ".ods")
 
@@ -81,13 +84,37 @@ def elements(message_id: str, notes: Sequence[Footnote], doubts: Sequence[Statem
         if note.is_pdf:
             targets.append(cl.Pdf(name=name, url=note.address, page=note.page, display="page"))
         else:
-            targets.append(cl.Text(name=name, content=note.quote or note.title, language="text", display="page"))
+            targets.append(cl.Text(name=name, url=note.address or NOWHERE, language="text", display="page"))
     props = {
         "message": message_id,
         "citations": [asdict(note) for note in notes],
         "doubts": [asdict(doubt) for doubt in doubts],
     }
-    return [*targets, cl.CustomElement(name="Footnotes", props=props, display="inline")]
+    # With an address Chainlit writes no file of its own, which would hold the quotes for longer than it should.
+    return [*targets, cl.CustomElement(name="Footnotes", props=props, display="inline", url=NOWHERE)]
+
+
+def readable_now(element: Element, access: Access) -> Element:
+    """A kept list of sources as it may be shown to who looks at it again: of documents that are gone or may not be
+    read any more nothing is left but their names. Other elements stay as they are. Blocking."""
+    props = element.body.get("props") or {}
+    if "citations" not in props:
+        return element
+    citations = [_readable_now(note, access) for note in props["citations"]]
+    return replace(element, body={**element.body, "props": {**props, "citations": citations}})
+
+
+def _readable_now(note: Mapping[str, Any], access: Access) -> dict[str, Any]:
+    try:
+        has_file = access.document(note["document"]).content.is_file()
+    except NotFound:
+        gone: dict[str, Any] = {
+            **dict.fromkeys(("before", "quote", "after", "address"), ""),
+            "table": None,
+            "statements": [],
+        }
+        return {**note, **gone, "is_pdf": False, "is_readable": False}
+    return {**note} if has_file else {**note, "address": "", "is_pdf": False}
 
 
 def page_names(page_index: int | None, page_label: str | None, texts: Texts) -> tuple[str, str]:

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag.ui import library
+from rag.ui.caller import KnowCaller
 from rag.ui.folder import write_chat_folder
 from rag.ui.login import chat_user, offer_login, prepare_login
 from rag.ui.policy import PagePolicy, content_security_policy
 from rag.ui.profiles import banner
 from rag.ui.receive import add_upload_route
+from rag.ui.taking_away import add_transcript_routes
 from rag.ui.texts import LANGUAGES, texts_in
 
 if TYPE_CHECKING:
@@ -58,6 +60,8 @@ def mount_chat(app: FastAPI, services: Services) -> None:
     app.state.chat_user = chat_user
     app.include_router(library.router)
     add_upload_route(app, suffixes=services.ingest.suffixes, max_upload_mb=max_upload_mb)
+    add_transcript_routes(app, services)
     chainlit_app.state.services = services
     mount_chainlit(app, target=str(Path(__file__).with_name("chat.py")), path="/")
+    app.add_middleware(KnowCaller)
     app.add_middleware(PagePolicy, policy=content_security_policy(get_html_template("/")))

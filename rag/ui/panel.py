@@ -1,4 +1,5 @@
-"""The settings panel: mode, models to compare, documents and pages to ask, sampling; and the request that they make."""
+"""The settings panel: mode, models to compare, documents and pages to ask, how to search and to write; and the request
+that they make."""
 
 from __future__ import annotations
 
@@ -14,55 +15,86 @@ from rag.modes.request import Mode, Request
 from rag.options import read_pages
 from rag.sampling import Sampling
 from rag.selection import Selection
-from rag.types import Scope
+from rag.types import Message, Scope
 
 if TYPE_CHECKING:
     from chainlit.input_widget import InputWidget
 
     from rag.access import Access
     from rag.services import Services
-    from rag.types import Message
     from rag.ui.profiles import Profile
+    from rag.ui.texts import Texts
 
 MOST_LISTED = 300  # documents in a list to choose from; beyond, their names are typed
 LARGEST_REPLY = 1_000_000  # tokens
-MODES: dict[Mode, str] = {
-    "documents": "Answer from the documents",
-    "chat": "Chat, without documents",
-    "summarize": "Summarize all that is chosen",
-    "plan": "Plan, and answer step by step",
-    "route": "Small model first, large one if need be",
-    "compare": "Compare models side by side",
-}
+MOST_PASSAGES = 50
+# What a user chose once holds for later conversations, too; what is asked is chosen anew in each.
+REMEMBERED = ("mode", "temperature", "top_p", "max_tokens", "passages", "strictness", "instructions")
 
 Told = Mapping[str, Any]  # id of an input → what the user chose
 
 
-def inputs(services: Services, caller: Access, profile: Profile, told: Told) -> list[InputWidget]:
+def inputs(services: Services, caller: Access, profile: Profile, told: Told, texts: Texts) -> list[InputWidget]:
     """The panel, with what was told before. Blocking."""
     from chainlit.input_widget import MultiSelect, NumberInput, Select, Slider, Tags, TextInput
 
     defaults = initial(services, profile)
     at = {**defaults, **{name: value for name, value in told.items() if name in defaults}}
     names = services.models.names
-    modes = {label: mode for mode, label in MODES.items() if mode in _offered(services)}
-    panel: list[InputWidget] = [Select(id="mode", label="What to do", items=dict(modes), initial_value=at["mode"])]
+    modes: dict[str, str] = {texts(f"mode_{mode}"): mode for mode in offered(services)}
+    panel: list[InputWidget] = [Select(id="mode", label=texts("settings_mode"), items=modes, initial_value=at["mode"])]
     if len(names) > 1:
-        panel.append(MultiSelect(id="models", label="Models to compare", values=names, initial=at["models"]))
+        panel.append(MultiSelect(id="models", label=texts("settings_models"), values=names, initial=at["models"]))
     collections = collections_of(caller)
     if len(collections) > 1:
-        panel.append(Select(id="collection", label="Collection", values=collections, initial_value=at["collection"]))
+        panel.append(
+            Select(
+                id="collection", label=texts("settings_collection"), values=collections, initial_value=at["collection"]
+            )
+        )
     documents = _documents(caller, at["collection"])
-    label = "Only these documents"
+    label = texts("settings_documents")
     if len(documents) > MOST_LISTED:
-        hint = "File names or paths, each followed by Enter"
+        hint = texts("settings_documents_hint")
         panel.append(Tags(id="documents", label=label, initial=at["documents"], description=hint))
     elif documents:
         known = [chosen for chosen in at["documents"] if chosen in documents.values()]
         panel.append(MultiSelect(id="documents", label=label, items=documents, initial=known))
-    panel.append(TextInput(id="pages", label="Only these pages", placeholder="such as 3-7", initial=at["pages"]))
-    panel.append(Slider(id="temperature", label="Temperature", min=0, max=2, step=0.05, initial=at["temperature"]))
-    panel.append(NumberInput(id="max_tokens", label="Longest answer, in tokens", initial=at["max_tokens"]))
+    panel.append(
+        TextInput(
+            id="pages", label=texts("settings_pages"), placeholder=texts("settings_pages_such_as"), initial=at["pages"]
+        )
+    )
+    panel.append(
+        Slider(
+            id="strictness",
+            label=texts("settings_strictness"),
+            min=0,
+            max=2,
+            step=0.01,
+            initial=at["strictness"],
+            description=texts("settings_strictness_hint"),
+        )
+    )
+    panel.append(
+        Slider(id="passages", label=texts("settings_passages"), min=1, max=MOST_PASSAGES, initial=at["passages"])
+    )
+    panel.append(
+        Slider(
+            id="temperature", label=texts("settings_temperature"), min=0, max=2, step=0.05, initial=at["temperature"]
+        )
+    )
+    panel.append(Slider(id="top_p", label=texts("settings_top_p"), min=0.05, max=1, step=0.05, initial=at["top_p"]))
+    panel.append(NumberInput(id="max_tokens", label=texts("settings_max_tokens"), initial=at["max_tokens"]))
+    panel.append(
+        TextInput(
+            id="instructions",
+            label=texts("settings_instructions"),
+            placeholder=texts("settings_instructions_such_as"),
+            multiline=True,
+            initial=at["instructions"],
+        )
+    )
     return panel
 
 
@@ -89,9 +121,19 @@ def initial(services: Services, profile: Profile) -> dict[str, Any]:
         "collection": profile.collection,
         "documents": [],
         "pages": "",
+        "strictness": services.settings.retrieval.minimum_evidence,
+        "passages": services.settings.retrieval.passages,
         "temperature": sampling.temperature or 0.0,
+        "top_p": 1.0 if sampling.top_p is None else sampling.top_p,
         "max_tokens": sampling.max_tokens,
+        "instructions": "",
     }
+
+
+def to_remember(services: Services, profile: Profile, told: Told) -> dict[str, Any]:
+    """Of what the user chose in the panel, what is kept for later: where it differs from what holds anyway."""
+    defaults = initial(services, profile)
+    return {name: told[name] for name in REMEMBERED if name in told and told[name] != defaults[name]}
 
 
 def request(
@@ -101,14 +143,16 @@ def request(
     told: Told,
     messages: Sequence[Message],
     attached: frozenset[str],
+    mode: Mode | None = None,
 ) -> Request:
-    """What is asked. A question that came with files, whose documents are `attached`, is put to these. Blocking.
+    """What is asked. A question that came with files, whose documents are `attached`, is put to these; one that came
+    with a command, in that `mode`. Blocking.
 
     Raises NotFound, InvalidRequest.
     """
     defaults = initial(services, profile)
     at = {**defaults, **told}
-    mode: Mode = at["mode"]
+    mode = mode or at["mode"]
     if attached and mode == "chat":
         mode = "documents"
     pages = str(at["pages"] or "").strip()
@@ -119,7 +163,16 @@ def request(
     else:
         scope = caller.scope(chosen(at["collection"]), selection)
     models = tuple(at["models"]) if mode == "compare" else tuple(filter(None, [profile.model]))
-    asked = Request(messages, scope, mode, models, _sampling(at, defaults))
+    instructions = str(at["instructions"] or "").strip()
+    asked = Request(
+        [*([Message("system", instructions)] if instructions else []), *messages],
+        scope,
+        mode,
+        models,
+        _sampling(at, defaults),
+        passages=int(at["passages"]),
+        minimum_evidence=float(at["strictness"]),
+    )
     return profile.role.play(asked) if profile.role else asked
 
 
@@ -128,6 +181,8 @@ def _sampling(told: Told, defaults: Told) -> Sampling:
     sampling = Sampling()
     if told["temperature"] != defaults["temperature"]:
         sampling = replace(sampling, temperature=float(told["temperature"]))
+    if told["top_p"] != defaults["top_p"]:
+        sampling = replace(sampling, top_p=float(told["top_p"]))
     longest = _tokens(told["max_tokens"])
     return sampling if longest == defaults["max_tokens"] else replace(sampling, max_tokens=longest)
 
@@ -145,7 +200,8 @@ def _tokens(told: Any) -> int | None:
     return tokens
 
 
-def _offered(services: Services) -> list[Mode]:
+def offered(services: Services) -> list[Mode]:
+    """The modes that the language models allow."""
     modes: list[Mode] = ["documents", "chat", "summarize", "plan"] if services.model.llm else ["documents"]
     if services.models.file.route:
         modes.append("route")

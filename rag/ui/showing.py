@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import chainlit as cl
 from chainlit.utils import utc_now
@@ -16,9 +16,12 @@ from chainlit.utils import utc_now
 from rag.errors import RagError
 from rag.types import AnswerCompleted, Candidate, ChunksRetrieved, Progress, QueryCondensed, TextDelta
 from rag.ui.claims import check_notice, statements
+from rag.ui.conversation import remembered
 from rag.ui.footnotes import elements, footnotes
 from rag.ui.looked import where_it_looked
 from rag.ui.markdown import escape, plain_line, presentable
+from rag.ui.resuming import ANSWERING
+from rag.ui.taking_away import buttons
 from rag.ui.texts import here
 
 if TYPE_CHECKING:
@@ -43,12 +46,17 @@ class Outcome:
     passages: tuple[Passage, ...] = ()
 
 
-async def show(events: AsyncGenerator[Event, None], catalog: Catalog, mode: Mode, expected: str) -> Outcome:
-    """Show the events as they come. An answer by another model than `expected` says so; empty: every answer does.
+async def show(
+    events: AsyncGenerator[Event, None], catalog: Catalog, mode: Mode, expected: str, question_id: str
+) -> Outcome:
+    """Show the events as they come, for the question of that message. An answer by another model than `expected` says
+    so; empty: every answer does.
 
     An answer that breaks off stays, marked as incomplete. Raises RagError when nothing of it came.
     """
-    shown = _Shown(catalog, here(), "searched_for" if mode in SEARCHING else "understood_as", expected)
+    said = "searched_for" if mode in SEARCHING else "understood_as"
+    shown = _Shown(catalog, here(), said, expected, question_id)
+    cl.user_session.set(ANSWERING, shown.messages)
     try:
         async with aclosing(events):
             async for event in events:
@@ -67,7 +75,7 @@ async def show(events: AsyncGenerator[Event, None], catalog: Catalog, mode: Mode
 class _Shown:
     """The messages and the step of one answer, in the browser."""
 
-    def __init__(self, catalog: Catalog, texts: Texts, condensed: str, expected: str) -> None:
+    def __init__(self, catalog: Catalog, texts: Texts, condensed: str, expected: str, question_id: str) -> None:
         self._candidates: dict[str, Answer] = {}
         self.passages: tuple[Passage, ...] = ()
         self.text = ""  # what was written; of several models, by the first one
@@ -76,8 +84,10 @@ class _Shown:
         self._question = ""  # that was searched for, where it is not the one that was asked
         self._condensed = condensed
         self._expected = expected
+        self._question_id = question_id
         self._reply = cl.Message("")
         self._others: dict[str, cl.Message] = {}  # of several models, by name
+        self.messages = [self._reply]  # all that are being written
         self._step: cl.Step | None = None
 
     def in_order(self) -> dict[str, Answer]:
@@ -92,7 +102,8 @@ class _Shown:
             case ChunksRetrieved(hits, passages):
                 self.passages = passages
                 looked = where_it_looked(self._question, hits, passages, self._texts)
-                await _note(_found(passages, self._texts), "book-open", looked)
+                known = remembered(self._question_id, None, passages)
+                await _note(_found(passages, self._texts), "book-open", looked, known)
             case Progress(doing, done, total):
                 doing = self._texts.of_engine(plain_line(doing))
                 await self._progress(self._texts("progress", doing=doing, done=done, total=total) if total else doing)
@@ -109,15 +120,16 @@ class _Shown:
 
     async def break_off(self, error: RagError) -> None:
         """Mark what is unfinished."""
-        for message in [self._reply, *self._others.values()]:
+        for message in self.messages:
             if message.streaming:
                 message.content = f"{presentable(str(message.content))}\n\n⚠ {self._texts('incomplete')} "
                 message.content += escape(f"{error.message} {error.hint}".strip())
 
     async def end(self) -> None:
         """Nothing more will come: what is unfinished loses its cursor."""
-        for message in [self._reply, *self._others.values()]:
+        for message in self.messages:
             if message.streaming:
+                self._remember(message)
                 await message.send()
         if self._step is not None:
             self._step.end = utc_now()
@@ -127,6 +139,7 @@ class _Shown:
     async def _take_candidate(self, model: str, event: TextDelta | AnswerCompleted) -> None:
         if model not in self._others:
             self._others[model] = cl.Message("", author=model)
+            self.messages.append(self._others[model])
             await self._others[model].stream_token(_heading(model))
         if isinstance(event, TextDelta):
             if model == next(iter(self._others)):
@@ -144,7 +157,14 @@ class _Shown:
         notes = await asyncio.to_thread(footnotes, answer.citations, self._catalog, self._texts, cited_for)
         doubts = [said for of_number in cited_for.values() for said in of_number if said.verdict != "supported"]
         message.elements = elements(message.id, notes, doubts)
+        message.actions = buttons(message.id)
+        self._remember(message)
         await message.send()
+
+    def _remember(self, message: cl.Message) -> None:
+        """What is kept with it; of several models' answers the first one is the one the conversation goes on with."""
+        is_first = message is next(iter(self._others.values()), self._reply)
+        message.metadata = remembered(self._question_id, self.text if is_first else None, self.passages)
 
     async def _progress(self, text: str) -> None:
         """One grey line that changes."""
@@ -170,7 +190,7 @@ def _found(passages: Sequence[Passage], texts: Texts) -> str:
     return texts("read", **counted)
 
 
-async def _note(text: str, icon: str, details: str = "") -> None:
+async def _note(text: str, icon: str, details: str = "", metadata: dict[str, Any] | None = None) -> None:
     """A grey line above the answer; what opens below it where there are details."""
-    async with cl.Step(name=text, type="retrieval", icon=icon) as step:
+    async with cl.Step(name=text, type="retrieval", icon=icon, metadata=metadata) as step:
         step.output = details

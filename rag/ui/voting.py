@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import chainlit as cl
 
+from rag.ui.conversation import remembered
 from rag.ui.markdown import escape
 from rag.ui.texts import here
 from rag.votes import passage_id, put_vote
@@ -45,19 +46,20 @@ async def offer_vote(turn_id: str, question: str, outcome: Outcome) -> None:
     await message.send()
 
 
-async def take_vote(action: cl.Action, caller: Access) -> tuple[str, str] | None:
-    """Store the vote, and say so. The id of the turn and the text of the chosen answer; None where none was chosen, or
-    the vote was cast already. Raises InvalidRequest."""
+async def take_vote(action: cl.Action, caller: Access) -> None:
+    """Store the vote, unless it was cast already, and say so; the conversation goes on with the answer that was chosen.
+    Raises InvalidRequest."""
     comparisons: dict[str, Comparison] = cl.user_session.get(_COMPARISONS) or {}
     comparison = comparisons.pop(str(action.payload.get("comparison")), None)
     if comparison is None:
-        return None
+        return
     model = str(action.payload.get("model"))
     answers = {name: answer.text for name, answer in comparison.outcome.candidates.items()}
     passages = [passage_id(passage) for passage in comparison.outcome.passages]
-    told = (comparison.question, answers, passages, model or None)
-    await asyncio.to_thread(put_vote, caller.catalog, caller.principal.id, *told)
+    vote = (comparison.question, answers, passages, model or None)
+    await asyncio.to_thread(put_vote, caller.catalog, caller.principal.id, *vote)
     await comparison.message.remove_actions()
     comparison.message.content = here()("chose", model=escape(model)) if model else here()("chose_none")
+    if model:
+        comparison.message.metadata = remembered(comparison.turn_id, answers[model], comparison.outcome.passages)
     await comparison.message.update()
-    return (comparison.turn_id, answers[model]) if model else None

@@ -17,6 +17,16 @@ class ChatPage:
         page.goto(url)
         expect(page.locator("#upload-button")).to_be_visible(timeout=30_000)  # has another id until it is connected
 
+    @classmethod
+    def log_in(cls, page: Page, url: str, name: str, password: str) -> ChatPage:
+        """An open chat of that user."""
+        page.goto(url)
+        page.get_by_label("Email address").fill(name)
+        page.get_by_label("Password").fill(password)
+        page.get_by_role("button", name="Sign In").click()
+        expect(page.locator("#upload-button")).to_be_visible(timeout=30_000)
+        return cls(page, url)
+
     @property
     def banner(self) -> Locator:
         return self.page.locator("#model-banner")
@@ -117,3 +127,58 @@ class ChatPage:
 
     def sources(self, answer: Locator) -> Sequence[str]:
         return answer.locator(".footnotes button").all_inner_texts()
+
+    def judge(self, answer: Locator, comment: str) -> None:
+        """A thumb up, with a comment."""
+        answer.locator(".positive-feedback-off").click()
+        dialog = self.page.get_by_role("dialog")
+        dialog.locator("textarea").fill(comment)
+        dialog.get_by_role("button", name="Submit").click()
+        expect(answer.locator(".positive-feedback-on")).to_be_visible()
+
+    def instruct(self, instructions: str) -> None:
+        """Set the model's instructions in the settings panel."""
+        self.page.locator("#chat-settings-open-modal").click()
+        self.page.locator("#instructions").fill(instructions)
+        self.page.locator("#confirm").click()
+        expect(self.page.get_by_role("dialog")).to_have_count(0)
+
+    # -------------------------------------------------------------------------------------------------------- history
+
+    @property
+    def history(self) -> Locator:
+        """The conversations in the side bar."""
+        return self.page.locator("#thread-history li[id^='thread-']")
+
+    def open_history(self) -> None:
+        """Open the side bar."""
+        trigger = self.page.locator("#header #sidebar-trigger-button")  # there while it is closed
+        if trigger.is_visible():
+            trigger.click()
+        expect(self.page.locator("#thread-history")).to_be_in_viewport()
+
+    def open_conversation(self, title: str) -> None:
+        """Go on with a conversation of the side bar."""
+        self.history.filter(has_text=title).first.click()
+        expect(self.answers.first).to_be_visible(timeout=30_000)
+        expect(self.page.locator("#upload-button")).to_be_visible(timeout=30_000)
+
+    def rename_conversation(self, title: str, new_title: str) -> None:
+        self._conversation_menu(title, "Rename")
+        dialog = self.page.get_by_role("dialog")
+        dialog.locator("input").fill(new_title)
+        dialog.get_by_role("button", name="Confirm").click()
+
+    def delete_conversation(self, title: str) -> None:
+        self._conversation_menu(title, "Delete")
+        self.page.get_by_role("alertdialog").get_by_role("button", name="Confirm").click()
+
+    def search_history(self, text: str) -> None:
+        self.page.locator("#search-chats-button").click()
+        self.page.get_by_role("dialog").locator("input").fill(text)
+
+    def _conversation_menu(self, title: str, entry: str) -> None:
+        conversation = self.history.filter(has_text=title).first
+        conversation.hover()
+        conversation.locator("#thread-options").click()
+        self.page.get_by_role("menuitem", name=entry).click()

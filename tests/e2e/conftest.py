@@ -49,14 +49,14 @@ def ingested(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def quotes_url(ingested: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The application over the sample documents, without a language model."""
-    with _application(tmp_path_factory.mktemp("quotes"), ingested, RAG_LLM__PROVIDER="quotes") as url:
+    with application(tmp_path_factory.mktemp("quotes"), ingested, RAG_LLM__PROVIDER="quotes") as url:
         yield url
 
 
 @pytest.fixture(scope="session")
 def empty_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The application as it is before anything was ingested."""
-    with _application(tmp_path_factory.mktemp("empty"), None, RAG_LLM__PROVIDER="quotes") as url:
+    with application(tmp_path_factory.mktemp("empty"), None, RAG_LLM__PROVIDER="quotes") as url:
         yield url
 
 
@@ -68,7 +68,7 @@ def closed_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     for words in (["anna"], ["ben"], ["dora", "--admin"]):
         command = [sys.executable, "-c", "from ingest.cli import rag_main; rag_main()", "users", "add", *words]
         subprocess.run(command, cwd=ROOT, env=environment, input=PASSWORD, text=True, check=True, timeout=60)
-    with _application(folder, None, RAG_LLM__PROVIDER="quotes", RAG_AUTH__REQUIRED="true") as url:
+    with application(folder, None, RAG_LLM__PROVIDER="quotes", RAG_AUTH__REQUIRED="true") as url:
         yield url
 
 
@@ -94,7 +94,7 @@ def model(running_model: ModelServer) -> ModelServer:
 def model_url(ingested: Path, running_model: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The application over the sample documents, with a language model."""
     settings = {"RAG_LLM__PROVIDER": "openai", "RAG_LLM__BASE_URL": running_model.base_url}
-    with _application(tmp_path_factory.mktemp("model"), ingested, **settings) as url:
+    with application(tmp_path_factory.mktemp("model"), ingested, **settings) as url:
         yield url
 
 
@@ -129,7 +129,7 @@ def models_url(ingested: Path, running_model: ModelServer, models_folder: Path) 
         """,
         encoding="utf-8",
     )
-    with _application(models_folder, ingested, RAG_MODELS__FILE=str(file), RAG_MODES__PARALLEL="2") as url:
+    with application(models_folder, ingested, RAG_MODELS__FILE=str(file), RAG_MODES__PARALLEL="2") as url:
         yield url
 
 
@@ -197,11 +197,12 @@ def _leaves(url: str) -> bool:
 
 
 @contextmanager
-def _application(folder: Path, ingested: Path | None, **settings: str) -> Iterator[str]:
-    """Run `python app.py` in an empty working directory, which must still be empty at the end."""
+def application(folder: Path, ingested: Path | None, **settings: str) -> Iterator[str]:
+    """Run `python app.py` in an empty working directory, which must still be empty at the end. In a folder where it ran
+    before it finds its storage again."""
     working_directory, storage, log = folder / "cwd", folder / "storage", folder / "log.txt"
-    working_directory.mkdir()
-    if ingested is not None:
+    working_directory.mkdir(exist_ok=True)
+    if ingested is not None and not storage.exists():
         shutil.copytree(ingested, storage)
     port = _free_port()
     environment = _environment(RAG_STORAGE__DIR=str(storage), RAG_SERVER__PORT=str(port), **settings)

@@ -70,3 +70,26 @@ document.addEventListener("DOMContentLoaded", () => {
     if (!lost) setTimeout(() => lost || (news.textContent = ""), 4000);
   }).observe(document.body, { childList: true, subtree: true });
 });
+
+// What the buttons under an answer ask for: text for the clipboard, and a file of ours to save.
+window.addEventListener("message", (event) => {
+  const told = event.source === window && event.data;
+  if (told && typeof told["footnote-copy"] === "string") copy(told["footnote-copy"]);
+  if (told && typeof told["footnote-save"] === "string" && told["footnote-save"].startsWith("/conversations/")) {
+    const link = document.createElement("a");
+    link.href = told["footnote-save"];
+    link.download = "";
+    link.click();
+  }
+});
+
+async function copy(text) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  const area = document.createElement("textarea"); // the clipboard proper is for https and this machine only
+  area.value = text;
+  document.body.append(area);
+  area.select();
+  document.execCommand("copy");
+  area.remove();
+  return undefined;
+}

@@ -1,14 +1,17 @@
 """Citations as the chat shows them."""
 
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
+from rag.access import Access
+from rag.auth import LOCAL, Principal
+from rag.conversations import Element
 from rag.index import Index
 from rag.types import Answer, Citation, Claim, Usage
 from rag.ui.claims import statements
-from rag.ui.footnotes import footnotes, page_names
+from rag.ui.footnotes import footnotes, page_names, readable_now
 from rag.ui.texts import texts_in
 from tests.rag.versions import make_version
 
@@ -95,3 +98,19 @@ def test_a_footnote_knows_what_it_is_cited_for(tmp_path, bag_of_words):
         version = make_version("doc_gone", ["Text."], bag_of_words)
         (note,) = footnotes([cited(version.document, "Text.", 0)], index.catalog, german, found)
     assert list(note.statements) == found[1]
+
+
+def test_a_kept_quote_is_shown_to_who_may_still_read_the_document(tmp_path, bag_of_words):
+    version = make_version("doc_a", ["The pump needs oil."], bag_of_words)
+    with closing(Index(tmp_path, bag_of_words)) as index:
+        index.replace_documents([version])
+        (note,) = footnotes([cited(version.document, "The pump needs oil.", 0)], index.catalog, ENGLISH, {})
+        kept = Element("e1", "a1", {"props": {"message": "a1", "citations": [asdict(note)]}})
+        stranger = Access(index.catalog, Principal("prn_other", "ben"))
+        shown = readable_now(kept, Access(index.catalog, LOCAL)).body["props"]["citations"][0]
+        assert shown["quote"] == "The pump needs oil."
+        index.remove_documents(["doc_a"])
+        for access in (stranger, Access(index.catalog, LOCAL)):
+            (gone,) = readable_now(kept, access).body["props"]["citations"]
+            assert "oil" not in str(gone)
+            assert (gone["title"], gone["is_readable"]) == (note.title, False)

@@ -111,3 +111,16 @@ def test_what_cannot_be_read_is_refused(services, told):
     with pytest.raises(InvalidRequest) as raised:
         request(services, **told)
     assert raised.value.hint
+
+
+def test_what_is_chosen_of_search_and_writing_becomes_the_request(services):
+    asked = request(services, passages=3.0, strictness=0, top_p=0.5, instructions=" Be brief. ")
+    assert (asked.passages, asked.minimum_evidence, asked.sampling.given()) == (3, 0.0, {"top_p": 0.5})
+    assert asked.messages == [Message("system", "Be brief."), *ASKED]
+    assert request(services).messages == ASKED
+
+
+def test_only_what_differs_from_what_holds_anyway_is_remembered(services):
+    profile = profiles.profile_of(services, services.access(LOCAL), "model small")
+    told = {**initial(services), "mode": "chat", "documents": ["doc_a"], "temperature": 0.3, "passages": 9}
+    assert panel.to_remember(services, profile, told) == {"mode": "chat", "passages": 9}

@@ -40,7 +40,7 @@ def test_hardly_a_text_is_the_same_in_two_languages(language):
         if text and texts_in(language).sections[name][key] == text
     ]
     assert set(same) <= {"Sources", "Source {number}", "page {label}", "Page {label}", "1 document",
-                         "{count} documents", "{count} pages"}  # fmt: skip
+                         "{count} documents", "{count} pages", "Top p", "Conversations", "Collection"}  # fmt: skip
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -58,8 +58,9 @@ def test_the_browsers_language(tag, language):
 
 def test_the_code_uses_only_texts_that_are_there_and_all_of_them():
     python = "".join(path.read_text(encoding="utf-8") for path in UI.glob("*.py"))
-    files = [UI / "public" / "chat.js", *UI.glob("public/elements/*.jsx")]
-    scripts = "".join(path.read_text(encoding="utf-8") for path in files)
+    scripts = "".join(
+        path.read_text(encoding="utf-8") for path in [UI / "public" / "chat.js", *UI.glob("public/elements/*.jsx")]
+    )
     in_python = re.compile(r"(?:texts|here\(\))\(\s*[\"'](\w+)")
     assert set(in_python.findall(python)) <= ENGLISH.sections["chat"].keys() | {"looked_", "mode_"}
     assert set(re.findall(r"\btext\(\"(\w+)\"", scripts)) <= ENGLISH.sections["page"].keys()

@@ -153,7 +153,7 @@ function Page({ citation, onNumber }) {
 
 export default function Footnote() {
   const { number, heading, place, position, source, file, address, is_pdf, page, before, quote, after, table,
-          statements = [], warning } = props;
+          statements = [], warning, is_readable = true } = props;
   const [shown, setShown] = useState(page);
   usePanel(number);
 
@@ -161,7 +161,8 @@ export default function Footnote() {
     <article className="footnote">
       <p className="footnote-place">{[heading, place, position].filter(Boolean).join(" · ")}</p>
       <Statements statements={statements} />
-      {table ? <Rows table={table} /> : (
+      {!is_readable && <p className="footnote-warning" role="note">{text("not_readable")}</p>}
+      {table ? <Rows table={table} /> : is_readable && (
         <section aria-label={text("passage")}>
           <h3>{text("passage")}</h3>
           <blockquote className={is_pdf ? "footnote-quote" : "footnote-context"} tabIndex={0}>
@@ -174,7 +175,7 @@ export default function Footnote() {
       {warning && <p className="footnote-warning" role="note">{warning}</p>}
       {is_pdf && <Page key={`${props.document} ${page} ${props.start}`} citation={props} onNumber={setShown} />}
       <p className="footnote-source" title={source}>
-        {address ? (
+        {!is_readable ? null : address ? (
           <a href={is_pdf ? `${address}#page=${shown}` : address} target="_blank" rel="noopener noreferrer">
             <ExternalLink />{text(is_pdf ? "open_page" : "open_file")}
           </a>

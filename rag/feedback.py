@@ -1,0 +1,88 @@
+"""Thumbs with a comment: what users think of an answer. It goes with the answer, and that with the documents."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from rag.catalog import new_id, now
+from rag.database import Database
+from rag.errors import NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What a user thinks of an answer, with the question; `passages` are the ids of what was read for it (see
+    `rag.votes.passage_id`)."""
+
+    id: str
+    user: str
+    is_good: bool
+    comment: str
+    question: str
+    answer: str
+    passages: tuple[str, ...]
+    created_at: str
+
+
+def put_feedback(database: Database, owner_id: str, step_id: str, comment: str, *, is_good: bool) -> str:
+    """Store what the owner of a conversation thinks of an answer in it, instead of what they thought before; the
+    feedback's id. The step may be the run that the answer is a part of. Blocking, milliseconds. Raises NotFound."""
+    with database.transaction() as connection:
+        stored = connection.execute(
+            "INSERT INTO feedback (id, step_id, is_good, comment, created_at) SELECT ?, s.id, ?, ?, ? FROM steps s "
+            "JOIN conversations c ON c.id = s.conversation_id "
+            "WHERE (s.id = ? OR s.parent_id = ?) AND s.type = 'assistant_message' AND c.owner_id = ? "
+            "ORDER BY s.number DESC LIMIT 1 "
+            "ON CONFLICT (step_id) DO UPDATE SET is_good = excluded.is_good, comment = excluded.comment, "
+            "created_at = excluded.created_at RETURNING id",
+            (new_id("fb"), is_good, comment, now(), step_id, step_id, owner_id),
+        ).fetchone()
+    if stored is None:
+        raise NotFound(f"There is no answer {step_id!r}.", hint="Reload the page.")
+    return str(stored[0])
+
+
+def remove_feedback(database: Database, owner_id: str, feedback_id: str) -> bool:
+    """Take one's own feedback back; whether there was any. Blocking, milliseconds."""
+    with database.transaction() as connection:
+        removed = connection.execute(
+            "DELETE FROM feedback WHERE id = ? AND step_id IN (SELECT s.id FROM steps s "
+            "JOIN conversations c ON c.id = s.conversation_id WHERE c.owner_id = ?)",
+            (feedback_id, owner_id),
+        )
+    return bool(removed.rowcount)
+
+
+def feedback_in(database: Database, conversation_id: str) -> dict[str, tuple[str, bool, str]]:
+    """Id of the answer, and of the run that it is a part of → id of the feedback, whether it is good, and the comment;
+    blocking, milliseconds."""
+    rows = database.read(
+        "SELECT s.id, s.parent_id, f.id, f.is_good, f.comment FROM feedback f JOIN steps s ON s.id = f.step_id "
+        "WHERE s.conversation_id = ?",
+        (conversation_id,),
+    )
+    return {
+        step_id: (feedback_id, bool(is_good), comment)
+        for *step_ids, feedback_id, is_good, comment in rows
+        for step_id in step_ids
+        if step_id is not None
+    }
+
+
+def list_feedback(database: Database) -> list[Feedback]:
+    """All feedback, newest first; blocking, milliseconds."""
+    rows = database.read(
+        """
+        SELECT f.id, p.name, f.is_good, f.comment, ifnull(q.text, ''), s.text,
+            ifnull(json_extract(s.body, '$.metadata.passages'), '[]'), f.created_at
+        FROM feedback f JOIN steps s ON s.id = f.step_id JOIN conversations c ON c.id = s.conversation_id
+        JOIN principals p ON p.id = c.owner_id
+        LEFT JOIN steps q ON q.id = json_extract(s.body, '$.metadata.question') AND q.conversation_id = c.id
+        ORDER BY f.created_at DESC, f.rowid DESC
+        """
+    )
+    return [
+        Feedback(feedback_id, user, bool(is_good), comment, question, answer, tuple(json.loads(passages)), created_at)
+        for feedback_id, user, is_good, comment, question, answer, passages, created_at in rows
+    ]

@@ -1,0 +1,92 @@
+"""Commands in the composer: another mode for one question, and a search that shows the hits and asks no model."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import chainlit as cl
+
+from rag.types import Citation
+from rag.ui.conversation import remembered
+from rag.ui.footnotes import elements, footnotes, page_names
+from rag.ui.markdown import escape
+from rag.ui.panel import offered
+from rag.ui.taking_away import buttons
+from rag.ui.texts import here
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from chainlit.types import CommandDict
+
+    from rag.access import Access
+    from rag.modes.request import Mode
+    from rag.services import Services
+    from rag.types import Hit
+    from rag.ui.texts import Texts
+
+FIND = "find"
+HITS = 10
+LONGEST_SNIPPET = 300  # characters
+_ICONS: dict[Mode, str] = {"summarize": "scroll-text", "plan": "list-checks", "compare": "columns-2"}
+
+
+def commands(services: Services, texts: Texts) -> list[CommandDict]:
+    """What can be typed after a slash. Blocking: the models are looked up."""
+    modes = [(str(mode), texts(f"mode_{mode}"), _ICONS[mode]) for mode in offered(services) if mode in _ICONS]
+    return [
+        {
+            "id": name,
+            "description": description,
+            "icon": icon,
+            "button": False,
+            "persistent": False,
+            "selected": False,
+        }
+        for name, description, icon in [*modes, (FIND, texts("find"), "search")]
+    ]
+
+
+def mode_of(command: str | None) -> Mode | None:
+    """The mode that a command stands for, if it stands for one."""
+    return next((mode for mode in _ICONS if mode == command), None)
+
+
+async def show_hits(hits: Sequence[Hit], question_id: str, caller: Access) -> None:
+    """The hits as a list, each with a footnote that opens its place."""
+    citations = [_citation(number, hit) for number, hit in enumerate(hits, start=1)]
+    texts = here()
+    lines = [_line(citation, hit, texts) for citation, hit in zip(citations, hits, strict=True)]
+    message = cl.Message("\n\n".join(lines) or texts("found_none"))
+    notes = await asyncio.to_thread(footnotes, citations, caller.catalog, texts, {})
+    message.elements = elements(message.id, notes)
+    message.actions = buttons(message.id)
+    message.metadata = remembered(question_id, None, citations)
+    await message.send()
+
+
+def _citation(number: int, hit: Hit) -> Citation:
+    chunk = hit.chunk
+    first, last = hit.focus
+    return Citation(
+        number=number,
+        document_id=chunk.document_id,
+        title=hit.title,
+        source=hit.source,
+        page_index=chunk.page_index,
+        page_label=chunk.page_label,
+        heading=chunk.heading,
+        quote=chunk.text[first:last],
+        start=chunk.start + first,
+        end=chunk.start + last,
+    )
+
+
+def _line(citation: Citation, hit: Hit, texts: Texts) -> str:
+    place = ", ".join(filter(None, [citation.title, *page_names(citation.page_index, citation.page_label, texts)]))
+    quote = " ".join(citation.quote.split())
+    if len(quote) > LONGEST_SNIPPET:
+        quote = f"{quote[:LONGEST_SNIPPET].rpartition(' ')[0]} …"
+    score = texts("score", score=f"{hit.score:.2f}")
+    return f"**{escape(place)}** [{citation.number}] · {score}\n\n> {escape(quote)}"

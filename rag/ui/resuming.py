@@ -1,0 +1,58 @@
+"""An answer that is still being written when its page is loaded anew: the new page gets the rest of it."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import chainlit as cl
+from chainlit.session import WebsocketSession, ws_sessions_id
+
+if TYPE_CHECKING:
+    from chainlit.types import ThreadDict
+
+ANSWERING = "answering"  # in the session: the messages that are being written
+_FOLLOWING = "following"  # a task that must not be collected as garbage
+_SHOWN = 0.1  # seconds; Chainlit says that nothing runs when a conversation was resumed, and so we say it later
+
+
+def follow(thread: ThreadDict) -> None:
+    """Send what is still written for this conversation to the present session instead of the one that is gone.
+
+    `thread` gets what there is by now; nothing may be awaited before it was sent.
+    """
+    here = cl.context.session
+    assert isinstance(here, WebsocketSession)
+    for other in list(ws_sessions_id.values()):
+        task = other.current_task
+        if other is here or task is None or task.done() or not _is_same(other, here):
+            continue
+        other.emit = partial(_emit_to, here)
+        here.current_task = task  # so that it can be stopped here, too
+        for message in _being_written(other):
+            thread["steps"].append(message.to_dict())
+        cl.user_session.set(_FOLLOWING, asyncio.create_task(_say_that_it_runs(task)))
+
+
+def _emit_to(session: WebsocketSession, event: str, data: Any) -> Any:
+    return session.emit(event, data)  # another one after each reconnection
+
+
+def _is_same(other: WebsocketSession, here: WebsocketSession) -> bool:
+    """Whether both show the same conversation of the same user."""
+    users = [session.user.identifier if session.user else None for session in (other, here)]
+    return other.thread_id == here.thread_id and users[0] == users[1]
+
+
+def _being_written(session: WebsocketSession) -> list[cl.Message]:
+    from chainlit.user_session import user_sessions
+
+    messages: Any = user_sessions.get(session.id, {}).get(ANSWERING) or []
+    return [message for message in messages if message.streaming]
+
+
+async def _say_that_it_runs(task: asyncio.Task[Any]) -> None:
+    await asyncio.sleep(_SHOWN)
+    if not task.done():
+        await cl.context.emitter.task_start()

@@ -1,0 +1,102 @@
+"""A kept conversation to take away, as Markdown: questions, answers, and the footnotes of each answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rag.conversations import Conversation, Element, Step
+
+ANSWER, QUESTION = "assistant_message", "user_message"
+_MARK = re.compile(r"\[(\d+)\](?!\()")
+_CODE = re.compile(r"(```.*?(?:```|\Z)|`[^`\n]*`)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A footnote: where it points (document, heading, page), and the words there."""
+
+    number: int
+    place: str
+    quote: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A question, as it was typed, or an answer with its sources, in Markdown."""
+
+    is_question: bool
+    name: str
+    text: str
+    sources: tuple[Source, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """A conversation in the order in which it was held; `created_at` is ISO 8601, UTC."""
+
+    title: str
+    created_at: str
+    entries: tuple[Entry, ...]
+
+
+def transcript_of(conversation: Conversation, steps: Sequence[Step], elements: Sequence[Element]) -> Transcript:
+    """What was said, without what was done for it."""
+    entries = (entry_of(step, elements) for step in steps if step.type in (QUESTION, ANSWER) and step.text.strip())
+    return Transcript(conversation.title, conversation.created_at, tuple(entries))
+
+
+def entry_of(step: Step, elements: Sequence[Element]) -> Entry:
+    """One message with its footnotes."""
+    notes = (
+        note
+        for element in elements
+        if element.step_id == step.id
+        for note in element.body.get("props", {}).get("citations", [])
+    )
+    name = str(step.body.get("name", ""))
+    return Entry(step.type == QUESTION, name, step.text, tuple(_source(note) for note in notes))
+
+
+def answer_markdown(entry: Entry, prefix: str = "") -> str:
+    """An answer with Markdown's footnotes, `[^1]`; with a prefix these stay apart from those of other answers."""
+    numbers = {source.number for source in entry.sources}
+
+    def mark(found: re.Match[str]) -> str:
+        return f"[^{prefix}{found[1]}]" if int(found[1]) in numbers else found[0]
+
+    parts = _CODE.split(entry.text)
+    parts[::2] = [_MARK.sub(mark, part) for part in parts[::2]]
+    notes = [f"[^{prefix}{source.number}]: {_note(source)}" for source in entry.sources]
+    return "\n\n".join(["".join(parts).strip(), *notes])
+
+
+def markdown(transcript: Transcript) -> str:
+    """The whole conversation."""
+    blocks = [f"# {transcript.title}", f"*{transcript.created_at[:10]}*"]
+    for number, entry in enumerate(transcript.entries, start=1):
+        if entry.is_question:
+            blocks.append("\n".join(f"> {line}".rstrip() for line in entry.text.strip().splitlines()))
+        else:
+            blocks.append(answer_markdown(entry, f"{number}-"))
+    return "\n\n".join(blocks) + "\n"
+
+
+def file_name(title: str, suffix: str) -> str:
+    """What the file is called: the title, without what file systems do not take."""
+    name = " ".join(re.sub(r"[^\w.,()'’-]+", " ", title).split())[:80].strip(" .")
+    return f"{name or 'conversation'}.{suffix}"
+
+
+def _source(note: Mapping[str, Any]) -> Source:
+    told = (note.get(key) for key in ("title", "heading", "place", "position"))
+    place = " · ".join(str(part) for part in told if part)
+    source = str(note.get("source") or "")
+    return Source(int(note["number"]), f"{place} ({source})" if source else place, str(note.get("quote") or ""))
+
+
+def _note(source: Source) -> str:
+    quote = " ".join(source.quote.split())
+    return f"{source.place}: “{quote}”" if quote else source.place
