@@ -193,6 +193,7 @@ async def _note_settings() -> None:
     session = cl.context.session
     asked_with = {"chat_profile": session.chat_profile, "chat_settings": session.chat_settings}
     await data_layer.update_thread(session.thread_id, metadata=asked_with)
+    await cl.send_window_message({"footnote-conversation": session.thread_id})
 
 
 async def _set_up(told: panel.Told) -> None:

@@ -143,9 +143,8 @@ def test_the_side_bar_fits_the_screen(
     chat = ChatPage(open_page(width=width, height=height, dark=dark), quotes_url)
     chat.ask(ILL)
     expect(chat.page).to_have_url(re.compile("/thread/"))
-    chat.page.reload()
-    expect(chat.answers.first).to_be_visible(timeout=30_000)
-    chat.open_history()
+    later = ChatPage(chat.page, chat.page.url)
+    later.open_history()
     chat.page.wait_for_timeout(600)  # it slides in
     expect(chat.history.first).to_be_visible()
     assert chat.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

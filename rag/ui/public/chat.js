@@ -83,6 +83,14 @@ window.addEventListener("message", (event) => {
   }
 });
 
+// On a narrow screen Chainlit leaves the address as it is until the side bar is opened; a reload would lose the place.
+window.addEventListener("message", (event) => {
+  const id = event.source === window && event.data && event.data["footnote-conversation"];
+  if (typeof id === "string" && innerWidth < 768 && location.pathname === "/") {
+    history.replaceState(history.state, "", `/thread/${encodeURIComponent(id)}`);
+  }
+});
+
 async function copy(text) {
   if (navigator.clipboard) return navigator.clipboard.writeText(text);
   const area = document.createElement("textarea"); // the clipboard proper is for https and this machine only
