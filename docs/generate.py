@@ -42,6 +42,7 @@ def module_map() -> str:
         "rag/backends",
         "rag/modes",
         "rag/telemetry",
+        "rag/pages",
         "rag/api",
         "rag/evaluation",
         "rag/ui",

@@ -24,6 +24,7 @@ from rag.api import (
     metrics,
     models,
     older_clients,
+    pages,
     reference,
     responses,
     vector_store_files,
@@ -38,6 +39,7 @@ from rag.api.request_id import RequestId
 from rag.authenticator import Authenticator
 from rag.errors import InvalidRequest, NotFound, RagError
 from rag.mcp_tools import OpenLibrary, create_mcp
+from rag.pages.drawing import PageDrawer
 from rag.services import Services
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -71,6 +73,7 @@ def create_api(services: Services, token: str, lifespan: Lifespan | None = None)
     )
     app.state.services = services
     app.state.token = token
+    app.state.page_drawer = PageDrawer()
     app.add_exception_handler(RagError, _on_rag_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_error)
@@ -86,6 +89,7 @@ def create_api(services: Services, token: str, lifespan: Lifespan | None = None)
         embeddings,
         *stores,
         documents,
+        pages,
         reference,
         local,
     ):

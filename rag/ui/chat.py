@@ -26,6 +26,7 @@ from rag.ui.resuming import follow
 from rag.ui.showing import show
 from rag.ui.starters import suggestions
 from rag.ui.taking_away import COPY, SAVE, address, buttons, copy
+from rag.ui.texts import here, texts_in
 from rag.ui.uploads import report_text, take_in
 from rag.ui.voting import VOTE, offer_vote, take_vote
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from rag.access import Access
     from rag.services import Services
     from rag.ui.profiles import Profile
+    from rag.ui.texts import Texts
 
 log = logging.getLogger(__name__)
 services: Services = chainlit_app.state.services
@@ -47,12 +49,13 @@ HEADINGS = 60  # enough to find good ones among; the best few become suggested q
 ICON = "/public/favicon.svg"
 
 
-async def offer_profiles(user: cl.User | None = None) -> list[cl.ChatProfile]:
+async def offer_profiles(user: cl.User | None = None, language: str | None = None) -> list[cl.ChatProfile]:
     """Whom one can talk to, where there is a choice; and the reason why it is nobody."""
     await asyncio.to_thread(services.models.look_again)
-    notice = await asyncio.to_thread(profiles.no_model_notice, services)
+    texts = texts_in(language or "")
+    notice = await asyncio.to_thread(profiles.no_model_notice, services, texts)
     caller = await access_of(user)
-    found = await asyncio.to_thread(profiles.profiles, services, caller)
+    found = await asyncio.to_thread(profiles.profiles, services, caller, texts)
     chosen = (await _preferences(caller)).get(PROFILE)
     if len(found) == 1 and not notice:
         return []
@@ -64,21 +67,22 @@ async def offer_profiles(user: cl.User | None = None) -> list[cl.ChatProfile]:
             or profile.description,
             icon=ICON,
             default=profile.id == chosen,
-            starters=await _starters(caller, profile.collection),
+            starters=await _starters(caller, profile.collection, texts),
         )
         for profile in found
     ]
 
 
-async def suggest(user: cl.User | None = None) -> list[cl.Starter]:
+async def suggest(user: cl.User | None = None, language: str | None = None) -> list[cl.Starter]:
     """Suggested questions for the empty chat."""
-    return await _starters(await access_of(user), DEFAULT_COLLECTION)
+    return await _starters(await access_of(user), DEFAULT_COLLECTION, texts_in(language or ""))
 
 
 async def welcome() -> None:
     """Say who answers, and how to begin where there is nothing to ask yet."""
+    texts = here()
     if await asyncio.to_thread(services.models.look_again):
-        await cl.context.emitter.send_toast(f"A language model was found: {services.model.description}.", "success")
+        await cl.context.emitter.send_toast(texts("model_found", model=services.model.description), "success")
     access = await caller()
     chosen = await _preferences(access)
     if (profile_id := cl.user_session.get("chat_profile")) and profile_id != chosen.get(PROFILE):
@@ -86,10 +90,7 @@ async def welcome() -> None:
     await _set_up(chosen.get(PANEL, {}))
     if not await asyncio.to_thread(_has_documents, await caller()):
         kinds = ", ".join(sorted(suffix.removeprefix(".") for suffix in services.ingest.suffixes))
-        await cl.Message(
-            "There are no documents yet. Drop some anywhere on this page, or use the paper clip below, and ask.\n\n"
-            f"I can read {kinds}. For whole folders, run `ingest PATH` in a terminal."
-        ).send()
+        await cl.Message(texts("no_documents", kinds=kinds)).send()
 
 
 async def resume(thread: ThreadDict) -> None:
@@ -133,9 +134,7 @@ async def on_message(message: cl.Message) -> None:
     except Exception:
         reference = uuid.uuid4().hex[:8]
         log.exception("the chat failed (reference %s)", reference)
-        await cl.ErrorMessage(
-            f"Something went wrong. The server's log tells more under the reference `{reference}`."
-        ).send()
+        await cl.ErrorMessage(here()("went_wrong", reference=reference)).send()
 
 
 async def voted(action: cl.Action) -> None:
@@ -166,7 +165,7 @@ async def stopped() -> None:
     """Chainlit says "Task manually stopped." in the assistant's name; a word is enough."""
     last = cl.chat_context.get()[-1]
     if last.type == "assistant_message" and last.content == "Task manually stopped.":
-        last.content = "Stopped."
+        last.content = here()("stopped")
         await last.update()
 
 
@@ -201,9 +200,10 @@ async def _set_up(told: panel.Told) -> None:
     """What stands around a conversation: the line above it, the settings panel, and the commands."""
     access = await caller()
     profile = await asyncio.to_thread(_profile, access)
-    await cl.send_window_message({"footnote-banner": await asyncio.to_thread(profiles.banner, services, profile)})
+    line = await asyncio.to_thread(profiles.banner, services, here(), profile)
+    await cl.send_window_message({"footnote-banner": line})
     await _send_panel(profile, told)
-    await cl.context.emitter.set_commands(await asyncio.to_thread(commands, services))
+    await cl.context.emitter.set_commands(await asyncio.to_thread(commands, services, here()))
 
 
 async def _preferences(access: Access) -> dict[str, Any]:
@@ -233,15 +233,16 @@ def _profile(caller: Access) -> Profile:
 
 
 async def _send_panel(profile: Profile, told: panel.Told) -> None:
-    inputs = await asyncio.to_thread(panel.inputs, services, await caller(), profile, told)
+    inputs = await asyncio.to_thread(panel.inputs, services, await caller(), profile, told, here())
     chosen = await cl.ChatSettings(inputs).send()
     cl.user_session.set(COLLECTION, chosen.get(COLLECTION, profile.collection))
 
 
-async def _starters(caller: Access, collection: str) -> list[cl.Starter]:
+async def _starters(caller: Access, collection: str, texts: Texts) -> list[cl.Starter]:
     scope = await asyncio.to_thread(caller.scope, panel.chosen(collection))
     headings = await asyncio.to_thread(services.catalog.headings, scope.collection_ids, HEADINGS)
-    return [cl.Starter(label=suggestion.label, message=suggestion.question) for suggestion in suggestions(headings)]
+    found = suggestions(headings, texts)
+    return [cl.Starter(label=suggestion.label, message=suggestion.question) for suggestion in found]
 
 
 cl.data_layer(lambda: data_layer)

@@ -13,6 +13,7 @@ from rag.ui.footnotes import elements, footnotes, page_names
 from rag.ui.markdown import escape
 from rag.ui.panel import offered
 from rag.ui.taking_away import buttons
+from rag.ui.texts import here
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,20 +24,17 @@ if TYPE_CHECKING:
     from rag.modes.request import Mode
     from rag.services import Services
     from rag.types import Hit
+    from rag.ui.texts import Texts
 
 FIND = "find"
 HITS = 10
 LONGEST_SNIPPET = 300  # characters
-_MODES: dict[Mode, tuple[str, str]] = {
-    "summarize": ("Summarize all that is chosen", "scroll-text"),
-    "plan": ("Plan, and answer step by step", "list-checks"),
-    "compare": ("Compare models side by side", "columns-2"),
-}
+_ICONS: dict[Mode, str] = {"summarize": "scroll-text", "plan": "list-checks", "compare": "columns-2"}
 
 
-def commands(services: Services) -> list[CommandDict]:
+def commands(services: Services, texts: Texts) -> list[CommandDict]:
     """What can be typed after a slash. Blocking: the models are looked up."""
-    modes = [(str(mode), *_MODES[mode]) for mode in offered(services) if mode in _MODES]
+    modes = [(str(mode), texts(f"mode_{mode}"), _ICONS[mode]) for mode in offered(services) if mode in _ICONS]
     return [
         {
             "id": name,
@@ -46,20 +44,22 @@ def commands(services: Services) -> list[CommandDict]:
             "persistent": False,
             "selected": False,
         }
-        for name, description, icon in [*modes, (FIND, "Search only: the passages, without an answer", "search")]
+        for name, description, icon in [*modes, (FIND, texts("find"), "search")]
     ]
 
 
 def mode_of(command: str | None) -> Mode | None:
     """The mode that a command stands for, if it stands for one."""
-    return next((mode for mode in _MODES if mode == command), None)
+    return next((mode for mode in _ICONS if mode == command), None)
 
 
 async def show_hits(hits: Sequence[Hit], question_id: str, caller: Access) -> None:
     """The hits as a list, each with a footnote that opens its place."""
     citations = [_citation(number, hit) for number, hit in enumerate(hits, start=1)]
-    message = cl.Message("\n\n".join(map(_line, citations, hits)) or "Nothing was found.")
-    notes = await asyncio.to_thread(footnotes, citations, caller.catalog)
+    texts = here()
+    lines = [_line(citation, hit, texts) for citation, hit in zip(citations, hits, strict=True)]
+    message = cl.Message("\n\n".join(lines) or texts("found_none"))
+    notes = await asyncio.to_thread(footnotes, citations, caller.catalog, texts, {})
     message.elements = elements(message.id, notes)
     message.actions = buttons(message.id)
     message.metadata = remembered(question_id, None, citations)
@@ -83,9 +83,10 @@ def _citation(number: int, hit: Hit) -> Citation:
     )
 
 
-def _line(citation: Citation, hit: Hit) -> str:
-    place = ", ".join(filter(None, [citation.title, *page_names(citation.page_index, citation.page_label)]))
+def _line(citation: Citation, hit: Hit, texts: Texts) -> str:
+    place = ", ".join(filter(None, [citation.title, *page_names(citation.page_index, citation.page_label, texts)]))
     quote = " ".join(citation.quote.split())
     if len(quote) > LONGEST_SNIPPET:
         quote = f"{quote[:LONGEST_SNIPPET].rpartition(' ')[0]} …"
-    return f"**{escape(place)}** [{citation.number}] · score {hit.score:.2f}\n\n> {escape(quote)}"
+    score = texts("score", score=f"{hit.score:.2f}")
+    return f"**{escape(place)}** [{citation.number}] · {score}\n\n> {escape(quote)}"

@@ -13,10 +13,12 @@ import re
 import shutil
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from rag.ui.texts import FOLDER, LANGUAGES, texts_in
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
 HERE = Path(__file__).parent
 
@@ -25,45 +27,30 @@ FOREIGN_LINK = re.compile(r'\s*<link\b[^>]*\bhref="(?:https?:)?//[^>]*>')
 
 CODE = re.compile(r"`([^`]+)`")
 
-# Chainlit puts "Using" and "Used" before the name of a step; ours say themselves what they do.
-TEXTS: dict[tuple[str, ...], str] = {
-    ("chat", "input", "placeholder"): "Ask your documents…",
-    ("chat", "input", "actions", "stop"): "Stop",
-    ("chat", "input", "actions", "attachFiles"): "Add documents",
-    ("chat", "messages", "status", "using"): "",
-    ("chat", "messages", "status", "used"): "",
-    ("chat", "settings", "title"): "Settings",
-    ("chat", "watermark"): "Answers can be wrong. Open the footnotes to check them.",
-    ("chat", "commands", "button"): "Commands",
-    ("chat", "commands", "changeTool"): "Another command",
-    ("chat", "commands", "availableTools"): "Commands",
-    ("navigation", "header", "readme"): "Help",
-    ("threadHistory", "sidebar", "title"): "Conversations",
-    ("threadHistory", "sidebar", "empty"): "There are no conversations yet.",
-    ("threadHistory", "thread", "untitled"): "Without a title",
-    ("threadHistory", "thread", "actions", "delete", "title"): "Delete this conversation?",
-    ("threadHistory", "thread", "actions", "delete", "description"): "It cannot be brought back. Documents stay.",
-    ("threadHistory", "thread", "actions", "delete", "success"): "Deleted",
-    ("threadHistory", "thread", "actions", "delete", "inProgress"): "Deleting…",
-    ("threadHistory", "thread", "actions", "rename", "title"): "Rename this conversation",
-    ("threadHistory", "thread", "actions", "rename", "description"): "",
-    ("threadHistory", "thread", "actions", "rename", "success"): "Renamed",
-    ("threadHistory", "thread", "actions", "rename", "inProgress"): "Renaming…",
-}
+# Chainlit's own translations, which ours are put on top of.
+CHAINLIT = {"en": "en-US", "de": "de-DE", "fr": "fr-FR", "es": "es"}
 
 
-def write_chat_folder(folder: Path, *, banner: str, suffixes: Collection[str], max_upload_mb: int) -> None:
-    """Make `folder` ready for Chainlit. `banner` is the line that names the language model."""
+def write_chat_folder(
+    folder: Path, *, banners: Mapping[str, str], suffixes: Collection[str], max_upload_mb: int, is_open: bool
+) -> None:
+    """Make `folder` ready for Chainlit. `banners` are the line that names the language model, by language;
+    `is_open` says that nobody has to log in."""
     chainlit = _chainlit_package()
     shutil.rmtree(folder / ".files", ignore_errors=True)  # uploads of chats that ended with the last process
     _write(folder / ".chainlit" / "config.toml", _configuration(suffixes, max_upload_mb))
-    _write(folder / ".chainlit" / "translations" / "en-US.json", _texts(chainlit / "translations" / "en-US.json"))
-    _write(folder / "chainlit_en-US.md", (HERE / "help.md").read_text(encoding="utf-8"))
+    for language in LANGUAGES:
+        _write(folder / ".chainlit" / "translations" / f"{language}.json", _translation(chainlit, language))
+        _write(folder / f"chainlit_{language}.md", (FOLDER / f"{language}.md").read_text(encoding="utf-8"))
+    shutil.copy(folder / ".chainlit" / "translations" / "en.json", folder / ".chainlit" / "translations" / "en-US.json")
     shutil.copytree(HERE / "public", folder / "public", dirs_exist_ok=True)
+    _write(folder / "public" / "chat.js", _script(is_open))
 
     page = chainlit / "frontend" / "dist"
-    _write(folder / "build" / "index.html", _start_page((page / "index.html").read_text(encoding="utf-8"), banner))
+    _write(folder / "build" / "index.html", _start_page((page / "index.html").read_text(encoding="utf-8"), banners))
     assets = folder / "build" / "assets"
+    if assets.is_dir() and not assets.is_symlink():  # somebody copied the storage folder, and what links point to
+        shutil.rmtree(assets)
     assets.unlink(missing_ok=True)
     assets.symlink_to(page / "assets", target_is_directory=True)
 
@@ -80,21 +67,49 @@ def _configuration(suffixes: Collection[str], max_upload_mb: int) -> str:
     return template.substitute({"suffixes": json.dumps(sorted(suffixes)), "max_upload_mb": max_upload_mb})
 
 
-def _texts(original: Path) -> str:
-    texts = json.loads(original.read_text(encoding="utf-8"))
-    for path, text in TEXTS.items():
-        group = texts
-        for name in path[:-1]:
+def _translation(chainlit: Path, language: str) -> str:
+    """Chainlit's texts in a language, where it has one in English where it lacks it, and where we have one in ours."""
+    translation: dict[str, Any] = {}
+    for name in (CHAINLIT["en"], CHAINLIT[language]):
+        own = json.loads((chainlit / "translations" / f"{name}.json").read_text(encoding="utf-8"))
+        translation = _over(own, translation)
+    for path, text in texts_in(language).sections["chainlit"].items():
+        *groups, last = path.split(".")
+        group = translation
+        for name in groups:
             group = group[name]
-        group[path[-1]] = text
-    return json.dumps(texts, ensure_ascii=False, indent=1)
+        group[last] = text
+    return json.dumps(translation, ensure_ascii=False, indent=1)
 
 
-def _start_page(page: str, banner: str) -> str:
-    """Chainlit's page without its links to other hosts, and with the banner above the chat."""
-    line = CODE.sub(r"<code>\1</code>", html.escape(banner))
-    aside = f'<aside id="model-banner" aria-label="Language model">{line}</aside>'
-    return FOREIGN_LINK.sub("", page).replace("<body>", f"<body>\n    {aside}")
+def _over(upper: dict[str, Any], lower: dict[str, Any]) -> dict[str, Any]:
+    """All of `lower`, replaced by `upper` where that has it too."""
+    merged = {**lower, **upper}
+    for name, value in merged.items():
+        if isinstance(value, dict):
+            merged[name] = _over(value, lower.get(name, {}))
+    return merged
+
+
+def _script(is_open: bool) -> str:
+    """The page's script, after the texts that it shows."""
+    texts = {language: texts_in(language).sections["page"] for language in LANGUAGES}
+    script = (HERE / "public" / "chat.js").read_text(encoding="utf-8")
+    told = {"footnoteTexts": texts, "footnoteIsOpen": is_open}
+    return (
+        "".join(f"window.{name} = {json.dumps(value, ensure_ascii=False)};\n" for name, value in told.items()) + script
+    )
+
+
+def _start_page(page: str, banners: Mapping[str, str]) -> str:
+    """Chainlit's page without its links to other hosts, and with the banner above the chat in every language; the
+    script takes the others out."""
+    lines = "".join(f'<span lang="{language}">{_with_code(banner)}</span>' for language, banner in banners.items())
+    return FOREIGN_LINK.sub("", page).replace("<body>", f'<body>\n    <aside id="model-banner">{lines}</aside>')
+
+
+def _with_code(text: str) -> str:
+    return CODE.sub(r"<code>\1</code>", html.escape(text))
 
 
 def _write(path: Path, text: str) -> None:

@@ -1,7 +1,8 @@
 """Citations as Chainlit elements: the list of sources under an answer, and one link target for each mark `[1]`.
 
 Chainlit turns a mark into a link where an element of that name belongs to the message. What the click opens is decided
-in public/elements/Footnotes.jsx: the side panel with the quote and, for a PDF, its page. (Elements that are "side" to
+in public/elements/Footnotes.jsx: the side panel, where Footnote.jsx shows the quote, and the page of a PDF, drawn by
+the route in rag/api/pages.py, or the rows of a sheet. (Elements that are "side" to
 Chainlit open by themselves as they arrive, together with those of all earlier answers.) The link targets' own display,
 a page of its own, is what remains should the script not run.
 """
@@ -13,6 +14,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import NotFound
+from rag.ui.table import Table, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,20 +23,22 @@ if TYPE_CHECKING:
     from rag.catalog import Catalog
     from rag.conversations import Element
     from rag.types import Citation
+    from rag.ui.claims import Statement
+    from rag.ui.texts import Texts
 
 PDF = "application/pdf"
 NOWHERE = "about:blank"
 CONTEXT = 700  # characters shown before and after a quote
-NO_LONGER_READABLE = "This document was removed, or may not be read by you any more."
-ADDRESSES_ASSISTANT = "This page contains text that addresses an assistant."
+SHEETS = (".csv", ".tsv", ".xls", ".xlsx", ".xlsm", ".xlsb", ".ods")
 
 
 @dataclass(frozen=True, slots=True)
 class Footnote:
     """What list and side panel show of one citation. `source` is the path, `file` its last part; `place` the printed
-    page, `position` the page of the file where that differs. `address` is where the browser finds the file (empty if it
-    is gone); the panel shows it when `is_pdf`, at `page`, which counts from 1. `warning` is
-    what to know before trusting the quote (empty if nothing)."""
+    page, `position` the page of the file where that differs, `page` that page, from 1 (0 without pages); `start` and
+    `end` are the quote's offsets in its text. `address` is where the browser finds the file (empty if it is gone); its
+    pages can be drawn when `is_pdf`. `table` has the rows of a sheet. `statements` are the sentences that cite it.
+    `warning` is what to know before trusting the quote (empty if nothing)."""
 
     number: int
     document: str
@@ -50,16 +54,26 @@ class Footnote:
     address: str
     is_pdf: bool
     page: int
+    start: int
+    end: int
+    table: Table | None
+    statements: Sequence[Statement]
     warning: str
 
 
-def footnotes(citations: Sequence[Citation], catalog: Catalog) -> list[Footnote]:
-    """One footnote a citation, by number, with the quote's surroundings where there is no page to open; blocking."""
-    return [_footnote(citation, catalog) for citation in sorted(citations, key=lambda citation: citation.number)]
+def footnotes(
+    citations: Sequence[Citation], catalog: Catalog, texts: Texts, cited_for: Mapping[int, Sequence[Statement]]
+) -> list[Footnote]:
+    """One footnote a citation, by number, with the quote's surroundings where there is no page to open; blocking.
+    `cited_for` has the statements that rest on each number."""
+    return [
+        _footnote(citation, catalog, texts, cited_for.get(citation.number, ()))
+        for citation in sorted(citations, key=lambda citation: citation.number)
+    ]
 
 
-def elements(message_id: str, notes: Sequence[Footnote]) -> list[Any]:
-    """The Chainlit elements of an answer with these footnotes."""
+def elements(message_id: str, notes: Sequence[Footnote], doubts: Sequence[Statement] = ()) -> list[Any]:
+    """The Chainlit elements of an answer with these footnotes; `doubts` are sentences to be marked in it."""
     if not notes:
         return []
     import chainlit as cl
@@ -71,7 +85,11 @@ def elements(message_id: str, notes: Sequence[Footnote]) -> list[Any]:
             targets.append(cl.Pdf(name=name, url=note.address, page=note.page, display="page"))
         else:
             targets.append(cl.Text(name=name, url=note.address or NOWHERE, language="text", display="page"))
-    props = {"message": message_id, "citations": [asdict(note) for note in notes]}
+    props = {
+        "message": message_id,
+        "citations": [asdict(note) for note in notes],
+        "doubts": [asdict(doubt) for doubt in doubts],
+    }
     # With an address Chainlit writes no file of its own, which would hold the quotes for longer than it should.
     return [*targets, cl.CustomElement(name="Footnotes", props=props, display="inline", url=NOWHERE)]
 
@@ -90,26 +108,31 @@ def _readable_now(note: Mapping[str, Any], access: Access) -> dict[str, Any]:
     try:
         has_file = access.document(note["document"]).content.is_file()
     except NotFound:
-        gone = dict.fromkeys(("before", "quote", "after", "address"), "")
-        return {**note, **gone, "is_pdf": False, "warning": NO_LONGER_READABLE}
+        gone: dict[str, Any] = {
+            **dict.fromkeys(("before", "quote", "after", "address"), ""),
+            "table": None,
+            "statements": [],
+        }
+        return {**note, **gone, "is_pdf": False, "is_readable": False}
     return {**note} if has_file else {**note, "address": "", "is_pdf": False}
 
 
-def page_names(page_index: int | None, page_label: str | None) -> tuple[str, str]:
+def page_names(page_index: int | None, page_label: str | None, texts: Texts) -> tuple[str, str]:
     """What is printed on the page (`page iv`) and, where that differs, which page of the file it is; empty without
     pages."""
     if page_index is None:
         return "", ""
     position = str(page_index + 1)
     if not page_label or page_label == position:
-        return f"page {position}", ""
-    return f"page {page_label}", f"page {position} of the file"
+        return texts("page", label=position), ""
+    return texts("page", label=page_label), texts("page_of_file", number=position)
 
 
-def _footnote(citation: Citation, catalog: Catalog) -> Footnote:
+def _footnote(citation: Citation, catalog: Catalog, texts: Texts, cited_for: Sequence[Statement]) -> Footnote:
     before = after = address = ""
     is_pdf = False
-    place, position = page_names(citation.page_index, citation.page_label)
+    table = None
+    place, position = page_names(citation.page_index, citation.page_label, texts)
     try:
         document = catalog.document(citation.document_id)
         if document.content.is_file():
@@ -117,6 +140,7 @@ def _footnote(citation: Citation, catalog: Catalog) -> Footnote:
         is_pdf = bool(address) and document.media_type == PDF
         if not is_pdf:
             before, after = _surroundings(citation, catalog)
+            table = _table(citation, catalog)
     except NotFound:  # removed since the answer began
         pass
     return Footnote(
@@ -133,9 +157,23 @@ def _footnote(citation: Citation, catalog: Catalog) -> Footnote:
         after=after,
         address=address,
         is_pdf=is_pdf,
-        page=(citation.page_index or 0) + 1,
-        warning=ADDRESSES_ASSISTANT if citation.addresses_assistant else "",
+        page=0 if citation.page_index is None else citation.page_index + 1,
+        start=citation.start,
+        end=citation.end,
+        table=table,
+        statements=cited_for,
+        warning=texts("addresses_assistant") if citation.addresses_assistant else "",
     )
+
+
+def _table(citation: Citation, catalog: Catalog) -> Table | None:
+    """The cited rows of a sheet among their neighbours; None where the source is none."""
+    if not citation.source.lower().endswith(SHEETS):
+        return None
+    text = catalog.page_text(citation.document_id, citation.page_index)
+    if text[citation.start : citation.end] != citation.quote:  # a newer version of the document
+        return None
+    return table_of(text, citation.start, citation.end)
 
 
 def _surroundings(citation: Citation, catalog: Catalog) -> tuple[str, str]:

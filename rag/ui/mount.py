@@ -21,6 +21,7 @@ from rag.ui.profiles import banner
 from rag.ui.receive import add_upload_route
 from rag.ui.sessions import refuse_odd_sessions
 from rag.ui.taking_away import add_transcript_routes
+from rag.ui.texts import LANGUAGES, texts_in
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -37,13 +38,15 @@ def mount_chat(app: FastAPI, services: Services) -> None:
     The application brings the API's routes and its guard against foreign hosts and origins. Chainlit keeps its state in
     modules, so a process can have one chat.
     """
+    banners = {language: banner(services, texts_in(language)) for language in LANGUAGES}
     folder = (services.settings.storage.dir / "chat").resolve()
     max_upload_mb = services.settings.server.max_upload_mb
     write_chat_folder(
         folder,
-        banner=banner(services),
+        banners=banners,
         suffixes=services.ingest.suffixes,
         max_upload_mb=max_upload_mb,
+        is_open=not services.settings.is_closed,
     )
     os.environ["CHAINLIT_APP_ROOT"] = str(folder)
     for name in FOREIGN_SETTINGS:

@@ -23,67 +23,74 @@ if TYPE_CHECKING:
     from rag.access import Access
     from rag.services import Services
     from rag.ui.profiles import Profile
+    from rag.ui.texts import Texts
 
 MOST_LISTED = 300  # documents in a list to choose from; beyond, their names are typed
 LARGEST_REPLY = 1_000_000  # tokens
 MOST_PASSAGES = 50
 # What a user chose once holds for later conversations, too; what is asked is chosen anew in each.
 REMEMBERED = ("mode", "temperature", "top_p", "max_tokens", "passages", "strictness", "instructions")
-MODES: dict[Mode, str] = {
-    "documents": "Answer from the documents",
-    "chat": "Chat, without documents",
-    "summarize": "Summarize all that is chosen",
-    "plan": "Plan, and answer step by step",
-    "route": "Small model first, large one if need be",
-    "compare": "Compare models side by side",
-}
 
 Told = Mapping[str, Any]  # id of an input → what the user chose
 
 
-def inputs(services: Services, caller: Access, profile: Profile, told: Told) -> list[InputWidget]:
+def inputs(services: Services, caller: Access, profile: Profile, told: Told, texts: Texts) -> list[InputWidget]:
     """The panel, with what was told before. Blocking."""
     from chainlit.input_widget import MultiSelect, NumberInput, Select, Slider, Tags, TextInput
 
     defaults = initial(services, profile)
     at = {**defaults, **{name: value for name, value in told.items() if name in defaults}}
     names = services.models.names
-    modes = {label: mode for mode, label in MODES.items() if mode in offered(services)}
-    panel: list[InputWidget] = [Select(id="mode", label="What to do", items=dict(modes), initial_value=at["mode"])]
+    modes: dict[str, str] = {texts(f"mode_{mode}"): mode for mode in offered(services)}
+    panel: list[InputWidget] = [Select(id="mode", label=texts("settings_mode"), items=modes, initial_value=at["mode"])]
     if len(names) > 1:
-        panel.append(MultiSelect(id="models", label="Models to compare", values=names, initial=at["models"]))
+        panel.append(MultiSelect(id="models", label=texts("settings_models"), values=names, initial=at["models"]))
     collections = collections_of(caller)
     if len(collections) > 1:
-        panel.append(Select(id="collection", label="Collection", values=collections, initial_value=at["collection"]))
+        panel.append(
+            Select(
+                id="collection", label=texts("settings_collection"), values=collections, initial_value=at["collection"]
+            )
+        )
     documents = _documents(caller, at["collection"])
-    label = "Only these documents"
+    label = texts("settings_documents")
     if len(documents) > MOST_LISTED:
-        hint = "File names or paths, each followed by Enter"
+        hint = texts("settings_documents_hint")
         panel.append(Tags(id="documents", label=label, initial=at["documents"], description=hint))
     elif documents:
         known = [chosen for chosen in at["documents"] if chosen in documents.values()]
         panel.append(MultiSelect(id="documents", label=label, items=documents, initial=known))
-    panel.append(TextInput(id="pages", label="Only these pages", placeholder="such as 3-7", initial=at["pages"]))
+    panel.append(
+        TextInput(
+            id="pages", label=texts("settings_pages"), placeholder=texts("settings_pages_such_as"), initial=at["pages"]
+        )
+    )
     panel.append(
         Slider(
             id="strictness",
-            label="Strictness",
+            label=texts("settings_strictness"),
             min=0,
             max=2,
             step=0.01,
             initial=at["strictness"],
-            description="How much the documents must say before there is an answer; 0 always answers",
+            description=texts("settings_strictness_hint"),
         )
     )
-    panel.append(Slider(id="passages", label="Passages to read", min=1, max=MOST_PASSAGES, initial=at["passages"]))
-    panel.append(Slider(id="temperature", label="Temperature", min=0, max=2, step=0.05, initial=at["temperature"]))
-    panel.append(Slider(id="top_p", label="Top p", min=0.05, max=1, step=0.05, initial=at["top_p"]))
-    panel.append(NumberInput(id="max_tokens", label="Longest answer, in tokens", initial=at["max_tokens"]))
+    panel.append(
+        Slider(id="passages", label=texts("settings_passages"), min=1, max=MOST_PASSAGES, initial=at["passages"])
+    )
+    panel.append(
+        Slider(
+            id="temperature", label=texts("settings_temperature"), min=0, max=2, step=0.05, initial=at["temperature"]
+        )
+    )
+    panel.append(Slider(id="top_p", label=texts("settings_top_p"), min=0.05, max=1, step=0.05, initial=at["top_p"]))
+    panel.append(NumberInput(id="max_tokens", label=texts("settings_max_tokens"), initial=at["max_tokens"]))
     panel.append(
         TextInput(
             id="instructions",
-            label="Instructions to the model",
-            placeholder="such as: Answer in three sentences.",
+            label=texts("settings_instructions"),
+            placeholder=texts("settings_instructions_such_as"),
             multiline=True,
             initial=at["instructions"],
         )

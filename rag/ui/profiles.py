@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rag.backends.servers import USUAL_PORTS, shown_address
 from rag.catalog import DEFAULT_COLLECTION
 from rag.ui.markdown import escape
+from rag.ui.texts import texts_in
 
 if TYPE_CHECKING:
     from rag.access import Access
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from rag.personas import Role
     from rag.services import Services
     from rag.settings import LanguageModelSettings
+    from rag.ui.texts import Texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,65 +36,67 @@ class Profile:
         return self.role.persona.collection if self.role else DEFAULT_COLLECTION
 
 
-def profiles(services: Services, caller: Access) -> list[Profile]:
+def profiles(services: Services, caller: Access, texts: Texts) -> list[Profile]:
     """The models, the default one first, and the personas of collections that may be read. Blocking."""
     models = services.models
     names = models.names or [models.default_name]
-    found = [Profile(f"model {name}", name or "Language model", _of_model(models, name), name) for name in names]
+    found = [
+        Profile(f"model {name}", name or texts("language_model"), _of_model(models, name, texts), name)
+        for name in names
+    ]
     readable = {collection.name for collection in caller.collections()}
     for role in services.roles:
         persona = role.persona
         if persona.collection not in readable:
             continue
-        description = escape(persona.description or f"Answers from the collection {persona.collection}.")
+        description = escape(persona.description or texts("from_collection", collection=persona.collection))
         found.append(Profile(f"persona {persona.name}", persona.name, description, persona.model, role))
     return found
 
 
 def profile_of(services: Services, caller: Access, profile_id: str | None) -> Profile:
     """The profile that a chat was begun with, else the default model. Blocking."""
-    found = profiles(services, caller)
+    found = profiles(services, caller, texts_in(""))  # nobody reads its description
     return next((profile for profile in found if profile.id == profile_id), found[0])
 
 
-def no_model_notice(services: Services) -> str:
+def no_model_notice(services: Services, texts: Texts) -> str:
     """Where no language model was found: where one was looked for, and how to add one; empty where there is one."""
     if services.model.llm is not None:
         return ""
-    add = "or name one in `RAG_LLM__BASE_URL` or `models.toml` and restart Footnote."
     if services.settings.llm.provider != "auto":
-        return f"There is no language model: answers are quotes. Set `RAG_LLM__PROVIDER=auto` to look for one, {add}"
-    places = [f"{name} ({port})" for name, port in USUAL_PORTS if port != services.settings.server.port]
-    wanted = f" with {services.settings.llm.model}" if services.settings.llm.model else ""
-    return (
-        f"No language model{wanted} was found at the usual ports of this machine: {', '.join(places)}. Until there is "
-        f"one, answers are quotes. Start one and begin a new chat, {add}"
-    )
+        return texts("no_model")
+    places = ", ".join(f"{name} ({port})" for name, port in USUAL_PORTS if port != services.settings.server.port)
+    wanted = services.settings.llm.model
+    if wanted:
+        return texts("no_such_model_found", model=wanted, places=places)
+    return texts("no_model_found", places=places)
 
 
-def banner(services: Services, profile: Profile | None = None) -> str:
+def banner(services: Services, texts: Texts, profile: Profile | None = None) -> str:
     """The line above the chat: who answers."""
     if profile is not None and profile.role is not None:
         model = profile.model or services.models.default_name or services.model.description
-        return f"{profile.name}, a persona of {model}"
+        return texts("banner_persona", name=profile.name, model=model)
     if profile is not None and profile.model and profile.model != services.models.default_name:
-        return f"Answers by {profile.model}: {_described(services.models.described[profile.model])}"
+        described = _described(services.models.described[profile.model], texts)
+        return texts("banner_model", model=f"{profile.model}: {described}")
     if services.model.llm is None:
-        return "No language model: answers are quotes. Start one and begin a new chat, or set `RAG_LLM__BASE_URL`."
+        return texts("banner_quotes")
     name = f"{services.models.default_name}: " if services.models.file.model else ""
-    return f"Answers by {name}{services.model.description}"
+    return texts("banner_model", model=f"{name}{services.model.description}")
 
 
-def _of_model(models: LanguageModels, name: str) -> str:
+def _of_model(models: LanguageModels, name: str, texts: Texts) -> str:
     if name == models.default_name:
         return escape(models.get().description)
-    return escape(_described(models.described[name]))
+    return escape(_described(models.described[name], texts))
 
 
-def _described(settings: LanguageModelSettings) -> str:
+def _described(settings: LanguageModelSettings, texts: Texts) -> str:
     """What is known of a model that may not have been opened yet."""
     if settings.base_url:
         return " ".join(filter(None, [settings.model, f"at {shown_address(settings.base_url)}"]))
     if settings.model:
-        return f"{PurePath(settings.model).name}, in Footnote's own process"
-    return f"provider {settings.provider}"
+        return texts("in_own_process", model=PurePath(settings.model).name)
+    return texts("provider", provider=settings.provider)

@@ -15,12 +15,14 @@ from chainlit.utils import utc_now
 
 from rag.errors import RagError
 from rag.types import AnswerCompleted, Candidate, ChunksRetrieved, Progress, QueryCondensed, TextDelta
-from rag.ui.claims import check_notice
+from rag.ui.claims import check_notice, statements
 from rag.ui.conversation import remembered
 from rag.ui.footnotes import elements, footnotes
+from rag.ui.looked import where_it_looked
 from rag.ui.markdown import escape, plain_line, presentable
 from rag.ui.resuming import ANSWERING
 from rag.ui.taking_away import buttons
+from rag.ui.texts import here
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from rag.catalog import Catalog
     from rag.modes.request import Mode
     from rag.types import Answer, Event, Passage
+    from rag.ui.texts import Texts
 
 
 SEARCHING: tuple[Mode, ...] = ("documents", "route", "compare")  # the modes that search for the question itself
@@ -51,7 +54,8 @@ async def show(
 
     An answer that breaks off stays, marked as incomplete. Raises RagError when nothing of it came.
     """
-    shown = _Shown(catalog, "Searched for" if mode in SEARCHING else "Understood as", expected, question_id)
+    said = "searched_for" if mode in SEARCHING else "understood_as"
+    shown = _Shown(catalog, here(), said, expected, question_id)
     cl.user_session.set(ANSWERING, shown.messages)
     try:
         async with aclosing(events):
@@ -71,11 +75,13 @@ async def show(
 class _Shown:
     """The messages and the step of one answer, in the browser."""
 
-    def __init__(self, catalog: Catalog, condensed: str, expected: str, question_id: str) -> None:
+    def __init__(self, catalog: Catalog, texts: Texts, condensed: str, expected: str, question_id: str) -> None:
         self._candidates: dict[str, Answer] = {}
         self.passages: tuple[Passage, ...] = ()
         self.text = ""  # what was written; of several models, by the first one
         self._catalog = catalog
+        self._texts = texts
+        self._question = ""  # that was searched for, where it is not the one that was asked
         self._condensed = condensed
         self._expected = expected
         self._question_id = question_id
@@ -91,12 +97,16 @@ class _Shown:
     async def take(self, event: Event) -> None:
         match event:
             case QueryCondensed(question):
-                await _note(f"{self._condensed} “{plain_line(question)}”", "search")
-            case ChunksRetrieved(_, passages):
+                self._question = plain_line(question)
+                await _note(self._texts(self._condensed, question=self._question), "search")
+            case ChunksRetrieved(hits, passages):
                 self.passages = passages
-                await _note(_found(passages), "book-open", remembered(self._question_id, None, passages))
+                looked = where_it_looked(self._question, hits, passages, self._texts)
+                known = remembered(self._question_id, None, passages)
+                await _note(_found(passages, self._texts), "book-open", looked, known)
             case Progress(doing, done, total):
-                await self._progress(f"{plain_line(doing)} ({done} of {total})" if total else plain_line(doing))
+                doing = self._texts.of_engine(plain_line(doing))
+                await self._progress(self._texts("progress", doing=doing, done=done, total=total) if total else doing)
             case TextDelta(text):
                 self.text += text
                 await self._reply.stream_token(text)
@@ -112,7 +122,7 @@ class _Shown:
         """Mark what is unfinished."""
         for message in self.messages:
             if message.streaming:
-                message.content = f"{presentable(str(message.content))}\n\n⚠ The answer is incomplete: "
+                message.content = f"{presentable(str(message.content))}\n\n⚠ {self._texts('incomplete')} "
                 message.content += escape(f"{error.message} {error.hint}".strip())
 
     async def end(self) -> None:
@@ -140,11 +150,13 @@ class _Shown:
             await self._complete(self._others[model], event.answer, heading=_heading(model))
 
     async def _complete(self, message: cl.Message, answer: Answer, written_by: str = "", heading: str = "") -> None:
-        signed = f"*Answered by {escape(written_by)}.*" if written_by else ""
-        parts = [presentable(answer.text), check_notice(answer), signed]
+        signed = f"*{self._texts('answered_by', model=escape(written_by))}*" if written_by else ""
+        parts = [presentable(answer.text), check_notice(answer, self._texts), signed]
         message.content = heading + "\n\n".join(filter(None, parts))
-        notes = await asyncio.to_thread(footnotes, answer.citations, self._catalog)
-        message.elements = elements(message.id, notes)
+        cited_for = statements(answer, self._texts)
+        notes = await asyncio.to_thread(footnotes, answer.citations, self._catalog, self._texts, cited_for)
+        doubts = [said for of_number in cited_for.values() for said in of_number if said.verdict != "supported"]
+        message.elements = elements(message.id, notes, doubts)
         message.actions = buttons(message.id)
         self._remember(message)
         await message.send()
@@ -170,18 +182,15 @@ def _heading(model: str) -> str:
     return f"**{escape(model)}**\n\n"
 
 
-def _found(passages: Sequence[Passage]) -> str:
+def _found(passages: Sequence[Passage], texts: Texts) -> str:
     if not passages:
-        return "Found nothing that fits"
+        return texts("found_nothing")
     documents = len({passage.document_id for passage in passages})
-    return f"Read {_count(len(passages), 'passage')} from {_count(documents, 'document')}"
+    counted = {"passages": texts.counted("passages", len(passages)), "documents": texts.counted("documents", documents)}
+    return texts("read", **counted)
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-async def _note(text: str, icon: str, metadata: dict[str, Any] | None = None) -> None:
-    """A grey line above the answer."""
-    async with cl.Step(name=text, type="retrieval", icon=icon, metadata=metadata):
-        pass
+async def _note(text: str, icon: str, details: str = "", metadata: dict[str, Any] | None = None) -> None:
+    """A grey line above the answer; what opens below it where there are details."""
+    async with cl.Step(name=text, type="retrieval", icon=icon, metadata=metadata) as step:
+        step.output = details

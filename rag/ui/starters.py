@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from rag.ui.texts import Texts
+
 STARTERS = 4
 LONGEST_TOPIC = 70  # characters
 PATH_SEPARATOR = "›"
@@ -33,7 +35,7 @@ class Suggestion:
     question: str
 
 
-def suggestions(headings: Iterable[tuple[str, str]], limit: int = STARTERS) -> list[Suggestion]:
+def suggestions(headings: Iterable[tuple[str, str]], texts: Texts, limit: int = STARTERS) -> list[Suggestion]:
     """At most `limit` questions from (title, heading) pairs, from as many different documents as possible."""
     topics: dict[str, list[str]] = {}
     for title, heading in headings:
@@ -41,9 +43,9 @@ def suggestions(headings: Iterable[tuple[str, str]], limit: int = STARTERS) -> l
         topic = _topic(heading, title)
         if topic and topic not in of_title:
             of_title.append(topic)
-    by_document = [[_suggestion(title, topic) for topic in _best_first(of)] for title, of in topics.items()]
+    by_document = [[_suggestion(title, topic, texts) for topic in _best_first(of)] for title, of in topics.items()]
     asked = [found for found in chain.from_iterable(zip_longest(*by_document)) if found is not None]
-    about = [Suggestion(title, f"What is “{title}” about?") for title, of in topics.items() if title and not of]
+    about = [Suggestion(title, texts("ask_what", title=title)) for title, of in topics.items() if title and not of]
     return (asked + about)[:limit]
 
 
@@ -60,8 +62,8 @@ def _best_first(topics: list[str]) -> list[str]:
     return sorted(topics, key=lambda topic: (not topic.endswith("?"), abs(topics.index(topic) - middle)))
 
 
-def _suggestion(title: str, topic: str) -> Suggestion:
+def _suggestion(title: str, topic: str, texts: Texts) -> Suggestion:
     if topic.endswith("?"):
         return Suggestion(topic, topic)
     # The title stays on the button: in the question its words would find the cover page.
-    return Suggestion(f"{topic} · {title}", f"What is said about “{topic}”?")
+    return Suggestion(f"{topic} · {title}", texts("ask_about", topic=topic))

@@ -12,6 +12,7 @@ from rag.conversations import Conversations
 from rag.errors import NotFound, RagError
 from rag.ui.caller import calling_principal
 from rag.ui.footnotes import readable_now
+from rag.ui.texts import here
 from rag.ui.transcript import answer_markdown, entry_of, file_name, markdown, transcript_of
 from rag.ui.transcript_pdf import pdf
 
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
 
 COPY, SAVE = "copy", "save"  # the names of the buttons' actions
 _BUTTONS = (
-    (COPY, "", "clipboard-list", "Copy with footnotes"),
-    (SAVE, "md", "file-down", "Save the conversation as Markdown"),
-    (SAVE, "pdf", "printer", "Save the conversation as PDF"),
+    (COPY, "", "clipboard-list", "copy_with_footnotes"),
+    (SAVE, "md", "file-down", "save_markdown"),
+    (SAVE, "pdf", "printer", "save_pdf"),
 )
 
 
@@ -35,9 +36,16 @@ def buttons(message_id: str) -> list[Any]:
     """What can be done with an answer."""
     import chainlit as cl
 
+    texts = here()
     return [
-        cl.Action(name=name, payload={"message": message_id, "suffix": suffix}, icon=icon, label=words, tooltip=words)
-        for name, suffix, icon, words in _BUTTONS  # the style sheet shows the icon alone
+        cl.Action(
+            name=name,
+            payload={"message": message_id, "suffix": suffix},
+            icon=icon,
+            label=texts(words),  # the style sheet shows the icon alone
+            tooltip=texts(words),
+        )
+        for name, suffix, icon, words in _BUTTONS
     ]
 
 

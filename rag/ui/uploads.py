@@ -14,12 +14,14 @@ import chainlit as cl
 from rag.errors import Forbidden, RagError
 from rag.types import FileReport
 from rag.ui.markdown import escape, plain_line
+from rag.ui.texts import here
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from rag.access import Access
     from rag.types import Ingest, Job
+    from rag.ui.texts import Texts
 
 log = logging.getLogger(__name__)
 
@@ -30,29 +32,32 @@ async def take_in(files: Sequence[Any], ingest: Ingest, caller: Access, collecti
     """Ingest the message's files into a collection, one after the other; one report each, never an exception. Those
     for a collection that can only be read go to one's own."""
     reports = []
+    texts = here()
     for position, file in enumerate(files, start=1):
-        count = f" ({position} of {len(files)})" if len(files) > 1 else ""
-        name = plain_line(file.name)
-        async with cl.Step(name=f"Reading {name}{count}", type="tool", icon="file-text") as step:
+        told = {"name": plain_line(file.name), "position": position, "count": len(files)}
+        doing = texts("reading_of" if len(files) > 1 else "reading", **told)
+        async with cl.Step(name=doing, type="tool", icon="file-text") as step:
             report = await _add(
-                Path(file.path), file.name, ingest, caller, collection, partial(_show_progress, step, name, count)
+                Path(file.path), file.name, ingest, caller, collection, partial(_show_progress, step, doing, texts)
             )
             step.is_error = report.outcome == "failed"
-            step.name = _report_line(report)
+            step.name = _report_line(report, texts)
         reports.append(report)
     return reports
 
 
 def report_text(reports: Sequence[FileReport]) -> str:
     """What became of the files, as Markdown."""
-    failed = sum(report.outcome == "failed" for report in reports)
-    if not failed:
-        head = "Read. You can ask about it now." if len(reports) == 1 else f"Read all {len(reports)} files."
-    elif failed == len(reports):
-        head = "This file could not be read." if failed == 1 else f"None of the {failed} files could be read."
+    texts = here()
+    count = len(reports)
+    read = sum(report.outcome != "failed" for report in reports)
+    if read == count:
+        head = texts("report_one") if count == 1 else texts("report_all", count=count)
+    elif not read:
+        head = texts("report_failed_one") if count == 1 else texts("report_failed_all", count=count)
     else:
-        head = f"Read {len(reports) - failed} of {len(reports)} files."
-    return "\n".join([head, "", *(f"- {escape(_report_line(report))}" for report in reports)])
+        head = texts("report_some", read=read, count=count)
+    return "\n".join([head, "", *(f"- {escape(_report_line(report, texts))}" for report in reports)])
 
 
 async def _add(
@@ -74,7 +79,8 @@ async def _add(
         except asyncio.CancelledError:
             await asyncio.to_thread(ingest.cancel, job.id)
             raise
-        return job.report or FileReport(name, "failed", error="It was stopped.", hint="Send it again.")
+        texts = here()
+        return job.report or FileReport(name, "failed", error=texts("file_stopped"), hint=texts("file_stopped_hint"))
     except RagError as error:
         return FileReport(name, "failed", error=error.message, hint=error.hint)
     except Exception:  # one file must not take the others, or the question, with it
@@ -83,8 +89,8 @@ async def _add(
         return FileReport(
             name,
             "failed",
-            error="Something went wrong while reading it.",
-            hint=f"The server's log tells more under the reference {reference}.",
+            error=here()("file_failed"),
+            hint=here()("file_failed_hint", reference=reference),
         )
 
 
@@ -96,19 +102,20 @@ def _target(caller: Access, collection: str | None) -> str:
     return found.id
 
 
-async def _show_progress(step: cl.Step, name: str, count: str, job: Job) -> None:
+async def _show_progress(step: cl.Step, doing: str, texts: Texts, job: Job) -> None:
     if job.chunks and not job.is_over:
-        step.name = f"Reading {name}{count}: {job.chunks} passages so far"
+        step.name = f"{doing}: {texts('so_far', passages=texts.counted('passages', job.chunks))}"
         await step.update()
 
 
-def _report_line(report: FileReport) -> str:
+def _report_line(report: FileReport, texts: Texts) -> str:
     """What became of one file, in plain words; errors and notices of the write side are whole sentences."""
     name = plain_line(Path(report.source).name)
     if report.outcome == "failed":
         subject = "" if name in report.error else f"{name}: "
         return plain_line(f"{subject}{report.error} {report.hint}")
-    pages = f"{report.pages} pages, " if report.pages > 1 else ""
-    passages = f"{report.chunks} passage{'' if report.chunks == 1 else 's'}"
-    known = ", known already" if report.outcome == "unchanged" else ""
-    return plain_line(f"{name}: {pages}{passages}{known}. {report.notice}")
+    found = [texts("pages", count=report.pages)] if report.pages > 1 else []
+    found.append(texts.counted("passages", report.chunks))
+    if report.outcome == "unchanged":
+        found.append(texts("known_already"))
+    return plain_line(f"{name}: {', '.join(found)}. {report.notice}")

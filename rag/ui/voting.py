@@ -10,6 +10,7 @@ import chainlit as cl
 
 from rag.ui.conversation import remembered
 from rag.ui.markdown import escape
+from rag.ui.texts import here
 from rag.votes import passage_id, put_vote
 
 if TYPE_CHECKING:
@@ -32,8 +33,9 @@ class Comparison:
 
 async def offer_vote(turn_id: str, question: str, outcome: Outcome) -> None:
     """Ask which answer is the best."""
-    message = cl.Message("Which answer is better?" if len(outcome.candidates) == 2 else "Which answer is best?")
-    choices = [*((model, model) for model in outcome.candidates), ("", "None of them")]
+    texts = here()
+    message = cl.Message(texts("which_is_better" if len(outcome.candidates) == 2 else "which_is_best"))
+    choices = [*((model, model) for model in outcome.candidates), ("", texts("none_of_them"))]
     message.actions = [
         cl.Action(name=VOTE, label=label, payload={"comparison": message.id, "model": model})
         for model, label in choices
@@ -57,9 +59,7 @@ async def take_vote(action: cl.Action, caller: Access) -> None:
     vote = (comparison.question, answers, passages, model or None)
     await asyncio.to_thread(put_vote, caller.catalog, caller.principal.id, *vote)
     await comparison.message.remove_actions()
-    comparison.message.content = (
-        f"You chose {escape(model)}. The conversation goes on with its answer." if model else "You chose none of them."
-    )
+    comparison.message.content = here()("chose", model=escape(model)) if model else here()("chose_none")
     if model:
         comparison.message.metadata = remembered(comparison.turn_id, answers[model], comparison.outcome.passages)
     await comparison.message.update()

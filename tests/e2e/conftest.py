@@ -146,9 +146,9 @@ def open_page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Call
     foreign: list[str] = []
     errors: list[str] = []
 
-    def open_one(*, width: int = 1280, height: int = 800, dark: bool = False) -> Page:
+    def open_one(*, width: int = 1280, height: int = 800, dark: bool = False, language: str = "en-GB") -> Page:
         context = browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
+            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", locale=language
         )
         page = context.new_page()
         page.on("request", lambda asked: foreign.append(asked.url) if _leaves(asked.url) else None)

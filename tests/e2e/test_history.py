@@ -31,7 +31,7 @@ def test_a_conversation_outlives_a_restart_and_goes_on(
         chat.open_conversation(ILL[:30])
         answer = chat.answers.first
         expect(answer).to_contain_text("The documents say so")
-        expect(chat.open_footnote(answer).locator("canvas")).to_be_visible()
+        expect(chat.open_footnote(answer).locator(".footnote-box").first).to_be_visible()
         chat.ask("And who counts us there?")
         expect(chat.steps.filter(has_text="Searched for")).to_contain_text(model.rewritten)
         assert "The documents say so" in "".join(model.prompts)

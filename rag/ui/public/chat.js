@@ -1,17 +1,74 @@
-// Runs before Chainlit's own script: the first visit follows the system's light or dark setting.
+// Runs before Chainlit's own script. What the server knows stands before it: the texts of this page by language, and
+// whether it is open to everybody.
+
+// The first visit follows the system's light or dark setting.
 if (!localStorage.getItem("vite-ui-theme")) localStorage.setItem("vite-ui-theme", "system");
 
-// The line above the chat follows the profile; text between backticks is shown as code.
-window.addEventListener("message", (event) => {
-  const text = event.source === window && event.data && event.data["footnote-banner"];
+// Where nobody has to log in, Chainlit would find that out by loading this page three times.
+if (window.footnoteIsOpen && !sessionStorage.getItem("footnote-is-in")) {
+  const login = new XMLHttpRequest();
+  login.open("POST", "/auth/header", false);
+  login.send();
+  if (login.status === 200) sessionStorage.setItem("footnote-is-in", "yes");
+}
+
+// ------------------------------------------------------------------------------------------------------- language
+// The browser's language if there are texts in it, else English; Chainlit's script is told the same.
+const wished = (navigator.language || "").split("-")[0].toLowerCase();
+const language = wished in window.footnoteTexts ? wished : "en";
+Object.defineProperty(navigator, "language", { get: () => language });
+document.documentElement.lang = language;
+
+window.footnote = {
+  // A text of this page, with its {values} filled in.
+  text: (name, values = {}) =>
+    window.footnoteTexts[language][name].replace(/\{(\w+)\}/g, (_, value) => String(values[value])),
+  // The ranges of doubted sentences by message; see Footnotes.jsx.
+  doubts: new Map(),
+};
+const { text } = window.footnote;
+
+// --------------------------------------------------------------------------------------------------------- banner
+// The line above the chat follows the profile; what stands between backticks is shown as code.
+function showBanner(line) {
   const banner = document.getElementById("model-banner");
-  if (typeof text !== "string" || !banner) return;
-  banner.replaceChildren(...text.split("`").map((part, index) => {
+  if (!banner) return;
+  banner.replaceChildren(...line.split("`").map((part, index) => {
     if (index % 2 === 0) return document.createTextNode(part);
     const code = document.createElement("code");
     code.textContent = part;
     return code;
   }));
+}
+
+window.addEventListener("message", (event) => {
+  const line = event.source === window && event.data && event.data["footnote-banner"];
+  if (typeof line === "string") showBanner(line);
+});
+
+document.addEventListener("DOMContentLoaded", () => {
+  const banner = document.getElementById("model-banner");
+  if (!banner) return;
+  banner.setAttribute("aria-label", text("language_model"));
+  banner.querySelectorAll("span[lang]").forEach((line) => line.lang === language || line.remove());
+});
+
+// ----------------------------------------------------------------------------------------------------- connection
+// Chainlit shows a bar while the server is gone, and connects again by itself; a reader is told of both.
+document.addEventListener("DOMContentLoaded", () => {
+  const news = document.createElement("div");
+  news.id = "connection-news";
+  news.setAttribute("role", "status");
+  document.body.append(news);
+  let lost = false;
+  new MutationObserver(() => {
+    const isLost = Boolean(document.getElementById("session-error"));
+    if (isLost === lost) return;
+    lost = isLost;
+    news.textContent = text(lost ? "lost" : "back");
+    news.classList.toggle("back", !lost);
+    if (!lost) setTimeout(() => lost || (news.textContent = ""), 4000);
+  }).observe(document.body, { childList: true, subtree: true });
 });
 
 // What the buttons under an answer ask for: text for the clipboard, and a file of ours to save.

@@ -120,6 +120,8 @@ def recipes(i, own):
             ("GET", f"{batch}/{i['batch']}/files", None)
         ],
         "GET /documents/{document_id}/source": [("GET", f"/documents/{i['document']}/source", None)],
+        "GET /documents/{document_id}/pages/{number}": [("GET", f"/documents/{i['document']}/pages/1", None)],
+        "GET /documents/{document_id}/pages/{number}.png": [("GET", f"/documents/{i['document']}/pages/1.png", None)],
         "GET /docs": [("GET", "/docs", None)],
         "POST /api/v1/chat": [("POST", "/api/v1/chat", {"prompt": "What is the code word of the vault?"})],
         "POST /api/v1/chat_vllm": [("POST", "/api/v1/chat_vllm", {"prompt": "The code word of the vault?"})],

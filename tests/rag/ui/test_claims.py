@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rag.types import Answer, Claim, Usage
 from rag.ui.claims import SHOWN, check_notice
+from rag.ui.texts import texts_in
 
 TEXT = "- The *pump* needs oil every 80 days [1].\n- It weighs a lot [2]. And it is blue."
 SECOND, THIRD = TEXT.index("It weighs"), TEXT.index("And it")
@@ -13,7 +14,7 @@ LOOSE = Claim(THIRD, len(TEXT), (), "unsupported", "no source is named")
 
 
 def notice(*claims: Claim, text: str = TEXT) -> str:
-    return check_notice(Answer(text, (), (), "model", True, "stop", Usage(0, 0), claims))
+    return check_notice(Answer(text, (), (), "model", True, "stop", Usage(0, 0), claims), texts_in("en"))
 
 
 def test_nothing_checked_nothing_said():

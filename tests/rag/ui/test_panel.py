@@ -9,6 +9,7 @@ from rag.errors import InvalidRequest
 from rag.settings import ModelsSettings
 from rag.types import Message
 from rag.ui import panel, profiles
+from rag.ui.texts import texts_in
 from tests.rag.api.conftest import api_settings
 from tests.rag.api.serving import serving, write_documents
 
@@ -58,14 +59,14 @@ def initial(services, profile="model small"):
 
 
 def test_profiles_are_models_and_personas(services):
-    found = profiles.profiles(services, services.access(LOCAL))
+    found = profiles.profiles(services, services.access(LOCAL), texts_in("en"))
     assert [(profile.name, profile.model) for profile in found] == [
         ("small", "small"),
         ("large", "large"),
         ("Pirate", "large"),
     ]
     assert profiles.profile_of(services, services.access(LOCAL), "of yesterday") == found[0]
-    assert profiles.banner(services, found[1]) == "Answers by large: provider scripted"
+    assert profiles.banner(services, texts_in("en"), found[1]) == "Answers by large: provider scripted"
 
 
 def test_the_panel_begins_with_what_holds_anyway(services):

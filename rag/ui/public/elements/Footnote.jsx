@@ -1,80 +1,187 @@
-// What a footnote rests on, at the top of the side panel: the place, and the quoted words in their surroundings.
-// Everything is put in as plain text, so nothing in a document can turn into markup. Below it Chainlit shows the page of
-// a PDF; that page is made to fit the panel, and the quoted words are marked in it where they are found.
-import { useEffect } from "react";
+// What a footnote rests on, in the side panel: what it is cited for and how far that holds, the quoted words, and the
+// page they stand on, drawn, with the words marked; of a sheet the rows, of other files the words' surroundings.
+// Everything is put in as plain text, so nothing in a document can turn into markup.
+import { useEffect, useRef, useState } from "react";
+import { useSetRecoilState } from "recoil";
+import { sideViewState } from "@chainlit/react-client";
+import { ChevronLeft, ChevronRight, ExternalLink, Quote } from "lucide-react";
 
-const PANEL = "side-view-content";
+const { text } = window.footnote;
 
-function fit(panel) {
-  const page = panel.querySelector(".react-pdf__Page");
-  const canvas = page && page.querySelector("canvas");
-  const frame = page && page.closest(".overflow-auto");
-  const width = canvas ? parseFloat(canvas.style.width) : 0;
-  if (!width || !frame) return;
-  page.dataset.natural = page.dataset.natural || width; // at 100 %; the viewer's own zoom comes on top
-  page.style.zoom = Math.min(1, (frame.clientWidth - 18) / page.dataset.natural);
+// The panel is Chainlit's: it gets a name, a close button with a name, the keyboard, and Escape.
+function usePanel(number) {
+  const setSideView = useSetRecoilState(sideViewState);
+  useEffect(() => {
+    const title = document.getElementById("side-view-title");
+    const panel = title && title.closest("aside, [role='dialog']");
+    if (!panel) return undefined;
+    if (panel.tagName === "ASIDE") panel.setAttribute("aria-label", text("panel", { number }));
+    const button = title.querySelector("button");
+    if (button) {
+      button.setAttribute("aria-label", text("close"));
+      button.title = text("close");
+      button.focus({ preventScroll: true });
+    }
+    const close = (event) => {
+      if (event.key !== "Escape" || document.querySelector("[role='dialog'] #confirm")) return;
+      event.preventDefault();
+      setSideView(undefined);
+    };
+    document.addEventListener("keydown", close);
+    return () => document.removeEventListener("keydown", close);
+  }, [number]);
+  useEffect(() => () => {
+    // Once the panel is gone; an opener of another footnote has the keyboard already.
+    setTimeout(() => {
+      const { opener } = window.footnote;
+      if (!document.getElementById("side-view-title") && opener && opener.isConnected) opener.focus();
+    }, 0);
+  }, []);
 }
 
-// Letters and digits only: line breaks, hyphens and spaces differ between the two ways of reading a PDF.
-const letters = (text) => Array.from(text.normalize("NFKC").toLowerCase()).filter((c) => /[\p{L}\p{N}]/u.test(c));
+function Statements({ statements }) {
+  if (!statements.length) return null;
+  return (
+    <section aria-label={text("cited_for")}>
+      <h3>{text("cited_for")}</h3>
+      <ul className="footnote-statements">
+        {statements.map(({ sentence, verdict, reason }) => (
+          <li key={sentence} className={verdict}>
+            <span className={`footnote-verdict ${verdict}`}>{text(verdict)}</span>
+            <span>{sentence}</span>
+            {reason && <span className="footnote-reason">{reason}</span>}
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
 
-// Mark the quote in the page's invisible text layer; an empty quote, or one that is not found, marks nothing.
-function mark(panel, quote) {
-  if (!window.Highlight) return;
-  CSS.highlights.delete("footnote");
-  const wanted = letters(quote).join("");
-  if (!wanted) return;
-  const places = []; // for each letter of the page: where it stands
-  let text = "";
-  panel.querySelectorAll(".react-pdf__Page__textContent span[role='presentation']").forEach(({ firstChild: node }) => {
-    let offset = 0;
-    for (const c of (node && node.data) || "") {
-      for (const letter of letters(c)) {
-        text += letter;
-        for (let unit = 0; unit < letter.length; unit += 1) places.push([node, offset, offset + c.length]);
-      }
-      offset += c.length;
-    }
-  });
-  const start = text.indexOf(wanted);
-  if (start < 0) return;
-  const [first, last] = [places[start], places[start + wanted.length - 1]];
-  const range = new Range();
-  range.setStart(first[0], first[1]);
-  range.setEnd(last[0], last[2]);
-  CSS.highlights.set("footnote", new Highlight(range));
+function Rows({ table: { columns, rows, marked } }) {
+  return (
+    <section aria-label={text("rows")}>
+      <h3>{text("rows")}</h3>
+      <div className="footnote-table" tabIndex={0} role="region" aria-label={text("rows")}>
+        <table>
+          <thead>
+            <tr>{columns.map((column) => <th key={column} scope="col">{column}</th>)}</tr>
+          </thead>
+          <tbody>
+            {rows.map((cells, row) => {
+              const isMarked = marked.includes(row);
+              return (
+                <tr key={row} className={isMarked ? "marked" : ""} aria-label={isMarked ? text("marked_row") : undefined}>
+                  {cells.map((cell, column) => <td key={columns[column]}>{cell}</td>)}
+                </tr>
+              );
+            })}
+          </tbody>
+        </table>
+      </div>
+    </section>
+  );
+}
+
+function Page({ citation, onNumber }) {
+  const [number, setNumber] = useState(citation.page);
+  const [page, setPage] = useState();
+  const [failed, setFailed] = useState(false);
+  const first = useRef();
+  const isCited = number === citation.page;
+
+  useEffect(() => {
+    let isWanted = true;
+    const marked = isCited ? `?start=${citation.start}&end=${citation.end}` : "";
+    setFailed(false);
+    onNumber(number);
+    fetch(`/documents/${citation.document}/pages/${number}${marked}`)
+      .then((answer) => (answer.ok ? answer.json() : Promise.reject(answer.status)))
+      .then((told) => isWanted && setPage(told))
+      .catch(() => isWanted && setFailed(true));
+    return () => { isWanted = false; };
+  }, [number]);
+
+  const isStale = isCited && page && page.number === number && page.quote !== citation.quote;
+  const boxes = page && !isStale ? page.boxes : [];
+  const label = (page && page.label) || number;
+  const reveal = () => {
+    if (first.current) first.current.scrollIntoView({ block: "nearest" });
+  };
+  const move = (to) => setNumber(Math.min(Math.max(1, to), page ? page.pages : to));
+  return (
+    <section className="footnote-page" aria-label={text("page", { label })} aria-busy={!page || page.number !== number}>
+      <div className="footnote-tools" role="toolbar">
+        <button type="button" aria-label={text("previous_page")} title={text("previous_page")}
+                disabled={number <= 1} onClick={() => move(number - 1)}><ChevronLeft /></button>
+        <span aria-live="polite">
+          <b>{text("page", { label })}</b>
+          {page && <small>{text("page_of", { number, total: page.pages })}</small>}
+        </span>
+        <button type="button" aria-label={text("next_page")} title={text("next_page")}
+                disabled={!page || number >= page.pages} onClick={() => move(number + 1)}><ChevronRight /></button>
+        {!isCited && (
+          <button type="button" className="footnote-back" onClick={() => move(citation.page)}>
+            <Quote />{text("back_to_passage")}
+          </button>
+        )}
+      </div>
+      {failed && <p className="footnote-note" role="status">{text("not_drawn")}</p>}
+      {isStale && <p className="footnote-note" role="status">{text("changed")}</p>}
+      {isCited && page && !failed && !isStale && page.number === number && !boxes.length &&
+        <p className="footnote-note" role="status">{text("not_located")}</p>}
+      {!page && !failed && <div className="footnote-drawing" role="status">{text("drawing")}</div>}
+      {page && !failed && (
+        <div className="footnote-sheet" style={{ aspectRatio: `${page.width} / ${page.height}` }}>
+          <img src={page.picture} width={page.width} height={page.height} onLoad={reveal}
+               alt={text(boxes.length ? "picture_marked" : "picture", { label, title: citation.title })} />
+          {boxes.map(([left, top, width, height], index) => (
+            <span key={index} ref={index === 0 ? first : undefined} className="footnote-box" aria-hidden="true"
+                  style={{ left: `${100 * left}%`, top: `${100 * top}%`, width: `${100 * width}%`,
+                           height: `${100 * height}%` }} />
+          ))}
+        </div>
+      )}
+      {page && page.text && (
+        <details className="footnote-text">
+          <summary>{text("page_text")}</summary>
+          <p>{page.text}</p>
+        </details>
+      )}
+    </section>
+  );
 }
 
 export default function Footnote() {
-  const { heading, place, position, source, file, address, is_pdf, page, before, quote, after, warning } = props;
-
-  useEffect(() => {
-    const panel = document.getElementById(PANEL);
-    if (!panel || !is_pdf) return undefined;
-    const refresh = () => {
-      fit(panel);
-      const shown = panel.querySelector(".react-pdf__Page");
-      mark(panel, shown && Number(shown.dataset.pageNumber) === page ? quote : "");
-    };
-    const changes = new MutationObserver(refresh);
-    changes.observe(panel, { childList: true, subtree: true });
-    const sizes = new ResizeObserver(refresh);
-    sizes.observe(panel);
-    return () => { changes.disconnect(); sizes.disconnect(); mark(panel, ""); };
-  }, [address, page, quote]);
+  const { number, heading, place, position, source, file, address, is_pdf, page, before, quote, after, table,
+          statements = [], warning, is_readable = true } = props;
+  const [shown, setShown] = useState(page);
+  usePanel(number);
 
   return (
-    <section className="footnote">
+    <article className="footnote">
       <p className="footnote-place">{[heading, place, position].filter(Boolean).join(" · ")}</p>
-      <blockquote className={is_pdf ? "footnote-quote" : "footnote-context"}>
-        {before}
-        <mark>{quote}</mark>
-        {after}
-      </blockquote>
+      <Statements statements={statements} />
+      {!is_readable && <p className="footnote-warning" role="note">{text("not_readable")}</p>}
+      {table ? <Rows table={table} /> : is_readable && (
+        <section aria-label={text("passage")}>
+          <h3>{text("passage")}</h3>
+          <blockquote className={is_pdf ? "footnote-quote" : "footnote-context"} tabIndex={0}>
+            {before}
+            <mark>{quote}</mark>
+            {after}
+          </blockquote>
+        </section>
+      )}
       {warning && <p className="footnote-warning" role="note">{warning}</p>}
+      {is_pdf && <Page key={`${props.document} ${page} ${props.start}`} citation={props} onNumber={setShown} />}
       <p className="footnote-source" title={source}>
-        {address ? <a href={address} target="_blank" rel="noopener noreferrer">{file}</a> : `${file} is no longer there.`}
+        {!is_readable ? null : address ? (
+          <a href={is_pdf ? `${address}#page=${shown}` : address} target="_blank" rel="noopener noreferrer">
+            <ExternalLink />{text(is_pdf ? "open_page" : "open_file")}
+          </a>
+        ) : text("gone", { file })}
+        {address && <span>{file}</span>}
       </p>
-    </section>
+    </article>
   );
 }

@@ -1,0 +1,66 @@
+"""The chat's texts in every language it speaks, from the files in languages/. Nothing here imports Chainlit.
+
+Errors of rag/errors.py stay English. What the engine says on its way (progress, why a statement is doubted) is English
+too, and translated here by its form.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+FOLDER = Path(__file__).parent / "languages"
+LANGUAGES = ("en", "de", "fr", "es")  # the first one is for all others
+
+_FIELD = re.compile(r"\\\{(\w+)\\\}")  # of an escaped template
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """The texts of one language, by section and name."""
+
+    language: str
+    sections: Mapping[str, Mapping[str, str]]
+
+    def __call__(self, name: str, /, **values: object) -> str:
+        """A text of the chat, with the values filled in."""
+        return self.sections["chat"][name].format(**values)
+
+    def counted(self, name: str, count: int) -> str:
+        """A number of things."""
+        return self(f"{name}_one" if count == 1 else f"{name}_many", count=count)
+
+    def of_engine(self, said: str) -> str:
+        """What the engine said in English, in this language where it is known."""
+        for name, pattern in _patterns():
+            if match := pattern.fullmatch(said):
+                return self.sections["engine"][name].format(**match.groupdict())
+        return said
+
+
+@cache
+def texts_in(tag: str) -> Texts:
+    """The texts for a browser's language, such as `de-AT`."""
+    language = tag.partition("-")[0].lower()
+    if language not in LANGUAGES:
+        language = LANGUAGES[0]
+    return Texts(language, tomllib.loads((FOLDER / f"{language}.toml").read_text(encoding="utf-8")))
+
+
+def here() -> Texts:
+    """The texts for whoever is chatting; to be called in one of Chainlit's hooks."""
+    import chainlit as cl
+
+    return texts_in(getattr(cl.context.session, "language", ""))
+
+
+@cache
+def _patterns() -> list[tuple[str, re.Pattern[str]]]:
+    """How the engine's sentences look, those with most words of their own first."""
+    templates = texts_in(LANGUAGES[0]).sections["engine"]
+    by_words = sorted(templates.items(), key=lambda item: -len(re.sub(r"\{\w+\}", "", item[1])))
+    return [(name, re.compile(_FIELD.sub(r"(?P<\1>.+)", re.escape(template)))) for name, template in by_words]
