@@ -98,11 +98,13 @@ def test_on_an_address_of_the_network_a_key_or_a_log_in_is_asked_for(commands):
         assert http.post("/login", data=told).status_code == 401
         assert http.get("/user").status_code == 401
         assert http.post("/login", data={**told, "password": "four words in a row"}).status_code == 200
-        assert http.get("/user").json()["identifier"] == "anna"
+        assert http.get("/user").json()["display_name"] == "anna"
         assert http.get(document).status_code == 404
         assert http.get("/v1/models").status_code == 401, "the chat's cookie opens no route of the API"
+        assert http.post("/auth/jwt").status_code == 404, "a session is not made longer"
+        users.set_password("anna", "other words in a row")
+        assert http.get(document).status_code == 401, "a new password ends the sessions"
         users.remove("anna")
-        assert http.get(document).status_code == 401
         assert http.get("/v1/models", headers=named).status_code == 401
 
 
@@ -180,5 +182,5 @@ def test_an_oauth_provider_vouches_for_its_own_users_only(commands):
             page = log_in()
             assert (page.status_code, "success" in str(page.url)) == (200, True)
             assert "text/html" in page.headers["content-type"]
-            assert http.get("/user").json()["identifier"] == "generic:anna"
+            assert http.get("/user").json()["display_name"] == "generic:anna"
         provider.shutdown()

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from rag.auth import LOCAL_PRINCIPAL
+from rag.auth import LOCAL, LOCAL_PRINCIPAL
 from rag.authenticator import Authenticator
 from rag.catalog import Catalog
 from rag.errors import Conflict, InvalidRequest, NotFound, RateLimited, Unauthorized
@@ -171,8 +171,21 @@ def test_wrong_keys_are_counted_by_address_and_right_ones_let_in_all_the_same(us
 
 
 def test_a_session_of_the_machines_owner_opens_nothing_on_a_closed_server(closed):
-    assert closed.by_name("local") is None
+    assert closed.by_session("local") is None
+    assert closed.by_session(closed.session_of(LOCAL)) is None
     assert closed.vouched("local") is None
+
+
+def test_a_session_holds_as_long_as_user_and_password_do(users, closed):
+    anna = users.add("anna", PASSWORD).principal
+    session = closed.session_of(anna)
+    assert closed.by_session(session) == anna
+    assert closed.by_session(session[:-1]) is None
+    users.set_password("anna", "another one, longer")
+    assert closed.by_session(session) is None
+    users.remove("anna")
+    users.add("anna", PASSWORD)
+    assert closed.by_session(session) is None, "another anna"
 
 
 def test_the_machine_itself_gets_no_password(users):
