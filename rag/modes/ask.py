@@ -45,7 +45,7 @@ async def ask(
     """
 
     def open_engine(name: str) -> ChatEngine:
-        return replace(engines(name), examples=request.examples)
+        return replace(engines(name), examples=request.examples, most_chunks=request.most_chunks)
 
     if request.mode not in _WITH_FUNCTIONS and (
         request.functions or any(m.role == "tool" for m in request.messages[-1:])

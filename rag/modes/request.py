@@ -26,6 +26,7 @@ class Request:
 
     `models` are the names of the models to ask: one (the default one if empty), for `compare` several. `examples` are
     turns that show how to answer (see rag/personas.py). `functions` may be called in the modes `documents` and `chat`.
+    The model reads at most `most_chunks` of what was found, where that is said.
     """
 
     messages: Sequence[Message]
@@ -35,6 +36,7 @@ class Request:
     sampling: Sampling = UNSPECIFIED
     examples: tuple[Message, ...] = ()
     functions: Functions = NO_FUNCTIONS
+    most_chunks: int | None = None
 
 
 def require_model(model: LanguageModel, what_for: str) -> None:

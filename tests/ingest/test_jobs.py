@@ -150,11 +150,10 @@ def test_a_job_can_be_stopped_while_it_embeds_or_waits(settings, bag_of_words, t
         ]
         waiting = ingestor.submit(write(tmp_path / "b"), "b.txt", "default", OF_THIS_MACHINE)
         assert gate.reached.wait(30)
-        assert ingestor.cancel(waiting.id).state == "cancelled"
-        for job in running:
+        for job in [waiting, *running]:
             ingestor.cancel(job.id)
         gate.open.set()
-        assert [ingestor.wait(job.id, 30).state for job in running] == ["cancelled", "cancelled"]
+        assert [ingestor.wait(job.id, 30).state for job in [waiting, *running]] == ["cancelled"] * 3
         assert index.catalog.documents() == []
         assert ingestor.cancel(waiting.id).state == "cancelled"
         with pytest.raises(NotFound):

@@ -55,6 +55,27 @@ def test_pages_go_on_behind_a_file_in_both_orders(records):
         records.page(LOCAL_PRINCIPAL, None, "file_none", 2, newest_first=True, purpose=None)
 
 
+@pytest.mark.parametrize("newest_first", [True, False])
+def test_a_list_can_be_deleted_page_by_page(records, newest_first):
+    ids = [records.add(f"{number}.txt", f"{number:02}", 1, "assistants") for number in range(7)]
+    order = ids[::-1] if newest_first else ids
+    seen, after = [], None
+    while page := records.page(after, 2, newest_first=newest_first, purpose=None):
+        for record in page:
+            seen.append(record.id)
+            records.remove(record.id)
+        after = page[-1].id
+    assert seen == order
+
+
+def test_what_came_after_a_deleted_file_is_behind_it_though_it_has_its_row(records):
+    first, last = (records.add(name, name, 1, "assistants") for name in ("first", "last"))
+    records.remove(last)
+    new = records.add("new", "new", 1, "assistants")
+    assert [record.id for record in records.page(last, 9, newest_first=False, purpose=None)] == [new]
+    assert [record.id for record in records.page(last, 9, newest_first=True, purpose=None)] == [first]
+
+
 def test_a_file_whose_time_is_over_is_not_found(records):
     file_id = records.add("a.txt", "00", 1, OF_THIS_MACHINE, "assistants", "2020-01-01T00:00:00+00:00")
     with pytest.raises(NotFound):
