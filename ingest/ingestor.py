@@ -224,11 +224,12 @@ class Ingestor:
 
     def _end_jobs(self, chosen: Callable[[Job], bool]) -> None:
         """Stop the jobs that are chosen, and wait until nothing works on them."""
-        for job in self._queue.all():
-            if not job.is_over and chosen(job):
-                self._queue.cancel(job.id)
-                while not self._queue.wait(job.id, _LOOK).is_over:
-                    pass
+        jobs = [job for job in self._queue.all() if not job.is_over and chosen(job)]
+        for job in jobs:
+            self._queue.cancel(job.id)
+        for job in jobs:
+            while not self._queue.wait(job.id, _LOOK).is_over:
+                pass
 
     def wait(self, job_id: str, seconds: float) -> Job:
         """The job when it is over, or as it stands after so many seconds; blocking. Raises NotFound."""

@@ -88,6 +88,18 @@ def test_one_of_many_is_stopped_alone(settings, bag_of_words):
         assert {d.file_id for d in index.catalog.documents()} == {*ids} - {ids[3]}
 
 
+def test_all_of_them_are_stopped_at_once_when_their_collection_goes(settings, bag_of_words):
+    gate = Gate(bag_of_words)
+    with opened(settings, gate) as (ingestor, index):
+        index.catalog.create_collection("other")
+        ids = attach(ingestor, [(f"{n}.txt", f"The text number {n}.") for n in range(6)], collection="other")
+        assert gate.reached.wait(30)
+        threading.Timer(0.3, gate.open.set).start()
+        ingestor.remove_collection("other")
+        assert [job.state for job in ended(ingestor, ids)] == ["cancelled"] * 6
+        assert index.catalog.documents() == []
+
+
 def test_they_go_on_after_a_restart_as_if_they_had_never_begun(settings, bag_of_words):
     gate = Gate(bag_of_words)
     with opened(settings, gate) as (ingestor, index):
