@@ -32,6 +32,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ingest.ingestor import Ingestor
+from rag.auth import OF_THIS_MACHINE
 from rag.services import open_storage
 from rag.settings import Settings, StorageSettings, load_settings
 from rag.text import contextual_text
@@ -100,7 +101,7 @@ def attach(settings: Settings, numbers: Sequence[int], *, together: bool) -> flo
     with open_storage(settings) as opened, Ingestor(settings, opened.index) as ingestor:
         opened.embedding.embed_passages(["warm-up"])
         words = Path(__file__).with_name("ingest.py").read_text().split()
-        ids = [ingestor.keep(BytesIO(small_file(n, words)), f"{n}.txt", "assistants") for n in numbers]
+        ids = [ingestor.keep(BytesIO(small_file(n, words)), f"{n}.txt", "assistants", OF_THIS_MACHINE) for n in numbers]
         collection = opened.index.catalog.create_collection("small files").id
         began = time.perf_counter()
         for batch in [ids] if together else [[file_id] for file_id in ids]:

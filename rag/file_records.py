@@ -124,8 +124,8 @@ class FileRecords:
             where += " AND purpose = ?"
             values.append(purpose)
         if after is not None:
-            select = "SELECT rowid FROM files WHERE id = ? AND owner_id = ?"
-            place = find_place(self._database, after, select, (after, owner_id), "files")
+            select = "SELECT rowid FROM files WHERE id = ? AND owner_id = ? AND key_id = coalesce(?, key_id)"
+            place = find_place(self._database, after, select, (after, owner_id, key_id), "files")
             where += f" AND rowid {'>=' if place.is_former and not newest_first else sign} ?"
             values.append(place.number)
         rows = self._database.read(

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ingest.ingestor import Ingestor
 from ingest.jobs import JobStore
+from rag.auth import OF_THIS_MACHINE
 from rag.backends.embeddings import open_embedding
 from rag.database import CATALOG_NAME, Database
 from rag.index import Index
@@ -42,7 +43,9 @@ def start(storage: Path, *, is_first: bool) -> None:
     with closing(Index(storage, Deadly())) as index, Ingestor(settings, index) as ingestor:
         if is_first:
             words = ["one", "two", "poison", "four", "five"]
-            ids = [ingestor.keep(io.BytesIO(word.encode()), f"{word}.txt", "assistants") for word in words]
+            ids = [
+                ingestor.keep(io.BytesIO(word.encode()), f"{word}.txt", "assistants", OF_THIS_MACHINE) for word in words
+            ]
             ingestor.attach({file_id: {} for file_id in ids}, "default")
         while not all(job.is_over for job in ingestor.jobs()):
             time.sleep(0.05)

@@ -11,6 +11,7 @@ import pytest
 
 from ingest.expiry import Expiry
 from ingest.ingestor import Ingestor
+from rag.auth import LOCAL_PRINCIPAL, OF_THIS_MACHINE
 from rag.index import Index
 from rag.vector_stores import Cursor, VectorStores
 from tests.ingest.test_jobs import Gate, stored
@@ -36,7 +37,7 @@ def stores(index):
 
 
 def keep(ingestor, name, expires_at=None):
-    return ingestor.keep(io.BytesIO(f"The text of {name}.".encode()), name, "assistants", expires_at)
+    return ingestor.keep(io.BytesIO(f"The text of {name}.".encode()), name, "assistants", OF_THIS_MACHINE, expires_at)
 
 
 def attach(ingestor, stores, store, *file_ids):
@@ -51,7 +52,7 @@ def let_expire(index, store):
 
 
 def test_a_file_goes_with_its_documents_when_its_time_is_over(settings, ingestor, index, stores):
-    store = stores.create("store", None, {}, None)
+    store = stores.create(LOCAL_PRINCIPAL, "store")
     old, young = keep(ingestor, "old.txt", "2999-01-01T00:00:00+00:00"), keep(ingestor, "young.txt")
     attach(ingestor, stores, store, old, young)
     ingestor.sweep_expired()
@@ -65,7 +66,7 @@ def test_a_file_goes_with_its_documents_when_its_time_is_over(settings, ingestor
 
 
 def test_an_expired_store_keeps_its_list_and_frees_its_text(ingestor, index, stores):
-    kept, store = (stores.create(name, None, {}, 1) for name in ("kept", "store"))
+    kept, store = (stores.create(LOCAL_PRINCIPAL, name, expires_days=1) for name in ("kept", "store"))
     files = [keep(ingestor, f"{n}.txt") for n in range(3)]
     for each in (kept, store):
         attach(ingestor, stores, each, *files)
@@ -79,7 +80,7 @@ def test_an_expired_store_keeps_its_list_and_frees_its_text(ingestor, index, sto
     listed = stores.files(store.id, Cursor(newest_first=False)).items
     assert [(file.id, file.status) for file in listed] == [(file_id, "cancelled") for file_id in files]
     assert stores.expired() == [], "there is nothing left to free"
-    attach(ingestor, stores, stores.create("new", None, {}, None), *(file.id for file in listed))
+    attach(ingestor, stores, stores.create(LOCAL_PRINCIPAL, "new"), *(file.id for file in listed))
     assert len([document for document in index.catalog.documents() if document.collection == "new"]) == 3
 
 
@@ -87,7 +88,7 @@ def test_what_is_on_its_way_into_an_expired_store_is_stopped(settings, bag_of_wo
     gate = Gate(bag_of_words)
     with closing(Index(settings.storage.dir, gate)) as index, Ingestor(settings, index) as ingestor:
         stores = VectorStores(index.catalog.database)
-        store = stores.create("store", None, {}, 1)
+        store = stores.create(LOCAL_PRINCIPAL, "store", expires_days=1)
         file_id = keep(ingestor, "a.txt")
         ingestor.attach({file_id: {}}, store.id)
         assert gate.reached.wait(30)

@@ -14,6 +14,7 @@ from dataclasses import replace
 from ingest.jobs import JobStore
 from ingest.pipeline import Claims, Run, Upload
 from ingest.sandbox import Sandbox
+from rag.auth import OF_THIS_MACHINE
 from rag.chunking import Chunking
 from rag.file_records import FileRecords
 from tests.ingest.test_jobs import Gate, opened
@@ -35,7 +36,7 @@ class Counting(Gate):
 
 def attach(ingestor, texts, chunking=None, collection="default"):
     """Files by name, attached in one go; their ids."""
-    ids = [ingestor.keep(io.BytesIO(text.encode()), name, "assistants") for name, text in texts]
+    ids = [ingestor.keep(io.BytesIO(text.encode()), name, "assistants", OF_THIS_MACHINE) for name, text in texts]
     ingestor.attach(
         {file_id: {} for file_id in ids}, collection, chunking=dict.fromkeys(ids, chunking) if chunking else None
     )
@@ -122,7 +123,10 @@ def test_what_changed_under_one_is_done_again_and_harms_no_other(settings, bag_o
         document = index.catalog.document(job.report.document_id)
         gate.open.clear()
         gate.reached.clear()
-        others = [ingestor.keep(io.BytesIO(f"Text {n}.".encode()), f"{n}.txt", "assistants") for n in range(4)]
+        others = [
+            ingestor.keep(io.BytesIO(f"Text {n}.".encode()), f"{n}.txt", "assistants", OF_THIS_MACHINE)
+            for n in range(4)
+        ]
         chunking = {known: Chunking(100, 0)}
         ingestor.attach({file_id: {} for file_id in [*others, known]}, "default", chunking=chunking)
         assert gate.reached.wait(30)
@@ -151,7 +155,7 @@ def test_who_is_taken_with_whom(settings, bag_of_words):
         index.catalog.create_collection("other")
         with ingestor._queue._changed:  # the workers look on
             jobs = {
-                name: store.add(collection, records.add(name, name, size)).id
+                name: store.add(collection, records.add(name, name, size, OF_THIS_MACHINE)).id
                 for name, collection, size in [
                     ("a", "default", 10),
                     ("large", "default", 10_000_000),
@@ -167,7 +171,7 @@ def test_who_is_taken_with_whom(settings, bag_of_words):
             taken = [[job.name for job in store.take()] for _ in range(4)]
             assert taken == [["a", "b"], ["large"], ["other"], ["again"]]
             assert store.take() == [], "others are at work"
-            late = store.add("default", records.add("late", "late", 10)).id
+            late = store.add("default", records.add("late", "late", 10, OF_THIS_MACHINE)).id
             for name in ("a", "b", "large", "other", "again"):
                 store.end(jobs[name], "cancelled")
             assert [job.name for job in store.take()] == ["last"]
@@ -185,7 +189,7 @@ def test_a_file_that_takes_long_does_not_keep_others_from_being_stored(settings,
         run = Run(settings.ingest, index, sandbox, Claims(), "default", threading.Event())
         records = FileRecords(index.catalog.database)
         uploads = [
-            Upload(path, f"{path.name}.txt", records.add(path.name, path.name, 1))
+            Upload(path, f"{path.name}.txt", records.add(path.name, path.name, 1, OF_THIS_MACHINE))
             for path in [tmp_path / "slow", *small]
         ]
         progress = run.over(uploads)

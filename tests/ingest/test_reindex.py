@@ -11,6 +11,7 @@ import pytest
 from ingest.ingestor import Ingestor
 from ingest.reindex import Reindexing
 from ingest.sandbox import Sandbox
+from rag.auth import OF_THIS_MACHINE
 from rag.chunking import Chunking
 from rag.errors import Conflict, IndexMismatch, UnreadableDocument
 from rag.index import Index
@@ -69,7 +70,7 @@ def test_the_old_model_answers_until_all_is_done(index, sandbox, settings, minil
 
 def test_a_document_is_cut_as_somebody_wanted_it(index, sandbox, settings, minilm):
     with Ingestor(settings, index) as ingestor:
-        file_id = ingestor.keep(io.BytesIO(paragraphs("date", 4).encode()), "date.txt", "assistants")
+        file_id = ingestor.keep(io.BytesIO(paragraphs("date", 4).encode()), "date.txt", "assistants", OF_THIS_MACHINE)
         ingestor.attach({file_id: {}}, "default", chunking={file_id: Chunking(100, 50)})
         assert ingestor.wait(ingestor.jobs()[0].id, 30).state == "done"
         list(Reindexing(index, sandbox, settings.ingest, minilm))

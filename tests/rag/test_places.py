@@ -6,6 +6,7 @@ from contextlib import closing
 
 import pytest
 
+from rag.auth import LOCAL_PRINCIPAL
 from rag.catalog import Catalog
 from rag.errors import NotFound
 from rag.places import Place, find_place
@@ -20,12 +21,15 @@ def catalog(tmp_path):
 
 def test_what_came_after_a_deleted_store_is_behind_it_though_it_has_its_row(catalog):
     stores = VectorStores(catalog.database)
-    first, last = (stores.create(name, None, {}, None) for name in ("first", "last"))
+    first, last = (stores.create(LOCAL_PRINCIPAL, name) for name in ("first", "last"))
     catalog.remove_collection(last.id)
-    new = stores.create("new", None, {}, None)
+    new = stores.create(LOCAL_PRINCIPAL, "new")
+
+    def everything():
+        return [collection.id for collection in catalog.collections()]
 
     def names(**cursor):
-        return [store.name for store in stores.page(Cursor(**cursor)).items]
+        return [store.name for store in stores.page(Cursor(**cursor), everything()).items]
 
     assert names(after=last.id, newest_first=False) == ["new"]
     assert names(after=last.id) == ["first", "default"]

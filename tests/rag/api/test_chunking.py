@@ -10,6 +10,7 @@ import openai
 import pytest
 
 from rag.modes.request import Request
+from rag.selection import scope_of
 from rag.types import AnswerCompleted, ChunksRetrieved, Message
 from tests.rag.api.conftest import api_settings
 from tests.rag.api.serving import serving, write_documents
@@ -108,7 +109,7 @@ def test_what_is_no_strategy_is_refused(client, file, strategy):
 async def test_no_word_is_read_twice_and_footnotes_point_to_their_words(client, served, file):
     store = client.vector_stores.create()
     attach(client, store, file, chunking_strategy=SMALL)
-    scope = served.services.scope(store.id)
+    scope = scope_of(served.services.catalog, store.id)
     asked = Request([Message("user", "At how many bar does the valve number 7 open?")], scope)
     events = [event async for event in served.services.ask(asked)]
     (retrieved,) = [event for event in events if isinstance(event, ChunksRetrieved)]
