@@ -262,7 +262,7 @@ class Ingestor:
             record = self._records.find(task.job.file_id)
             if record is None:
                 error = f"{task.job.name} was deleted before it was read."
-                yield task, IngestProgress(1, 1, report=FileReport(name, "failed", error=error))
+                yield task, IngestProgress(1, 1, report=FileReport(name, "failed", error=error, code=NotFound.code))
             else:
                 path = self._files.path_of(record.sha256)
                 uploads.append(Upload(path, name, record.id, task.job.attributes, task.job.chunking, task.stop))
