@@ -1,17 +1,22 @@
 """Ingest speed: from files to searchable chunks, beside embedding the same chunks from memory and beside a baseline.
 
     python -m benchmarks.ingest [--starter PYTHON] [PATH …]     default: data/sample
+    python -m benchmarks.ingest --attach NUMBER                 so many small files, attached to a vector store
 
 The first ratio says how much of the time is the embedding model's: 1.0 would mean that reading, splitting, storing and
 indexing cost nothing. With `--starter`, a Python that has the packages named in benchmarks/llama_index_starter.py, that
 pipeline ingests the same files, and the CPU seconds of both whole processes are compared. All is measured in one run,
 because machines differ and drift.
+
+With `--attach` small files (1–3 KB) are attached in one batch, and as many one after the other, each when the one
+before is done; both beside embedding the same chunks from memory.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import random
 import resource
 import subprocess
 import sys
@@ -19,12 +24,15 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from ingest.ingestor import Ingestor
+from rag.auth import OF_THIS_MACHINE
 from rag.services import open_storage
 from rag.settings import Settings, StorageSettings, load_settings
 from rag.text import contextual_text
@@ -81,14 +89,56 @@ def ingest_here(settings: Settings, paths: Sequence[Path]) -> tuple[int, float, 
         return files, first, time.perf_counter() - began
 
 
+def small_file(number: int, source: Sequence[str]) -> bytes:
+    """A text of 1 to 3 KB that no other number has."""
+    chance = random.Random(number)
+    words = (word for word in chance.choices(source, k=chance.randrange(150, 450)))
+    return " ".join(f"{word}." if n % 12 == 11 else word for n, word in enumerate(words)).encode()
+
+
+def attach(settings: Settings, numbers: Sequence[int], *, together: bool) -> float:
+    """Seconds until small files are in a new vector store."""
+    with open_storage(settings) as opened, Ingestor(settings, opened.index) as ingestor:
+        opened.embedding.embed_passages(["warm-up"])
+        words = Path(__file__).with_name("ingest.py").read_text().split()
+        ids = [ingestor.keep(BytesIO(small_file(n, words)), f"{n}.txt", "assistants", OF_THIS_MACHINE) for n in numbers]
+        collection = opened.index.catalog.create_collection("small files").id
+        began = time.perf_counter()
+        for batch in [ids] if together else [[file_id] for file_id in ids]:
+            ingestor.attach({file_id: {} for file_id in batch}, collection)
+            for job in [job for job in ingestor.jobs() if not job.is_over]:
+                while not ingestor.wait(job.id, 60).is_over:
+                    pass
+        seconds = time.perf_counter() - began
+        assert len(opened.index.catalog.documents(collection)) == len(ids)
+        return seconds
+
+
+def measure_attach(base: dict[str, Any], number: int, console: Console) -> None:
+    """Attach so many files in both ways, and print."""
+    with tempfile.TemporaryDirectory() as folder:
+        kinds = {"in one batch": True, "one after the other": False}
+        storages = {name: Settings(**{**base, "storage": StorageSettings(dir=Path(folder) / name)}) for name in kinds}
+        seconds = {name: attach(storages[name], range(number), together=kind) for name, kind in kinds.items()}
+        chunks, alone = embed_alone(storages["in one batch"])
+    table = Table(f"{number} small files, {chunks} chunks", "seconds", "files/s")
+    for name, spent in {**seconds, "embedding the same chunks from memory": alone}.items():
+        table.add_row(name, f"{spent:.1f}", f"{number / spent:.1f}")
+    console.print(table)
+
+
 def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("paths", nargs="*", type=Path, default=[Path("data/sample")])
     parser.add_argument("--starter", metavar="PYTHON", help="compare with the llama-index starter pipeline")
+    parser.add_argument("--attach", metavar="NUMBER", type=int, help="attach so many small files instead")
     arguments = parser.parse_args()
     console = Console()
     base = dict(load_settings())
+    if arguments.attach:
+        measure_attach(base, arguments.attach, console)
+        return 0
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(**{**base, "storage": StorageSettings(dir=Path(folder) / "here")})
         files, first, second = ingest_here(settings, arguments.paths)

@@ -14,6 +14,7 @@ from ingest.loaders import LOADER_VERSION, can_recognise_text
 from ingest.splitting import SPLITTER_VERSION
 from rag.auth import LOCAL_PRINCIPAL
 from rag.catalog import Catalog, new_id, now
+from rag.chunking import Chunking
 from rag.errors import UnreadableDocument
 from rag.files import hash_of
 from rag.types import AttributeValue, Document, DocumentStatus, Embedding, FileOutcome, FileReport, IngestOptions
@@ -41,6 +42,7 @@ class Source:
     twin: Document | None
     has_moved: bool
     attributes: Mapping[str, AttributeValue] = field(default_factory=dict)  # of its document, where that is a new one
+    chunking: Chunking | None = None  # how it is to be cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +78,12 @@ def decide(
     collection: str,
     file_id: str | None,
     options: IngestOptions,
+    chunking: Chunking | None = None,
 ) -> FileReport | Source:
     """A report when nothing needs to be done: unchanged by size and time, else by hash. Raises UnreadableDocument."""
     known = catalog.document_of_source(collection, name)
-    up_to_date = known if known is not None and _is_up_to_date(known, fingerprints, options) else None
+    is_up_to_date = known is not None and known.chunking == chunking and _is_up_to_date(known, fingerprints, options)
+    up_to_date = known if is_up_to_date else None
     try:
         status = path.stat()
         present = (status.st_size, status.st_mtime_ns, file_id)
@@ -95,9 +99,10 @@ def decide(
         if not options.dry_run:
             catalog.put_record(same)
         return _unchanged(same)
-    twin = _twin(catalog, fingerprints, name, collection, sha256)
+    twin = _twin(catalog, fingerprints, name, collection, sha256, chunking)
     has_moved = (known, file_id) == (None, None) and twin is not None and _lost_its_file(twin, collection)
-    return Source(path, name, collection, file_id, status.st_size, status.st_mtime_ns, sha256, known, twin, has_moved)
+    facts = (status.st_size, status.st_mtime_ns, sha256)
+    return Source(path, name, collection, file_id, *facts, known, twin, has_moved, chunking=chunking)
 
 
 def record_of(source: Source) -> Document:
@@ -136,6 +141,7 @@ def record_of(source: Source) -> Document:
         size=source.size,
         modified_ns=source.modified_ns,
         updated_at=now(),
+        chunking=source.chunking,
     )
 
 
@@ -144,12 +150,16 @@ def _is_up_to_date(known: Document, fingerprints: Fingerprints, options: IngestO
     return known.fingerprint == fingerprints.expected(known.status) and not is_to_be_retried
 
 
-def _twin(catalog: Catalog, fingerprints: Fingerprints, name: str, collection: str, sha256: str) -> Document | None:
-    """A document of the same bytes and the same kind of file; first one whose own file is gone, then one near by."""
+def _twin(
+    catalog: Catalog, fingerprints: Fingerprints, name: str, collection: str, sha256: str, chunking: Chunking | None
+) -> Document | None:
+    """A document of the same bytes and the same kind of file, cut the same way; first one whose own file is gone, then
+    one near by."""
     twins = [
         document
         for document in catalog.documents_of_content(sha256)
         if document.status != "failed"
+        and document.chunking == chunking
         and document.fingerprint == fingerprints.expected(document.status)
         and PurePath(document.source).suffix.lower() == PurePath(name).suffix.lower()
     ]

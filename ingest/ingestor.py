@@ -14,7 +14,8 @@ from typing import BinaryIO, Self
 
 from ingest.counting import IngestCounter
 from ingest.discover import discover, is_gone, source_name
-from ingest.jobs import JobQueue, JobStore
+from ingest.expiry import Expiry
+from ingest.jobs import JobQueue, JobStore, Task
 from ingest.loaders import SUPPORTED_SUFFIXES
 from ingest.loaders.base import printable
 from ingest.pipeline import Claims, Run, Upload
@@ -22,6 +23,7 @@ from ingest.reindex import Reindexing
 from ingest.sandbox import Sandbox
 from rag.backends.embeddings import open_embedding
 from rag.catalog import DEFAULT_COLLECTION
+from rag.chunking import Chunking
 from rag.counts import IngestCounts
 from rag.errors import Conflict, NotFound
 from rag.file_records import FileRecord, FileRecords
@@ -63,7 +65,7 @@ class Ingestor:
         self._files.sweep({self._files.path_of(sha256) for sha256 in self._records.needed()})
         self._resources.callback(self._sandbox.close)
         self._resources.enter_context(self._queue)
-        self._forget_expired()
+        self._resources.enter_context(Expiry(self.sweep_expired))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -86,7 +88,7 @@ class Ingestor:
         files = discover(paths)
         collection = self._collection(collection, make=not options.dry_run)
         renamed = set()
-        for progress in self._run(collection, self._ending).over(files, options):
+        for progress in self._run(collection).over(files, options):
             if self._ending.is_set():
                 raise Conflict(
                     "The ingest was stopped, because the server is ending.",
@@ -170,19 +172,22 @@ class Ingestor:
     def keep(self, file: BinaryIO, name: str, purpose: str, owned: Owned, expires_at: str | None = None) -> str:
         """Write an uploaded file into the storage folder, where it stays until it is forgotten or the time (ISO 8601)
         is over; its id."""
-        self._forget_expired()
         with self._files.received(file) as received, self._file_use:
             self._files.keep(received)
             return self._records.add(_plain(name), received.sha256, received.size, owned, purpose, expires_at)
 
     def attach(
-        self, files: Mapping[str, Mapping[str, AttributeValue]], collection: str, batch_id: str | None = None
+        self,
+        files: Mapping[str, Mapping[str, AttributeValue]],
+        collection: str,
+        batch_id: str | None = None,
+        chunking: Mapping[str, Chunking] | None = None,
     ) -> None:
-        """Queue files that were kept (id → attributes of the document) for a collection, all of them or none. Raises
-        NotFound."""
+        """Queue files that were kept (id → attributes of the document) for a collection, all of them or none. Those
+        that `chunking` names are cut so. Raises NotFound."""
         for file_id in files:
             self._records.get(file_id)
-        self._queue.attach(self._index.catalog.collection(collection), files, batch_id)
+        self._queue.attach(self._index.catalog.collection(collection), files, batch_id, chunking or {})
 
     def detach(self, file_id: str, collection: str) -> None:
         """Take a file out of a collection, also while it is on its way in; blocking. It stays itself."""
@@ -204,18 +209,27 @@ class Ingestor:
         self._records.remove(record.id)
         self._discard_unused([record.sha256])
 
-    def _forget_expired(self) -> None:
+    def sweep_expired(self) -> None:
+        """Delete the files whose time is over, and the documents of expired stores; blocking. The files of a store
+        stay, and stay noted in it, so that they can be attached to another."""
+        stores = VectorStores(self._index.catalog.database)
         with self._forgetting:  # one at a time: two would stumble over each other
             for expired in self._records.expired():
                 self._forget(expired)
+            for store_id in stores.expired():
+                collection = self._index.catalog.collection(store_id)
+                self._end_jobs(lambda job, name=collection.name: job.collection == name)  # type: ignore[misc]
+                if documents := self._index.catalog.documents(store_id):
+                    self._remove(documents)
 
     def _end_jobs(self, chosen: Callable[[Job], bool]) -> None:
         """Stop the jobs that are chosen, and wait until nothing works on them."""
-        for job in self._queue.all():
-            if not job.is_over and chosen(job):
-                self._queue.cancel(job.id)
-                while not self._queue.wait(job.id, _LOOK).is_over:
-                    pass
+        jobs = [job for job in self._queue.all() if not job.is_over and chosen(job)]
+        for job in jobs:
+            self._queue.cancel(job.id)
+        for job in jobs:
+            while not self._queue.wait(job.id, _LOOK).is_over:
+                pass
 
     def wait(self, job_id: str, seconds: float) -> Job:
         """The job when it is over, or as it stands after so many seconds; blocking. Raises NotFound."""
@@ -233,25 +247,36 @@ class Ingestor:
         """How many jobs there are, by state; of those that are over only the last ones count."""
         return self._queue.by_state()
 
-    def _work(self, job: Job, stop: threading.Event) -> Iterator[IngestProgress]:
-        with self._alone(job, stop):
-            yield from self._take_in(job, stop)
+    def _work(self, tasks: Sequence[Task]) -> Iterator[tuple[Task | None, IngestProgress]]:
+        """Take in the files of jobs of one collection."""
+        left = list(tasks)
+        while left:
+            with self._named(left) as named:
+                yield from self._take_in(named, left[0].job.collection)
+            left = [task for task in left if task not in named.values()]
 
-    def _take_in(self, job: Job, stop: threading.Event) -> Iterator[IngestProgress]:
-        record = self._records.find(job.file_id)
-        if record is None:
-            raise NotFound(f"{job.name} was deleted before it was read.")
-        stored = self._files.path_of(record.sha256)
-        name = self._free_name(job.name, job.file_id, job.collection)
-        for progress in self._run(job.collection, stop).over([Upload(stored, name, job.file_id, job.attributes)]):
+    def _take_in(self, named: Mapping[str, Task], collection: str) -> Iterator[tuple[Task | None, IngestProgress]]:
+        """Take in the files of jobs, each under its name."""
+        uploads = []
+        for name, task in named.items():
+            record = self._records.find(task.job.file_id)
+            if record is None:
+                error = f"{task.job.name} was deleted before it was read."
+                yield task, IngestProgress(1, 1, report=FileReport(name, "failed", error=error, code=NotFound.code))
+            else:
+                path = self._files.path_of(record.sha256)
+                uploads.append(Upload(path, name, record.id, task.job.attributes, task.job.chunking, task.stop))
+        the_only_one = next(iter(named.values())) if len(named) == 1 else None
+        for progress in self._run(collection).over(uploads):
             report = progress.report
-            if report:
+            of = named[report.source] if report else the_only_one
+            if report and not (of and of.stop.is_set() and report.outcome == "failed"):
                 self._counter.note(report)
-            yield progress
             if report and report.outcome == "failed" and self._was_never_read(report.document_id):
                 self._index.remove_documents([report.document_id])  # told at once; nothing of it is to be kept
-            elif report and report.outcome == "unchanged" and job.attributes:
-                set_attributes(self._index.catalog, report.document_id, job.attributes)
+            elif of and report and report.outcome == "unchanged" and of.job.attributes:
+                set_attributes(self._index.catalog, report.document_id, of.job.attributes)
+            yield of, progress
 
     def _was_never_read(self, document_id: str) -> bool:
         return bool(document_id) and self._index.catalog.document(document_id).version == 0
@@ -261,30 +286,39 @@ class Ingestor:
             self._discard_unused([record.sha256])
 
     @contextmanager
-    def _alone(self, job: Job, stop: threading.Event) -> Iterator[None]:
-        """Files of one name come in one after the other: the later ones must see what became of the first."""
-        key = job.collection, job.name
-        with self._names_free:
-            while key in self._names:
-                if stop.is_set():
-                    raise Conflict(f"{job.name} was stopped while it waited for another file of that name.", hint="")
-                self._names_free.wait(_LOOK)
-            self._names.add(key)
+    def _named(self, tasks: Sequence[Task]) -> Iterator[Mapping[str, Task]]:
+        """Those of the tasks whose files can have a name at present, by it; waits until there are any.
+
+        Files of one name come in one after the other: the later ones must see what became of the first."""
+        named: dict[str, Task] = {}
         try:
-            yield
+            with self._names_free:
+                while not named:
+                    for task in tasks:
+                        if name := self._free_name(task.job):
+                            self._names.add((task.job.collection, name))
+                            named[name] = task
+                    if not named and all(task.stop.is_set() for task in tasks):
+                        raise Conflict(f"{tasks[0].job.name} was stopped while it waited for its name.", hint="")
+                    if not named:
+                        self._names_free.wait(_LOOK)
+            yield named
         finally:
             with self._names_free:
-                self._names.remove(key)
+                self._names -= {(task.job.collection, name) for name, task in named.items()}
                 self._names_free.notify_all()
 
-    def _free_name(self, name: str, file_id: str, collection: str) -> str:
-        """`name`, or `name (2)` where another file of that name was uploaded before: neither may replace the other."""
+    def _free_name(self, job: Job) -> str | None:
+        """The file's name, or `name (2)` where another file of that name was uploaded before: neither may replace the
+        other. None while it is open what becomes of one that has the name."""
         catalog = self._index.catalog
-        stem, suffix = os.path.splitext(name)  # noqa: PTH122  (a name, not a path)
-        candidate = name
+        stem, suffix = os.path.splitext(job.name)  # noqa: PTH122  (a name, not a path)
+        candidate = job.name
         for number in itertools.count(2):
-            known = catalog.document_of_source(collection, candidate)
-            if known is None or known.file_id == file_id:
+            if (job.collection, candidate) in self._names:
+                return None
+            known = catalog.document_of_source(job.collection, candidate)
+            if known is None or known.file_id == job.file_id:
                 break
             candidate = f"{stem} ({number}){suffix}"
         return candidate
@@ -344,8 +378,8 @@ class Ingestor:
             if document.file_id and document.content != content:
                 self._index.catalog.put_record(replace(document, content=content))
 
-    def _run(self, collection: str, stop: threading.Event) -> Run:
-        return Run(self._settings.ingest, self._index, self._sandbox, self._claims, collection, stop)
+    def _run(self, collection: str) -> Run:
+        return Run(self._settings.ingest, self._index, self._sandbox, self._claims, collection, self._ending)
 
 
 def _plain(name: str) -> str:

@@ -6,12 +6,13 @@ import json
 import logging
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self, get_args
 
 from rag.auth import LOCAL_PRINCIPAL
 from rag.catalog import new_id, now
+from rag.chunking import Chunking, chunking_of
 from rag.database import Database
 from rag.errors import Conflict, NotFound, RagError
 from rag.types import AttributeValue, Collection, FileReport, IngestProgress, Job, JobState
@@ -19,13 +20,26 @@ from rag.types import AttributeValue, Collection, FileReport, IngestProgress, Jo
 logger = logging.getLogger(__name__)
 
 _WORKERS = 2  # so that a small file need not wait for a large one
+_TOGETHER = 64  # jobs that a worker takes at once, if their files are small: embedding one by one wastes the model
+_SMALL = 64 * 1024  # bytes of such a file
 _MOST_STARTS = 3  # a job that was running so many times when the process ended is not tried again
 _PAUSE = 5  # seconds after a fault of the queue itself
 _KEPT = 200  # jobs that are over are remembered, so many
-_COLUMNS = "j.id, j.collection, j.file_id, f.name, j.state, j.created_at, j.updated_at, j.attributes, j.report"
+_COLUMNS = (
+    "j.id, j.collection, j.file_id, f.name, j.state, j.created_at, j.updated_at, j.attributes, j.chunking, j.report"
+)
 
 
-Work = Callable[[Job, threading.Event], Iterator[IngestProgress]]  # ends soon after the event is set
+@dataclass(frozen=True, slots=True, eq=False)
+class Task:
+    """A job that a worker has taken; once `stop` is set, it is to end soon."""
+
+    job: Job
+    stop: threading.Event = field(default_factory=threading.Event)
+
+
+# Progress of one of the tasks, always with the report it ends with; None stands for all of them together.
+Work = Callable[[Sequence[Task]], Iterator[tuple[Task | None, IngestProgress]]]
 
 
 class JobStore:
@@ -46,19 +60,24 @@ class JobStore:
         return self.get(job_id)
 
     def attach(
-        self, collection: Collection, files: Mapping[str, Mapping[str, AttributeValue]], batch_id: str | None
+        self,
+        collection: Collection,
+        files: Mapping[str, Mapping[str, AttributeValue]],
+        batch_id: str | None,
+        chunking: Mapping[str, Chunking],
     ) -> None:
         """Queue files for a collection, and note them as its members, at once. Raises NotFound when it is gone."""
         time = now()
         jobs = [(new_id("job"), file_id, json.dumps(dict(told), ensure_ascii=False)) for file_id, told in files.items()]
+        cut = {file_id: str(told) for file_id, told in chunking.items()}
         with self._database.transaction() as connection:
             if not connection.execute("SELECT 1 FROM collections WHERE id = ?", (collection.id,)).fetchone():
                 raise NotFound(f"There is no collection {collection.name!r} any more.")
             connection.executemany(
                 "INSERT INTO jobs (id, owner_id, collection, file_id, state, starts, report, created_at, updated_at, "
-                "attributes) VALUES (?, ?, ?, ?, 'queued', 0, '', ?, ?, ?)",
+                "attributes, chunking) VALUES (?, ?, ?, ?, 'queued', 0, '', ?, ?, ?, ?)",
                 [
-                    (job_id, LOCAL_PRINCIPAL, collection.name, file_id, time, time, told)
+                    (job_id, LOCAL_PRINCIPAL, collection.name, file_id, time, time, told, cut.get(file_id))
                     for job_id, file_id, told in jobs
                 ],
             )
@@ -98,15 +117,38 @@ class JobStore:
         counts = dict.fromkeys(get_args(JobState), 0)
         return {**counts, **dict(self._database.read("SELECT state, count(*) FROM jobs GROUP BY state"))}
 
-    def take(self) -> Job | None:
-        """The oldest queued job, now running; None if there is none."""
+    def take(self) -> list[Job]:
+        """The oldest queued job, and where its file is small and it was never started before, more of that kind and
+        collection; they are running now. A job at its last try runs with nothing beside it: what ends the program then
+        is itself."""
         with self._database.transaction() as connection:
-            row = connection.execute(
-                "UPDATE jobs SET state = 'running', starts = starts + 1, updated_at = ? WHERE rowid = "
-                "(SELECT rowid FROM jobs WHERE state = 'queued' ORDER BY rowid LIMIT 1) RETURNING id",
-                (now(),),
+            first = connection.execute(
+                "SELECT j.rowid, j.collection, j.starts, f.size FROM jobs j JOIN files f ON f.id = j.file_id "
+                "WHERE j.state = 'queued' ORDER BY j.rowid LIMIT 1"
             ).fetchone()
-        return self.get(row[0]) if row else None
+            running = connection.execute("SELECT max(starts) FROM jobs WHERE state = 'running'").fetchone()[0] or 0
+            if first is None or running == _MOST_STARTS or (running and first[2] == _MOST_STARTS - 1):
+                return []
+            place, collection, starts, size = first
+            places = [place]
+            if starts == 0 and size <= _SMALL:
+                rows = connection.execute(
+                    "SELECT j.rowid FROM jobs j JOIN files f ON f.id = j.file_id WHERE j.state = 'queued' "
+                    "AND j.starts = 0 AND j.collection = ? AND f.size <= ? ORDER BY j.rowid LIMIT ?",
+                    (collection, _SMALL, _TOGETHER),
+                )
+                places = [place for (place,) in rows]
+            connection.execute(
+                "UPDATE jobs SET state = 'running', starts = starts + 1, updated_at = ? "
+                "WHERE rowid IN (SELECT value FROM json_each(?))",
+                (now(), json.dumps(places)),
+            )
+            rows = connection.execute(
+                f"SELECT {_COLUMNS} FROM jobs j JOIN files f ON f.id = j.file_id "
+                "WHERE j.rowid IN (SELECT value FROM json_each(?)) ORDER BY j.rowid",
+                (json.dumps(places),),
+            )
+            return [_job(row) for row in rows]
 
     def end(self, job_id: str, state: JobState, report: FileReport | None = None) -> None:
         """Note how a job ended, and forget the oldest of those that are over."""
@@ -185,10 +227,14 @@ class JobQueue:
         return job
 
     def attach(
-        self, collection: Collection, files: Mapping[str, Mapping[str, AttributeValue]], batch_id: str | None
+        self,
+        collection: Collection,
+        files: Mapping[str, Mapping[str, AttributeValue]],
+        batch_id: str | None,
+        chunking: Mapping[str, Chunking],
     ) -> None:
         """Queue files for a collection, and note them as its members. Raises NotFound when it is gone."""
-        self._store.attach(collection, files, batch_id)
+        self._store.attach(collection, files, batch_id, chunking)
         with self._changed:
             self._changed.notify_all()
 
@@ -227,23 +273,54 @@ class JobQueue:
     def _work_off(self) -> None:
         while not self._closing:
             try:
-                job = self._next()
-                if job is not None:
-                    self._work_on(job)
+                tasks = self._next()
+                for task in self._together(tasks) if len(tasks) > 1 else tasks:
+                    self._end(task, self._alone(task))
             except Exception:  # such as a full disk: the next job is to be done all the same
                 logger.exception("the queue of jobs failed; it goes on in %d seconds", _PAUSE)
                 with self._changed:
                     self._changed.wait_for(lambda: self._closing, _PAUSE)
 
-    def _work_on(self, job: Job) -> None:
-        report = self._do(job, self._stops[job.id])
+    def _next(self) -> list[Task]:
+        """The next jobs, as soon as there are any; none when the queue is closed."""
+        with self._changed:
+            while not self._closing:
+                tasks = [Task(job) for job in self._store.take()]
+                if tasks:
+                    self._stops |= {task.job.id: task.stop for task in tasks}
+                    return tasks
+                self._changed.wait()
+        return []
+
+    def _together(self, tasks: Sequence[Task]) -> list[Task]:
+        """Work on tasks at once; those that have not ended, as something came in between, are left to be done alone."""
+        left = list(tasks)
+        try:
+            for task, progress in self._work(tasks):
+                if self._closing:
+                    break
+                if task is not None and progress.report is not None:
+                    is_over = progress.report.outcome != "failed" or not task.stop.is_set()
+                    left.remove(task)
+                    self._end(task, progress.report if is_over else None)
+        except Conflict:
+            logger.info("something changed under %d files; they are taken in one by one", len(left))
+        except Exception:  # whose fault it is shows when they are done one by one
+            logger.exception("%d files could not be taken in together; they are taken in one by one", len(left))
+        return left
+
+    def _end(self, task: Task, report: FileReport | None) -> None:
+        job = task.job
         with self._changed:
             while not self._note(job, report) and not self._closing:
                 self._changed.wait_for(lambda: self._closing, _PAUSE)
             del self._stops[job.id]
             self._chunks.pop(job.id, None)
             self._changed.notify_all()
-        self._tidy_up(job)
+        try:
+            self._tidy_up(job)
+        except Exception:  # what is left is swept at the next start
+            logger.exception("what job %s needs no more could not be removed", job.id)
 
     def _note(self, job: Job, report: FileReport | None) -> bool:
         """Note how a job ended; False when that fails, and is to be tried again: what is done must not be lost."""
@@ -259,48 +336,39 @@ class JobQueue:
             return False
         return True
 
-    def _next(self) -> Job | None:
-        """The next job, as soon as there is one; None when the queue is closed."""
-        with self._changed:
-            while not self._closing:
-                job = self._store.take()
-                if job is not None:
-                    self._stops[job.id] = threading.Event()
-                    return job
-                self._changed.wait()
-        return None
-
-    def _do(self, job: Job, stop: threading.Event) -> FileReport | None:
+    def _alone(self, task: Task) -> FileReport | None:
         """The report on a job's file, or None when it was stopped before its document was stored."""
         try:
             for attempt in range(_MOST_STARTS):
                 try:
-                    return self._follow(job, stop)
+                    return self._follow(task)
                 except Conflict:  # something changed under it: once more, as things are now
-                    if stop.is_set():
+                    if task.stop.is_set():
                         return None
                     if attempt == _MOST_STARTS - 1:
                         raise
         except RagError as error:
-            return FileReport(job.name, "failed", error=error.message, hint=error.hint, code=error.code)
+            return FileReport(task.job.name, "failed", error=error.message, hint=error.hint, code=error.code)
         except Exception:
             reference = uuid.uuid4().hex[:8]
             logger.exception("a job failed (reference %s)", reference)
             hint = f"The server's log tells more under the reference {reference}."
-            return FileReport(job.name, "failed", error="Something went wrong while reading it.", hint=hint)
+            return FileReport(task.job.name, "failed", error="Something went wrong while reading it.", hint=hint)
         return None
 
-    def _follow(self, job: Job, stop: threading.Event) -> FileReport | None:
+    def _follow(self, task: Task) -> FileReport | None:
         report = None
-        for progress in self._work(job, stop):
-            if stop.is_set() and (progress.report is None or progress.report.outcome == "failed"):
+        if task.stop.is_set():
+            return None
+        for _, progress in self._work([task]):
+            if task.stop.is_set() and (progress.report is None or progress.report.outcome == "failed"):
                 return None
-            self._chunks[job.id] = progress.chunks
+            self._chunks[task.job.id] = progress.chunks
             report = progress.report or report
         return report
 
 
 def _job(row: tuple[Any, ...]) -> Job:
-    *columns, attributes, report = row
-    job = replace(Job(*columns), attributes=json.loads(attributes))
+    *columns, attributes, chunking, report = row
+    job = replace(Job(*columns), attributes=json.loads(attributes), chunking=chunking_of(chunking))
     return replace(job, report=replace(FileReport(**json.loads(report)), source=job.name)) if report else job

@@ -7,10 +7,10 @@ be read is reported and passed over, and remembered by its hash, so that the nex
 
 from __future__ import annotations
 
+import itertools
 import threading
-from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,7 +20,8 @@ from ingest.decide import Fingerprints, Source, decide, record_of
 from ingest.loaders import can_recognise_text
 from ingest.loaders.base import printable, readable_stem
 from ingest.sandbox import Sandbox
-from ingest.splitting import ChunkLimit, chunks_of
+from ingest.splitting import chunks_of, limit_of
+from rag.chunking import Chunking
 from rag.errors import DocumentError, UnreadableDocument
 from rag.index import DocumentVersion, Index
 from rag.settings import IngestSettings
@@ -43,8 +44,11 @@ if TYPE_CHECKING:
 
 _GROUP_CHUNKS = 256  # documents are embedded and stored together until they have so many chunks …
 _GROUP_DOCUMENTS = 64  # … or are so many
+_GROUP_CHUNKS_OF_UPLOADS = 32  # somebody waits for each of them
 _EMBED_SLICE = 64  # chunks between two signs of life
 _LOAD_AHEAD = 4
+_UPLOADS_AT_ONCE = 2  # read side by side, so that one that takes long does not hold up those behind it
+_PATIENCE = 0.5  # seconds: what is ready is embedded and stored when the next file takes longer
 _WITHOUT_TEXT_HINT = (
     "Nothing could be recognised on them."
     if can_recognise_text()
@@ -54,18 +58,22 @@ _WITHOUT_TEXT_HINT = (
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file whose bytes lie in the storage folder, and what its owner calls it and says of it."""
+    """A file whose bytes lie in the storage folder, and what its owner calls it and says of it. `stop` ends its being
+    taken in, and nothing else."""
 
     path: Path
     name: str
     file_id: str
     attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
+    chunking: Chunking | None = None
+    stop: threading.Event = field(default_factory=threading.Event)
 
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
     """A document that is ready to be embedded; `vectors` are those that are at hand already."""
 
+    file: Path | Upload
     outcome: FileOutcome
     document: Document
     sections: Sequence[Section]
@@ -79,6 +87,7 @@ class _Prepared:
 class _Group:
     """Documents that are embedded and stored together, and the size of their files in bytes."""
 
+    most_chunks: int
     members: list[_Prepared] = field(default_factory=list)
     size: int = 0
 
@@ -89,7 +98,7 @@ class _Group:
     @property
     def is_full(self) -> bool:
         chunks = sum(len(prepared.chunks) for prepared in self.members)
-        return chunks >= _GROUP_CHUNKS or len(self.members) >= _GROUP_DOCUMENTS
+        return chunks >= self.most_chunks or len(self.members) >= _GROUP_DOCUMENTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +109,12 @@ class _Storing:
     group: _Group
 
     def reports(self, tally: _Tally) -> Iterator[IngestProgress]:
-        """Once all of them are stored, a report each. Raises what the storing raised."""
+        """Once all of them are stored, a report each, and each once. Raises what the storing raised."""
         self.future.result()
         tally.bytes_done += self.group.size
-        for prepared in self.group.members:
+        self.group.size = 0
+        while self.group.members:
+            prepared = self.group.members.pop(0)
             tally.files_done += 1
             document = prepared.document
             notice = " ".join(part for part in (document.error, document.hint, prepared.notice) if part)
@@ -150,8 +161,8 @@ class Claims:
 
 
 class Run:
-    """One pass over some files of one collection. Setting `stop`, or closing `over`, ends it within seconds; the
-    documents that were not stored yet stay as they were."""
+    """One pass over some files of one collection. Setting `stop` (an upload's own for that), or closing `over`, ends it
+    within seconds; the documents that were not stored yet stay as they were."""
 
     def __init__(
         self,
@@ -171,60 +182,73 @@ class Run:
         self._claimed: set[tuple[str, str]] = set()
         self._collection = collection
         self._fingerprints = Fingerprints.of(settings, self._embedding)
-        tokens = min(settings.chunk_tokens, self._embedding.max_tokens)
-        self._limit = ChunkLimit(self._embedding.tokenizer, tokens)
+        self._chunk_tokens = settings.chunk_tokens
 
     def over(
         self, files: Sequence[Path | Upload], options: IngestOptions = IngestOptions()
     ) -> Iterator[IngestProgress]:
-        """Take the files in, in order; the first and the last sign of progress come in any case."""
+        """Take the files in, those of folders in order; the first and the last sign of progress come in any case."""
         sizes = [_size(file) for file in files]
         tally = _Tally(len(files), sum(sizes))
         yield tally.progress()
-        group = _Group()
+        are_uploads = all(isinstance(file, Upload) for file in files)
+        most_chunks = _GROUP_CHUNKS_OF_UPLOADS if are_uploads else _GROUP_CHUNKS
+        group = _Group(most_chunks)
         storing: _Storing | None = None
-        with self._prepared(files, options) as outcomes, ThreadPoolExecutor(1, "store") as pool:
-            for number, (outcome, size) in enumerate(zip(outcomes, sizes, strict=True), start=1):
+        threads = _UPLOADS_AT_ONCE if are_uploads else 1
+        with self._prepared(files, options, threads) as outcomes, ThreadPoolExecutor(1, "store") as pool:
+            for number, outcome in outcomes:
                 if isinstance(outcome, FileReport):
                     tally.files_done += 1
-                    tally.bytes_done += size
+                    tally.bytes_done += sizes[number]
                     yield tally.progress(outcome)
                     if outcome.outcome != "failed":  # it may have failed as another file of that name has the claim
                         self._give_back([outcome.source])
-                else:
-                    group.add(outcome, size)
+                elif outcome is not None:
+                    group.add(outcome, sizes[number])
                     tally.pages += outcome.document.pages
-                if group.is_full or (group.members and number == len(files)):
-                    versions = yield from self._embedded(group.members, tally)
+                if group.is_full or (group.members and outcome is None):
+                    versions = yield from self._embedded(group, storing, tally)
                     if storing is not None:
                         yield from self._finish(storing, tally)
                     # stored while the next group is embedded
                     future = pool.submit(self._index.replace_documents, versions, self._embedding.fingerprint)
-                    storing, group = _Storing(future, group), _Group()
+                    storing, group = _Storing(future, group), _Group(most_chunks)
+                elif outcome is None and storing is not None:
+                    yield from self._finish(storing, tally)
+                    storing = None
             if storing is not None:
                 yield from self._finish(storing, tally)
 
     def _finish(self, storing: _Storing, tally: _Tally) -> Iterator[IngestProgress]:
+        sources = [prepared.document.source for prepared in storing.group.members]
         yield from storing.reports(tally)
-        self._give_back([prepared.document.source for prepared in storing.group.members])
+        self._give_back(sources)
 
     # ------------------------------------------------------------------------------------------- decide, load, split
 
     @contextmanager
     def _prepared(
-        self, files: Sequence[Path | Upload], options: IngestOptions
-    ) -> Iterator[Iterator[FileReport | _Prepared]]:
-        """Every file decided on, loaded and split, in order, a few files ahead of the consumer."""
-        ahead: deque[Future[FileReport | _Prepared]] = deque()
-        with ThreadPoolExecutor(1, "load") as pool:
+        self, files: Sequence[Path | Upload], options: IngestOptions, threads: int
+    ) -> Iterator[Iterator[tuple[int, FileReport | _Prepared | None]]]:
+        """Every file decided on, loaded and split, with its number, a few files ahead of the consumer; None whenever
+        the next one takes long, and at the end."""
+        with ThreadPoolExecutor(threads, "load") as pool:
 
-            def outcomes() -> Iterator[FileReport | _Prepared]:
-                for file in files:
-                    ahead.append(pool.submit(self._prepare, file, options))
-                    if len(ahead) > _LOAD_AHEAD:
-                        yield ahead.popleft().result()
-                while ahead:
-                    yield ahead.popleft().result()
+            def outcomes() -> Iterator[tuple[int, FileReport | _Prepared | None]]:
+                ahead: dict[Future[FileReport | _Prepared], int] = {}
+                coming = iter(enumerate(files))
+                while True:
+                    for number, file in itertools.islice(coming, _LOAD_AHEAD + 1 - len(ahead)):
+                        ahead[pool.submit(self._prepare, file, options)] = number
+                    if not ahead:
+                        break
+                    done = wait(ahead, _PATIENCE, FIRST_COMPLETED).done
+                    if not done:
+                        yield -1, None
+                    for future in sorted(done, key=ahead.__getitem__):
+                        yield ahead.pop(future), future.result()
+                yield -1, None
 
             try:
                 yield outcomes()
@@ -234,40 +258,38 @@ class Run:
                 self._claims.give_back(self._claimed)
 
     def _prepare(self, file: Path | Upload, options: IngestOptions) -> FileReport | _Prepared:
-        path, name, file_id = (
-            (file.path, file.name, file.file_id) if isinstance(file, Upload) else (file, str(file), None)
-        )
-        name = printable(name)
-        catalog = self._index.catalog
+        name = printable(file.name if isinstance(file, Upload) else str(file))
+        if self._is_unwanted(file):
+            return _stopped(name)
         try:
             if not self._claim(name):
                 raise UnreadableDocument(
                     f"{name} is being ingested already.", hint="Wait until that is done.", source=name
                 )
-            decided = decide(catalog, self._fingerprints, path, name, self._collection, file_id, options)
+            decided = self._decide(file, name, options)
         except DocumentError as error:
             return _failure(name, error)
         if isinstance(decided, FileReport):
             return decided
-        if isinstance(file, Upload):
-            decided = replace(decided, attributes=file.attributes)
         if decided.has_moved and decided.twin and not self._claim(decided.twin.source):
             decided = replace(decided, has_moved=False)
         if options.dry_run:
             stands_for = decided.twin if decided.has_moved else decided.known
             return FileReport(name, _outcome(decided), stands_for.id if stands_for else "")
-        copied = self._copy(decided) if decided.twin else None
-        if copied is not None:
-            return copied
-        decided = replace(decided, has_moved=False)
-        try:
-            return self._read(decided)
-        except DocumentError as error:
-            return self._remember_failure(decided, error)
+        copied = self._copy(decided, file) if decided.twin else None
+        return copied or self._read(replace(decided, has_moved=False), file)
 
-    def _is_unwanted(self) -> bool:
-        """Whether nobody waits any more for what is being read."""
-        return self._is_over or self._stop.is_set()
+    def _decide(self, file: Path | Upload, name: str, options: IngestOptions) -> FileReport | Source:
+        catalog = self._index.catalog
+        if not isinstance(file, Upload):
+            return decide(catalog, self._fingerprints, file, name, self._collection, None, options)
+        upload = (file.path, name, self._collection, file.file_id)
+        decided = decide(catalog, self._fingerprints, *upload, options, file.chunking)
+        return replace(decided, attributes=file.attributes) if isinstance(decided, Source) else decided
+
+    def _is_unwanted(self, file: Path | Upload) -> bool:
+        """Whether nobody waits any more for what is made of the file."""
+        return self._is_over or (file.stop if isinstance(file, Upload) else self._stop).is_set()
 
     def _claim(self, source: str) -> bool:
         is_free = self._claims.take(self._collection, source)
@@ -281,8 +303,15 @@ class Run:
         self._claimed -= done
         self._claims.give_back(done)
 
-    def _read(self, source: Source) -> _Prepared:
-        loaded = self._sandbox.load(source.path, source.name, self._limit, self._is_unwanted)
+    def _read(self, source: Source, file: Path | Upload) -> FileReport | _Prepared:
+        limit = limit_of(self._embedding, self._chunk_tokens, source.chunking)
+        try:
+            loaded = self._sandbox.load(source.path, source.name, limit, lambda: self._is_unwanted(file))
+        except DocumentError as error:
+            is_kept = not isinstance(file, Upload) or (source.known is not None and source.known.version > 0)
+            if self._is_unwanted(file) or not is_kept:  # the stop killed the child, or an upload that never had a text
+                return _failure(source.name, error)
+            return self._remember_failure(source, error)
         before = record_of(source)
         version = before.version + 1
         chunks = chunks_of(before.id, version, loaded.sections, loaded.pieces)
@@ -300,9 +329,9 @@ class Run:
             hint=_WITHOUT_TEXT_HINT if without_text else "",
         )
         vector_ids = [vector_id(contextual_text(loaded.title, chunk.heading, chunk.text)) for chunk in chunks]
-        return _Prepared(_outcome(source), document, loaded.sections, chunks, vector_ids, notice=loaded.notice)
+        return _Prepared(file, _outcome(source), document, loaded.sections, chunks, vector_ids, notice=loaded.notice)
 
-    def _copy(self, source: Source) -> _Prepared | None:
+    def _copy(self, source: Source, file: Path | Upload) -> _Prepared | None:
         """The twin's text and vectors under this name; None when the twin changed meanwhile."""
         twin, catalog = source.twin, self._index.catalog
         assert twin is not None
@@ -328,11 +357,9 @@ class Run:
             error=twin.error,
             hint=twin.hint,
         )
-        return _Prepared(_outcome(source), document, sections, chunks, vector_ids, vectors)
+        return _Prepared(file, _outcome(source), document, sections, chunks, vector_ids, vectors)
 
     def _remember_failure(self, source: Source, error: DocumentError) -> FileReport:
-        if self._is_unwanted():  # it was the stop that killed the child
-            return _failure(source.name, error)
         record = replace(
             record_of(source),
             fingerprint=self._fingerprints.failed,
@@ -346,20 +373,35 @@ class Run:
     # -------------------------------------------------------------------------------------------------- embed, store
 
     def _embedded(
-        self, group: Sequence[_Prepared], tally: _Tally
+        self, group: _Group, storing: _Storing | None, tally: _Tally
     ) -> Generator[IngestProgress, None, list[DocumentVersion]]:
-        """Embed a group of documents; returns them ready to be stored."""
+        """Embed a group of documents while another is being stored; returns them ready to be stored. Those that were
+        stopped leave the group."""
         vectors: dict[str, Vector] = {}
-        for embedded in self._embed(self._lacking_texts(group)):
+        yield from self._drop_stopped(group, tally)
+        for embedded in self._embed(self._lacking_texts(group.members)):
             vectors |= embedded
             tally.chunks += len(embedded)
             yield tally.progress()
+            if storing is not None and storing.future.done():
+                yield from self._finish(storing, tally)
+        yield from self._drop_stopped(group, tally)
         return [
             DocumentVersion(
                 p.document, p.sections, p.chunks, p.vector_ids, {**_chosen(vectors, p.vector_ids), **p.vectors}
             )
-            for p in group
+            for p in group.members
         ]
+
+    def _drop_stopped(self, group: _Group, tally: _Tally) -> Iterator[IngestProgress]:
+        """Take out of the group what nobody wants any more, with a report each."""
+        members, group.members = group.members, []
+        for prepared in members:
+            if self._is_unwanted(prepared.file):
+                tally.files_done += 1
+                yield tally.progress(_stopped(prepared.document.source))
+            else:
+                group.members.append(prepared)
 
     def _lacking_texts(self, group: Sequence[_Prepared]) -> dict[str, str]:
         """Vector id → text of all that has to be embedded: what changed, and of equal texts one."""
@@ -398,6 +440,10 @@ def _chosen(vectors: Mapping[str, Vector], ids: Sequence[str]) -> dict[str, Vect
 
 def _failure(source: str, error: DocumentError) -> FileReport:
     return FileReport(source, "failed", error=error.message, hint=error.hint, code=error.code)
+
+
+def _stopped(source: str) -> FileReport:
+    return FileReport(source, "failed", error=f"{source} was stopped.")
 
 
 def _page_numbers(indices: Sequence[int]) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ingest.decide import Fingerprints
 from ingest.sandbox import Sandbox
-from ingest.splitting import ChunkLimit, chunks_of
+from ingest.splitting import chunks_of, limit_of
 from rag.errors import DocumentError, NotFound
 from rag.index import Index
 from rag.settings import IngestSettings
@@ -38,7 +38,7 @@ class Reindexing:
         self._index = index
         self._sandbox = sandbox
         self._embedding = embedding
-        self._limit = ChunkLimit(embedding.tokenizer, min(settings.chunk_tokens, embedding.max_tokens))
+        self._chunk_tokens = settings.chunk_tokens
         self._old = Fingerprints.of(settings, index.embedding)
         self._new = Fingerprints.of(settings, embedding)
 
@@ -84,8 +84,9 @@ class Reindexing:
         """Its title and chunks, and whether they fit the coming model: when its text crashes the splitting, the chunks
         are as they were, so that one document does not keep all others from the new model."""
         sections, version = self._index.catalog.sections(document.id), document.version + 1
+        limit = limit_of(self._embedding, self._chunk_tokens, document.chunking)
         try:
-            title, pieces = self._sandbox.split(document.title, sections, self._limit)
+            title, pieces = self._sandbox.split(document.title, sections, limit)
         except DocumentError as error:
             logger.warning("%s keeps the chunks it has: %s", document.source, error.message)
             chunks = self._index.catalog.chunks_of(document.id)

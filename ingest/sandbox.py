@@ -95,7 +95,8 @@ class Sandbox:
     def _ask(
         self, request: dict[str, Any], name: str, limit: ChunkLimit, is_unwanted: Callable[[], bool]
     ) -> LoadedDocument:
-        request |= {"timeout": self._timeout, "memory_mb": self._memory_mb, "chunk_tokens": limit.tokens}
+        request |= {"timeout": self._timeout, "memory_mb": self._memory_mb}
+        request |= {"chunk_tokens": limit.tokens, "overlap": limit.overlap}
         child = self._free_child(name, is_unwanted)
         try:
             answer = child.ask(limit.tokenizer, request, self._timeout, is_unwanted)

@@ -1,8 +1,9 @@
 """Splitting: a document's sections become chunks that the embedding model reads to their last token.
 
-Chunks are made of whole sentences and never cross a section. A sentence longer than a chunk is cut between words. The
-length is counted by the embedding model's own tokenizer, with the title and heading that are embedded along. This is
-done where the file was read, in a child process: it takes the interpreter for long.
+Chunks are made of whole sentences and never cross a section. A sentence longer than a chunk is cut between words. Who
+wants chunks that overlap gets the last sentences of one again in the next, as many as fit. The length is counted by the
+embedding model's own tokenizer, with the title and heading that are embedded along. This is done where the file was
+read, in a child process: it takes the interpreter for long.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ import bisect
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from rag.chunking import Chunking
 from rag.text import Span, contextual_text, sentence_spans, trim
 from rag.tokens import TokenSpans
-from rag.types import Chunk, Section
+from rag.types import Chunk, Embedding, Section
 
 SPLITTER_VERSION = "2"
 _SPECIAL_TOKENS = 2  # what the model puts around every text
@@ -22,10 +24,20 @@ _BLOCK = 50_000  # characters tokenised at once: the tokens of a whole book woul
 
 @dataclass(frozen=True, slots=True)
 class ChunkLimit:
-    """The longest chunk: so many tokens, special ones included, as this tokenizer counts (see rag/tokens.py)."""
+    """The longest chunk: so many tokens, special ones included, as this tokenizer counts (see rag/tokens.py), and how
+    many of them it may repeat of the one before."""
 
     tokenizer: str
     tokens: int
+    overlap: int = 0
+
+
+def limit_of(embedding: Embedding, chunk_tokens: int, chunking: Chunking | None) -> ChunkLimit:
+    """The limit that a document's own chunking sets, else `chunk_tokens`; never more than the model reads."""
+    if chunking is None:
+        return ChunkLimit(embedding.tokenizer, min(chunk_tokens, embedding.max_tokens))
+    tokens = min(chunking.tokens, embedding.max_tokens)
+    return ChunkLimit(embedding.tokenizer, tokens, min(chunking.overlap, tokens // 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +51,17 @@ class Piece:
     heading: str
 
 
-def split(title: str, sections: Sequence[Section], token_spans: TokenSpans, limit: int) -> Iterator[Piece]:
-    """The pieces of a document, in order; with title, heading and special tokens none has more than `limit` tokens.
-    `title` must leave room for text: see `fitting_title`."""
+def split(
+    title: str, sections: Sequence[Section], token_spans: TokenSpans, limit: int, overlap: int = 0
+) -> Iterator[Piece]:
+    """The pieces of a document, in order; with title, heading and special tokens none has more than `limit` tokens, of
+    which at most `overlap` are those that the one before ends with. `title` must leave room for text: see
+    `fitting_title`."""
     room = limit - _SPECIAL_TOKENS
     for place, section in enumerate(sections):
         heading = _fitting_heading(title, section.heading, token_spans, room // 2)
         budget = room - len(token_spans(contextual_text(title, heading, "")))
-        for start, end in chunk_spans(section.text, token_spans, budget):
+        for start, end in chunk_spans(section.text, token_spans, budget, overlap):
             yield Piece(place, start, end, heading)
 
 
@@ -88,26 +103,49 @@ def _fitting_heading(title: str, heading: str, token_spans: TokenSpans, limit: i
     return heading
 
 
-def chunk_spans(text: str, token_spans: TokenSpans, budget: int) -> list[Span]:
-    """Spans of at most `budget` tokens that together hold every sentence of `text`."""
+def chunk_spans(text: str, token_spans: TokenSpans, budget: int, overlap: int = 0) -> list[Span]:
+    """Spans of at most `budget` tokens that together hold every sentence of `text`; each begins with the last sentences
+    of the one before, as many as have at most `overlap` tokens, or with the end of a longer sentence."""
     spans: list[Span] = []
-    sizes: list[int] = []
-    for (start, end), size in _measured_pieces(text, token_spans, budget):
-        if spans and sizes[-1] + size <= budget:
-            spans[-1] = (spans[-1][0], end)
-            sizes[-1] += size
+    pieces: list[tuple[Span, int]] = []  # of the last span
+    total = 0  # of their tokens
+    overlap = min(overlap, budget // 2)
+    for span, size in _measured_pieces(text, token_spans, budget, budget - overlap):
+        if pieces and total + size <= budget:
+            pieces.append((span, size))
+            spans[-1] = (spans[-1][0], span[1])
+            total += size
         else:
-            spans.append((start, end))
-            sizes.append(size)
+            pieces = [*_repeated(text, pieces, token_spans, min(overlap, budget - size)), (span, size)]
+            spans.append((pieces[0][0][0], span[1]))
+            total = sum(tokens for _, tokens in pieces)
     return spans
 
 
-def _measured_pieces(text: str, token_spans: TokenSpans, budget: int) -> Iterator[tuple[Span, int]]:
-    """The sentences, or the parts of one that is too long, each with its number of tokens."""
+def _repeated(
+    text: str, pieces: Sequence[tuple[Span, int]], token_spans: TokenSpans, room: int
+) -> list[tuple[Span, int]]:
+    """What the next span begins with: the last of these pieces that have at most `room` tokens together."""
+    repeated: list[tuple[Span, int]] = []
+    for span, size in reversed(pieces):
+        if size > room:
+            break
+        repeated.insert(0, (span, size))
+        room -= size
+    if pieces and not repeated and room > 0:
+        start, end = pieces[-1][0]
+        words = [first for first, _ in token_spans(text[start:end])]
+        words = [first for first in words[-room:] if text[start + first - 1].isspace()]
+        repeated = [((start + words[0], end), room)] if words else []
+    return repeated
+
+
+def _measured_pieces(text: str, token_spans: TokenSpans, budget: int, part: int) -> Iterator[tuple[Span, int]]:
+    """The sentences, or parts of at most `part` tokens of one that is too long, each with its number of tokens."""
     for block in _blocks(text, sentence_spans(text)):
         offset = block[0][0]
         starts = [offset + start for start, _ in token_spans(text[offset : block[-1][1]])]
-        for start, end in _pieces(text, block, starts, budget):
+        for start, end in _pieces(text, block, starts, budget, part):
             yield (start, end), bisect.bisect_left(starts, end) - bisect.bisect_left(starts, start)
 
 
@@ -135,17 +173,17 @@ def _cut(text: str, sentence: Span) -> Iterator[Span]:
     yield trim(text, (start, end))
 
 
-def _pieces(text: str, sentences: Sequence[Span], starts: Sequence[int], budget: int) -> Iterator[Span]:
-    """The sentences; one of more than `budget` tokens in parts, cut before a word."""
+def _pieces(text: str, sentences: Sequence[Span], starts: Sequence[int], budget: int, part: int) -> Iterator[Span]:
+    """The sentences; one of more than `budget` tokens in parts of at most `part`, cut before a word."""
     for start, end in sentences:
         first, last = bisect.bisect_left(starts, start), bisect.bisect_left(starts, end)
         rest = start
         while last - first > budget:
-            cut = first + budget
+            cut = first + part
             while cut > first + 1 and not text[starts[cut] - 1].isspace():
                 cut -= 1
             if cut == first + 1:  # one word longer than a chunk
-                cut = first + budget
+                cut = first + part
             yield trim(text, (rest, starts[cut]))
             rest, first = starts[cut], cut
         yield trim(text, (rest, end))

@@ -139,8 +139,6 @@ class Access:
     def files(self, after: str | None, limit: int, *, newest_first: bool, purpose: str | None) -> Sequence[FileRecord]:
         """One's own uploads, a part of the list: see `FileRecords.page`."""
         records = FileRecords(self.catalog.database)
-        if after is not None:
-            self.file(after)
         return records.page(self.principal.id, self._only_key, after, limit, newest_first=newest_first, purpose=purpose)
 
     def require_writing(self) -> None:

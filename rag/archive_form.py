@@ -23,6 +23,7 @@ from typing import IO, TYPE_CHECKING, BinaryIO
 from pydantic import TypeAdapter
 
 from rag.attributes import check_attributes
+from rag.chunking import Chunking
 from rag.errors import InvalidRequest
 from rag.types import AttributeValue, Chunk, DocumentStatus, Section
 
@@ -116,6 +117,7 @@ class ArchivedDocument:
     attributes: dict[str, AttributeValue] = field(default_factory=dict)  # archives of older programs have none
     sections: list[Section] = field(default_factory=list)
     chunks: list[ArchivedChunk] = field(default_factory=list)
+    chunking: Chunking | None = None
 
     def vector_ids(self) -> list[str]:
         """The ids of the document's vectors, each once, in the order of their rows."""
@@ -153,10 +155,16 @@ def check_document(document: ArchivedDocument) -> None:
         raise ValueError("its hash is none")
     if document.version == 0 and (document.chunks or document.sections or document.status != "failed"):
         raise ValueError("it was never read, but has text")
+    if document.chunking is not None and not 0 <= document.chunking.overlap < document.chunking.tokens:
+        raise ValueError("nothing can be cut so")
     try:
         check_attributes(document.attributes)
     except InvalidRequest as error:
         raise ValueError("its attributes are none") from error
+    _check_chunks(document)
+
+
+def _check_chunks(document: ArchivedDocument) -> None:
     pages: defaultdict[int | None, list[str]] = defaultdict(list)
     numbers = [document.size, document.version, document.pages, abs(document.modified_ns)]
     for section in document.sections:

@@ -44,18 +44,16 @@ PageText = Callable[[str, int | None], str]  # (document id, page index) → the
 
 @dataclass
 class _Group:
-    """Hits of one page that touch or overlap, growing while passages are collected."""
+    """Hits of one page that lie beside each other or overlap, growing while passages are collected."""
 
     hits: list[Hit]
 
-    @property
-    def numbers(self) -> set[int]:
-        return {hit.chunk.number for hit in self.hits}
-
     def touches(self, hit: Hit) -> bool:
-        mine = self.hits[0].chunk
-        same_page = (mine.document_id, mine.page_index) == (hit.chunk.document_id, hit.chunk.page_index)
-        return same_page and bool({hit.chunk.number - 1, hit.chunk.number, hit.chunk.number + 1} & self.numbers)
+        mine, new = self.hits[0].chunk, hit.chunk
+        return (mine.document_id, mine.page_index) == (new.document_id, new.page_index) and any(
+            abs(known.number - new.number) <= 1 or (known.start < new.end and new.start < known.end)
+            for known in (other.chunk for other in self.hits)
+        )
 
 
 def collect_passages(hits: Sequence[Hit], page_text: PageText, limit: int) -> tuple[Passage, ...]:

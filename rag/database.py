@@ -17,6 +17,36 @@ from rag.errors import ConfigurationError, Conflict
 
 CATALOG_NAME = "catalog.sqlite3"  # in the storage folder
 
+# How documents are to be cut, where somebody says so, as rag/chunking.py writes it.
+_CHUNKING = """
+    ALTER TABLE documents ADD COLUMN chunking TEXT;
+    ALTER TABLE jobs ADD COLUMN chunking TEXT;
+"""
+
+# Where files, stores and files of stores stood in their lists before they were deleted: whoever deletes what a list
+# shows and asks for its next page goes on from there. `list` is a table, or the id of a store. The last ones are kept.
+_FORMER_PLACES = """
+    CREATE TABLE former_places (
+        list TEXT NOT NULL, id TEXT NOT NULL, place INTEGER NOT NULL, PRIMARY KEY (list, id)
+    ) STRICT;
+    CREATE TRIGGER former_places_are_few AFTER INSERT ON former_places BEGIN
+        DELETE FROM former_places WHERE rowid <= NEW.rowid - 10000;
+    END;
+    CREATE TRIGGER file_deleted AFTER DELETE ON files BEGIN
+        INSERT OR REPLACE INTO former_places VALUES ('files', OLD.id, OLD.rowid);
+    END;
+    CREATE TRIGGER collection_deleted AFTER DELETE ON collections BEGIN
+        INSERT OR REPLACE INTO former_places VALUES ('collections', OLD.id, OLD.rowid);
+    END;
+    CREATE TRIGGER attachment_deleted AFTER DELETE ON attachments BEGIN
+        INSERT OR REPLACE INTO former_places VALUES (OLD.collection_id, OLD.file_id, OLD.rowid);
+    END;
+    CREATE TRIGGER document_deleted AFTER DELETE ON documents BEGIN
+        INSERT OR REPLACE INTO former_places
+        VALUES (OLD.collection_id, coalesce(OLD.file_id, OLD.id), 4611686018427387904 + OLD.rowid);
+    END;
+"""
+
 _MIGRATIONS = (
     """
     CREATE TABLE principals (
@@ -209,7 +239,19 @@ _MIGRATIONS = (
         owner_id TEXT PRIMARY KEY REFERENCES principals ON DELETE CASCADE, settings TEXT NOT NULL
     ) STRICT;
     """,
+    _CHUNKING,
+    _FORMER_PLACES,
 )
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script; those of a trigger stay in it."""
+    statement = ""
+    for part in script.split(";"):
+        statement += part + ";"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
 
 
 class Database:
@@ -307,7 +349,7 @@ class Database:
                     hint="Update Footnote, or set RAG_STORAGE__DIR to another folder.",
                 )
             for script in _MIGRATIONS[version:]:
-                for statement in script.split(";"):
+                for statement in _statements(script):
                     connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {len(_MIGRATIONS)}")
         if self.read("PRAGMA auto_vacuum") == [(0,)]:  # made before `shrink`, which needs another layout of the file

@@ -72,6 +72,7 @@ class ChatEngine:
     """Answers questions from documents; safe to use from several tasks at once.
 
     `examples` are turns that show the model how to answer: they stand before every conversation, and are no part of it.
+    `most_chunks` of what is found are read by the model, where it is set.
     """
 
     retriever: HybridRetriever
@@ -79,6 +80,7 @@ class ChatEngine:
     settings: Settings
     examples: tuple[Message, ...] = ()
     summaries: Summaries = field(default_factory=Summaries)
+    most_chunks: int | None = None
 
     async def stream(
         self,
@@ -170,12 +172,14 @@ class ChatEngine:
 
     async def find(self, question: str, scope: Scope) -> Finding:
         """What the documents have on a question that stands on its own."""
-        hits = await self.retrieve(question, scope, self.settings.retrieval.passages * _HITS_PER_PASSAGE)
+        limit = self.settings.retrieval.passages * _HITS_PER_PASSAGE
+        found = await self.retrieve(question, scope, limit)
+        hits = found[: self.most_chunks]
         with stage("pack"):
             passages = await asyncio.to_thread(
                 collect_passages, hits, self.retriever.index.catalog.page_text, self.settings.retrieval.passages
             )
-        evidence = await self.retriever.evidence(question, hits)
+        evidence = await self.retriever.evidence(question, found)
         return Finding(
             question, hits, passages, bool(passages) and evidence >= self.settings.retrieval.minimum_evidence
         )

@@ -14,6 +14,7 @@ from typing import Any
 from rag.catalog import new_id, now
 from rag.database import Database
 from rag.errors import NotFound
+from rag.places import find_place
 from rag.types import Owned
 
 _IS_NEEDED = (
@@ -112,7 +113,7 @@ class FileRecords:
         """Up to `limit` files of an owner (None: with whatever key they came) that stay, in order of their upload, from
         behind the one with the id `after`.
 
-        Raises NotFound when there is no such file."""
+        Raises NotFound when there never was such a file."""
         sign, order = ("<", "DESC") if newest_first else (">", "ASC")
         where = "owner_id = ? AND purpose <> '' AND (expires_at IS NULL OR expires_at >= ?)"
         values = list[object]([owner_id, now()])
@@ -123,8 +124,10 @@ class FileRecords:
             where += " AND purpose = ?"
             values.append(purpose)
         if after is not None:
-            where += f" AND rowid {sign} (SELECT rowid FROM files WHERE id = ?)"
-            values.append(self.get(after).id)
+            select = "SELECT rowid FROM files WHERE id = ? AND owner_id = ? AND key_id = coalesce(?, key_id)"
+            place = find_place(self._database, after, select, (after, owner_id, key_id), "files")
+            where += f" AND rowid {'>=' if place.is_former and not newest_first else sign} ?"
+            values.append(place.number)
         rows = self._database.read(
             f"SELECT {_COLUMNS} FROM files WHERE {where} ORDER BY rowid {order} LIMIT ?", (*values, limit)
         )

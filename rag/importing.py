@@ -144,7 +144,7 @@ def _is_same(known: Document, archived: ArchivedDocument) -> bool:
     """Whether the document here was made of the same bytes by the same program, or is at least readable."""
     if archived.version == 0 and known.version > 0:
         return True
-    mine, other = ((d.sha256, d.fingerprint, d.status, d.version == 0) for d in (known, archived))
+    mine, other = ((d.sha256, d.fingerprint, d.status, d.version == 0, d.chunking) for d in (known, archived))
     return mine == other
 
 
@@ -176,6 +176,7 @@ def _record(archived: ArchivedDocument, collection: str, known: Document | None,
         created_at=archived.created_at,
         updated_at=archived.updated_at,
         attributes=archived.attributes,
+        chunking=archived.chunking,
     )
 
 

@@ -11,12 +11,13 @@ from typing import Any
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from rag import naming
+from rag.chunking import chunking_of
 from rag.types import Chunk, Collection, Document
 
 DOCUMENT_COLUMNS = (
     "d.id, c.name, d.owner_id, d.file_id, d.source, d.title, d.content, d.media_type, d.sha256, d.size, d.modified_ns, "
     "d.fingerprint, d.version, d.status, d.pages, d.chunks, d.error, d.hint, d.created_at, d.updated_at, "
-    "d.attributes"
+    "d.attributes, d.chunking"
 )
 CHUNK_COLUMNS = (
     'k.document_id, k.version, k.number, k.page_index, k.page_label, k.heading, k.record_id, k.start, k."end", k.text'
@@ -43,7 +44,7 @@ def document_of(row: tuple[Any, ...]) -> Document:
     """A document from a row of `select_documents`."""
     columns = list(row)
     columns[6] = _text_to_path(columns[6])
-    columns[-1] = json.loads(columns[-1])
+    columns[-2:] = json.loads(columns[-2]), chunking_of(columns[-1])
     return Document(*columns)
 
 
@@ -74,20 +75,22 @@ def put_document(connection: sqlite3.Connection, d: Document, collection_id: str
     connection.execute(
         """
         INSERT INTO documents (id, collection_id, owner_id, file_id, source, title, content, media_type, sha256, size,
-            modified_ns, fingerprint, version, status, pages, chunks, error, hint, created_at, updated_at, attributes)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            modified_ns, fingerprint, version, status, pages, chunks, error, hint, created_at, updated_at, attributes,
+            chunking)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         ON CONFLICT (id) DO UPDATE SET
             source = excluded.source, file_id = excluded.file_id, title = excluded.title, content = excluded.content,
             media_type = excluded.media_type,
             sha256 = excluded.sha256, size = excluded.size, modified_ns = excluded.modified_ns,
             fingerprint = excluded.fingerprint, version = excluded.version, status = excluded.status,
             pages = excluded.pages, chunks = excluded.chunks, error = excluded.error, hint = excluded.hint,
-            updated_at = excluded.updated_at
+            updated_at = excluded.updated_at, chunking = excluded.chunking
         """,
         (
             *(d.id, collection_id, d.owner_id, d.file_id, d.source, d.title, _path_to_text(d.content), d.media_type),
             *(d.sha256, d.size, d.modified_ns, d.fingerprint, d.version, d.status, d.pages, d.chunks),
             *(d.error, d.hint, d.created_at, d.updated_at, json.dumps(dict(d.attributes), ensure_ascii=False)),
+            str(d.chunking) if d.chunking else None,
         ),
     )
     naming.put_names(connection, d.id, d.title, d.source)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol
 
+from rag.chunking import Chunking
 from rag.counts import IngestCounts
 from rag.functions import ToolCall, ToolCallDelta
 from rag.messages import Message as Message  # noqa: PLC0414  (one of the values that travel)
@@ -102,7 +103,8 @@ class Document:
     `source` is the path or the uploaded file's name; `content` is where its bytes can be read (for an upload, inside
     the storage folder). `pages` counts pages, or 1 for a format without pages. `status` is `partial` when some pages
     hold no text; `failed` with chunks means that the file's present bytes cannot be read and an older version answers.
-    `file_id` is set for uploads. `attributes` are what the user noted of it: see rag/attributes.py.
+    `file_id` is set for uploads. `attributes` are what the user noted of it: see rag/attributes.py. `chunking`
+    says how it is cut, None: in Footnote's own way.
     """
 
     id: str
@@ -126,6 +128,7 @@ class Document:
     created_at: str
     updated_at: str
     attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
+    chunking: Chunking | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -415,7 +418,7 @@ JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 @dataclass(frozen=True, slots=True)
 class Job:
     """An upload on its way in, which outlives a restart; `chunks` counts those embedded so far, `report` tells how it
-    ended (None before, and when cancelled), `attributes` are those that its document gets."""
+    ended (None before, and when cancelled), `attributes` and `chunking` are those that its document gets."""
 
     id: str
     collection: str
@@ -427,6 +430,7 @@ class Job:
     report: FileReport | None = None
     chunks: int = 0
     attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
+    chunking: Chunking | None = None
 
     @property
     def is_over(self) -> bool:
@@ -455,10 +459,14 @@ class Ingest(Protocol):
         ...
 
     def attach(
-        self, files: Mapping[str, Mapping[str, AttributeValue]], collection: str, batch_id: str | None = None
+        self,
+        files: Mapping[str, Mapping[str, AttributeValue]],
+        collection: str,
+        batch_id: str | None = None,
+        chunking: Mapping[str, Chunking] | None = None,
     ) -> None:
-        """Queue files that were kept (id → attributes of the document) for a collection, all of them or none. Raises
-        NotFound."""
+        """Queue files that were kept (id → attributes of the document) for a collection, all of them or none. Those
+        that `chunking` names are cut so. Raises NotFound."""
         ...
 
     def detach(self, file_id: str, collection: str) -> None:

@@ -14,8 +14,10 @@ from typing import Any, Generic, Literal, TypeVar, get_args
 
 from rag.auth import LOCAL_PRINCIPAL
 from rag.catalog import new_id, now
+from rag.chunking import Chunking, chunking_of
 from rag.database import Database
 from rag.errors import InvalidRequest, NotFound
+from rag.places import Place, find_place
 from rag.types import AttributeValue
 
 _Item = TypeVar("_Item")
@@ -31,17 +33,19 @@ _STATUS_OF_JOB: Mapping[str, FileStatus] = {
     "cancelled": "cancelled",
 }
 _STORE = "c.id, coalesce(c.label, c.name), c.description, c.metadata, c.expires_days, c.active_at, c.created_at"
+_IS_EXPIRED = "datetime(coalesce(c.active_at, c.created_at), '+' || c.expires_days || ' days') < datetime('now')"
 # Every file of every store with the document made of it and the job that makes it, as far as there are any. A document
-# that was removed otherwise, with its job done, is no member any more.
+# that was removed otherwise, with its job done, is no member any more; in a store that has expired its file is one
+# still, so that it can be attached elsewhere.
 _MEMBERS = """
     (
         SELECT a.rowid AS place, 0 AS kind, a.collection_id, a.file_id AS id, a.created_at, a.job_id,
-            d.id AS document_id, d.status, coalesce(d.size, f.size) AS size, d.attributes, d.error, f.name
+            d.id AS document_id, d.status, coalesce(d.size, f.size) AS size, d.attributes, d.error, f.name, d.chunking
         FROM attachments a JOIN files f ON f.id = a.file_id
         LEFT JOIN documents d ON d.file_id = a.file_id AND d.collection_id = a.collection_id
         UNION ALL
         SELECT d.rowid, 1, d.collection_id, coalesce(d.file_id, d.id), d.created_at, NULL,
-            d.id, d.status, d.size, d.attributes, d.error, d.source
+            d.id, d.status, d.size, d.attributes, d.error, d.source, d.chunking
         FROM documents d
         WHERE NOT EXISTS (SELECT 1 FROM attachments a WHERE a.file_id = d.file_id
             AND a.collection_id = d.collection_id)
@@ -50,13 +54,18 @@ _MEMBERS = """
 _STATUS = """
     CASE WHEN j.state IN ('queued', 'running') THEN 'in_progress'
         WHEN m.document_id IS NOT NULL AND m.status <> 'failed' THEN 'completed'
-        WHEN j.state = 'cancelled' THEN 'cancelled'
+        WHEN j.state IN ('cancelled', 'done') THEN 'cancelled'
         ELSE 'failed' END
 """
-_IS_MEMBER = "NOT (m.document_id IS NULL AND coalesce(j.state, 'done') = 'done')"
+_IS_MEMBER = (
+    "(m.document_id IS NOT NULL OR coalesce(j.state, 'done') <> 'done' "
+    f"OR EXISTS (SELECT 1 FROM collections c WHERE c.id = m.collection_id AND {_IS_EXPIRED}))"
+)
 _FILE = (
     "m.id, m.collection_id, m.document_id, m.name, m.size, m.created_at, "
-    "coalesce(m.attributes, j.attributes, '{}'), coalesce(m.error, ''), coalesce(j.report, ''), m.job_id, " + _STATUS
+    "coalesce(m.attributes, j.attributes, '{}'), coalesce(m.error, ''), coalesce(j.report, ''), m.job_id, "
+    "CASE WHEN m.document_id IS NULL OR j.state IN ('queued', 'running') THEN j.chunking ELSE m.chunking END, "
+    + _STATUS
 )
 
 
@@ -100,6 +109,7 @@ class StoreFile:
     attributes: Mapping[str, AttributeValue]
     error: str
     job_id: str | None
+    chunking: Chunking | None
     status: FileStatus
 
 
@@ -163,19 +173,27 @@ class VectorStores:
 
     def page(self, cursor: Cursor, among: Sequence[str]) -> Page[VectorStore]:
         """Those of the stores with these ids that are wanted, in order of their making. Raises NotFound when the
-        cursor's id is none."""
-
-        def check(store_id: str) -> None:
-            if store_id not in among:
-                raise _unknown(store_id)
-
-        where, values, order = cursor.condition("c.rowid", "SELECT rowid FROM collections WHERE id = ?", check)
+        cursor's id is none of them, and was none."""
+        where, values, order = cursor.condition("c.rowid", lambda store_id: self._place(store_id, among))
         rows = self._database.read(
             f"SELECT {_STORE} FROM collections c WHERE c.id IN (SELECT value FROM json_each(?)) AND {where} "
             f"ORDER BY c.rowid {order} LIMIT ?",
             (json.dumps(among), *values),
         )
         return cursor.page([self._store(row) for row in rows])
+
+    def _place(self, store_id: str, among: Sequence[str]) -> Place:
+        select = "SELECT rowid FROM collections WHERE id = ? AND id IN (SELECT value FROM json_each(?))"
+        return find_place(self._database, store_id, select, (store_id, json.dumps(among)), "collections")
+
+    def expired(self) -> list[str]:
+        """The ids of the stores whose time is over, and in which there is something still."""
+        rows = self._database.read(
+            f"SELECT c.id FROM collections c WHERE {_IS_EXPIRED} AND (EXISTS (SELECT 1 FROM documents d "
+            "WHERE d.collection_id = c.id) OR EXISTS (SELECT 1 FROM jobs j WHERE j.collection = c.name "
+            "AND j.state IN ('queued', 'running')))"
+        )
+        return [store_id for (store_id,) in rows]
 
     def update(self, store_id: str, changes: Mapping[str, Any]) -> VectorStore:
         """Change `label`, `description`, `metadata` or `expires_days`. Raises NotFound."""
@@ -237,11 +255,9 @@ class VectorStores:
     ) -> Page[StoreFile]:
         """Files of the store, or of one batch, in order. Raises NotFound when the cursor's id is none."""
         place = "m.kind * 4611686018427387904 + m.place"
+        select = f"SELECT {place} FROM {_MEMBERS} WHERE m.id = ? AND m.collection_id = ?"
         where, values, order = cursor.condition(
-            place,
-            f"SELECT {place} FROM {_MEMBERS} WHERE m.id = ? AND m.collection_id = ?",
-            lambda file_id: self.file(store_id, file_id),
-            (store_id,),
+            place, lambda file_id: find_place(self._database, file_id, select, (file_id, store_id), store_id)
         )
         told: list[object] = [store_id]
         if status is not None:
@@ -295,20 +311,16 @@ class Cursor:
     limit: int = 20
     newest_first: bool = True
 
-    def condition(
-        self, place: str, place_of: str, check: Callable[[str], object], more: Sequence[object] = ()
-    ) -> tuple[str, list[object], str]:
-        """A condition on `place`, its values with how many to read, and the order to read in. `place_of` selects the
-        place of an id, `check` raises where there is none."""
+    def condition(self, column: str, place_of: Callable[[str], Place]) -> tuple[str, list[object], str]:
+        """A condition on the column with the places, its values with how many to read, and the order to read in."""
         if self.after and self.before:
             raise InvalidRequest("Either after or before can be given.", param="before")
         if not self.after and not self.before:
             return "1", [self.limit + 1], "DESC" if self.newest_first else "ASC"
-        item = self.after or self.before or ""
-        check(item)
+        place = place_of(self.after or self.before or "")
         forward = bool(self.after) != self.newest_first
-        sign, order = (">", "ASC") if forward else ("<", "DESC")
-        return f"{place} {sign} ({place_of})", [item, *more, self.limit + 1], order
+        sign, order = (">=" if place.is_former else ">", "ASC") if forward else ("<", "DESC")
+        return f"{column} {sign} ?", [place.number, self.limit + 1], order
 
     def page(self, items: Sequence[_Item]) -> Page[_Item]:
         """What was read, as it is to be shown: one item more than is wanted tells that there are more, and what lies
@@ -322,14 +334,15 @@ def _unknown(store_id: str) -> NotFound:
 
 
 def _file(row: tuple[Any, ...]) -> StoreFile:
-    file_id, store_id, document_id, name, size, created_at, attributes, error, report, job_id, status = row
+    file_id, store_id, document_id, name, size, created_at, attributes, error, report, job_id, chunking, status = row
     if status == "failed":
         told = json.loads(report) if report else {}
         error = " ".join(filter(None, [told.get("error"), told.get("hint")])) or error or "It could not be read."
     else:
         error = ""
     return StoreFile(
-        *(file_id, store_id, document_id, name, size, created_at, json.loads(attributes), error, job_id, status)
+        *(file_id, store_id, document_id, name, size, created_at, json.loads(attributes), error, job_id),
+        *(chunking_of(chunking), status),
     )
 
 

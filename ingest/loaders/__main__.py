@@ -113,7 +113,7 @@ def _answers(
         title = fitting_title(loaded.title, token_spans, request["chunk_tokens"])
         for sections in _portions(() if "sections" in request else loaded.sections, lambda section: len(section.text)):
             yield {"sections": [astuple(section) for section in sections]}
-        pieces = split(title, loaded.sections, token_spans, request["chunk_tokens"])
+        pieces = split(title, loaded.sections, token_spans, request["chunk_tokens"], request["overlap"])
         for portion in _portions(pieces, lambda piece: len(piece.heading) + _PIECE_SIZE):
             yield {"pieces": [astuple(piece) for piece in portion]}
         end = {"pages": loaded.pages, "empty_pages": loaded.empty_pages, "notice": loaded.notice}

@@ -179,7 +179,8 @@ def _prepare(body: CreateResponse, services: Services, caller: Access) -> _Prepa
     )
     asked = request_of(chat, services, caller)
     if tool is not None:
-        asked = replace(asked, scope=_scope(tool, body.footnote, caller))
+        scope = _scope(tool, body.footnote, caller)
+        asked = replace(asked, scope=scope, most_chunks=tool.max_num_results)
     form = Form(
         services.catalog,
         echoed=body.model_dump(

@@ -5,6 +5,7 @@ Attaching is a durable job: it goes on after a restart. Statuses and counts are 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -16,6 +17,7 @@ from rag.api.caller import Caller
 from rag.api.files import Order, listing
 from rag.attributes import check_attributes
 from rag.catalog import new_id
+from rag.chunking import Chunking
 from rag.errors import Conflict, InvalidRequest
 from rag.services import Services
 from rag.tagging import set_attributes
@@ -41,10 +43,24 @@ class StaticChunking(BaseModel):
 
 
 class ChunkingStrategy(BaseModel):
-    """How a file would be cut. Footnote cuts by structure and the embedding model's limit, and says `other`."""
+    """How a file is to be cut: by OpenAI's sizes (`static`), or by structure and what the embedding model reads."""
 
     type: Literal["auto", "static", "other"] = "auto"
     static: StaticChunking | None = None
+
+    @model_validator(mode="after")
+    def _has_sizes(self) -> ChunkingStrategy:
+        if (self.type == "static") != (self.static is not None):
+            raise ValueError("a static strategy has its sizes in `static`, and no other has")
+        return self
+
+
+def chunking_of(files: Iterable[str], strategy: ChunkingStrategy | None) -> dict[str, Chunking]:
+    """The files with the sizes that the strategy sets, if it does."""
+    if strategy is None or strategy.static is None:
+        return {}
+    sizes = Chunking(strategy.static.max_chunk_size_tokens, strategy.static.chunk_overlap_tokens)
+    return dict.fromkeys(files, sizes)
 
 
 class Attach(BaseModel):
@@ -92,7 +108,8 @@ def attach_file(store_id: str, body: Attach, request: Request, caller: Caller) -
     services: Services = request.app.state.services
     store = _open_store(caller, store_id)
     caller.file(body.file_id)
-    services.ingest.attach({body.file_id: check_attributes(body.attributes or {})}, store.id)
+    chunking = chunking_of([body.file_id], body.chunking_strategy)
+    services.ingest.attach({body.file_id: check_attributes(body.attributes or {})}, store.id, chunking=chunking)
     return store_file_object(caller.stores.file(store.id, body.file_id))
 
 
@@ -157,8 +174,11 @@ def create_batch(store_id: str, body: Batch, request: Request, caller: Caller) -
     wanted |= {file.file_id: check_attributes(file.attributes or {}) for file in body.files}
     for file_id in wanted:
         caller.file(file_id)
+    chunking = chunking_of(wanted, body.chunking_strategy)
+    for file in body.files:
+        chunking |= chunking_of([file.file_id], file.chunking_strategy)
     batch_id = new_id("vsfb")
-    services.ingest.attach(wanted, store.id, batch_id)
+    services.ingest.attach(wanted, store.id, batch_id, chunking)
     return _batch_object(caller.stores, store.id, batch_id)
 
 
@@ -211,9 +231,16 @@ def store_file_object(file: StoreFile) -> dict[str, Any]:
         "status": file.status,
         "last_error": error,
         "attributes": dict(file.attributes),
-        "chunking_strategy": {"type": "other"},
+        "chunking_strategy": _chunking_strategy(file.chunking),
         "filename": file.name.rpartition("/")[2],
     }
+
+
+def _chunking_strategy(chunking: Chunking | None) -> dict[str, Any]:
+    if chunking is None:
+        return {"type": "other"}
+    sizes = {"max_chunk_size_tokens": chunking.tokens, "chunk_overlap_tokens": chunking.overlap}
+    return {"type": "static", "static": sizes}
 
 
 def _batch_object(stores: VectorStores, store_id: str, batch_id: str) -> dict[str, Any]:

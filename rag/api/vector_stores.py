@@ -16,7 +16,7 @@ from rag.access import Access
 from rag.api.body import JsonRoute
 from rag.api.caller import Caller
 from rag.api.files import listing
-from rag.api.vector_store_files import ChunkingStrategy, cursor_of
+from rag.api.vector_store_files import ChunkingStrategy, chunking_of, cursor_of
 from rag.auth import may
 from rag.engine import ChatEngine
 from rag.errors import InvalidRequest
@@ -105,7 +105,8 @@ def create_vector_store(body: CreateStore, request: Request, caller: Caller) -> 
     days = body.expires_after.days if body.expires_after else None
     store = caller.stores.create(caller.principal.id, body.name, body.description, body.metadata, days)
     if body.file_ids:
-        services.ingest.attach({file_id: {} for file_id in body.file_ids}, store.id)
+        chunking = chunking_of(body.file_ids, body.chunking_strategy)
+        services.ingest.attach({file_id: {} for file_id in body.file_ids}, store.id, chunking=chunking)
     _share(caller, store.id, body.sharing, readers)
     return store_object(caller, caller.stores.get(store.id))
 

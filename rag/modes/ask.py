@@ -46,8 +46,8 @@ async def ask(
     """
 
     def open_engine(name: str) -> ChatEngine:
-        engine = engines(name)
-        return replace(engine, examples=request.examples, settings=_settings(engine.settings, request))
+        engine = replace(engines(name), examples=request.examples, most_chunks=request.most_chunks)
+        return replace(engine, settings=_settings(engine.settings, request))
 
     if request.mode not in _WITH_FUNCTIONS and (
         request.functions or any(m.role == "tool" for m in request.messages[-1:])

@@ -27,6 +27,7 @@ class Request:
     `models` are the names of the models to ask: one (the default one if empty), for `compare` several. `examples` are
     turns that show how to answer (see rag/personas.py). `functions` may be called in the modes `documents` and `chat`.
     `passages` and `minimum_evidence` stand in for the settings of these names, where they are given.
+    The model reads at most `most_chunks` of what was found, where that is said.
     """
 
     messages: Sequence[Message]
@@ -38,6 +39,7 @@ class Request:
     functions: Functions = NO_FUNCTIONS
     passages: int | None = None
     minimum_evidence: float | None = None
+    most_chunks: int | None = None
 
 
 def require_model(model: LanguageModel, what_for: str) -> None:

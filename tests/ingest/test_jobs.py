@@ -78,7 +78,10 @@ def test_an_upload_is_taken_in_and_its_bytes_are_kept(settings, bag_of_words, tm
 def test_another_file_of_the_same_name_replaces_nothing(settings, bag_of_words, tmp_path):
     with opened(settings, bag_of_words) as (ingestor, index):
         texts = [f"The text number {number}." for number in range(4)]
-        jobs = [ingestor.submit(write(tmp_path / str(n), text), "a.txt", "default") for n, text in enumerate(texts)]
+        jobs = [
+            ingestor.submit(write(tmp_path / str(n), text), "a.txt", "default", OF_THIS_MACHINE)
+            for n, text in enumerate(texts)
+        ]
         ended = [ingestor.wait(job.id, 30) for job in jobs]
         assert {job.state for job in ended} == {"done"}
         documents = index.catalog.documents()
@@ -150,11 +153,10 @@ def test_a_job_can_be_stopped_while_it_embeds_or_waits(settings, bag_of_words, t
         ]
         waiting = ingestor.submit(write(tmp_path / "b"), "b.txt", "default", OF_THIS_MACHINE)
         assert gate.reached.wait(30)
-        assert ingestor.cancel(waiting.id).state == "cancelled"
-        for job in running:
+        for job in [waiting, *running]:
             ingestor.cancel(job.id)
         gate.open.set()
-        assert [ingestor.wait(job.id, 30).state for job in running] == ["cancelled", "cancelled"]
+        assert [ingestor.wait(job.id, 30).state for job in [waiting, *running]] == ["cancelled"] * 3
         assert index.catalog.documents() == []
         assert ingestor.cancel(waiting.id).state == "cancelled"
         with pytest.raises(NotFound):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from contextlib import closing
+from itertools import pairwise
 
 import pytest
 
 from ingest.ingestor import Ingestor
 from ingest.reindex import Reindexing
 from ingest.sandbox import Sandbox
+from rag.auth import OF_THIS_MACHINE
+from rag.chunking import Chunking
 from rag.errors import Conflict, IndexMismatch, UnreadableDocument
 from rag.index import Index
 from tests.ingest.test_ingestor import Counting, outcomes, paragraphs
@@ -62,6 +66,20 @@ def test_the_old_model_answers_until_all_is_done(index, sandbox, settings, minil
         assert outcomes(ingestor, settings.storage.dir.parent / "documents")["apple.txt"] == "unchanged"
     with pytest.raises(IndexMismatch, match="all-MiniLM"):
         Index(settings.storage.dir, before)
+
+
+def test_a_document_is_cut_as_somebody_wanted_it(index, sandbox, settings, minilm):
+    with Ingestor(settings, index) as ingestor:
+        file_id = ingestor.keep(io.BytesIO(paragraphs("date", 4).encode()), "date.txt", "assistants", OF_THIS_MACHINE)
+        ingestor.attach({file_id: {}}, "default", chunking={file_id: Chunking(100, 50)})
+        assert ingestor.wait(ingestor.jobs()[0].id, 30).state == "done"
+        list(Reindexing(index, sandbox, settings.ingest, minilm))
+        (document,) = index.catalog.documents_of_file(file_id)
+        chunks = list(index.catalog.chunks_of(document.id))
+        assert document.chunking == Chunking(100, 50)
+        assert all(after.start < before.end for before, after in pairwise(chunks))
+        ingestor.attach({file_id: {}}, "default", chunking={file_id: Chunking(100, 50)})
+        assert ingestor.wait(ingestor.jobs()[0].id, 30).report.outcome == "unchanged"
 
 
 def test_broken_off_it_goes_on_where_it_was(index, sandbox, settings, minilm):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingest.splitting import chunks_of, fitting_title
+from ingest.splitting import ChunkLimit, chunk_spans, chunks_of, fitting_title, limit_of
 from ingest.splitting import split as split_into_pieces
+from rag.chunking import Chunking
 from rag.text import contextual_text
 from rag.tokens import token_spans
 from rag.types import Section
@@ -167,3 +170,43 @@ def test_chunks_end_where_sentences_end_and_are_filled(minilm):
     assert all(chunk.text.endswith("bearings.") for chunk in chunks)
     sizes = [tokens(minilm, chunk.text) for chunk in chunks]
     assert min(sizes[:-1]) > 200
+
+
+# ------------------------------------------------------------------------------------------------------- overlapping
+
+SIZES = st.tuples(st.integers(24, 120), st.integers(0, 60))
+
+
+@RELAXED
+@given(TEXT, SIZES)
+def test_chunks_repeat_the_end_of_the_one_before(bag_of_words, text, sizes):
+    limit, overlap = sizes
+    spans_of = token_spans(bag_of_words.tokenizer)
+    spans = chunk_spans(text, spans_of, limit, min(overlap, limit // 2))
+    alone = chunk_spans(text, spans_of, limit)
+    covered = {place for start, end in spans for place in range(start, end)}
+    assert all(place in covered for start, end in alone for place in range(start, end) if not text[place].isspace())
+    for (start, end), (following, following_end) in pairwise(spans):
+        assert start < following, "each begins behind the beginning of the one before"
+        assert end < following_end, "… and brings something new"
+        assert tokens(bag_of_words, text[following : max(following, end)]) <= overlap
+    assert all(tokens(bag_of_words, text[start:end]) <= limit for start, end in spans)
+
+
+def test_whole_sentences_are_repeated_or_the_end_of_a_long_one(minilm):
+    spans_of = token_spans(minilm.tokenizer)
+    text = " ".join(f"Sentence number {word} is here." for word in ("one", "two", "three", "four", "five", "six"))
+    sentence = len(spans_of("Sentence number one is here."))
+    spans = chunk_spans(text, spans_of, 3 * sentence, sentence)
+    assert [text[start:end].split(".")[0].split()[2] for start, end in spans] == ["one", "three", "five"]
+    spans = chunk_spans(text, spans_of, 3 * sentence, sentence - 1)
+    first, second = (text[start:end] for start, end in spans[:2])
+    assert first.endswith(second.split(" Sentence")[0])
+    assert second.startswith("number three is here. Sentence number four")
+
+
+def test_the_limit_is_what_is_asked_for_and_never_more_than_the_model_reads(bag_of_words):
+    most = bag_of_words.max_tokens
+    assert limit_of(bag_of_words, 200, None) == ChunkLimit(bag_of_words.tokenizer, 200)
+    assert limit_of(bag_of_words, 200, Chunking(100, 30)) == ChunkLimit(bag_of_words.tokenizer, 100, 30)
+    assert limit_of(bag_of_words, 200, Chunking(800, 400)) == ChunkLimit(bag_of_words.tokenizer, most, most // 2)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rag.archive import Archive
+from rag.chunking import Chunking
 from rag.export import export
 from rag.importing import import_archive
 from rag.index import Index
@@ -57,7 +58,8 @@ def build(folder, embedding):
         put_file(index, embedding, papers, "boiler.txt", ["the boiler’s valve\nshared line"], title="One", version=7)
         put_file(index, embedding, papers, "copy.txt", ["the boiler’s valve\nshared line"], heading="A › B")
         put_file(index, embedding, papers, "pay.txt", ["payday\nnaïve fox\nshared line"], collection="staff")
-        index.replace_documents([make_version("doc_gone", ["gone but not forgotten"], embedding)])
+        gone = make_version("doc_gone", ["gone but not forgotten"], embedding)
+        index.replace_documents([replace(gone, document=replace(gone.document, chunking=Chunking(100, 40)))])
         failed = make_version("doc_failed", [], embedding, version=0)
         index.catalog.put_record(replace(failed.document, status="failed", error="It is broken.", fingerprint="x"))
         set_attributes(index.catalog, "doc_apple", {"year": 2021, "ä": "🦊", "draft": False, "share": 0.1})

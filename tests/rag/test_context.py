@@ -57,6 +57,20 @@ def test_a_hit_between_two_passages_joins_them():
     assert passage.text == PAGES["doc_a", 0][: A0[2].end]
 
 
+def test_chunks_that_overlap_are_told_once():
+    """Each chunk begins with the end of the one before; the first and the third share words without the second."""
+    text = " ".join(f"Sentence {n}." for n in range(12))
+    sentences = [match.span() for match in re.finditer(r"S[^.]*\.", text)]
+    spans = [(sentences[first][0], sentences[last][1]) for first, last in ((0, 4), (2, 6), (4, 8), (9, 11))]
+    chunks = [
+        Chunk(f"doc_c:1:{n}", "doc_c", n, None, None, "", None, a, b, text[a:b]) for n, (a, b) in enumerate(spans)
+    ]
+    for order in ((0, 2), (2, 0), (1, 0, 2), (0, 2, 1)):
+        (passage,) = collect_passages(hits(*(chunks[n] for n in order)), lambda *_: text, 6)
+        assert passage.text == text[: spans[2][1]] == text[passage.start : passage.end]
+    assert len(collect_passages(hits(chunks[1], chunks[3]), lambda *_: text, 6)) == 2
+
+
 def test_pages_and_documents_are_never_joined():
     found = collect_passages(hits(A0[3], A1[0], B[0]), page_text, 6)
     assert [(p.document_id, p.page_index, p.text) for p in found] == [

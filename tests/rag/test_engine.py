@@ -394,3 +394,13 @@ async def test_a_question_is_answered_from_its_collection_only(filled, bag_of_wo
     assert {passage.document_id for passage in answer.passages} == {"doc_c"}
     answer = await engine.answer(QUESTION, replace(everything(filled), document_ids=frozenset({"doc_b"})))
     assert {passage.document_id for passage in answer.passages} == {"doc_b"}
+
+
+async def test_the_model_reads_no_more_than_is_wanted(filled, make_engine):
+    engine = make_engine(script="Every 90 days [1].")
+    everything_found = await engine.find(QUESTION[0].content, everything(filled))
+    assert len(everything_found.hits) > 1
+    finding = await replace(engine, most_chunks=1).find(QUESTION[0].content, everything(filled))
+    assert finding.hits == everything_found.hits[:1]
+    assert [passage.text for passage in finding.passages] == ["The pump needs oil every 90 days."]
+    assert finding.enough

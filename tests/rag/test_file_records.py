@@ -53,6 +53,35 @@ def test_pages_go_on_behind_a_file_in_both_orders(records):
     assert records.page(LOCAL_PRINCIPAL, None, None, 9, newest_first=True, purpose="vision") == []
     with pytest.raises(NotFound):
         records.page(LOCAL_PRINCIPAL, None, "file_none", 2, newest_first=True, purpose=None)
+    with pytest.raises(NotFound):
+        records.page("prn_other", None, ids[1], 2, newest_first=True, purpose=None)
+    with pytest.raises(NotFound):
+        records.page(LOCAL_PRINCIPAL, "key_other", ids[1], 2, newest_first=True, purpose=None)
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+def test_a_list_can_be_deleted_page_by_page(records, newest_first):
+    ids = [records.add(f"{number}.txt", f"{number:02}", 1, OF_THIS_MACHINE, "assistants") for number in range(7)]
+    order = ids[::-1] if newest_first else ids
+    seen, after = [], None
+    while page := records.page(LOCAL_PRINCIPAL, None, after, 2, newest_first=newest_first, purpose=None):
+        for record in page:
+            seen.append(record.id)
+            records.remove(record.id)
+        after = page[-1].id
+    assert seen == order
+
+
+def test_what_came_after_a_deleted_file_is_behind_it_though_it_has_its_row(records):
+    first, last = (records.add(name, name, 1, OF_THIS_MACHINE, "assistants") for name in ("first", "last"))
+    records.remove(last)
+    new = records.add("new", "new", 1, OF_THIS_MACHINE, "assistants")
+    assert [record.id for record in records.page(LOCAL_PRINCIPAL, None, last, 9, newest_first=False, purpose=None)] == [
+        new
+    ]
+    assert [record.id for record in records.page(LOCAL_PRINCIPAL, None, last, 9, newest_first=True, purpose=None)] == [
+        first
+    ]
 
 
 def test_a_file_whose_time_is_over_is_not_found(records):

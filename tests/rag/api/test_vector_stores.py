@@ -244,6 +244,58 @@ def test_an_expired_store_answers_nobody(client, served):
     client.vector_stores.delete(store.id)
 
 
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_every_list_can_be_deleted_while_it_is_paged(client, order):
+    """As the official client pages: the next page is asked for behind an item that is gone by then."""
+    name = f"paged {order}"
+    files = [upload(client, f"{name} {n}.txt", f"{name} {n}") for n in range(5)]
+    ids = [file.id for file in (files if order == "asc" else files[::-1])]
+    store = client.vector_stores.create()
+    client.vector_stores.file_batches.create_and_poll(store.id, file_ids=[f.id for f in files], poll_interval_ms=50)
+    taken_out = []
+    for file in client.vector_stores.files.list(store.id, limit=2, order=order):
+        client.vector_stores.files.delete(file.id, vector_store_id=store.id)
+        taken_out.append(file.id)
+    assert taken_out == ids
+    assert client.vector_stores.retrieve(store.id).file_counts.total == 0
+
+    batch = client.vector_stores.file_batches.create_and_poll(
+        store.id, file_ids=[f.id for f in files], poll_interval_ms=50
+    )
+    deleted = []
+    for file in client.vector_stores.file_batches.list_files(batch.id, vector_store_id=store.id, limit=2, order=order):
+        client.files.delete(file.id)
+        deleted.append(file.id)
+    assert deleted == ids
+    client.vector_stores.delete(store.id)
+
+    files = [upload(client, f"{name} {n}.txt", f"{name} {n}") for n in range(5)]
+    gone = [client.files.delete(file.id).id for file in client.files.list(limit=2, order=order)]
+    assert [file_id for file_id in gone if file_id in {f.id for f in files}] == [
+        file.id for file in (files if order == "asc" else files[::-1])
+    ]
+    stores = [client.vector_stores.create(name=f"{name} {n}").id for n in range(5)]
+    gone = []
+    for listed in client.vector_stores.list(limit=2, order=order):
+        if (listed.name or "").startswith(name):
+            gone.append(client.vector_stores.delete(listed.id).id)
+    assert gone == (stores if order == "asc" else stores[::-1])
+
+
+def test_a_documents_place_in_a_folders_store_is_known_when_it_is_gone(client, served, tmp_path):
+    for number in range(4):
+        (tmp_path / f"{number}.txt").write_text(f"Folder text {number}.")
+    list(served.services.ingest.add_paths([tmp_path], "folder"))
+    store = client.vector_stores.retrieve("folder")
+    listed = client.vector_stores.files.list(store.id, limit=2, order="asc")
+    for file in listed.data:
+        client.vector_stores.files.delete(file.id, vector_store_id=store.id)
+    assert [file.filename for file in listed.get_next_page()] == ["2.txt", "3.txt"]
+    before = client.vector_stores.files.list(store.id, before=listed.data[1].id, order="desc")
+    assert [file.filename for file in before] == ["3.txt", "2.txt"]
+    client.vector_stores.delete(store.id)
+
+
 def test_an_unsupported_file_and_unknown_ids_are_told(client):
     store = client.vector_stores.create()
     file = upload(client, "picture.xyz", "nothing")
