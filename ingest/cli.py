@@ -20,12 +20,13 @@ from rag.settings import Settings, load_settings
 from rag.tagging import read_tags
 from rag.tagging import tag as put_tags
 from rag.terminal import debug_option, find_server, require_index, run
-from rag.types import IngestOptions
+from rag.write_side import IngestOptions
 
 if TYPE_CHECKING:
     from ingest.ingestor import Ingestor
     from rag.remote import Remote
-    from rag.types import AttributeValue, Document, FileReport, IngestProgress, Job
+    from rag.types import AttributeValue, Document
+    from rag.write_side import FileReport, IngestProgress, Job
 
 
 class _PathsByDefault(click.Group):

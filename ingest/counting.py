@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 
 from rag.counts import IngestCounts
-from rag.types import FileReport
+from rag.write_side import FileReport
 
 
 class IngestCounter:

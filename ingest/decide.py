@@ -17,7 +17,8 @@ from rag.catalog import Catalog, new_id, now
 from rag.chunking import Chunking
 from rag.errors import UnreadableDocument
 from rag.files import hash_of
-from rag.types import AttributeValue, Document, DocumentStatus, Embedding, FileOutcome, FileReport, IngestOptions
+from rag.types import AttributeValue, Document, DocumentStatus, Embedding
+from rag.write_side import FileOutcome, FileReport, IngestOptions
 
 if TYPE_CHECKING:
     from rag.settings import IngestSettings

@@ -31,8 +31,9 @@ from rag.files import StoredFiles
 from rag.index import Index
 from rag.settings import EmbeddingSettings, Settings
 from rag.tagging import set_attributes, tag
-from rag.types import AttributeValue, Document, FileReport, IngestOptions, IngestProgress, Job, Owned
+from rag.types import AttributeValue, Document, Owned
 from rag.vector_stores import VectorStores
+from rag.write_side import FileReport, IngestOptions, IngestProgress, Job
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,8 @@ from rag.catalog import new_id, now
 from rag.chunking import Chunking, chunking_of
 from rag.database import Database
 from rag.errors import Conflict, NotFound, RagError
-from rag.types import AttributeValue, Collection, FileReport, IngestProgress, Job, JobState
+from rag.types import AttributeValue, Collection
+from rag.write_side import FileReport, IngestProgress, Job, JobState
 
 logger = logging.getLogger(__name__)
 

@@ -26,18 +26,9 @@ from rag.errors import DocumentError, UnreadableDocument
 from rag.index import DocumentVersion, Index
 from rag.settings import IngestSettings
 from rag.text import contextual_text
-from rag.types import (
-    AttributeValue,
-    Chunk,
-    Document,
-    DocumentStatus,
-    FileOutcome,
-    FileReport,
-    IngestOptions,
-    IngestProgress,
-    Section,
-)
+from rag.types import AttributeValue, Chunk, Document, DocumentStatus, Section
 from rag.vectors import vector_id
+from rag.write_side import FileOutcome, FileReport, IngestOptions, IngestProgress
 
 if TYPE_CHECKING:
     from rag.types import Vector

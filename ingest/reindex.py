@@ -18,8 +18,9 @@ from rag.errors import DocumentError, NotFound
 from rag.index import Index
 from rag.settings import IngestSettings
 from rag.text import contextual_text
-from rag.types import Chunk, Document, Embedding, IngestProgress
+from rag.types import Chunk, Document, Embedding
 from rag.vectors import vector_id
+from rag.write_side import IngestProgress
 
 if TYPE_CHECKING:
     from rag.types import Vector

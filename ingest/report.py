@@ -18,7 +18,8 @@ from rich.text import Text
 
 from ingest.loaders import SUPPORTED_SUFFIXES
 from rag.settings import EmbeddingSettings
-from rag.types import Document, FileOutcome, FileReport, IngestOptions, IngestProgress, Job
+from rag.types import Document
+from rag.write_side import FileOutcome, FileReport, IngestOptions, IngestProgress, Job
 
 _REDRAWN = 0.1  # seconds between two signs of progress
 _WIDE = 1_000  # columns, where no screen limits them

@@ -13,7 +13,7 @@ from ingest.discover import is_ignored
 from ingest.loaders import SUPPORTED_SUFFIXES
 from rag.catalog import DEFAULT_COLLECTION
 from rag.errors import RagError
-from rag.types import Ingest, IngestOptions
+from rag.write_side import Ingest, IngestOptions
 
 logger = logging.getLogger(__name__)
 

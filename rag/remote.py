@@ -32,16 +32,13 @@ from rag.types import (
     ChunksRetrieved,
     Document,
     Event,
-    FileReport,
     Hit,
-    IngestOptions,
-    IngestProgress,
-    Job,
     Message,
     Progress,
     QueryCondensed,
     TextDelta,
 )
+from rag.write_side import FileReport, IngestOptions, IngestProgress, Job
 
 _EVENTS: dict[str, TypeAdapter[Event]] = {
     kind.__name__: TypeAdapter(kind)

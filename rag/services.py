@@ -31,7 +31,8 @@ from rag.stopping import Stopping
 from rag.telemetry.metrics import Inventory
 from rag.telemetry.telemetry import Telemetry
 from rag.telemetry.watching import watched
-from rag.types import Embedding, Event, Ingest, LanguageModel
+from rag.types import Embedding, Event, LanguageModel
+from rag.write_side import Ingest
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,8 @@ from rag.services import Services
 from rag.settings import EmbeddingSettings
 from rag.speed import Speed, measure_all
 from rag.telemetry.recording import note_error
-from rag.types import AttributeValue, Document, Event, FileReport, Hit, IngestOptions, IngestProgress, Job, Message
+from rag.types import AttributeValue, Document, Event, Hit, Message
+from rag.write_side import FileReport, IngestOptions, IngestProgress, Job
 
 _Progress = TypeVar("_Progress")
 _STEP = 0.05  # seconds between two attempts to end work that nobody waits for

@@ -25,8 +25,9 @@ from rag.errors import Forbidden, InvalidRequest, NotFound, UnsupportedFileType
 from rag.listing import list_documents
 from rag.services import Services
 from rag.sharing import share
-from rag.types import Collection, Document, IngestOptions, Job
+from rag.types import Collection, Document
 from rag.users import User, Users
+from rag.write_side import IngestOptions, Job
 
 router = APIRouter(include_in_schema=False, route_class=JsonRoute)
 

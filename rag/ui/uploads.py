@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 import chainlit as cl
 
 from rag.errors import Forbidden, RagError
-from rag.types import FileReport
 from rag.ui.markdown import escape, plain_line
 from rag.ui.texts import here
+from rag.write_side import FileReport
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from rag.access import Access
-    from rag.types import Ingest, Job
     from rag.ui.texts import Texts
+    from rag.write_side import Ingest, Job
 
 log = logging.getLogger(__name__)
 

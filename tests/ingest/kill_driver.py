@@ -27,7 +27,7 @@ from ingest.ingestor import Ingestor
 from rag.backends.embeddings import open_embedding
 from rag.index import Index
 from rag.settings import EmbeddingSettings, Settings
-from rag.types import IngestOptions
+from rag.write_side import IngestOptions
 
 State = dict[str, list[str]]
 CATALOG_LOG = "catalog.sqlite3-wal"

@@ -14,7 +14,7 @@ from ingest.ingestor import Ingestor
 from rag.auth import OF_THIS_MACHINE
 from rag.errors import NotFound
 from rag.index import Index
-from rag.types import IngestOptions
+from rag.write_side import IngestOptions
 from tests.ingest.loaders.documents import make_pdf
 from tests.rag.test_index import assert_consistent, lexical, scope
 
