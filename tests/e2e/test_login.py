@@ -14,14 +14,14 @@ from tests.e2e.files import write_pdf
 
 def log_in(page: Page, url: str, name: str, password: str = PASSWORD) -> None:
     page.goto(url)
-    page.get_by_label("Email address").fill(name)
+    page.get_by_label("Name").fill(name)
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Sign In").click()
 
 
 def test_a_wrong_password_is_told_and_opens_nothing(page: Page, closed_url: str) -> None:
     log_in(page, closed_url, "anna", "five words in a row")
-    expect(page.get_by_text("Unable to sign in")).to_be_visible()
+    expect(page.get_by_text("The name or the password is wrong")).to_be_visible()
     assert page.request.get(f"{closed_url}/v1/models").status == 401
     assert page.request.get(f"{closed_url}/project/settings?language=en-US").status == 401
 
