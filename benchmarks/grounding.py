@@ -23,7 +23,8 @@ from rich.table import Table
 from ingest.ingestor import Ingestor
 from rag import quotes
 from rag.context import collect_passages
-from rag.services import Storage, open_retriever, open_storage, scope_of
+from rag.selection import scope_of
+from rag.services import Storage, open_retriever, open_storage
 from rag.settings import Settings, StorageSettings, load_settings
 
 THRESHOLDS = (0.5, 0.55, 0.59, 0.62, 0.65, 0.7, 0.74, 0.78)

@@ -31,7 +31,8 @@ from rich.table import Table
 from ingest.ingestor import Ingestor
 from rag.evaluation.measures import ndcg
 from rag.index import Index
-from rag.services import open_retriever, open_storage, scope_of
+from rag.selection import scope_of
+from rag.services import open_retriever, open_storage
 from rag.settings import Settings, StorageSettings, load_settings
 from rag.types import Chunk, Hit, Scope
 

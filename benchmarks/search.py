@@ -28,7 +28,7 @@ from benchmarks.scale import CHUNKS_A_DOCUMENT, DOCUMENTS_A_GROUP, RandomEmbeddi
 from rag.backends.embeddings import open_embedding
 from rag.index import Index
 from rag.retrieval import HybridRetriever
-from rag.services import scope_of
+from rag.selection import scope_of
 from rag.settings import EmbeddingSettings, RetrievalSettings
 from rag.types import Scope
 

@@ -32,7 +32,8 @@ from rich.table import Table
 from ingest.ingestor import Ingestor
 from rag.context import collect_passages
 from rag.retrieval import HybridRetriever
-from rag.services import open_storage, scope_of
+from rag.selection import scope_of
+from rag.services import open_storage
 from rag.settings import Settings
 
 ROOT = Path(__file__).parent.parent

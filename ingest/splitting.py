@@ -18,6 +18,8 @@ from rag.tokens import TokenSpans
 from rag.types import Chunk, Embedding, Section
 
 SPLITTER_VERSION = "2"
+# Tokenizers drop control characters and join what they part; where a chunk ends between them, the parts count alone.
+_CONTROLS = {number: " " for number in (*range(32), *range(127, 160)) if chr(number) not in "\t\n\r"}
 _SPECIAL_TOKENS = 2  # what the model puts around every text
 _BLOCK = 50_000  # characters tokenised at once: the tokens of a whole book would take gigabytes
 
@@ -144,7 +146,7 @@ def _measured_pieces(text: str, token_spans: TokenSpans, budget: int, part: int)
     """The sentences, or parts of at most `part` tokens of one that is too long, each with its number of tokens."""
     for block in _blocks(text, sentence_spans(text)):
         offset = block[0][0]
-        starts = [offset + start for start, _ in token_spans(text[offset : block[-1][1]])]
+        starts = [offset + start for start, _ in token_spans(text[offset : block[-1][1]].translate(_CONTROLS))]
         for start, end in _pieces(text, block, starts, budget, part):
             yield (start, end), bisect.bisect_left(starts, end) - bisect.bisect_left(starts, start)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ingest.ingestor import Ingestor
+from rag.auth import LOCAL
 from rag.models_file import load_models_file
 from rag.modes.request import Request
 from rag.personas import addressed, read_roles
@@ -40,7 +41,7 @@ async def test_a_persona_answers_from_its_documents(tmp_path, folder, documents,
         assert [report.outcome for report in reports if report] == ["added"] * 3
         roles = read_roles(models.file)
         services = Services(settings, storage, models, open_engine(settings, storage, models), ingestor, roles)
-        request = Request([Message("user", question)], services.scope(persona.collection))
+        request = Request([Message("user", question)], services.access(LOCAL).scope(persona.collection))
         request = addressed(request, persona.collection, roles, None)
         events = [event async for event in services.ask(request)]
         assert isinstance(events[-1], AnswerCompleted)

@@ -13,7 +13,7 @@ from rag.backends.llms import open_language_model
 from rag.engine import ChatEngine
 from rag.index import Index
 from rag.retrieval import HybridRetriever
-from rag.services import scope_of
+from rag.selection import scope_of
 from rag.settings import Settings
 from rag.types import Message
 from tests.test_sample import QUESTIONS, SAMPLE

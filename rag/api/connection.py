@@ -14,20 +14,25 @@ from rag.functions import ToolCallDelta
 from rag.types import AnswerCompleted, Candidate, Event, Progress, TextDelta
 
 _Result = TypeVar("_Result")
-_LOOK_AT_CLIENT = 0.2  # seconds between two looks whether the client is still there
 
 
 async def while_connected(request: Request, work: Coroutine[Any, Any, _Result]) -> _Result:
-    """Do the work; a client that leaves meanwhile ends it, and with it the model's."""
-    task = asyncio.create_task(work)
+    """Do the work; a client that leaves meanwhile ends it, and with it the model's. The request's body must have been
+    read."""
+    task, leaving = asyncio.create_task(work), asyncio.create_task(_disconnected(request))
     try:
-        while not task.done():
-            await asyncio.wait({task}, timeout=_LOOK_AT_CLIENT)
-            if not task.done() and await request.is_disconnected():
-                raise ClientDisconnect
+        await asyncio.wait({task, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientDisconnect
         return task.result()
     finally:
         task.cancel()
+        leaving.cancel()
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 async def collect(events: AsyncGenerator[Event, None]) -> list[Event]:

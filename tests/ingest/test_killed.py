@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
 
 from tests.ingest.kill_driver import take_in
 
-POINTS = 50
+POINTS = int(os.environ.get("FOOTNOTE_KILLS", "12"))
 
 
 def text(number, state):
     return "\n\n".join(f"Paragraph {n} of file {number} in its {state} state. " * 12 for n in range(8))
 
 
-def test_killed_at_fifty_moments(tmp_path):
+def test_killed_at_many_moments(tmp_path):
     folder = tmp_path / "documents"
     folder.mkdir()
     for number in range(90):
@@ -39,4 +40,4 @@ def test_killed_at_fifty_moments(tmp_path):
     assert len(points) == POINTS
     assert [point for point in points if point["wrong"] or not point["same_in_the_end"]] == []
     states = Counter(point["state"] for point in points)
-    assert states["between"] >= 5, states
+    assert states["between"] >= POINTS // 10, states

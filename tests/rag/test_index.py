@@ -146,7 +146,7 @@ def test_killed_between_any_two_writes_the_old_or_the_new_version_answers(tmp_pa
     with closing(Index(tmp_path / "before", bag_of_words)) as index:
         for document_id, pages in OLD.items():
             put(index, bag_of_words, document_id, *pages)
-    copies = [tmp_path / f"{number:03}" for number in range(1, 71 if action == "replace" else 31)]
+    copies = [tmp_path / f"{number:03}" for number in range(1, 71 if action == "replace" else 51)]
     for copy in copies:
         shutil.copytree(tmp_path / "before", copy)
     command = [sys.executable, "-m", "tests.rag.crash_driver", action, *map(str, copies)]
