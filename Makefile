@@ -99,7 +99,7 @@ bench: $(VENV)/installed-dev ## Measure; each benchmark prints a table
 e2e: export FOOTNOTE_LLAMA_CPP ?= $(VENV)
 e2e: export FOOTNOTE_VLLM ?= $(wildcard $(VLLM))
 e2e: $(VENV)/installed-dev ## Test the chat in a real browser (needs Chromium), and the model servers that are here
-	@$(BIN)/pytest tests/e2e
+	@$(BIN)/pytest -n 2 tests/e2e
 	@$(BIN)/pytest tests/conformance
 
 docs: $(VENV)/installed ## Write the settings table of README.md again

@@ -21,7 +21,7 @@ class ChatPage:
     def log_in(cls, page: Page, url: str, name: str, password: str) -> ChatPage:
         """An open chat of that user."""
         page.goto(url)
-        page.get_by_label("Email address").fill(name)
+        page.get_by_label("Name").fill(name)
         page.get_by_label("Password").fill(password)
         page.get_by_role("button", name="Sign In").click()
         expect(page.locator("#upload-button")).to_be_visible(timeout=30_000)
@@ -152,6 +152,7 @@ class ChatPage:
 
     def open_history(self) -> None:
         """Open the side bar."""
+        self.page.wait_for_load_state("networkidle")  # until then nobody can tell whether it is open
         trigger = self.page.locator("#header #sidebar-trigger-button")  # there while it is closed
         if trigger.is_visible():
             trigger.click()

@@ -11,13 +11,14 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from rag.database import CATALOG_NAME, Database
 from tests.e2e.chat_page import ChatPage
 from tests.e2e.model_server import MODEL, OTHER_MODEL, ModelServer
 
@@ -186,8 +187,10 @@ def model_chat(page: Page, model_url: str, model: ModelServer) -> ChatPage:
 
 
 @pytest.fixture
-def models_chat(page: Page, models_url: str, model: ModelServer) -> ChatPage:
-    """An open chat with two language models to choose from."""
+def models_chat(page: Page, models_url: str, models_folder: Path, model: ModelServer) -> ChatPage:
+    """An open chat with two language models to choose from; what was chosen in other tests is forgotten."""
+    with closing(Database(models_folder / "storage" / CATALOG_NAME)) as database, database.transaction() as connection:
+        connection.execute("DELETE FROM preferences")
     return ChatPage(page, models_url)
 
 

@@ -128,7 +128,7 @@ def test_the_keyboard_opens_and_closes_a_source(
     page = open_page(width=width, height=height)
     chat = ChatPage(page, quotes_url)
     mark = chat.ask(ILL).locator("a.element-link").first
-    assert "Source 1: " in (mark.get_attribute("aria-label") or "")
+    expect(mark).to_have_attribute("aria-label", re.compile("Source 1: "))
     for key in ("Enter", " "):
         mark.focus()
         page.keyboard.press(key)

@@ -56,17 +56,17 @@ def test_a_conversation_is_found_renamed_and_deleted(quotes_chat: ChatPage) -> N
     quotes_chat.ask("What is the price of the repair cement?")
     address = quotes_chat.page.url
     quotes_chat.open_history()
-    quotes_chat.rename_conversation("What is the price", "Cement")
-    expect(quotes_chat.history.filter(has_text="Cement")).to_have_count(1)
+    quotes_chat.rename_conversation("What is the price", "Mortar 7")
+    expect(quotes_chat.history.filter(has_text="Mortar 7")).to_have_count(1)
     quotes_chat.search_history("12.90")
-    expect(quotes_chat.page.get_by_role("option").filter(has_text="Cement")).to_have_count(1)
+    expect(quotes_chat.page.get_by_role("option").filter(has_text="Mortar 7")).to_have_count(1)
     quotes_chat.page.keyboard.press("Escape")
-    quotes_chat.delete_conversation("Cement")
-    expect(quotes_chat.history.filter(has_text="Cement")).to_have_count(0)
+    quotes_chat.delete_conversation("Mortar 7")
+    expect(quotes_chat.history.filter(has_text="Mortar 7")).to_have_count(0)
     quotes_chat.page.goto(address)
     expect(quotes_chat.page.get_by_text("price of the repair cement")).to_have_count(0)
     quotes_chat.open_history()
-    expect(quotes_chat.history.filter(has_text="Cement")).to_have_count(0)
+    expect(quotes_chat.history.filter(has_text="Mortar 7")).to_have_count(0)
 
 
 def test_nobody_sees_anothers_conversations(open_page: Callable[..., Page], closed_url: str) -> None:

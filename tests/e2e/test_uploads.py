@@ -54,13 +54,13 @@ def test_other_kinds_of_files_are_refused_at_once(quotes_chat: ChatPage, tmp_pat
     expect(quotes_chat.page.locator("#chat-submit")).to_be_disabled()
 
 
-def test_an_uploaded_page_runs_nothing(quotes_chat: ChatPage, tmp_path: Path) -> None:
+def test_an_uploaded_page_runs_nothing(quotes_chat: ChatPage, quotes_url: str, tmp_path: Path) -> None:
     trap = tmp_path / "trap.html"
     trap.write_text("<h1>Trap</h1><p>The weather vane points north.</p><script>document.title='owned'</script>")
     quotes_chat.attach(trap)
     answer = quotes_chat.ask("Where does the weather vane point?")
     link = quotes_chat.open_footnote(answer).locator(".footnote-source a").get_attribute("href")
-    source = quotes_chat.page.request.get(f"{quotes_chat.page.url.rstrip('/')}{link}")
+    source = quotes_chat.page.request.get(f"{quotes_url}{link}")
     assert source.headers["content-type"].startswith("text/plain")
     expect(quotes_chat.page).to_have_title("Footnote")
 
