@@ -27,7 +27,7 @@ from rag.ui.showing import show
 from rag.ui.starters import suggestions
 from rag.ui.taking_away import COPY, SAVE, address, buttons, copy
 from rag.ui.texts import here, texts_in
-from rag.ui.uploads import report_text, take_in
+from rag.ui.uploads import THROW_AWAY, report_text, take_in, throw_away, way_back
 from rag.ui.voting import VOTE, offer_vote, take_vote
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ async def on_message(message: cl.Message) -> None:
         collection = panel.chosen(cl.user_session.get(COLLECTION))
         reports = await take_in(files, services.ingest, await caller(), collection)
         if reports and (not question or any(report.outcome == "failed" for report in reports)):
-            await cl.Message(report_text(reports)).send()
+            await cl.Message(report_text(reports), actions=way_back(reports)).send()
         read = frozenset(report.document_id for report in reports if report.outcome != "failed")
         if question and (read or not reports):
             await _answer(message, question, read)
@@ -143,6 +143,17 @@ async def voted(action: cl.Action) -> None:
         await take_vote(action, await caller())
     except RagError as error:
         await cl.ErrorMessage(escape(f"{error.message} {error.hint}")).send()
+
+
+async def thrown_away(action: cl.Action) -> None:
+    """Remove what was uploaded with a message."""
+    try:
+        await throw_away(action, services.ingest, await caller())
+    except RagError as error:
+        await cl.ErrorMessage(escape(f"{error.message} {error.hint}")).send()
+        return
+    await action.remove()
+    await cl.context.emitter.send_toast(here()("thrown_away"), "success")
 
 
 async def copied(action: cl.Action) -> None:
@@ -254,5 +265,6 @@ cl.on_settings_update(settings_changed)
 cl.on_message(on_message)
 cl.on_stop(stopped)
 cl.action_callback(VOTE)(voted)
+cl.action_callback(THROW_AWAY)(thrown_away)
 cl.action_callback(COPY)(copied)
 cl.action_callback(SAVE)(saved)

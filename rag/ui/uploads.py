@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+THROW_AWAY = "throw_away"  # the name of the button's action
 _INTERVAL = 0.5  # seconds between two looks at a job
 
 
@@ -58,6 +59,21 @@ def report_text(reports: Sequence[FileReport]) -> str:
     else:
         head = texts("report_some", read=read, count=count)
     return "\n".join([head, "", *(f"- {escape(_report_line(report, texts))}" for report in reports)])
+
+
+def way_back(reports: Sequence[FileReport]) -> list[Any]:
+    """The button that throws away what was just added; none where nothing is new."""
+    added = [report.document_id for report in reports if report.outcome == "added"]
+    if not added:
+        return []
+    return [cl.Action(name=THROW_AWAY, payload={"documents": added}, icon="trash-2", label=here()("throw_away"))]
+
+
+async def throw_away(action: cl.Action, ingest: Ingest, caller: Access) -> None:
+    """Remove the documents that a button is for. Raises NotFound, Forbidden."""
+    for document_id in action.payload.get("documents") or []:
+        document = await asyncio.to_thread(caller.document, str(document_id), "write")
+        await asyncio.to_thread(ingest.remove, document.id)
 
 
 async def _add(

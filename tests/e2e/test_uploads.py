@@ -39,6 +39,9 @@ def test_files_alone_get_a_summary_with_the_reason_of_each_failure(quotes_chat: 
     expect(summary).to_contain_text("broken.pdf")
     expect(quotes_chat.steps).to_have_count(4)
     expect(quotes_chat.ask("Where do skateboards stay off?")).to_contain_text("Skateboards stay off the deck")
+    quotes_chat.page.get_by_role("button", name="Throw it away again").click()
+    expect(quotes_chat.page.get_by_text("It is gone.")).to_be_visible()
+    expect(quotes_chat.ask("Where do skateboards stay off?")).not_to_contain_text("Skateboards stay off the deck")
 
 
 def test_a_dropped_file_is_taken_in(quotes_chat: ChatPage) -> None:
