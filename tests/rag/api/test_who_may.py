@@ -169,6 +169,7 @@ def mcp(tool, **arguments):
 @dataclass(frozen=True)
 class World:
     url: str
+    client: httpx.Client
     services: object
     keys: dict[str, str]
     annas: dict[str, str]
@@ -178,8 +179,7 @@ class World:
         headers = {"Accept": "application/json, text/event-stream"}
         if who in self.keys:
             headers["Authorization"] = f"Bearer {self.keys[who]}"
-        with httpx.Client(base_url=self.url, trust_env=False, timeout=30) as client:
-            return client.request(method, path, json=body, headers=headers)
+        return self.client.request(method, path, json=body, headers=headers)
 
 
 def have(url, key, name, text):
@@ -219,7 +219,8 @@ def world(tmp_path_factory):
         keys["made up"] = "fn-" + "A" * 43
         for who in ("read only", "limited", "to the vault"):
             own[who] = own["anna"]
-        yield World(served.url, served.services, keys, annas, own)
+        with httpx.Client(base_url=served.url, trust_env=False, timeout=30) as client:
+            yield World(served.url, client, served.services, keys, annas, own)
 
 
 def test_every_route_has_a_recipe(world):
