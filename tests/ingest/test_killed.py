@@ -10,7 +10,7 @@ from collections import Counter
 
 from tests.ingest.kill_driver import take_in
 
-POINTS = int(os.environ.get("FOOTNOTE_KILLS", "12"))
+POINTS = int(os.environ.get("FOOTNOTE_KILLS", "8"))
 
 
 def text(number, state):
