@@ -7,7 +7,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rag.api.envelope import envelope, unknown_error
 
-_CLIENT_LEFT = "No response returned."  # so Starlette's BaseHTTPMiddleware, which Chainlit uses, takes it
+# So Starlette and its BaseHTTPMiddleware, which Chainlit uses, take it.
+_CLIENT_LEFT = ("No response returned.", "Caught handled exception, but response already started.")
 
 
 class LastResort:
@@ -34,7 +35,7 @@ class LastResort:
         try:
             await self._app(scope, received, noted)
         except Exception as error:
-            if has_left and str(error) == _CLIENT_LEFT:
+            if has_left and str(error) in _CLIENT_LEFT:
                 return
             if scope["type"] != "http" or has_begun:
                 raise

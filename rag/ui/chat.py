@@ -14,7 +14,7 @@ import chainlit as cl
 from chainlit.server import app as chainlit_app
 
 from rag.catalog import DEFAULT_COLLECTION
-from rag.errors import RagError
+from rag.errors import RagError, Unauthorized
 from rag.preferences import preferences, put_preferences
 from rag.ui import panel, profiles
 from rag.ui.commands import FIND, HITS, commands, mode_of, show_hits
@@ -54,7 +54,9 @@ async def offer_profiles(user: cl.User | None = None, language: str | None = Non
     await asyncio.to_thread(services.models.look_again)
     texts = texts_in(language or "")
     notice = await asyncio.to_thread(profiles.no_model_notice, services, texts)
-    caller = await access_of(user)
+    caller = await access_or_none(user)
+    if caller is None:
+        return []
     found = await asyncio.to_thread(profiles.profiles, services, caller, texts)
     chosen = (await _preferences(caller)).get(PROFILE)
     if len(found) == 1 and not notice:
@@ -75,7 +77,8 @@ async def offer_profiles(user: cl.User | None = None, language: str | None = Non
 
 async def suggest(user: cl.User | None = None, language: str | None = None) -> list[cl.Starter]:
     """Suggested questions for the empty chat."""
-    return await _starters(await access_of(user), DEFAULT_COLLECTION, texts_in(language or ""))
+    caller = await access_or_none(user)
+    return await _starters(caller, DEFAULT_COLLECTION, texts_in(language or "")) if caller else []
 
 
 async def welcome() -> None:
@@ -83,7 +86,9 @@ async def welcome() -> None:
     texts = here()
     if await asyncio.to_thread(services.models.look_again):
         await cl.context.emitter.send_toast(texts("model_found", model=services.model.description), "success")
-    access = await caller()
+    access = await access_or_none(cl.user_session.get("user"))
+    if access is None:
+        return
     chosen = await _preferences(access)
     if (profile_id := cl.user_session.get("chat_profile")) and profile_id != chosen.get(PROFILE):
         await _remember(access, {**chosen, PROFILE: profile_id})
@@ -228,6 +233,14 @@ async def _remember(access: Access, chosen: dict[str, Any]) -> None:
 async def caller() -> Access:
     """What whoever chats here may reach. Raises Unauthorized when the user is gone."""
     return await access_of(cl.user_session.get("user"))
+
+
+async def access_or_none(user: cl.User | None) -> Access | None:
+    """What that user may reach; None when there is no such user any more, which the next message is told."""
+    try:
+        return await access_of(user)
+    except Unauthorized:
+        return None
 
 
 async def access_of(user: cl.User | None) -> Access:
