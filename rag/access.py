@@ -55,7 +55,8 @@ class Access:
 
     def home(self, action: Action = "read") -> Collection:
         """The one collection that is meant where none is named: one's own `default`, made when it is first needed, or
-        the only one of a limited key. Raises InvalidRequest when a key has several."""
+        the only one of a limited key. Raises Forbidden when a key may neither have one nor reach one so, InvalidRequest
+        when it has several."""
         if self.principal.collections is None:
             for collection in self.homes():
                 if collection.owner_id == self.principal.id and may(self.principal, action, collection):
