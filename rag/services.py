@@ -14,7 +14,6 @@ from rag.backends.cross_encoder import open_reranker
 from rag.backends.dormant import DormantEmbedding, is_configured
 from rag.backends.embeddings import open_embedding
 from rag.catalog import Catalog
-from rag.database import CATALOG_NAME
 from rag.engine import ChatEngine
 from rag.errors import IndexMismatch, NotFound
 from rag.index import Index
@@ -24,6 +23,7 @@ from rag.models_file import load_models_file
 from rag.modes.ask import ask
 from rag.modes.request import Request
 from rag.modes.route import RouteCounts
+from rag.opening import has_catalog, open_catalog, open_database
 from rag.personas import Role
 from rag.retrieval import HybridRetriever
 from rag.settings import Settings
@@ -105,7 +105,7 @@ def open_storage(settings: Settings) -> Iterator[Storage]:
     """
     lock = StorageLock(settings.storage.dir).acquire()
     try:
-        index = Index(settings.storage.dir, open_embedding(settings.embedding))
+        index = Index(settings.storage.dir, open_embedding(settings.embedding), open_database(settings.storage))
         try:
             yield Storage(lock, index)
         finally:
@@ -124,7 +124,7 @@ def open_index(settings: Settings, coming: EmbeddingIdentity | None = None) -> I
     lock = StorageLock(settings.storage.dir).acquire()
     try:
         embedding = _dormant_embedding(settings, coming)
-        with closing(Index(settings.storage.dir, embedding)) as index:
+        with closing(Index(settings.storage.dir, embedding, open_database(settings.storage))) as index:
             yield index
     finally:
         lock.release()
@@ -132,8 +132,8 @@ def open_index(settings: Settings, coming: EmbeddingIdentity | None = None) -> I
 
 def _dormant_embedding(settings: Settings, coming: EmbeddingIdentity | None) -> DormantEmbedding:
     stored = None
-    if (settings.storage.dir / CATALOG_NAME).exists():
-        with closing(Catalog(settings.storage.dir / CATALOG_NAME)) as catalog:
+    if has_catalog(settings.storage):
+        with closing(open_catalog(settings.storage)) as catalog:
             stored = json.loads(catalog.property("embedding") or "null") if catalog.documents() else None
     if stored is not None:
         if coming is not None and coming.fingerprint != stored["fingerprint"]:

@@ -43,6 +43,11 @@ class StorageSettings(_Group):
     """Where everything generated lives."""
 
     dir: Path = Field(Path("storage"), description="Folder of the catalog, the indexes and uploaded files.")
+    database_url: SecretStr = Field(
+        SecretStr(""),
+        description="PostgreSQL database of the catalog, e.g. `postgresql://user:password@host/footnote`; empty: "
+        "SQLite, in the storage folder. docs/operations.md.",
+    )
 
 
 class ServerSettings(_Group):
