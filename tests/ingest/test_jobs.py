@@ -15,7 +15,10 @@ from rag.auth import OF_THIS_MACHINE
 from rag.errors import NotFound
 from rag.file_records import FileRecords
 from rag.index import Index
+from rag.opening import open_database
 from tests.rag.test_index import assert_consistent
+
+pytestmark = pytest.mark.databases
 
 
 class Gate:
@@ -37,7 +40,7 @@ class Gate:
 
 @contextmanager
 def opened(settings, embedding):
-    with closing(Index(settings.storage.dir, embedding)) as index:
+    with closing(Index(settings.storage.dir, embedding, open_database(settings.storage))) as index:
         with Ingestor(settings, index) as ingestor:
             yield ingestor, index
         assert_consistent(index)
