@@ -29,6 +29,7 @@ def no_settings_from_outside(monkeypatch):
 def postgres_database():
     """The URL of a database with the catalog's tables; skips where there is no server."""
     with databases.made("shared") as url:
+        open_database(StorageSettings(database_url=url)).close()
         yield url
 
 

@@ -24,18 +24,14 @@ def run(url: str, statement: str) -> list[tuple]:
 
 @contextmanager
 def made(name: str) -> Iterator[str]:
-    """A database of this process, with the catalog's tables; its URL."""
-    from rag.postgres import PostgresDatabase
-
+    """A database of this process, without tables; its URL."""
     if not SERVER:
         pytest.skip(NEEDS_SERVER)
     name = f"footnote_test_{name}_{os.getpid()}"
     run(SERVER, f"CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0")
     try:
-        url = urlsplit(SERVER)._replace(path=f"/{name}").geturl()
         run(SERVER, f"ALTER DATABASE {name} SET synchronous_commit = off")
-        PostgresDatabase(url).close()
-        yield url
+        yield urlsplit(SERVER)._replace(path=f"/{name}").geturl()
     finally:
         run(SERVER, f"DROP DATABASE {name} WITH (FORCE)")
 
