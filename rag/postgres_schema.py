@@ -45,7 +45,7 @@ _FUNCTIONS = r"""
         SFUNC = array_append, STYPE = text[], INITCOND = '{}', FINALFUNC = json_of_array
     );
     CREATE FUNCTION unixepoch(text) RETURNS bigint LANGUAGE sql STABLE STRICT PARALLEL SAFE AS $$
-        SELECT floor(extract(epoch FROM $1::timestamptz))::bigint
+        SELECT CASE WHEN $1 ~ '^\d{4}-\d\d-\d\d' THEN floor(extract(epoch FROM $1::timestamptz))::bigint END
     $$;
     CREATE FUNCTION unixepoch() RETURNS bigint LANGUAGE sql STABLE PARALLEL SAFE AS $$
         SELECT floor(extract(epoch FROM now()))::bigint
