@@ -14,6 +14,7 @@ from rag.backends.cross_encoder import open_reranker
 from rag.backends.dormant import DormantEmbedding, is_configured
 from rag.backends.embeddings import open_embedding
 from rag.catalog import Catalog
+from rag.chroma_server import chroma_server
 from rag.database import CATALOG_NAME
 from rag.engine import ChatEngine
 from rag.errors import IndexMismatch, NotFound
@@ -101,11 +102,12 @@ class Services:
 def open_storage(settings: Settings) -> Iterator[Storage]:
     """Take the storage folder and open what is in it; blocking, seconds (the embedding model is loaded).
 
-    Raises StorageLocked, IndexMismatch, ConfigurationError.
+    Raises StorageLocked, IndexMismatch, ConfigurationError, and BackendError where the Chroma server is not there.
     """
     lock = StorageLock(settings.storage.dir).acquire()
     try:
-        index = Index(settings.storage.dir, open_embedding(settings.embedding))
+        embedding = open_embedding(settings.embedding)
+        index = Index(settings.storage.dir, embedding, chroma_server(settings.storage))
         try:
             yield Storage(lock, index)
         finally:
@@ -124,7 +126,7 @@ def open_index(settings: Settings, coming: EmbeddingIdentity | None = None) -> I
     lock = StorageLock(settings.storage.dir).acquire()
     try:
         embedding = _dormant_embedding(settings, coming)
-        with closing(Index(settings.storage.dir, embedding)) as index:
+        with closing(Index(settings.storage.dir, embedding, chroma_server(settings.storage))) as index:
             yield index
     finally:
         lock.release()

@@ -8,6 +8,7 @@ import pytest
 
 from rag.backends.embeddings import open_embedding
 from rag.settings import EmbeddingSettings, Settings
+from tests.chroma_process import chroma_process
 
 
 @pytest.fixture(autouse=True)
@@ -37,3 +38,10 @@ def bag_of_words():
 def minilm():
     """The real default model; loading it takes seconds."""
     return open_embedding(EmbeddingSettings(device="cpu"))
+
+
+@pytest.fixture(scope="session")
+def chroma(tmp_path_factory):
+    """A Chroma server; who uses it takes a database of their own."""
+    with chroma_process(tmp_path_factory.mktemp("chroma")) as server:
+        yield server

@@ -23,6 +23,7 @@ PAGES = (
     "docs/access.md",
     "docs/api.md",
     "docs/chat.md",
+    "docs/deployment.md",
     "docs/evaluation.md",
     "docs/vector-stores.md",
     "docs/models.md",
