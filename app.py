@@ -133,7 +133,7 @@ def _serve(settings: Settings, services: Services, listener: socket.socket) -> N
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        services.storage.lock.announce(Owner(os.getpid(), url, token))
+        services.storage.lock.announce(Owner(os.getpid(), url, token, socket.gethostname()))
         _introduce(services, url)
         yield
 
