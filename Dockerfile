@@ -2,7 +2,7 @@
 #
 #   docker build -t footnote .                                    for any processor
 #   docker build -t footnote:cuda --build-arg TORCH=auto .        TORCH: cpu, or a build for NVIDIA GPUs such as cu128
-#   docker build --build-arg EXTRAS=ocr .                         what pyproject.toml has beside; comma between several
+#   docker build --build-arg EXTRAS=postgres .                       what pyproject.toml has beside; comma between several
 #
 # What changes rarely comes first: another version of Footnote replaces the last layers only, some megabytes.
 
@@ -12,7 +12,7 @@ ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 FROM ${PYTHON_IMAGE} AS libraries
 ARG UV_VERSION=0.13.8
 ARG TORCH=cpu
-ARG EXTRAS=ocr
+ARG EXTRAS=postgres,ocr
 ENV UV_LINK_MODE=copy UV_NO_CACHE=1 UV_PYTHON_DOWNLOADS=never
 
 WORKDIR /build

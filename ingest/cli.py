@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rag.attributes import check_attributes
-from rag.catalog import Catalog
-from rag.database import CATALOG_NAME, Database
 from rag.errors import InvalidRequest, NotFound, RagError
+from rag.opening import has_catalog, open_catalog, open_database
 from rag.settings import Settings, load_settings
 from rag.tagging import read_tags
 from rag.tagging import tag as put_tags
@@ -188,7 +187,7 @@ def tag(name: str, attributes: tuple[str, ...], collection: str) -> None:
     if server is not None:
         document = server.tag(document_id, tags)
     else:
-        with closing(Catalog(settings.storage.dir / CATALOG_NAME)) as catalog:
+        with closing(open_catalog(settings.storage)) as catalog:
             document = put_tags(catalog, document_id, tags)
     shown = ", ".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in document.attributes.items())
     click.echo(f"{document.source}: {shown or 'no attributes'}")
@@ -272,20 +271,18 @@ def _documents(settings: Settings, collection: str | None) -> list[Document]:
     server = find_server(settings)
     if server is not None:
         return server.documents(collection)
-    path = settings.storage.dir / CATALOG_NAME
-    if not path.exists():
+    if not has_catalog(settings.storage):
         return []
-    with closing(Catalog(path)) as catalog:  # also while another process ingests: SQLite lets it
+    with closing(open_catalog(settings.storage)) as catalog:  # also while another process ingests
         return catalog.documents(collection)
 
 
 def _stored_jobs(settings: Settings) -> list[Job]:
     from ingest.jobs import JobStore
 
-    path = settings.storage.dir / CATALOG_NAME
-    if not path.exists():
+    if not has_catalog(settings.storage):
         return []
-    with closing(Database(path)) as database:
+    with closing(open_database(settings.storage)) as database:
         return JobStore(database).all()
 
 

@@ -84,7 +84,7 @@ class JobStore:
             )
             connection.executemany(
                 "INSERT INTO attachments (collection_id, file_id, job_id, created_at) VALUES (?, ?, ?, ?) "
-                "ON CONFLICT DO UPDATE SET job_id = excluded.job_id",
+                "ON CONFLICT (collection_id, file_id) DO UPDATE SET job_id = excluded.job_id",
                 [(collection.id, file_id, job_id, time) for job_id, file_id, _ in jobs],
             )
             if batch_id is not None:
@@ -124,30 +124,30 @@ class JobStore:
         is itself."""
         with self._database.transaction() as connection:
             first = connection.execute(
-                "SELECT j.rowid, j.collection, j.starts, f.size FROM jobs j JOIN files f ON f.id = j.file_id "
+                "SELECT j.id, j.collection, j.starts, f.size FROM jobs j JOIN files f ON f.id = j.file_id "
                 "WHERE j.state = 'queued' ORDER BY j.rowid LIMIT 1"
             ).fetchone()
             running = connection.execute("SELECT max(starts) FROM jobs WHERE state = 'running'").fetchone()[0] or 0
             if first is None or running == _MOST_STARTS or (running and first[2] == _MOST_STARTS - 1):
                 return []
-            place, collection, starts, size = first
-            places = [place]
+            job_id, collection, starts, size = first
+            taken = [job_id]
             if starts == 0 and size <= _SMALL:
                 rows = connection.execute(
-                    "SELECT j.rowid FROM jobs j JOIN files f ON f.id = j.file_id WHERE j.state = 'queued' "
+                    "SELECT j.id FROM jobs j JOIN files f ON f.id = j.file_id WHERE j.state = 'queued' "
                     "AND j.starts = 0 AND j.collection = ? AND f.size <= ? ORDER BY j.rowid LIMIT ?",
                     (collection, _SMALL, _TOGETHER),
                 )
-                places = [place for (place,) in rows]
+                taken = [job_id for (job_id,) in rows]
             connection.execute(
                 "UPDATE jobs SET state = 'running', starts = starts + 1, updated_at = ? "
-                "WHERE rowid IN (SELECT value FROM json_each(?))",
-                (now(), json.dumps(places)),
+                "WHERE id IN (SELECT value FROM json_each(?))",
+                (now(), json.dumps(taken)),
             )
             rows = connection.execute(
                 f"SELECT {_COLUMNS} FROM jobs j JOIN files f ON f.id = j.file_id "
-                "WHERE j.rowid IN (SELECT value FROM json_each(?)) ORDER BY j.rowid",
-                (json.dumps(places),),
+                "WHERE j.id IN (SELECT value FROM json_each(?)) ORDER BY j.rowid",
+                (json.dumps(taken),),
             )
             return [_job(row) for row in rows]
 

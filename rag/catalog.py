@@ -1,4 +1,4 @@
-"""The catalog: the one truth about collections, documents and their text, in SQLite.
+"""The catalog: the one truth about collections, documents and their text, in a database.
 
 Vectors and words are indexes under the ids kept here. A chunk exists when its version is the live version of its
 document, so the transaction in `commit_document` is the moment at which a document changes for everybody.
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,10 +19,12 @@ from typing import TypeVar
 
 from rag import naming
 from rag.auth import LOCAL_NAME, LOCAL_PRINCIPAL
-from rag.database import Database
+from rag.database import Connection, Database
 from rag.errors import InvalidRequest, NotFound
 from rag.rows import (
     CHUNK_COLUMNS,
+    NEXT_REVISION,
+    PUT_PROPERTY,
     SELECT_COLLECTIONS,
     chunk_of,
     collection_of,
@@ -32,6 +33,7 @@ from rag.rows import (
     put_document,
     select_documents,
 )
+from rag.sqlite import SqliteDatabase
 from rag.text import contextual_text
 from rag.types import Chunk, Collection, Document, Scope, Section
 
@@ -109,8 +111,9 @@ class Catalog:
     """An open catalog. Close it when done. Raises ConfigurationError when the file is damaged, Conflict when a newer
     program wrote it."""
 
-    def __init__(self, path: Path) -> None:
-        self.database = Database(path)
+    def __init__(self, place: Path | Database) -> None:
+        """Open the catalog in a SQLite file or an open database, which is closed with it."""
+        self.database: Database = SqliteDatabase(place) if isinstance(place, Path) else place
         self._read = self.database.read
         self._transaction = self.database.transaction
         with self._transaction() as connection:
@@ -127,7 +130,7 @@ class Catalog:
 
     def census(self) -> dict[str, tuple[int, int]]:
         """How many documents there are, and how many chunks, by the documents' status."""
-        rows = self._read("SELECT status, count(*), sum(chunks) FROM documents GROUP BY status")
+        rows = self._read("SELECT status, count(*), CAST(sum(chunks) AS BIGINT) FROM documents GROUP BY status")
         return {status: (documents, chunks) for status, documents, chunks in rows}
 
     # ------------------------------------------------------------------------------------------------ collections
@@ -227,8 +230,8 @@ class Catalog:
     def page_text(self, document_id: str, page_index: int | None) -> str:
         """The extracted text of one page (of the whole file where it has no pages); empty if unknown."""
         rows = self._read(
-            "SELECT text FROM sections WHERE document_id = ? AND page_index IS ? ORDER BY number",
-            (document_id, page_index),
+            "SELECT text FROM sections WHERE document_id = ? AND coalesce(page_index, -1) = ? ORDER BY number",
+            (document_id, -1 if page_index is None else page_index),
         )
         return "".join(text for (text,) in rows)
 
@@ -240,7 +243,7 @@ class Catalog:
                 SELECT d.title, k.heading, row_number() OVER (PARTITION BY d.id ORDER BY min(k.number)) AS place
                 FROM documents d JOIN chunks k ON k.document_id = d.id AND k.version = d.version
                 WHERE d.collection_id IN (SELECT value FROM json_each(?)) GROUP BY d.id, k.heading
-            ) ORDER BY place, title LIMIT ?
+            ) headed ORDER BY place, title LIMIT ?
             """,
             (json.dumps(collection_ids), limit),
         )
@@ -257,8 +260,8 @@ class Catalog:
                 f"""
                 WITH wanted(document_id, version, number) AS (VALUES {", ".join(["(?, ?, ?)"] * len(batch))})
                 SELECT {CHUNK_COLUMNS}, d.collection_id, d.title, d.source
-                FROM wanted w CROSS JOIN chunks k USING (document_id, version, number)
-                JOIN documents d ON d.id = k.document_id AND d.version = k.version
+                FROM wanted w CROSS JOIN chunks k JOIN documents d ON d.id = k.document_id AND d.version = k.version
+                WHERE k.document_id = w.document_id AND k.version = w.version AND k.number = w.number
                 """,
                 [value for key in batch for value in key],
             )
@@ -326,7 +329,7 @@ class Catalog:
         """How many chunks these documents have, as far as they are in the collection."""
         where = "+collection_id = ? AND id IN (SELECT value FROM json_each(?))"
         values = (collection_id, json.dumps(list(document_ids)))
-        return int(self._read(f"SELECT total(chunks) FROM documents WHERE {where}", values)[0][0])
+        return int(self._read(f"SELECT coalesce(sum(chunks), 0) FROM documents WHERE {where}", values)[0][0])
 
     def vector_ids_after(self, collection_id: str, after: str, limit: int) -> list[str]:
         """Up to `limit` ids of the collection's vectors, each once and in order, from behind `after`."""
@@ -377,17 +380,17 @@ class Catalog:
     def set_property(self, name: str, value: str) -> None:
         """Store a property of the whole catalog."""
         with self._transaction() as connection:
-            connection.execute("INSERT OR REPLACE INTO properties VALUES (?, ?)", (name, value))
+            connection.execute(PUT_PROPERTY, (name, value))
 
     def begin(self, versions: Sequence[VersionedChunks], vectors: Mapping[str, Iterable[str]]) -> None:
         """Note what is about to be written, so that a crash leaves a trace: versions, and vector ids by collection."""
         with self._transaction() as connection:
             connection.executemany(
-                "INSERT OR IGNORE INTO unfinished VALUES (?, ?, ?)",
+                "INSERT INTO unfinished VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
                 [(v.document_id, v.version, v.collection_id) for v in versions],
             )
             connection.executemany(
-                "INSERT OR IGNORE INTO loose_vectors VALUES (?, ?)",
+                "INSERT INTO loose_vectors VALUES (?, ?) ON CONFLICT DO NOTHING",
                 [(collection_id, vector_id) for collection_id, ids in vectors.items() for vector_id in ids],
             )
 
@@ -412,7 +415,7 @@ class Catalog:
                 ],
             )
             put_chunks(connection, document.version, chunks, vector_ids)
-            connection.execute("UPDATE properties SET value = value + 1 WHERE name = 'revision'")
+            connection.execute(NEXT_REVISION)
 
     def put_record(self, document: Document) -> None:
         """Store what is known of a document without touching its text: a failure, a new modification time.
@@ -433,7 +436,7 @@ class Catalog:
                     raise unknown_document(document_id)
                 for statement in _ANSWERS_THAT_QUOTE:
                     connection.execute(statement, (document_id,))
-            connection.execute("UPDATE properties SET value = value + 1 WHERE name = 'revision'")
+            connection.execute(NEXT_REVISION)
 
     def unfinished(self) -> list[VersionedChunks]:
         """Versions whose words are not wanted: never committed, replaced, or removed."""
@@ -473,14 +476,15 @@ def _within(scope: Scope | None, plus: str = "") -> tuple[str, list[object]]:
     return sql, values
 
 
-def _note_live_version(connection: sqlite3.Connection, document_id: str) -> None:
+def _note_live_version(connection: Connection, document_id: str) -> None:
     """The live version is about to go: its words become unfinished, its vectors loose."""
     connection.execute(
-        "INSERT OR IGNORE INTO unfinished SELECT id, version, collection_id FROM documents WHERE id = ?",
+        "INSERT INTO unfinished SELECT id, version, collection_id FROM documents WHERE id = ? ON CONFLICT DO NOTHING",
         (document_id,),
     )
     connection.execute(
-        f"INSERT OR IGNORE INTO loose_vectors SELECT d.collection_id, k.vector_id FROM {_LIVE_CHUNKS} WHERE d.id = ?",
+        f"INSERT INTO loose_vectors SELECT d.collection_id, k.vector_id FROM {_LIVE_CHUNKS} WHERE d.id = ? "
+        "ON CONFLICT DO NOTHING",
         (document_id,),
     )
 

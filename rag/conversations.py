@@ -7,13 +7,12 @@ rag/catalog.py.
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from rag.database import Database
+from rag.database import Connection, Database
 from rag.errors import NotFound
 
 LONGEST_TITLE = 80  # characters
@@ -149,14 +148,14 @@ class Conversations:
             stored = connection.execute(
                 "INSERT INTO steps (id, conversation_id, parent_id, type, text, body) VALUES (?, ?, ?, ?, ?, ?) "
                 "ON CONFLICT (id) DO UPDATE SET type = excluded.type, text = excluded.text, body = excluded.body "
-                "WHERE conversation_id = excluded.conversation_id",
+                "WHERE steps.conversation_id = excluded.conversation_id",
                 (step.id, conversation_id, step.parent_id, step.type, step.text, _text(step.body)),
             )
             if not stored.rowcount:
                 raise unknown_conversation(conversation_id)
             connection.executemany(
-                "INSERT OR IGNORE INTO readings (document_id, question_id) "
-                "SELECT ?, id FROM steps WHERE id = ? AND conversation_id = ?",
+                "INSERT INTO readings (document_id, question_id) "
+                "SELECT ?, id FROM steps WHERE id = ? AND conversation_id = ? ON CONFLICT DO NOTHING",
                 [(document, question_id, conversation_id) for document in documents],
             )
             connection.execute("UPDATE conversations SET updated_at = ? WHERE id = ?", (_now(), conversation_id))
@@ -213,7 +212,8 @@ class Conversations:
             connection.execute(
                 "INSERT INTO elements (id, step_id, body) "
                 "SELECT ?, id, ? FROM steps WHERE id = ? AND conversation_id = ? "
-                "ON CONFLICT (id) DO UPDATE SET body = excluded.body WHERE step_id = excluded.step_id",
+                "ON CONFLICT (id) DO UPDATE SET body = excluded.body "
+                "WHERE elements.step_id = excluded.step_id",
                 (element.id, _text(element.body), element.step_id, conversation_id),
             )
 
@@ -226,7 +226,7 @@ class Conversations:
                 (element_id, conversation_id),
             )
 
-    def _remove_parts(self, connection: sqlite3.Connection, conversation_id: str, step_id: str) -> None:
+    def _remove_parts(self, connection: Connection, conversation_id: str, step_id: str) -> None:
         connection.execute(
             "DELETE FROM steps WHERE id IN (WITH RECURSIVE parts(id) AS ("
             "SELECT id FROM steps WHERE parent_id = ?1 AND conversation_id = ?2 "
@@ -240,7 +240,7 @@ class Conversations:
             self._require(connection, conversation_id)
             connection.execute(f"UPDATE conversations SET {column} = ? WHERE id = ?", (value, conversation_id))
 
-    def _require(self, connection: sqlite3.Connection, conversation_id: str) -> None:
+    def _require(self, connection: Connection, conversation_id: str) -> None:
         found = connection.execute("SELECT owner_id FROM conversations WHERE id = ?", (conversation_id,)).fetchone()
         if found != (self._owner_id,):
             raise unknown_conversation(conversation_id)

@@ -4,6 +4,7 @@
     ├─ ConfigurationError          wrong or missing setting, missing extra       exit 2
     ├─ IndexMismatch               index built with other settings               exit 2   503
     ├─ StorageLocked               another process owns the storage folder       exit 2   503
+    ├─ DatabaseUnavailable         the database server does not answer           exit 1   503
     ├─ DocumentError               .source names the document
     │   ├─ UnsupportedFileType                                                   per file 415
     │   ├─ UnreadableDocument      encrypted, corrupt, timed out, too large      per file 422
@@ -66,6 +67,13 @@ class StorageLocked(RagError):
     exit_code = 2
     status = 503
     code = "storage_locked"
+
+
+class DatabaseUnavailable(RagError):
+    """The database server cannot be reached, or has no room; it may be back in a moment."""
+
+    status = 503
+    code = "database_unavailable"
 
 
 class DocumentError(RagError):

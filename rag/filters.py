@@ -38,7 +38,8 @@ _HINT = (
 _WHERE = re.compile(r"\s*([^<>=!]+?)\s*(==|!=|>=|<=|=|>|<)(?![<>=])\s*(.*?)\s*", re.DOTALL)
 _SIGNS: dict[str, Operator] = {"=": "eq", "==": "eq", "!=": "ne", ">": "gt", ">=": "gte", "<": "lt", "<=": "lte"}
 
-# For each operator how SQLite compares, and whether the comparison is then denied.
+_NUMBERS = "('integer', 'real')"  # types of values in JSON
+# For each operator how SQL compares, and whether the comparison is then denied.
 _SQL_OPERATORS: dict[Operator, tuple[str, bool]] = {
     "eq": ("=", False),
     "in": ("=", False),
@@ -56,7 +57,7 @@ _BUILT_IN = {
     "file_name": ("text", FILE_NAME),
     "media_type": ("text", "d.media_type"),
     "pages": ("integer", "d.pages"),
-    "created_at": ("integer", "CAST(strftime('%s', d.created_at) AS INTEGER)"),
+    "created_at": ("integer", "unixepoch(d.created_at)"),
     "modified_at": ("integer", "d.modified_ns / 1000000000"),
 }
 
@@ -118,20 +119,21 @@ def condition(wanted: Filter) -> tuple[str, list[object]]:
     values: list[object] = [wanted.key]
     if wanted.key in _BUILT_IN:
         kind, expression = _BUILT_IN[wanted.key]
-        candidates += f" UNION ALL SELECT '{kind}', {expression} WHERE NOT EXISTS (SELECT 1 FROM {own})"
+        candidates += f" UNION ALL SELECT '{kind}', CAST({expression} AS TEXT) WHERE NOT EXISTS (SELECT 1 FROM {own})"
         values.append(wanted.key)
     sign, is_denied = _SQL_OPERATORS[wanted.operator]
     sql = (
         f"{'NOT ' * is_denied}EXISTS (SELECT 1 FROM ({candidates}) a JOIN json_each(?) w "
-        f"ON {_kind('a')} = {_kind('w')} AND a.value {sign} w.value)"
+        f"ON CASE WHEN a.type IN {_NUMBERS} THEN w.type IN {_NUMBERS} AND {_number('a')} {sign} {_number('w')} "
+        f"ELSE a.type = w.type AND a.value {sign} w.value END)"
     )
-    # as JSON, like the attributes: SQLite reads both alike, to the last digit
+    # as JSON, like the attributes: the database reads both alike, to the last digit
     return sql, [*values, json.dumps(wanted.values, ensure_ascii=False)]
 
 
-def _kind(table: str) -> str:
-    """The type of a value in JSON, the same for both kinds of numbers."""
-    return f"CASE {table}.type WHEN 'integer' THEN 'real' ELSE {table}.type END"
+def _number(table: str) -> str:
+    """A value in JSON as a number; the case keeps what is none from being cast."""
+    return f"CASE WHEN {table}.type IN {_NUMBERS} THEN CAST({table}.value AS NUMERIC) END"
 
 
 def _parse(given: object, depth: int) -> Filter:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from rag.catalog import Catalog, StoredChunk, VersionedChunks
 from rag.chroma_server import ChromaServer
-from rag.database import CATALOG_NAME
+from rag.database import CATALOG_NAME, Database
 from rag.errors import Conflict, IndexMismatch
 from rag.lexical import LexicalEntry, LexicalIndex
 from rag.staging import Staging
@@ -67,12 +67,19 @@ class DocumentVersion:
 class Index:
     """The open index of a storage folder. Reading is safe from any thread; writes go one at a time."""
 
-    def __init__(self, storage: Path, embedding: Embedding, chroma: ChromaServer | None = None) -> None:
-        """Open, sweep and, where an index does not hold what the catalog says, repair. The vectors are at the server
-        `chroma` if there is one, else in the storage folder. Raises IndexMismatch when the vectors were made by another
-        embedding model, BackendError where the server is not there."""
+    def __init__(
+        self,
+        storage: Path,
+        embedding: Embedding,
+        database: Database | None = None,
+        chroma: ChromaServer | None = None,
+    ) -> None:
+        """Open, sweep and, where an index does not hold what the catalog says, repair. `database` is the catalog's,
+        which is closed with the index; None: SQLite in the storage folder. The vectors are at the server `chroma`;
+        None: in the storage folder. Raises IndexMismatch when the vectors were made by another embedding model,
+        BackendError where the server is not there."""
         self._storage = storage
-        self.catalog = Catalog(storage / CATALOG_NAME)
+        self.catalog = Catalog(storage / CATALOG_NAME if database is None else database)
         # A search looks twice, among all documents and in those that the question names.
         self._embed_query = lru_cache(_QUESTIONS_KEPT)(lambda model, question: model.embed_query(question))
         self._writing = threading.Lock()

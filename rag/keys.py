@@ -14,7 +14,7 @@ from typing import Any
 from rag.auth import Principal
 from rag.catalog import new_id, now
 from rag.database import Database
-from rag.errors import Conflict, NotFound
+from rag.errors import Conflict, NotFound, RagError
 from rag.passwords import digest, new_key, shown_part
 
 logger = logging.getLogger(__name__)
@@ -111,7 +111,7 @@ class ApiKeys:
             try:
                 with self._database.transaction() as connection:
                     connection.execute("UPDATE keys SET used_at = ? WHERE id = ?", (now(), key_id))
-            except (Conflict, sqlite3.Error) as error:  # closed, or busy for long: the next use will do
+            except (RagError, sqlite3.Error) as error:  # closed, or busy for long: the next use will do
                 logger.info("the use of a key was not noted: %s", error)
 
         threading.Thread(target=write, name="key-use", daemon=True).start()

@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import math
 import re
-import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
+from rag.database import Connection
 from rag.text import terms
 from rag.types import Scope
 
@@ -39,12 +39,13 @@ _NUMBER = re.compile(r"q?\d+")
 _POSSESSIVE = re.compile(r"['’]s\b")
 _EMPHATIC = frozenset({"must", "only", "never", "always", "please", "none", "every", "shall"})  # beside function words
 
+_LAST_CHARACTER = "\U0010ffff"
 _WITHIN = "documents d WHERE d.version > 0 AND d.collection_id IN (SELECT value FROM json_each(?))"
 
 Read = Callable[[str, Sequence[object]], list[tuple[Any, ...]]]  # a query and its values → rows
 
 
-def put_names(connection: sqlite3.Connection, document_id: str, title: str, source: str) -> None:
+def put_names(connection: Connection, document_id: str, title: str, source: str) -> None:
     """Note the names of a document instead of those it had."""
     connection.execute("DELETE FROM names WHERE document_id = ?", (document_id,))
     connection.executemany(
@@ -71,14 +72,14 @@ class Names:
 def named_documents(read: Read, question: str, scope: Scope) -> Named:
     """The documents in the scope that the question names."""
     asked = sorted(_asked_tokens(question))
-    prefixes = [[word, f"{word}\U0010ffff"] for word in sorted(_initials(question))]
+    prefixes = sorted(_initials(question))
     tokens = [
         token
         for token, count in read(
             "SELECT token, count(*) FROM names WHERE token IN (SELECT value FROM json_each(?)) GROUP BY token "
             "UNION SELECT token, count(*) FROM json_each(?) prefix "
-            "JOIN names ON token BETWEEN prefix.value ->> 0 AND prefix.value ->> 1 GROUP BY token",
-            (json.dumps(asked), json.dumps(prefixes)),
+            "JOIN names ON token BETWEEN prefix.value AND prefix.value || ? GROUP BY token",
+            (json.dumps(asked), json.dumps(prefixes), _LAST_CHARACTER),
         )
         if count <= _MOST_COUNTED
     ]

@@ -28,15 +28,14 @@ def feedback(*, as_json: bool) -> None:
 
     Works beside a running server. With an answer that was deleted, or whose document was, its feedback is gone.
     """
-    from rag.catalog import Catalog
-    from rag.database import CATALOG_NAME
     from rag.feedback import list_feedback
+    from rag.opening import open_catalog
     from rag.settings import load_settings
     from rag.votes import list_votes
 
     settings = load_settings()
     require_index(settings)
-    with closing(Catalog(settings.storage.dir / CATALOG_NAME)) as catalog:
+    with closing(open_catalog(settings.storage)) as catalog:
         thumbs, votes = list_feedback(catalog.database), list_votes(catalog)
     found: list[Feedback | Vote] = [*thumbs, *votes]
     found.sort(key=lambda item: item.created_at, reverse=True)

@@ -34,11 +34,10 @@ class _Lifetime(click.ParamType[timedelta]):
 
 @contextmanager
 def _catalog() -> Iterator[Catalog]:
-    from rag.catalog import Catalog
-    from rag.database import CATALOG_NAME
+    from rag.opening import open_catalog
     from rag.settings import load_settings
 
-    with closing(Catalog(load_settings().storage.dir / CATALOG_NAME)) as catalog:
+    with closing(open_catalog(load_settings().storage)) as catalog:
         yield catalog
 
 

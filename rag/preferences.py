@@ -19,6 +19,7 @@ def put_preferences(database: Database, owner_id: str, settings: Mapping[str, An
     """Keep what the user chose, instead of what was chosen before; blocking, milliseconds."""
     with database.transaction() as connection:
         connection.execute(
-            "INSERT OR REPLACE INTO preferences (owner_id, settings) VALUES (?, ?)",
+            "INSERT INTO preferences (owner_id, settings) VALUES (?, ?) "
+            "ON CONFLICT (owner_id) DO UPDATE SET settings = excluded.settings",
             (owner_id, json.dumps(settings, ensure_ascii=False)),
         )

@@ -44,16 +44,17 @@ class ResponseRecords:
         """Keep a response."""
         with self._database.transaction() as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO responses (id, owner_id, key_id, body, input, messages, documents, "
-                "created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO responses (id, owner_id, key_id, body, input, messages, documents, created_at) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET body = excluded.body, "
+                "input = excluded.input, messages = excluded.messages, documents = excluded.documents",
                 (
                     *(record.id, record.owned.owner_id, record.owned.key_id, _text(record.body), _text(record.input)),
                     *(_text([asdict(message) for message in record.messages]), _text(record.documents), now()),
                 ),
             )
             connection.execute(
-                "DELETE FROM responses WHERE owner_id = ?1 AND rowid IN "
-                "(SELECT rowid FROM responses WHERE owner_id = ?1 ORDER BY rowid DESC LIMIT -1 OFFSET ?2)",
+                "DELETE FROM responses WHERE owner_id = ?1 AND rowid <= "
+                "(SELECT rowid FROM responses WHERE owner_id = ?1 ORDER BY rowid DESC LIMIT 1 OFFSET ?2)",
                 (record.owned.owner_id, _KEPT),
             )
 

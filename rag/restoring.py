@@ -100,7 +100,7 @@ def _make(settings: Settings, backup: Backup, folder: Path) -> Iterator[ArchiveP
         yield ArchiveProgress("Files", number, len(names))
     yield ArchiveProgress("Words", 0, 1)
     model = DormantEmbedding(settings.embedding, manifest.embedding.model, manifest.embedding.fingerprint)
-    Index(folder, model, server).close()  # indexes the words, and mends what does not fit the catalog
+    Index(folder, model, chroma=server).close()  # indexes the words, and mends what does not fit the catalog
 
 
 def _check_catalog(catalog: Path, backup: Backup) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from rag import naming
 from rag.chunking import chunking_of
+from rag.database import Connection
 from rag.types import Chunk, Collection, Document
 
 DOCUMENT_COLUMNS = (
@@ -22,6 +22,8 @@ DOCUMENT_COLUMNS = (
 CHUNK_COLUMNS = (
     'k.document_id, k.version, k.number, k.page_index, k.page_label, k.heading, k.record_id, k.start, k."end", k.text'
 )
+PUT_PROPERTY = "INSERT INTO properties VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+NEXT_REVISION = "UPDATE properties SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT) WHERE name = 'revision'"
 SELECT_COLLECTIONS = """
     SELECT c.id, c.name, c.owner_id, c.label, c.is_public,
         (SELECT json_group_array(s.principal_id) FROM shares s WHERE s.collection_id = c.id)
@@ -37,7 +39,7 @@ def collection_of(row: tuple[Any, ...]) -> Collection:
 
 def select_documents() -> str:
     """The query for all documents; a condition can be added."""
-    return f"SELECT {DOCUMENT_COLUMNS} FROM documents d JOIN collections c ON c.id = d.collection_id WHERE 1"
+    return f"SELECT {DOCUMENT_COLUMNS} FROM documents d JOIN collections c ON c.id = d.collection_id WHERE true"
 
 
 def document_of(row: tuple[Any, ...]) -> Document:
@@ -55,9 +57,7 @@ def chunk_of(row: tuple[Any, ...]) -> Chunk:
     return Chunk(chunk_id, document_id, number, page_index, page_label, heading, record_id, start, end, text)
 
 
-def put_chunks(
-    connection: sqlite3.Connection, version: int, chunks: Sequence[Chunk], vector_ids: Sequence[str]
-) -> None:
+def put_chunks(connection: Connection, version: int, chunks: Sequence[Chunk], vector_ids: Sequence[str]) -> None:
     """Store the chunks of one version of a document, each with the id of its vector."""
     connection.executemany(
         "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -70,7 +70,7 @@ def _chunk_row(version: int, k: Chunk, vector_id: str) -> tuple[object, ...]:
     return (k.document_id, version, k.number, *place, k.text, vector_id)
 
 
-def put_document(connection: sqlite3.Connection, d: Document, collection_id: str) -> None:
+def put_document(connection: Connection, d: Document, collection_id: str) -> None:
     """Store a document. One that is there keeps its attributes: they may have been set since `d` was read."""
     connection.execute(
         """
@@ -97,7 +97,7 @@ def put_document(connection: sqlite3.Connection, d: Document, collection_id: str
 
 
 def _path_to_text(path: Path) -> str:
-    """The path as SQLite can hold it: one whose bytes are no UTF-8 becomes `file:` and percent signs."""
+    """The path as a database can hold it: one whose bytes are no UTF-8 becomes `file:` and percent signs."""
     text = str(path)
     return text if text.isprintable() else "file:" + quote_from_bytes(os.fsencode(text))
 

@@ -15,7 +15,7 @@ from rag.types import Scope
 _MOST_NAMES = 1_000
 _EXPIRED = (
     "SELECT 1 FROM collections WHERE id = ? AND "
-    "datetime(coalesce(active_at, created_at), '+' || expires_days || ' days') < datetime('now')"
+    "unixepoch(coalesce(active_at, created_at)) + 86400 * expires_days < unixepoch()"
 )
 
 
@@ -84,11 +84,13 @@ def _documents_called(catalog: Catalog, collection_ids: Sequence[str], names: Se
         )
     # by id and by source there is an index, so the file names are looked at only for what is left
     within = f"d.collection_id IN ({_places(collection_ids)})"
-    exact = _rows(catalog, f"+{within} AND d.id IN wanted", names, collection_ids)
-    exact += _rows(catalog, f"{within} AND d.source IN wanted", names, collection_ids)
+    exact = _rows(catalog, f"+{within} AND d.id IN (SELECT value FROM wanted)", names, collection_ids)
+    exact += _rows(catalog, f"{within} AND d.source IN (SELECT value FROM wanted)", names, collection_ids)
     found = {name: row[0] for row in exact for name in row[:2]}
     left = [name for name in names if name not in found]
-    rows = _rows(catalog, f"{within} AND {FILE_NAME} IN wanted", left, collection_ids) if left else []
+    rows = (
+        _rows(catalog, f"{within} AND {FILE_NAME} IN (SELECT value FROM wanted)", left, collection_ids) if left else []
+    )
     return frozenset([found[name] for name in names if name in found] + [_document_called(name, rows) for name in left])
 
 

@@ -15,7 +15,6 @@ from rag.backends.dormant import DormantEmbedding, is_configured
 from rag.backends.embeddings import open_embedding
 from rag.catalog import Catalog
 from rag.chroma_server import chroma_server
-from rag.database import CATALOG_NAME
 from rag.engine import ChatEngine
 from rag.errors import IndexMismatch, NotFound
 from rag.index import Index
@@ -25,6 +24,7 @@ from rag.models_file import load_models_file
 from rag.modes.ask import ask
 from rag.modes.request import Request
 from rag.modes.route import RouteCounts
+from rag.opening import has_catalog, open_catalog, open_database
 from rag.personas import Role
 from rag.retrieval import HybridRetriever
 from rag.settings import Settings
@@ -107,7 +107,7 @@ def open_storage(settings: Settings) -> Iterator[Storage]:
     lock = StorageLock(settings.storage.dir).acquire()
     try:
         embedding = open_embedding(settings.embedding)
-        index = Index(settings.storage.dir, embedding, chroma_server(settings.storage))
+        index = Index(settings.storage.dir, embedding, open_database(settings.storage), chroma_server(settings.storage))
         try:
             yield Storage(lock, index)
         finally:
@@ -126,7 +126,8 @@ def open_index(settings: Settings, coming: EmbeddingIdentity | None = None) -> I
     lock = StorageLock(settings.storage.dir).acquire()
     try:
         embedding = _dormant_embedding(settings, coming)
-        with closing(Index(settings.storage.dir, embedding, chroma_server(settings.storage))) as index:
+        database, chroma = open_database(settings.storage), chroma_server(settings.storage)
+        with closing(Index(settings.storage.dir, embedding, database, chroma)) as index:
             yield index
     finally:
         lock.release()
@@ -134,8 +135,8 @@ def open_index(settings: Settings, coming: EmbeddingIdentity | None = None) -> I
 
 def _dormant_embedding(settings: Settings, coming: EmbeddingIdentity | None) -> DormantEmbedding:
     stored = None
-    if (settings.storage.dir / CATALOG_NAME).exists():
-        with closing(Catalog(settings.storage.dir / CATALOG_NAME)) as catalog:
+    if has_catalog(settings.storage):
+        with closing(open_catalog(settings.storage)) as catalog:
             stored = json.loads(catalog.property("embedding") or "null") if catalog.documents() else None
     if stored is not None:
         if coming is not None and coming.fingerprint != stored["fingerprint"]:

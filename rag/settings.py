@@ -62,6 +62,11 @@ class StorageSettings(_Group):
     chroma_token: SecretStr = Field(
         SecretStr(""), description="Sent to the Chroma server as bearer token, if a proxy before it wants one."
     )
+    database_url: SecretStr = Field(
+        SecretStr(""),
+        description="PostgreSQL database of the catalog, e.g. `postgresql://user:password@host/footnote`; empty: "
+        "SQLite, in the storage folder. docs/operations.md.",
+    )
 
 
 class ServerSettings(_Group):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Sequence
 
 from rag.catalog import Catalog, VersionedChunks
-from rag.rows import put_chunks
+from rag.database import Connection
+from rag.rows import NEXT_REVISION, PUT_PROPERTY, put_chunks
 from rag.types import Chunk, Document
 
 
@@ -54,7 +54,9 @@ class Staging:
             connection.execute("DELETE FROM chunks WHERE document_id = ? AND version = ?", (document.id, version))
             put_chunks(connection, version, chunks, vector_ids)
             connection.execute(
-                "INSERT OR REPLACE INTO staged VALUES (?, ?, ?, ?, ?)",
+                "INSERT INTO staged VALUES (?, ?, ?, ?, ?) ON CONFLICT (document_id) DO UPDATE SET "
+                "version = excluded.version, title = excluded.title, fingerprint = excluded.fingerprint, "
+                "chunks = excluded.chunks",
                 (document.id, version, document.title, fingerprint, len(chunks)),
             )
 
@@ -80,8 +82,8 @@ class Staging:
         """Make all staged versions live: the commit point. The versions before become unfinished."""
         with self._database.transaction() as connection:
             connection.execute(
-                "INSERT OR IGNORE INTO unfinished "
-                "SELECT id, d.version, collection_id FROM documents d JOIN staged s ON s.document_id = d.id"
+                "INSERT INTO unfinished SELECT d.id, d.version, d.collection_id FROM documents d "
+                "JOIN staged s ON s.document_id = d.id WHERE true ON CONFLICT DO NOTHING"
             )
             connection.execute(
                 "UPDATE documents SET version = s.version, title = s.title, chunks = s.chunks, "
@@ -95,11 +97,11 @@ class Staging:
             connection.execute(
                 "DELETE FROM chunks WHERE version <> (SELECT version FROM documents WHERE id = chunks.document_id)"
             )
-            connection.execute("INSERT OR REPLACE INTO properties VALUES ('embedding', ?)", (json.dumps(embedding),))
+            connection.execute(PUT_PROPERTY, ("embedding", json.dumps(embedding)))
             connection.execute("DELETE FROM properties WHERE name = 'staging'")
-            connection.execute("UPDATE properties SET value = value + 1 WHERE name = 'revision'")
+            connection.execute(NEXT_REVISION)
 
 
-def _drop_staged(connection: sqlite3.Connection) -> None:
+def _drop_staged(connection: Connection) -> None:
     connection.execute("DELETE FROM chunks WHERE (document_id, version) IN (SELECT document_id, version FROM staged)")
     connection.execute("DELETE FROM staged")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Mapping
 
 from rag.attributes import check_attributes, check_key, read_value
 from rag.catalog import Catalog
+from rag.database import Connection
 from rag.errors import InvalidRequest, NotFound
 from rag.types import AttributeValue, Document
 
@@ -37,7 +37,7 @@ def read_tags(words: tuple[str, ...]) -> dict[str, AttributeValue | None]:
     return changes
 
 
-def _store(connection: sqlite3.Connection, document_id: str, attributes: Mapping[str, AttributeValue]) -> None:
+def _store(connection: Connection, document_id: str, attributes: Mapping[str, AttributeValue]) -> None:
     text = json.dumps(check_attributes(attributes), ensure_ascii=False)
     if not connection.execute("UPDATE documents SET attributes = ? WHERE id = ?", (text, document_id)).rowcount:
         raise NotFound(f"There is no document {document_id!r}.", hint="`ingest ls` lists the documents.")

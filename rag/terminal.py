@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from rag.database import CATALOG_NAME
 from rag.errors import NotFound, RagError
 from rag.lock import StorageLock, read_owner
+from rag.opening import has_catalog
 from rag.settings import Settings
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def find_server(settings: Settings) -> Remote | None:
 def require_index(settings: Settings) -> None:
     """Raises NotFound where nothing was ever ingested: a command in the wrong folder must not make an empty index."""
     folder = settings.storage.dir.absolute()
-    if not (folder / CATALOG_NAME).exists():
+    if not has_catalog(settings.storage):
         raise NotFound(
             f"There are no documents in {folder}.",
             hint="`ingest PATH` adds some; RAG_STORAGE__DIR names another storage folder.",

@@ -33,7 +33,7 @@ _STATUS_OF_JOB: Mapping[str, FileStatus] = {
     "cancelled": "cancelled",
 }
 _STORE = "c.id, coalesce(c.label, c.name), c.description, c.metadata, c.expires_days, c.active_at, c.created_at"
-_IS_EXPIRED = "datetime(coalesce(c.active_at, c.created_at), '+' || c.expires_days || ' days') < datetime('now')"
+_IS_EXPIRED = "unixepoch(coalesce(c.active_at, c.created_at)) + 86400 * c.expires_days < unixepoch()"
 # Every file of every store with the document made of it and the job that makes it, as far as there are any. A document
 # that was removed otherwise, with its job done, is no member any more; in a store that has expired its file is one
 # still, so that it can be attached elsewhere.
@@ -221,7 +221,7 @@ class VectorStores:
         counts: dict[FileStatus, int] = dict.fromkeys(STATUSES, 0)
         usage = 0
         for status, count, size in self._database.read(
-            f"SELECT {_STATUS}, count(*), total(CASE WHEN m.document_id IS NULL THEN 0 ELSE m.size END) "
+            f"SELECT {_STATUS}, count(*), sum(CASE WHEN m.document_id IS NULL THEN 0 ELSE m.size END) "
             f"FROM {_MEMBERS} WHERE m.collection_id = ? AND {_IS_MEMBER} GROUP BY 1",
             (store_id,),
         ):
@@ -316,7 +316,7 @@ class Cursor:
         if self.after and self.before:
             raise InvalidRequest("Either after or before can be given.", param="before")
         if not self.after and not self.before:
-            return "1", [self.limit + 1], "DESC" if self.newest_first else "ASC"
+            return "true", [self.limit + 1], "DESC" if self.newest_first else "ASC"
         place = place_of(self.after or self.before or "")
         forward = bool(self.after) != self.newest_first
         sign, order = (">=" if place.is_former else ">", "ASC") if forward else ("<", "DESC")

@@ -14,8 +14,9 @@ import httpx
 import openai
 import pytest
 
-from rag.database import CATALOG_NAME, Database
+from rag.database import CATALOG_NAME
 from rag.lock import read_owner
+from rag.sqlite import SqliteDatabase
 from rag.users import Users
 from tests.commands import Commands
 from tests.rag.backends.model_server import free_port
@@ -81,7 +82,7 @@ def test_wrong_settings_are_told_before_anything_slow(commands):
 
 def test_on_an_address_of_the_network_a_key_or_a_log_in_is_asked_for(commands):
     key = commands.run("rag", "keys", "create", "--user", "anna").stdout.strip()
-    users = Users(Database(commands.storage / CATALOG_NAME))
+    users = Users(SqliteDatabase(commands.storage / CATALOG_NAME))
     users.set_password("anna", "four words in a row")
     port = free_port()
     with (
@@ -118,7 +119,7 @@ def test_guessing_passwords_is_slowed_down(commands):
 
 
 def test_a_proxy_names_who_is_logged_in(commands):
-    Users(Database(commands.storage / CATALOG_NAME)).add("anna")
+    Users(SqliteDatabase(commands.storage / CATALOG_NAME)).add("anna")
     settings = {"RAG_AUTH__REQUIRED": "true", "RAG_AUTH__USER_HEADER": "X-Forwarded-User"}
     with (
         commands.server(free_port(), **settings) as url,
@@ -152,7 +153,7 @@ class Provider(BaseHTTPRequestHandler):
 
 
 def test_an_oauth_provider_vouches_for_its_own_users_only(commands):
-    users = Users(Database(commands.storage / CATALOG_NAME))
+    users = Users(SqliteDatabase(commands.storage / CATALOG_NAME))
     users.add("anna")
     with ThreadingHTTPServer(("127.0.0.1", 0), Provider) as provider:
         threading.Thread(target=provider.serve_forever, daemon=True).start()

@@ -179,9 +179,8 @@ def _show(evaluation: Evaluation, before: Baseline | None, tolerance: float) -> 
 
 def _draft(settings: Settings, collection: str, selection: Selection, path: Path, number: int, seed: int) -> None:
     """Write drafts into a new file; what was drafted before an interruption is kept."""
-    from rag.catalog import Catalog
-    from rag.database import CATALOG_NAME
     from rag.evaluation.draft import ATTEMPTS, Draft, draft_questions, pick_passages
+    from rag.opening import open_catalog
     from rag.services import open_models
 
     if path.exists():
@@ -192,7 +191,7 @@ def _draft(settings: Settings, collection: str, selection: Selection, path: Path
     dropped = 0
     try:
         # the catalog is read also while a server owns the folder
-        with open_models(settings) as models, closing(Catalog(settings.storage.dir / CATALOG_NAME)) as catalog:
+        with open_models(settings) as models, closing(open_catalog(settings.storage)) as catalog:
             picks = islice(pick_passages(catalog, collection, seed, selection), ATTEMPTS * number)
             with closing(draft_questions(models.get(), picks)) as drafts:
                 for draft in _followed(drafts, "Drafting"):

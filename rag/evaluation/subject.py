@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from rag.catalog import Catalog
-from rag.database import CATALOG_NAME
 from rag.engine import ChatEngine
+from rag.opening import open_catalog
 from rag.remote import Remote
 from rag.selection import EVERYTHING, Selection, scope_of
 from rag.services import open_engine, open_models, open_storage
@@ -83,7 +83,7 @@ def open_subject(settings: Settings, collection: str, selection: Selection = EVE
     such collection or part of it, and what opening either raises."""
     server = find_server(settings)
     if server is not None:
-        with closing(Catalog(settings.storage.dir / CATALOG_NAME)) as catalog:  # SQLite lets several processes read
+        with closing(open_catalog(settings.storage)) as catalog:  # several processes may read
             scope_of(catalog, collection, selection)  # raises before the first question
             yield _AtServer(server, catalog, collection, selection)
         return

@@ -18,7 +18,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from rag.database import CATALOG_NAME, Database
+from rag.database import CATALOG_NAME
+from rag.sqlite import SqliteDatabase
 from tests.e2e.chat_page import ChatPage
 from tests.e2e.model_server import MODEL, OTHER_MODEL, ModelServer
 
@@ -189,7 +190,10 @@ def model_chat(page: Page, model_url: str, model: ModelServer) -> ChatPage:
 @pytest.fixture
 def models_chat(page: Page, models_url: str, models_folder: Path, model: ModelServer) -> ChatPage:
     """An open chat with two language models to choose from; what was chosen in other tests is forgotten."""
-    with closing(Database(models_folder / "storage" / CATALOG_NAME)) as database, database.transaction() as connection:
+    with (
+        closing(SqliteDatabase(models_folder / "storage" / CATALOG_NAME)) as database,
+        database.transaction() as connection,
+    ):
         connection.execute("DELETE FROM preferences")
     return ChatPage(page, models_url)
 

@@ -18,9 +18,10 @@ from ingest.ingestor import Ingestor
 from ingest.jobs import JobStore
 from rag.auth import OF_THIS_MACHINE
 from rag.backends.embeddings import open_embedding
-from rag.database import CATALOG_NAME, Database
+from rag.database import CATALOG_NAME
 from rag.index import Index
 from rag.settings import EmbeddingSettings, Settings
+from rag.sqlite import SqliteDatabase
 
 STARTS = 4
 EMBEDDING = open_embedding(EmbeddingSettings(model="bag-of-words"))
@@ -60,7 +61,7 @@ def main() -> None:
             start(storage, is_first=number == 0)
             os._exit(0)
         os.waitpid(child, 0)
-        with closing(Database(storage / CATALOG_NAME)) as database:
+        with closing(SqliteDatabase(storage / CATALOG_NAME)) as database:
             states.append({job.name: job.state for job in JobStore(database).all()})
     print(json.dumps(states))
 

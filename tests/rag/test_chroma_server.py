@@ -66,14 +66,14 @@ def test_what_writes_waits_for_the_server_to_come_back(server, caplog):
 
 def test_what_the_server_has_lost_is_an_error_and_mended_at_the_next_start(chroma, tmp_path, bag_of_words):
     place = ChromaServer(chroma.url, "lost")
-    with closing(Index(tmp_path, bag_of_words, place)) as index:
+    with closing(Index(tmp_path, bag_of_words, chroma=place)) as index:
         index.replace_documents([make_version("doc_a", ["The pump needs oil."], bag_of_words)])
         lost = httpx.get(f"{chroma.url}/api/v2/tenants/default_tenant/databases/lost/collections").json()
         for collection in lost:
             httpx.delete(f"{chroma.url}/api/v2/tenants/default_tenant/databases/lost/collections/{collection['name']}")
         with pytest.raises(BackendError, match="has lost vectors"):
             index.check()
-    with closing(Index(tmp_path, bag_of_words, place)) as index:
+    with closing(Index(tmp_path, bag_of_words, chroma=place)) as index:
         assert_consistent(index)
 
 
@@ -130,7 +130,7 @@ def test_the_address_has_a_scheme(monkeypatch):
 
 
 async def test_while_the_server_is_away_the_words_answer(server, tmp_path, bag_of_words, caplog):
-    with closing(Index(tmp_path / "storage", bag_of_words, ChromaServer(server.url))) as index:
+    with closing(Index(tmp_path / "storage", bag_of_words, chroma=ChromaServer(server.url))) as index:
         index.replace_documents([make_version("doc_a", ["The pump needs oil every 90 days."], bag_of_words)])
         assert_consistent(index)
         assert not (tmp_path / "storage" / "vectors").exists()
@@ -157,7 +157,7 @@ def test_a_backup_comes_back_at_a_server_and_nothing_is_embedded(chroma, tmp_pat
         last(backup.verify())
         restored = last(restore(settings, backup))
     assert restored.documents == 6
-    with closing(Index(tmp_path / "new", Mute(bag_of_words), ChromaServer(chroma.url, "restored"))) as index:
+    with closing(Index(tmp_path / "new", Mute(bag_of_words), chroma=ChromaServer(chroma.url, "restored"))) as index:
         assert_nothing_is_lacking(index)
     with open_storage(settings) as opened:
         assert_consistent(opened.index)
