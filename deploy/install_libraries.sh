@@ -17,9 +17,11 @@ if [ -n "$extras" ]; then
     "$uv" pip install --quiet --python /app/.venv --constraints requirements.lock "$@" --requirements pyproject.toml
 fi
 
-# What is only for compiling against the libraries, or for their own tests.
+# What nobody needs here: what is for compiling against the libraries, their own tests, and what only a distributed
+# Chroma server imports.
 cd /app/.venv/lib/python3.*/site-packages
 find torch/bin -type f ! -name torch_shm_manager -delete
-rm -rf torch/include torch/test torch/share openvino/include
-# In a read-only file system nothing can be compiled later. Some libraries bring templates that are no Python.
-/app/.venv/bin/python -m compileall -q -j 0 . >/dev/null || true
+rm -rf torch/include torch/test torch/share openvino/include kubernetes
+find scipy sklearn sympy networkx numpy nltk -type d -name tests -prune -exec rm -r {} +
+# In a read-only file system nothing can be compiled later. Of some hundred model families one is used.
+/app/.venv/bin/python -m compileall -q -j 0 -x 'transformers/models/[^/]+/' . >/dev/null || true
