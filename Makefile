@@ -53,10 +53,10 @@ cmake_arguments := $(subst $(space),;,$(strip $(CMAKE_ARGS)))
 cmake_setting := $(if $(cmake_arguments),--config-settings-package "llama-cpp-python:cmake.args=$(cmake_arguments)")
 extras := $(if $(EXTRAS),$(VENV)/extras-$(EXTRAS)-$(shell echo "$(cmake_arguments)" | cksum | cut -d ' ' -f 1))
 
-.PHONY: help setup run llama vllm test lint format bench e2e docs lock
+.PHONY: help setup run llama vllm test lint format bench e2e image compose-test docs lock
 
 help: ## List the targets and options
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 	@sed -n '2,9s/^# \{0,1\}//p' Makefile
 
 setup: $(VENV)/installed $(extras) ## Install Footnote and what it needs into .venv
@@ -101,6 +101,14 @@ e2e: export FOOTNOTE_VLLM ?= $(wildcard $(VLLM))
 e2e: $(VENV)/installed-dev ## Test the chat in a real browser (needs Chromium), and the model servers that are here
 	@$(BIN)/pytest -n 2 tests/e2e
 	@$(BIN)/pytest tests/conformance
+
+image: ## Build the container image footnote:latest, labelled with version and commit
+	@docker build --tag footnote:latest --build-arg REVISION="$$(git rev-parse HEAD 2>/dev/null || echo unknown)" \
+		--build-arg CREATED="$$(date -u +%Y-%m-%dT%H:%M:%SZ)" $(if $(TORCH),--build-arg TORCH=$(TORCH)) .
+
+compose-test: $(VENV)/installed-dev ## Test the stack of docker-compose.yml in containers, as it starts, breaks and ends
+	@$(BIN)/hadolint Dockerfile tests/compose/model/Dockerfile
+	@$(BIN)/pytest -n 0 tests/compose
 
 docs: $(VENV)/installed ## Write the settings table of README.md again
 	@$(BIN)/python docs/generate.py

@@ -22,6 +22,7 @@ import click
 from rag.errors import ConfigurationError
 from rag.settings import Settings, load_settings
 from rag.terminal import debug_option, is_debugging, run
+from rag.well_known import refuse_well_known_secrets
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -42,6 +43,8 @@ def serve(paths: tuple[Path, ...]) -> None:
     from rag.telemetry.log import set_up_logging
 
     settings = load_settings()
+    if settings.is_closed:
+        refuse_well_known_secrets(settings)
     if not is_debugging():
         set_up_logging(settings.log)
     # The server hands the signal on when it has stopped; by default that would end us before the storage is closed.
@@ -133,7 +136,7 @@ def _serve(settings: Settings, services: Services, listener: socket.socket) -> N
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        services.storage.lock.announce(Owner(os.getpid(), url, token))
+        services.storage.lock.announce(Owner(os.getpid(), url, token, socket.gethostname()))
         _introduce(services, url)
         yield
 

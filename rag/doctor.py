@@ -1,4 +1,4 @@
-"""What `rag doctor` examines: Python, storage, embedding model, language models, GPU, disk; one finding a line."""
+"""What `rag doctor` examines: Python, storage, Chroma, models and their servers, GPU, disk; one finding a line."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 
 from rag.backends.llms import probe_model_servers
+from rag.chroma_server import ChromaServer, chroma_server
+from rag.container import hint_for_containers, is_in_container
 from rag.database import CATALOG_NAME
-from rag.errors import RagError, StorageLocked
+from rag.errors import BackendUnavailable, RagError, StorageLocked
 from rag.lock import StorageLock, read_owner
 from rag.models_file import ModelsFile
 from rag.opening import has_catalog, open_catalog, open_postgres
@@ -41,6 +43,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
     if settings.storage.database_url.get_secret_value():
         yield _database(settings)
     yield from _storage(settings)
+    if (server := chroma_server(settings.storage)) is not None:
+        yield _chroma(server)
     yield _disk(settings)
     yield _gpu()
     yield from _model_servers(settings)
@@ -83,7 +87,8 @@ def _storage(settings: Settings) -> Iterator[Finding]:
     except StorageLocked as error:
         owner = read_owner(folder)
         if owner is not None and owner.url:
-            yield Finding(True, "Lock", f"a server runs at {owner.url} and owns {folder}; commands work through it.")
+            words = f"a server runs at {owner.address} and owns {folder}; commands work through it."
+            yield Finding(True, "Lock", words)
         else:
             yield Finding(True, "Lock", error.message, error.hint)
         return
@@ -120,6 +125,17 @@ def _catalog(settings: Settings) -> Finding:
     words = f"{len(documents)} documents, {chunks} chunks in {settings.storage.dir}"
     advice = f"{failed} could not be read: `ingest ls` says why." if failed else ""
     return Finding(True, "Storage", words + ".", advice)
+
+
+def _chroma(server: ChromaServer) -> Finding:
+    try:
+        server.version()
+    except BackendUnavailable as error:
+        logs = " `docker compose logs chroma` may tell why it is not there." if is_in_container() else ""
+        return Finding(False, "Chroma", error.message, error.hint + logs)
+    except RagError as error:
+        return Finding(False, "Chroma", error.message, error.hint)
+    return Finding(True, "Chroma", f"a server at {server.url}, database {server.database!r}.")
 
 
 def _disk(settings: Settings) -> Finding:
@@ -185,7 +201,8 @@ def _language_model(models: LanguageModels, name: str) -> Finding:
         model = models.get(name)
         asyncio.run(check_model(model))
     except RagError as error:
-        return Finding(False, subject, error.message, error.hint)
+        within = hint_for_containers(models.described[name].base_url)
+        return Finding(False, subject, error.message, f"{error.hint} {within}".strip())
     return Finding(True, subject, model.description + ".")
 
 

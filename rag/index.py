@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from rag.catalog import Catalog, StoredChunk, VersionedChunks
+from rag.chroma_server import ChromaServer
 from rag.database import CATALOG_NAME, Database
 from rag.errors import Conflict, IndexMismatch
 from rag.lexical import LexicalEntry, LexicalIndex
@@ -66,10 +67,17 @@ class DocumentVersion:
 class Index:
     """The open index of a storage folder. Reading is safe from any thread; writes go one at a time."""
 
-    def __init__(self, storage: Path, embedding: Embedding, database: Database | None = None) -> None:
+    def __init__(
+        self,
+        storage: Path,
+        embedding: Embedding,
+        database: Database | None = None,
+        chroma: ChromaServer | None = None,
+    ) -> None:
         """Open, sweep and, where an index does not hold what the catalog says, repair. `database` is the catalog's,
-        which is closed with the index; None: SQLite in the storage folder. Raises IndexMismatch when the vectors were
-        made by another embedding model."""
+        which is closed with the index; None: SQLite in the storage folder. The vectors are at the server `chroma`;
+        None: in the storage folder. Raises IndexMismatch when the vectors were made by another embedding model,
+        BackendError where the server is not there."""
         self._storage = storage
         self.catalog = Catalog(storage / CATALOG_NAME if database is None else database)
         # A search looks twice, among all documents and in those that the question names.
@@ -78,7 +86,11 @@ class Index:
         self._switching = threading.Lock()
         try:
             self._check_embedding(embedding)
-            vectors = _opened(lambda folder: VectorIndex(folder, embedding.fingerprint), storage / "vectors")
+            vectors = (
+                VectorIndex(chroma, embedding.fingerprint)
+                if chroma
+                else _opened(lambda folder: VectorIndex(folder, embedding.fingerprint), storage / "vectors")
+            )
             self._dense = embedding, vectors  # one thing: a search takes both or, after a switch, both others
             self._coming: tuple[Embedding, VectorIndex] | None = None
             self._staging = Staging(self.catalog)

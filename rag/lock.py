@@ -9,6 +9,8 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
+import socket
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
@@ -18,11 +20,20 @@ from rag.errors import ConfigurationError, StorageLocked
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """The process that owns the storage folder; `url` and `token` are empty unless it is a server."""
+    """The process that owns the storage folder; `url` and `token` are empty unless it is a server. `machine` is what
+    its machine, or its container, calls itself."""
 
     pid: int
     url: str = ""
     token: str = ""
+    machine: str = ""
+
+    @property
+    def address(self) -> str:
+        """The server's address as seen from here: in another container that has the same folder, `url` is not it."""
+        if self.machine in ("", socket.gethostname()):
+            return self.url
+        return re.sub(r"//(127\.0\.0\.1|\[::1\]):", f"//{self.machine}:", self.url)
 
 
 class StorageLock:

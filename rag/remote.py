@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote, quote_from_bytes
+from urllib.parse import quote, quote_from_bytes, urlsplit
 
 import httpx
 from pydantic import TypeAdapter
@@ -53,8 +53,9 @@ class Remote:
     """A server that owns the storage folder. Raises what the server raised, or StorageLocked if it does not answer."""
 
     def __init__(self, owner: Owner) -> None:
-        self._url = owner.url
-        self._headers = {"Authorization": f"Bearer {owner.token}"}
+        self._url = owner.address
+        # by its own name, as it may answer to no other
+        self._headers = {"Authorization": f"Bearer {owner.token}", "Host": urlsplit(owner.url).netloc}
 
     def add_paths(
         self, paths: Sequence[Path], collection: str, options: IngestOptions = IngestOptions()

@@ -17,6 +17,7 @@ from pathlib import Path
 from rag.archive_form import ArchiveProgress
 from rag.backends.dormant import DormantEmbedding, is_configured
 from rag.backup_form import CATALOG, Backup
+from rag.chroma_server import chroma_server
 from rag.errors import Conflict, IndexMismatch, UnreadableArchive
 from rag.files import StoredFiles
 from rag.index import Index
@@ -98,7 +99,9 @@ def _make(settings: Settings, backup: Backup, folder: Path) -> Iterator[ArchiveP
             pass
     _check_catalog(folder / CATALOG, backup)
     total, done = sum(collection.vectors for collection in manifest.collections), 0
-    with closing(VectorIndex(folder / "vectors", manifest.embedding.fingerprint)) as vectors:
+    # At a server, what is there stays until all have come: vectors that no catalog names count for nothing.
+    server = chroma_server(settings.storage)
+    with closing(VectorIndex(server or folder / "vectors", manifest.embedding.fingerprint)) as vectors:
         for collection in manifest.collections:
             for ids, rows in backup.vectors(collection):
                 vectors.add(collection.id, ids, rows)
@@ -113,7 +116,7 @@ def _make(settings: Settings, backup: Backup, folder: Path) -> Iterator[ArchiveP
         yield ArchiveProgress("Files", number, len(names))
     yield ArchiveProgress("Words", 0, 1)
     model = DormantEmbedding(settings.embedding, manifest.embedding.model, manifest.embedding.fingerprint)
-    Index(folder, model).close()  # indexes the words, and mends what does not fit the catalog
+    Index(folder, model, chroma=server).close()  # indexes the words, and mends what does not fit the catalog
 
 
 def _check_catalog(catalog: Path, backup: Backup) -> None:

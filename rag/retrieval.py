@@ -116,10 +116,16 @@ class HybridRetriever:
         for name, leg in legs.items():
             try:
                 found[name] = leg()
+            except RagError as error:
+                logger.warning("The %s leg of a search failed: %s", name, error)
+                failures.append(error)
             except Exception as error:
                 logger.exception("The %s leg of a search failed.", name)
                 failures.append(error)
         if not found:
+            told = next((failure for failure in failures if isinstance(failure, RagError)), None)
+            if told is not None:
+                raise told
             raise RagError("The search failed.", hint="`rag doctor` checks the storage folder.") from failures[0]
         return Legs(found.get("dense", ()), found.get("lexical", ()))
 

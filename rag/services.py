@@ -14,6 +14,7 @@ from rag.backends.cross_encoder import open_reranker
 from rag.backends.dormant import DormantEmbedding, is_configured
 from rag.backends.embeddings import open_embedding
 from rag.catalog import Catalog
+from rag.chroma_server import chroma_server
 from rag.engine import ChatEngine
 from rag.errors import IndexMismatch, NotFound
 from rag.index import Index
@@ -101,11 +102,12 @@ class Services:
 def open_storage(settings: Settings) -> Iterator[Storage]:
     """Take the storage folder and open what is in it; blocking, seconds (the embedding model is loaded).
 
-    Raises StorageLocked, IndexMismatch, ConfigurationError.
+    Raises StorageLocked, IndexMismatch, ConfigurationError, and BackendError where the Chroma server is not there.
     """
     lock = StorageLock(settings.storage.dir).acquire()
     try:
-        index = Index(settings.storage.dir, open_embedding(settings.embedding), open_database(settings.storage))
+        embedding = open_embedding(settings.embedding)
+        index = Index(settings.storage.dir, embedding, open_database(settings.storage), chroma_server(settings.storage))
         try:
             yield Storage(lock, index)
         finally:
@@ -124,7 +126,8 @@ def open_index(settings: Settings, coming: EmbeddingIdentity | None = None) -> I
     lock = StorageLock(settings.storage.dir).acquire()
     try:
         embedding = _dormant_embedding(settings, coming)
-        with closing(Index(settings.storage.dir, embedding, open_database(settings.storage))) as index:
+        database, chroma = open_database(settings.storage), chroma_server(settings.storage)
+        with closing(Index(settings.storage.dir, embedding, database, chroma)) as index:
             yield index
     finally:
         lock.release()

@@ -39,10 +39,29 @@ def _known_provider(provider: str) -> str:
     return provider
 
 
+def _web_address(url: str) -> str:
+    if url and not url.startswith(("http://", "https://")):
+        raise ValueError("should begin with http:// or https://")
+    return url
+
+
 class StorageSettings(_Group):
     """Where everything generated lives."""
 
     dir: Path = Field(Path("storage"), description="Folder of the catalog, the indexes and uploaded files.")
+    chroma_url: Annotated[str, AfterValidator(_web_address)] = Field(
+        "",
+        description="Address of a Chroma server that keeps the vectors, e.g. `http://127.0.0.1:8001`; empty: they are "
+        "kept in the folder. docs/deployment.md",
+    )
+    chroma_database: str = Field(
+        "footnote",
+        min_length=3,
+        description="Database at the Chroma server, for this Footnote alone: what is not its own is deleted there.",
+    )
+    chroma_token: SecretStr = Field(
+        SecretStr(""), description="Sent to the Chroma server as bearer token, if a proxy before it wants one."
+    )
     database_url: SecretStr = Field(
         SecretStr(""),
         description="PostgreSQL database of the catalog, e.g. `postgresql://user:password@host/footnote`; empty: "

@@ -1,4 +1,4 @@
-"""Dense vectors in an embedded Chroma: one Chroma collection per document collection and embedding fingerprint.
+"""Dense vectors in Chroma, embedded or a server: one Chroma collection per document collection and fingerprint.
 
 Records are thin (id and vector): text and metadata live in the catalog, and a metadata filter costs Chroma a hundred
 times an unfiltered query. A narrow scope is therefore searched by fetching its vectors by id and comparing them
@@ -12,21 +12,25 @@ import hashlib
 import re
 import shutil
 import sqlite3
-from collections.abc import Collection, Sequence
-from contextlib import closing
+from collections.abc import Callable, Collection, Sequence
+from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from rag.chroma_server import QUESTION_PATIENCE, WRITE_PATIENCE, ChromaServer
 from rag.privacy import overwrite_freed_memory
 
 if TYPE_CHECKING:
     from chromadb.api import ClientAPI
     from chromadb.api.models.Collection import Collection as ChromaCollection
+    from chromadb.api.types import GetResult, Include
 
     from rag.types import Vector
 
 _SPACE = {"hnsw": {"space": "cosine", "ef_search": 200}}
 _IS_SEGMENT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_LARGEST_BODY = 1_000  # vectors sent to a server at once: it takes 40 MB, and a vector may have 3,072 dimensions
 DIRECT_COMPARISON = 2_000  # up to so many vectors, comparing all is cheaper than asking for more and dropping
 
 
@@ -35,65 +39,89 @@ def vector_id(text: str) -> str:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
-class VectorIndex:
-    """The vectors of all collections, made by one embedding model. One process may have it open at a time."""
+_Answer = TypeVar("_Answer")
 
-    def __init__(self, path: Path, fingerprint: str, client: ClientAPI | None = None) -> None:
-        self._path = path
+
+class VectorIndex:
+    """The vectors of all collections, made by one embedding model, in a folder or at a server. One process may have a
+    folder open at a time. With a server, everything raises BackendUnavailable while it cannot be reached: what reads
+    soon, what writes after it has waited for the server to come back."""
+
+    def __init__(self, place: Path | ChromaServer, fingerprint: str, client: ClientAPI | None = None) -> None:
+        self._place = place
         self._fingerprint = fingerprint
-        self._client = client or _open(path)
-        self._batch = self._client.get_max_batch_size()
+        if isinstance(place, ChromaServer):
+            self._client = client or place.connect()
+            self._batch = min(_LARGEST_BODY, place.asked(self._client.get_max_batch_size, WRITE_PATIENCE))
+        else:
+            self._client = client or _open(place)
+            self._batch = self._client.get_max_batch_size()
         self._collections: dict[str, ChromaCollection] = {}
 
     def close(self) -> None:
-        """Release the files."""
+        """Release the files, or the connections."""
         self._collections.clear()
-        self._client.close()  # type: ignore[attr-defined]
+        if isinstance(self._place, ChromaServer):
+            self._place.disconnect(self._client)
+        else:
+            self._client.close()  # type: ignore[attr-defined]
 
     def of_model(self, fingerprint: str) -> VectorIndex:
-        """The vectors of another embedding model in the same folder; closed with this one."""
-        return VectorIndex(self._path, fingerprint, self._client)
+        """The vectors of another embedding model in the same place; closed with this one."""
+        return VectorIndex(self._place, fingerprint, self._client)
 
     def drop_other_models(self, kept: Collection[str] = ()) -> None:
         """Delete the vectors of all embedding models but this one and those `kept` by fingerprint."""
-        for collection in self._client.list_collections():
+        for collection in self._request(self._client.list_collections, WRITE_PATIENCE):
             if collection.name.rpartition("-")[2] not in (self._fingerprint, *kept):
-                self._client.delete_collection(collection.name)
+                self._drop(collection.name)
+
+    def _drop(self, name: str) -> None:
+        from chromadb.errors import NotFoundError
+
+        def request() -> None:
+            with suppress(NotFoundError):  # the answer to the first attempt was lost
+                self._client.delete_collection(name)
+
+        self._request(request, WRITE_PATIENCE)
 
     def count(self, collection_id: str) -> int:
         """How many vectors the collection has."""
-        return self._collection(collection_id).count()
+        return self._ask(collection_id, lambda collection: collection.count())
 
     def ids(self, collection_id: str) -> list[str]:
         """All ids of the collection; reads the whole of it."""
-        return list(self._collection(collection_id).get(include=[])["ids"])
+        found = self._ask(collection_id, lambda collection: collection.get(include=[]), WRITE_PATIENCE)
+        return list(found["ids"])
 
     def present(self, collection_id: str, ids: Sequence[str]) -> set[str]:
         """Those of `ids` that are there."""
-        collection = self._collection(collection_id)
         found: set[str] = set()
         for start in range(0, len(ids), self._batch):
-            found.update(collection.get(ids=list(ids[start : start + self._batch]), include=[])["ids"])
+            batch = list(ids[start : start + self._batch])
+            found.update(self._ask(collection_id, partial(_get, batch, []), WRITE_PATIENCE)["ids"])
         return found
 
     def add(self, collection_id: str, ids: Sequence[str], vectors: Vector | Sequence[Vector]) -> None:
         """Store vectors of shape (len(ids), dimension) under their ids; an id that is there gets the new vector."""
-        collection = self._collection(collection_id)
         for start in range(0, len(ids), self._batch):
             end = start + self._batch
-            collection.upsert(ids=list(ids[start:end]), embeddings=vectors[start:end])  # type: ignore[arg-type]
+            self._ask(collection_id, partial(_upsert, list(ids[start:end]), vectors[start:end]), WRITE_PATIENCE)
 
     def remove(self, collection_id: str, ids: Sequence[str]) -> None:
         """Remove vectors; ids that are not there do not matter."""
-        collection = self._collection(collection_id)
         for start in range(0, len(ids), self._batch):
-            collection.delete(ids=list(ids[start : start + self._batch]))
+            self._ask(collection_id, partial(_delete, list(ids[start : start + self._batch])), WRITE_PATIENCE)
 
     def search(self, collection_id: str, query: Vector, limit: int) -> list[tuple[str, float]]:
         """The nearest ids with their cosine similarity, best first."""
-        collection = self._collection(collection_id)
         # a collection may have fewer, or none: Chroma gives what there is, and takes long to count
-        found = collection.query(query_embeddings=query[None, :], n_results=limit, include=["distances"])
+        found = self._ask(
+            collection_id,
+            lambda collection: collection.query(
+                query_embeddings=query[None, :], n_results=limit, include=["distances"]
+            ),
+        )
         assert found["distances"] is not None
         return [(chunk_id, 1.0 - float(d)) for chunk_id, d in zip(found["ids"][0], found["distances"][0], strict=True)]
 
@@ -113,13 +141,24 @@ class VectorIndex:
         """The stored vectors by id; ids that are not there are left out."""
         import numpy as np
 
-        collection = self._collection(collection_id)
         vectors: dict[str, Vector] = {}
         for start in range(0, len(ids), self._batch):
-            found = collection.get(ids=list(ids[start : start + self._batch]), include=["embeddings"])
+            found = self._ask(collection_id, partial(_get, list(ids[start : start + self._batch]), ["embeddings"]))
             assert found["embeddings"] is not None
             vectors |= zip(found["ids"], np.asarray(found["embeddings"], dtype=np.float32), strict=True)
         return vectors
+
+    def _request(self, request: Callable[[], _Answer], patience: float) -> _Answer:
+        return self._place.asked(request, patience) if isinstance(self._place, ChromaServer) else request()
+
+    def _ask(
+        self,
+        collection_id: str,
+        question: Callable[[ChromaCollection], _Answer],
+        patience: float = QUESTION_PATIENCE,
+    ) -> _Answer:
+        """What `question` has of a collection, which is made if need be."""
+        return self._request(lambda: question(self._collection(collection_id)), patience)
 
     def _collection(self, collection_id: str) -> ChromaCollection:
         if collection_id not in self._collections:
@@ -129,6 +168,18 @@ class VectorIndex:
                 embedding_function=None,
             )
         return self._collections[collection_id]
+
+
+def _get(ids: list[str], include: Include, collection: ChromaCollection) -> GetResult:
+    return collection.get(ids=ids, include=include)
+
+
+def _upsert(ids: list[str], vectors: Vector | Sequence[Vector], collection: ChromaCollection) -> None:
+    collection.upsert(ids=ids, embeddings=vectors)  # type: ignore[arg-type]
+
+
+def _delete(ids: list[str], collection: ChromaCollection) -> None:
+    collection.delete(ids=ids)
 
 
 def _open(path: Path) -> ClientAPI:

@@ -10,6 +10,7 @@ from rag.backends.embeddings import open_embedding
 from rag.opening import open_database
 from rag.settings import EmbeddingSettings, Settings, StorageSettings
 from tests import databases
+from tests.chroma_process import chroma_process
 
 
 def pytest_generate_tests(metafunc):
@@ -72,3 +73,10 @@ def bag_of_words():
 def minilm():
     """The real default model; loading it takes seconds."""
     return open_embedding(EmbeddingSettings(device="cpu"))
+
+
+@pytest.fixture(scope="session")
+def chroma(tmp_path_factory):
+    """A Chroma server; who uses it takes a database of their own."""
+    with chroma_process(tmp_path_factory.mktemp("chroma")) as server:
+        yield server

@@ -76,6 +76,8 @@ def test_what_it_says_and_how_it_ends(commands, ending):
 def test_wrong_settings_are_told_before_anything_slow(commands):
     assert "rag users add" in commands.refused("app", RAG_SERVER__HOST="0.0.0.0", RAG_SERVER__PORT=str(free_port()))
     assert "nobody has" in commands.refused("app", RAG_AUTH__REQUIRED="true", RAG_SERVER__PORT=str(free_port()))
+    known = {"RAG_STORAGE__DATABASE_URL": "postgresql://footnote:change-me@db/footnote", "RAG_AUTH__REQUIRED": "true"}
+    assert "a password that everybody knows" in commands.refused("app", **known)
     assert "RAG_SERVER__PORT" in commands.refused("app", RAG_SERVER__PORT="70000")
     assert "RAG_SERVER__PORT" in commands.refused("app", RAG_SERVER__PROT="8000")
 

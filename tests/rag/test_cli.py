@@ -93,6 +93,10 @@ def test_doctor_tells_what_is_well_and_what_is_not(commands):
     dead = {"RAG_LLM__PROVIDER": "openai", "RAG_LLM__BASE_URL": ModelServer().base_url}
     ill = commands.run("rag", "doctor", code=1, **dead).stdout
     assert "problem  Language model" in ill
+    gone = commands.run("rag", "doctor", code=1, RAG_STORAGE__CHROMA_URL="http://127.0.0.1:9").stdout
+    assert [line for line in gone.splitlines() if line.startswith("problem")] == [
+        "problem  Chroma: The Chroma server at http://127.0.0.1:9 cannot be reached: [Errno 111] Connection refused."
+    ]
 
 
 def test_wrong_calls_say_what_is_wrong(commands):

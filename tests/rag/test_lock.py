@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -98,3 +99,11 @@ def test_a_folder_that_cannot_be_is_a_wrong_setting(tmp_path):
         with pytest.raises(ConfigurationError, match="cannot be used") as raised:
             StorageLock(folder).acquire()
         assert "RAG_STORAGE__DIR" in raised.value.hint
+
+
+def test_a_server_in_another_container_is_called_by_the_name_of_that():
+    here, there = socket.gethostname(), "0123456789ab"
+    assert Owner(1, "http://127.0.0.1:8000", "t", here).address == "http://127.0.0.1:8000"
+    assert Owner(1, "http://127.0.0.1:8000", "t", there).address == "http://0123456789ab:8000"
+    assert Owner(1, "http://[::1]:8000", "t", there).address == "http://0123456789ab:8000"
+    assert Owner(1, "http://10.0.0.7:8000", "t", there).address == "http://10.0.0.7:8000"

@@ -1,12 +1,14 @@
-"""Vectors in the embedded Chroma: exact, complete, and overwritten when their id comes again."""
+"""Vectors in Chroma, embedded and at a server: exact, complete, and overwritten when their id comes again."""
 
 from __future__ import annotations
 
+import uuid
 from contextlib import closing
 
 import numpy as np
 import pytest
 
+from rag.chroma_server import ChromaServer
 from rag.vectors import VectorIndex
 
 DIMENSION = 16
@@ -17,9 +19,17 @@ def unit(count: int, seed: int = 0) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
+@pytest.fixture(params=["folder", "server"])
+def place(request, tmp_path):
+    """Where the vectors are: everything here holds for both."""
+    if request.param == "folder":
+        return tmp_path / "vectors"
+    return ChromaServer(request.getfixturevalue("chroma").url, uuid.uuid4().hex)
+
+
 @pytest.fixture
-def vectors(tmp_path):
-    with closing(VectorIndex(tmp_path / "vectors", "fingerprint")) as vectors:
+def vectors(place):
+    with closing(VectorIndex(place, "fingerprint")) as vectors:
         yield vectors
 
 
@@ -80,16 +90,36 @@ def test_an_id_that_comes_again_gets_the_new_vector(vectors):
     assert (chunk_id, round(score, 4)) == ("a", 1.0)
 
 
-def test_collections_and_fingerprints_do_not_mix(tmp_path):
+def test_collections_and_fingerprints_do_not_mix(place):
     data = unit(2)
-    with closing(VectorIndex(tmp_path, "one")) as vectors:
+    with closing(VectorIndex(place, "one")) as vectors:
         vectors.add("vs_1", ["a"], data[:1])
         vectors.add("vs_2", ["b"], data[1:])
         assert [i for i, _ in vectors.search("vs_1", data[1], 5)] == ["a"]
-    with closing(VectorIndex(tmp_path, "two")) as vectors:
+    with closing(VectorIndex(place, "two")) as vectors:
         assert vectors.count("vs_1") == 0
-    with closing(VectorIndex(tmp_path, "one")) as vectors:
+    with closing(VectorIndex(place, "one")) as vectors:
         assert (vectors.count("vs_1"), vectors.count("vs_2")) == (1, 1)
+
+
+def test_what_other_models_made_can_be_dropped(place):
+    with closing(VectorIndex(place, "old")) as vectors:
+        kept, new = vectors.of_model("kept"), vectors.of_model("new")
+        for index in (vectors, kept, new):
+            index.add("vs_1", ["a"], unit(1))
+            index.add("vs_2", ["a"], unit(1))
+        new.drop_other_models(["kept"])
+    counts = {}
+    for name in ("old", "kept", "new"):
+        with closing(VectorIndex(place, name)) as index:
+            counts[name] = index.count("vs_1"), index.count("vs_2")
+    assert counts == {"old": (0, 0), "kept": (1, 1), "new": (1, 1)}
+
+
+def test_present_tells_which_are_there(vectors):
+    vectors.add("vs_1", ["a", "b"], unit(2))
+    assert vectors.present("vs_1", ["b", "c"]) == {"b"}
+    assert vectors.present("vs_1", []) == set()
 
 
 def test_the_graph_of_a_model_that_was_dropped_leaves_the_disk(tmp_path):

@@ -1,0 +1,1 @@
+"""The whole stack in containers: `make compose-test`. Needs Docker, and takes minutes."""

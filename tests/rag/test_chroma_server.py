@@ -1,0 +1,163 @@
+"""A Chroma server that goes away: told in words, asked again, and used as soon as it is back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import threading
+import time
+from contextlib import closing
+
+import httpx
+import numpy as np
+import pytest
+
+from rag.backup import back_up
+from rag.backup_form import Backup
+from rag.chroma_server import ChromaServer
+from rag.errors import BackendError, BackendUnavailable, ConfigurationError
+from rag.index import Index
+from rag.restoring import restore
+from rag.retrieval import HybridRetriever
+from rag.services import open_storage
+from rag.settings import RetrievalSettings, Settings, load_settings
+from rag.types import Scope
+from rag.vectors import VectorIndex
+from tests.chroma_process import chroma_process
+from tests.rag.archives import Mute, assert_nothing_is_lacking, last
+from tests.rag.test_index import assert_consistent
+from tests.rag.versions import make_version
+
+ONE = np.eye(4, dtype=np.float32)[:1]
+
+
+@pytest.fixture
+def server(tmp_path):
+    with chroma_process(tmp_path / "chroma") as server:
+        yield server
+
+
+def test_a_server_that_is_gone_is_told_of_soon_and_found_again(server):
+    with closing(VectorIndex(ChromaServer(server.url), "f")) as vectors:
+        vectors.add("vs_1", ["a"], ONE)
+        server.kill()
+        begun = time.monotonic()
+        with pytest.raises(BackendUnavailable, match=f"Chroma server at {server.url} cannot be reached") as raised:
+            vectors.search("vs_1", ONE[0], 5)
+        assert time.monotonic() - begun < 5
+        assert (raised.value.status, "RAG_STORAGE__CHROMA_URL" in raised.value.hint) == (503, True)
+        server.start()
+        assert [i for i, _ in vectors.search("vs_1", ONE[0], 5)] == ["a"]
+
+
+def test_what_writes_waits_for_the_server_to_come_back(server, caplog):
+    with closing(VectorIndex(ChromaServer(server.url), "f")) as vectors:
+        vectors.add("vs_1", ["a"], ONE)
+        server.kill()
+        starting = threading.Timer(2, server.start, [False])
+        starting.start()
+        with caplog.at_level(logging.WARNING):
+            vectors.add("vs_1", ["b"], ONE)
+        starting.join()
+        assert sorted(vectors.ids("vs_1")) == ["a", "b"]
+    assert "is away; asking it again" in caplog.text
+
+
+def test_what_the_server_has_lost_is_an_error_and_mended_at_the_next_start(chroma, tmp_path, bag_of_words):
+    place = ChromaServer(chroma.url, "lost")
+    with closing(Index(tmp_path, bag_of_words, chroma=place)) as index:
+        index.replace_documents([make_version("doc_a", ["The pump needs oil."], bag_of_words)])
+        lost = httpx.get(f"{chroma.url}/api/v2/tenants/default_tenant/databases/lost/collections").json()
+        for collection in lost:
+            httpx.delete(f"{chroma.url}/api/v2/tenants/default_tenant/databases/lost/collections/{collection['name']}")
+        with pytest.raises(BackendError, match="has lost vectors"):
+            index.check()
+    with closing(Index(tmp_path, bag_of_words, chroma=place)) as index:
+        assert_consistent(index)
+
+
+def test_databases_do_not_see_each_other(chroma):
+    with (
+        closing(VectorIndex(ChromaServer(chroma.url, "first"), "f")) as first,
+        closing(VectorIndex(ChromaServer(chroma.url, "second"), "g")) as second,
+    ):
+        first.add("vs_1", ["a"], ONE)
+        second.drop_other_models()
+        assert (first.count("vs_1"), second.count("vs_1")) == (1, 0)
+
+
+def test_something_else_than_chroma_is_said_to_be_so():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer():
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\n<html>")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with pytest.raises(BackendError, match="is no Chroma server"):
+            ChromaServer(url).version()
+        thread.join()
+
+
+def test_the_token_is_sent_and_not_shown():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        received = []
+
+        def answer():
+            connection, _ = listener.accept()
+            with connection:
+                received.append(connection.recv(65536))
+                connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 7\r\nConnection: close\r\n\r\n"1.0.0"')
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        server = ChromaServer(f"http://127.0.0.1:{listener.getsockname()[1]}", token="hush")
+        assert server.version() == "1.0.0"
+        thread.join()
+    assert b"authorization: bearer hush" in received[0].lower()
+    assert "hush" not in repr(server)
+
+
+def test_the_address_has_a_scheme(monkeypatch):
+    monkeypatch.setenv("RAG_STORAGE__CHROMA_URL", "chroma:8000")
+    with pytest.raises(ConfigurationError, match="CHROMA_URL is not valid: should begin with http"):
+        load_settings(None)
+
+
+async def test_while_the_server_is_away_the_words_answer(server, tmp_path, bag_of_words, caplog):
+    with closing(Index(tmp_path / "storage", bag_of_words, chroma=ChromaServer(server.url))) as index:
+        index.replace_documents([make_version("doc_a", ["The pump needs oil every 90 days."], bag_of_words)])
+        assert_consistent(index)
+        assert not (tmp_path / "storage" / "vectors").exists()
+        retriever = HybridRetriever(index, RetrievalSettings())
+        scope = Scope((index.catalog.collection().id,))
+        server.kill()
+        hits = await retriever.retrieve("pump oil", scope, 3)
+        assert [hit.dense_rank for hit in hits] == [None]
+        with pytest.raises(BackendUnavailable):
+            await asyncio.to_thread(index.check)
+        server.start()
+        hits = await retriever.retrieve("pump oil", scope, 3)
+        assert [hit.dense_rank for hit in hits] == [1]
+    assert "The dense leg of a search failed: The Chroma server at" in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+def test_a_backup_comes_back_at_a_server_and_nothing_is_embedded(chroma, tmp_path, storage, bag_of_words):
+    with closing(Index(storage, Mute(bag_of_words))) as index:
+        last(back_up(index, storage, tmp_path / "all.backup"))
+    there = {"dir": tmp_path / "new", "chroma_url": chroma.url, "chroma_database": "restored"}
+    settings = Settings(_env_file=None, storage=there, embedding={"model": "bag-of-words"})
+    with Backup(tmp_path / "all.backup") as backup:
+        last(backup.verify())
+        restored = last(restore(settings, backup))
+    assert restored.documents == 6
+    with closing(Index(tmp_path / "new", Mute(bag_of_words), chroma=ChromaServer(chroma.url, "restored"))) as index:
+        assert_nothing_is_lacking(index)
+    with open_storage(settings) as opened:
+        assert_consistent(opened.index)
