@@ -58,6 +58,14 @@ class Database(Protocol):
         """A connection whose changes take effect together at the end, or not at all when the block raises. One at a
         time: what is read within stays true until its end."""
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes may use it at the same time."""
+
+    def exclusive(self, name: str, *, wait: bool = True) -> AbstractContextManager[bool]:
+        """While the block lasts, no other process is in one of that name; it ends with its process, however that is.
+        The value is False where another is there and `wait` is off. Keeps no threads of one process apart."""
+
     def copy_to(self, path: Path) -> None:
         """Write all of it, as it stands at one moment, into a SQLite file that must not be there; nobody has to
         wait."""

@@ -7,7 +7,14 @@ here depends on how PostgreSQL isolates transactions.
 from __future__ import annotations
 
 BASE_VERSION = 12  # of sqlite_schema.py, which the tables below are
-MIGRATIONS: tuple[str, ...] = ()  # from there on, one for each of SQLite's
+# From there on, one for each of SQLite's.
+MIGRATIONS: tuple[str, ...] = (
+    """
+    ALTER TABLE jobs ADD COLUMN runner text COLLATE "C" NOT NULL DEFAULT '';
+    ALTER TABLE jobs ADD COLUMN stop bigint NOT NULL DEFAULT 0;
+    CREATE TABLE runners (id text COLLATE "C" PRIMARY KEY, seen_at bigint NOT NULL);
+    """,
+)
 
 # What SQLite has by these names. NUL may be written in JSON, but PostgreSQL reads no such JSON: it becomes U+FFFD.
 _FUNCTIONS = r"""
