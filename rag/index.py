@@ -173,6 +173,7 @@ class Index:
                 for version, place in zip(versions, coming, strict=True)
                 for entry in _entries(version.document.title, place.collection_id, version.chunks)
             )
+            self._writing.require()
             for version in versions:
                 self.catalog.commit_document(version.document, version.sections, version.chunks, version.vector_ids)
             self._remove_unfinished()
@@ -234,7 +235,7 @@ class Index:
             raise Conflict("The embedding model is being changed already.", hint="Wait until that is done.")
         try:
             with self.catalog.database.exclusive("switching", wait=False) as is_alone:
-                if not is_alone:
+                if not is_alone():
                     raise Conflict("The embedding model is being changed already.", hint="Wait until that is done.")
                 with self._writing:
                     self._staging.aim_at(embedding.fingerprint)
@@ -285,6 +286,7 @@ class Index:
                 entry for version, title, chunks in texts for entry in _entries(title, version.collection_id, chunks)
             )
             embedding = self._coming[0]
+            self._writing.require()
             self._staging.switch({"model": embedding.name, "fingerprint": embedding.fingerprint})
             self._dense = self._coming
             self._embed_query.cache_clear()  # it holds the old model

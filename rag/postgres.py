@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
@@ -119,9 +119,10 @@ class PostgresDatabase:
         return True
 
     @contextmanager
-    def exclusive(self, name: str, *, wait: bool = True) -> Iterator[bool]:
+    def exclusive(self, name: str, *, wait: bool = True) -> Iterator[Callable[[], bool]]:
         """While the block lasts, no other process is in one of that name; it ends with its process, however that is.
-        The value is False where another is there and `wait` is off."""
+        The value tells whether that is so: not where another is there and `wait` is off, and no more when the
+        connection was lost."""
         key = f"{_LOCK_SPACE + 1}, hashtext(current_schema() || ?)"
         take = f"SELECT pg_advisory_lock({key})" if wait else f"SELECT pg_try_advisory_lock({key})"
         import psycopg
@@ -130,7 +131,7 @@ class PostgresDatabase:
             with closing(self._connect()) as connection:  # of its own: nothing else may end it
                 connection.execute(f"SET lock_timeout = '{_LONG_PATIENCE}s'")
                 taken = connection.execute(translated(take), (name,)).fetchone()
-                yield taken != (False,)
+                yield lambda: taken != (False,) and _is_alive(connection)
         except psycopg.OperationalError as error:
             raise _unavailable(error) from error
 
@@ -315,6 +316,16 @@ def _adapt(connection: psycopg.Connection[Any]) -> None:
     connection.adapters.register_dumper(str, Text)
     connection.adapters.register_dumper(int, Integer)
     connection.adapters.register_dumper(bool, Integer)
+
+
+def _is_alive(connection: psycopg.Connection[Any]) -> bool:
+    import psycopg
+
+    try:
+        connection.execute("SELECT 1")
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 def _said(error: psycopg.Error) -> str:

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 
 from rag.database import Database
+from rag.errors import DatabaseUnavailable
 
 
 class Turns:
@@ -19,18 +20,28 @@ class Turns:
         self._name = name
         self._began = began
         self.here = threading.Lock()  # what keeps the threads of this process apart
-        self._elsewhere: AbstractContextManager[bool] | None = None
+        self._elsewhere: AbstractContextManager[Callable[[], bool]] | None = None
+        self._is_ours: Callable[[], bool] = bool
 
     def __enter__(self) -> None:
         self.here.acquire()
         try:
             elsewhere = self._database.exclusive(self._name)
-            elsewhere.__enter__()
+            self._is_ours = elsewhere.__enter__()
             self._elsewhere = elsewhere
             self._began()
         except BaseException:
             self.__exit__(None, None, None)
             raise
+
+    def require(self) -> None:
+        """Raises DatabaseUnavailable where the lock was lost with the connection to the database, so that another
+        process may have it."""
+        if not self._is_ours():
+            raise DatabaseUnavailable(
+                "The connection to the database was lost in the middle of a write.",
+                hint="Repeat it: nothing was changed.",
+            )
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

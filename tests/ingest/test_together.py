@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -77,7 +78,32 @@ def require_whole(process, *sources):
     assert state["unfinished"] == 0
 
 
-def test_each_finds_within_a_second_what_the_other_wrote_or_removed(start, tmp_path):
+def command(environment, *words):
+    """What the command line says beside the processes."""
+    program = "import sys; from ingest.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def settings_of_both(postgres_url, chroma_url, tmp_path):
+    return os.environ | {
+        "RAG_STORAGE__DIR": str(tmp_path / "storage"),
+        "RAG_STORAGE__DATABASE_URL": postgres_url,
+        "RAG_STORAGE__CHROMA_URL": chroma_url,
+        "RAG_EMBEDDING__MODEL": "bag-of-words",
+    }
+
+
+def test_each_finds_within_a_second_what_the_other_wrote_or_removed(start, tmp_path, settings_of_both):
     first, second = start(2)  # both make the tables' first rows
     job = first.submit(write(tmp_path / "papers", "pump.txt", "The pump needs oil every ninety days."))
     assert first.wait(job, 30) == "done"
@@ -85,13 +111,16 @@ def test_each_finds_within_a_second_what_the_other_wrote_or_removed(start, tmp_p
     assert second.meaning("The pump needs oil every ninety days.") != []
     assert second.ingest(write(tmp_path / "papers", "hotel.txt", "Hotels cost 185 EUR.")) == ["added"]
     assert len(first.words("hotels")) == 1
+    command(settings_of_both, write(tmp_path / "papers", "crate.txt", "Keep the crate dry."))
+    assert "crate.txt" in command(settings_of_both, "ls")
+    assert len(first.words("crate")) == len(second.words("crate")) == 1
     first.remove("pump.txt")
     assert second.words("pump oil") == []
     for process in (first, second):
-        require_whole(process, "hotel.txt")
+        require_whole(process, "crate.txt", "hotel.txt")
     assert (first.end(), second.end()) == (0, 0)
     (third,) = start()
-    require_whole(third, "hotel.txt")
+    require_whole(third, "crate.txt", "hotel.txt")
 
 
 def test_the_job_of_a_killed_process_is_taken_over_and_nothing_is_doubled(start, tmp_path):
