@@ -117,7 +117,8 @@ async def measure(url: str, process: int, clients: int, seconds: float) -> int:
     console.print(
         f"{loaded.count / took:.0f} requests a second, {spent / loaded.count * 1000:.0f} ms of a processor each; "
         f"memory {memory[0]:.0f} MB at first, {memory[-1]:.0f} MB at the end ({growth:.2f} of that after a third, "
-        f"target {GROWTH}); models p99 {quick:.0f} ms (target {QUICK_MS}); unexpected: {dict(loaded.unexpected) or 'nothing'}"
+        f"target {GROWTH}); models p99 {quick:.0f} ms (target {QUICK_MS}); "
+        f"unexpected: {dict(loaded.unexpected) or 'nothing'}"
     )
     return int(bool(loaded.unexpected) or quick > QUICK_MS or growth > GROWTH)
 
