@@ -6,6 +6,7 @@ import platform
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from rag.database import CATALOG_NAME
 from rag.errors import BackendUnavailable, RagError, StorageLocked
 from rag.lock import StorageLock, read_owner
 from rag.models_file import ModelsFile
+from rag.opening import has_catalog, open_catalog, open_postgres
 from rag.settings import Settings
 
 if TYPE_CHECKING:
@@ -38,6 +40,8 @@ class Finding:
 def examine(settings: Settings) -> Iterator[Finding]:
     """All findings, one after the other; the slow ones (loading the embedding model) come late."""
     yield _python()
+    if settings.storage.database_url.get_secret_value():
+        yield _database(settings)
     yield from _storage(settings)
     if (server := chroma_server(settings.storage)) is not None:
         yield _chroma(server)
@@ -62,6 +66,17 @@ def _installed(name: str) -> bool:
     except metadata.PackageNotFoundError:
         return False
     return True
+
+
+def _database(settings: Settings) -> Finding:
+    try:
+        database = open_postgres(settings.storage)
+        assert database is not None
+        with closing(database):
+            [(version,)] = database.read("SHOW server_version")
+    except RagError as error:
+        return Finding(False, "Database", error.message, error.hint)
+    return Finding(True, "Database", f"PostgreSQL {version} has the catalog.")
 
 
 def _storage(settings: Settings) -> Iterator[Finding]:
@@ -90,13 +105,11 @@ def _storage(settings: Settings) -> Iterator[Finding]:
 def _catalog(settings: Settings) -> Finding:
     import sqlite3
 
-    from rag.catalog import Catalog
-
     path = settings.storage.dir / CATALOG_NAME
-    if not path.exists():
+    if not has_catalog(settings.storage):
         return Finding(True, "Storage", f"{settings.storage.dir} is empty.", "`ingest PATH` adds documents.")
     try:
-        catalog = Catalog(path)
+        catalog = open_catalog(settings.storage)
         try:
             documents = catalog.documents()
         finally:

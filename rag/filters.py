@@ -38,7 +38,6 @@ _HINT = (
 _WHERE = re.compile(r"\s*([^<>=!]+?)\s*(==|!=|>=|<=|=|>|<)(?![<>=])\s*(.*?)\s*", re.DOTALL)
 _SIGNS: dict[str, Operator] = {"=": "eq", "==": "eq", "!=": "ne", ">": "gt", ">=": "gte", "<": "lt", "<=": "lte"}
 
-_NUMBERS = "('integer', 'real')"  # types of values in JSON
 # For each operator how SQL compares, and whether the comparison is then denied.
 _SQL_OPERATORS: dict[Operator, tuple[str, bool]] = {
     "eq": ("=", False),
@@ -49,6 +48,12 @@ _SQL_OPERATORS: dict[Operator, tuple[str, bool]] = {
     "gte": (">=", False),
     "lt": ("<", False),
     "lte": ("<=", False),
+}
+# How values of each kind are compared: what the document has is `a`, what is wanted `w`; {} is the sign.
+_COMPARISONS = {
+    "number": "CASE WHEN a.type IN ('integer', 'real') THEN CAST(a.value AS NUMERIC) {} CAST(w.value AS NUMERIC) END",
+    "text": "a.type = 'text' AND a.value {} w.value",
+    "truth": "a.type = w.type",
 }
 FILE_NAME = "substr(d.source, length(rtrim(d.source, replace(d.source, '/', ''))) + 1)"  # behind the last stroke
 _BUILT_IN = {
@@ -114,26 +119,31 @@ def condition(wanted: Filter) -> tuple[str, list[object]]:
         parts = [condition(part) for part in wanted.filters]
         junction = " AND " if wanted.junction == "and" else " OR "
         return f"({junction.join(sql for sql, _ in parts)})", [value for _, values in parts for value in values]
+    sign, is_denied = _SQL_OPERATORS[wanted.operator]
+    parts, values = list[str](), list[object]()
+    for kind, comparison in _COMPARISONS.items():
+        of_kind = [value for value in wanted.values if _kind(value) == kind]
+        if of_kind:
+            candidates, keys = _candidates(wanted.key)
+            parts.append(f"EXISTS (SELECT 1 FROM ({candidates}) a JOIN json_each(?) w ON {comparison.format(sign)})")
+            # as JSON, like the attributes: the database reads both alike, to the last digit
+            values += [*keys, json.dumps(of_kind, ensure_ascii=False)]
+    return f"{'NOT ' * is_denied}({' OR '.join(parts) or 'false'})", values
+
+
+def _kind(value: AttributeValue) -> str:
+    return "truth" if isinstance(value, bool) else "text" if isinstance(value, str) else "number"
+
+
+def _candidates(key: str) -> tuple[str, list[object]]:
+    """A query for type and value of what a document has under that key, and its values."""
     own = "json_each(d.attributes) WHERE key = ?"
     candidates = f"SELECT type, value FROM {own}"
-    values: list[object] = [wanted.key]
-    if wanted.key in _BUILT_IN:
-        kind, expression = _BUILT_IN[wanted.key]
-        candidates += f" UNION ALL SELECT '{kind}', CAST({expression} AS TEXT) WHERE NOT EXISTS (SELECT 1 FROM {own})"
-        values.append(wanted.key)
-    sign, is_denied = _SQL_OPERATORS[wanted.operator]
-    sql = (
-        f"{'NOT ' * is_denied}EXISTS (SELECT 1 FROM ({candidates}) a JOIN json_each(?) w "
-        f"ON CASE WHEN a.type IN {_NUMBERS} THEN w.type IN {_NUMBERS} AND {_number('a')} {sign} {_number('w')} "
-        f"ELSE a.type = w.type AND a.value {sign} w.value END)"
-    )
-    # as JSON, like the attributes: the database reads both alike, to the last digit
-    return sql, [*values, json.dumps(wanted.values, ensure_ascii=False)]
-
-
-def _number(table: str) -> str:
-    """A value in JSON as a number; the case keeps what is none from being cast."""
-    return f"CASE WHEN {table}.type IN {_NUMBERS} THEN CAST({table}.value AS NUMERIC) END"
+    if key not in _BUILT_IN:
+        return candidates, [key]
+    kind, expression = _BUILT_IN[key]
+    built_in = f"SELECT '{kind}', CAST({expression} AS TEXT) WHERE NOT EXISTS (SELECT 1 FROM {own})"
+    return f"{candidates} UNION ALL {built_in}", [key, key]
 
 
 def _parse(given: object, depth: int) -> Filter:

@@ -39,7 +39,7 @@ _TOKEN = re.compile(r"""'(?:[^']|'')*'|"[^"]*"|\?(\d*)|(?<=[\s(])\+(?=[A-Za-z])|
 # What a server says that will say so again until somebody changes a setting.
 _REFUSED = re.compile(
     r"authentication failed|no password supplied|does not exist|no pg_hba\.conf entry|could not translate host name"
-    r"|permission denied|invalid (port|sslmode|connection option)"
+    r"|permission denied|invalid [^\n]*connection option"
 )
 
 
@@ -286,6 +286,9 @@ def _adapt(connection: psycopg.Connection[Any]) -> None:
 
         def dump(self, obj: int) -> bytes:
             return b"%d" % obj
+
+        def quote(self, obj: int) -> bytes:  # where the server takes no values, as in FETCH
+            return self.dump(obj)
 
     connection.adapters.register_dumper(str, Text)
     connection.adapters.register_dumper(int, Integer)

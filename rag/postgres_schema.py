@@ -45,7 +45,7 @@ _FUNCTIONS = r"""
         SFUNC = array_append, STYPE = text[], INITCOND = '{}', FINALFUNC = json_of_array
     );
     CREATE FUNCTION unixepoch(text) RETURNS bigint LANGUAGE sql STABLE STRICT PARALLEL SAFE AS $$
-        SELECT floor(extract(epoch FROM $1::timestamptz))::bigint
+        SELECT CASE WHEN $1 ~ '^\d{4}-\d\d-\d\d' THEN floor(extract(epoch FROM $1::timestamptz))::bigint END
     $$;
     CREATE FUNCTION unixepoch() RETURNS bigint LANGUAGE sql STABLE PARALLEL SAFE AS $$
         SELECT floor(extract(epoch FROM now()))::bigint
@@ -188,9 +188,13 @@ _TABLES = """
     );
     CREATE FUNCTION note_former_place(list text, id text, place bigint) RETURNS void LANGUAGE sql AS $$
         INSERT INTO former_places (list, id, place) VALUES ($1, $2, $3)
-        ON CONFLICT (list, id) DO UPDATE SET place = excluded.place, rowid = excluded.rowid;
-        DELETE FROM former_places WHERE rowid <= (SELECT max(rowid) FROM former_places) - 10000;
+        ON CONFLICT (list, id) DO UPDATE SET place = excluded.place, rowid = excluded.rowid
     $$;
+    CREATE FUNCTION former_places_are_few() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN DELETE FROM former_places WHERE rowid <= NEW.rowid - 10000; RETURN NULL; END
+    $$;
+    CREATE TRIGGER former_places_are_few AFTER INSERT ON former_places
+    FOR EACH ROW EXECUTE FUNCTION former_places_are_few();
 """
 _PLACES = {  # of which table → its list, the id there, and the place
     "files": ("'files'", "OLD.id", "OLD.rowid"),

@@ -1,5 +1,7 @@
 """Restoring a backup: a whole storage folder is made of it beside the present one, and takes its place when it opens.
 
+Where the catalog is in PostgreSQL, its rows are exchanged just before, at once.
+
 Whoever restores a backup believes it, as they would a storage folder: it brings users, keys and the paths of documents.
 """
 
@@ -20,9 +22,14 @@ from rag.errors import Conflict, IndexMismatch, UnreadableArchive
 from rag.files import StoredFiles
 from rag.index import Index
 from rag.lock import StorageLock
+from rag.opening import open_postgres
 from rag.settings import Settings
 from rag.vectors import VectorIndex
 
+_SOMETHING = """
+    SELECT 1 FROM documents UNION ALL SELECT 1 FROM files UNION ALL SELECT 1 FROM conversations
+    UNION ALL SELECT 1 FROM principals WHERE id <> 'prn_local' LIMIT 1
+"""
 _MADE = "restoring"  # folders in the storage folder
 _REPLACED = "replaced"
 # The catalog comes last: without it the folder counts as empty, and the restore can be run again.
@@ -56,21 +63,30 @@ def restore(
             hint=f"Set RAG_EMBEDDING__MODEL={embedding.model}, for the restore and from then on.",
         )
     lock = StorageLock(storage).acquire()
+    database = None
     try:
-        if (storage / CATALOG).exists() and not overwrite:
+        database = open_postgres(settings.storage)
+        is_there = (storage / CATALOG).exists() if database is None else bool(database.read(_SOMETHING))
+        if is_there and not overwrite:
+            place = storage.absolute() if database is None else "the database that RAG_STORAGE__DATABASE_URL names"
             raise Conflict(
-                f"There is a catalog in {storage.absolute()} already.",
-                hint="Name an empty folder (RAG_STORAGE__DIR), or give --overwrite to lose what is there.",
+                f"There is a catalog in {place} already.",
+                hint="Name an empty folder or database, or give --overwrite to lose what is there.",
             )
         made = storage / _MADE
         shutil.rmtree(made, ignore_errors=True)  # of a restore that was interrupted
         made.mkdir()
         try:
             yield from _make(settings, backup, made)
+            if database is not None:
+                database.copy_from(made / CATALOG)
+                (made / CATALOG).unlink()
             _put_in_place(made, storage)
         finally:
             shutil.rmtree(made, ignore_errors=True)
     finally:
+        if database is not None:
+            database.close()
         lock.release()
     yield RestoredBackup(manifest.documents, sum(c.vectors for c in manifest.collections), manifest.files)
 

@@ -7,8 +7,16 @@ import os
 import pytest
 
 from rag.backends.embeddings import open_embedding
-from rag.settings import EmbeddingSettings, Settings
+from rag.opening import open_database
+from rag.settings import EmbeddingSettings, Settings, StorageSettings
+from tests import databases
 from tests.chroma_process import chroma_process
+
+
+def pytest_generate_tests(metafunc):
+    """Tests marked `databases` run with SQLite and with PostgreSQL."""
+    if metafunc.definition.get_closest_marker("databases") and "database_url" in metafunc.fixturenames:
+        metafunc.parametrize("database_url", ["sqlite", "postgres"], indirect=True)
 
 
 @pytest.fixture(autouse=True)
@@ -18,12 +26,39 @@ def no_settings_from_outside(monkeypatch):
             monkeypatch.delenv(name)
 
 
+@pytest.fixture(scope="session")
+def postgres_database():
+    """The URL of a database with the catalog's tables; skips where there is no server."""
+    with databases.made("shared") as url:
+        open_database(StorageSettings(database_url=url)).close()
+        yield url
+
+
 @pytest.fixture
-def settings(tmp_path):
+def postgres_url(postgres_database):
+    """The URL of a database with the catalog's tables, which are empty; skips where there is no server."""
+    return databases.emptied(postgres_database)
+
+
+@pytest.fixture
+def database_url(request):
+    """Where the catalog is: empty for the SQLite file in the storage folder."""
+    is_postgres = getattr(request, "param", "sqlite") == "postgres"
+    return request.getfixturevalue("postgres_url") if is_postgres else ""
+
+
+@pytest.fixture
+def database(database_url, tmp_path):
+    """The open database of a catalog; who makes a catalog of it closes it."""
+    return open_database(StorageSettings(dir=tmp_path / "storage", database_url=database_url))
+
+
+@pytest.fixture
+def settings(tmp_path, database_url):
     """Settings of an application that needs no model: words are counted, replies are scripted."""
     return Settings(
         _env_file=None,
-        storage={"dir": tmp_path / "storage"},
+        storage={"dir": tmp_path / "storage", "database_url": database_url},
         embedding={"model": "bag-of-words"},
         llm={"provider": "scripted"},
     )

@@ -13,15 +13,18 @@ from ingest.expiry import Expiry
 from ingest.ingestor import Ingestor
 from rag.auth import LOCAL_PRINCIPAL, OF_THIS_MACHINE
 from rag.index import Index
+from rag.opening import open_database
 from rag.vector_stores import Cursor, VectorStores
 from tests.ingest.test_jobs import Gate, stored
+
+pytestmark = pytest.mark.databases
 
 LONG_AGO = "2020-01-01T00:00:00+00:00"
 
 
 @pytest.fixture
 def index(settings, bag_of_words):
-    with closing(Index(settings.storage.dir, bag_of_words)) as index:
+    with closing(Index(settings.storage.dir, bag_of_words, open_database(settings.storage))) as index:
         yield index
 
 
@@ -86,7 +89,10 @@ def test_an_expired_store_keeps_its_list_and_frees_its_text(ingestor, index, sto
 
 def test_what_is_on_its_way_into_an_expired_store_is_stopped(settings, bag_of_words):
     gate = Gate(bag_of_words)
-    with closing(Index(settings.storage.dir, gate)) as index, Ingestor(settings, index) as ingestor:
+    with (
+        closing(Index(settings.storage.dir, gate, open_database(settings.storage))) as index,
+        Ingestor(settings, index) as ingestor,
+    ):
         stores = VectorStores(index.catalog.database)
         store = stores.create(LOCAL_PRINCIPAL, "store", expires_days=1)
         file_id = keep(ingestor, "a.txt")

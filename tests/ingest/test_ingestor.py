@@ -14,9 +14,12 @@ from ingest.ingestor import Ingestor
 from rag.auth import OF_THIS_MACHINE
 from rag.errors import NotFound
 from rag.index import Index
+from rag.opening import open_database
 from rag.write_side import IngestOptions
 from tests.ingest.loaders.documents import make_pdf
 from tests.rag.test_index import assert_consistent, lexical, scope
+
+pytestmark = pytest.mark.databases
 
 
 class Counting:
@@ -41,7 +44,7 @@ def embedding(bag_of_words):
 
 @pytest.fixture
 def index(settings, embedding):
-    with closing(Index(settings.storage.dir, embedding)) as index:
+    with closing(Index(settings.storage.dir, embedding, open_database(settings.storage))) as index:
         yield index
         assert_consistent(index)
 
@@ -269,12 +272,18 @@ def test_a_storage_folder_of_ours_is_no_document(ingestor, index, tmp_path, sett
 def test_uploads_survive_another_name_of_the_storage_folder(settings, bag_of_words, tmp_path):
     upload = tmp_path / "upload.txt"
     upload.write_text("An uploaded text.")
-    with closing(Index(settings.storage.dir, bag_of_words)) as index, Ingestor(settings, index) as ingestor:
+    with (
+        closing(Index(settings.storage.dir, bag_of_words, open_database(settings.storage))) as index,
+        Ingestor(settings, index) as ingestor,
+    ):
         ingestor.wait(ingestor.submit(upload, "upload.txt", "default", OF_THIS_MACHINE).id, 30)
     moved = tmp_path / "moved"
     settings.storage.dir.rename(moved)
     settings = settings.model_copy(update={"storage": settings.storage.model_copy(update={"dir": moved})})
-    with closing(Index(moved, bag_of_words)) as index, Ingestor(settings, index) as ingestor:
+    with (
+        closing(Index(moved, bag_of_words, open_database(settings.storage))) as index,
+        Ingestor(settings, index) as ingestor,
+    ):
         (document,) = index.catalog.documents()
         assert document.content.read_text() == "An uploaded text."
         again = ingestor.wait(ingestor.submit(upload, "upload.txt", "default", OF_THIS_MACHINE).id, 30)

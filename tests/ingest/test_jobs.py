@@ -15,7 +15,11 @@ from rag.auth import OF_THIS_MACHINE
 from rag.errors import NotFound
 from rag.file_records import FileRecords
 from rag.index import Index
+from rag.opening import open_database
+from rag.sqlite import SqliteDatabase
 from tests.rag.test_index import assert_consistent
+
+pytestmark = pytest.mark.databases
 
 
 class Gate:
@@ -37,7 +41,7 @@ class Gate:
 
 @contextmanager
 def opened(settings, embedding):
-    with closing(Index(settings.storage.dir, embedding)) as index:
+    with closing(Index(settings.storage.dir, embedding, open_database(settings.storage))) as index:
         with Ingestor(settings, index) as ingestor:
             yield ingestor, index
         assert_consistent(index)
@@ -215,14 +219,22 @@ def test_a_file_that_waits_for_another_of_its_name_can_be_stopped(settings, bag_
         assert ingestor.wait(first.id, 30).state == "done"
 
 
+def change_jobs(index, sqlite, postgres):
+    """Let the database refuse every change of a job, or take it again."""
+    with index.catalog.database.transaction() as connection:
+        connection.execute(sqlite if isinstance(index.catalog.database, SqliteDatabase) else postgres)
+
+
 def test_the_queue_outlives_a_database_that_refuses(settings, bag_of_words, tmp_path):
     with opened(settings, bag_of_words) as (ingestor, index):
-        with index.catalog.database.transaction() as connection:
-            connection.execute("CREATE TRIGGER full BEFORE UPDATE ON jobs BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+        change_jobs(
+            index,
+            sqlite="CREATE TRIGGER full BEFORE UPDATE ON jobs BEGIN SELECT RAISE(ABORT, 'disk full'); END",
+            postgres="ALTER TABLE jobs ADD CONSTRAINT disk_full CHECK (state = 'queued') NOT VALID",
+        )
         job = ingestor.submit(write(tmp_path / "a"), "a.txt", "default", OF_THIS_MACHINE)
         assert ingestor.wait(job.id, 0.5).state == "queued"
-        with index.catalog.database.transaction() as connection:
-            connection.execute("DROP TRIGGER full")
+        change_jobs(index, sqlite="DROP TRIGGER full", postgres="ALTER TABLE jobs DROP CONSTRAINT disk_full")
         assert ingestor.wait(job.id, 30).state == "done"
 
 
@@ -231,11 +243,13 @@ def test_how_a_job_ended_is_noted_as_soon_as_the_database_takes_it(settings, bag
     with opened(settings, gate) as (ingestor, index):
         job = ingestor.submit(write(tmp_path / "a"), "a.txt", "default", OF_THIS_MACHINE)
         assert gate.reached.wait(30)
-        with index.catalog.database.transaction() as connection:
-            connection.execute("CREATE TRIGGER full BEFORE UPDATE ON jobs BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+        change_jobs(
+            index,
+            sqlite="CREATE TRIGGER full BEFORE UPDATE ON jobs BEGIN SELECT RAISE(ABORT, 'disk full'); END",
+            postgres="ALTER TABLE jobs ADD CONSTRAINT disk_full CHECK (state = 'queued') NOT VALID",
+        )
         gate.open.set()
         assert ingestor.wait(job.id, 1).state == "running"
-        with index.catalog.database.transaction() as connection:
-            connection.execute("DROP TRIGGER full")
+        change_jobs(index, sqlite="DROP TRIGGER full", postgres="ALTER TABLE jobs DROP CONSTRAINT disk_full")
         ended = ingestor.wait(job.id, 30)
         assert (ended.state, ended.report.outcome) == ("done", "added")

@@ -15,8 +15,11 @@ from rag.auth import OF_THIS_MACHINE
 from rag.chunking import Chunking
 from rag.errors import Conflict, IndexMismatch, UnreadableDocument
 from rag.index import Index
+from rag.opening import open_database
 from tests.ingest.test_ingestor import Counting, outcomes, paragraphs
 from tests.rag.test_index import assert_consistent, scope
+
+pytestmark = pytest.mark.databases
 
 
 @pytest.fixture
@@ -37,7 +40,7 @@ def sandbox(settings):
 
 @pytest.fixture
 def index(settings, bag_of_words, folder):
-    with closing(Index(settings.storage.dir, bag_of_words)) as index:
+    with closing(Index(settings.storage.dir, bag_of_words, open_database(settings.storage))) as index:
         with Ingestor(settings, index) as ingestor:
             outcomes(ingestor, folder)
             outcomes(ingestor, folder / "apple.txt", collection="other")
@@ -65,7 +68,7 @@ def test_the_old_model_answers_until_all_is_done(index, sandbox, settings, minil
     with Ingestor(settings, index) as ingestor:
         assert outcomes(ingestor, settings.storage.dir.parent / "documents")["apple.txt"] == "unchanged"
     with pytest.raises(IndexMismatch, match="all-MiniLM"):
-        Index(settings.storage.dir, before)
+        Index(settings.storage.dir, before, open_database(settings.storage))
 
 
 def test_a_document_is_cut_as_somebody_wanted_it(index, sandbox, settings, minilm):

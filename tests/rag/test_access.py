@@ -13,10 +13,12 @@ from rag.errors import Forbidden, InvalidRequest, NotFound
 from rag.sharing import share
 from rag.users import Users
 
+pytestmark = pytest.mark.databases
+
 
 @pytest.fixture
-def catalog(tmp_path):
-    with closing(Catalog(tmp_path / "catalog.sqlite3")) as catalog:
+def catalog(database):
+    with closing(Catalog(database)) as catalog:
         yield catalog
 
 

@@ -17,6 +17,8 @@ from rag.preferences import preferences, put_preferences
 from rag.users import Users
 from tests.rag.versions import make_version
 
+pytestmark = pytest.mark.databases
+
 QUESTION = Step("q1", "user_message", "How often does the pump need oil?")
 RUN = Step("r1", "run", "", {"name": "on_message"}, "q1")
 NOTE = Step("n1", "retrieval", "", {"name": "Searched for “zanzibar”"}, "r1")
@@ -25,8 +27,8 @@ NOTES = Element("e1", "a1", {"props": {"citations": [{"number": 1, "quote": "zan
 
 
 @pytest.fixture
-def index(tmp_path, bag_of_words):
-    with closing(Index(tmp_path / "storage", bag_of_words)) as index:
+def index(tmp_path, bag_of_words, database):
+    with closing(Index(tmp_path / "storage", bag_of_words, database)) as index:
         index.replace_documents(
             [make_version(name, ["The pump needs oil."], bag_of_words) for name in ("doc_a", "doc_b")]
         )

@@ -11,10 +11,12 @@ from rag.catalog import Catalog
 from rag.errors import NotFound
 from rag.file_records import FileRecords
 
+pytestmark = pytest.mark.databases
+
 
 @pytest.fixture
-def records(tmp_path):
-    with closing(Catalog(tmp_path / "catalog.sqlite3")) as catalog:
+def records(database):
+    with closing(Catalog(database)) as catalog:
         yield FileRecords(catalog.database)
 
 

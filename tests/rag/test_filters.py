@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import operator
 import sqlite3
+from contextlib import closing
 
 import pytest
 from hypothesis import given, settings
@@ -13,22 +14,50 @@ from hypothesis import strategies as st
 from rag.attributes import check_attributes, read_value
 from rag.errors import InvalidRequest
 from rag.filters import condition, joined, parse_filter, read_where
+from rag.postgres import PostgresDatabase
+from tests import databases
+
+DATABASES = []  # PostgreSQL, where there is a server
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _postgres(request):
+    if databases.SERVER:
+        with closing(PostgresDatabase(request.getfixturevalue("postgres_database"))) as database:
+            DATABASES.append(database)
+            yield
+            DATABASES.clear()
+    else:
+        yield
+
 
 COLUMNS = ("source", "title", "media_type", "pages", "created_at", "modified_ns", "attributes")
 
 
 def chosen(wanted, documents):
-    """The numbers of the documents for which the filter is true, as SQLite has it."""
+    """The numbers of the documents for which the filter is true, as SQLite has it, and PostgreSQL where it is there."""
     connection = sqlite3.connect(":memory:")
     connection.execute(f"CREATE TABLE documents ({', '.join(COLUMNS)})")
-    connection.executemany(
-        f"INSERT INTO documents VALUES ({', '.join('?' * len(COLUMNS))})",
-        [[json.dumps(d[c], ensure_ascii=False) if c == "attributes" else d[c] for c in COLUMNS] for d in documents],
-    )
+    told = [[json.dumps(d[c], ensure_ascii=False) if c == "attributes" else d[c] for c in COLUMNS] for d in documents]
+    insert = f"INSERT INTO documents ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
+    connection.executemany(insert, told)
     sql, values = condition(parse_filter(wanted))
     rows = connection.execute(f"SELECT rowid - 1 FROM documents d WHERE {sql} ORDER BY rowid", values).fetchall()
     connection.close()
-    return [number for (number,) in rows]
+    found = [number for (number,) in rows]
+    for database in DATABASES:
+        assert chosen_by(database, sql, values, insert, told) == found
+    return found
+
+
+def chosen_by(database, sql, values, insert, documents):
+    types = {"pages": "bigint", "modified_ns": "bigint"}
+    columns = ", ".join(f"{name} {types.get(name, 'text')}" + ' COLLATE "C"' * (name not in types) for name in COLUMNS)
+    with database.transaction() as connection:
+        connection.execute(f"CREATE TEMP TABLE documents ({columns}, rowid bigserial) ON COMMIT DROP")
+        connection.executemany(insert, documents)
+        statement = f"SELECT rowid - 1 FROM documents d WHERE {sql} ORDER BY rowid"
+        return [number for (number,) in connection.execute(statement, values).fetchall()]
 
 
 def document(attributes=None, **columns):

@@ -12,10 +12,12 @@ from rag.errors import NotFound
 from rag.places import Place, find_place
 from rag.vector_stores import Cursor, VectorStores
 
+pytestmark = pytest.mark.databases
+
 
 @pytest.fixture
-def catalog(tmp_path):
-    with closing(Catalog(tmp_path / "catalog.sqlite3")) as catalog:
+def catalog(database):
+    with closing(Catalog(database)) as catalog:
         yield catalog
 
 
@@ -42,7 +44,7 @@ def test_what_came_after_a_deleted_store_is_behind_it_though_it_has_its_row(cata
 def test_the_last_ones_are_kept(catalog):
     with catalog.database.transaction() as connection:
         connection.executemany(
-            "INSERT OR REPLACE INTO former_places VALUES ('files', ?, ?)", [(f"f{n}", n) for n in range(10_100)]
+            "INSERT INTO former_places VALUES ('files', ?, ?)", [(f"f{n}", n) for n in range(10_100)]
         )
 
     def place(item_id):

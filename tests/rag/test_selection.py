@@ -12,19 +12,21 @@ import pytest
 
 import rag.index
 from rag.catalog import Catalog
-from rag.database import _MIGRATIONS
 from rag.errors import InvalidRequest, NotFound
 from rag.index import Index
 from rag.retrieval import HybridRetriever
 from rag.selection import Selection, scope_of
 from rag.settings import RetrievalSettings
+from rag.sqlite_schema import MIGRATIONS
 from rag.tagging import read_tags, set_attributes, tag
 from tests.rag.versions import make_version
 
+pytestmark = pytest.mark.databases
+
 
 @pytest.fixture
-def index(tmp_path, bag_of_words):
-    with closing(Index(tmp_path / "storage", bag_of_words)) as index:
+def index(tmp_path, bag_of_words, database):
+    with closing(Index(tmp_path / "storage", bag_of_words, database)) as index:
         yield index
 
 
@@ -210,7 +212,7 @@ def take_back(path, version):
     """Make a catalog one of an older version of the program, with what that knew."""
     present = path.rename(path.with_suffix(".present"))
     with closing(sqlite3.connect(path)) as connection:
-        for script in _MIGRATIONS[:version]:
+        for script in MIGRATIONS[:version]:
             connection.executescript(script)
         connection.execute("ATTACH ? AS present", (str(present),))
         connection.execute("DELETE FROM properties")

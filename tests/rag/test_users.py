@@ -18,12 +18,14 @@ from rag.limits import Limit
 from rag.users import Users
 from rag.vector_stores import VectorStores
 
+pytestmark = pytest.mark.databases
+
 PASSWORD = "four words in a row"
 
 
 @pytest.fixture
-def catalog(tmp_path):
-    with closing(Catalog(tmp_path / "catalog.sqlite3")) as catalog:
+def catalog(database):
+    with closing(Catalog(database)) as catalog:
         yield catalog
 
 
@@ -42,7 +44,7 @@ def test_a_password_lets_in_its_user_and_is_stored_nowhere(users, tmp_path):
     assert users.with_password("anna", PASSWORD).name == "anna"
     assert users.with_password("anna", PASSWORD + "!") is None
     assert users.with_password("nobody", PASSWORD) is None
-    assert not any(PASSWORD.encode() in path.read_bytes() for path in tmp_path.iterdir())
+    assert not any(PASSWORD.encode() in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     users.set_password("anna", "another one, longer")
     assert users.with_password("anna", PASSWORD) is None
 
@@ -94,7 +96,7 @@ def test_a_key_is_known_by_its_hash_and_shown_by_its_beginning(users, keys, tmp_
     assert len(shown.prefix) < 12
     while not keys.all()[0].used_at:  # noted in the background
         time.sleep(0.01)
-    assert not any(key.encode() in path.read_bytes() for path in tmp_path.iterdir())
+    assert not any(key.encode() in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert keys.principal(key[:-1]) is None
     assert keys.principal("") is None
 

@@ -13,12 +13,14 @@ from rag.types import Passage
 from rag.votes import list_votes, passage_id, put_vote
 from tests.rag.versions import make_version
 
+pytestmark = pytest.mark.databases
+
 ANSWERS = {"small": "Every 90 days [1].", "large": "Each quarter [1]."}
 
 
 @pytest.fixture
-def index(tmp_path, bag_of_words):
-    with closing(Index(tmp_path / "storage", bag_of_words)) as index:
+def index(tmp_path, bag_of_words, database):
+    with closing(Index(tmp_path / "storage", bag_of_words, database)) as index:
         index.replace_documents(
             [make_version(name, ["The pump needs oil."], bag_of_words) for name in ("doc_a", "doc_ab")]
         )
