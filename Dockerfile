@@ -34,7 +34,7 @@ RUN tools/bin/uv pip install --quiet --python /app/.venv --no-deps --compile-byt
 FROM ${PYTHON_IMAGE}
 # a number, so that it can be seen from outside that this is not root
 RUN useradd --uid 10001 --user-group --no-log-init --no-create-home --home-dir /tmp footnote \
-    && install -d -o footnote -g footnote -m 0700 /var/lib/footnote
+    && install -d -o footnote -g footnote -m 0700 /var/lib/footnote /backups
 COPY --from=libraries /app/.venv /app/.venv
 COPY --from=footnote /app/footnote /app/footnote
 COPY app.py /app/

@@ -68,8 +68,8 @@ class HybridRetriever:
     _lexical_legs: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(os.cpu_count(), "words"))
 
     async def retrieve(self, question: str, scope: Scope, limit: int) -> tuple[Hit, ...]:
-        """The best `limit` chunks, best first. One failing leg is logged, the other answers; both raise. Of a very long
-        question the beginning is searched for."""
+        """The best `limit` chunks, best first. One failing leg is logged, the other answers; both raise, and so does
+        a server of the storage that is away. Of a very long question the beginning is searched for."""
         return await self._in_thread(lambda: self._retrieve(question[:_LONGEST_QUESTION], scope, limit))
 
     async def evidence(self, question: str, hits: Sequence[Hit]) -> float:
@@ -105,7 +105,7 @@ class HybridRetriever:
         return self.settings.dense_weight * min(1.0, max(_WEIGHT_OF_UNKNOWN, known))
 
     def _search(self, question: str, scope: Scope, candidates: int) -> Legs:
-        """Both legs, an empty one for one that failed. Raises when both did."""
+        """Both legs, an empty one for one that failed. Raises when both did, or a server of the storage is away."""
         lexical = self._lexical_legs.submit(copy_context().run, self.index.search_lexical, question, scope, candidates)
         found: dict[str, Leg] = {}
         failures: list[Exception] = []
@@ -116,16 +116,12 @@ class HybridRetriever:
         for name, leg in legs.items():
             try:
                 found[name] = leg()
-            except RagError as error:
-                logger.warning("The %s leg of a search failed: %s", name, error)
-                failures.append(error)
+            except RagError:  # it is known what is wrong, and will soon be over: half a search might find nothing
+                raise
             except Exception as error:
                 logger.exception("The %s leg of a search failed.", name)
                 failures.append(error)
         if not found:
-            told = next((failure for failure in failures if isinstance(failure, RagError)), None)
-            if told is not None:
-                raise told
             raise RagError("The search failed.", hint="`rag doctor` checks the storage folder.") from failures[0]
         return Legs(found.get("dense", ()), found.get("lexical", ()))
 

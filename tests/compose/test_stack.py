@@ -29,7 +29,7 @@ def assert_answers(stack):
     answered = stack.ask(QUESTION)
     assert answered.status_code == 200, answered.text
     assert answered.json()["choices"][0]["message"]["content"].startswith("The documents say so [1]")
-    assert "payday" in answered.json()["citations"][0]["quote"].lower()
+    assert "handbook" in answered.json()["citations"][0]["title"].lower()
 
 
 def test_it_refuses_to_start_without_a_password(stack):
@@ -111,6 +111,7 @@ class Load:
 
     stack: Stack
     whole: int = 0
+    last: float = 0.0  # when the question was asked that was answered last
     told: list[str] = field(default_factory=list)  # what was said about answers that failed
     cut: int = 0  # answers that ended with the connection
     unclear: list[str] = field(default_factory=list)
@@ -140,8 +141,9 @@ class Load:
             "model": "footnote/default",
             "messages": [{"role": "user", "content": QUESTION}],
             "stream": True,
-            "max_tokens": 2_000,
+            "max_tokens": 100,
         }
+        asked = time.monotonic()
         with self.stack.client() as client, client.stream("POST", "/v1/chat/completions", json=body) as response:
             if response.status_code != 200:
                 error = json.loads(response.read())["error"]
@@ -154,6 +156,7 @@ class Load:
             self.told += errors
         elif events and events[-1] == "[DONE]":
             self.whole += 1
+            self.last = asked
         else:
             self.unclear.append(str(events[-3:]))
 
@@ -164,11 +167,9 @@ def test_a_container_dies_under_load(stack, service):
     with Load(stack) as load:
         stack.wait(lambda: load.whole > 0, 60, "an answer before")
         stack.crash(service)
-        time.sleep(1)
-        recovered = stack.wait(stack.is_ready, RECOVERY, f"recovery from the end of {service}")
-        answered = load.whole
-        stack.wait(lambda: load.whole > answered + 1, 30, "answers after")
-    print(f"{service}: ready after {recovered + 1:.0f} s; told: {sorted(set(load.told))}; cut: {load.cut}")
+        crashed = time.monotonic()
+        stack.wait(lambda: load.last > crashed, RECOVERY, f"an answer after the end of {service}")
+    print(f"{service}: answers after {load.last - crashed:.0f} s; told: {sorted(set(load.told))}; cut: {load.cut}")
     assert load.unclear == []
     if service != "app":
         assert load.cut == 0
