@@ -92,9 +92,9 @@ def _over(upper: dict[str, Any], lower: dict[str, Any]) -> dict[str, Any]:
 
 
 def _script(is_open: bool) -> str:
-    """The page's script, after the texts that it shows."""
+    """The page's scripts as one, after the texts that they show."""
     texts = {language: texts_in(language).sections["page"] for language in LANGUAGES}
-    script = (HERE / "public" / "chat.js").read_text(encoding="utf-8")
+    script = "".join((HERE / "public" / name).read_text(encoding="utf-8") for name in ("chat.js", "footnotes.js"))
     told = {"footnoteTexts": texts, "footnoteIsOpen": is_open}
     return (
         "".join(f"window.{name} = {json.dumps(value, ensure_ascii=False)};\n" for name, value in told.items()) + script

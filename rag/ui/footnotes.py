@@ -1,10 +1,8 @@
-"""Citations as Chainlit elements: the list of sources under an answer, and one link target for each mark `[1]`.
+"""Citations as a Chainlit element: the list of sources under an answer, and what its marks `[1]` open.
 
-Chainlit turns a mark into a link where an element of that name belongs to the message. What the click opens is decided
-in public/elements/Footnotes.jsx: the side panel, where Footnote.jsx shows the quote, and the page of a PDF, drawn by
-the route in rag/api/pages.py, or the rows of a sheet. (Elements that are "side" to
-Chainlit open by themselves as they arrive, together with those of all earlier answers.) The link targets' own display,
-a page of its own, is what remains should the script not run.
+A mark is a link (see markdown.py). What it opens is decided in public/footnotes.js: the side panel, where Footnote.jsx
+shows the quote, and the page of a PDF, drawn by the route in rag/api/pages.py, or the rows of a sheet. (Elements that
+are "side" to Chainlit open by themselves as they arrive, together with those of all earlier answers.)
 """
 
 from __future__ import annotations
@@ -72,26 +70,21 @@ def footnotes(
     ]
 
 
-def elements(message_id: str, notes: Sequence[Footnote], doubts: Sequence[Statement] = ()) -> list[Any]:
-    """The Chainlit elements of an answer with these footnotes; `doubts` are sentences to be marked in it."""
-    if not notes:
-        return []
+def elements(
+    message_id: str, conversation_id: str, notes: Sequence[Footnote], doubts: Sequence[Statement] = ()
+) -> list[Any]:
+    """The Chainlit element of an answer with these footnotes; `doubts` are sentences to be marked in it. It is one,
+    because with each that comes Chainlit draws the whole conversation anew."""
     import chainlit as cl
 
-    targets: list[Any] = []
-    for note in notes:
-        name = f"[{note.number}]"
-        if note.is_pdf:
-            targets.append(cl.Pdf(name=name, url=note.address, page=note.page, display="page"))
-        else:
-            targets.append(cl.Text(name=name, url=note.address or NOWHERE, language="text", display="page"))
     props = {
         "message": message_id,
+        "conversation": conversation_id,
         "citations": [asdict(note) for note in notes],
         "doubts": [asdict(doubt) for doubt in doubts],
     }
     # With an address Chainlit writes no file of its own, which would hold the quotes for longer than it should.
-    return [*targets, cl.CustomElement(name="Footnotes", props=props, display="inline", url=NOWHERE)]
+    return [cl.CustomElement(name="Footnotes", props=props, display="inline", url=NOWHERE)]
 
 
 def readable_now(element: Element, access: Access) -> Element:

@@ -19,9 +19,8 @@ from rag.ui.claims import check_notice, statements
 from rag.ui.conversation import remembered
 from rag.ui.footnotes import elements, footnotes
 from rag.ui.looked import where_it_looked
-from rag.ui.markdown import escape, plain_line, presentable
+from rag.ui.markdown import escape, marked, plain_line, presentable
 from rag.ui.resuming import ANSWERING
-from rag.ui.taking_away import buttons
 from rag.ui.texts import here
 
 if TYPE_CHECKING:
@@ -151,13 +150,13 @@ class _Shown:
 
     async def _complete(self, message: cl.Message, answer: Answer, written_by: str = "", heading: str = "") -> None:
         signed = f"*{self._texts('answered_by', model=escape(written_by))}*" if written_by else ""
-        parts = [presentable(answer.text), check_notice(answer, self._texts), signed]
+        text = marked(presentable(answer.text), {citation.number for citation in answer.citations})
+        parts = [text, check_notice(answer, self._texts), signed]
         message.content = heading + "\n\n".join(filter(None, parts))
         cited_for = statements(answer, self._texts)
         notes = await asyncio.to_thread(footnotes, answer.citations, self._catalog, self._texts, cited_for)
         doubts = [said for of_number in cited_for.values() for said in of_number if said.verdict != "supported"]
-        message.elements = elements(message.id, notes, doubts)
-        message.actions = buttons(message.id)
+        message.elements = elements(message.id, cl.context.session.thread_id, notes, doubts)
         self._remember(message)
         await message.send()
 

@@ -121,7 +121,7 @@ class ChatPage:
 
     def open_footnote(self, answer: Locator, number: int = 1) -> Locator:
         """Click the mark in the answer's text; the side panel's content."""
-        answer.locator("a.element-link", has_text=f"[{number}]").first.click()
+        answer.locator("a[href^='#footnote-']", has_text=f"[{number}]").first.click()
         expect(self.panel_title).to_contain_text(f"[{number}]")
         return self.panel
 

@@ -110,6 +110,7 @@ def test_what_a_source_does_not_bear_out_is_marked(model_chat: ChatPage, model: 
     answer = model_chat.ask(ILL)
     marked = "[...(CSS.highlights.get('footnote-{}') ?? [])].map(String).join('')"
     evaluate = model_chat.page.evaluate
+    model_chat.page.wait_for_function("CSS.highlights.get('footnote-unsupported')?.size")
     assert "twelve weeks" in evaluate(marked.format("partly")) + evaluate(marked.format("unsupported"))
     assert "painted by elephants" in evaluate(marked.format("unsupported"))
     assert "fourth" not in evaluate(marked.format("partly")) + evaluate(marked.format("unsupported"))
@@ -127,7 +128,7 @@ def test_the_keyboard_opens_and_closes_a_source(
 ) -> None:
     page = open_page(width=width, height=height)
     chat = ChatPage(page, quotes_url)
-    mark = chat.ask(ILL).locator("a.element-link").first
+    mark = chat.ask(ILL).locator("a[href^='#footnote-']").first
     expect(mark).to_have_attribute("aria-label", re.compile("Source 1: "))
     for key in ("Enter", " "):
         mark.focus()

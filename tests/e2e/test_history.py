@@ -122,7 +122,7 @@ def test_an_answer_and_a_conversation_are_taken_away(open_page: Callable[..., Pa
     assert "fourth day" in copied
     for name, start in (("Markdown", b"# From which day"), ("PDF", b"%PDF-")):
         with page.expect_download() as download:
-            answer.get_by_role("button", name=f"as {name}").click()
+            answer.get_by_role("link", name=f"as {name}").click()
         assert Path(download.value.path()).read_bytes().startswith(start)
         assert download.value.suggested_filename.startswith("From which day")
 

@@ -23,8 +23,6 @@ window.footnote = {
   // A text of this page, with its {values} filled in.
   text: (name, values = {}) =>
     window.footnoteTexts[language][name].replace(/\{(\w+)\}/g, (_, value) => String(values[value])),
-  // The ranges of doubted sentences by message; see Footnotes.jsx.
-  doubts: new Map(),
 };
 const { text } = window.footnote;
 
@@ -71,16 +69,10 @@ document.addEventListener("DOMContentLoaded", () => {
   }).observe(document.body, { childList: true, subtree: true });
 });
 
-// What the buttons under an answer ask for: text for the clipboard, and a file of ours to save.
+// What the button under an answer asks for: text for the clipboard.
 window.addEventListener("message", (event) => {
   const told = event.source === window && event.data;
   if (told && typeof told["footnote-copy"] === "string") copy(told["footnote-copy"]);
-  if (told && typeof told["footnote-save"] === "string" && told["footnote-save"].startsWith("/conversations/")) {
-    const link = document.createElement("a");
-    link.href = told["footnote-save"];
-    link.download = "";
-    link.click();
-  }
 });
 
 // On a narrow screen Chainlit leaves the address as it is until the side bar is opened; a reload would lose the place.

@@ -58,9 +58,9 @@ def test_the_browsers_language(tag, language):
 
 def test_the_code_uses_only_texts_that_are_there_and_all_of_them():
     python = "".join(path.read_text(encoding="utf-8") for path in UI.glob("*.py"))
-    scripts = "".join(
-        path.read_text(encoding="utf-8") for path in [UI / "public" / "chat.js", *UI.glob("public/elements/*.jsx")]
-    )
+    chat = UI / "public"
+    found = [chat / "chat.js", chat / "footnotes.js", *chat.glob("elements/*.jsx")]
+    scripts = "".join(path.read_text(encoding="utf-8") for path in found)
     in_python = re.compile(r"(?:texts|here\(\))\(\s*[\"'](\w+)")
     assert set(in_python.findall(python)) <= ENGLISH.sections["chat"].keys() | {"looked_", "mode_"}
     assert set(re.findall(r"\btext\(\"(\w+)\"", scripts)) <= ENGLISH.sections["page"].keys()
