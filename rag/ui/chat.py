@@ -125,7 +125,7 @@ async def on_message(message: cl.Message) -> None:
     try:
         files = [file for file in message.elements or [] if file.path]
         collection = panel.chosen(cl.user_session.get(COLLECTION))
-        reports = await take_in(files, services.ingest, await caller(), collection)
+        reports = await take_in(files, services.ingest, await caller(), collection) if files else []
         if reports and (not question or any(report.outcome == "failed" for report in reports)):
             await cl.Message(report_text(reports), actions=way_back(reports)).send()
         read = frozenset(report.document_id for report in reports if report.outcome != "failed")

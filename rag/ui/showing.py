@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import chainlit as cl
 from chainlit.utils import utc_now
@@ -168,9 +168,7 @@ class _Shown:
     async def _progress(self, text: str) -> None:
         """One grey line that changes."""
         if self._step is None:
-            self._step = cl.Step(name=text, type="tool", icon="loader")
-            self._step.parent_id = cl.context.current_step.id if cl.context.current_step else None
-            self._step.start = utc_now()
+            self._step = _step(text, "tool", "loader")
             await self._step.send()
         elif self._step.name != text:
             self._step.name = text
@@ -191,5 +189,15 @@ def _found(passages: Sequence[Passage], texts: Texts) -> str:
 
 async def _note(text: str, icon: str, details: str = "", metadata: dict[str, Any] | None = None) -> None:
     """A grey line above the answer; what opens below it where there are details."""
-    async with cl.Step(name=text, type="retrieval", icon=icon, metadata=metadata) as step:
-        step.output = details
+    step = _step(text, "retrieval", icon, metadata)
+    step.output = details
+    step.end = utc_now()
+    await step.send()
+
+
+def _step(text: str, kind: Literal["tool", "retrieval"], icon: str, metadata: dict[str, Any] | None = None) -> cl.Step:
+    """A step that has begun. As a context it would be sent twice, and the answer comes after it."""
+    step = cl.Step(name=text, type=kind, icon=icon, metadata=metadata)
+    step.parent_id = cl.context.current_step.id if cl.context.current_step else None
+    step.start = utc_now()
+    return step
