@@ -128,6 +128,8 @@ async def on_message(message: cl.Message) -> None:
         reports = await take_in(files, services.ingest, await caller(), collection) if files else []
         if reports and (not question or any(report.outcome == "failed" for report in reports)):
             await cl.Message(report_text(reports), actions=way_back(reports)).send()
+        documents = [(file.name, report.document_id) for file, report in zip(files, reports, strict=True)]
+        await data_layer.keep_files(cl.context.session.thread_id, message.id, [told for told in documents if told[1]])
         read = frozenset(report.document_id for report in reports if report.outcome != "failed")
         if question and (read or not reports):
             await _answer(message, question, read)

@@ -7,10 +7,13 @@ are "side" to Chainlit open by themselves as they arrive, together with those of
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import asdict, dataclass, replace
+from mimetypes import guess_type
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from rag.conversations import Element
 from rag.errors import NotFound
 from rag.ui.table import Table, table_of
 
@@ -19,7 +22,6 @@ if TYPE_CHECKING:
 
     from rag.access import Access
     from rag.catalog import Catalog
-    from rag.conversations import Element
     from rag.types import Citation
     from rag.ui.claims import Statement
     from rag.ui.texts import Texts
@@ -89,12 +91,38 @@ def elements(
 
 def readable_now(element: Element, access: Access) -> Element:
     """A kept list of sources as it may be shown to who looks at it again: of documents that are gone or may not be
-    read any more nothing is left but their names. Other elements stay as they are. Blocking."""
+    read any more nothing is left but their names. A file that is gone has no address and is not shown. Blocking."""
     props = element.body.get("props") or {}
+    if "document" in element.body:
+        return (
+            element
+            if _has_file(access, element.body["document"])
+            else replace(element, body={**element.body, "url": ""})
+        )
     if "citations" not in props:
         return element
     citations = [_readable_now(note, access) for note in props["citations"]]
     return replace(element, body={**element.body, "props": {**props, "citations": citations}})
+
+
+def file_element(message_id: str, name: str, document_id: str) -> Element:
+    """A file that came with a message, as it is kept: a link to the document that was made of it."""
+    body = {
+        "type": "file",
+        "name": name,
+        "display": "inline",
+        "mime": guess_type(name)[0] or "application/octet-stream",
+        "url": f"/documents/{document_id}/source",
+        "document": document_id,
+    }
+    return Element(uuid.uuid4().hex, message_id, body)
+
+
+def _has_file(access: Access, document_id: str) -> bool:
+    try:
+        return access.document(document_id).content.is_file()
+    except NotFound:
+        return False
 
 
 def _readable_now(note: Mapping[str, Any], access: Access) -> dict[str, Any]:

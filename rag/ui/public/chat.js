@@ -75,6 +75,12 @@ window.addEventListener("message", (event) => {
   if (told && typeof told["footnote-copy"] === "string") copy(told["footnote-copy"]);
 });
 
+// A file that came with a message opens; Chainlit would save it.
+document.addEventListener("click", (event) => {
+  const file = event.target.closest("a.inline-file[href^='/documents/']");
+  if (file) file.removeAttribute("download");
+}, true);
+
 // On a narrow screen Chainlit leaves the address as it is until the side bar is opened; a reload would lose the place.
 window.addEventListener("message", (event) => {
   const id = event.source === window && event.data && event.data["footnote-conversation"];
