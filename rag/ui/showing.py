@@ -108,7 +108,7 @@ class _Shown:
                 await self._progress(self._texts("progress", doing=doing, done=done, total=total) if total else doing)
             case TextDelta(text):
                 self.text += text
-                await self._reply.stream_token(text)
+                await self._reply.stream_token(self._texts.of_answer(text))
             case Candidate(model, of_model):
                 await self._take_candidate(model, of_model)
             case AnswerCompleted(answer) if self._others:
@@ -150,7 +150,9 @@ class _Shown:
 
     async def _complete(self, message: cl.Message, answer: Answer, written_by: str = "", heading: str = "") -> None:
         signed = f"*{self._texts('answered_by', model=escape(written_by))}*" if written_by else ""
-        text = marked(presentable(answer.text), {citation.number for citation in answer.citations})
+        text = marked(
+            presentable(self._texts.of_answer(answer.text)), {citation.number for citation in answer.citations}
+        )
         parts = [text, check_notice(answer, self._texts), signed]
         message.content = heading + "\n\n".join(filter(None, parts))
         cited_for = statements(answer, self._texts)

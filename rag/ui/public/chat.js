@@ -52,7 +52,8 @@ document.addEventListener("DOMContentLoaded", () => {
 });
 
 // ----------------------------------------------------------------------------------------------------- connection
-// Chainlit shows a bar while the server is gone, and connects again by itself; a reader is told of both.
+// Chainlit shows a bar while the server is gone, and connects again by itself; a reader is told of both. And the link
+// in its header is named in the page's language.
 document.addEventListener("DOMContentLoaded", () => {
   const news = document.createElement("div");
   news.id = "connection-news";
@@ -60,6 +61,11 @@ document.addEventListener("DOMContentLoaded", () => {
   document.body.append(news);
   let lost = false;
   new MutationObserver(() => {
+    const documents = document.querySelector("#header a[href='/library'] span"); // Chainlit has one name for it
+    if (documents && documents.textContent !== text("documents")) {
+      documents.textContent = text("documents");
+      documents.previousElementSibling.alt = "";
+    }
     const isLost = Boolean(document.getElementById("session-error"));
     if (isLost === lost) return;
     lost = isLost;

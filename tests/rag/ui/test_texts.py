@@ -6,6 +6,7 @@ from string import Formatter
 
 import pytest
 
+from rag.prompts import NEAREST, NO_DOCUMENTS, NOT_FOUND
 from rag.support import check_claims
 from rag.types import Passage
 from rag.ui import texts as module
@@ -40,7 +41,8 @@ def test_hardly_a_text_is_the_same_in_two_languages(language):
         if text and texts_in(language).sections[name][key] == text
     ]
     assert set(same) <= {"Sources", "Source {number}", "page {label}", "Page {label}", "1 document",
-                         "{count} documents", "{count} pages", "Top p", "Conversations", "Collection"}  # fmt: skip
+                         "{count} documents", "{count} pages", "Top p", "Conversations", "Collection",
+                         "Documents"}  # fmt: skip
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -95,3 +97,20 @@ def test_the_reasons_of_the_check_are_known():
     reasons = {claim.reason for claim in check_claims(answer, [passage]) if claim.reason}
     assert len(reasons) >= 4
     assert [reason for reason in reasons if texts_in("de").of_engine(reason) == reason] == []
+
+
+def test_the_engines_own_sentences_in_answers_are_translated_and_the_models_are_not():
+    german = texts_in("de")
+    refused = f"{NOT_FOUND}\n{NEAREST}\n- Employee Handbook, page 7 [1]\n- Manual, page iv [2]"
+    assert german.of_answer(refused) == (
+        "In deinen Dokumenten habe ich darauf keine Antwort gefunden.\n\n"
+        "Die nächstgelegenen Stellen, in denen es aber wohl um etwas anderes geht:\n"
+        "- Employee Handbook, Seite 7 [1]\n- Manual, Seite iv [2]"
+    )
+    assert german.of_answer(NO_DOCUMENTS) == german.sections["answer"]["no_documents"]
+    for read in ("Read 1 page of 3 in 1 document. The others hold no text.", "Read 2 pages of 1,200 in 10 documents."):
+        told = german.of_answer(f"The pump leaks.\n\n{read}")
+        assert told.startswith("The pump leaks.\n\n")
+        assert "ead" not in told
+        assert ENGLISH.of_answer(read) == read
+    assert german.of_answer("There are no documents. Read it in 1 document.").startswith("There are no")
