@@ -10,11 +10,15 @@ from rag.prompts import NEAREST, NO_DOCUMENTS, NOT_FOUND
 from rag.support import check_claims
 from rag.types import Passage
 from rag.ui import texts as module
+from rag.ui.folder import NAMES
 from rag.ui.texts import FOLDER, LANGUAGES, texts_in
 
 ENGLISH = texts_in("en")
 UI = Path(module.__file__).parent
 OTHERS = [language for language in LANGUAGES if language != "en"]
+
+
+SAID_BY_NAME = {"supported", *NAMES.values()}  # a verdict's name, and those of buttons
 
 
 def fields(text):
@@ -67,7 +71,7 @@ def test_the_code_uses_only_texts_that_are_there_and_all_of_them():
     assert set(in_python.findall(python)) <= ENGLISH.sections["chat"].keys() | {"looked_", "mode_"}
     assert set(re.findall(r"\btext\(\"(\w+)\"", scripts)) <= ENGLISH.sections["page"].keys()
     for source, section in ((python, "chat"), (scripts, "page")):
-        for name in ENGLISH.sections[section].keys() - {"supported"}:  # is said by its verdict's name
+        for name in ENGLISH.sections[section].keys() - SAID_BY_NAME:
             stem = re.sub(r"^(looked|mode)_|_(one|many)$", "", name)  # the rest is put to it
             assert re.search(rf"[\"']({name}|{stem})[\"']", source), f"nobody says {name}"
 
