@@ -22,7 +22,7 @@ class ChatPage:
         """An open chat of that user."""
         page.goto(url)
         page.get_by_label("Name").fill(name)
-        page.get_by_label("Password").fill(password)
+        page.get_by_label("Password", exact=True).fill(password)
         page.get_by_role("button", name="Sign In").click()
         expect(page.locator("#upload-button")).to_be_visible(timeout=30_000)
         return cls(page, url)

@@ -53,7 +53,7 @@ def test_the_chat_and_its_footnotes(open_page: Callable[..., Page], quotes_url: 
 def test_the_log_in_and_the_library(open_page: Callable[..., Page], closed_url: str, dark: bool) -> None:
     page = open_page(dark=dark)
     page.goto(closed_url)
-    expect(page.get_by_label("Password")).to_be_visible(timeout=30_000)
+    expect(page.get_by_label("Password", exact=True)).to_be_visible(timeout=30_000)
     expect(page.get_by_role("button", name="Show the password")).to_be_visible()
     found = {"log-in": violations(page)}
     ChatPage.log_in(page, closed_url, "dora", PASSWORD)

@@ -114,7 +114,7 @@ def test_an_admin_adds_and_removes_users(page: Page, open_page: Callable[..., Pa
     page.goto(f"{closed_url}/library")
     page.get_by_role("button", name="People").click()
     page.get_by_label("Name", exact=True).fill("emil")
-    page.get_by_label("Password").fill("a password of emil")
+    page.get_by_label("Password", exact=True).fill("a password of emil")
     page.get_by_role("button", name="Add", exact=True).click()
     emil = page.locator("#users li").filter(has_text="emil")
     expect(emil).to_be_visible()

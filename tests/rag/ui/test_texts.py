@@ -7,6 +7,7 @@ from string import Formatter
 import pytest
 
 from rag.prompts import NEAREST, NO_DOCUMENTS, NOT_FOUND
+from rag.quotes import LEAD
 from rag.support import check_claims
 from rag.types import Passage
 from rag.ui import texts as module
@@ -111,6 +112,7 @@ def test_the_engines_own_sentences_in_answers_are_translated_and_the_models_are_
         "Die nächstgelegenen Stellen, in denen es aber wohl um etwas anderes geht:\n"
         "- Employee Handbook, Seite 7 [1]\n- Manual, Seite iv [2]"
     )
+    assert german.of_answer(f"{LEAD}\n\n“Oil.” [1]") == "Aus deinen Dokumenten zitiert:\n\n“Oil.” [1]"
     assert german.of_answer(NO_DOCUMENTS) == german.sections["answer"]["no_documents"]
     for read in ("Read 1 page of 3 in 1 document. The others hold no text.", "Read 2 pages of 1,200 in 10 documents."):
         told = german.of_answer(f"The pump leaks.\n\n{read}")
