@@ -74,7 +74,8 @@ def list_feedback(database: Database) -> list[Feedback]:
     """All feedback, newest first; blocking, milliseconds."""
     rows = database.read(
         """
-        SELECT f.id, p.name, f.is_good, f.comment, coalesce(q.text, ''), s.text,
+        SELECT f.id, p.name, f.is_good, f.comment, coalesce(q.text, ''),
+            coalesce(json_extract(s.body, '$.metadata.answer'), s.text),
             coalesce(json_extract(s.body, '$.metadata.passages'), '[]'), f.created_at
         FROM feedback f JOIN steps s ON s.id = f.step_id JOIN conversations c ON c.id = s.conversation_id
         JOIN principals p ON p.id = c.owner_id

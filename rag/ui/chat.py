@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import chainlit as cl
 from chainlit.server import app as chainlit_app
@@ -18,19 +18,20 @@ from rag.errors import RagError, Unauthorized
 from rag.preferences import preferences, put_preferences
 from rag.ui import panel, profiles
 from rag.ui.commands import FIND, HITS, commands, mode_of, show_hits
-from rag.ui.conversation import before, messages
+from rag.ui.conversation import before, messages, nested
 from rag.ui.data_layer import DataLayer
 from rag.ui.login import principal_of
 from rag.ui.markdown import escape
 from rag.ui.resuming import follow
 from rag.ui.showing import show
 from rag.ui.starters import suggestions
-from rag.ui.taking_away import COPY, SAVE, address, buttons, copy
+from rag.ui.taking_away import COPY, copy
 from rag.ui.texts import here, texts_in
 from rag.ui.uploads import THROW_AWAY, report_text, take_in, throw_away, way_back
 from rag.ui.voting import VOTE, offer_vote, take_vote
 
 if TYPE_CHECKING:
+    from chainlit.step import StepDict
     from chainlit.types import ThreadDict
 
     from rag.access import Access
@@ -102,11 +103,8 @@ async def resume(thread: ThreadDict) -> None:
     """Go on with a conversation; an answer that is still being written goes on here."""
     chat_settings = (thread.get("metadata") or {}).get("chat_settings") or {}
     await _set_up(chat_settings)
-    for step in thread["steps"]:
-        if step["type"] == "assistant_message" and "question" in step["metadata"]:
-            for button in buttons(step["id"]):
-                await button.send(for_id=step["id"])
     follow(thread)
+    thread["steps"] = cast("list[StepDict]", nested(thread["steps"]))
 
 
 async def settings_changed(told: dict[str, Any]) -> None:
@@ -127,9 +125,11 @@ async def on_message(message: cl.Message) -> None:
     try:
         files = [file for file in message.elements or [] if file.path]
         collection = panel.chosen(cl.user_session.get(COLLECTION))
-        reports = await take_in(files, services.ingest, await caller(), collection)
+        reports = await take_in(files, services.ingest, await caller(), collection) if files else []
         if reports and (not question or any(report.outcome == "failed" for report in reports)):
             await cl.Message(report_text(reports), actions=way_back(reports)).send()
+        documents = [(file.name, report.document_id) for file, report in zip(files, reports, strict=True)]
+        await data_layer.keep_files(cl.context.session.thread_id, message.id, [told for told in documents if told[1]])
         read = frozenset(report.document_id for report in reports if report.outcome != "failed")
         if question and (read or not reports):
             await _answer(message, question, read)
@@ -169,12 +169,7 @@ async def copied(action: cl.Action) -> None:
         await cl.context.emitter.send_toast(f"{error.message} {error.hint}", "error")
         return
     await cl.send_window_message({"footnote-copy": text})
-    await cl.context.emitter.send_toast("Copied, with footnotes.", "success")
-
-
-async def saved(action: cl.Action) -> None:
-    """Let the browser fetch the conversation as a file."""
-    await cl.send_window_message({"footnote-save": address(action, cl.context.session.thread_id)})
+    await cl.context.emitter.send_toast(here()("copied"), "success")
 
 
 async def stopped() -> None:
@@ -280,4 +275,3 @@ cl.on_stop(stopped)
 cl.action_callback(VOTE)(voted)
 cl.action_callback(THROW_AWAY)(thrown_away)
 cl.action_callback(COPY)(copied)
-cl.action_callback(SAVE)(saved)

@@ -10,9 +10,8 @@ import chainlit as cl
 from rag.types import Citation
 from rag.ui.conversation import remembered
 from rag.ui.footnotes import elements, footnotes, page_names
-from rag.ui.markdown import escape
+from rag.ui.markdown import escape, mark
 from rag.ui.panel import offered
-from rag.ui.taking_away import buttons
 from rag.ui.texts import here
 
 if TYPE_CHECKING:
@@ -60,8 +59,7 @@ async def show_hits(hits: Sequence[Hit], question_id: str, caller: Access) -> No
     lines = [_line(citation, hit, texts) for citation, hit in zip(citations, hits, strict=True)]
     message = cl.Message("\n\n".join(lines) or texts("found_none"))
     notes = await asyncio.to_thread(footnotes, citations, caller.catalog, texts, {})
-    message.elements = elements(message.id, notes)
-    message.actions = buttons(message.id)
+    message.elements = elements(message.id, cl.context.session.thread_id, notes)
     message.metadata = remembered(question_id, None, citations)
     await message.send()
 
@@ -89,4 +87,4 @@ def _line(citation: Citation, hit: Hit, texts: Texts) -> str:
     if len(quote) > LONGEST_SNIPPET:
         quote = f"{quote[:LONGEST_SNIPPET].rpartition(' ')[0]} …"
     score = texts("score", score=f"{hit.score:.2f}")
-    return f"**{escape(place)}** [{citation.number}] · {score}\n\n> {escape(quote)}"
+    return f"**{escape(place)}** {mark(citation.number)} · {score}\n\n> {escape(quote)}"

@@ -64,3 +64,14 @@ def turns_of(steps: Iterable[Step]) -> list[Turn]:
         elif "answer" in told and told.get("question") in turns:
             turns[told["question"]] = replace(turns[told["question"]], answer=told["answer"])
     return list(turns.values())
+
+
+def nested(steps: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Chainlit's steps, each with those that are parts of it, as the page shows them. The page would nest them by
+    itself, but in a time that grows with the third power of their number."""
+    by_id: dict[str, dict[str, Any]] = {step["id"]: {**step} for step in steps}
+    whole: list[dict[str, Any]] = []
+    for step in by_id.values():
+        parent = by_id.get(step.get("parentId") or "")
+        (whole if parent is None else parent.setdefault("steps", [])).append(step)
+    return whole

@@ -19,11 +19,11 @@ from rag.errors import NotFound, RagError, Unauthorized
 from rag.feedback import feedback_in, put_feedback, remove_feedback
 from rag.ui.caller import calling_principal, calling_session
 from rag.ui.conversation import Turn, documents_read, turns_of
-from rag.ui.footnotes import readable_now
+from rag.ui.footnotes import file_element, readable_now
 from rag.ui.login import principal_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from chainlit.element import Element as ChainlitElement
     from chainlit.element import ElementDict
@@ -171,11 +171,22 @@ class DataLayer(BaseDataLayer):
 
     @queue_until_user_message()
     async def create_element(self, element: ChainlitElement) -> None:
-        """Keep what is shown with a step. Uploads are no elements to keep: they became documents, or failed."""
+        """Keep what is shown with a step. Uploads are kept by `keep_files`: they became documents, or failed."""
         if element.url and element.for_id:
             body = {key: value for key, value in element.to_dict().items() if value is not None}
             kept = Element(element.id, element.for_id, body)
             await self._store(lambda access: _own(access).put_element(element.thread_id, kept))
+
+    async def keep_files(self, thread_id: str, message_id: str, documents: Iterable[tuple[str, str]]) -> None:
+        """Keep what came with a message, (name, document's id), for when the conversation is opened again."""
+        elements = [file_element(message_id, name, document_id) for name, document_id in documents]
+
+        def write(access: Access) -> None:
+            for element in elements:
+                _own(access).put_element(thread_id, element)
+
+        if elements:
+            await self._store(write)
 
     async def get_element(self, thread_id: str, element_id: str) -> ElementDict | None:
         """Something that is shown in a conversation."""

@@ -31,6 +31,24 @@ CODE = re.compile(r"`([^`]+)`")
 CHAINLIT = {"en": "en-US", "de": "de-DE", "fr": "fr-FR", "es": "es"}
 
 
+SCRIPTS = ("chat.js", "footnotes.js", "names.js")
+
+# Chainlit's buttons without a name of their own, and the text that names them: Chainlit's, or one of the page's.
+NAMES = {
+    "#sidebar-trigger-button": "threadHistory.sidebar.title",
+    "#new-chat-button": "navigation.newChat.button",
+    "#search-chats-button": "threadHistory.sidebar.filters.placeholder",
+    "#upload-button": "chat.input.actions.attachFiles",
+    "#chat-settings-open-modal": "chat.settings.title",
+    "#chat-submit": "chat.input.actions.send",
+    "#stop-button": "chat.input.actions.stop",
+    ":is(.positive-feedback-off, .positive-feedback-on)": "chat.messages.feedback.positive",
+    ":is(.negative-feedback-off, .negative-feedback-on)": "chat.messages.feedback.negative",
+    "#password + button": "show_password",
+    "button:has(> .lucide-arrow-down)": "to_the_end",
+}
+
+
 def write_chat_folder(
     folder: Path, *, banners: Mapping[str, str], suffixes: Collection[str], max_upload_mb: int, is_open: bool
 ) -> None:
@@ -40,11 +58,12 @@ def write_chat_folder(
     shutil.rmtree(folder / ".files", ignore_errors=True)  # uploads of chats that ended with the last process
     _write(folder / ".chainlit" / "config.toml", _configuration(suffixes, max_upload_mb))
     for language in LANGUAGES:
-        _write(folder / ".chainlit" / "translations" / f"{language}.json", _translation(chainlit, language))
+        texts = json.dumps(_translation(chainlit, language), ensure_ascii=False, indent=1)
+        _write(folder / ".chainlit" / "translations" / f"{language}.json", texts)
         _write(folder / f"chainlit_{language}.md", (FOLDER / f"{language}.md").read_text(encoding="utf-8"))
     shutil.copy(folder / ".chainlit" / "translations" / "en.json", folder / ".chainlit" / "translations" / "en-US.json")
     shutil.copytree(HERE / "public", folder / "public", dirs_exist_ok=True)
-    _write(folder / "public" / "chat.js", _script(is_open))
+    _write(folder / "public" / "chat.js", _script(chainlit, is_open))
 
     page = chainlit / "frontend" / "dist"
     _write(folder / "build" / "index.html", _start_page((page / "index.html").read_text(encoding="utf-8"), banners))
@@ -67,7 +86,20 @@ def _configuration(suffixes: Collection[str], max_upload_mb: int) -> str:
     return template.substitute({"suffixes": json.dumps(sorted(suffixes)), "max_upload_mb": max_upload_mb})
 
 
-def _translation(chainlit: Path, language: str) -> str:
+def _names(chainlit: Path, language: str) -> dict[str, str]:
+    texts = _translation(chainlit, language)
+    page = texts_in(language).sections["page"]
+    return {selector: page[path] if path in page else _text_at(texts, path) for selector, path in NAMES.items()}
+
+
+def _text_at(texts: dict[str, Any], path: str) -> str:
+    found: Any = texts
+    for name in path.split("."):
+        found = found[name]
+    return str(found)
+
+
+def _translation(chainlit: Path, language: str) -> dict[str, Any]:
     """Chainlit's texts in a language, where it has one in English where it lacks it, and where we have one in ours."""
     translation: dict[str, Any] = {}
     for name in (CHAINLIT["en"], CHAINLIT[language]):
@@ -79,7 +111,7 @@ def _translation(chainlit: Path, language: str) -> str:
         for name in groups:
             group = group[name]
         group[last] = text
-    return json.dumps(translation, ensure_ascii=False, indent=1)
+    return translation
 
 
 def _over(upper: dict[str, Any], lower: dict[str, Any]) -> dict[str, Any]:
@@ -91,11 +123,12 @@ def _over(upper: dict[str, Any], lower: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _script(is_open: bool) -> str:
-    """The page's script, after the texts that it shows."""
+def _script(chainlit: Path, is_open: bool) -> str:
+    """The page's scripts as one, after the texts that they show."""
     texts = {language: texts_in(language).sections["page"] for language in LANGUAGES}
-    script = (HERE / "public" / "chat.js").read_text(encoding="utf-8")
-    told = {"footnoteTexts": texts, "footnoteIsOpen": is_open}
+    script = "".join((HERE / "public" / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    names = {language: _names(chainlit, language) for language in LANGUAGES}
+    told = {"footnoteTexts": texts, "footnoteIsOpen": is_open, "footnoteNames": names}
     return (
         "".join(f"window.{name} = {json.dumps(value, ensure_ascii=False)};\n" for name, value in told.items()) + script
     )

@@ -1,18 +1,19 @@
-"""Citations as Chainlit elements: the list of sources under an answer, and one link target for each mark `[1]`.
+"""Citations as a Chainlit element: the list of sources under an answer, and what its marks `[1]` open.
 
-Chainlit turns a mark into a link where an element of that name belongs to the message. What the click opens is decided
-in public/elements/Footnotes.jsx: the side panel, where Footnote.jsx shows the quote, and the page of a PDF, drawn by
-the route in rag/api/pages.py, or the rows of a sheet. (Elements that are "side" to
-Chainlit open by themselves as they arrive, together with those of all earlier answers.) The link targets' own display,
-a page of its own, is what remains should the script not run.
+A mark is a link (see markdown.py). What it opens is decided in public/footnotes.js: the side panel, where Footnote.jsx
+shows the quote, and the page of a PDF, drawn by the route in rag/api/pages.py, or the rows of a sheet. (Elements that
+are "side" to Chainlit open by themselves as they arrive, together with those of all earlier answers.)
 """
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import asdict, dataclass, replace
+from mimetypes import guess_type
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from rag.conversations import Element
 from rag.errors import NotFound
 from rag.ui.table import Table, table_of
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from rag.access import Access
     from rag.catalog import Catalog
-    from rag.conversations import Element
     from rag.types import Citation
     from rag.ui.claims import Statement
     from rag.ui.texts import Texts
@@ -72,36 +72,57 @@ def footnotes(
     ]
 
 
-def elements(message_id: str, notes: Sequence[Footnote], doubts: Sequence[Statement] = ()) -> list[Any]:
-    """The Chainlit elements of an answer with these footnotes; `doubts` are sentences to be marked in it."""
-    if not notes:
-        return []
+def elements(
+    message_id: str, conversation_id: str, notes: Sequence[Footnote], doubts: Sequence[Statement] = ()
+) -> list[Any]:
+    """The Chainlit element of an answer with these footnotes; `doubts` are sentences to be marked in it. It is one,
+    because with each that comes Chainlit draws the whole conversation anew."""
     import chainlit as cl
 
-    targets: list[Any] = []
-    for note in notes:
-        name = f"[{note.number}]"
-        if note.is_pdf:
-            targets.append(cl.Pdf(name=name, url=note.address, page=note.page, display="page"))
-        else:
-            targets.append(cl.Text(name=name, url=note.address or NOWHERE, language="text", display="page"))
     props = {
         "message": message_id,
+        "conversation": conversation_id,
         "citations": [asdict(note) for note in notes],
         "doubts": [asdict(doubt) for doubt in doubts],
     }
     # With an address Chainlit writes no file of its own, which would hold the quotes for longer than it should.
-    return [*targets, cl.CustomElement(name="Footnotes", props=props, display="inline", url=NOWHERE)]
+    return [cl.CustomElement(name="Footnotes", props=props, display="inline", url=NOWHERE)]
 
 
 def readable_now(element: Element, access: Access) -> Element:
     """A kept list of sources as it may be shown to who looks at it again: of documents that are gone or may not be
-    read any more nothing is left but their names. Other elements stay as they are. Blocking."""
+    read any more nothing is left but their names. A file that is gone has no address and is not shown. Blocking."""
     props = element.body.get("props") or {}
+    if "document" in element.body:
+        return (
+            element
+            if _has_file(access, element.body["document"])
+            else replace(element, body={**element.body, "url": ""})
+        )
     if "citations" not in props:
         return element
     citations = [_readable_now(note, access) for note in props["citations"]]
     return replace(element, body={**element.body, "props": {**props, "citations": citations}})
+
+
+def file_element(message_id: str, name: str, document_id: str) -> Element:
+    """A file that came with a message, as it is kept: a link to the document that was made of it."""
+    body = {
+        "type": "file",
+        "name": name,
+        "display": "inline",
+        "mime": guess_type(name)[0] or "application/octet-stream",
+        "url": f"/documents/{document_id}/source",
+        "document": document_id,
+    }
+    return Element(uuid.uuid4().hex, message_id, body)
+
+
+def _has_file(access: Access, document_id: str) -> bool:
+    try:
+        return access.document(document_id).content.is_file()
+    except NotFound:
+        return False
 
 
 def _readable_now(note: Mapping[str, Any], access: Access) -> dict[str, Any]:

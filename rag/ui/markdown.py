@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Container
 
 SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-!|~:$&@])")
 BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 CODE = re.compile(r"(```.*?(?:```|\Z)|`[^`\n]*`)", re.DOTALL)
+MARK = re.compile(r"\[(\d{1,6})\](?!\()")
+LINKED_MARK = re.compile(r"\[\\\[(\d+)\\\]\]\(#footnote-\d+\)")
 DIRECTIVE = re.compile(r":(?=[A-Za-z])")
 
 
@@ -20,6 +26,26 @@ def plain_line(text: str) -> str:
 def escape(text: str) -> str:
     """`text` as one line of Markdown that shows it literally."""
     return SPECIAL.sub(r"\\\1", plain_line(text))
+
+
+def mark(number: int) -> str:
+    """The mark of a footnote as a link that public/footnotes.js knows."""
+    return rf"[\[{number}\]](#footnote-{number})"
+
+
+def marked(answer: str, numbers: Container[int]) -> str:
+    """An answer whose marks `[1]` are links, as far as there are footnotes of these numbers."""
+    parts = CODE.split(answer)
+    parts[::2] = [
+        MARK.sub(lambda found: mark(int(found[1])) if int(found[1]) in numbers else found[0], part)
+        for part in parts[::2]
+    ]
+    return "".join(parts)
+
+
+def unmarked(text: str) -> str:
+    """Text whose marks are `[1]` again."""
+    return LINKED_MARK.sub(r"[\1]", text)
 
 
 def presentable(answer: str) -> str:

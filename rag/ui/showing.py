@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import chainlit as cl
 from chainlit.utils import utc_now
@@ -19,9 +19,8 @@ from rag.ui.claims import check_notice, statements
 from rag.ui.conversation import remembered
 from rag.ui.footnotes import elements, footnotes
 from rag.ui.looked import where_it_looked
-from rag.ui.markdown import escape, plain_line, presentable
+from rag.ui.markdown import escape, marked, plain_line, presentable
 from rag.ui.resuming import ANSWERING
-from rag.ui.taking_away import buttons
 from rag.ui.texts import here
 
 if TYPE_CHECKING:
@@ -109,7 +108,7 @@ class _Shown:
                 await self._progress(self._texts("progress", doing=doing, done=done, total=total) if total else doing)
             case TextDelta(text):
                 self.text += text
-                await self._reply.stream_token(text)
+                await self._reply.stream_token(self._texts.of_answer(text))
             case Candidate(model, of_model):
                 await self._take_candidate(model, of_model)
             case AnswerCompleted(answer) if self._others:
@@ -151,13 +150,15 @@ class _Shown:
 
     async def _complete(self, message: cl.Message, answer: Answer, written_by: str = "", heading: str = "") -> None:
         signed = f"*{self._texts('answered_by', model=escape(written_by))}*" if written_by else ""
-        parts = [presentable(answer.text), check_notice(answer, self._texts), signed]
+        text = marked(
+            presentable(self._texts.of_answer(answer.text)), {citation.number for citation in answer.citations}
+        )
+        parts = [text, check_notice(answer, self._texts), signed]
         message.content = heading + "\n\n".join(filter(None, parts))
         cited_for = statements(answer, self._texts)
         notes = await asyncio.to_thread(footnotes, answer.citations, self._catalog, self._texts, cited_for)
         doubts = [said for of_number in cited_for.values() for said in of_number if said.verdict != "supported"]
-        message.elements = elements(message.id, notes, doubts)
-        message.actions = buttons(message.id)
+        message.elements = elements(message.id, cl.context.session.thread_id, notes, doubts)
         self._remember(message)
         await message.send()
 
@@ -169,9 +170,7 @@ class _Shown:
     async def _progress(self, text: str) -> None:
         """One grey line that changes."""
         if self._step is None:
-            self._step = cl.Step(name=text, type="tool", icon="loader")
-            self._step.parent_id = cl.context.current_step.id if cl.context.current_step else None
-            self._step.start = utc_now()
+            self._step = _step(text, "tool", "loader")
             await self._step.send()
         elif self._step.name != text:
             self._step.name = text
@@ -192,5 +191,15 @@ def _found(passages: Sequence[Passage], texts: Texts) -> str:
 
 async def _note(text: str, icon: str, details: str = "", metadata: dict[str, Any] | None = None) -> None:
     """A grey line above the answer; what opens below it where there are details."""
-    async with cl.Step(name=text, type="retrieval", icon=icon, metadata=metadata) as step:
-        step.output = details
+    step = _step(text, "retrieval", icon, metadata)
+    step.output = details
+    step.end = utc_now()
+    await step.send()
+
+
+def _step(text: str, kind: Literal["tool", "retrieval"], icon: str, metadata: dict[str, Any] | None = None) -> cl.Step:
+    """A step that has begun. As a context it would be sent twice, and the answer comes after it."""
+    step = cl.Step(name=text, type=kind, icon=icon, metadata=metadata)
+    step.parent_id = cl.context.current_step.id if cl.context.current_step else None
+    step.start = utc_now()
+    return step

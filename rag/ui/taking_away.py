@@ -12,7 +12,6 @@ from rag.conversations import Conversations
 from rag.errors import NotFound, RagError
 from rag.ui.caller import calling_principal
 from rag.ui.footnotes import readable_now
-from rag.ui.texts import here
 from rag.ui.transcript import answer_markdown, entry_of, file_name, markdown, transcript_of
 from rag.ui.transcript_pdf import pdf
 
@@ -24,29 +23,7 @@ if TYPE_CHECKING:
     from rag.services import Services
     from rag.ui.transcript import Transcript
 
-COPY, SAVE = "copy", "save"  # the names of the buttons' actions
-_BUTTONS = (
-    (COPY, "", "clipboard-list", "copy_with_footnotes"),
-    (SAVE, "md", "file-down", "save_markdown"),
-    (SAVE, "pdf", "printer", "save_pdf"),
-)
-
-
-def buttons(message_id: str) -> list[Any]:
-    """What can be done with an answer."""
-    import chainlit as cl
-
-    texts = here()
-    return [
-        cl.Action(
-            name=name,
-            payload={"message": message_id, "suffix": suffix},
-            icon=icon,
-            label=texts(words),  # the style sheet shows the icon alone
-            tooltip=texts(words),
-        )
-        for name, suffix, icon, words in _BUTTONS
-    ]
+COPY = "copy"  # the name of the action that public/footnotes.js calls
 
 
 async def copy(action: Any, access: Access, conversation_id: str) -> str:
@@ -56,11 +33,6 @@ async def copy(action: Any, access: Access, conversation_id: str) -> str:
     if step is None:
         raise NotFound("This answer is not kept.", hint="Its conversation was deleted, perhaps in another window.")
     return answer_markdown(entry_of(step, elements))
-
-
-def address(action: Any, conversation_id: str) -> str:
-    """Where the browser finds the file."""
-    return f"/conversations/{conversation_id}/transcript.{action.payload.get('suffix')}"
 
 
 def add_transcript_routes(app: FastAPI, services: Services) -> None:

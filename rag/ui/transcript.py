@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from rag.conversations import Conversation, Element, Step
+from rag.ui.markdown import CODE, unmarked
 
 ANSWER, QUESTION = "assistant_message", "user_message"
 _MARK = re.compile(r"\[(\d+)\](?!\()")
-_CODE = re.compile(r"(```.*?(?:```|\Z)|`[^`\n]*`)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,8 @@ def entry_of(step: Step, elements: Sequence[Element]) -> Entry:
         for note in element.body.get("props", {}).get("citations", [])
     )
     name = str(step.body.get("name", ""))
-    return Entry(step.type == QUESTION, name, step.text, tuple(_source(note) for note in notes))
+    text = step.text if step.type == QUESTION else unmarked(step.text)
+    return Entry(step.type == QUESTION, name, text, tuple(_source(note) for note in notes))
 
 
 def answer_markdown(entry: Entry, prefix: str = "") -> str:
@@ -67,7 +68,7 @@ def answer_markdown(entry: Entry, prefix: str = "") -> str:
     def mark(found: re.Match[str]) -> str:
         return f"[^{prefix}{found[1]}]" if int(found[1]) in numbers else found[0]
 
-    parts = _CODE.split(entry.text)
+    parts = CODE.split(entry.text)
     parts[::2] = [_MARK.sub(mark, part) for part in parts[::2]]
     notes = [f"[^{prefix}{source.number}]: {_note(source)}" for source in entry.sources]
     return "\n\n".join(["".join(parts).strip(), *notes])

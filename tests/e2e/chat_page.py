@@ -22,7 +22,7 @@ class ChatPage:
         """An open chat of that user."""
         page.goto(url)
         page.get_by_label("Name").fill(name)
-        page.get_by_label("Password").fill(password)
+        page.get_by_label("Password", exact=True).fill(password)
         page.get_by_role("button", name="Sign In").click()
         expect(page.locator("#upload-button")).to_be_visible(timeout=30_000)
         return cls(page, url)
@@ -121,7 +121,7 @@ class ChatPage:
 
     def open_footnote(self, answer: Locator, number: int = 1) -> Locator:
         """Click the mark in the answer's text; the side panel's content."""
-        answer.locator("a.element-link", has_text=f"[{number}]").first.click()
+        answer.locator("a[href^='#footnote-']", has_text=f"[{number}]").first.click()
         expect(self.panel_title).to_contain_text(f"[{number}]")
         return self.panel
 

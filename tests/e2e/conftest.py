@@ -204,14 +204,14 @@ def _leaves(url: str) -> bool:
 
 
 @contextmanager
-def application(folder: Path, ingested: Path | None, **settings: str) -> Iterator[str]:
+def application(folder: Path, ingested: Path | None, port: int = 0, **settings: str) -> Iterator[str]:
     """Run `python app.py` in an empty working directory, which must still be empty at the end. In a folder where it ran
     before it finds its storage again."""
     working_directory, storage, log = folder / "cwd", folder / "storage", folder / "log.txt"
     working_directory.mkdir(exist_ok=True)
     if ingested is not None and not storage.exists():
         shutil.copytree(ingested, storage)
-    port = _free_port()
+    port = port or free_port()
     environment = _environment(RAG_STORAGE__DIR=str(storage), RAG_SERVER__PORT=str(port), **settings)
     command = [sys.executable, str(ROOT / "app.py")]
     with log.open("wb") as output:
@@ -234,7 +234,7 @@ def _environment(**settings: str) -> dict[str, str]:
     return {**inherited, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **settings}
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])

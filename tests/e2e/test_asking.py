@@ -26,7 +26,7 @@ def test_the_empty_chat_names_the_model_and_suggests_questions(quotes_chat: Chat
     assert any("Employee Handbook" in label for label in labels)
     quotes_chat.starters.first.click()
     answer = quotes_chat.answer_after(0)
-    expect(answer.locator("a.element-link").first).to_be_visible()
+    expect(answer.locator("a[href^='#footnote-']").first).to_be_visible()
 
 
 def test_a_chat_without_documents_says_how_to_begin(
@@ -49,7 +49,7 @@ def test_a_model_answers_with_footnotes_and_a_follow_up_is_shown_as_searched(
     answer = model_chat.ask(ILL)
     expect(answer).to_contain_text("Gather on the gravel car park")
     expect(answer).to_contain_text("key:value")
-    assert answer.locator("a.element-link").all_inner_texts() == ["[1]"]
+    assert answer.locator("a[href^='#footnote-']").all_inner_texts() == ["[1]"]
     expect(model_chat.open_footnote(answer).locator("blockquote")).not_to_be_empty()
 
     model.rewritten = "Who counts the people on the gravel car park?"

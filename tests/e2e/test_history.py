@@ -122,7 +122,7 @@ def test_an_answer_and_a_conversation_are_taken_away(open_page: Callable[..., Pa
     assert "fourth day" in copied
     for name, start in (("Markdown", b"# From which day"), ("PDF", b"%PDF-")):
         with page.expect_download() as download:
-            answer.get_by_role("button", name=f"as {name}").click()
+            answer.get_by_role("link", name=f"as {name}").click()
         assert Path(download.value.path()).read_bytes().startswith(start)
         assert download.value.suggested_filename.startswith("From which day")
 
@@ -148,3 +148,23 @@ def test_the_side_bar_fits_the_screen(
     chat.page.wait_for_timeout(600)  # it slides in
     expect(chat.history.first).to_be_visible()
     assert chat.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_files_that_came_with_a_question_are_shown_again(quotes_chat: ChatPage, tmp_path: Path) -> None:
+    notes = tmp_path / "tide table.md"
+    notes.write_text("# Tides\n\nHigh tide at the old pier is at a quarter past nine.\n", encoding="utf-8")
+    quotes_chat.attach(notes)
+    quotes_chat.ask("When is high tide at the old pier?")
+    expect(quotes_chat.page).to_have_url(re.compile("/thread/"))
+    quotes_chat.page.reload()
+    file = quotes_chat.page.locator("a.inline-file")
+    expect(file).to_contain_text("tide table.md", timeout=30_000)
+    with quotes_chat.page.context.expect_page() as opened:
+        file.click()
+    expect(opened.value.get_by_text("quarter past nine")).to_be_visible()
+    opened.value.close()
+    document = str(file.get_attribute("href")).split("/")[2]
+    quotes_chat.page.request.delete(f"{quotes_chat.page.url.partition('/thread')[0]}/library/documents/{document}")
+    quotes_chat.page.reload()
+    expect(quotes_chat.page.get_by_text("high tide at the old pier").first).to_be_visible(timeout=30_000)
+    expect(file).to_have_count(0)

@@ -15,7 +15,7 @@ from tests.e2e.files import write_pdf
 def log_in(page: Page, url: str, name: str, password: str = PASSWORD) -> None:
     page.goto(url)
     page.get_by_label("Name").fill(name)
-    page.get_by_label("Password").fill(password)
+    page.get_by_label("Password", exact=True).fill(password)
     page.get_by_role("button", name="Sign In").click()
 
 

@@ -23,8 +23,6 @@ window.footnote = {
   // A text of this page, with its {values} filled in.
   text: (name, values = {}) =>
     window.footnoteTexts[language][name].replace(/\{(\w+)\}/g, (_, value) => String(values[value])),
-  // The ranges of doubted sentences by message; see Footnotes.jsx.
-  doubts: new Map(),
 };
 const { text } = window.footnote;
 
@@ -54,7 +52,8 @@ document.addEventListener("DOMContentLoaded", () => {
 });
 
 // ----------------------------------------------------------------------------------------------------- connection
-// Chainlit shows a bar while the server is gone, and connects again by itself; a reader is told of both.
+// Chainlit shows a bar while the server is gone, and connects again by itself; a reader is told of both. And the link
+// in its header is named in the page's language.
 document.addEventListener("DOMContentLoaded", () => {
   const news = document.createElement("div");
   news.id = "connection-news";
@@ -62,6 +61,11 @@ document.addEventListener("DOMContentLoaded", () => {
   document.body.append(news);
   let lost = false;
   new MutationObserver(() => {
+    const documents = document.querySelector("#header a[href='/library'] span"); // Chainlit has one name for it
+    if (documents && documents.textContent !== text("documents")) {
+      documents.textContent = text("documents");
+      documents.previousElementSibling.alt = "";
+    }
     const isLost = Boolean(document.getElementById("session-error"));
     if (isLost === lost) return;
     lost = isLost;
@@ -71,17 +75,17 @@ document.addEventListener("DOMContentLoaded", () => {
   }).observe(document.body, { childList: true, subtree: true });
 });
 
-// What the buttons under an answer ask for: text for the clipboard, and a file of ours to save.
+// What the button under an answer asks for: text for the clipboard.
 window.addEventListener("message", (event) => {
   const told = event.source === window && event.data;
   if (told && typeof told["footnote-copy"] === "string") copy(told["footnote-copy"]);
-  if (told && typeof told["footnote-save"] === "string" && told["footnote-save"].startsWith("/conversations/")) {
-    const link = document.createElement("a");
-    link.href = told["footnote-save"];
-    link.download = "";
-    link.click();
-  }
 });
+
+// A file that came with a message opens; Chainlit would save it.
+document.addEventListener("click", (event) => {
+  const file = event.target.closest("a.inline-file[href^='/documents/']");
+  if (file) file.removeAttribute("download");
+}, true);
 
 // On a narrow screen Chainlit leaves the address as it is until the side bar is opened; a reload would lose the place.
 window.addEventListener("message", (event) => {

@@ -6,14 +6,20 @@ from string import Formatter
 
 import pytest
 
+from rag.prompts import NEAREST, NO_DOCUMENTS, NOT_FOUND
+from rag.quotes import LEAD
 from rag.support import check_claims
 from rag.types import Passage
 from rag.ui import texts as module
+from rag.ui.folder import NAMES
 from rag.ui.texts import FOLDER, LANGUAGES, texts_in
 
 ENGLISH = texts_in("en")
 UI = Path(module.__file__).parent
 OTHERS = [language for language in LANGUAGES if language != "en"]
+
+
+SAID_BY_NAME = {"supported", *NAMES.values()}  # a verdict's name, and those of buttons
 
 
 def fields(text):
@@ -40,7 +46,8 @@ def test_hardly_a_text_is_the_same_in_two_languages(language):
         if text and texts_in(language).sections[name][key] == text
     ]
     assert set(same) <= {"Sources", "Source {number}", "page {label}", "Page {label}", "1 document",
-                         "{count} documents", "{count} pages", "Top p", "Conversations", "Collection"}  # fmt: skip
+                         "{count} documents", "{count} pages", "Top p", "Conversations", "Collection",
+                         "Documents"}  # fmt: skip
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -58,14 +65,14 @@ def test_the_browsers_language(tag, language):
 
 def test_the_code_uses_only_texts_that_are_there_and_all_of_them():
     python = "".join(path.read_text(encoding="utf-8") for path in UI.glob("*.py"))
-    scripts = "".join(
-        path.read_text(encoding="utf-8") for path in [UI / "public" / "chat.js", *UI.glob("public/elements/*.jsx")]
-    )
+    chat = UI / "public"
+    found = [chat / "chat.js", chat / "footnotes.js", *chat.glob("elements/*.jsx")]
+    scripts = "".join(path.read_text(encoding="utf-8") for path in found)
     in_python = re.compile(r"(?:texts|here\(\))\(\s*[\"'](\w+)")
     assert set(in_python.findall(python)) <= ENGLISH.sections["chat"].keys() | {"looked_", "mode_"}
     assert set(re.findall(r"\btext\(\"(\w+)\"", scripts)) <= ENGLISH.sections["page"].keys()
     for source, section in ((python, "chat"), (scripts, "page")):
-        for name in ENGLISH.sections[section].keys() - {"supported"}:  # is said by its verdict's name
+        for name in ENGLISH.sections[section].keys() - SAID_BY_NAME:
             stem = re.sub(r"^(looked|mode)_|_(one|many)$", "", name)  # the rest is put to it
             assert re.search(rf"[\"']({name}|{stem})[\"']", source), f"nobody says {name}"
 
@@ -95,3 +102,21 @@ def test_the_reasons_of_the_check_are_known():
     reasons = {claim.reason for claim in check_claims(answer, [passage]) if claim.reason}
     assert len(reasons) >= 4
     assert [reason for reason in reasons if texts_in("de").of_engine(reason) == reason] == []
+
+
+def test_the_engines_own_sentences_in_answers_are_translated_and_the_models_are_not():
+    german = texts_in("de")
+    refused = f"{NOT_FOUND}\n{NEAREST}\n- Employee Handbook, page 7 [1]\n- Manual, page iv [2]"
+    assert german.of_answer(refused) == (
+        "In deinen Dokumenten habe ich darauf keine Antwort gefunden.\n\n"
+        "Die nächstgelegenen Stellen, in denen es aber wohl um etwas anderes geht:\n"
+        "- Employee Handbook, Seite 7 [1]\n- Manual, Seite iv [2]"
+    )
+    assert german.of_answer(f"{LEAD}\n\n“Oil.” [1]") == "Aus deinen Dokumenten zitiert:\n\n“Oil.” [1]"
+    assert german.of_answer(NO_DOCUMENTS) == german.sections["answer"]["no_documents"]
+    for read in ("Read 1 page of 3 in 1 document. The others hold no text.", "Read 2 pages of 1,200 in 10 documents."):
+        told = german.of_answer(f"The pump leaks.\n\n{read}")
+        assert told.startswith("The pump leaks.\n\n")
+        assert "ead" not in told
+        assert ENGLISH.of_answer(read) == read
+    assert german.of_answer("There are no documents. Read it in 1 document.").startswith("There are no")

@@ -13,7 +13,7 @@ from rag.ui.transcript import answer_markdown, entry_of, file_name, markdown, tr
 from rag.ui.transcript_pdf import pdf
 from tests.rag.test_votes import place
 
-TEXT = """The *fourth* day [1], not `x[1]` nor [2].
+TEXT = r"""The *fourth* day [\[1\]](#footnote-1), not `x[1]` nor [2].
 
 - one
 - two, with **weight**
