@@ -31,6 +31,7 @@ from rag.files import StoredFiles
 from rag.index import Index
 from rag.settings import EmbeddingSettings, Settings
 from rag.tagging import set_attributes, tag
+from rag.taking_turns import Turns
 from rag.types import AttributeValue, Document, Owned
 from rag.vector_stores import VectorStores
 from rag.write_side import FileReport, IngestOptions, IngestProgress, Job
@@ -38,6 +39,7 @@ from rag.write_side import FileReport, IngestOptions, IngestProgress, Job
 logger = logging.getLogger(__name__)
 
 _REMOVED_AT_ONCE = 64  # documents
+_BEING_UPLOADED = 3_600  # seconds for which a file that nothing needs may be another process's upload
 _LOOK = 0.1  # seconds between two looks at whether to stop
 
 
@@ -53,8 +55,10 @@ class Ingestor:
         self._counter = IngestCounter()
         self._files = StoredFiles(settings.storage.dir)
         self._records = FileRecords(index.catalog.database)
-        self._forgetting = threading.Lock()
-        self._file_use = threading.Lock()  # between a file's being stored or needed and its being noted
+        self._forgetting = Turns(index.catalog.database, "expiry")
+        self._file_use = Turns(
+            index.catalog.database, "files"
+        )  # between a file's being stored or needed and its being noted
         self._queue = JobQueue(JobStore(index.catalog.database), self._work, self._tidy_up)
         self._resources = ExitStack()
         self._ending = threading.Event()
@@ -63,7 +67,8 @@ class Ingestor:
 
     def __enter__(self) -> Self:
         self._find_files_again()
-        self._files.sweep({self._files.path_of(sha256) for sha256 in self._records.needed()})
+        younger = _BEING_UPLOADED if self._index.catalog.database.is_shared else 0
+        self._files.sweep({self._files.path_of(sha256) for sha256 in self._records.needed()}, younger)
         self._resources.callback(self._sandbox.close)
         self._resources.enter_context(self._queue)
         self._resources.enter_context(Expiry(self.sweep_expired))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self, get_args
 
@@ -14,7 +16,7 @@ from rag.auth import LOCAL_PRINCIPAL
 from rag.catalog import new_id, now
 from rag.chunking import Chunking, chunking_of
 from rag.database import Database
-from rag.errors import Conflict, NotFound, RagError
+from rag.errors import Conflict, DatabaseUnavailable, NotFound, RagError
 from rag.types import AttributeValue, Collection
 from rag.write_side import FileReport, IngestProgress, Job, JobState
 
@@ -25,6 +27,9 @@ _TOGETHER = 64  # jobs that a worker takes at once, if their files are small: em
 _SMALL = 64 * 1024  # bytes of such a file
 _MOST_STARTS = 3  # a job that was running so many times when the process ended is not tried again
 _PAUSE = 5  # seconds after a fault of the queue itself
+_BEAT = 2.0  # seconds between two signs of life, where other processes work off jobs, too
+_DEAD = 12  # seconds without one, after which others take its jobs over
+_LOOK = 0.5  # seconds between two looks at what other processes did
 _KEPT = 200  # jobs that are over are remembered, so many
 _COLUMNS = (
     "j.id, j.collection, j.file_id, f.name, j.state, j.created_at, j.updated_at, j.attributes, j.chunking, j.report"
@@ -48,6 +53,12 @@ class JobStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._runner = new_id("run")
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes may work off jobs, too."""
+        return self._database.is_shared
 
     def add(self, collection: str, file_id: str) -> Job:
         """Queue a job; it is on disk when this returns."""
@@ -123,6 +134,7 @@ class JobStore:
         collection; they are running now. A job at its last try runs with nothing beside it: what ends the program then
         is itself."""
         with self._database.transaction() as connection:
+            connection.execute("UPDATE jobs SET state = 'cancelled' WHERE state = 'queued' AND stop = 1")
             first = connection.execute(
                 "SELECT j.id, j.collection, j.starts, f.size FROM jobs j JOIN files f ON f.id = j.file_id "
                 "WHERE j.state = 'queued' ORDER BY j.rowid LIMIT 1"
@@ -140,9 +152,9 @@ class JobStore:
                 )
                 taken = [job_id for (job_id,) in rows]
             connection.execute(
-                "UPDATE jobs SET state = 'running', starts = starts + 1, updated_at = ? "
+                "UPDATE jobs SET state = 'running', starts = starts + 1, updated_at = ?, runner = ? "
                 "WHERE id IN (SELECT value FROM json_each(?))",
-                (now(), json.dumps(taken)),
+                (now(), self._runner, json.dumps(taken)),
             )
             rows = connection.execute(
                 f"SELECT {_COLUMNS} FROM jobs j JOIN files f ON f.id = j.file_id "
@@ -156,8 +168,9 @@ class JobStore:
         text = json.dumps(asdict(report)) if report else ""
         with self._database.transaction() as connection:
             connection.execute(
-                "UPDATE jobs SET state = ?, report = ?, updated_at = ? WHERE id = ? AND state IN ('queued', 'running')",
-                (state, text, now(), job_id),
+                "UPDATE jobs SET state = ?, report = ?, updated_at = ? WHERE id = ? AND state IN ('queued', 'running') "
+                "AND runner IN ('', ?)",
+                (state, text, now(), job_id, self._runner),
             )
             connection.execute(
                 "DELETE FROM jobs WHERE state NOT IN ('queued', 'running') AND NOT EXISTS "
@@ -170,23 +183,54 @@ class JobStore:
     def release(self, job_id: str) -> None:
         """Queue a running job again, as if it had never been started."""
         with self._database.transaction() as connection:
-            connection.execute("UPDATE jobs SET state = 'queued', starts = starts - 1 WHERE id = ?", (job_id,))
+            connection.execute(
+                "UPDATE jobs SET state = 'queued', starts = starts - 1, runner = '' WHERE id = ? AND runner = ?",
+                (job_id, self._runner),
+            )
+
+    def stop(self, job_id: str) -> None:
+        """Cancel a job that waits; whoever works on one that runs is told by `live`."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "UPDATE jobs SET state = 'cancelled', updated_at = ? WHERE id = ? AND state = 'queued'", (now(), job_id)
+            )
+            connection.execute("UPDATE jobs SET stop = 1 WHERE id = ? AND state = 'running'", (job_id,))
+
+    def live(self) -> set[str]:
+        """Give a sign of life; the ids of the jobs that this process is to go on with."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO runners VALUES (?, unixepoch()) ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at",
+                (self._runner,),
+            )
+            rows = connection.execute(
+                "SELECT id FROM jobs WHERE runner = ? AND state = 'running' AND stop = 0", (self._runner,)
+            )
+            return {job_id for (job_id,) in rows}
+
+    def leave(self) -> None:
+        """Give no more signs of life."""
+        with self._database.transaction() as connection:
+            connection.execute("DELETE FROM runners WHERE id = ?", (self._runner,))
 
     def requeue(self) -> list[Job]:
-        """After a start: what was running when the last process ended is queued again, or given up; the latter."""
+        """What was running in processes that have ended is queued again, or given up; the latter."""
         report = FileReport(
             "",
             "failed",
             error="The program ended every time it read this file.",
             hint="Look into the log, then upload the file again.",
         )
+        left = "state = 'running' AND runner NOT IN (SELECT id FROM runners)"
         with self._database.transaction() as connection:
+            lost = 0 if self.is_shared else -1  # of a storage folder of our own, all others have ended
+            connection.execute("DELETE FROM runners WHERE ?1 < 0 OR seen_at < unixepoch() - ?2", (lost, _DEAD))
             given_up = connection.execute(
-                "UPDATE jobs SET state = 'failed', report = ?, updated_at = ? WHERE state = 'running' AND starts >= ? "
+                f"UPDATE jobs SET state = 'failed', report = ?, updated_at = ? WHERE {left} AND starts >= ? "
                 "RETURNING id",
                 (json.dumps(asdict(report)), now(), _MOST_STARTS),
             ).fetchall()
-            connection.execute("UPDATE jobs SET state = 'queued' WHERE state = 'running'")
+            connection.execute(f"UPDATE jobs SET state = 'queued', runner = '' WHERE {left}")
         return [self.get(job_id) for (job_id,) in given_up]
 
 
@@ -204,6 +248,9 @@ class JobQueue:
         self._threads = [threading.Thread(target=self._work_off, name=f"job-{n}", daemon=True) for n in range(_WORKERS)]
 
     def __enter__(self) -> Self:
+        if self._store.is_shared:
+            self._store.live()
+            self._threads.append(threading.Thread(target=self._live, name="jobs-alive", daemon=True))
         for job in self._store.requeue():
             self._tidy_up(job)
         for thread in self._threads:
@@ -219,6 +266,9 @@ class JobQueue:
             self._changed.notify_all()
         for thread in self._threads:
             thread.join()
+        if self._store.is_shared:
+            with suppress(DatabaseUnavailable):
+                self._store.leave()
 
     def submit(self, collection: str, file_id: str) -> Job:
         """Queue a job."""
@@ -241,8 +291,10 @@ class JobQueue:
 
     def wait(self, job_id: str, seconds: float) -> Job:
         """The job when it is over, or as it stands after so many seconds."""
+        end = time.monotonic() + seconds
         with self._changed:
-            self._changed.wait_for(lambda: self._store.get(job_id).is_over, seconds)
+            while not self._store.get(job_id).is_over and (left := end - time.monotonic()) > 0:
+                self._changed.wait(min(left, _LOOK) if self._store.is_shared else left)
         return self.get(job_id)
 
     def get(self, job_id: str) -> Job:
@@ -260,14 +312,13 @@ class JobQueue:
     def cancel(self, job_id: str) -> Job:
         """Stop a job, whether it waits or runs; one that runs is over a moment later."""
         with self._changed:
-            waits = job_id not in self._stops
-            if waits:
-                self._store.end(job_id, "cancelled")
-            else:
+            if job_id in self._stops:
                 self._stops[job_id].set()
+            else:
+                self._store.stop(job_id)
             self._changed.notify_all()
         job = self.get(job_id)
-        if waits:
+        if job.state == "cancelled":
             self._tidy_up(job)
         return job
 
@@ -290,8 +341,24 @@ class JobQueue:
                 if tasks:
                     self._stops |= {task.job.id: task.stop for task in tasks}
                     return tasks
-                self._changed.wait()
+                self._changed.wait(_LOOK if self._store.is_shared else None)
         return []
+
+    def _live(self) -> None:
+        """Tell other processes that this one lives, hear which jobs it is to stop, and take up those of dead ones."""
+        while not self._closing:
+            try:
+                with self._changed:
+                    wanted = self._store.live()
+                    for job_id, stop in self._stops.items():
+                        if job_id not in wanted:
+                            stop.set()
+                for job in self._store.requeue():
+                    self._tidy_up(job)
+            except Exception:  # such as a database that is away: others take the jobs over if it is so for us alone
+                logger.exception("no sign of life could be given; trying again in %d seconds", _BEAT)
+            with self._changed:
+                self._changed.wait_for(lambda: self._closing, _BEAT)
 
     def _together(self, tasks: Sequence[Task]) -> list[Task]:
         """Work on tasks at once; those that have not ended, as something came in between, are left to be done alone."""

@@ -192,10 +192,15 @@ class Catalog:
 
     def document(self, document_id: str) -> Document:
         """The document of that id. Raises NotFound."""
-        rows = self._read(f"{select_documents()} AND d.id = ?", (document_id,))
-        if not rows:
+        document = self.find_document(document_id)
+        if document is None:
             raise unknown_document(document_id)
-        return document_of(rows[0])
+        return document
+
+    def find_document(self, document_id: str) -> Document | None:
+        """The document of that id, if there is one."""
+        rows = self._read(f"{select_documents()} AND d.id = ?", (document_id,))
+        return document_of(rows[0]) if rows else None
 
     def document_of_source(self, collection: str, source: str) -> Document | None:
         """The document that stands for that source in the collection (name or id), if both exist."""
@@ -420,11 +425,12 @@ class Catalog:
     def put_record(self, document: Document) -> None:
         """Store what is known of a document without touching its text: a failure, a new modification time.
 
-        Nothing happens when the document was removed, or got a newer version, since the caller read it; one that was
-        never stored (version 0) is added."""
+        Nothing happens when the document was removed, or got a newer version, since the caller read it, or another has
+        its source; one that was never stored (version 0) is added."""
         with self._transaction() as connection:
             row = connection.execute("SELECT version FROM documents WHERE id = ?", (document.id,)).fetchone()
-            if (row[0] if row else 0) == document.version:
+            other = self.document_of_source(document.collection, document.source)
+            if (row[0] if row else 0) == document.version and (other is None or other.id == document.id):
                 put_document(connection, document, self.collection(document.collection).id)
 
     def remove_documents(self, document_ids: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ Both are given the same statements, so these are written in the SQL that both ha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
@@ -57,6 +57,15 @@ class Database(Protocol):
     def transaction(self) -> AbstractContextManager[Connection]:
         """A connection whose changes take effect together at the end, or not at all when the block raises. One at a
         time: what is read within stays true until its end."""
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes may use it at the same time."""
+
+    def exclusive(self, name: str, *, wait: bool = True) -> AbstractContextManager[Callable[[], bool]]:
+        """While the block lasts, no other process is in one of that name; it ends with its process, however that is.
+        The value tells whether that is so: not where another is there and `wait` is off, and no more when the
+        connection was lost. Keeps no threads of one process apart."""
 
     def copy_to(self, path: Path) -> None:
         """Write all of it, as it stands at one moment, into a SQLite file that must not be there; nobody has to

@@ -81,7 +81,7 @@ def _database(settings: Settings) -> Finding:
 
 def _storage(settings: Settings) -> Iterator[Finding]:
     folder = settings.storage.dir
-    lock = StorageLock(folder)
+    lock = StorageLock(folder, shared=settings.storage.is_shared)
     try:
         lock.acquire()
     except StorageLocked as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -80,8 +81,17 @@ class StoredFiles:
         path.unlink()
         return size
 
-    def sweep(self, needed: Collection[Path]) -> None:
-        """Delete what no document and no job needs: left by an upload that a crash interrupted."""
+    def sweep(self, needed: Collection[Path], younger: float = 0.0) -> None:
+        """Delete what no document and no job needs: left by an upload that a crash interrupted. What is younger than so
+        many seconds may be another process's upload, and stays."""
         for path in [*self._folder.glob("*/*"), *self._folder.glob("partial_*")]:
-            if path not in needed:
+            if path not in needed and (not younger or _age(path) >= younger):
                 self.discard(path)
+
+
+def _age(path: Path) -> float:
+    """Seconds since the file was written; none if it is gone."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0

@@ -120,15 +120,15 @@ def condition(wanted: Filter) -> tuple[str, list[object]]:
         junction = " AND " if wanted.junction == "and" else " OR "
         return f"({junction.join(sql for sql, _ in parts)})", [value for _, values in parts for value in values]
     sign, is_denied = _SQL_OPERATORS[wanted.operator]
-    parts, values = list[str](), list[object]()
+    clauses, values = list[str](), list[object]()
     for kind, comparison in _COMPARISONS.items():
         of_kind = [value for value in wanted.values if _kind(value) == kind]
         if of_kind:
             candidates, keys = _candidates(wanted.key)
-            parts.append(f"EXISTS (SELECT 1 FROM ({candidates}) a JOIN json_each(?) w ON {comparison.format(sign)})")
+            clauses.append(f"EXISTS (SELECT 1 FROM ({candidates}) a JOIN json_each(?) w ON {comparison.format(sign)})")
             # as JSON, like the attributes: the database reads both alike, to the last digit
             values += [*keys, json.dumps(of_kind, ensure_ascii=False)]
-    return f"{'NOT ' * is_denied}({' OR '.join(parts) or 'false'})", values
+    return f"{'NOT ' * is_denied}({' OR '.join(clauses) or 'false'})", values
 
 
 def _kind(value: AttributeValue) -> str:

@@ -27,7 +27,9 @@ from rag.chroma_server import ChromaServer
 from rag.database import CATALOG_NAME, Database
 from rag.errors import Conflict, IndexMismatch
 from rag.lexical import LexicalEntry, LexicalIndex
+from rag.own_words import OwnWords
 from rag.staging import Staging
+from rag.taking_turns import Turns
 from rag.telemetry.recording import stage
 from rag.text import ANALYSIS_VERSION, contextual_text
 from rag.types import Chunk, Document, Embedding, Scope, Section
@@ -82,7 +84,8 @@ class Index:
         self.catalog = Catalog(storage / CATALOG_NAME if database is None else database)
         # A search looks twice, among all documents and in those that the question names.
         self._embed_query = lru_cache(_QUESTIONS_KEPT)(lambda model, question: model.embed_query(question))
-        self._writing = threading.Lock()
+        self._shared = chroma is not None and self.catalog.database.is_shared
+        self._writing = Turns(self.catalog.database, "index", self._check_sharing)
         self._switching = threading.Lock()
         try:
             self._check_embedding(embedding)
@@ -94,15 +97,19 @@ class Index:
             self._dense = embedding, vectors  # one thing: a search takes both or, after a switch, both others
             self._coming: tuple[Embedding, VectorIndex] | None = None
             self._staging = Staging(self.catalog)
-            vectors.drop_other_models([self._staging.target() or ""])
-            if self.catalog.property("words") != ANALYSIS_VERSION:  # of another form: `_repair` fills a new one
-                shutil.rmtree(storage / "words", ignore_errors=True)
-            self._words = _opened(LexicalIndex, storage / "words")
+            self._words: LexicalIndex | OwnWords = OwnWords(self.catalog) if self._shared else self._open_words()
+            with self._writing:  # what another process is writing must not be taken for a remainder
+                vectors.drop_other_models([self._staging.target() or ""])
+                self._remove_unfinished()
+                self._repair()
         except BaseException:
             self.catalog.close()
             raise
-        self.sweep()
-        self._repair()
+
+    def _open_words(self) -> LexicalIndex:
+        if self.catalog.property("words") != ANALYSIS_VERSION:  # of another form: `_repair` fills a new one
+            shutil.rmtree(self._storage / "words", ignore_errors=True)
+        return _opened(LexicalIndex, self._storage / "words")
 
     @property
     def embedding(self) -> Embedding:
@@ -115,7 +122,7 @@ class Index:
 
     def close(self) -> None:
         """Release the files."""
-        with self._writing:
+        with self._writing.here:
             self._words.close()
             self._vectors.close()
             self.catalog.close()
@@ -166,6 +173,7 @@ class Index:
                 for version, place in zip(versions, coming, strict=True)
                 for entry in _entries(version.document.title, place.collection_id, version.chunks)
             )
+            self._writing.require()
             for version in versions:
                 self.catalog.commit_document(version.document, version.sections, version.chunks, version.vector_ids)
             self._remove_unfinished()
@@ -173,7 +181,9 @@ class Index:
     def _check_versions(self, versions: Sequence[DocumentVersion]) -> None:
         live = {v.document_id: v.version for v in self.catalog.live_versions([v.document.id for v in versions])}
         for document in (version.document for version in versions):
-            if live.get(document.id, document.version - 1) != document.version - 1:
+            known = self.catalog.document_of_source(document.collection, document.source)
+            is_another = known is not None and known.id != document.id
+            if is_another or live.get(document.id, document.version - 1) != document.version - 1:
                 raise Conflict(
                     f"{document.source} was replaced meanwhile.", hint="Repeat it: what is done is not done twice."
                 )
@@ -224,11 +234,14 @@ class Index:
         if not self._switching.acquire(blocking=False):
             raise Conflict("The embedding model is being changed already.", hint="Wait until that is done.")
         try:
-            with self._writing:
-                self._staging.aim_at(embedding.fingerprint)
-                self._vectors.drop_other_models([embedding.fingerprint])
-                self._coming = embedding, self._vectors.of_model(embedding.fingerprint)
-            yield
+            with self.catalog.database.exclusive("switching", wait=False) as is_alone:
+                if not is_alone():
+                    raise Conflict("The embedding model is being changed already.", hint="Wait until that is done.")
+                with self._writing:
+                    self._staging.aim_at(embedding.fingerprint)
+                    self._vectors.drop_other_models([embedding.fingerprint])
+                    self._coming = embedding, self._vectors.of_model(embedding.fingerprint)
+                yield
         finally:
             self._coming = None
             self._switching.release()
@@ -273,6 +286,7 @@ class Index:
                 entry for version, title, chunks in texts for entry in _entries(title, version.collection_id, chunks)
             )
             embedding = self._coming[0]
+            self._writing.require()
             self._staging.switch({"model": embedding.name, "fingerprint": embedding.fingerprint})
             self._dense = self._coming
             self._embed_query.cache_clear()  # it holds the old model
@@ -285,6 +299,7 @@ class Index:
 
     def search_dense(self, question: str, scope: Scope, limit: int) -> list[tuple[str, float]]:
         """Chunk ids nearest to the question with cosine similarity, best first."""
+        self._check_sharing()
         dense = self._dense
         with stage("embed"):
             query = self._embed_query(dense[0], question)  # type: ignore[arg-type]
@@ -372,6 +387,15 @@ class Index:
         }
 
     # -------------------------------------------------------------------------------------------------- integrity
+
+    def _check_sharing(self) -> None:
+        """Raises IndexMismatch where another process has gone over to another embedding model."""
+        stored = json.loads(self.catalog.property("embedding") or "null") if self._shared else None
+        if stored is not None and stored["fingerprint"] != self.embedding.fingerprint:
+            raise IndexMismatch(
+                f"The index has gone over to the embedding model {stored['model']} since this process was started.",
+                hint=f"Start it again with RAG_EMBEDDING__MODEL={stored['model']}.",
+            )
 
     def _check_embedding(self, embedding: Embedding) -> None:
         present = {"model": embedding.name, "fingerprint": embedding.fingerprint}

@@ -37,9 +37,11 @@ class Owner:
 
 
 class StorageLock:
-    """Exclusive ownership of a storage folder, from `acquire` until `release`."""
+    """Ownership of a storage folder, from `acquire` until `release`: exclusive, or shared by processes that keep
+    catalog and vectors at servers. Those leave no note: each is as good as the other, and commands work beside them."""
 
-    def __init__(self, storage: Path) -> None:
+    def __init__(self, storage: Path, *, shared: bool = False) -> None:
+        self._shared = shared
         self._lock_file = storage / "lock"
         self._note = storage / "owner.json"
         self._descriptor: int | None = None
@@ -55,7 +57,7 @@ class StorageLock:
                 hint="Set RAG_STORAGE__DIR to a folder that you may write to.",
             ) from error
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if self._shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError as error:
             os.close(descriptor)
             raise StorageLocked(
@@ -82,6 +84,8 @@ class StorageLock:
 
     def announce(self, owner: Owner) -> None:
         """Write the note, readable by this user only."""
+        if self._shared:
+            return
         fresh = self._note.with_suffix(".new")
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "w") as note:
@@ -91,7 +95,8 @@ class StorageLock:
     def release(self) -> None:
         """Give the folder back."""
         if self._descriptor is not None:
-            self._note.unlink(missing_ok=True)
+            if not self._shared:
+                self._note.unlink(missing_ok=True)
             os.close(self._descriptor)
             self._descriptor = None
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _MOST_CONNECTIONS = 10  # of a process: PostgreSQL lets 100 in
 _PATIENCE = 30  # seconds that a writer waits for another one, as with SQLite
+_LONG_PATIENCE = 600  # … and who has something large to write, for others who have
 _VERSION = BASE_VERSION + len(MIGRATIONS)
 _LOCK_SPACE = 0x666E  # so that other programs' locks are others
 _TAKE_LOCK = f"SELECT pg_advisory_xact_lock({_LOCK_SPACE}, hashtext(current_schema()))"
@@ -111,6 +112,28 @@ class PostgresDatabase:
                 connection.commit()
             finally:
                 self._threads.transaction = None
+
+    @property
+    def is_shared(self) -> bool:
+        """Other processes may write at any time."""
+        return True
+
+    @contextmanager
+    def exclusive(self, name: str, *, wait: bool = True) -> Iterator[Callable[[], bool]]:
+        """While the block lasts, no other process is in one of that name; it ends with its process, however that is.
+        The value tells whether that is so: not where another is there and `wait` is off, and no more when the
+        connection was lost."""
+        key = f"{_LOCK_SPACE + 1}, hashtext(current_schema() || ?)"
+        take = f"SELECT pg_advisory_lock({key})" if wait else f"SELECT pg_try_advisory_lock({key})"
+        import psycopg
+
+        try:
+            with closing(self._connect()) as connection:  # of its own: nothing else may end it
+                connection.execute(f"SET lock_timeout = '{_LONG_PATIENCE}s'")
+                taken = connection.execute(translated(take), (name,)).fetchone()
+                yield lambda: taken != (False,) and _is_alive(connection)
+        except psycopg.OperationalError as error:
+            raise _unavailable(error) from error
 
     def copy_to(self, path: Path) -> None:
         """Write all of it, as it stands at one moment, into a SQLite file that must not be there; nobody has to
@@ -293,6 +316,16 @@ def _adapt(connection: psycopg.Connection[Any]) -> None:
     connection.adapters.register_dumper(str, Text)
     connection.adapters.register_dumper(int, Integer)
     connection.adapters.register_dumper(bool, Integer)
+
+
+def _is_alive(connection: psycopg.Connection[Any]) -> bool:
+    import psycopg
+
+    try:
+        connection.execute("SELECT 1")
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 def _said(error: psycopg.Error) -> str:

@@ -28,6 +28,7 @@ _TABLES = {
     "loose_vectors": False,
     "staged": False,
     "jobs": True,
+    "runners": False,
     "attachments": True,
     "batches": False,
     "batch_jobs": False,

@@ -7,29 +7,33 @@ here depends on how PostgreSQL isolates transactions.
 from __future__ import annotations
 
 BASE_VERSION = 12  # of sqlite_schema.py, which the tables below are
-MIGRATIONS: tuple[str, ...] = ()  # from there on, one for each of SQLite's
+# From there on, one for each of SQLite's.
+MIGRATIONS: tuple[str, ...] = (
+    """
+    ALTER TABLE jobs ADD COLUMN runner text COLLATE "C" NOT NULL DEFAULT '';
+    ALTER TABLE jobs ADD COLUMN stop bigint NOT NULL DEFAULT 0;
+    CREATE TABLE runners (id text COLLATE "C" PRIMARY KEY, seen_at bigint NOT NULL);
+    """,
+)
 
-# What SQLite has by these names. NUL may be written in JSON, but PostgreSQL reads no such JSON: it becomes U+FFFD.
+# What SQLite has by these names; not strict where the planner is to look into them, which is ten times as fast. NUL may
+# be written in JSON, but PostgreSQL reads no such JSON: it becomes U+FFFD.
 _FUNCTIONS = r"""
-    CREATE FUNCTION readable_json(text) RETURNS json LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+    CREATE FUNCTION readable_json(text) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
         SELECT CASE WHEN position('\u0000' IN $1) = 0 THEN $1
             ELSE regexp_replace($1, '(?<!\\)((?:\\\\)*)\\u0000', '\1\\ufffd', 'g') END::json
     $$;
-    CREATE FUNCTION json_each(text) RETURNS TABLE (key text, value text, type text)
-    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE ROWS 20 AS $$
-        DECLARE given json := readable_json($1);
-        BEGIN
-            IF json_typeof(given) = 'array' THEN
-                RETURN QUERY SELECT (e.place - 1)::text, e.item #>> '{}', sqlite_type(e.item)
-                FROM json_array_elements(given) WITH ORDINALITY AS e (item, place);
-            ELSE
-                RETURN QUERY SELECT e.key, e.value #>> '{}', sqlite_type(e.value) FROM pg_catalog.json_each(given) e;
-            END IF;
-        END
-    $$;
-    CREATE FUNCTION sqlite_type(json) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+    CREATE FUNCTION sqlite_type(json) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
         SELECT CASE json_typeof($1) WHEN 'string' THEN 'text' WHEN 'boolean' THEN $1::text
             WHEN 'number' THEN CASE WHEN $1::text ~ '[.eE]' THEN 'real' ELSE 'integer' END ELSE json_typeof($1) END
+    $$;
+    CREATE FUNCTION json_each(text) RETURNS TABLE (key text, value text, type text)
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 20 AS $$
+        SELECT e.key, e.value #>> '{}', sqlite_type(e.value)
+        FROM pg_catalog.json_each(CASE WHEN left($1, 1) = '[' THEN '{}' ELSE readable_json($1) END) e
+        UNION ALL SELECT (e.place - 1)::text, e.item #>> '{}', sqlite_type(e.item)
+        FROM json_array_elements(CASE WHEN left($1, 1) = '[' THEN readable_json($1) ELSE '[]' END)
+        WITH ORDINALITY e (item, place)
     $$;
     CREATE FUNCTION json_extract(text, text) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
         SELECT readable_json($1) #>> string_to_array(substr($2, 3), '.')

@@ -104,7 +104,7 @@ def open_storage(settings: Settings) -> Iterator[Storage]:
 
     Raises StorageLocked, IndexMismatch, ConfigurationError, and BackendError where the Chroma server is not there.
     """
-    lock = StorageLock(settings.storage.dir).acquire()
+    lock = StorageLock(settings.storage.dir, shared=settings.storage.is_shared).acquire()
     try:
         embedding = open_embedding(settings.embedding)
         index = Index(settings.storage.dir, embedding, open_database(settings.storage), chroma_server(settings.storage))
@@ -123,7 +123,7 @@ def open_index(settings: Settings, coming: EmbeddingIdentity | None = None) -> I
     `coming` is what made the vectors that are to be added, None where none are. Raises StorageLocked; IndexMismatch
     when they do not fit those that are there (in an empty folder, the settings); NotFound when there is nothing.
     """
-    lock = StorageLock(settings.storage.dir).acquire()
+    lock = StorageLock(settings.storage.dir, shared=settings.storage.is_shared).acquire()
     try:
         embedding = _dormant_embedding(settings, coming)
         database, chroma = open_database(settings.storage), chroma_server(settings.storage)

@@ -68,6 +68,11 @@ class StorageSettings(_Group):
         "SQLite, in the storage folder. docs/operations.md.",
     )
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether several processes may work at once: with the catalog and the vectors at servers."""
+        return bool(self.database_url.get_secret_value() and self.chroma_url)
+
 
 class ServerSettings(_Group):
     """The one port that serves the chat and the API."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,15 @@ class SqliteDatabase:
                 connection.execute("ROLLBACK")
                 raise
             connection.execute("COMMIT")
+
+    @property
+    def is_shared(self) -> bool:
+        """The storage folder has one owner, who writes."""
+        return False
+
+    def exclusive(self, name: str, *, wait: bool = True) -> AbstractContextManager[Callable[[], bool]]:
+        """There are no other processes that write."""
+        return nullcontext(lambda: True)
 
     def copy_to(self, path: Path) -> None:
         """Write all of it, as it stands at one moment, into a file that must not be there; nobody has to wait."""

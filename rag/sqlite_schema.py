@@ -35,6 +35,13 @@ _FORMER_PLACES = """
     END;
 """
 
+# Which process works on a job, when that was last known to live (seconds since 1970), and whether the job is to stop.
+RUNNERS = """
+    ALTER TABLE jobs ADD COLUMN runner TEXT NOT NULL DEFAULT '';
+    ALTER TABLE jobs ADD COLUMN stop INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE runners (id TEXT PRIMARY KEY, seen_at INTEGER NOT NULL) STRICT;
+"""
+
 MIGRATIONS = (
     """
     CREATE TABLE principals (
@@ -229,4 +236,5 @@ MIGRATIONS = (
     """,
     _CHUNKING,
     _FORMER_PLACES,
+    RUNNERS,
 )

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 
-ROOT = Path(__file__).parents[1]
+from tests.warm_start import ROOT, WarmProcess
+
 PROGRAMS = {
     "ingest": ["-c", "import sys; sys.argv[0] = 'ingest'; from ingest.cli import main; main()"],
     "rag": ["-c", "import sys; sys.argv[0] = 'rag'; from ingest.cli import rag_main; rag_main()"],
-    "app": [str(ROOT / "app.py")],
 }
 
 
@@ -25,7 +24,7 @@ class Commands:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.storage = folder / "storage"
-        self.process: subprocess.Popen[str] | None = None  # of the last server
+        self.process: WarmProcess | None = None  # of the last server
         self.log = ""  # … once it has ended
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAG_")}
         self.environment = {
@@ -37,15 +36,8 @@ class Commands:
             "COLUMNS": "200",
         }
 
-    def start(self, program: str, *arguments: object, **environment: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, *PROGRAMS[program], *map(str, arguments)],
-            env={**self.environment, **environment},
-            cwd=self.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    def start(self, program: str, *arguments: object, **environment: str) -> WarmProcess:
+        return WarmProcess(program, [*map(str, arguments)], {**self.environment, **environment}, self.folder)
 
     def run(self, program: str, *arguments: object, code: int = 0, **environment: str) -> subprocess.CompletedProcess:
         """The finished command, which has ended with `code` and shown no trace."""

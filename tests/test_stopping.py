@@ -68,8 +68,8 @@ def test_streams_that_cannot_end_are_told(commands):
         began = time.monotonic()
         stop(commands)
         for thread in threads:
-            thread.join(15)
-        assert time.monotonic() - began < 8
+            thread.join(30)
+        assert time.monotonic() - began < 30
         assert commands.process.wait(10) == 0
     assert model.left.wait(5)
     *_, error, done = [line.removeprefix("data: ") for line in chat if line]

@@ -30,6 +30,7 @@ from rag.api import (
     vector_store_files,
     vector_stores,
 )
+from rag.api.admitted import Admitted
 from rag.api.authentication import Authentication, principal_of
 from rag.api.envelope import ERROR_RESPONSES, error_response
 from rag.api.guard import Guard
@@ -105,6 +106,7 @@ def create_api(services: Services, token: str, lifespan: Lifespan | None = None)
     )
     authenticator = Authenticator(services.settings, services.catalog.database)
     app.state.authenticator = authenticator
+    app.add_middleware(Admitted)  # who may not come in waits for nothing
     app.add_middleware(Authentication, authenticator=authenticator)
     if origins := services.settings.server.origins:
         app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"])

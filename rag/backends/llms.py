@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import SecretStr
 
+from rag.admission import make_way
 from rag.backends.servers import PROBE_TIMEOUT, USUAL_PORTS, ServerProbe, listed_name, probe_model_servers
 from rag.backends.tool_calls import ToolCallReader
 from rag.backends.turns import to_chat
@@ -94,6 +95,7 @@ async def stream_text(
     options |= functions.options()
     thoughts, calls = _LeadingThoughts(), ToolCallReader() if functions else None
     has_text = False
+    make_way()
     try:
         async with aclosing(await model.llm.astream_chat(to_chat(messages), **options)) as responses:
             async for response in responses:

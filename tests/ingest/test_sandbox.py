@@ -89,7 +89,7 @@ def test_a_file_that_takes_too_long_is_stopped_and_the_next_one_read(tmp_path, s
         with pytest.raises(UnreadableDocument, match="took longer than 1 seconds") as caught:
             sandbox.load(slow_file, "slow.md", LIMIT)
 
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 30
         assert "RAG_INGEST__PARSE_TIMEOUT" in caught.value.hint
         assert sandbox.load(tmp_path / "a.txt", "a.txt", LIMIT).title == "a"
 

@@ -1,9 +1,9 @@
 """Does one write in a process that dies at a given moment: `python -m tests.rag.crash_driver STORAGE ACTION COPIES…`.
 
-For every copy of the storage folder a child is forked that dies before the first, second, third … call of a write
-primitive: a statement of SQLite, an upsert or delete of Chroma, any change of tantivy. The calls are counted where
-they leave our code, by the interpreter's profiling hook, so nothing of the product is replaced. Prints a line a copy:
-`died`, and at last `done`, when the write was over before its moment came.
+For every copy of the storage folder a child is forked that dies before that call of a write primitive whose number is
+the copy's name: a statement of SQLite, an upsert or delete of Chroma, any change of tantivy. The calls are counted
+where they leave our code, by the interpreter's profiling hook, so nothing of the product is replaced. Prints a line a
+copy: `died`, and at last `done`, when the write was over before its moment came.
 """
 
 from __future__ import annotations
@@ -88,17 +88,17 @@ def die_before_call(number: int) -> None:
 
 def main() -> None:
     action = ACTIONS[sys.argv[1]]
-    for number, storage in enumerate(sys.argv[2:], start=1):
+    for storage in sys.argv[2:]:
         child = os.fork()
         if child == 0:
             index = Index(Path(storage), EMBEDDING)
-            die_before_call(number)
+            die_before_call(int(Path(storage).name))
             action(index)
             sys.setprofile(None)
             os._exit(0)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         if status not in (0, 9):
-            raise SystemExit(f"copy {number}: {status}")
+            raise SystemExit(f"{storage}: {status}")
         print("died" if status == 9 else "done", flush=True)
         if status == 0:
             break

@@ -317,7 +317,7 @@ def test_a_backup_goes_from_sqlite_to_postgresql_and_back(postgres_url, tmp_path
         order = {table: "number" if table == "steps" else "1, 2" for table in _TABLES}
         return {
             table: database.read(f"SELECT * FROM {table} ORDER BY {order[table]}")
-            for table in _TABLES.keys() - {"properties", "former_places"}
+            for table in _TABLES.keys() - {"properties", "former_places", "runners"}
         }
 
     def bring_back(path, settings, *, overwrite=False):

