@@ -49,6 +49,8 @@ class Stack:
             shutil.copy(file, folder)
             names += ["--file", str(folder / file.name)]
         self._files = names
+        (folder / "deploy").mkdir()
+        shutil.copy(ROOT / "deploy" / "nginx.conf", folder / "deploy")
         values = {
             "POSTGRES_PASSWORD": "0123456789abcdef",
             "FOOTNOTE_IMAGE": image,
@@ -76,14 +78,14 @@ class Stack:
         self.compose("up", "-d")
         self.wait(self.is_ready, 180, "the stack is ready")
 
-    def container(self, service: str) -> str:
-        """The id of the service's container."""
-        return self.compose("ps", "-q", service).stdout.split()[0]
+    def container(self, service: str, number: int = 0) -> str:
+        """The id of a container of the service."""
+        return sorted(self.compose("ps", "-q", service).stdout.split())[number]
 
-    def crash(self, service: str) -> None:
-        """All processes of the service die at once, as when memory runs out."""
+    def crash(self, service: str, number: int = 0) -> None:
+        """All processes of a container of the service die at once, as when memory runs out."""
         user = ["--user", "postgres"] if service == "db" else []
-        docker_command = ["docker", "exec", *user, self.container(service), "bash", "-c", "kill -9 -1"]
+        docker_command = ["docker", "exec", *user, self.container(service, number), "bash", "-c", "kill -9 -1"]
         subprocess.run(docker_command, capture_output=True, timeout=60, check=False)  # its own end is no success
 
     def logs(self, service: str) -> str:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import threading
 import time
-from dataclasses import dataclass, field
 
 import httpx
 import pytest
 
-from tests.compose.stack import PASSWORD, RECOVERY, Stack
+from tests.compose.load import QUESTION, Load
+from tests.compose.stack import PASSWORD, RECOVERY
 from tests.e2e.chat_page import ChatPage
 
-QUESTION = "When is payday?"
 SERVICES = ["app", "chroma", "db", "model"]
 
 
@@ -103,62 +101,6 @@ def test_the_chat_in_a_browser(stack, browser):
     assert "The documents say so" in answer.inner_text()
     assert chat.sources(answer)
     page.context.close()
-
-
-@dataclass
-class Load:
-    """Questions asked one after the other while something happens, and how they ended."""
-
-    stack: Stack
-    whole: int = 0
-    last: float = 0.0  # when the question was asked that was answered last
-    told: list[str] = field(default_factory=list)  # what was said about answers that failed
-    cut: int = 0  # answers that ended with the connection
-    unclear: list[str] = field(default_factory=list)
-    _stop: threading.Event = field(default_factory=threading.Event)
-
-    def __enter__(self):
-        self._threads = [threading.Thread(target=self._ask) for _ in range(2)]
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _ask(self):
-        while not self._stop.is_set():
-            try:
-                self._ask_once()
-            except httpx.TransportError:
-                self.cut += 1
-                time.sleep(0.2)
-
-    def _ask_once(self):
-        body = {
-            "model": "footnote/default",
-            "messages": [{"role": "user", "content": QUESTION}],
-            "stream": True,
-            "max_tokens": 100,
-        }
-        asked = time.monotonic()
-        with self.stack.client() as client, client.stream("POST", "/v1/chat/completions", json=body) as response:
-            if response.status_code != 200:
-                error = json.loads(response.read())["error"]
-                self.told.append(f"{response.status_code} {error['message']}")
-                time.sleep(0.2)
-                return
-            events = [line[6:] for line in response.iter_lines() if line.startswith("data: ")]
-        errors = [json.loads(event)["error"]["message"] for event in events if '"error"' in event]
-        if errors:
-            self.told += errors
-        elif events and events[-1] == "[DONE]":
-            self.whole += 1
-            self.last = asked
-        else:
-            self.unclear.append(str(events[-3:]))
 
 
 @pytest.mark.parametrize("service", SERVICES)
