@@ -16,7 +16,7 @@ from dataclasses import replace
 import pytest
 
 from rag.backends.embeddings import open_embedding
-from rag.errors import IndexMismatch, NotFound
+from rag.errors import Conflict, IndexMismatch, NotFound
 from rag.index import Index
 from rag.lexical import LexicalEntry
 from rag.retrieval import HybridRetriever
@@ -125,6 +125,18 @@ def test_a_wide_scope_of_documents_is_searched_too(index, bag_of_words):
     found = dense(index, "needle hay", scope(index, "doc_0", "doc_1", "doc_x"), 50)
     assert found[0] == "doc_x:1:0"
     assert "doc_y:1:0" not in found
+
+
+def test_a_source_belongs_to_one_document(index, bag_of_words):
+    """Another process may have taken in a file of that name since the caller looked."""
+    put(index, bag_of_words, "doc_a", "The first.")
+    other = make_version("doc_b", ["The second."], bag_of_words)
+    document = replace(other.document, source=index.catalog.document("doc_a").source)
+    with pytest.raises(Conflict, match="meanwhile"):
+        index.replace_documents([replace(other, document=document)])
+    index.catalog.put_record(replace(document, version=0, status="failed"))
+    assert [document.id for document in index.catalog.documents()] == ["doc_a"]
+    assert_consistent(index)
 
 
 def test_a_write_that_failed_does_not_show_in_the_next_one(index, bag_of_words):

@@ -25,6 +25,7 @@ from rag.services import open_storage
 from rag.settings import Settings
 from rag.sqlite import SqliteDatabase
 from rag.sqlite_schema import MIGRATIONS as SQLITE_MIGRATIONS
+from rag.taking_turns import Turns
 from rag.types import Scope
 from tests import databases
 from tests.rag.api.serving import serving, write_documents
@@ -290,6 +291,20 @@ def test_writers_of_several_processes_wait_for_each_other(postgres_url):
         database.close()
 
 
+def test_one_process_has_its_turn_and_notices_when_it_has_lost_it(postgres_url, database):
+    turns = Turns(database, "index")
+    with closing(PostgresDatabase(postgres_url)) as other:
+        with turns:
+            turns.require()
+            with other.exclusive("index", wait=False) as is_alone, other.exclusive("others", wait=False) as is_there:
+                assert (is_alone(), is_there()) == (False, True)
+            end_connections(postgres_url)
+            with pytest.raises(DatabaseUnavailable, match="lost"):
+                turns.require()
+        with other.exclusive("index", wait=False) as is_alone:
+            assert is_alone()
+
+
 def test_the_api_says_503_while_the_database_is_gone_and_goes_on_after(postgres_url, tmp_path):
     settings = settings_of(tmp_path / "storage", postgres_url)
     settings = settings.model_copy(update={"llm": settings.llm.model_copy(update={"provider": "scripted"})})
@@ -316,7 +331,7 @@ def test_a_backup_goes_from_sqlite_to_postgresql_and_back(postgres_url, tmp_path
     def rows(database):
         order = {table: "number" if table == "steps" else "1, 2" for table in _TABLES}
         return {
-            table: database.read(f"SELECT * FROM {table} ORDER BY {order[table]}")
+            table: database.read(f"SELECT {columns[table]} FROM {table} ORDER BY {order[table]}")
             for table in _TABLES.keys() - {"properties", "former_places", "runners"}
         }
 
@@ -332,6 +347,10 @@ def test_a_backup_goes_from_sqlite_to_postgresql_and_back(postgres_url, tmp_path
         assert ingestor.wait(job.id, 30).state == "done"
         ingestor.keep(io.BytesIO(b"for later"), "later.txt", "assistants", OF_THIS_MACHINE)
         last(back_up(opened.index, first.storage.dir, tmp_path / "first.backup"))
+        pragma = opened.index.catalog.database.read
+        columns = {
+            table: ", ".join(f'"{name}"' for _, name, *_ in pragma(f"PRAGMA table_info({table})")) for table in _TABLES
+        }
         before = rows(opened.index.catalog.database)
     bring_back(tmp_path / "first.backup", second)
     with pytest.raises(Conflict, match="already"):
@@ -340,10 +359,7 @@ def test_a_backup_goes_from_sqlite_to_postgresql_and_back(postgres_url, tmp_path
     assert not (second.storage.dir / "catalog.sqlite3").exists()
     with open_storage(second) as opened, Ingestor(second, opened.index) as ingestor:
         database = opened.index.catalog.database
-        after = {
-            table: [row[:-1] if len(row) > len(before[table][0]) else row for row in found] if before[table] else found
-            for table, found in rows(database).items()
-        }
+        after = rows(database)
         places = {row[0] for row in database.read("SELECT rowid FROM files")}
         assert opened.index.search_lexical("fox", Scope((opened.index.catalog.collection().id,)), 5)
         ingestor.keep(io.BytesIO(b"still later"), "last.txt", "assistants", OF_THIS_MACHINE)
