@@ -2,7 +2,7 @@
 #
 #   docker build -t footnote .                                    for any processor
 #   docker build -t footnote:cuda --build-arg TORCH=auto .        TORCH: cpu, or a build for NVIDIA GPUs such as cu128
-#   docker build --build-arg EXTRAS=postgres .           what pyproject.toml has beside; comma between several
+#   docker build --build-arg EXTRAS=postgres .                    what pyproject.toml has beside; comma between several
 #
 # What changes rarely comes first: another version of Footnote replaces the last layers only, some megabytes.
 

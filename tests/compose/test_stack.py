@@ -145,7 +145,7 @@ def test_an_upload_outlives_the_end_of_a_container(stack, service):
 
 
 def test_the_doctor_names_the_one_thing_that_is_wrong(stack):
-    for service, subject in (("chroma", "Chroma"), ("model", "Language model")):
+    for service, subject in (("chroma", "Chroma"), ("db", "Database"), ("model", "Language model")):
         stack.compose("stop", service)
         try:
             said = stack.compose("run", "--rm", "-T", "--no-deps", "app", "rag", "doctor", code=1).stdout
