@@ -2,17 +2,23 @@
 #
 #   docker build -t footnote .                                    for any processor
 #   docker build -t footnote:cuda --build-arg TORCH=auto .        TORCH: cpu, or a build for NVIDIA GPUs such as cu128
-#   docker build --build-arg EXTRAS=postgres .           what pyproject.toml has beside; comma between several
+#   docker build --build-arg EXTRAS=postgres .                    what pyproject.toml has beside; comma between several
 #
 # What changes rarely comes first: another version of Footnote replaces the last layers only, some megabytes.
 
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
+# -------------------------------------------------------------------------------------------------------------- extras
+FROM ${PYTHON_IMAGE} AS extras
+ARG EXTRAS=postgres,ocr
+WORKDIR /build
+COPY pyproject.toml deploy/extras.py ./
+RUN python3 extras.py "${EXTRAS}" > extras.txt
+
 # ----------------------------------------------------------------------------------------------------------- libraries
 FROM ${PYTHON_IMAGE} AS libraries
 ARG UV_VERSION=0.13.8
 ARG TORCH=cpu
-ARG EXTRAS=postgres,ocr
 ENV UV_LINK_MODE=copy UV_NO_CACHE=1 UV_PYTHON_DOWNLOADS=never
 
 WORKDIR /build
@@ -20,12 +26,13 @@ RUN python3 -m venv tools \
     && tools/bin/pip install --quiet --no-cache-dir --disable-pip-version-check uv==${UV_VERSION} \
     && tools/bin/uv venv --quiet --python python3 /app/.venv
 
-COPY requirements.lock pyproject.toml deploy/install_libraries.sh ./
-RUN ./install_libraries.sh tools/bin/uv "${TORCH}" "${EXTRAS}"
+COPY requirements.lock requirements-extras.lock deploy/install_libraries.sh ./
+COPY --from=extras /build/extras.txt ./
+RUN ./install_libraries.sh tools/bin/uv "${TORCH}"
 
 # ------------------------------------------------------------------------------------------------------- Footnote itself
 FROM libraries AS footnote
-COPY README.md LICENSE ./
+COPY README.md LICENSE pyproject.toml ./
 COPY ingest ingest
 COPY rag rag
 RUN tools/bin/uv pip install --quiet --python /app/.venv --no-deps --compile-bytecode --target /app/footnote .

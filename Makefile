@@ -174,4 +174,6 @@ lock: $(VENV)/uv-$(UV_VERSION) ## Choose the newest versions that pyproject.toml
 	@{ echo "# Written by \`make lock\`."; $(tidy) $(VENV)/compiled | uniq; } > requirements.lock
 	@$(compile) --group dev --constraints requirements.lock > $(VENV)/compiled
 	@{ echo "# Written by \`make lock\`."; $(tidy) $(VENV)/compiled | uniq; } > requirements-dev.lock
+	@$(compile) pyproject.toml --extra postgres --extra ocr --constraints requirements.lock > $(VENV)/compiled
+	@{ echo "# Written by \`make lock\`."; $(tidy) $(VENV)/compiled | uniq; } > requirements-extras.lock
 	@rm $(VENV)/compiled

@@ -1,7 +1,8 @@
 #!/bin/sh
-# Installs what Footnote needs into /app/.venv while the image is built: install_libraries.sh UV TORCH EXTRAS
+# Installs what Footnote needs into /app/.venv while the image is built: install_libraries.sh UV TORCH
+# The locks and extras.txt lie beside it.
 set -eu
-uv=$1 torch=$2 extras=$3
+uv=$1 torch=$2
 
 # A build of torch that lies in a folder of packages (PIP_FIND_LINKS) is taken from there, as `make setup` does.
 set -- --torch-backend "$torch"
@@ -11,11 +12,8 @@ for folder in ${PIP_FIND_LINKS:-}; do
     done
 done
 
-"$uv" pip install --quiet --python /app/.venv "$@" --requirements requirements.lock
-if [ -n "$extras" ]; then
-    for extra in $(echo "$extras" | tr , ' '); do set -- "$@" --extra "$extra"; done
-    "$uv" pip install --quiet --python /app/.venv --constraints requirements.lock "$@" --requirements pyproject.toml
-fi
+"$uv" pip install --quiet --python /app/.venv "$@" --constraints requirements-extras.lock \
+    --requirements requirements.lock --requirements extras.txt
 
 # What nobody needs here: what is for compiling against the libraries, their own tests, and what only a distributed
 # Chroma server imports.

@@ -115,7 +115,7 @@ def test_readme_names_every_format():
     assert all(same.get(suffix, suffix)[1:] in line for suffix in SUPPORTED_SUFFIXES - {*SOURCE_CODE_SUFFIXES})
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock", "requirements-extras.lock"])
 def test_locks_are_exact_and_name_neither_index_nor_cuda(name):
     for line in read(name).splitlines():
         assert line.startswith("#") or re.fullmatch(r"[a-z0-9-]+==[0-9][0-9a-z.]*( ; .+)?", line)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -16,7 +17,7 @@ import httpx
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "four words in a row"
-RECOVERY = 30  # seconds after which everything works again
+RECOVERY = int(os.environ.get("FOOTNOTE_RECOVERY", "30"))  # seconds; more where the machine has much else to do
 _COMPOSE = (
     ["docker", "compose"]
     if subprocess.run(["docker", "compose", "version"], check=False, capture_output=True).returncode == 0
@@ -49,6 +50,8 @@ class Stack:
             shutil.copy(file, folder)
             names += ["--file", str(folder / file.name)]
         self._files = names
+        (folder / "deploy").mkdir()
+        shutil.copy(ROOT / "deploy" / "nginx.conf", folder / "deploy")
         values = {
             "POSTGRES_PASSWORD": "0123456789abcdef",
             "FOOTNOTE_IMAGE": image,
@@ -76,14 +79,14 @@ class Stack:
         self.compose("up", "-d")
         self.wait(self.is_ready, 180, "the stack is ready")
 
-    def container(self, service: str) -> str:
-        """The id of the service's container."""
-        return self.compose("ps", "-q", service).stdout.split()[0]
+    def container(self, service: str, number: int = 0) -> str:
+        """The id of a container of the service."""
+        return sorted(self.compose("ps", "-q", service).stdout.split())[number]
 
-    def crash(self, service: str) -> None:
-        """All processes of the service die at once, as when memory runs out."""
+    def crash(self, service: str, number: int = 0) -> None:
+        """All processes of a container of the service die at once, as when memory runs out."""
         user = ["--user", "postgres"] if service == "db" else []
-        docker_command = ["docker", "exec", *user, self.container(service), "bash", "-c", "kill -9 -1"]
+        docker_command = ["docker", "exec", *user, self.container(service, number), "bash", "-c", "kill -9 -1"]
         subprocess.run(docker_command, capture_output=True, timeout=60, check=False)  # its own end is no success
 
     def logs(self, service: str) -> str:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import threading
 import time
-from dataclasses import dataclass, field
 
 import httpx
 import pytest
 
-from tests.compose.stack import PASSWORD, RECOVERY, Stack
+from tests.compose.load import QUESTION, Load
+from tests.compose.stack import PASSWORD, RECOVERY
 from tests.e2e.chat_page import ChatPage
 
-QUESTION = "When is payday?"
 SERVICES = ["app", "chroma", "db", "model"]
 
 
@@ -105,62 +103,6 @@ def test_the_chat_in_a_browser(stack, browser):
     page.context.close()
 
 
-@dataclass
-class Load:
-    """Questions asked one after the other while something happens, and how they ended."""
-
-    stack: Stack
-    whole: int = 0
-    last: float = 0.0  # when the question was asked that was answered last
-    told: list[str] = field(default_factory=list)  # what was said about answers that failed
-    cut: int = 0  # answers that ended with the connection
-    unclear: list[str] = field(default_factory=list)
-    _stop: threading.Event = field(default_factory=threading.Event)
-
-    def __enter__(self):
-        self._threads = [threading.Thread(target=self._ask) for _ in range(2)]
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _ask(self):
-        while not self._stop.is_set():
-            try:
-                self._ask_once()
-            except httpx.TransportError:
-                self.cut += 1
-                time.sleep(0.2)
-
-    def _ask_once(self):
-        body = {
-            "model": "footnote/default",
-            "messages": [{"role": "user", "content": QUESTION}],
-            "stream": True,
-            "max_tokens": 100,
-        }
-        asked = time.monotonic()
-        with self.stack.client() as client, client.stream("POST", "/v1/chat/completions", json=body) as response:
-            if response.status_code != 200:
-                error = json.loads(response.read())["error"]
-                self.told.append(f"{response.status_code} {error['message']}")
-                time.sleep(0.2)
-                return
-            events = [line[6:] for line in response.iter_lines() if line.startswith("data: ")]
-        errors = [json.loads(event)["error"]["message"] for event in events if '"error"' in event]
-        if errors:
-            self.told += errors
-        elif events and events[-1] == "[DONE]":
-            self.whole += 1
-            self.last = asked
-        else:
-            self.unclear.append(str(events[-3:]))
-
-
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_container_dies_under_load(stack, service):
     before = {document["id"]: document["chunks"] for document in stack.documents()}
@@ -203,7 +145,7 @@ def test_an_upload_outlives_the_end_of_a_container(stack, service):
 
 
 def test_the_doctor_names_the_one_thing_that_is_wrong(stack):
-    for service, subject in (("chroma", "Chroma"), ("model", "Language model")):
+    for service, subject in (("chroma", "Chroma"), ("db", "Database"), ("model", "Language model")):
         stack.compose("stop", service)
         try:
             said = stack.compose("run", "--rm", "-T", "--no-deps", "app", "rag", "doctor", code=1).stdout
