@@ -54,14 +54,15 @@ ENV PATH=/app/footnote/bin:/app/.venv/bin:${PATH} \
     HOME=/tmp \
     HF_HOME=/var/lib/footnote/models \
     RAG_STORAGE__DIR=/var/lib/footnote \
-    RAG_SERVER__HOST=0.0.0.0
+    RAG_SERVER__HOST=0.0.0.0 \
+    RAG_SERVER__PORT=8000
 WORKDIR /app
 USER 10001:10001
 VOLUME /var/lib/footnote
 EXPOSE 8000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=3 \
-    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/healthz', timeout=4)"]
+    CMD ["python", "-c", "import os, urllib.request as u; u.build_opener(u.ProxyHandler({})).open('http://127.0.0.1:' + os.environ['RAG_SERVER__PORT'] + '/healthz', timeout=4)"]
 CMD ["python", "app.py"]
 
 ARG VERSION=0.1.0

@@ -40,9 +40,11 @@ class Finding:
 def examine(settings: Settings) -> Iterator[Finding]:
     """All findings, one after the other; the slow ones (loading the embedding model) come late."""
     yield _python()
-    if settings.storage.database_url.get_secret_value():
-        yield _database(settings)
-    yield from _storage(settings)
+    database = _database(settings) if settings.storage.database_url.get_secret_value() else None
+    if database is not None:
+        yield database
+    if database is None or database.ok:  # else that is what is wrong, and would be told twice
+        yield from _storage(settings)
     if (server := chroma_server(settings.storage)) is not None:
         yield _chroma(server)
     yield _disk(settings)
@@ -96,7 +98,9 @@ def _storage(settings: Settings) -> Iterator[Finding]:
         yield Finding(False, "Storage", error.message, error.hint)
         return
     try:
-        yield Finding(True, "Lock", "no other process uses the storage folder.")
+        is_shared = settings.storage.is_shared
+        words = "other processes may share the catalog." if is_shared else "no other process uses the storage folder."
+        yield Finding(True, "Lock", words)
         yield _catalog(settings)
     finally:
         lock.release()

@@ -293,6 +293,26 @@ def _parsed(url: str) -> dict[str, Any]:
     )
 
 
+def password_of(url: str) -> str:
+    """The password in a URL, empty if there is none. Raises ConfigurationError for what is no URL of a database."""
+    return str(_parsed(url).get("password") or "") if url else ""
+
+
+def drop_all(url: str) -> None:
+    """Remove the tables, of whatever version, with what is in them. Raises ConfigurationError, DatabaseUnavailable."""
+    import psycopg
+    from psycopg import sql
+
+    try:
+        with psycopg.Connection.connect(**_parsed(url)) as connection:
+            [(name,)] = connection.execute("SELECT current_schema()").fetchall()
+            schema = sql.Identifier(name)
+            connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(schema))
+            connection.execute(sql.SQL("CREATE SCHEMA {}").format(schema))
+    except psycopg.OperationalError as error:
+        raise _unavailable(error) from error
+
+
 def _adapt(connection: psycopg.Connection[Any]) -> None:
     """Send values as SQLite would keep them: all whole numbers alike, truth as a number, texts without what cannot be
     stored in UTF-8 or by PostgreSQL; lengths stay."""

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rag.archive_form import ArchiveProgress
 from rag.backends.dormant import DormantEmbedding, is_configured
@@ -25,6 +26,9 @@ from rag.lock import StorageLock
 from rag.opening import open_postgres
 from rag.settings import Settings
 from rag.vectors import VectorIndex
+
+if TYPE_CHECKING:
+    from rag.postgres import PostgresDatabase
 
 _SOMETHING = """
     SELECT 1 FROM documents UNION ALL SELECT 1 FROM files UNION ALL SELECT 1 FROM conversations
@@ -51,7 +55,8 @@ def restore(
     """Make the storage folder what a backup, which was verified, says; last comes what was brought back.
 
     Blocking. Raises StorageLocked, Conflict where there is a catalog that may not be replaced, IndexMismatch when the
-    settings name another embedding model, UnreadableArchive; then nothing has changed.
+    settings name another embedding model, UnreadableArchive; then nothing has changed. Whatever else comes in between,
+    nothing that Chroma lacks then is lost: vectors are embedded anew at the next start.
     """
     storage = settings.storage.dir
     manifest = backup.manifest
@@ -65,7 +70,7 @@ def restore(
     lock = StorageLock(storage).acquire()
     database = None
     try:
-        database = open_postgres(settings.storage)
+        database = open_replaced(settings, overwrite=overwrite)
         is_there = (storage / CATALOG).exists() if database is None else bool(database.read(_SOMETHING))
         if is_there and not overwrite:
             place = storage.absolute() if database is None else "the database that RAG_STORAGE__DATABASE_URL names"
@@ -89,6 +94,19 @@ def restore(
             database.close()
         lock.release()
     yield RestoredBackup(manifest.documents, sum(c.vectors for c in manifest.collections), manifest.files)
+
+
+def open_replaced(settings: Settings, *, overwrite: bool) -> PostgresDatabase | None:
+    """The database of the catalog, if it is not in SQLite. Tables of a newer version may be lost as any others may."""
+    try:
+        return open_postgres(settings.storage)
+    except Conflict:
+        if not overwrite:
+            raise
+        from rag.postgres import drop_all
+
+        drop_all(settings.storage.database_url.get_secret_value())
+        return open_postgres(settings.storage)
 
 
 def _make(settings: Settings, backup: Backup, folder: Path) -> Iterator[ArchiveProgress]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from rag.errors import ConfigurationError
+from rag.postgres import password_of
 from rag.settings import Settings
 
 _WELL_KNOWN = frozenset(
@@ -33,7 +32,7 @@ _WELL_KNOWN = frozenset(
 def refuse_well_known_secrets(settings: Settings) -> None:
     """Raises ConfigurationError for a password that comes first to mind."""
     secrets = {
-        "RAG_STORAGE__DATABASE_URL": urlsplit(settings.storage.database_url.get_secret_value()).password,
+        "RAG_STORAGE__DATABASE_URL": password_of(settings.storage.database_url.get_secret_value()),
         "RAG_STORAGE__CHROMA_TOKEN": settings.storage.chroma_token.get_secret_value(),
         "RAG_SERVER__OLDER_CLIENTS": settings.server.older_clients.get_secret_value().partition(":")[2],
     }

@@ -20,7 +20,7 @@ from rag.errors import ConfigurationError, Conflict, DatabaseUnavailable
 from rag.postgres import PostgresDatabase, translated
 from rag.postgres_copy import _TABLES
 from rag.postgres_schema import BASE_VERSION, MIGRATIONS
-from rag.restoring import restore
+from rag.restoring import open_replaced, restore
 from rag.services import open_storage
 from rag.settings import Settings
 from rag.sqlite import SqliteDatabase
@@ -167,6 +167,17 @@ def test_tables_of_a_newer_program_are_refused_and_left_alone(bare_url):
         PostgresDatabase(bare_url)
     assert raised.value.hint
     assert databases.run(bare_url, "SELECT version FROM schema_version") == [(99,)]
+
+
+def test_a_restore_may_overwrite_tables_of_a_newer_program(bare_url, tmp_path):
+    """That is the way back to an earlier version."""
+    settings = Settings(_env_file=None, storage={"dir": tmp_path, "database_url": bare_url})
+    PostgresDatabase(bare_url).close()
+    databases.run(bare_url, "UPDATE schema_version SET version = 99")
+    with pytest.raises(Conflict, match="newer version"):
+        open_replaced(settings, overwrite=False)
+    with closing(open_replaced(settings, overwrite=True)) as database:
+        assert database.read("SELECT count(*) FROM documents") == [(0,)]
 
 
 def test_a_database_with_other_tables_is_refused_and_left_alone(bare_url):
