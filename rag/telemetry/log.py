@@ -6,6 +6,7 @@ adds questions and answers.
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 from collections import defaultdict
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+from rag.errors import RagError
 from rag.settings import LogSettings
 from rag.telemetry.recording import Answered, Finished, Stage
 
@@ -29,9 +31,21 @@ def set_up_logging(settings: LogSettings) -> None:
         handler.setFormatter(JsonFormatter())
     else:
         handler.setFormatter(TextFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.addFilter(known_errors_in_words)
     logging.basicConfig(level=logging.ERROR, handlers=[handler], force=True)
     for name in _OURS:
         logging.getLogger(name).setLevel(settings.level.upper())
+
+
+def known_errors_in_words(record: logging.LogRecord) -> logging.LogRecord:
+    """The record; where it has the trace of an error of ours, such as of a database that is away, with its words."""
+    error = record.exc_info[1] if record.exc_info else None
+    if not isinstance(error, RagError):
+        return record
+    told = copy.copy(record)
+    told.msg, told.args = f"{record.getMessage()}: {error} {error.hint}".rstrip(), ()
+    told.exc_info = told.exc_text = None
+    return told
 
 
 def request_line(*, with_content: bool) -> Callable[[Finished], None]:

@@ -8,8 +8,9 @@ import logging
 import httpx
 import pytest
 
+from rag.errors import BackendUnavailable
 from rag.settings import LogSettings
-from rag.telemetry.log import JsonFormatter, TextFormatter, facts_of, request_line
+from rag.telemetry.log import JsonFormatter, TextFormatter, facts_of, known_errors_in_words, request_line
 from rag.telemetry.recording import Answered, Finished, Stage
 from rag.types import Usage
 from tests.commands import Commands
@@ -29,6 +30,16 @@ def record(level=logging.INFO, **facts):
     made = logging.LogRecord("footnote.requests", level, "", 1, "GET %s", ("/",), None)
     made.facts = facts
     return made
+
+
+def test_errors_of_ours_are_told_in_words_and_others_with_their_trace():
+    def line(error):
+        made = logging.LogRecord("ingest.jobs", logging.ERROR, "", 1, "again in %d s", (5,), (type(error), error, None))
+        return TextFormatter("%(message)s").format(known_errors_in_words(made))
+
+    told = line(BackendUnavailable("The server is away.", hint="Start it."))
+    assert told == "again in 5 s: The server is away. Start it."
+    assert "ValueError: odd" in line(ValueError("odd"))
 
 
 def test_what_a_line_holds():
