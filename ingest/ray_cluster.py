@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,7 @@ from rag.types import Embedding
 if TYPE_CHECKING:
     from rag.types import Vector
 
+_KNOCK_TIMEOUT = 10.0  # seconds
 _FILES_A_WORKER = 2  # on their way at once: one that is worked on, one that is stored or waits
 # Ray started here is for this process: nobody else on the network or the machine may send it work.
 _ONLY_HERE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}
@@ -140,6 +142,7 @@ def _connect(address: str) -> Any:
     quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     started_here = {"include_dashboard": False} if address == "local" else {}
     try:
+        _knock(address)
         ray.init(address=address, **quiet, **started_here)
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -148,3 +151,10 @@ def _connect(address: str) -> Any:
             hint="`ray status` says whether one runs on this machine; docs/large-corpora.md tells how to start it.",
         ) from error
     return ray
+
+
+def _knock(address: str) -> None:
+    """Ray itself would try for minutes where nobody listens. Raises OSError."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), _KNOCK_TIMEOUT).close()

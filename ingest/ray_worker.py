@@ -63,7 +63,7 @@ class Worker:
             self._embedding = open_embedding(self._embedding_settings)
         if self._embedding.fingerprint != fingerprint:
             raise ConfigurationError(
-                f"The embedding model {self._embedding.name} on {os.uname().nodename}, a worker's machine, is another one.",
+                f"The embedding model {self._embedding.name} on the worker {os.uname().nodename} is another one.",
                 hint="Put the same files on every machine of the cluster.",
             )
         return self._embedding.embed_passages(texts)
