@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -44,7 +45,7 @@ def ray_environment():
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
         "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN": "0123456789abcdef" * 4,
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
     }
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
@@ -54,38 +55,47 @@ def ray_environment():
 
 @pytest.fixture(scope="module")
 def address(ray_environment):
-    """A cluster of one machine with two processors, which outlives those who work with it."""
+    """A cluster of one machine, which outlives those who work with it; with processors for two of them."""
     folder, port = tempfile.mkdtemp(prefix="ray-"), free_port()
     start = [sys.executable, "-c", "from ray.scripts.scripts import main; main()", "start", "--head", "--block"]
-    options = [f"--port={port}", f"--num-cpus={WORKERS}", f"--temp-dir={folder}", "--include-dashboard=false"]
-    process = subprocess.Popen([*start, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    options = [f"--port={port}", f"--num-cpus={2 * WORKERS}", f"--temp-dir={folder}", "--include-dashboard=false"]
+    log = Path(folder, "log")
+    with log.open("wb") as output:
+        process = subprocess.Popen([*start, *options], stdout=output, stderr=output)
     try:
-        wait_until(lambda: any(Path(folder).glob("session_*/sockets/raylet")))
+        wait_until(lambda: "runtime started" in log.read_text() or process.poll() is not None)
+        assert process.poll() is None, log.read_text()
         yield f"127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(60)
         shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
 def cluster(address, bag_of_words):
     settings = Settings(_env_file=None, embedding={"model": "bag-of-words"})
-    with RayCluster(address, settings, bag_of_words) as cluster:
+    with RayCluster(address, settings, bag_of_words, WORKERS) as cluster:
         yield cluster
 
 
-@pytest.fixture
-def folder(tmp_path):
-    folder = tmp_path / "documents"
-    folder.mkdir()
-    (folder / "long.txt").write_text(text("long", 400))
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("documents")
+    (folder / "long.txt").write_text(text("long", 150))
     make_pdf(folder / "manual.pdf", [["Page one of the manual."], ["Page two speaks of pumps."]])
     (folder / "broken.pdf").write_bytes(b"%PDF-1.7 and then nonsense")
     (folder / "notes.md").write_text("# Notes\n\nAll is well.\n\n## Further\n\nAnd so it stays.")
     for number in range(12):
         (folder / f"{number}.txt").write_text(text(f"file {number}", 3))
     return folder
+
+
+@pytest.fixture(scope="module")
+def plain(folder, tmp_path_factory, bag_of_words):
+    """What is reported and stored without Ray."""
+    with ingestor_over(tmp_path_factory.mktemp("storage"), bag_of_words) as (ingestor, index):
+        return reports(ingestor, folder), contents(index)
 
 
 def text(subject, paragraphs):
@@ -105,7 +115,8 @@ def ingestor_over(storage, embedding, cluster=None):
     settings = Settings(_env_file=None, storage={"dir": storage}, embedding={"model": "bag-of-words"})
     with closing(Index(storage, embedding)) as index, Ingestor(settings, index, cluster) as ingestor:
         yield ingestor, index
-        assert_consistent(index)
+        if cluster is not None:
+            assert_consistent(index)
 
 
 def reports(ingestor, *paths, **options):
@@ -163,19 +174,23 @@ def kill(processes):
 
 
 @needs_ray
-def test_what_is_stored_and_reported_is_the_same(cluster, folder, tmp_path, bag_of_words):
-    with ingestor_over(tmp_path / "plain", bag_of_words) as (ingestor, index):
-        plain, expected = reports(ingestor, folder), contents(index)
+def test_what_is_stored_and_reported_is_the_same(cluster, folder, plain, tmp_path, bag_of_words):
     with ingestor_over(tmp_path / "ray", bag_of_words, cluster) as (ingestor, index):
-        assert reports(ingestor, folder) == plain
-        assert contents(index) == expected
-        assert plain["broken.pdf"][0] == "failed"
-        assert plain["long.txt"][2] > 200, "chunks for several batches"
+        found = reports(ingestor, folder)
+        assert (found, contents(index)) == plain
+        assert found["broken.pdf"][0] == "failed"
+        assert found["long.txt"][2] > 130, "chunks for several batches"
 
-        (folder / "long.txt").write_text(text("long", 400).replace("paragraph 200.", "paragraph that is new."))
-        *_, last = ingestor.add_paths([folder])
-        assert 1 <= last.chunks <= 4, "only what changed is embedded"
-        assert {outcome for outcome, *_ in reports(ingestor, folder).values()} == {"unchanged", "failed"}
+
+@needs_ray
+def test_only_what_changed_is_embedded(cluster, tmp_path, bag_of_words):
+    path = tmp_path / "changing.txt"
+    path.write_text(text("changing", 30))
+    with ingestor_over(tmp_path / "ray", bag_of_words, cluster) as (ingestor, _):
+        assert [progress.chunks for progress in ingestor.add_paths([path])][-1] > 20
+        assert [progress.chunks for progress in ingestor.add_paths([path])][-1] == 0
+        path.write_text(text("changing", 30).replace("paragraph 20.", "paragraph that is new."))
+        assert 1 <= [progress.chunks for progress in ingestor.add_paths([path])][-1] <= 4
 
 
 @needs_ray
@@ -193,9 +208,7 @@ def test_a_file_that_workers_do_not_see_is_sent(cluster, tmp_path, bag_of_words)
 
 
 @needs_ray
-def test_workers_that_are_killed_lose_and_double_nothing(cluster, folder, tmp_path, bag_of_words):
-    with ingestor_over(tmp_path / "plain", bag_of_words) as (ingestor, index):
-        plain, expected = reports(ingestor, folder), contents(index)
+def test_workers_that_are_killed_lose_and_double_nothing(cluster, folder, plain, tmp_path, bag_of_words):
     with ingestor_over(tmp_path / "ray", bag_of_words, cluster) as (ingestor, index):
         going_on = ingestor.add_paths([folder])
         next(going_on)
@@ -208,14 +221,14 @@ def test_workers_that_are_killed_lose_and_double_nothing(cluster, folder, tmp_pa
             if progress.report:
                 found[Path(progress.report.source).name] = progress.report.outcome
         assert killed, "one was killed while it worked"
-        assert found == {name: outcome for name, (outcome, *_) in plain.items()}
-        assert contents(index) == expected
+        assert found == {name: outcome for name, (outcome, *_) in plain[0].items()}
+        assert contents(index) == plain[1]
 
 
 @needs_ray
 def test_a_file_that_every_worker_dies_of_fails_with_a_reason_and_is_tried_again(cluster, tmp_path, bag_of_words):
     path = tmp_path / "deadly.txt"
-    path.write_text(text("deadly", 4_000))
+    path.write_text(text("deadly", 150))
     is_over = threading.Event()
     killed = []
 
@@ -233,7 +246,7 @@ def test_a_file_that_every_worker_dies_of_fails_with_a_reason_and_is_tried_again
         finally:
             is_over.set()
             killer.join()
-        assert (outcome, len(killed)) == ("failed", 3)
+        assert (outcome, len(killed) >= 3) == ("failed", True)
         assert "deadly.txt" in error
         assert "lost" in error
         assert hint
