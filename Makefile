@@ -93,7 +93,7 @@ format: $(VENV)/installed-dev ## Put the code into its standard form
 	@$(BIN)/ruff format
 
 bench: $(VENV)/installed-dev ## Measure; each benchmark prints a table
-	@for name in embedding ingest scale search retrieval grounding support serving load; do \
+	@for name in embedding ingest scale search retrieval grounding support serving load ray; do \
 		$(BIN)/python -m benchmarks.$$name || exit 1; done
 
 # Model servers are started from these environments if they are there; what is skipped, the tests say.

@@ -101,10 +101,11 @@ class RayPool:
                     version = ray.get(word)
                 except RayError as error:
                     self._failed_starts += 1
-                    if self._failed_starts >= _FAILED_STARTS:
+                    if self._failed_starts < _FAILED_STARTS:
+                        self._add()
+                    elif not (self._ready or self._starting):  # else there are fewer workers from now on
                         reason = str(error).strip().splitlines()[-1]
                         raise ConfigurationError(f"No worker can be started: {reason}", hint=_INSTALL_HINT) from error
-                    self._add()
                     continue
                 if version != reading_version():
                     raise ConfigurationError(

@@ -29,6 +29,7 @@ from tests.commands import Commands
 from tests.ingest.loaders.documents import make_pdf
 from tests.rag.backends.model_server import free_port
 from tests.rag.test_index import assert_consistent
+from tests.warm_start import ROOT
 
 WORKERS = 2
 
@@ -61,7 +62,8 @@ def address(ray_environment):
     options = [f"--port={port}", f"--num-cpus={2 * WORKERS}", f"--temp-dir={folder}", "--include-dashboard=false"]
     log = Path(folder, "log")
     with log.open("wb") as output:
-        process = subprocess.Popen([*start, *options], stdout=output, stderr=output)
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        process = subprocess.Popen([*start, *options], env=environment, stdout=output, stderr=output)
     try:
         wait_until(lambda: "runtime started" in log.read_text() or process.poll() is not None)
         assert process.poll() is None, log.read_text()
