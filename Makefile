@@ -4,6 +4,7 @@
 #   TORCH=cpu          PyTorch without CUDA, for machines without an NVIDIA GPU; remembered in .venv
 #   EXTRAS=llama-cpp   build llama-cpp-python too, which runs GGUF files in this process; heeds CMAKE_ARGS
 #   EXTRAS=ocr         read scanned pages and images too, by text recognition on this machine; both: llama-cpp,ocr
+#   EXTRAS=ray         read and embed on many machines: docs/large-corpora.md
 #   PYTHON=python3.12  the Python to make .venv with
 #   GGUF=model.gguf    the file that `make llama` runs
 #   MODEL=name         what `make vllm` serves; also WINDOW=16384, QUANTIZATION=fp8, VLLM_FLAGS="…": docs/serving.md
@@ -57,7 +58,7 @@ extras := $(if $(EXTRAS),$(VENV)/extras-$(EXTRAS)-$(shell echo "$(cmake_argument
 
 help: ## List the targets and options
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
-	@sed -n '2,9s/^# \{0,1\}//p' Makefile
+	@sed -n '2,10s/^# \{0,1\}//p' Makefile
 
 setup: $(VENV)/installed $(extras) ## Install Footnote and what it needs into .venv
 
@@ -92,7 +93,7 @@ format: $(VENV)/installed-dev ## Put the code into its standard form
 	@$(BIN)/ruff format
 
 bench: $(VENV)/installed-dev ## Measure; each benchmark prints a table
-	@for name in embedding ingest scale search retrieval grounding support serving load page; do \
+	@for name in embedding ingest scale search retrieval grounding support serving load page ray; do \
 		$(BIN)/python -m benchmarks.$$name || exit 1; done
 
 # Model servers are started from these environments if they are there; what is skipped, the tests say.

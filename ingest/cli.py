@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,6 +74,12 @@ def ingest() -> None:
     metavar="KEY=VALUE",
     help="Note this of every file, for `rag search --where`; may be repeated.",
 )
+@click.option(
+    "--ray",
+    "ray_address",
+    metavar="ADDRESS",
+    help="Read and embed on a Ray cluster: `auto`, HOST:PORT, ray://HOST:PORT, or `local` to start one here.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line: progress, each file, the end.")
 @debug_option
 def add(
@@ -84,6 +90,7 @@ def add(
     dry_run: bool,
     watch: bool,
     attributes: tuple[str, ...],
+    ray_address: str | None,
     as_json: bool,
 ) -> int:
     """Take in files and folders (the default). Exit code 1 if a file failed."""
@@ -96,7 +103,7 @@ def add(
     follow = print_events if as_json else show_progress
     tags = read_tags(attributes)
     check_attributes({key: value for key, value in tags.items() if value is not None})
-    with _writer(load_settings()) as writer:
+    with _writer(load_settings(), None if dry_run else ray_address) as writer:
         if as_json:
             print_left_out(left_out(paths))  # before the event `end`
         if not watch:
@@ -287,17 +294,28 @@ def _stored_jobs(settings: Settings) -> list[Job]:
 
 
 @contextmanager
-def _writer(settings: Settings) -> Iterator[Ingestor | Remote]:
-    """The running server, or the storage folder opened here."""
+def _writer(settings: Settings, ray_address: str | None = None) -> Iterator[Ingestor | Remote]:
+    """The running server, or the storage folder opened here, with a Ray cluster to read and embed if one is named."""
     server = find_server(settings)
     if server is not None:
+        if ray_address:
+            raise InvalidRequest(
+                "--ray needs the storage folder for itself, and a server has it.",
+                hint="Stop the server until it is done, or leave --ray out.",
+            )
         yield server
         return
     from ingest.ingestor import Ingestor
     from rag.services import open_storage
 
-    with open_storage(settings) as storage, Ingestor(settings, storage.index) as ingestor:
-        yield ingestor
+    with ExitStack() as stack:
+        storage = stack.enter_context(open_storage(settings))
+        cluster = None
+        if ray_address:
+            from ingest.ray_cluster import RayCluster
+
+            cluster = stack.enter_context(RayCluster(ray_address, settings, storage.embedding))
+        yield stack.enter_context(Ingestor(settings, storage.index, cluster))
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 from ingest.counting import IngestCounter
 from ingest.discover import discover, is_gone, source_name
@@ -36,6 +36,9 @@ from rag.types import AttributeValue, Document, Owned
 from rag.vector_stores import VectorStores
 from rag.write_side import FileReport, IngestOptions, IngestProgress, Job
 
+if TYPE_CHECKING:
+    from ingest.ray_cluster import RayCluster
+
 logger = logging.getLogger(__name__)
 
 _REMOVED_AT_ONCE = 64  # documents
@@ -46,7 +49,9 @@ _LOOK = 0.1  # seconds between two looks at whether to stop
 class Ingestor:
     """Takes documents in and removes them. Use it as a context manager: uploads are worked off in the background."""
 
-    def __init__(self, settings: Settings, index: Index) -> None:
+    def __init__(self, settings: Settings, index: Index, cluster: RayCluster | None = None) -> None:
+        """`cluster`: where files of folders are read and embedded, instead of here."""
+        self._cluster = cluster
         self.suffixes = SUPPORTED_SUFFIXES
         self._settings = settings
         self._index = index
@@ -94,7 +99,7 @@ class Ingestor:
         files = discover(paths)
         collection = self._collection(collection, make=not options.dry_run)
         renamed = set()
-        for progress in self._run(collection).over(files, options):
+        for progress in self._run(collection, self._cluster).over(files, options):
             if self._ending.is_set():
                 raise Conflict(
                     "The ingest was stopped, because the server is ending.",
@@ -384,8 +389,9 @@ class Ingestor:
             if document.file_id and document.content != content:
                 self._index.catalog.put_record(replace(document, content=content))
 
-    def _run(self, collection: str) -> Run:
-        return Run(self._settings.ingest, self._index, self._sandbox, self._claims, collection, self._ending)
+    def _run(self, collection: str, cluster: RayCluster | None = None) -> Run:
+        tools = (self._settings.ingest, self._index, self._sandbox, self._claims)
+        return Run(*tools, collection, self._ending, cluster)
 
 
 def _plain(name: str) -> str:

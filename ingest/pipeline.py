@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingest.decide import Fingerprints, Source, decide, record_of
-from ingest.loaders import can_recognise_text
-from ingest.loaders.base import printable, readable_stem
+from ingest.loaders import LoadedDocument, can_recognise_text
+from ingest.loaders.base import MEGABYTE, printable, readable_stem
 from ingest.sandbox import Sandbox
-from ingest.splitting import chunks_of, limit_of
+from ingest.splitting import ChunkLimit, chunks_of, limit_of
 from rag.chunking import Chunking
-from rag.errors import DocumentError, UnreadableDocument
+from rag.errors import DocumentError, UnreadableDocument, WorkerLost
 from rag.index import DocumentVersion, Index
 from rag.settings import IngestSettings
 from rag.text import contextual_text
@@ -31,6 +31,7 @@ from rag.vectors import vector_id
 from rag.write_side import FileOutcome, FileReport, IngestOptions, IngestProgress
 
 if TYPE_CHECKING:
+    from ingest.ray_cluster import RayCluster
     from rag.types import Vector
 
 _GROUP_CHUNKS = 256  # documents are embedded and stored together until they have so many chunks …
@@ -125,6 +126,12 @@ class _Tally:
     bytes_done: int = 0
     pages: int = 0
     chunks: int = 0
+    mutex: threading.Lock = field(default_factory=threading.Lock)
+
+    def count(self, chunks: int) -> None:
+        """So many were embedded."""
+        with self.mutex:
+            self.chunks += chunks
 
     def progress(self, report: FileReport | None = None) -> IngestProgress:
         done = (self.files_done, self.files, self.bytes_done, self.size)
@@ -163,8 +170,14 @@ class Run:
         claims: Claims,
         collection: str,
         stop: threading.Event,
+        cluster: RayCluster | None = None,
     ) -> None:
+        """`cluster`: where files are read and embedded, instead of in the sandbox and in this process."""
         self._stop = stop
+        self._cluster = cluster
+        self._files_at_once = cluster.files_at_once if cluster else 1
+        self._tally = _Tally(0, 0)
+        self._largest_file = settings.max_file_mb * MEGABYTE
         self._is_over = False
         self._index = index
         self._embedding = index.embedding  # the same from the first file to the last
@@ -180,13 +193,13 @@ class Run:
     ) -> Iterator[IngestProgress]:
         """Take the files in, those of folders in order; the first and the last sign of progress come in any case."""
         sizes = [_size(file) for file in files]
-        tally = _Tally(len(files), sum(sizes))
+        tally = self._tally = _Tally(len(files), sum(sizes))
         yield tally.progress()
         are_uploads = all(isinstance(file, Upload) for file in files)
         most_chunks = _GROUP_CHUNKS_OF_UPLOADS if are_uploads else _GROUP_CHUNKS
         group = _Group(most_chunks)
         storing: _Storing | None = None
-        threads = _UPLOADS_AT_ONCE if are_uploads else 1
+        threads = _UPLOADS_AT_ONCE if are_uploads else self._files_at_once
         with self._prepared(files, options, threads) as outcomes, ThreadPoolExecutor(1, "store") as pool:
             for number, outcome in outcomes:
                 if isinstance(outcome, FileReport):
@@ -195,9 +208,11 @@ class Run:
                     yield tally.progress(outcome)
                     if outcome.outcome != "failed":  # it may have failed as another file of that name has the claim
                         self._give_back([outcome.source])
-                elif outcome is not None:
-                    group.add(outcome, sizes[number])
-                    tally.pages += outcome.document.pages
+                else:
+                    if outcome is not None:
+                        group.add(outcome, sizes[number])
+                        tally.pages += outcome.document.pages
+                    yield tally.progress()  # a cluster embeds meanwhile
                 if group.is_full or (group.members and outcome is None):
                     versions = yield from self._embedded(group, storing, tally)
                     if storing is not None:
@@ -230,7 +245,7 @@ class Run:
                 ahead: dict[Future[FileReport | _Prepared], int] = {}
                 coming = iter(enumerate(files))
                 while True:
-                    for number, file in itertools.islice(coming, _LOAD_AHEAD + 1 - len(ahead)):
+                    for number, file in itertools.islice(coming, _LOAD_AHEAD + threads - len(ahead)):
                         ahead[pool.submit(self._prepare, file, options)] = number
                     if not ahead:
                         break
@@ -297,7 +312,9 @@ class Run:
     def _read(self, source: Source, file: Path | Upload) -> FileReport | _Prepared:
         limit = limit_of(self._embedding, self._chunk_tokens, source.chunking)
         try:
-            loaded = self._sandbox.load(source.path, source.name, limit, lambda: self._is_unwanted(file))
+            loaded = self._load(source, limit, lambda: self._is_unwanted(file))
+        except WorkerLost as error:  # the next run tries it again
+            return _failure(source.name, error)
         except DocumentError as error:
             is_kept = not isinstance(file, Upload) or (source.known is not None and source.known.version > 0)
             if self._is_unwanted(file) or not is_kept:  # the stop killed the child, or an upload that never had a text
@@ -320,7 +337,31 @@ class Run:
             hint=_WITHOUT_TEXT_HINT if without_text else "",
         )
         vector_ids = [vector_id(contextual_text(loaded.title, chunk.heading, chunk.text)) for chunk in chunks]
-        return _Prepared(file, _outcome(source), document, loaded.sections, chunks, vector_ids, notice=loaded.notice)
+        prepared = _Prepared(
+            file, _outcome(source), document, loaded.sections, chunks, vector_ids, notice=loaded.notice
+        )
+        try:
+            return prepared if self._cluster is None else self._embedded_by(self._cluster, prepared)
+        except DocumentError as error:
+            return _failure(source.name, error)
+
+    def _load(self, source: Source, limit: ChunkLimit, is_unwanted: Callable[[], bool]) -> LoadedDocument:
+        if self._cluster is None or source.size > self._largest_file:  # refused without being sent anywhere
+            return self._sandbox.load(source.path, source.name, limit, is_unwanted)
+        return self._cluster.load(source.path, source.name, source.sha256, limit, is_unwanted)
+
+    def _embedded_by(self, cluster: RayCluster, prepared: _Prepared) -> _Prepared:
+        """With the vectors that the collection lacks. Raises DocumentError."""
+        texts = self._lacking_texts([prepared])
+        batches = _batches(texts)
+        vectors: dict[str, Vector] = {}
+        name, contents = prepared.document.source, [[texts[vector] for vector in ids] for ids in batches]
+        for ids, embedded in zip(
+            batches, cluster.embed(name, contents, lambda: self._is_unwanted(prepared.file)), strict=True
+        ):
+            vectors |= zip(ids, embedded, strict=True)
+            self._tally.count(len(ids))
+        return replace(prepared, vectors=vectors)
 
     def _copy(self, source: Source, file: Path | Upload) -> _Prepared | None:
         """The twin's text and vectors under this name; None when the twin changed meanwhile."""
@@ -372,7 +413,7 @@ class Run:
         yield from self._drop_stopped(group, tally)
         for embedded in self._embed(self._lacking_texts(group.members)):
             vectors |= embedded
-            tally.chunks += len(embedded)
+            tally.count(len(embedded))
             yield tally.progress()
             if storing is not None and storing.future.done():
                 yield from self._finish(storing, tally)
@@ -405,11 +446,16 @@ class Run:
         return {vector: texts[vector] for vector in self._index.lacking_vectors(self._collection, list(texts))}
 
     def _embed(self, texts: Mapping[str, str]) -> Iterator[dict[str, Vector]]:
-        """The vectors, slice by slice; by length, so that a batch holds little padding, whichever files it is from."""
-        by_length = sorted(texts, key=lambda vector: len(texts[vector]))
-        for start in range(0, len(by_length), _EMBED_SLICE):
-            ids = by_length[start : start + _EMBED_SLICE]
+        """The vectors, batch by batch."""
+        for ids in _batches(texts):
             yield dict(zip(ids, self._embedding.embed_passages([texts[vector] for vector in ids]), strict=True))
+
+
+def _batches(texts: Mapping[str, str]) -> list[list[str]]:
+    """The ids of texts that are embedded together; by length, so that a batch holds little padding, whichever files it
+    is from."""
+    by_length = sorted(texts, key=lambda vector: len(texts[vector]))
+    return [by_length[start : start + _EMBED_SLICE] for start in range(0, len(by_length), _EMBED_SLICE)]
 
 
 def _size(file: Path | Upload) -> int:

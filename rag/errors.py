@@ -8,7 +8,8 @@
     ├─ DocumentError               .source names the document
     │   ├─ UnsupportedFileType                                                   per file 415
     │   ├─ UnreadableDocument      encrypted, corrupt, timed out, too large      per file 422
-    │   └─ EmptyDocument           no text                                       per file 422
+    │   ├─ EmptyDocument           no text                                       per file 422
+    │   └─ WorkerLost              what read it went away, perhaps not its fault per file 503
     ├─ UnreadableArchive           damaged, or no archive of Footnote            exit 1   422
     ├─ Unauthorized                                                              exit 1   401
     ├─ NotFound                                                                  exit 1   404
@@ -111,6 +112,13 @@ class EmptyDocument(DocumentError):
     """The file could be read, but holds no text."""
 
     code = "empty_document"
+
+
+class WorkerLost(DocumentError):
+    """The processes that were to read the file went away one after the other; it may not have been the file's fault."""
+
+    status = 503
+    code = "worker_lost"
 
 
 class UnreadableArchive(RagError):

@@ -72,7 +72,7 @@ class MiniLMEmbedding:
         """Compiled when first needed: who only asks questions need not wait for it."""
         with self._passages_lock:
             if self._passages is None:
-                self._passages = _Passages(self._compile({"PERFORMANCE_HINT": "THROUGHPUT"}))
+                self._passages = _Passages(self._compile({"PERFORMANCE_HINT": "THROUGHPUT", **_thread_limit()}))
             return self._passages
 
 
@@ -120,6 +120,12 @@ def _compiler(folder: Path) -> Callable[[dict[str, Any]], CompiledModel]:
     common = {"INFERENCE_PRECISION_HINT": "f32", "ENABLE_CPU_PINNING": False, "CPU_RUNTIME_CACHE_CAPACITY": 64}
     core = ov.Core()
     return lambda properties: core.compile_model(graph, "CPU", common | properties)
+
+
+def _thread_limit() -> dict[str, int]:
+    """As many threads as the usual variable says, by which Ray gives each of its workers its share of a machine."""
+    threads = os.environ.get("OMP_NUM_THREADS", "")
+    return {"INFERENCE_NUM_THREADS": int(threads)} if threads.isdecimal() and int(threads) else {}
 
 
 def _multiplies_bytes() -> bool:
