@@ -6,7 +6,6 @@ adds questions and answers.
 
 from __future__ import annotations
 
-import copy
 import json
 import logging
 from collections import defaultdict
@@ -37,15 +36,14 @@ def set_up_logging(settings: LogSettings) -> None:
         logging.getLogger(name).setLevel(settings.level.upper())
 
 
-def known_errors_in_words(record: logging.LogRecord) -> logging.LogRecord:
-    """The record; where it has the trace of an error of ours, such as of a database that is away, with its words."""
+def known_errors_in_words(record: logging.LogRecord) -> bool:
+    """A filter that lets all through: instead of the trace of an error of ours, such as of a database that is away, the
+    record gets its words."""
     error = record.exc_info[1] if record.exc_info else None
-    if not isinstance(error, RagError):
-        return record
-    told = copy.copy(record)
-    told.msg, told.args = f"{record.getMessage()}: {error} {error.hint}".rstrip(), ()
-    told.exc_info = told.exc_text = None
-    return told
+    if isinstance(error, RagError):
+        record.msg, record.args = f"{record.getMessage()}: {error} {error.hint}".rstrip(), ()
+        record.exc_info = record.exc_text = None
+    return True
 
 
 def request_line(*, with_content: bool) -> Callable[[Finished], None]:

@@ -35,7 +35,8 @@ def record(level=logging.INFO, **facts):
 def test_errors_of_ours_are_told_in_words_and_others_with_their_trace():
     def line(error):
         made = logging.LogRecord("ingest.jobs", logging.ERROR, "", 1, "again in %d s", (5,), (type(error), error, None))
-        return TextFormatter("%(message)s").format(known_errors_in_words(made))
+        assert known_errors_in_words(made)
+        return TextFormatter("%(message)s").format(made)
 
     told = line(BackendUnavailable("The server is away.", hint="Start it."))
     assert told == "again in 5 s: The server is away. Start it."
