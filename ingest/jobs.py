@@ -7,16 +7,15 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self, get_args
 
-from rag.auth import LOCAL_PRINCIPAL
 from rag.catalog import new_id, now
 from rag.chunking import Chunking, chunking_of
 from rag.database import Database
-from rag.errors import Conflict, DatabaseUnavailable, NotFound, RagError
+from rag.errors import BackendUnavailable, Conflict, DatabaseUnavailable, NotFound, RagError
 from rag.types import AttributeValue, Collection
 from rag.write_side import FileReport, IngestProgress, Job, JobState
 
@@ -27,10 +26,12 @@ _TOGETHER = 64  # jobs that a worker takes at once, if their files are small: em
 _SMALL = 64 * 1024  # bytes of such a file
 _MOST_STARTS = 3  # a job that was running so many times when the process ended is not tried again
 _PAUSE = 5  # seconds after a fault of the queue itself
+_AWAY = 2.0  # seconds until a server that was away is asked again
 _BEAT = 2.0  # seconds between two signs of life, where other processes work off jobs, too
 _DEAD = 12  # seconds without one, after which others take its jobs over
 _LOOK = 0.5  # seconds between two looks at what other processes did
-_KEPT = 200  # jobs that are over are remembered, so many
+_KEPT = 200  # jobs that are over are remembered, so many of each owner
+_IS_OVER = "state NOT IN ('queued', 'running')"
 _COLUMNS = (
     "j.id, j.collection, j.file_id, f.name, j.state, j.created_at, j.updated_at, j.attributes, j.chunking, j.report"
 )
@@ -66,8 +67,8 @@ class JobStore:
         with self._database.transaction() as connection:
             connection.execute(
                 "INSERT INTO jobs (id, owner_id, collection, file_id, state, starts, report, created_at, updated_at) "
-                "VALUES (?, ?, ?, ?, 'queued', 0, '', ?, ?)",
-                (job_id, LOCAL_PRINCIPAL, collection, file_id, time, time),
+                "SELECT ?, owner_id, ?, id, 'queued', 0, '', ?, ? FROM files WHERE id = ?",
+                (job_id, collection, time, time, file_id),
             )
         return self.get(job_id)
 
@@ -87,9 +88,9 @@ class JobStore:
                 raise NotFound(f"There is no collection {collection.name!r} any more.")
             connection.executemany(
                 "INSERT INTO jobs (id, owner_id, collection, file_id, state, starts, report, created_at, updated_at, "
-                "attributes, chunking) VALUES (?, ?, ?, ?, 'queued', 0, '', ?, ?, ?, ?)",
+                "attributes, chunking) SELECT ?, owner_id, ?, id, 'queued', 0, '', ?, ?, ?, ? FROM files WHERE id = ?",
                 [
-                    (job_id, LOCAL_PRINCIPAL, collection.name, file_id, time, time, told, cut.get(file_id))
+                    (job_id, collection.name, time, time, told, cut.get(file_id), file_id)
                     for job_id, file_id, told in jobs
                 ],
             )
@@ -118,8 +119,9 @@ class JobStore:
         """The jobs, newest first: all that are not over, and the last ones of those that are."""
         rows = self._database.read(
             f"SELECT {_COLUMNS} FROM jobs j JOIN files f ON f.id = j.file_id WHERE j.state IN ('queued', 'running') "
-            "OR j.rowid IN (SELECT rowid FROM jobs WHERE state NOT IN ('queued', 'running') "
-            "ORDER BY updated_at DESC, rowid DESC LIMIT ?) ORDER BY j.created_at DESC, j.rowid DESC",
+            "OR j.rowid IN (SELECT r.job FROM (SELECT rowid AS job, row_number() OVER (PARTITION BY owner_id "
+            f"ORDER BY updated_at DESC, rowid DESC) AS place FROM jobs WHERE {_IS_OVER}) r WHERE r.place <= ?) "
+            "ORDER BY j.created_at DESC, j.rowid DESC",
             (_KEPT,),
         )
         return [_job(row) for row in rows]
@@ -129,15 +131,19 @@ class JobStore:
         counts = dict.fromkeys(get_args(JobState), 0)
         return {**counts, **dict(self._database.read("SELECT state, count(*) FROM jobs GROUP BY state"))}
 
-    def take(self) -> list[Job]:
+    def take(self, but: Iterable[str] = ()) -> list[Job]:
         """The oldest queued job, and where its file is small and it was never started before, more of that kind and
         collection; they are running now. A job at its last try runs with nothing beside it: what ends the program then
-        is itself."""
+        is itself. Those with the ids `but` are left to others."""
+        if not self._database.read("SELECT 1 FROM jobs WHERE state = 'queued' LIMIT 1"):
+            return []  # who only looks keeps nobody from writing
+        is_free = "j.state = 'queued' AND j.id NOT IN (SELECT value FROM json_each(?))"
+        others = json.dumps(list(but))
         with self._database.transaction() as connection:
-            connection.execute("UPDATE jobs SET state = 'cancelled' WHERE state = 'queued' AND stop = 1")
             first = connection.execute(
                 "SELECT j.id, j.collection, j.starts, f.size FROM jobs j JOIN files f ON f.id = j.file_id "
-                "WHERE j.state = 'queued' ORDER BY j.rowid LIMIT 1"
+                f"WHERE {is_free} ORDER BY j.rowid LIMIT 1",
+                (others,),
             ).fetchone()
             running = connection.execute("SELECT max(starts) FROM jobs WHERE state = 'running'").fetchone()[0] or 0
             if first is None or running == _MOST_STARTS or (running and first[2] == _MOST_STARTS - 1):
@@ -146,9 +152,9 @@ class JobStore:
             taken = [job_id]
             if starts == 0 and size <= _SMALL:
                 rows = connection.execute(
-                    "SELECT j.id FROM jobs j JOIN files f ON f.id = j.file_id WHERE j.state = 'queued' "
+                    f"SELECT j.id FROM jobs j JOIN files f ON f.id = j.file_id WHERE {is_free} "
                     "AND j.starts = 0 AND j.collection = ? AND f.size <= ? ORDER BY j.rowid LIMIT ?",
-                    (collection, _SMALL, _TOGETHER),
+                    (others, collection, _SMALL, _TOGETHER),
                 )
                 taken = [job_id for (job_id,) in rows]
             connection.execute(
@@ -164,28 +170,34 @@ class JobStore:
             return [_job(row) for row in rows]
 
     def end(self, job_id: str, state: JobState, report: FileReport | None = None) -> None:
-        """Note how a job ended, and forget the oldest of those that are over."""
+        """Note how a job of this process ended, and forget the oldest of those that are over.
+
+        Of a job that others took away from us, as they heard no sign of life, only one thing is noted: that it is done,
+        as long as nobody does it again."""
         text = json.dumps(asdict(report)) if report else ""
+        theirs = "owner_id = (SELECT owner_id FROM jobs WHERE id = ?)"
+        also = "" if state == "done" else self._runner  # nobody's
         with self._database.transaction() as connection:
             connection.execute(
                 "UPDATE jobs SET state = ?, report = ?, updated_at = ? WHERE id = ? AND state IN ('queued', 'running') "
-                "AND runner IN ('', ?)",
-                (state, text, now(), job_id, self._runner),
+                "AND runner IN (?, ?)",
+                (state, text, now(), job_id, self._runner, also),
             )
             connection.execute(
-                "DELETE FROM jobs WHERE state NOT IN ('queued', 'running') AND NOT EXISTS "
+                f"DELETE FROM jobs WHERE {_IS_OVER} AND {theirs} AND NOT EXISTS "
                 "(SELECT 1 FROM attachments WHERE job_id = jobs.id) AND NOT EXISTS "
                 "(SELECT 1 FROM batch_jobs WHERE job_id = jobs.id) AND rowid NOT IN (SELECT rowid FROM jobs "
-                "WHERE state NOT IN ('queued', 'running') ORDER BY updated_at DESC, rowid DESC LIMIT ?)",
-                (_KEPT,),
+                f"WHERE {_IS_OVER} AND {theirs} ORDER BY updated_at DESC, rowid DESC LIMIT ?)",
+                (job_id, job_id, _KEPT),
             )
 
     def release(self, job_id: str) -> None:
-        """Queue a running job again, as if it had never been started."""
+        """Queue a running job again, as if it had never been started, unless it is to stop."""
         with self._database.transaction() as connection:
             connection.execute(
-                "UPDATE jobs SET state = 'queued', starts = starts - 1, runner = '' WHERE id = ? AND runner = ?",
-                (job_id, self._runner),
+                "UPDATE jobs SET state = CASE stop WHEN 1 THEN 'cancelled' ELSE 'queued' END, starts = starts - 1, "
+                "updated_at = ?, runner = '' WHERE id = ? AND state = 'running' AND runner = ?",
+                (now(), job_id, self._runner),
             )
 
     def stop(self, job_id: str) -> None:
@@ -213,8 +225,10 @@ class JobStore:
         with self._database.transaction() as connection:
             connection.execute("DELETE FROM runners WHERE id = ?", (self._runner,))
 
-    def requeue(self) -> list[Job]:
-        """What was running in processes that have ended is queued again, or given up; the latter."""
+    def requeue(self, *, is_watching: bool = True) -> list[Job]:
+        """What was running in processes that have ended is queued again, unless it is to stop or was tried too often;
+        those that are over by that. Who is not `is_watching` for a while cannot tell who has fallen silent, and takes
+        only those for ended that said so."""
         report = FileReport(
             "",
             "failed",
@@ -223,15 +237,20 @@ class JobStore:
         )
         left = "state = 'running' AND runner NOT IN (SELECT id FROM runners)"
         with self._database.transaction() as connection:
-            lost = 0 if self.is_shared else -1  # of a storage folder of our own, all others have ended
-            connection.execute("DELETE FROM runners WHERE ?1 < 0 OR seen_at < unixepoch() - ?2", (lost, _DEAD))
-            given_up = connection.execute(
+            if not self.is_shared:  # of a storage folder of our own, all others have ended
+                connection.execute("DELETE FROM runners")
+            elif is_watching:
+                connection.execute("DELETE FROM runners WHERE seen_at < unixepoch() - ?", (_DEAD,))
+            over = connection.execute(
+                f"UPDATE jobs SET state = 'cancelled', updated_at = ? WHERE {left} AND stop = 1 RETURNING id", (now(),)
+            ).fetchall()
+            over += connection.execute(
                 f"UPDATE jobs SET state = 'failed', report = ?, updated_at = ? WHERE {left} AND starts >= ? "
                 "RETURNING id",
                 (json.dumps(asdict(report)), now(), _MOST_STARTS),
             ).fetchall()
             connection.execute(f"UPDATE jobs SET state = 'queued', runner = '' WHERE {left}")
-        return [self.get(job_id) for (job_id,) in given_up]
+        return [self.get(job_id) for (job_id,) in over]
 
 
 class JobQueue:
@@ -251,7 +270,7 @@ class JobQueue:
         if self._store.is_shared:
             self._store.live()
             self._threads.append(threading.Thread(target=self._live, name="jobs-alive", daemon=True))
-        for job in self._store.requeue():
+        for job in self._store.requeue(is_watching=False):
             self._tidy_up(job)
         for thread in self._threads:
             thread.start()
@@ -314,8 +333,7 @@ class JobQueue:
         with self._changed:
             if job_id in self._stops:
                 self._stops[job_id].set()
-            else:
-                self._store.stop(job_id)
+            self._store.stop(job_id)  # in any case: whoever has it after us is to hear of it
             self._changed.notify_all()
         job = self.get(job_id)
         if job.state == "cancelled":
@@ -337,7 +355,8 @@ class JobQueue:
         """The next jobs, as soon as there are any; none when the queue is closed."""
         with self._changed:
             while not self._closing:
-                tasks = [Task(job) for job in self._store.take()]
+                # what another process took away from us, and we have not let go of yet, is not for us
+                tasks = [Task(job) for job in self._store.take(self._stops)]
                 if tasks:
                     self._stops |= {task.job.id: task.stop for task in tasks}
                     return tasks
@@ -346,6 +365,7 @@ class JobQueue:
 
     def _live(self) -> None:
         """Tell other processes that this one lives, hear which jobs it is to stop, and take up those of dead ones."""
+        last = since = time.monotonic()  # … without a gap
         while not self._closing:
             try:
                 with self._changed:
@@ -353,7 +373,10 @@ class JobQueue:
                     for job_id, stop in self._stops.items():
                         if job_id not in wanted:
                             stop.set()
-                for job in self._store.requeue():
+                before, last = last, time.monotonic()
+                if last - before > _DEAD / 2:  # such as the database being away: the others had no chance either
+                    since = last
+                for job in self._store.requeue(is_watching=last - since > _DEAD):
                     self._tidy_up(job)
             except Exception:  # such as a database that is away: others take the jobs over if it is so for us alone
                 logger.exception("no sign of life could be given; trying again in %d seconds", _BEAT)
@@ -406,28 +429,28 @@ class JobQueue:
 
     def _alone(self, task: Task) -> FileReport | None:
         """The report on a job's file, or None when it was stopped before its document was stored."""
-        try:
-            for attempt in range(_MOST_STARTS):
-                try:
-                    return self._follow(task)
-                except Conflict:  # something changed under it: once more, as things are now
-                    if task.stop.is_set():
-                        return None
-                    if attempt == _MOST_STARTS - 1:
-                        raise
-        except RagError as error:
-            return FileReport(task.job.name, "failed", error=error.message, hint=error.hint, code=error.code)
-        except Exception:
-            reference = uuid.uuid4().hex[:8]
-            logger.exception("a job failed (reference %s)", reference)
-            hint = f"The server's log tells more under the reference {reference}."
-            return FileReport(task.job.name, "failed", error="Something went wrong while reading it.", hint=hint)
+        tries = 0
+        while not task.stop.is_set():
+            try:
+                return self._follow(task)
+            except (DatabaseUnavailable, BackendUnavailable) as error:  # which is no fault of the file
+                logger.warning("job %s waits: %s", task.job.id, error.message)
+                with self._changed:
+                    self._changed.wait_for(task.stop.is_set, _AWAY)
+            except RagError as error:
+                tries += 1
+                if isinstance(error, Conflict) and (task.stop.is_set() or tries < _MOST_STARTS):
+                    continue  # something changed under it: once more, as things are now
+                return FileReport(task.job.name, "failed", error=error.message, hint=error.hint, code=error.code)
+            except Exception:
+                reference = uuid.uuid4().hex[:8]
+                logger.exception("a job failed (reference %s)", reference)
+                hint = f"The server's log tells more under the reference {reference}."
+                return FileReport(task.job.name, "failed", error="Something went wrong while reading it.", hint=hint)
         return None
 
     def _follow(self, task: Task) -> FileReport | None:
         report = None
-        if task.stop.is_set():
-            return None
         for _, progress in self._work([task]):
             if task.stop.is_set() and (progress.report is None or progress.report.outcome == "failed"):
                 return None

@@ -51,8 +51,8 @@ _FUNCTIONS = r"""
     CREATE FUNCTION unixepoch(text) RETURNS bigint LANGUAGE sql STABLE STRICT PARALLEL SAFE AS $$
         SELECT CASE WHEN $1 ~ '^\d{4}-\d\d-\d\d' THEN floor(extract(epoch FROM $1::timestamptz))::bigint END
     $$;
-    CREATE FUNCTION unixepoch() RETURNS bigint LANGUAGE sql STABLE PARALLEL SAFE AS $$
-        SELECT floor(extract(epoch FROM now()))::bigint
+    CREATE FUNCTION unixepoch() RETURNS bigint LANGUAGE sql VOLATILE PARALLEL SAFE AS $$
+        SELECT floor(extract(epoch FROM clock_timestamp()))::bigint
     $$;
 """
 

@@ -45,3 +45,20 @@ def emptied(url: str) -> str:
         f"SET session_replication_role = replica; {deletions}INSERT INTO properties VALUES ('revision', '0')",
     )
     return url
+
+
+def end_connections(url: str) -> None:
+    """End all connections to the database, as a server that is started anew does."""
+    run(SERVER, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{urlsplit(url).path[1:]}'")
+
+
+@contextmanager
+def away(url: str) -> Iterator[None]:
+    """While the block lasts no connection to the database is let in, and those there were have ended."""
+    name = urlsplit(url).path[1:]
+    run(SERVER, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    try:
+        end_connections(url)
+        yield
+    finally:
+        run(SERVER, f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")

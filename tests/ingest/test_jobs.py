@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import itertools
+import os
 import threading
 import time
+from collections import Counter
 from contextlib import closing, contextmanager
 
 import pytest
@@ -12,11 +15,17 @@ import pytest
 from ingest.ingestor import Ingestor
 from ingest.jobs import JobStore
 from rag.auth import OF_THIS_MACHINE
-from rag.errors import NotFound
+from rag.catalog import Catalog
+from rag.errors import BackendUnavailable, NotFound
 from rag.file_records import FileRecords
 from rag.index import Index
 from rag.opening import open_database
+from rag.settings import Settings, StorageSettings
 from rag.sqlite import SqliteDatabase
+from rag.types import Owned
+from rag.users import Users
+from rag.write_side import FileReport
+from tests import databases
 from tests.rag.test_index import assert_consistent
 
 pytestmark = pytest.mark.databases
@@ -185,13 +194,148 @@ def test_a_job_can_be_stopped_while_its_file_is_read(settings, bag_of_words, tmp
             assert index.catalog.documents() == []
 
 
-def test_only_the_last_jobs_are_remembered(settings, bag_of_words, tmp_path):
-    with opened(settings, bag_of_words) as (_, index):
-        store = JobStore(index.catalog.database)
-        file_id = FileRecords(index.catalog.database).add("a.txt", "0" * 64, 1, OF_THIS_MACHINE)
-        for _ in range(205):
-            store.end(store.add("default", file_id).id, "cancelled")
+def test_only_the_last_jobs_are_remembered(database):
+    with closing(Catalog(database)):
+        store = JobStore(database)
+        file_id = FileRecords(database).add("a.txt", "0" * 64, 1, OF_THIS_MACHINE)
+        end_jobs(store, file_id, 205)
         assert len(store.all()) == 200
+
+
+def end_jobs(store, file_id, number):
+    """Add, take and end so many jobs."""
+    for _ in range(number):
+        store.add("default", file_id)
+    for job in itertools.chain.from_iterable(iter(store.take, [])):
+        store.end(job.id, "cancelled")
+
+
+def test_the_jobs_of_one_user_do_not_push_out_those_of_another(database):
+    with closing(Catalog(database)):
+        principal = Users(database).add("ada", "a password of Ada").id
+        store, records = JobStore(database), FileRecords(database)
+        theirs = records.add("a.txt", "0" * 64, 1, Owned(principal))
+        ours = records.add("b.txt", "1" * 64, 1, OF_THIS_MACHINE)
+        end_jobs(store, theirs, 3)
+        end_jobs(store, ours, 205)
+        assert Counter(job.file_id for job in store.all()) == {theirs: 3, ours: 200}
+
+
+# ------------------------------------------------------------------------------------ silent processes, absent servers
+
+
+@pytest.fixture
+def stores(database):
+    """Two processes' views of the jobs, and a job that the first one works on."""
+    with closing(Catalog(database)):
+        file_id = FileRecords(database).add("a.txt", "0" * 64, 1, OF_THIS_MACHINE)
+        first, second = JobStore(database), JobStore(database)
+        first.live()
+        first.add("default", file_id)
+        (job,) = first.take()
+        yield first, second, job
+
+
+def fall_silent(database):
+    """All processes that there are give no more signs of life for a while."""
+    with database.transaction() as connection:
+        connection.execute("UPDATE runners SET seen_at = unixepoch() - 60")
+
+
+def test_what_is_taken_from_a_silent_process_is_not_cancelled_when_it_comes_back(stores, database):
+    first, second, job = stores
+    fall_silent(database)
+    second.live()
+    assert second.requeue() == []
+    assert job.id not in first.live()  # so it ends its work
+    first.end(job.id, "cancelled")
+    first.end(job.id, "failed", FileReport("a.txt", "failed"))
+    first.release(job.id)
+    assert second.get(job.id).state == "queued"
+    assert first.take(but=[job.id]) == []  # it has not let go of it yet
+    assert [taken.id for taken in second.take()] == [job.id]
+    first.end(job.id, "done", FileReport("a.txt", "added"))
+    assert second.live() == {job.id}
+    second.end(job.id, "done", FileReport("a.txt", "unchanged"))
+    assert first.get(job.id).report.outcome == "unchanged"
+
+
+def test_what_a_silent_process_has_done_is_not_done_again(stores, database):
+    first, second, job = stores
+    fall_silent(database)
+    second.requeue()
+    first.end(job.id, "done", FileReport("a.txt", "added"))
+    assert second.take() == []
+    assert second.get(job.id).state == "done"
+
+
+def test_a_stopped_job_is_over_when_its_process_has_ended(stores, database):
+    first, second, job = stores
+    second.stop(job.id)
+    assert first.live() == set()
+    fall_silent(database)
+    assert [(over.id, over.state) for over in second.requeue()] == [(job.id, "cancelled")]
+    assert first.get(job.id).updated_at >= job.updated_at
+
+
+def test_after_an_absence_of_the_database_nobody_is_taken_for_dead(stores, database):
+    first, second, job = stores
+    if not first.is_shared:
+        pytest.skip("A storage folder of our own has one process.")
+    fall_silent(database)
+    second.live()
+    assert second.requeue(is_watching=False) == []
+    assert first.live() == {job.id}
+
+
+def test_a_sign_of_life_is_dated_when_it_is_given(stores, database):
+    """Not when the wait for another writer began."""
+    with database.transaction() as connection:
+        began = connection.execute("SELECT unixepoch()").fetchone()[0]
+        time.sleep(1.1)
+        assert connection.execute("SELECT unixepoch()").fetchone()[0] > began
+
+
+class Away:
+    """An embedding model whose server is away until it is told to come."""
+
+    def __init__(self, embedding) -> None:
+        self._embedding = embedding
+        self.asked = threading.Event()
+        self.is_there = False
+
+    def __getattr__(self, name):
+        return getattr(self._embedding, name)
+
+    def embed_passages(self, texts):
+        self.asked.set()
+        if not self.is_there:
+            raise BackendUnavailable("It is away.")
+        return self._embedding.embed_passages(texts)
+
+
+def test_an_upload_waits_for_a_server_that_is_away(settings, bag_of_words, tmp_path):
+    away = Away(bag_of_words)
+    with opened(settings, away) as (ingestor, _):
+        job = ingestor.submit(write(tmp_path / "a"), "a.txt", "default", OF_THIS_MACHINE)
+        assert away.asked.wait(30)
+        assert ingestor.wait(job.id, 0.3).state == "running"
+        away.is_there = True
+        assert ingestor.wait(job.id, 30).state == "done"
+
+
+def test_an_upload_outlives_an_absence_of_the_database(postgres_url, bag_of_words, tmp_path):
+    storage = StorageSettings(dir=tmp_path / "storage", database_url=postgres_url)
+    settings = Settings(_env_file=None, storage=storage)
+    gate = Gate(bag_of_words)
+    with opened(settings, gate) as (ingestor, index):
+        job = ingestor.submit(write(tmp_path / "a"), "a.txt", "default", OF_THIS_MACHINE)
+        assert gate.reached.wait(30)
+        with databases.away(postgres_url):
+            gate.open.set()
+            time.sleep(3)
+        assert ingestor.wait(job.id, 30).state == "done"
+        assert [document.source for document in index.catalog.documents()] == ["a.txt"]
 
 
 def test_files_that_a_crash_left_behind_are_swept(settings, bag_of_words, tmp_path):
@@ -199,6 +343,8 @@ def test_files_that_a_crash_left_behind_are_swept(settings, bag_of_words, tmp_pa
         kept = ingestor.wait(ingestor.submit(write(tmp_path / "a"), "a.txt", "default", OF_THIS_MACHINE).id, 30)
         leave(ingestor, b"An upload that no job stands for.")
         assert len(stored(settings)) == 2
+        for path in stored(settings):  # a young one may be another process's upload
+            os.utime(path, (0, 0))
     with opened(settings, bag_of_words) as (_, index):
         (document,) = index.catalog.documents()
         assert document.id == kept.report.document_id
