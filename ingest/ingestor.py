@@ -80,6 +80,7 @@ class Ingestor:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._index.catalog.database.stop_waiting()
         self._resources.close()
 
     def end(self) -> None:

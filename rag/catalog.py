@@ -31,6 +31,7 @@ from rag.rows import (
     document_of,
     put_chunks,
     put_document,
+    require_begun,
     select_documents,
 )
 from rag.sqlite import SqliteDatabase
@@ -356,10 +357,8 @@ class Catalog:
 
     def count_vectors(self, collection_id: str) -> int:
         """How many vectors the collection's live chunks need."""
-        rows = self._read(
-            f"SELECT count(DISTINCT k.vector_id) FROM {_LIVE_CHUNKS} WHERE d.collection_id = ?", (collection_id,)
-        )
-        return int(rows[0][0])
+        chunks = f"{_LIVE_CHUNKS} WHERE d.collection_id = ?"
+        return int(self._read(f"SELECT count(DISTINCT k.vector_id) FROM {chunks}", (collection_id,))[0][0])
 
     # ------------------------------------------------------------------------------------------------ the write side
 
@@ -402,13 +401,15 @@ class Catalog:
     def commit_document(
         self, document: Document, sections: Sequence[Section], chunks: Sequence[Chunk], vector_ids: Sequence[str]
     ) -> None:
-        """Make this the live version of the document: the commit point. The version before becomes `unfinished`."""
+        """Make this the live version: the commit point. The one before becomes `unfinished`. Raises Conflict when
+        another writer has swept away what was begun."""
         with self._transaction() as connection:
             collection_id = self.collection(document.collection).id
-            _note_live_version(connection, document.id)
-            connection.execute(
+            begun = connection.execute(
                 "DELETE FROM unfinished WHERE document_id = ? AND version = ?", (document.id, document.version)
             )
+            require_begun(begun.rowcount == 1)
+            _note_live_version(connection, document.id)
             put_document(connection, document, collection_id)
             for table in ("sections", "chunks", "staged"):
                 connection.execute(f"DELETE FROM {table} WHERE document_id = ?", (document.id,))
@@ -452,10 +453,9 @@ class Catalog:
     def loose_vectors(self) -> dict[str, list[str]]:
         """Vectors, by collection, that no live chunk needs (any more)."""
         loose = defaultdict(list)
-        for collection_id, vector_id in self._read(
-            f"SELECT collection_id, vector_id FROM loose_vectors l WHERE NOT EXISTS "
-            f"(SELECT 1 FROM {_LIVE_CHUNKS} WHERE k.vector_id = l.vector_id AND d.collection_id = l.collection_id)"
-        ):
+        needed = f"SELECT 1 FROM {_LIVE_CHUNKS} WHERE k.vector_id = l.vector_id AND d.collection_id = l.collection_id"
+        sql = f"SELECT collection_id, vector_id FROM loose_vectors l WHERE NOT EXISTS ({needed})"
+        for collection_id, vector_id in self._read(sql):
             loose[collection_id].append(vector_id)
         return loose
 

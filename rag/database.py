@@ -65,7 +65,11 @@ class Database(Protocol):
     def exclusive(self, name: str, *, wait: bool = True) -> AbstractContextManager[Callable[[], bool]]:
         """While the block lasts, no other process is in one of that name; it ends with its process, however that is.
         The value tells whether that is so: not where another is there and `wait` is off, and no more when the
-        connection was lost. Keeps no threads of one process apart."""
+        connection was lost. Keeps no threads of one process apart. Raises DatabaseUnavailable, or Conflict after
+        `stop_waiting`."""
+
+    def stop_waiting(self) -> None:
+        """Let `exclusive` raise Conflict from now on, where it would have to wait: the program is ending."""
 
     def copy_to(self, path: Path) -> None:
         """Write all of it, as it stands at one moment, into a SQLite file that must not be there; nobody has to

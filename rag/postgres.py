@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _MOST_CONNECTIONS = 10  # of a process: PostgreSQL lets 100 in
 _PATIENCE = 30  # seconds that a writer waits for another one, as with SQLite
 _LONG_PATIENCE = 600  # … and who has something large to write, for others who have
+_LOOK = 2  # seconds between two looks at whether to wait on
 _VERSION = BASE_VERSION + len(MIGRATIONS)
 _LOCK_SPACE = 0x666E  # so that other programs' locks are others
 _TAKE_LOCK = f"SELECT pg_advisory_xact_lock({_LOCK_SPACE}, hashtext(current_schema()))"
@@ -33,9 +35,15 @@ _PARAMETERS = {
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
     "application_name": "footnote",
     "client_encoding": "UTF8",
 }
+# A client that vanished without a word must not keep its locks for hours.
+_SESSION = f"""
+    SET lock_timeout = '{_PATIENCE}s'; SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10;
+    SET tcp_keepalives_count = 3; SET tcp_user_timeout = 30000
+"""
 _TOKEN = re.compile(r"""'(?:[^']|'')*'|"[^"]*"|\?(\d*)|(?<=[\s(])\+(?=[A-Za-z])|\bLIKE\b""")
 # What a server says that will say so again until somebody changes a setting.
 _REFUSED = re.compile(
@@ -76,6 +84,7 @@ class PostgresDatabase:
         self._writing = threading.Lock()  # one waits at the server for all of this process
         self._threads = threading.local()
         self._closed = False
+        self._is_ending = threading.Event()
         try:
             self._migrate()
         except BaseException:
@@ -122,18 +131,39 @@ class PostgresDatabase:
     def exclusive(self, name: str, *, wait: bool = True) -> Iterator[Callable[[], bool]]:
         """While the block lasts, no other process is in one of that name; it ends with its process, however that is.
         The value tells whether that is so: not where another is there and `wait` is off, and no more when the
-        connection was lost."""
+        connection was lost. Raises Conflict where it would have to wait after `stop_waiting`."""
         key = f"{_LOCK_SPACE + 1}, hashtext(current_schema() || ?)"
-        take = f"SELECT pg_advisory_lock({key})" if wait else f"SELECT pg_try_advisory_lock({key})"
         import psycopg
 
         try:
             with closing(self._connect()) as connection:  # of its own: nothing else may end it
-                connection.execute(f"SET lock_timeout = '{_LONG_PATIENCE}s'")
-                taken = connection.execute(translated(take), (name,)).fetchone()
-                yield lambda: taken != (False,) and _is_alive(connection)
+                taken = connection.execute(translated(f"SELECT pg_try_advisory_lock({key})"), (name,)).fetchone()
+                if wait and taken == (False,):
+                    self._wait(connection, translated(f"SELECT pg_advisory_lock({key})"), name)
+                    taken = (True,)
+                yield lambda: taken == (True,) and _is_alive(connection)
         except psycopg.OperationalError as error:
             raise _unavailable(error) from error
+
+    def stop_waiting(self) -> None:
+        """From now on nobody waits for other processes, as the program is ending."""
+        self._is_ending.set()
+
+    def _wait(self, connection: psycopg.Connection[Any], take: str, name: str) -> None:
+        """Run a statement that waits for a lock, with looks at whether that is still wanted."""
+        from psycopg.errors import LockNotAvailable
+
+        connection.execute(f"SET lock_timeout = '{_LOOK}s'")
+        deadline = time.monotonic() + _LONG_PATIENCE
+        while not self._is_ending.is_set():
+            try:
+                connection.execute(take, (name,))
+            except LockNotAvailable:
+                if time.monotonic() > deadline:
+                    raise
+            else:
+                return
+        raise Conflict("The program is ending while another process writes.", hint="Start it again, and repeat it.")
 
     def copy_to(self, path: Path) -> None:
         """Write all of it, as it stands at one moment, into a SQLite file that must not be there; nobody has to
@@ -203,7 +233,7 @@ class PostgresDatabase:
                 raise _refused(error) from error
             raise
         _adapt(connection)
-        connection.execute(f"SET lock_timeout = '{_PATIENCE}s'")
+        connection.execute(_SESSION)
         return connection
 
     def _give_back(self, connection: psycopg.Connection[Any]) -> None:
@@ -215,8 +245,9 @@ class PostgresDatabase:
             self._idle.append(connection)
 
     def _close_idle(self) -> None:
-        while self._idle:
-            self._idle.pop().close()
+        with suppress(IndexError):  # other threads take from it, too
+            while True:
+                self._idle.pop().close()
 
     def _migrate(self) -> None:
         import psycopg

@@ -12,6 +12,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 from rag import naming
 from rag.chunking import chunking_of
 from rag.database import Connection
+from rag.errors import Conflict
 from rag.types import Chunk, Collection, Document
 
 DOCUMENT_COLUMNS = (
@@ -104,3 +105,12 @@ def _path_to_text(path: Path) -> str:
 
 def _text_to_path(text: str) -> Path:
     return Path(os.fsdecode(unquote_to_bytes(text.removeprefix("file:"))) if text.startswith("file:") else text)
+
+
+def require_begun(is_begun: bool) -> None:
+    """Raises Conflict where what is to be committed is not noted as begun: another process has taken the writer of it
+    for dead and swept away what it had written."""
+    if not is_begun:
+        raise Conflict(
+            "Another process has begun to write meanwhile.", hint="Repeat it: what is done is not done twice."
+        )

@@ -85,6 +85,9 @@ class SqliteDatabase:
         """There are no other processes that write."""
         return nullcontext(lambda: True)
 
+    def stop_waiting(self) -> None:
+        """There is nobody to wait for."""
+
     def copy_to(self, path: Path) -> None:
         """Write all of it, as it stands at one moment, into a file that must not be there; nobody has to wait."""
         with closing(sqlite3.connect(path)) as copy:

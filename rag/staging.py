@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from rag.catalog import Catalog, VersionedChunks
 from rag.database import Connection
-from rag.rows import NEXT_REVISION, PUT_PROPERTY, put_chunks
+from rag.rows import NEXT_REVISION, PUT_PROPERTY, put_chunks, require_begun
 from rag.types import Chunk, Document
 
 
@@ -79,8 +79,15 @@ class Staging:
         return (rows[0][0] if rows else ""), chunks
 
     def switch(self, embedding: dict[str, str]) -> None:
-        """Make all staged versions live: the commit point. The versions before become unfinished."""
+        """Make all staged versions live: the commit point. The versions before become unfinished.
+
+        Raises Conflict when another writer has swept away what was begun (see `Catalog.begin`)."""
         with self._database.transaction() as connection:
+            (staged,) = connection.execute("SELECT count(*) FROM staged").fetchone()
+            begun = connection.execute(
+                "DELETE FROM unfinished WHERE (document_id, version) IN (SELECT document_id, version FROM staged)"
+            )
+            require_begun(begun.rowcount == staged)
             connection.execute(
                 "INSERT INTO unfinished SELECT d.id, d.version, d.collection_id FROM documents d "
                 "JOIN staged s ON s.document_id = d.id WHERE true ON CONFLICT DO NOTHING"
@@ -88,9 +95,6 @@ class Staging:
             connection.execute(
                 "UPDATE documents SET version = s.version, title = s.title, chunks = s.chunks, "
                 "fingerprint = s.fingerprint FROM staged s WHERE s.document_id = documents.id"
-            )
-            connection.execute(
-                "DELETE FROM unfinished WHERE (document_id, version) IN (SELECT document_id, version FROM staged)"
             )
             connection.execute("DELETE FROM staged")
             connection.execute("DELETE FROM loose_vectors")  # of the old model, whose vectors all go

@@ -11,8 +11,9 @@ import pytest
 
 from rag.catalog import Catalog, VersionedChunks
 from rag.errors import Conflict, NotFound
+from rag.staging import Staging
 from rag.types import Scope
-from tests.rag.versions import make_version
+from tests.rag.versions import commit, make_version
 
 pytestmark = pytest.mark.databases
 
@@ -21,11 +22,6 @@ pytestmark = pytest.mark.databases
 def catalog(database):
     with closing(Catalog(database)) as catalog:
         yield catalog
-
-
-def commit(catalog, version):
-    catalog.commit_document(version.document, version.sections, version.chunks, version.vector_ids)
-    return version
 
 
 def test_a_document_comes_back_as_it_went_in(catalog, bag_of_words):
@@ -85,6 +81,30 @@ def test_what_was_begun_is_unfinished_until_committed(catalog, bag_of_words):
     assert (catalog.unfinished(), catalog.loose_vectors()) == ([], {})
 
 
+def test_what_another_writer_has_swept_away_is_not_committed(catalog, bag_of_words):
+    """Who waits longer than its lock is kept finds that others have gone on."""
+    old = commit(catalog, make_version("doc_a", ["one"], bag_of_words))
+    late = make_version("doc_a", ["two"], bag_of_words, version=2)
+    catalog.begin([VersionedChunks("doc_a", 2, catalog.collection().id)], {})
+    catalog.finish()
+    with pytest.raises(Conflict, match="Another process"):
+        catalog.commit_document(late.document, late.sections, late.chunks, late.vector_ids)
+    assert catalog.document("doc_a") == old.document
+    assert (catalog.unfinished(), catalog.loose_vectors()) == ([], {})
+
+
+def test_staged_versions_that_another_writer_has_swept_away_stay_staged(catalog, bag_of_words):
+    old, staging = commit(catalog, make_version("doc_a", ["one"], bag_of_words)), Staging(catalog)
+    late = make_version("doc_a", ["two"], bag_of_words, version=2)
+    staging.put(old.document, 2, "fingerprint", late.chunks, late.vector_ids)
+    catalog.begin(staging.versions(), {})
+    catalog.finish()
+    with pytest.raises(Conflict, match="Another process"):
+        staging.switch({"model": "other", "fingerprint": "other"})
+    assert catalog.document("doc_a") == old.document
+    assert len(staging.versions()) == 1
+
+
 def test_a_removed_document_is_gone_with_its_text(catalog, bag_of_words):
     commit(catalog, make_version("doc_a", ["a secret"], bag_of_words))
     catalog.remove_documents(["doc_a"])
@@ -140,10 +160,10 @@ def test_a_failed_write_changes_nothing(catalog, bag_of_words):
     revision = catalog.revision
     broken = make_version("doc_a", ["three\nfour"], bag_of_words, version=2)
     with pytest.raises(Exception, match=r"(?i)unique"):
-        catalog.commit_document(broken.document, [], [broken.chunks[0], broken.chunks[0]], broken.vector_ids)
+        commit(catalog, replace(broken, chunks=[broken.chunks[0], broken.chunks[0]]))
     assert catalog.document("doc_a") == old.document
     assert list(catalog.chunks_of("doc_a")) == old.chunks
-    assert (catalog.revision, catalog.unfinished()) == (revision, [])
+    assert (catalog.revision, [version.name for version in catalog.unfinished()]) == (revision, ["doc_a:2"])
 
 
 def test_everything_is_there_after_reopening(tmp_path, bag_of_words):

@@ -10,7 +10,7 @@ import pytest
 from rag.catalog import Catalog
 from rag.naming import Named
 from rag.types import Scope
-from tests.rag.versions import make_version
+from tests.rag.versions import commit, make_version
 
 FILES = {
     "ACTIVISIONBLIZZARD_2019_10K.pdf": "",
@@ -36,7 +36,7 @@ def catalog(tmp_path_factory, bag_of_words):
         for name, title in FILES.items():
             version = make_version(f"doc_{name}", ["text"], bag_of_words, title=title or name)
             document = replace(version.document, source=f"/documents/{name}")
-            catalog.commit_document(document, version.sections, version.chunks, version.vector_ids)
+            commit(catalog, replace(version, document=document))
         yield catalog
 
 
@@ -88,7 +88,7 @@ def test_what_half_of_the_documents_share_names_none(tmp_path, bag_of_words):
         for number in range(4):
             title = f"Report {'kiln' if number < 3 else 'clay'}"
             version = make_version(f"doc_{number}", ["text"], bag_of_words, title=title)
-            catalog.commit_document(version.document, version.sections, version.chunks, version.vector_ids)
+            commit(catalog, version)
         assert named(catalog, "what does the kiln report say?") == set()
         assert named(catalog, "what does the clay report say?") == {"3"}
 
@@ -97,7 +97,7 @@ def test_names_follow_their_document(tmp_path, bag_of_words):
     with closing(Catalog(tmp_path / "catalog.sqlite3")) as catalog:
         for name in ("a", "b", "c"):
             version = make_version(f"doc_{name}", ["text"], bag_of_words, title=f"The {name * 4} file")
-            catalog.commit_document(version.document, version.sections, version.chunks, version.vector_ids)
+            commit(catalog, version)
         assert named(catalog, "bbbb") == {"b"}
         catalog.put_record(replace(catalog.document("doc_b"), title="The quince file"))
         assert (named(catalog, "bbbb"), named(catalog, "a quince")) == (set(), {"b"})
@@ -109,7 +109,7 @@ def test_a_catalog_without_names_notes_them_when_it_is_opened(tmp_path, bag_of_w
     with closing(Catalog(tmp_path / "catalog.sqlite3")) as catalog:
         for name in ("kiln", "clay", "glaze"):
             version = make_version(f"doc_{name}", ["text"], bag_of_words, title=name)
-            catalog.commit_document(version.document, version.sections, version.chunks, version.vector_ids)
+            commit(catalog, version)
         with catalog.database.transaction() as connection:
             connection.execute("DELETE FROM names")
             connection.execute("DELETE FROM properties WHERE name = 'names'")
@@ -126,7 +126,7 @@ def test_other_collections_do_not_count(tmp_path, bag_of_words):
                 version = make_version(
                     f"{collection}_{name}", ["text"], bag_of_words, title=name, collection=collection
                 )
-                catalog.commit_document(version.document, version.sections, version.chunks, version.vector_ids)
+                commit(catalog, version)
         found = catalog.named_documents("revenue of Apple?", Scope((catalog.collection().id,)))
         assert found.documents == {"default_apple"}
         assert found.coverage > 0.9

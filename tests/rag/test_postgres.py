@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import queue
 import threading
+import time
 from contextlib import closing
 from urllib.parse import urlsplit
 
@@ -30,7 +32,7 @@ from rag.types import Scope
 from tests import databases
 from tests.rag.api.serving import serving, write_documents
 from tests.rag.archives import last
-from tests.rag.versions import make_version
+from tests.rag.versions import commit, make_version
 
 PASSWORD = "four-words-in-a-row"
 
@@ -50,18 +52,6 @@ def bare_url():
 
 def settings_of(storage, url=""):
     return Settings(_env_file=None, storage={"dir": storage, "database_url": url}, embedding={"model": "bag-of-words"})
-
-
-def close_the_door(url, *, is_open=False):
-    """No new connection is let in, and those there are end; or the other way round."""
-    name = urlsplit(url).path[1:]
-    databases.run(databases.SERVER, f"ALTER DATABASE {name} ALLOW_CONNECTIONS {is_open}")
-    end_connections(url)
-
-
-def end_connections(url):
-    name = urlsplit(url).path[1:]
-    databases.run(databases.SERVER, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
 
 
 # -------------------------------------------------------------------------------------------------------- statements
@@ -110,7 +100,7 @@ def test_json_is_read_as_sqlite_reads_it(database, tmp_path):
 def test_what_postgresql_cannot_store_becomes_another_character_of_that_length(database, bag_of_words):
     with closing(Catalog(database)) as catalog:
         version = make_version("doc_a", ["before\0after\nlast line"], bag_of_words)
-        catalog.commit_document(version.document, version.sections, version.chunks, version.vector_ids)
+        commit(catalog, version)
         (section,) = catalog.sections("doc_a")
         assert len(section.text) == len(version.sections[0].text)
         assert section.text.startswith("before\ufffdafter")
@@ -245,9 +235,9 @@ def test_a_server_that_was_started_anew_is_found_again(postgres_url, database):
             thread.start()
         for thread in threads:
             thread.join()
-        end_connections(postgres_url)
+        databases.end_connections(postgres_url)
         assert catalog.census() == {}
-        end_connections(postgres_url)
+        databases.end_connections(postgres_url)
         catalog.set_property("after", "all")
         assert catalog.property("after") == "all"
 
@@ -258,7 +248,7 @@ def test_a_transaction_that_lost_its_server_changed_nothing(postgres_url, databa
         def write():
             with database.transaction() as connection:
                 connection.execute("INSERT INTO properties VALUES ('half', 'done')")
-                end_connections(postgres_url)
+                databases.end_connections(postgres_url)
                 connection.execute("INSERT INTO properties VALUES ('whole', 'done')")
 
         with pytest.raises(DatabaseUnavailable, match="does not answer"):
@@ -309,11 +299,56 @@ def test_one_process_has_its_turn_and_notices_when_it_has_lost_it(postgres_url, 
             turns.require()
             with other.exclusive("index", wait=False) as is_alone, other.exclusive("others", wait=False) as is_there:
                 assert (is_alone(), is_there()) == (False, True)
-            end_connections(postgres_url)
+            databases.end_connections(postgres_url)
             with pytest.raises(DatabaseUnavailable, match="lost"):
                 turns.require()
         with other.exclusive("index", wait=False) as is_alone:
             assert is_alone()
+
+
+def test_who_waits_for_its_turn_has_it_next_and_ends_with_the_program(postgres_url, database):
+    said = queue.Queue()
+
+    def wait():
+        try:
+            with Turns(database, "index"):
+                said.put("mine")
+        except Conflict as error:
+            said.put(error.message)
+
+    with closing(PostgresDatabase(postgres_url)) as other:
+        threads = [threading.Thread(target=wait) for _ in range(2)]
+        with other.exclusive("index"):
+            threads[0].start()
+            time.sleep(0.3)
+            assert said.empty()
+        assert said.get(timeout=10) == "mine"
+        with other.exclusive("index"):
+            threads[1].start()
+            database.stop_waiting()
+            assert "ending" in said.get(timeout=10)
+        for thread in threads:
+            thread.join()
+        with database.exclusive("index") as is_alone:  # what is free may be had still
+            assert is_alone()
+
+
+def test_connections_that_are_lost_without_a_word_end_soon_on_both_sides(database):
+    names = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count", "tcp_user_timeout")
+    assert [database.read(f"SHOW {name}")[0][0] for name in names] == ["30", "10", "3", "30000"]
+
+
+def test_threads_may_close_idle_connections_at_once(database):
+    """Each finds that the server was started anew."""
+    connections = [database._connect() for _ in range(8)]
+    for _ in range(200):
+        database._idle.extend(connections)
+        threads = [threading.Thread(target=database._close_idle) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not database._idle
 
 
 def test_the_api_says_503_while_the_database_is_gone_and_goes_on_after(postgres_url, tmp_path):
@@ -321,14 +356,11 @@ def test_the_api_says_503_while_the_database_is_gone_and_goes_on_after(postgres_
     settings = settings.model_copy(update={"llm": settings.llm.model_copy(update={"provider": "scripted"})})
     with serving(settings, [write_documents(tmp_path / "documents")]) as served, httpx.Client(timeout=30) as client:
         assert len(client.get(f"{served.url}/v1/vector_stores").json()["data"]) == 1
-        close_the_door(postgres_url)
-        try:
+        with databases.away(postgres_url):
             answer = client.get(f"{served.url}/v1/vector_stores")
             assert (answer.status_code, answer.json()["error"]["code"]) == (503, "database_unavailable")
             assert "Traceback" not in answer.text
             assert client.get(f"{served.url}/readyz").status_code == 503
-        finally:
-            close_the_door(postgres_url, is_open=True)
         assert len(client.get(f"{served.url}/v1/vector_stores").json()["data"]) == 1
         assert client.get(f"{served.url}/readyz").status_code == 200
 

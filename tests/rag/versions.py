@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rag.auth import LOCAL_PRINCIPAL
+from rag.catalog import Catalog, VersionedChunks
 from rag.index import DocumentVersion
 from rag.text import contextual_text
 from rag.types import Chunk, Document, Embedding, Section
@@ -58,3 +59,11 @@ def make_version(
     sections = [Section(text, i, str(i + 1), heading) for i, text in enumerate(pages)]
     vectors = dict(zip(vector_ids, embedding.embed_passages(contexts), strict=True))
     return DocumentVersion(document, sections, chunks, vector_ids, vectors)
+
+
+def commit(catalog: Catalog, version: DocumentVersion) -> DocumentVersion:
+    """Write the version into the catalog alone."""
+    document = version.document
+    catalog.begin([VersionedChunks(document.id, document.version, catalog.collection(document.collection).id)], {})
+    catalog.commit_document(document, version.sections, version.chunks, version.vector_ids)
+    return version
