@@ -119,7 +119,7 @@ def _mirror(settings: Settings, services: Services) -> contextlib.AbstractContex
     for folder in folders:
         if not folder.is_dir():
             raise ConfigurationError(f"{folder} is not a folder.", hint="Correct RAG_INGEST__WATCH.")
-    return Mirror(services.ingest, [folder.absolute() for folder in folders])
+    return Mirror(services.ingest, [folder.absolute() for folder in folders], services.catalog.database)
 
 
 def _serve(settings: Settings, services: Services, listener: socket.socket) -> None:

@@ -211,12 +211,12 @@ def jobs(cancelled: str | None, as_json: bool) -> None:
     settings = load_settings()
     server = find_server(settings)
     if cancelled is not None:
-        if server is None:
+        if server is None and not settings.storage.is_shared:
             raise InvalidRequest(
                 "Only a running server can stop a job, and none runs.",
                 hint="Start it with `make run`, then cancel the job.",
             )
-        listed = [server.cancel(cancelled)]
+        listed = [server.cancel(cancelled) if server is not None else _stopped_job(settings, cancelled)]
     else:
         listed = server.jobs() if server is not None else _stored_jobs(settings)
     if as_json:
@@ -293,6 +293,16 @@ def _stored_jobs(settings: Settings) -> list[Job]:
         return JobStore(database).all()
 
 
+def _stopped_job(settings: Settings, job_id: str) -> Job:
+    """The job as it stands once whichever process works on it is told to stop. Raises NotFound."""
+    from ingest.jobs import JobStore
+
+    with closing(open_database(settings.storage)) as database:
+        store = JobStore(database)
+        store.stop(job_id)
+        return store.get(job_id)
+
+
 @contextmanager
 def _writer(settings: Settings, ray_address: str | None = None) -> Iterator[Ingestor | Remote]:
     """The running server, or the storage folder opened here, with a Ray cluster to read and embed if one is named."""
@@ -315,7 +325,9 @@ def _writer(settings: Settings, ray_address: str | None = None) -> Iterator[Inge
             from ingest.ray_cluster import RayCluster
 
             cluster = stack.enter_context(RayCluster(ray_address, settings, storage.embedding))
-        yield stack.enter_context(Ingestor(settings, storage.index, cluster))
+        # uploads are the servers' work, where several processes share all: this one ends with its own
+        takes_jobs = not settings.storage.is_shared
+        yield stack.enter_context(Ingestor(settings, storage.index, cluster, takes_jobs=takes_jobs))
 
 
 def main() -> None:

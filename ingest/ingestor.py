@@ -47,11 +47,15 @@ _LOOK = 0.1  # seconds between two looks at whether to stop
 
 
 class Ingestor:
-    """Takes documents in and removes them. Use it as a context manager: uploads are worked off in the background."""
+    """Takes documents in and removes them. Use it as a context manager: uploads are worked off in the background, but
+    where `takes_jobs` is off, which leaves that to other processes."""
 
-    def __init__(self, settings: Settings, index: Index, cluster: RayCluster | None = None) -> None:
+    def __init__(
+        self, settings: Settings, index: Index, cluster: RayCluster | None = None, *, takes_jobs: bool = True
+    ) -> None:
         """`cluster`: where files of folders are read and embedded, instead of here."""
         self._cluster = cluster
+        self._takes_jobs = takes_jobs
         self.suffixes = SUPPORTED_SUFFIXES
         self._settings = settings
         self._index = index
@@ -75,8 +79,9 @@ class Ingestor:
         younger = _BEING_UPLOADED if self._index.catalog.database.is_shared else 0
         self._files.sweep({self._files.path_of(sha256) for sha256 in self._records.needed()}, younger)
         self._resources.callback(self._sandbox.close)
-        self._resources.enter_context(self._queue)
-        self._resources.enter_context(Expiry(self.sweep_expired))
+        if self._takes_jobs:
+            self._resources.enter_context(self._queue)
+            self._resources.enter_context(Expiry(self.sweep_expired))
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -12,6 +12,7 @@ from typing import Self
 from ingest.discover import is_ignored
 from ingest.loaders import SUPPORTED_SUFFIXES
 from rag.catalog import DEFAULT_COLLECTION
+from rag.database import Database
 from rag.errors import RagError
 from rag.write_side import Ingest, IngestOptions
 
@@ -20,7 +21,7 @@ logger = logging.getLogger(__name__)
 _SETTLE_MS = 1_600  # changes that follow each other faster are one: an editor's save by rename, a copied folder
 _LISTENING_MS = 1_000  # between two looks at whether to stop
 _QUIET_MS = 400  # no change for so long: what was going on is over
-
+_STAND_BY = 2.0  # seconds until a process asks again whether it is its turn
 _PAUSE = 10.0  # seconds until a folder that could not be followed, perhaps not there, is tried again
 
 
@@ -51,10 +52,14 @@ def changes(paths: Sequence[Path], stop: threading.Event | None = None) -> Itera
 
 
 class Mirror:
-    """Keeps documents as the files in some folders are, in a thread, until the `with` block ends."""
+    """Keeps documents as the files in some folders are, in a thread, until the `with` block ends. Of several processes
+    with one `database` one does so, and the others stand by."""
 
-    def __init__(self, ingest: Ingest, paths: Sequence[Path], collection: str = DEFAULT_COLLECTION) -> None:
+    def __init__(
+        self, ingest: Ingest, paths: Sequence[Path], database: Database, collection: str = DEFAULT_COLLECTION
+    ) -> None:
         self._ingest = ingest
+        self._database = database
         self._paths = paths
         self._folders = ", ".join(map(str, paths))
         self._collection = collection
@@ -75,9 +80,13 @@ class Mirror:
         said = ""
         while not self._stop.is_set():
             try:
-                for _ in changes(self._paths, self._stop):
-                    said = ""
-                    self._take_in()
+                with self._database.exclusive("watch", wait=False) as is_ours:
+                    for _ in changes(self._paths, self._stop) if is_ours() else ():
+                        if not is_ours():
+                            break
+                        said = ""
+                        self._take_in()
+                self._stop.wait(_STAND_BY)
             except Exception as error:
                 if said != str(error):  # a disk may be away for days
                     said = str(error)

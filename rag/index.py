@@ -391,7 +391,8 @@ class Index:
     def _check_sharing(self) -> None:
         """Raises IndexMismatch where another process has gone over to another embedding model."""
         stored = json.loads(self.catalog.property("embedding") or "null") if self._shared else None
-        if stored is not None and stored["fingerprint"] != self.embedding.fingerprint:
+        ours = {dense[0].fingerprint for dense in (self._coming, self._dense) if dense}  # `switch` may be on its way
+        if stored is not None and stored["fingerprint"] not in ours:
             raise IndexMismatch(
                 f"The index has gone over to the embedding model {stored['model']} since this process was started.",
                 hint=f"Start it again with RAG_EMBEDDING__MODEL={stored['model']}.",
@@ -416,7 +417,9 @@ class Index:
         Both are compared by number alone, which costs nothing; only a difference makes us look at every id.
         """
         documents = self.catalog.documents()
-        if self.catalog.property("words") != ANALYSIS_VERSION:
+        if self._shared:
+            pass  # words of our own follow by themselves
+        elif self.catalog.property("words") != ANALYSIS_VERSION:
             self._fill_words(documents)
             self.catalog.set_property("words", ANALYSIS_VERSION)
         elif self._words.count() != sum(document.chunks for document in documents):

@@ -101,7 +101,8 @@ def _rows(
     return catalog.database.read(
         "WITH wanted AS MATERIALIZED (SELECT value FROM json_each(?)) "
         f"SELECT d.id, d.source, {FILE_NAME} FROM documents d WHERE {where}",
-        (json.dumps(names), *collection_ids),
+        # half a character, which PostgreSQL does not read, is in no name
+        (json.dumps([name.encode("utf-8", "replace").decode() for name in names]), *collection_ids),
     )
 
 
