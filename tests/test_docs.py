@@ -24,6 +24,7 @@ PAGES = (
     "docs/api.md",
     "docs/chat.md",
     "docs/evaluation.md",
+    "docs/large-corpora.md",
     "docs/vector-stores.md",
     "docs/models.md",
     "docs/operations.md",
