@@ -2,7 +2,7 @@
 
     python -m benchmarks.ray [--files NUMBER] [--rounds NUMBER]
 
-Made-up text files, about two chunks each, are taken in with the default embedding model: without Ray, which uses all
+Made-up text files, about five chunks each, are taken in with the default embedding model: without Ray, which uses all
 cores, by one worker, and by two, each with one thread for embedding; one after the other, in several rounds, because
 machines differ and drift. A round's ratios are taken within it; what is printed are the medians of all rounds. Ray, the
 workers and the model are up and warm before the time begins. Two workers can only be twice as fast where two cores are
