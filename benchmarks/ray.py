@@ -2,7 +2,7 @@
 
     python -m benchmarks.ray [--files NUMBER] [--rounds NUMBER]
 
-Made-up text files, about two chunks each, are taken in with the default embedding model: without Ray, which uses all
+Made-up text files, about five chunks each, are taken in with the default embedding model: without Ray, which uses all
 cores, by one worker, and by two, each with one thread for embedding; one after the other, in several rounds, because
 machines differ and drift. A round's ratios are taken within it; what is printed are the medians of all rounds. Ray, the
 workers and the model are up and warm before the time begins. Two workers can only be twice as fast where two cores are
@@ -12,6 +12,7 @@ free, beside one for the process that stores.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import resource
 import statistics
 import sys
@@ -74,6 +75,9 @@ def main() -> int:
     parser.add_argument("--files", metavar="NUMBER", type=int, default=200)
     parser.add_argument("--rounds", metavar="NUMBER", type=int, default=3)
     arguments = parser.parse_args()
+    if importlib.util.find_spec("ray") is None:
+        print("Ray is not installed (make setup EXTRAS=ray); nothing was measured.")
+        return 0
     base = dict(load_settings())
     words = Path(__file__).with_name("ingest.py").read_text().split()
     costs: dict[str, list[Cost]] = defaultdict(list)
@@ -86,9 +90,8 @@ def main() -> int:
             for way, workers in WAYS.items():
                 storage = StorageSettings(dir=Path(scratch) / f"{turn} {way}")
                 costs[way].append(ingest(Settings(**{**base, "storage": storage}), folder, workers))
-    table = Table(
-        f"{arguments.files} files", "chunks/s", "of one worker's", "CPU ms a chunk of the process that stores"
-    )
+    chunks = costs["one worker"][0].chunks
+    table = Table(f"{arguments.files} files, {chunks} chunks", "chunks/s", "of one worker's", "own CPU ms a chunk")
     for way, found in costs.items():
         rate = statistics.median(cost.chunks / cost.seconds for cost in found)
         ratios = [one.seconds / cost.seconds for one, cost in zip(costs["one worker"], found, strict=True)]
@@ -96,6 +99,7 @@ def main() -> int:
         spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f})"
         table.add_row(way, f"{rate:.1f}", spread, f"{own:.1f}")
     Console().print(table)
+    print("Own: of the process that decides and stores, which without Ray embeds, too.")
     return 0
 
 

@@ -72,9 +72,9 @@ class RayCluster:
 
     def close(self) -> None:
         """End the workers and leave the cluster; one that was started here ends, too."""
-        self._calls.shutdown(cancel_futures=True)
         for pool in {self._readers, self._embedders}:
             pool.close()
+        self._calls.shutdown(cancel_futures=True)
         self._ray.shutdown()
 
     def load(

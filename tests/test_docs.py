@@ -25,6 +25,7 @@ PAGES = (
     "docs/chat.md",
     "docs/deployment.md",
     "docs/evaluation.md",
+    "docs/large-corpora.md",
     "docs/vector-stores.md",
     "docs/models.md",
     "docs/operations.md",
