@@ -260,7 +260,7 @@ def test_a_file_that_every_worker_dies_of_fails_with_a_reason_and_is_tried_again
 def test_the_command_killed_and_run_again(address, ray_environment, tmp_path, bag_of_words):
     folder = tmp_path / "documents"
     folder.mkdir()
-    for number in range(300):
+    for number in range(160):
         (folder / f"{number:03}.txt").write_text(text(f"file {number}", 4))
     commands = Commands(tmp_path)
     commands.environment |= ray_environment
@@ -277,9 +277,9 @@ def test_the_command_killed_and_run_again(address, ray_environment, tmp_path, ba
     events = [json.loads(line) for line in ran.stdout.splitlines()]
     outcomes = [event["outcome"] for event in events if event["event"] == "file"]
     assert set(outcomes) == {"unchanged", "added"}, "it was killed in the middle"
-    assert len(outcomes) == 300
+    assert len(outcomes) == 160
     with closing(Index(commands.storage, bag_of_words)) as index:
-        assert len({document.source for document in index.catalog.documents()}) == len(index.catalog.documents()) == 300
+        assert len({document.source for document in index.catalog.documents()}) == len(index.catalog.documents()) == 160
         assert_consistent(index)
 
 
