@@ -27,6 +27,7 @@ from rag.settings import Settings
 from rag.write_side import IngestOptions
 from tests.commands import Commands
 from tests.ingest.loaders.documents import make_pdf
+from tests.ingest.test_ingestor import Counting
 from tests.rag.backends.model_server import free_port
 from tests.rag.test_index import assert_consistent
 from tests.warm_start import ROOT
@@ -177,8 +178,10 @@ def kill(processes):
 
 @needs_ray
 def test_what_is_stored_and_reported_is_the_same(cluster, folder, plain, tmp_path, bag_of_words):
-    with ingestor_over(tmp_path / "ray", bag_of_words, cluster) as (ingestor, index):
+    embedding = Counting(bag_of_words)
+    with ingestor_over(tmp_path / "ray", embedding, cluster) as (ingestor, index):
         found = reports(ingestor, folder)
+        assert embedding.embedded == [], "the workers have embedded all of it"
         assert (found, contents(index)) == plain
         assert found["broken.pdf"][0] == "failed"
         assert found["long.txt"][2] > 130, "chunks for several batches"
