@@ -11,7 +11,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rag.errors import NotFound
+from fastapi import Request
+from fastapi.responses import JSONResponse
+
+from rag.api.envelope import error_response
+from rag.errors import NotFound, RagError
 from rag.ui import library
 from rag.ui.caller import KnowCaller
 from rag.ui.folder import write_chat_folder
@@ -67,9 +71,15 @@ def mount_chat(app: FastAPI, services: Services) -> None:
     add_upload_route(app, suffixes=services.ingest.suffixes, max_upload_mb=max_upload_mb)
     add_transcript_routes(app, services)
     chainlit_app.state.services = services
+    chainlit_app.add_exception_handler(RagError, _on_rag_error)  # such as of a user who was just removed
     mount_chainlit(app, target=str(Path(__file__).with_name("chat.py")), path="/")
     app.add_middleware(KnowCaller)
     app.add_middleware(PagePolicy, policy=content_security_policy(get_html_template("/")))
+
+
+async def _on_rag_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RagError)
+    return error_response(error)
 
 
 async def _no_renewal() -> None:
