@@ -1,4 +1,4 @@
-"""Admits requests that mean work, those with a body, a few at a time: see rag/admission.py."""
+"""Admits requests to the API that mean work, those with a body, a few at a time: see rag/admission.py."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rag.admission import Place
 from rag.telemetry.recording import stage
 
 AT_ONCE = 2 * (os.cpu_count() or 1)  # one is computed while another one waits for a thread, or for the disk
-_FREE = re.compile(r"/v1/files|/project/file|/library/.*|/mcp.*")  # what takes as long as who sends it, or stays open
+_WORK = re.compile(r"/(v1|api)/(?!files$).*")  # an upload takes as long as who sends it; pages never wait in line
 _EVENTS = b"text/event-stream"
 
 
@@ -29,7 +29,7 @@ class Admitted:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on; what reads the body gets the last of it when its turn comes."""
-        if scope["type"] != "http" or scope["method"] != "POST" or _FREE.fullmatch(scope["path"]):
+        if scope["type"] != "http" or scope["method"] != "POST" or not _WORK.fullmatch(scope["path"]):
             await self._app(scope, receive, send)
             return
         place = Place(self._places)

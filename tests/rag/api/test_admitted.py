@@ -89,7 +89,7 @@ async def test_a_few_are_worked_on_at_a_time_and_all_in_the_end(asked, start):
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", "/v1/models"), ("POST", "/v1/files"), ("POST", "/library/collections/vs_1/files"), ("POST", "/mcp")],
+    [("GET", "/v1/models"), ("POST", "/v1/files"), ("POST", "/project/threads"), ("POST", "/mcp")],
 )
 async def test_what_is_no_work_passes(asked, method, path):
     application = Application()
