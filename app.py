@@ -19,18 +19,18 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rag.auth.weak_secrets import refuse_well_known_secrets
+from rag.cli.runner import debug_option, is_debugging, run
 from rag.errors import ConfigurationError
 from rag.settings import Settings, load_settings
-from rag.terminal import debug_option, is_debugging, run
-from rag.well_known import refuse_well_known_secrets
 
 if TYPE_CHECKING:
     from types import FrameType
 
     from fastapi import FastAPI
 
-    from rag.catalog import Catalog
-    from rag.services import Services
+    from rag.operations.services import Services
+    from rag.storage.catalog import Catalog
 
 LAST_ANSWERS = 3.0  # seconds that answers get to end by themselves when the server is told to stop
 
@@ -40,7 +40,7 @@ LAST_ANSWERS = 3.0  # seconds that answers get to end by themselves when the ser
 @debug_option
 def serve(paths: tuple[Path, ...]) -> None:
     """Serve the chat and the API. PATHS are ingested first, into the collection `default`."""
-    from rag.telemetry.log import set_up_logging
+    from rag.telemetry.logging import set_up_logging
 
     settings = load_settings()
     if settings.is_closed:
@@ -51,7 +51,7 @@ def serve(paths: tuple[Path, ...]) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with _listening(settings) as listener, _services(settings) as services:
         if paths:
-            from ingest.report import show_progress
+            from ingest.progress import show_progress
 
             show_progress(services.ingest.add_paths(paths, "default"))
         with _mirror(settings, services):
@@ -81,11 +81,11 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
 @contextlib.contextmanager
 def _services(settings: Settings) -> Iterator[Services]:
     from ingest.ingestor import Ingestor
-    from rag.personas import read_roles
-    from rag.services import Services, open_engine, open_models, open_storage
-    from rag.telemetry.log import request_line
+    from rag.answering.personas import read_roles
+    from rag.operations.services import Services, open_engine, open_models, open_storage
+    from rag.telemetry.logging import request_line
     from rag.telemetry.telemetry import Telemetry
-    from rag.telemetry.traces import open_traces
+    from rag.telemetry.tracing import open_traces
 
     with (
         open_traces(settings.telemetry) as traces,
@@ -101,7 +101,7 @@ def _services(settings: Settings) -> Iterator[Services]:
 
 def _require_way_in(settings: Settings, catalog: Catalog) -> None:
     """Raises ConfigurationError where a key or a log-in is asked for and nobody has one."""
-    from rag.users import Users
+    from rag.auth.users import Users
 
     vouched = settings.auth.user_header or any(re.fullmatch("OAUTH_.*_CLIENT_ID", name) for name in os.environ)
     if settings.is_closed and not vouched and not Users(catalog.database).anybody_may_log_in():
@@ -125,8 +125,8 @@ def _mirror(settings: Settings, services: Services) -> contextlib.AbstractContex
 def _serve(settings: Settings, services: Services, listener: socket.socket) -> None:
     import uvicorn
 
-    from rag.api.application import create_api
-    from rag.lock import Owner
+    from rag.api.app import create_api
+    from rag.storage.lock import Owner
     from rag.ui.mount import mount_chat
 
     host = settings.server.host

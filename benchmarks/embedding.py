@@ -25,14 +25,14 @@ from rich.table import Table
 
 from benchmarks.retrieval import read_lines, read_relevance
 from ingest.splitting import chunk_spans
-from rag.backends.embedding_model import bundled_model
-from rag.backends.embeddings import open_embedding
-from rag.evaluation.measures import ndcg
+from rag.evaluation.metrics import ndcg
+from rag.models.embedding import open_embedding
+from rag.models.embedding_base import bundled_model
 from rag.settings import EmbeddingSettings
-from rag.tokens import token_spans
+from rag.text.tokenizers import token_spans
 
 if TYPE_CHECKING:
-    from rag.types import Vector
+    from rag.types.documents import Vector
 
 DEPTH = 10
 SAMPLE = ("README.md", "data/sample/faq.html", "data/sample/minutes-2024-03.md", "data/sample/travel-policy-2022.txt")
@@ -42,12 +42,12 @@ MOST_CHUNKS = 96
 QUESTION = "How long is the warranty on the heating element?"
 
 FOOTNOTE_STARTS = f"""
-from rag.backends.embeddings import open_embedding
+from rag.models.embedding import open_embedding
 from rag.settings import EmbeddingSettings
 open_embedding(EmbeddingSettings(device="cpu")).embed_query("{QUESTION}")
 """
 TORCH_STARTS = f"""
-from rag.backends.embedding_model import bundled_model
+from rag.models.embedding_base import bundled_model
 from sentence_transformers import SentenceTransformer
 SentenceTransformer(str(bundled_model()), device="cpu").encode("{QUESTION}")
 """

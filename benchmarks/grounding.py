@@ -21,11 +21,11 @@ from rich.console import Console
 from rich.table import Table
 
 from ingest.ingestor import Ingestor
-from rag import quotes
-from rag.context import collect_passages
-from rag.selection import scope_of
-from rag.services import Storage, open_retriever, open_storage
+from rag.answering import extractive
+from rag.answering.context import collect_passages
+from rag.operations.services import Storage, open_retriever, open_storage
 from rag.settings import Settings, StorageSettings, load_settings
+from rag.storage.selection import scope_of
 
 THRESHOLDS = (0.5, 0.55, 0.59, 0.62, 0.65, 0.7, 0.74, 0.78)
 HITS = 18
@@ -74,7 +74,7 @@ async def ask(opened: Storage, settings: Settings, questions: Sequence[dict[str,
         hits = await retriever.retrieve(question["text"], scope, HITS)
         evidence = await retriever.evidence(question["text"], hits)
         passages = collect_passages(hits, opened.index.catalog.page_text, settings.retrieval.passages)
-        quoted = quotes.best_sentences(question["text"], passages, opened.index.embedding)
+        quoted = extractive.best_sentences(question["text"], passages, opened.index.embedding)
         answers = [text.lower() for text, _ in question["metadata"]["answers"]]
         for place in range(1, len(quoted) + 1):
             if any(answer in " ".join(citation.quote for citation in quoted[:place]).lower() for answer in answers):

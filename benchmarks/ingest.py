@@ -32,10 +32,10 @@ from rich.console import Console
 from rich.table import Table
 
 from ingest.ingestor import Ingestor
-from rag.auth import OF_THIS_MACHINE
-from rag.services import open_storage
+from rag.auth.principals import OF_THIS_MACHINE
+from rag.operations.services import open_storage
 from rag.settings import Settings, StorageSettings, load_settings
-from rag.text import contextual_text
+from rag.text.analysis import contextual_text
 
 STARTER = Path(__file__).with_name("llama_index_starter.py")
 SLICE = 64

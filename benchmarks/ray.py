@@ -28,8 +28,8 @@ from rich.table import Table
 
 from benchmarks.ingest import small_file
 from ingest.ingestor import Ingestor
-from ingest.ray_cluster import RayCluster
-from rag.services import open_storage
+from ingest.ray.cluster import RayCluster
+from rag.operations.services import open_storage
 from rag.settings import Settings, StorageSettings, load_settings
 
 WARM_UP = 8.0  # seconds

@@ -29,12 +29,12 @@ from rich.console import Console
 from rich.table import Table
 
 from ingest.ingestor import Ingestor
-from rag.evaluation.measures import ndcg
-from rag.index import Index
-from rag.selection import scope_of
-from rag.services import open_retriever, open_storage
+from rag.evaluation.metrics import ndcg
+from rag.index.index import Index
+from rag.operations.services import open_retriever, open_storage
 from rag.settings import Settings, StorageSettings, load_settings
-from rag.types import Chunk, Hit, Scope
+from rag.storage.selection import scope_of
+from rag.types.documents import Chunk, Hit, Scope
 
 DEFAULT_SETS = ("cranfield", "scifact-dev", "xquad/en", "xquad/es", "anthropic-docs", "chunking", "financebench-dev")
 DEPTH = 50  # hits looked at

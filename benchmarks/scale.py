@@ -20,11 +20,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from rag.backends.bag_of_words import BagOfWordsEmbedding
-from rag.index import DocumentVersion, Index
+from rag.index.dense import vector_id
+from rag.index.index import DocumentVersion, Index
+from rag.models.bag_of_words import BagOfWordsEmbedding
 from rag.settings import EmbeddingSettings
-from rag.types import Chunk, Document, Section
-from rag.vectors import vector_id
+from rag.types.documents import Chunk, Document, Section
 
 CHUNKS_A_DOCUMENT = 64
 DOCUMENTS_A_GROUP = 4

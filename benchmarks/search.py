@@ -25,15 +25,15 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.scale import CHUNKS_A_DOCUMENT, DOCUMENTS_A_GROUP, RandomEmbedding, make_version
-from rag.backends.embeddings import open_embedding
-from rag.index import Index
-from rag.retrieval import HybridRetriever
-from rag.selection import scope_of
+from rag.index.index import Index
+from rag.models.embedding import open_embedding
+from rag.retrieval.retriever import HybridRetriever
 from rag.settings import EmbeddingSettings, RetrievalSettings
-from rag.types import Scope
+from rag.storage.selection import scope_of
+from rag.types.documents import Scope
 
 if TYPE_CHECKING:
-    from rag.types import Vector
+    from rag.types.documents import Vector
 
 QUESTIONS = 200
 AT_ONCE = 8

@@ -30,11 +30,11 @@ from rich.console import Console
 from rich.table import Table
 
 from ingest.ingestor import Ingestor
-from rag.context import collect_passages
-from rag.retrieval import HybridRetriever
-from rag.selection import scope_of
-from rag.services import open_storage
+from rag.answering.context import collect_passages
+from rag.operations.services import open_storage
+from rag.retrieval.retriever import HybridRetriever
 from rag.settings import Settings
+from rag.storage.selection import scope_of
 
 ROOT = Path(__file__).parent.parent
 QUESTION = "How many days off do I get if I have been here for seven years?"

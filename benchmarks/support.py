@@ -28,10 +28,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from rag.quantities import quantities
-from rag.support import check_claims
-from rag.text import sentence_spans
-from rag.types import Passage
+from rag.answering.verification.claims import check_claims
+from rag.answering.verification.numbers import quantities
+from rag.text.analysis import sentence_spans
+from rag.types.documents import Passage
 
 COLUMNS = ("true", "number", "name", "negation", "source")
 _NAME = re.compile(r"(?<=[a-z,] )(?!I\b)[A-Z][\w'’-]+(?: [A-Z][\w'’-]+)*")

@@ -35,18 +35,8 @@ def settings_table() -> str:
 def module_map() -> str:
     """Every module with the sentence that opens it, folder by folder."""
     rows = ["| file | what it is for |", "|---|---|", f"| `app.py` | {_purpose(ROOT / 'app.py')} |"]
-    for folder in (
-        "ingest",
-        "ingest/loaders",
-        "rag",
-        "rag/backends",
-        "rag/modes",
-        "rag/telemetry",
-        "rag/pages",
-        "rag/api",
-        "rag/evaluation",
-        "rag/ui",
-    ):
+    for package in sorted([*(ROOT / "ingest").rglob("__init__.py"), *(ROOT / "rag").rglob("__init__.py")]):
+        folder = package.parent.relative_to(ROOT).as_posix()
         for file in sorted((ROOT / folder).glob("*.py")):  # `__init__.py` comes first
             where = f"**`{folder}/`**" if file.name == "__init__.py" else f"`{folder}/{file.name}`"
             rows.append(f"| {where} | {_purpose(file)} |")

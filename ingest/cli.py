@@ -12,20 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rag.attributes import check_attributes
+from rag.cli.runner import debug_option, run
 from rag.errors import InvalidRequest, NotFound, RagError
-from rag.opening import has_catalog, open_catalog, open_database
+from rag.operations.server_client import find_server, require_index
 from rag.settings import Settings, load_settings
-from rag.tagging import read_tags
-from rag.tagging import tag as put_tags
-from rag.terminal import debug_option, find_server, require_index, run
-from rag.write_side import IngestOptions
+from rag.storage.attributes import check_attributes
+from rag.storage.connect import has_catalog, open_catalog, open_database
+from rag.storage.document_attributes import read_tags
+from rag.storage.document_attributes import tag as put_tags
+from rag.types.ingest import IngestOptions
 
 if TYPE_CHECKING:
     from ingest.ingestor import Ingestor
-    from rag.remote import Remote
-    from rag.types import AttributeValue, Document
-    from rag.write_side import FileReport, IngestProgress, Job
+    from rag.operations.server_client import Remote
+    from rag.types.documents import AttributeValue, Document
+    from rag.types.ingest import FileReport, IngestProgress, Job
 
 
 class _PathsByDefault(click.Group):
@@ -94,8 +95,8 @@ def add(
     as_json: bool,
 ) -> int:
     """Take in files and folders (the default). Exit code 1 if a file failed."""
-    from ingest.discover import left_out
-    from ingest.report import print_events, print_left_out, show_left_out, show_progress
+    from ingest.discovery import left_out
+    from ingest.progress import print_events, print_left_out, show_left_out, show_progress
 
     if watch and dry_run:
         raise InvalidRequest("--watch cannot be a --dry-run.", hint="Leave one of them out.")
@@ -148,7 +149,7 @@ def _tagged(writer: Ingestor | Remote, report: FileReport, tags: Mapping[str, At
 @debug_option
 def ls(collection: str | None, as_json: bool) -> None:
     """List the documents."""
-    from ingest.report import document_line, show_documents
+    from ingest.progress import document_line, show_documents
 
     documents = _documents(load_settings(), collection)
     if as_json:
@@ -206,7 +207,7 @@ def tag(name: str, attributes: tuple[str, ...], collection: str) -> None:
 @debug_option
 def jobs(cancelled: str | None, as_json: bool) -> None:
     """List the uploads: waiting, being read, and the last ones done."""
-    from ingest.report import job_line, show_jobs
+    from ingest.progress import job_line, show_jobs
 
     settings = load_settings()
     server = find_server(settings)
@@ -238,7 +239,7 @@ def reindex(model: str | None, query_prefix: str | None, passage_prefix: str | N
     file is read again. When it is broken off, run it again: it goes on where it was. Set RAG_EMBEDDING__MODEL to the
     new model afterwards.
     """
-    from ingest.report import show_reindexing
+    from ingest.progress import show_reindexing
 
     settings = load_settings()
     given = {"model": model, "query_prefix": query_prefix, "passage_prefix": passage_prefix}
@@ -250,8 +251,8 @@ def reindex(model: str | None, query_prefix: str | None, passage_prefix: str | N
     require_index(settings)
     from ingest.reindex import Reindexing
     from ingest.sandbox import Sandbox
-    from rag.backends.embeddings import open_embedding
-    from rag.services import open_index
+    from rag.models.embedding import open_embedding
+    from rag.operations.services import open_index
 
     with open_index(settings) as index, Sandbox(settings.ingest) as sandbox:
         show_reindexing(Reindexing(index, sandbox, settings.ingest, open_embedding(chosen)), chosen)
@@ -259,7 +260,7 @@ def reindex(model: str | None, query_prefix: str | None, passage_prefix: str | N
 
 def _matching(name: str, documents: Sequence[Any]) -> str:
     """The id of the one document that `name` means. Raises NotFound, or InvalidRequest when it may mean several."""
-    from ingest.discover import source_name
+    from ingest.discovery import source_name
     from ingest.loaders import printable
 
     shown = printable(name)  # as `ingest ls` shows it
@@ -316,13 +317,13 @@ def _writer(settings: Settings, ray_address: str | None = None) -> Iterator[Inge
         yield server
         return
     from ingest.ingestor import Ingestor
-    from rag.services import open_storage
+    from rag.operations.services import open_storage
 
     with ExitStack() as stack:
         storage = stack.enter_context(open_storage(settings))
         cluster = None
         if ray_address:
-            from ingest.ray_cluster import RayCluster
+            from ingest.ray.cluster import RayCluster
 
             cluster = stack.enter_context(RayCluster(ray_address, settings, storage.embedding))
         # uploads are the servers' work, where several processes share all: this one ends with its own
@@ -337,7 +338,7 @@ def main() -> None:
 
 def rag_commands() -> click.Group:
     """The commands of `rag`: its own, and the one that has to split documents."""
-    from rag.cli import rag
+    from rag.cli.main import rag
 
     rag.add_command(reindex)
     return rag

@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 
-from rag.counts import IngestCounts
-from rag.write_side import FileReport
+from rag.types.ingest import FileReport, IngestCounts
 
 
 class IngestCounter:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self
 
 from ingest.counting import IngestCounter
-from ingest.discover import discover, is_gone, source_name
+from ingest.discovery import discover, is_gone, source_name
 from ingest.expiry import Expiry
 from ingest.jobs import JobQueue, JobStore, Task
 from ingest.loaders import SUPPORTED_SUFFIXES
@@ -21,23 +21,21 @@ from ingest.loaders.base import printable
 from ingest.pipeline import Claims, Run, Upload
 from ingest.reindex import Reindexing
 from ingest.sandbox import Sandbox
-from rag.backends.embeddings import open_embedding
-from rag.catalog import DEFAULT_COLLECTION
-from rag.chunking import Chunking
-from rag.counts import IngestCounts
 from rag.errors import Conflict, NotFound
-from rag.file_records import FileRecord, FileRecords
-from rag.files import StoredFiles
-from rag.index import Index
+from rag.index.index import Index
+from rag.models.embedding import open_embedding
 from rag.settings import EmbeddingSettings, Settings
-from rag.tagging import set_attributes, tag
-from rag.taking_turns import Turns
-from rag.types import AttributeValue, Document, Owned
-from rag.vector_stores import VectorStores
-from rag.write_side import FileReport, IngestOptions, IngestProgress, Job
+from rag.storage.blobs import StoredFiles
+from rag.storage.catalog import DEFAULT_COLLECTION
+from rag.storage.document_attributes import set_attributes, tag
+from rag.storage.files import FileRecord, FileRecords
+from rag.storage.lock import Turns
+from rag.storage.vector_stores import VectorStores
+from rag.types.documents import AttributeValue, Chunking, Document, Owned
+from rag.types.ingest import FileReport, IngestCounts, IngestOptions, IngestProgress, Job
 
 if TYPE_CHECKING:
-    from ingest.ray_cluster import RayCluster
+    from ingest.ray.cluster import RayCluster
 
 logger = logging.getLogger(__name__)
 

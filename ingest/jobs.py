@@ -12,12 +12,11 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self, get_args
 
-from rag.catalog import new_id, now
-from rag.chunking import Chunking, chunking_of
-from rag.database import Database
 from rag.errors import BackendUnavailable, Conflict, DatabaseUnavailable, NotFound, RagError
-from rag.types import AttributeValue, Collection
-from rag.write_side import FileReport, IngestProgress, Job, JobState
+from rag.storage.catalog import new_id, now
+from rag.storage.database import Database
+from rag.types.documents import AttributeValue, Chunking, Collection, chunking_of
+from rag.types.ingest import FileReport, IngestProgress, Job, JobState
 
 logger = logging.getLogger(__name__)
 

@@ -16,23 +16,22 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ingest.decide import Fingerprints, Source, decide, record_of
+from ingest.change_detection import Fingerprints, Source, decide, record_of
 from ingest.loaders import LoadedDocument, can_recognise_text
 from ingest.loaders.base import MEGABYTE, printable, readable_stem
 from ingest.sandbox import Sandbox
 from ingest.splitting import ChunkLimit, chunks_of, limit_of
-from rag.chunking import Chunking
 from rag.errors import DocumentError, UnreadableDocument, WorkerLost
-from rag.index import DocumentVersion, Index
+from rag.index.dense import vector_id
+from rag.index.index import DocumentVersion, Index
 from rag.settings import IngestSettings
-from rag.text import contextual_text
-from rag.types import AttributeValue, Chunk, Document, DocumentStatus, Section
-from rag.vectors import vector_id
-from rag.write_side import FileOutcome, FileReport, IngestOptions, IngestProgress
+from rag.text.analysis import contextual_text
+from rag.types.documents import AttributeValue, Chunk, Chunking, Document, DocumentStatus, Section
+from rag.types.ingest import FileOutcome, FileReport, IngestOptions, IngestProgress
 
 if TYPE_CHECKING:
-    from ingest.ray_cluster import RayCluster
-    from rag.types import Vector
+    from ingest.ray.cluster import RayCluster
+    from rag.types.documents import Vector
 
 _GROUP_CHUNKS = 256  # documents are embedded and stored together until they have so many chunks …
 _GROUP_DOCUMENTS = 64  # … or are so many

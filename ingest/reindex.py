@@ -11,19 +11,19 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ingest.decide import Fingerprints
+from ingest.change_detection import Fingerprints
 from ingest.sandbox import Sandbox
 from ingest.splitting import chunks_of, limit_of
 from rag.errors import DocumentError, NotFound
-from rag.index import Index
+from rag.index.dense import vector_id
+from rag.index.index import Index
 from rag.settings import IngestSettings
-from rag.text import contextual_text
-from rag.types import Chunk, Document, Embedding
-from rag.vectors import vector_id
-from rag.write_side import IngestProgress
+from rag.text.analysis import contextual_text
+from rag.types.documents import Chunk, Document, Embedding
+from rag.types.ingest import IngestProgress
 
 if TYPE_CHECKING:
-    from rag.types import Vector
+    from rag.types.documents import Vector
 
 logger = logging.getLogger(__name__)
 

@@ -12,10 +12,9 @@ import bisect
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from rag.chunking import Chunking
-from rag.text import Span, contextual_text, sentence_spans, trim
-from rag.tokens import TokenSpans
-from rag.types import Chunk, Embedding, Section
+from rag.text.analysis import Span, contextual_text, sentence_spans, trim
+from rag.text.tokenizers import TokenSpans
+from rag.types.documents import Chunk, Chunking, Embedding, Section
 
 SPLITTER_VERSION = "2"
 # Tokenizers drop control characters and join what they part; where a chunk ends between them, the parts count alone.
@@ -26,7 +25,7 @@ _BLOCK = 50_000  # characters tokenised at once: the tokens of a whole book woul
 
 @dataclass(frozen=True, slots=True)
 class ChunkLimit:
-    """The longest chunk: so many tokens, special ones included, as this tokenizer counts (see rag/tokens.py), and how
+    """The longest chunk: so many tokens, special ones included, as this tokenizer counts (tokenizers.py), and how
     many of them it may repeat of the one before."""
 
     tokenizer: str

@@ -9,12 +9,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
-from ingest.discover import is_ignored
+from ingest.discovery import is_ignored
 from ingest.loaders import SUPPORTED_SUFFIXES
-from rag.catalog import DEFAULT_COLLECTION
-from rag.database import Database
 from rag.errors import RagError
-from rag.write_side import Ingest, IngestOptions
+from rag.operations.backend import Ingest
+from rag.storage.catalog import DEFAULT_COLLECTION
+from rag.storage.database import Database
+from rag.types.ingest import IngestOptions
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from rag.errors import ConfigurationError
-from rag.sampling import DEFAULT_MAX_TOKENS, Sampling
+from rag.types.chat import DEFAULT_MAX_TOKENS, Sampling
 
 PREFIX = "RAG_"
 DELIMITER = "__"

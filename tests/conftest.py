@@ -6,9 +6,9 @@ import os
 
 import pytest
 
-from rag.backends.embeddings import open_embedding
-from rag.opening import open_database
+from rag.models.embedding import open_embedding
 from rag.settings import EmbeddingSettings, Settings, StorageSettings
+from rag.storage.connect import open_database
 from tests import databases
 from tests.chroma_process import chroma_process
 

@@ -14,12 +14,12 @@ import httpx
 import openai
 import pytest
 
-from rag.database import CATALOG_NAME
-from rag.lock import read_owner
-from rag.sqlite import SqliteDatabase
-from rag.users import Users
+from rag.auth.users import Users
+from rag.storage.database import CATALOG_NAME
+from rag.storage.lock import read_owner
+from rag.storage.sqlite import SqliteDatabase
 from tests.commands import Commands
-from tests.rag.backends.model_server import free_port
+from tests.rag.models.model_server import free_port
 
 
 @pytest.fixture

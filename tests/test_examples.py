@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from ingest.ingestor import Ingestor
-from rag.auth import LOCAL
-from rag.models_file import load_models_file
-from rag.modes.request import Request
-from rag.personas import addressed, read_roles
-from rag.services import Services, open_engine, open_models, open_storage
+from rag.answering.modes.request import Request
+from rag.answering.personas import addressed, read_roles
+from rag.auth.principals import LOCAL
+from rag.models.models_file import load_models_file
+from rag.operations.services import Services, open_engine, open_models, open_storage
 from rag.settings import Settings
-from rag.types import AnswerCompleted, Message
+from rag.types.documents import AnswerCompleted, Message
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 ASKED = [

@@ -9,13 +9,13 @@ from pathlib import Path, PurePath
 import pytest
 
 from ingest.ingestor import Ingestor
-from rag.backends.llms import open_language_model
-from rag.engine import ChatEngine
-from rag.index import Index
-from rag.retrieval import HybridRetriever
-from rag.selection import scope_of
+from rag.answering.engine import ChatEngine
+from rag.index.index import Index
+from rag.models.llm import open_language_model
+from rag.retrieval.retriever import HybridRetriever
 from rag.settings import Settings
-from rag.types import Message
+from rag.storage.selection import scope_of
+from rag.types.documents import Message
 from tests.test_sample import QUESTIONS, SAMPLE
 
 ANSWERABLE = [line for line in QUESTIONS if line["answer"]]

@@ -12,9 +12,9 @@ import time
 import httpx
 import pytest
 
-from rag.lock import read_owner
+from rag.storage.lock import read_owner
 from tests.commands import Commands
-from tests.rag.backends.model_server import ModelServer, chunk, endless, events, free_port, running
+from tests.rag.models.model_server import ModelServer, chunk, endless, events, free_port, running
 
 NOTE = "The pump needs oil every 90 days."
 BODY = {"model": "tiny", "messages": [{"role": "user", "content": "How often does the pump need oil?"}], "stream": True}

@@ -23,30 +23,30 @@ from ingest.loaders.base import (
     quoted,
     readable_stem,
 )
-from ingest.loaders.delimited import load_csv
+from ingest.loaders.csv import load_csv
 from ingest.loaders.docx import load_docx
+from ingest.loaders.email.eml import load_eml
+from ingest.loaders.email.mbox import load_mbox
+from ingest.loaders.email.msg import load_msg
 from ingest.loaders.epub import load_epub
 from ingest.loaders.html import load_html
 from ingest.loaders.json import load_json
-from ingest.loaders.mail import load_eml
+from ingest.loaders.jsonl import load_jsonl
 from ingest.loaders.markdown import load_markdown
-from ingest.loaders.mbox import load_mbox
 from ingest.loaders.notebook import load_ipynb
 from ingest.loaders.ocr import IMAGE_SUFFIXES, load_image
 from ingest.loaders.ocr import is_installed as can_recognise_text
 from ingest.loaders.opendocument import load_odp, load_odt
-from ingest.loaders.outlook import load_msg
-from ingest.loaders.pdf import load_pdf
+from ingest.loaders.pdf.loader import load_pdf
 from ingest.loaders.pptx import load_pptx
-from ingest.loaders.records import load_jsonl
 from ingest.loaders.rst import load_rst
 from ingest.loaders.rtf import load_rtf
 from ingest.loaders.source_code import SOURCE_CODE_SUFFIXES, load_source_code
-from ingest.loaders.spreadsheets import load_spreadsheet
+from ingest.loaders.spreadsheet import load_spreadsheet
 from ingest.loaders.text import load_text
 from ingest.loaders.xml import load_xml
 from rag.errors import DocumentError, EmptyDocument, UnreadableDocument, UnsupportedFileType
-from rag.invisible import smuggles, without_invisible
+from rag.text.unicode import smuggles, without_invisible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

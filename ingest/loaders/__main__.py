@@ -25,9 +25,9 @@ from typing import Any, BinaryIO, TypeVar
 from ingest.loaders import Limits, LoadedDocument, Section, load_document
 from ingest.loaders.base import MEGABYTE
 from ingest.splitting import fitting_title, split
-from rag import tokens
 from rag.errors import DocumentError
-from rag.tokens import TokenSpans
+from rag.text import tokenizers
+from rag.text.tokenizers import TokenSpans
 
 _Item = TypeVar("_Item")
 
@@ -51,7 +51,7 @@ def main() -> None:
     while True:
         request = json.loads(requests.get())
         if "tokenizer" in request:
-            token_spans = tokens.token_spans(request["tokenizer"])
+            token_spans = tokenizers.token_spans(request["tokenizer"])
             memory_at_start = _virtual_memory()
             continue
         assert token_spans is not None

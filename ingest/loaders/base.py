@@ -14,7 +14,7 @@ from pathlib import Path, PurePath
 
 from ingest.splitting import Piece
 from rag.errors import UnreadableDocument
-from rag.types import Section as Section  # noqa: PLC0414 - loaders take it from here
+from rag.types.documents import Section as Section  # noqa: PLC0414 - loaders take it from here
 
 HEADING_SEPARATOR = " › "
 MEGABYTE = 1024 * 1024

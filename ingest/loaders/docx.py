@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ingest.loaders.archive import DOCX, Archive
 from ingest.loaders.base import HIDDEN_TEXT, Extracted, HeadingPath, Limits, sensible_title, squeeze
-from ingest.loaders.docx_hidden import remove_hidden
-from rag.types import Section
+from ingest.loaders.hidden_text.docx import remove_hidden
+from ingest.loaders.zip_container import DOCX, Archive
+from rag.types.documents import Section
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,6 @@ from html import unescape
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urldefrag
 
-from ingest.loaders.archive import EPUB, Archive
 from ingest.loaders.base import (
     HEADING_SEPARATOR,
     HIDDEN_TEXT,
@@ -18,10 +17,11 @@ from ingest.loaders.base import (
     sensible_title,
     squeeze,
 )
-from ingest.loaders.decoding import decode
+from ingest.loaders.encoding import decode
 from ingest.loaders.html import html_page
+from ingest.loaders.zip_container import EPUB, Archive
 from rag.errors import UnreadableDocument
-from rag.types import Section
+from rag.types.documents import Section
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,8 +16,8 @@ from ingest.loaders.base import (
     sensible_title,
     squeeze,
 )
-from ingest.loaders.decoding import decode
-from ingest.loaders.html_hidden import has_style_sheet, is_not_displayed, remove_out_of_sight
+from ingest.loaders.encoding import decode
+from ingest.loaders.hidden_text.html import has_style_sheet, is_not_displayed, remove_out_of_sight
 
 if TYPE_CHECKING:
     from pathlib import Path

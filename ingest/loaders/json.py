@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ingest.loaders.base import Extracted, Limits, squeeze
-from ingest.loaders.decoding import decode
-from ingest.loaders.records import json_lines, load_jsonl, parse_json, record_section
+from ingest.loaders.encoding import decode
+from ingest.loaders.jsonl import json_lines, load_jsonl, parse_json, record_section
 from rag.errors import UnreadableDocument
-from rag.types import Section
+from rag.types.documents import Section
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 from ingest.loaders.base import LONGEST_HEADING, Extracted, Limits, headed_sections, sensible_title, squeeze
-from ingest.loaders.decoding import decode
+from ingest.loaders.encoding import decode
 
 if TYPE_CHECKING:
     from pathlib import Path

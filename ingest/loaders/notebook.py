@@ -7,11 +7,11 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from ingest.loaders.base import Extracted, HeadingPath, Limits, quoted, sensible_title
-from ingest.loaders.decoding import decode
+from ingest.loaders.encoding import decode
+from ingest.loaders.jsonl import parse_json
 from ingest.loaders.markdown import markdown_headings, without_comments
-from ingest.loaders.records import parse_json
 from rag.errors import UnreadableDocument
-from rag.types import Section
+from rag.types.documents import Section
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

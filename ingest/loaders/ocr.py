@@ -14,9 +14,9 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ingest.loaders.base import Extracted, Limits, Section, quoted
-from ingest.loaders.pdf_layout import Run, shares_line, text_of
+from ingest.loaders.pdf.layout import Run, shares_line, text_of
 from rag.errors import UnreadableDocument
-from rag.privacy import silence_openvino
+from rag.models.privacy import silence_openvino
 
 if TYPE_CHECKING:
     import numpy as np

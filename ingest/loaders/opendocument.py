@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ingest.loaders.archive import ODP, ODT, Archive
 from ingest.loaders.base import HIDDEN_TEXT, Extracted, HeadingPath, Limits, quoted, sensible_title, squeeze
-from ingest.loaders.opendocument_hidden import remove_hidden
+from ingest.loaders.hidden_text.opendocument import remove_hidden
+from ingest.loaders.zip_container import ODP, ODT, Archive
 from rag.errors import UnreadableDocument
-from rag.types import Section
+from rag.types.documents import Section
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

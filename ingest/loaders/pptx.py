@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ingest.loaders.archive import PPTX, Archive, parse_xml
 from ingest.loaders.base import (
     HEADING_SEPARATOR,
     HIDDEN_TEXT,
@@ -15,9 +14,10 @@ from ingest.loaders.base import (
     sensible_title,
     squeeze,
 )
-from ingest.loaders.pptx_hidden import remove_hidden
+from ingest.loaders.hidden_text.pptx import remove_hidden
+from ingest.loaders.zip_container import PPTX, Archive, parse_xml
 from rag.errors import UnreadableDocument
-from rag.types import Section
+from rag.types.documents import Section
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

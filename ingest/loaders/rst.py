@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ingest.loaders.base import Extracted, Limits, headed_sections, squeeze
-from ingest.loaders.decoding import decode
+from ingest.loaders.encoding import decode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

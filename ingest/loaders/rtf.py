@@ -6,11 +6,11 @@ import codecs
 import re
 from typing import TYPE_CHECKING
 
-from ingest.loaders.archive import DOCX, is_old_office, old_office_error
 from ingest.loaders.base import HIDDEN_TEXT, Extracted, HeadingPath, Limits, quoted, sensible_title, squeeze
-from ingest.loaders.rtf_hidden import without_hidden
+from ingest.loaders.hidden_text.rtf import without_hidden
+from ingest.loaders.zip_container import DOCX, is_old_office, old_office_error
 from rag.errors import UnreadableDocument
-from rag.types import Section
+from rag.types.documents import Section
 
 if TYPE_CHECKING:
     from pathlib import Path

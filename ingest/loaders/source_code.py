@@ -23,9 +23,9 @@ from ingest.loaders.base import (
     quoted,
     squeeze,
 )
-from ingest.loaders.decoding import decode
+from ingest.loaders.encoding import decode
 from rag.errors import UnreadableDocument
-from rag.types import Section
+from rag.types.documents import Section
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

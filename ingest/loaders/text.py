@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ingest.loaders.base import Extracted, Limits, Section
-from ingest.loaders.decoding import decode
+from ingest.loaders.encoding import decode
 
 if TYPE_CHECKING:
     from pathlib import Path

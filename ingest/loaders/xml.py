@@ -20,10 +20,10 @@ from ingest.loaders.base import (
     sensible_title,
     squeeze,
 )
-from ingest.loaders.decoding import decode
+from ingest.loaders.encoding import decode
 from ingest.loaders.html import html_sections
 from rag.errors import UnreadableDocument
-from rag.types import Section
+from rag.types.documents import Section
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

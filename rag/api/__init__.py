@@ -1,1 +1,1 @@
-"""The HTTP edge: OpenAI-compatible routes, health, sources, and the routes that the command line uses."""
+"""HTTP and MCP: the OpenAI-compatible routes, page images, what the command line asks of a server."""

@@ -8,7 +8,7 @@ from pathlib import PurePath
 from fastapi import APIRouter
 from fastapi.responses import FileResponse
 
-from rag.api.caller import Caller
+from rag.api.dependencies import Caller
 from rag.errors import NotFound
 
 router = APIRouter()

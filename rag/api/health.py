@@ -9,9 +9,9 @@ from collections.abc import Awaitable
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from rag.backends.llms import check_model
 from rag.errors import RagError
-from rag.services import Services
+from rag.models.llm import check_model
+from rag.operations.services import Services
 
 router = APIRouter()
 logger = logging.getLogger(__name__)

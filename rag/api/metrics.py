@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from rag.api.caller import Caller
-from rag.services import Services
+from rag.api.dependencies import Caller
+from rag.operations.services import Services
 from rag.telemetry.metrics import CONTENT_TYPE
 
 router = APIRouter(include_in_schema=False)

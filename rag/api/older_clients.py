@@ -22,17 +22,17 @@ from fastapi import Request as HttpRequest
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from starlette.requests import ClientDisconnect, HTTPConnection
 
-from rag.access import Access
-from rag.api.authentication import authenticate_again
-from rag.api.body import JsonRoute
-from rag.api.caller import Caller
-from rag.api.chat import ChatMessage, ChatRequest, Reply, request_of
-from rag.api.connection import collect, while_connected
-from rag.api.envelope import unknown_error
+from rag.api.dependencies import Caller
+from rag.api.errors import unknown_error
+from rag.api.json_body import JsonRoute
+from rag.api.middleware.authentication import authenticate_again
+from rag.api.openai.chat_completions import ChatMessage, ChatRequest, Reply, request_of
+from rag.api.streaming import collect, while_connected
+from rag.auth.access import Access
 from rag.errors import InvalidRequest, RagError
-from rag.sampling import Sampling
-from rag.services import Services
-from rag.types import Message, TextDelta
+from rag.operations.services import Services
+from rag.types.chat import Sampling
+from rag.types.documents import Message, TextDelta
 
 _STEP_TIMEOUT = 300  # seconds a session may be silent
 _MOST_TURNS = 100  # of a session

@@ -1,1 +1,1 @@
-"""Measuring retrieval and answers on the user's own documents: `rag eval`."""
+"""Golden questions become figures and a report."""

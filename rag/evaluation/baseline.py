@@ -11,9 +11,8 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from rag.errors import InvalidRequest
-from rag.evaluation.figures import FORM, MEASURES, Evaluation, Figure, Measure
-from rag.options import as_typed
-from rag.selection import EVERYTHING, Selection
+from rag.evaluation.report import FORM, MEASURES, Evaluation, Figure, Measure
+from rag.storage.selection import EVERYTHING, Selection, as_typed
 
 _ROUNDING = 1e-9
 _SELECTION = TypeAdapter(Selection)

@@ -12,15 +12,15 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from rag.backends.llms import HOW_TO_ADD_A_MODEL, refresh_model, stream_text
-from rag.catalog import Catalog
-from rag.context import pack_context
+from rag.answering.context import pack_context
+from rag.answering.prompts import DRAFT
 from rag.errors import ConfigurationError, NotFound
-from rag.evaluation.expectations import holds_any, normalised
-from rag.prompts import DRAFT
-from rag.sampling import DEFAULT_MAX_TOKENS, Sampling
-from rag.selection import EVERYTHING, Selection, scope_of
-from rag.types import Chunk, Document, LanguageModel, Message, Passage
+from rag.evaluation.relevance import holds_any, normalised
+from rag.models.llm import HOW_TO_ADD_A_MODEL, refresh_model, stream_text
+from rag.storage.catalog import Catalog
+from rag.storage.selection import EVERYTHING, Selection, scope_of
+from rag.types.chat import DEFAULT_MAX_TOKENS, Sampling
+from rag.types.documents import Chunk, Document, LanguageModel, Message, Passage
 
 ATTEMPTS = 3  # passages looked at, at most, for each question wanted
 _SHORTEST = 100  # characters of a passage that may hold something worth asking

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from rag.evaluation.expectations import Expected, Library, holds_any, is_cited, is_in_context, rank
-from rag.evaluation.measures import Rank
+from rag.evaluation.metrics import Rank
 from rag.evaluation.questions import Question
-from rag.evaluation.subject import Subject
-from rag.types import Answer, AnswerCompleted, ChunksRetrieved, Claim, Hit, Passage
+from rag.evaluation.relevance import Expected, Library, holds_any, is_cited, is_in_context, rank
+from rag.evaluation.target import Subject
+from rag.types.documents import Answer, AnswerCompleted, ChunksRetrieved, Claim, Hit, Passage
 
 _LIMIT = 20  # hits that are ranked; what the gate and the prompt see is told by the answer
 _SHOWN = 5  # hits noted

@@ -1,1 +1,1 @@
-"""What is known of the running program: figures, a log line a request, traces; never what was asked or answered."""
+"""What is measured and said of each request: spans, figures, traces, the log."""

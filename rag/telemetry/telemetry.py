@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from rag.telemetry.metrics import Metrics
-from rag.telemetry.recording import Finished
+from rag.telemetry.spans import Finished
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""The chat: Chainlit's hooks, pages and looks. It shows what the engine says and decides nothing itself."""
+"""The chat, its settings, the library page."""

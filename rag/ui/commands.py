@@ -7,23 +7,23 @@ from typing import TYPE_CHECKING
 
 import chainlit as cl
 
-from rag.types import Citation
-from rag.ui.conversation import remembered
-from rag.ui.footnotes import elements, footnotes, page_names
+from rag.types.documents import Citation
+from rag.ui.answer.footnotes import elements, footnotes, page_names
 from rag.ui.markdown import escape, mark
-from rag.ui.panel import offered
-from rag.ui.texts import here
+from rag.ui.settings_panel import offered
+from rag.ui.translations import here
+from rag.ui.turns import remembered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from chainlit.types import CommandDict
 
-    from rag.access import Access
-    from rag.modes.request import Mode
-    from rag.services import Services
-    from rag.types import Hit
-    from rag.ui.texts import Texts
+    from rag.answering.modes.request import Mode
+    from rag.auth.access import Access
+    from rag.operations.services import Services
+    from rag.types.documents import Hit
+    from rag.ui.translations import Texts
 
 FIND = "find"
 HITS = 10

@@ -14,13 +14,13 @@ from chainlit.data.utils import queue_until_user_message
 from chainlit.types import PageInfo, PaginatedResponse
 from chainlit.user import PersistedUser
 
-from rag.conversations import Conversations, Element, Step
 from rag.errors import NotFound, RagError, Unauthorized
-from rag.feedback import feedback_in, put_feedback, remove_feedback
-from rag.ui.caller import calling_principal, calling_session
-from rag.ui.conversation import Turn, documents_read, turns_of
-from rag.ui.footnotes import file_element, readable_now
+from rag.storage.conversations import Conversations, Element, Step
+from rag.storage.feedback import feedback_in, put_feedback, remove_feedback
+from rag.ui.answer.footnotes import file_element, readable_now
 from rag.ui.login import principal_of
+from rag.ui.session import calling_principal, calling_session
+from rag.ui.turns import Turn, documents_read, turns_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from chainlit.types import Feedback, Pagination, ThreadDict, ThreadFilter
     from chainlit.user import User
 
-    from rag.access import Access
-    from rag.conversations import Conversation
-    from rag.services import Services
+    from rag.auth.access import Access
+    from rag.operations.services import Services
+    from rag.storage.conversations import Conversation
 
 log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")

@@ -16,18 +16,18 @@ from fastapi import APIRouter, File, Query, Request, UploadFile
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field, StringConstraints
 
-from rag.access import Access
-from rag.api.body import JsonRoute
-from rag.api.caller import Caller
-from rag.auth import LOCAL_NAME, LOCAL_PRINCIPAL, may
-from rag.catalog import DEFAULT_COLLECTION
+from rag.api.dependencies import Caller
+from rag.api.json_body import JsonRoute
+from rag.auth.access import Access
+from rag.auth.principals import may
+from rag.auth.sharing import share
+from rag.auth.users import User, Users
 from rag.errors import Forbidden, InvalidRequest, NotFound, UnsupportedFileType
-from rag.listing import list_documents
-from rag.services import Services
-from rag.sharing import share
-from rag.types import Collection, Document
-from rag.users import User, Users
-from rag.write_side import IngestOptions, Job
+from rag.operations.services import Services
+from rag.storage.catalog import DEFAULT_COLLECTION
+from rag.storage.listing import list_documents
+from rag.types.documents import LOCAL_NAME, LOCAL_PRINCIPAL, Collection, Document
+from rag.types.ingest import IngestOptions, Job
 
 router = APIRouter(include_in_schema=False, route_class=JsonRoute)
 

@@ -11,9 +11,9 @@ import os
 import secrets
 from typing import TYPE_CHECKING
 
-from rag.auth import LOCAL, Principal
+from rag.auth.principals import LOCAL, Principal
+from rag.auth.users import Users
 from rag.errors import RateLimited, Unauthorized
-from rag.users import Users
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     import chainlit as cl
     from starlette.requests import HTTPConnection
 
-    from rag.authenticator import Authenticator
-    from rag.catalog import Catalog
-    from rag.services import Services
+    from rag.auth.authenticator import Authenticator
+    from rag.operations.services import Services
+    from rag.storage.catalog import Catalog
 
 _SECRET = "chat_secret"  # noqa: S105  (the name of the property that has it)
 

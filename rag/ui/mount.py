@@ -14,23 +14,22 @@ from typing import TYPE_CHECKING
 from fastapi import Request
 from fastapi.responses import JSONResponse
 
-from rag.api.envelope import error_response
+from rag.api.errors import error_response
 from rag.errors import NotFound, RagError
 from rag.ui import library
-from rag.ui.caller import KnowCaller
-from rag.ui.folder import write_chat_folder
+from rag.ui.chainlit_files import write_chat_folder
+from rag.ui.content_security_policy import PagePolicy, content_security_policy
+from rag.ui.export import add_transcript_routes
 from rag.ui.login import chat_session, offer_login, prepare_login
-from rag.ui.policy import PagePolicy, content_security_policy
 from rag.ui.profiles import banner
-from rag.ui.receive import add_upload_route
-from rag.ui.sessions import refuse_odd_sessions
-from rag.ui.taking_away import add_transcript_routes
-from rag.ui.texts import LANGUAGES, texts_in
+from rag.ui.session import KnowCaller, refuse_odd_sessions
+from rag.ui.translations import LANGUAGES, texts_in
+from rag.ui.uploads import add_upload_route
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from rag.services import Services
+    from rag.operations.services import Services
 
 # With these set, Chainlit would send conversations to a service, or to a database that has nothing to do with us.
 FOREIGN_SETTINGS = ("LITERAL_API_KEY", "DATABASE_URL", "SLACK_BOT_TOKEN", "TEAMS_APP_ID", "DISCORD_BOT_TOKEN")
@@ -72,7 +71,7 @@ def mount_chat(app: FastAPI, services: Services) -> None:
     add_transcript_routes(app, services)
     chainlit_app.state.services = services
     chainlit_app.add_exception_handler(RagError, _on_rag_error)  # such as of a user who was just removed
-    mount_chainlit(app, target=str(Path(__file__).with_name("chat.py")), path="/")
+    mount_chainlit(app, target=str(Path(__file__).with_name("handlers.py")), path="/")
     app.add_middleware(KnowCaller)
     app.add_middleware(PagePolicy, policy=content_security_policy(get_html_template("/")))
 

@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from rag.backends.servers import USUAL_PORTS, shown_address
-from rag.catalog import DEFAULT_COLLECTION
+from rag.models.openai.discovery import USUAL_PORTS, shown_address
+from rag.storage.catalog import DEFAULT_COLLECTION
 from rag.ui.markdown import escape
-from rag.ui.texts import texts_in
+from rag.ui.translations import texts_in
 
 if TYPE_CHECKING:
-    from rag.access import Access
-    from rag.language_models import LanguageModels
-    from rag.personas import Role
-    from rag.services import Services
+    from rag.answering.personas import Role
+    from rag.auth.access import Access
+    from rag.models.registry import LanguageModels
+    from rag.operations.services import Services
     from rag.settings import LanguageModelSettings
-    from rag.ui.texts import Texts
+    from rag.ui.translations import Texts
 
 
 @dataclass(frozen=True, slots=True)

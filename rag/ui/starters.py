@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from rag.ui.texts import Texts
+    from rag.ui.translations import Texts
 
 STARTERS = 4
 LONGEST_TOPIC = 70  # characters

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from markdown_it.tree import SyntaxTreeNode
     from reportlab.platypus import Flowable
 
-    from rag.ui.transcript import Entry, Transcript
+    from rag.ui.export import Entry, Transcript
 
 # The PDF's own fonts know western European letters only; these know more, where the machine has them.
 _FONTS = (

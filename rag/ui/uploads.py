@@ -1,27 +1,81 @@
-"""Files sent with a message: each read and indexed as a step of its own, with its result or the reason it failed."""
+"""Uploaded files: on their way into a chat, and each read and indexed as a step with its result or why it failed.
+
+`POST /project/file` takes the place of Chainlit's own route, which reads the file whole into memory and fails on an
+empty one. Here it goes to disk as it is, and under no type that a browser would open: the page must not render a
+stranger's HTML, nor ask for an encrypted PDF's password.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 import uuid
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 import chainlit as cl
+from fastapi import Depends, FastAPI, UploadFile
+from fastapi.responses import JSONResponse
 
 from rag.errors import Forbidden, RagError
+from rag.types.ingest import FileReport
 from rag.ui.markdown import escape, plain_line
-from rag.ui.texts import here
-from rag.write_side import FileReport
+from rag.ui.translations import here
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Sequence
+    from pathlib import Path
 
-    from rag.access import Access
-    from rag.ui.texts import Texts
-    from rag.write_side import Ingest, Job
+    from rag.auth.access import Access
+    from rag.operations.backend import Ingest
+    from rag.types.ingest import Job
+    from rag.ui.translations import Texts
+
+
+UPLOAD_PATH = "/project/file"
+MEDIA_TYPE = "application/octet-stream"
+
+
+def add_upload_route(app: FastAPI, *, suffixes: Collection[str], max_upload_mb: int) -> None:
+    """Let the chat's page upload files with one of the suffixes, up to that size. To be called once Chainlit may be
+    imported, and before it is mounted."""
+    from chainlit.auth import get_current_user
+    from chainlit.config import FILES_DIRECTORY
+    from chainlit.session import WebsocketSession
+
+    signed_in = Depends(get_current_user)
+
+    async def receive(session_id: str, file: UploadFile, user: Any = signed_in) -> JSONResponse:
+        session = WebsocketSession.get_by_id(session_id)
+        if session is None or not session.files_dir.is_relative_to(FILES_DIRECTORY):
+            return _refusal(404, "This chat has ended. Reload the page.")
+        if user and (session.user is None or session.user.identifier != user.identifier):
+            return _refusal(401, "This chat belongs to somebody else.")
+        name = file.filename or "unnamed"
+        if PurePath(name).suffix.lower() not in suffixes:
+            return _refusal(415, f"I can read {', '.join(sorted(suffixes))}.")
+        if (file.size or 0) > max_upload_mb * 1024 * 1024:
+            return _refusal(413, f"It is larger than {max_upload_mb} MB.")
+        file_id = str(uuid.uuid4())
+        path = session.files_dir / file_id
+        await asyncio.to_thread(_keep, file, path)
+        session.files[file_id] = {"id": file_id, "path": path, "name": name, "type": MEDIA_TYPE, "size": file.size}
+        return JSONResponse({"id": file_id})
+
+    app.add_api_route(UPLOAD_PATH, receive, methods=["POST"], include_in_schema=False)
+
+
+def _refusal(status: int, reason: str) -> JSONResponse:
+    return JSONResponse({"detail": reason}, status)  # the page shows `detail`
+
+
+def _keep(file: UploadFile, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as copy:
+        shutil.copyfileobj(file.file, copy)
+
 
 log = logging.getLogger(__name__)
 

@@ -56,7 +56,7 @@ def test_nothing_that_it_does_not_need(image):
 
 def test_it_embeds_without_a_network_and_writes_nowhere_else(image):
     script = (
-        "from rag.backends.embeddings import open_embedding; from rag.settings import load_settings; "
+        "from rag.models.embedding import open_embedding; from rag.settings import load_settings; "
         "print(open_embedding(load_settings().embedding).embed_query('a').shape)"
     )
     said = docker("run", "--rm", "--network", "none", "--read-only", "--tmpfs", "/tmp", image, "python", "-c", script)

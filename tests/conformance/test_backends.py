@@ -9,10 +9,10 @@ from contextlib import aclosing, nullcontext
 
 import pytest
 
-from rag.backends.llms import check_model, stream_text
 from rag.errors import BackendRejected, BackendUnavailable, PromptTooLong
-from rag.sampling import Sampling
-from rag.types import Message
+from rag.models.llm import check_model, stream_text
+from rag.types.chat import Sampling
+from rag.types.documents import Message
 from tests.conformance.backends import BACKENDS, why_missing
 from tests.conformance.server import free_port
 from tests.conformance.tiny_model import COINS, CROWD, ENDLESS, PLAIN, REPLIES, UNICODE

@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from rag.database import CATALOG_NAME
-from rag.sqlite import SqliteDatabase
+from rag.storage.database import CATALOG_NAME
+from rag.storage.sqlite import SqliteDatabase
 from tests.e2e.chat_page import ChatPage
 from tests.e2e.model_server import MODEL, OTHER_MODEL, ModelServer
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from rag.auth import LOCAL
-from rag.catalog import Catalog
-from rag.conversations import Conversations, Element, Step
-from rag.database import CATALOG_NAME
+from rag.auth.principals import LOCAL
+from rag.storage.catalog import Catalog
+from rag.storage.conversations import Conversations, Element, Step
+from rag.storage.database import CATALOG_NAME
 from rag.ui.markdown import mark
 from tests.e2e.chat_page import ANSWER_TIMEOUT, ChatPage
 from tests.e2e.conftest import application

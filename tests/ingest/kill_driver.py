@@ -24,10 +24,10 @@ import chromadb  # noqa: F401 - imported once, before the children are forked
 import tantivy  # noqa: F401
 
 from ingest.ingestor import Ingestor
-from rag.backends.embeddings import open_embedding
-from rag.index import Index
+from rag.index.index import Index
+from rag.models.embedding import open_embedding
 from rag.settings import EmbeddingSettings, Settings
-from rag.write_side import IngestOptions
+from rag.types.ingest import IngestOptions
 
 State = dict[str, list[str]]
 CATALOG_LOG = "catalog.sqlite3-wal"

@@ -16,12 +16,12 @@ from pathlib import Path
 
 from ingest.ingestor import Ingestor
 from ingest.jobs import JobStore
-from rag.auth import OF_THIS_MACHINE
-from rag.backends.embeddings import open_embedding
-from rag.database import CATALOG_NAME
-from rag.index import Index
+from rag.auth.principals import OF_THIS_MACHINE
+from rag.index.index import Index
+from rag.models.embedding import open_embedding
 from rag.settings import EmbeddingSettings, Settings
-from rag.sqlite import SqliteDatabase
+from rag.storage.database import CATALOG_NAME
+from rag.storage.sqlite import SqliteDatabase
 
 STARTS = 4
 EMBEDDING = open_embedding(EmbeddingSettings(model="bag-of-words"))

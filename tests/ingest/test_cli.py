@@ -14,13 +14,13 @@ import httpx
 import pytest
 from pypdf import PdfWriter
 
-from rag.backends.embeddings import open_embedding
-from rag.index import Index
+from rag.index.index import Index
+from rag.models.embedding import open_embedding
 from rag.settings import EmbeddingSettings
 from tests.commands import Commands
 from tests.ingest.loaders.documents import make_pdf, rewrite_pdf
-from tests.rag.backends.model_server import free_port
-from tests.rag.test_index import assert_consistent
+from tests.rag.index.test_index import assert_consistent
+from tests.rag.models.model_server import free_port
 
 STRANGE = {
     "plain.txt": "The plain file speaks of oranges.",

@@ -11,10 +11,11 @@ import pytest
 
 from ingest.expiry import Expiry
 from ingest.ingestor import Ingestor
-from rag.auth import LOCAL_PRINCIPAL, OF_THIS_MACHINE
-from rag.index import Index
-from rag.opening import open_database
-from rag.vector_stores import Cursor, VectorStores
+from rag.auth.principals import OF_THIS_MACHINE
+from rag.index.index import Index
+from rag.storage.connect import open_database
+from rag.storage.vector_stores import Cursor, VectorStores
+from rag.types.documents import LOCAL_PRINCIPAL
 from tests.ingest.test_jobs import Gate, stored
 
 pytestmark = pytest.mark.databases

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from ingest.ingestor import Ingestor
-from rag.auth import OF_THIS_MACHINE
+from rag.auth.principals import OF_THIS_MACHINE
 from rag.errors import NotFound
-from rag.index import Index
-from rag.opening import open_database
-from rag.write_side import IngestOptions
+from rag.index.index import Index
+from rag.storage.connect import open_database
+from rag.types.ingest import IngestOptions
 from tests.ingest.loaders.documents import make_pdf
-from tests.rag.test_index import assert_consistent, lexical, scope
+from tests.rag.index.test_index import assert_consistent, lexical, scope
 
 pytestmark = pytest.mark.databases
 
@@ -210,7 +210,7 @@ def test_a_failure_is_remembered_until_asked_to_try_again(ingestor, index, tmp_p
 
 
 def _failure_fingerprint(settings, index):
-    from ingest.decide import Fingerprints
+    from ingest.change_detection import Fingerprints
 
     return Fingerprints.of(settings.ingest, index.embedding).failed
 

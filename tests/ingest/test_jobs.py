@@ -14,19 +14,19 @@ import pytest
 
 from ingest.ingestor import Ingestor
 from ingest.jobs import JobStore
-from rag.auth import OF_THIS_MACHINE
-from rag.catalog import Catalog
+from rag.auth.principals import OF_THIS_MACHINE
+from rag.auth.users import Users
 from rag.errors import BackendUnavailable, NotFound
-from rag.file_records import FileRecords
-from rag.index import Index
-from rag.opening import open_database
+from rag.index.index import Index
 from rag.settings import Settings, StorageSettings
-from rag.sqlite import SqliteDatabase
-from rag.types import Owned
-from rag.users import Users
-from rag.write_side import FileReport
+from rag.storage.catalog import Catalog
+from rag.storage.connect import open_database
+from rag.storage.files import FileRecords
+from rag.storage.sqlite import SqliteDatabase
+from rag.types.documents import Owned
+from rag.types.ingest import FileReport
 from tests import databases
-from tests.rag.test_index import assert_consistent
+from tests.rag.index.test_index import assert_consistent
 
 pytestmark = pytest.mark.databases
 

@@ -14,9 +14,9 @@ from dataclasses import replace
 from ingest.jobs import JobStore
 from ingest.pipeline import Claims, Run, Upload
 from ingest.sandbox import Sandbox
-from rag.auth import OF_THIS_MACHINE
-from rag.chunking import Chunking
-from rag.file_records import FileRecords
+from rag.auth.principals import OF_THIS_MACHINE
+from rag.storage.files import FileRecords
+from rag.types.documents import Chunking
 from tests.ingest.test_jobs import Gate, opened
 from tests.rag.versions import make_version
 

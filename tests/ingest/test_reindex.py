@@ -11,13 +11,13 @@ import pytest
 from ingest.ingestor import Ingestor
 from ingest.reindex import Reindexing
 from ingest.sandbox import Sandbox
-from rag.auth import OF_THIS_MACHINE
-from rag.chunking import Chunking
+from rag.auth.principals import OF_THIS_MACHINE
 from rag.errors import Conflict, IndexMismatch, UnreadableDocument
-from rag.index import Index
-from rag.opening import open_database
+from rag.index.index import Index
+from rag.storage.connect import open_database
+from rag.types.documents import Chunking
 from tests.ingest.test_ingestor import Counting, outcomes, paragraphs
-from tests.rag.test_index import assert_consistent, scope
+from tests.rag.index.test_index import assert_consistent, scope
 
 pytestmark = pytest.mark.databases
 

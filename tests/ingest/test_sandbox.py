@@ -17,7 +17,7 @@ from ingest.sandbox import Sandbox
 from ingest.splitting import ChunkLimit
 from rag.errors import DocumentError, EmptyDocument, UnreadableDocument, UnsupportedFileType
 from rag.settings import IngestSettings
-from rag.tokens import WORDS
+from rag.text.tokenizers import WORDS
 from tests.ingest.loaders.documents import make_pdf, rewrite_pdf
 
 LIMIT = ChunkLimit(WORDS, 254)

@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 
 from ingest.splitting import ChunkLimit, chunk_spans, chunks_of, fitting_title, limit_of
 from ingest.splitting import split as split_into_pieces
-from rag.chunking import Chunking
-from rag.text import contextual_text
-from rag.tokens import token_spans
-from rag.types import Section
+from rag.text.analysis import contextual_text
+from rag.text.tokenizers import token_spans
+from rag.types.documents import Chunking, Section
 
 RELAXED = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 

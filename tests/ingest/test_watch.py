@@ -10,7 +10,7 @@ import pytest
 
 from ingest.ingestor import Ingestor
 from ingest.watch import Mirror
-from rag.index import Index
+from rag.index.index import Index
 
 
 @pytest.fixture

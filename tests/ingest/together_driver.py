@@ -12,14 +12,14 @@ import time
 from pathlib import Path
 
 from ingest.ingestor import Ingestor
-from rag.auth import OF_THIS_MACHINE
-from rag.backends.embeddings import open_embedding
-from rag.chroma_server import chroma_server
-from rag.index import Index
-from rag.lock import StorageLock
-from rag.opening import open_database
+from rag.auth.principals import OF_THIS_MACHINE
+from rag.index.chroma_server import chroma_server
+from rag.index.index import Index
+from rag.models.embedding import open_embedding
 from rag.settings import EmbeddingSettings, Settings
-from rag.types import Scope
+from rag.storage.connect import open_database
+from rag.storage.lock import StorageLock
+from rag.types.documents import Scope
 
 
 class Held:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rag.auth import LOCAL_PRINCIPAL
-from rag.catalog import Catalog, VersionedChunks
-from rag.index import DocumentVersion
-from rag.text import contextual_text
-from rag.types import Chunk, Document, Embedding, Section
-from rag.vectors import vector_id
+from rag.index.dense import vector_id
+from rag.index.index import DocumentVersion
+from rag.storage.catalog import Catalog, VersionedChunks
+from rag.text.analysis import contextual_text
+from rag.types.documents import LOCAL_PRINCIPAL, Chunk, Document, Embedding, Section
 
 
 def make_version(

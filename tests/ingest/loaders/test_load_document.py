@@ -87,7 +87,7 @@ def test_printable_keeps_what_can_be_printed():
 
 def test_importing_the_loaders_imports_no_parser():
     heavy = "llama_index", "pypdfium2", "pypdf", "docx", "bs4", "lxml", "markdown_it", "charset_normalizer"
-    code = f"import sys, ingest.discover, ingest.sandbox; print([name for name in {heavy} if name in sys.modules])"
+    code = f"import sys, ingest.discovery, ingest.sandbox; print([name for name in {heavy} if name in sys.modules])"
 
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 

@@ -17,7 +17,7 @@ from ingest.sandbox import Sandbox
 from ingest.splitting import ChunkLimit
 from rag.errors import EmptyDocument, UnsupportedFileType
 from rag.settings import IngestSettings
-from rag.tokens import WORDS
+from rag.text.tokenizers import WORDS
 from tests.ingest.loaders.documents import load, make_pdf, texts
 
 LINES = [

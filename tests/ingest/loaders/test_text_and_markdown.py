@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.loaders import Limits
-from ingest.loaders.decoding import decode
+from ingest.loaders.encoding import decode
 from ingest.loaders.markdown import load_markdown
 from rag.errors import UnreadableDocument
 from tests.ingest.loaders.documents import headings, load, texts

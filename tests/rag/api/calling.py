@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import Request, Response
 
-from tests.rag.backends.model_server import ModelServer, chunk, events, stream
+from tests.rag.models.model_server import ModelServer, chunk, events, stream
 
 WEATHER = {
     "name": "weather",

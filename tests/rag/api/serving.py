@@ -12,12 +12,12 @@ import uvicorn
 from fastapi import APIRouter
 
 from ingest.ingestor import Ingestor
-from rag.api.application import create_api
-from rag.personas import read_roles
-from rag.services import Services, open_engine, open_models, open_storage
+from rag.answering.personas import read_roles
+from rag.api.app import create_api
+from rag.operations.services import Services, open_engine, open_models, open_storage
 from rag.settings import Settings
 from tests.ingest.loaders.documents import make_pdf
-from tests.rag.backends.model_server import free_port
+from tests.rag.models.model_server import free_port
 
 TOKEN = "token-of-the-command-line"
 

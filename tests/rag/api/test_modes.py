@@ -10,14 +10,14 @@ import httpx
 import openai
 import pytest
 
-from rag.api.chat import ChatRequest
-from rag.lock import Owner
-from rag.remote import Remote
+from rag.api.openai.chat_completions import ChatRequest
+from rag.operations.server_client import Remote
 from rag.settings import ModelsSettings
-from rag.types import AnswerCompleted, Candidate, Message
+from rag.storage.lock import Owner
+from rag.types.documents import AnswerCompleted, Candidate, Message
 from tests.rag.api.conftest import api_settings
 from tests.rag.api.serving import TOKEN, serving, write_documents
-from tests.rag.backends.model_server import free_port
+from tests.rag.models.model_server import free_port
 
 QUESTION = [{"role": "user", "content": "How often does the pump need oil?"}]
 MODELS = """

@@ -7,11 +7,11 @@ import openai
 import pytest
 
 from rag.errors import InvalidRequest, NotFound
-from rag.lock import Owner
-from rag.remote import Remote
-from rag.selection import Selection
-from rag.tagging import set_attributes
-from rag.types import AnswerCompleted, Message
+from rag.operations.server_client import Remote
+from rag.storage.document_attributes import set_attributes
+from rag.storage.lock import Owner
+from rag.storage.selection import Selection
+from rag.types.documents import AnswerCompleted, Message
 from tests.rag.api.serving import TOKEN
 
 QUESTION = "How often does the pump need oil, and where is the crate kept?"

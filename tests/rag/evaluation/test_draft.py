@@ -8,14 +8,14 @@ from itertools import islice
 
 import pytest
 
-from rag.backends.scripted import open_scripted
 from rag.errors import ConfigurationError, NotFound
 from rag.evaluation.draft import draft_questions, pick_passages
-from rag.index import Index
-from rag.selection import Selection
+from rag.index.index import Index
+from rag.models.scripted import open_scripted
 from rag.settings import LanguageModelSettings
-from rag.types import LanguageModel
-from tests.rag.archives import put_file
+from rag.storage.selection import Selection
+from rag.types.documents import LanguageModel
+from tests.rag.operations.archive.archives import put_file
 
 LONG = (
     "The {} pump needs oil every 90 days, and its filter must be cleaned before each use by somebody who knows how. {}"

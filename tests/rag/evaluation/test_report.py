@@ -12,12 +12,12 @@ import pytest
 
 from rag.errors import InvalidRequest
 from rag.evaluation.baseline import Baseline, compare, differences, read_baseline
-from rag.evaluation.figures import Figure, evaluate, failures, to_json
 from rag.evaluation.questions import Question
-from rag.evaluation.report_page import report_page
+from rag.evaluation.report import Figure, evaluate, failures, to_json
+from rag.evaluation.report_html import report_page
 from rag.evaluation.run import Found, JudgedAnswer, Outcome
-from rag.selection import Selection
-from rag.types import Claim
+from rag.storage.selection import Selection
+from rag.types.documents import Claim
 
 EVIL = '<script>alert("1")</script><img src="http://evil.example/x.png">&'
 CLAIMS = (

@@ -1,7 +1,7 @@
 """Suggested questions: from different documents, about their substance."""
 
 from rag.ui.starters import Suggestion, suggestions
-from rag.ui.texts import texts_in
+from rag.ui.translations import texts_in
 
 ENGLISH = texts_in("en")
 

@@ -1,0 +1,188 @@
+"""What is to be done with a file: nothing, copy what is known of the same bytes, or read it."""
+
+from __future__ import annotations
+
+import hashlib
+import mimetypes
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
+
+from ingest.discovery import is_gone
+from ingest.loaders import LOADER_VERSION, can_recognise_text
+from ingest.splitting import SPLITTER_VERSION
+from rag.errors import UnreadableDocument
+from rag.storage.blobs import hash_of
+from rag.storage.catalog import Catalog, new_id, now
+from rag.types.documents import LOCAL_PRINCIPAL, AttributeValue, Chunking, Document, DocumentStatus, Embedding
+from rag.types.ingest import FileOutcome, FileReport, IngestOptions
+
+if TYPE_CHECKING:
+    from rag.settings import IngestSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file to ingest: where its bytes are, what it is called, and the document that stands for it, if any.
+
+    `twin` is a document with the same bytes, read by the same loader: its text need not be read again. `has_moved`
+    says that this is the twin's own file under a new name.
+    """
+
+    path: Path
+    name: str
+    collection: str
+    file_id: str | None
+    size: int
+    modified_ns: int
+    sha256: str
+    known: Document | None
+    twin: Document | None
+    has_moved: bool
+    attributes: Mapping[str, AttributeValue] = field(default_factory=dict)  # of its document, where that is a new one
+    chunking: Chunking | None = None  # how it is to be cut
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprints:
+    """What a document must have been made with to be up to date, by its status.
+
+    What could not be read, or not wholly, is read again when text recognition has come, and what failed when a limit
+    has changed, too: that may have been the reason.
+    """
+
+    ready: str
+    partial: str
+    failed: str
+
+    @classmethod
+    def of(cls, settings: IngestSettings, embedding: Embedding) -> Fingerprints:
+        """Those of the present code, settings and embedding model."""
+        parts = (LOADER_VERSION, SPLITTER_VERSION, str(settings.chunk_tokens), embedding.fingerprint)
+        ready = _hash("\0".join(parts))
+        partial = _hash(f"{ready} {can_recognise_text()}")
+        return cls(ready, partial, _hash(partial + settings.model_dump_json()))
+
+    def expected(self, status: DocumentStatus) -> str:
+        """The fingerprint of an up-to-date document of that status."""
+        return {"ready": self.ready, "partial": self.partial, "failed": self.failed}[status]
+
+
+def decide(
+    catalog: Catalog,
+    fingerprints: Fingerprints,
+    path: Path,
+    name: str,
+    collection: str,
+    file_id: str | None,
+    options: IngestOptions,
+    chunking: Chunking | None = None,
+) -> FileReport | Source:
+    """A report when nothing needs to be done: unchanged by size and time, else by hash. Raises UnreadableDocument."""
+    known = catalog.document_of_source(collection, name)
+    is_up_to_date = known is not None and known.chunking == chunking and _is_up_to_date(known, fingerprints, options)
+    up_to_date = known if is_up_to_date else None
+    try:
+        status = path.stat()
+        present = (status.st_size, status.st_mtime_ns, file_id)
+        if up_to_date and (up_to_date.size, up_to_date.modified_ns, up_to_date.file_id) == present:
+            return _unchanged(up_to_date)
+        sha256 = hash_of(path)
+    except OSError as error:
+        raise UnreadableDocument(
+            f"{name} cannot be read: {error.strerror}.", hint="Check that the file is there and readable.", source=name
+        ) from error
+    if up_to_date and up_to_date.sha256 == sha256:
+        same = replace(up_to_date, size=status.st_size, modified_ns=status.st_mtime_ns, content=path, file_id=file_id)
+        if not options.dry_run:
+            catalog.put_record(same)
+        return _unchanged(same)
+    twin = _twin(catalog, fingerprints, name, collection, sha256, chunking)
+    has_moved = (known, file_id) == (None, None) and twin is not None and _lost_its_file(twin, collection)
+    facts = (status.st_size, status.st_mtime_ns, sha256)
+    return Source(path, name, collection, file_id, *facts, known, twin, has_moved, chunking=chunking)
+
+
+def record_of(source: Source) -> Document:
+    """What is known of the source before it is read; of an earlier version, its text stays."""
+    fresh = Document(
+        id=new_id("doc"),
+        collection=source.collection,
+        owner_id=LOCAL_PRINCIPAL,
+        file_id=None,
+        source=source.name,
+        title=Path(source.name).stem,
+        content=source.path,
+        media_type="",
+        sha256="",
+        size=0,
+        modified_ns=0,
+        fingerprint="",
+        version=0,
+        status="failed",
+        pages=0,
+        chunks=0,
+        error="",
+        hint="",
+        created_at=now(),
+        updated_at="",
+        attributes=source.attributes,
+    )
+    known = source.twin if source.has_moved else source.known
+    return replace(
+        known or fresh,
+        source=source.name,
+        file_id=source.file_id,
+        content=source.path,
+        media_type=mimetypes.guess_type(source.name)[0] or "application/octet-stream",
+        sha256=source.sha256,
+        size=source.size,
+        modified_ns=source.modified_ns,
+        updated_at=now(),
+        chunking=source.chunking,
+    )
+
+
+def _is_up_to_date(known: Document, fingerprints: Fingerprints, options: IngestOptions) -> bool:
+    is_to_be_retried = known.status == "failed" and options.retry_failed
+    return known.fingerprint == fingerprints.expected(known.status) and not is_to_be_retried
+
+
+def _twin(
+    catalog: Catalog, fingerprints: Fingerprints, name: str, collection: str, sha256: str, chunking: Chunking | None
+) -> Document | None:
+    """A document of the same bytes and the same kind of file, cut the same way; first one whose own file is gone, then
+    one near by."""
+    twins = [
+        document
+        for document in catalog.documents_of_content(sha256)
+        if document.status != "failed"
+        and document.chunking == chunking
+        and document.fingerprint == fingerprints.expected(document.status)
+        and PurePath(document.source).suffix.lower() == PurePath(name).suffix.lower()
+    ]
+    return min(twins, key=lambda twin: (not is_gone(twin.content), twin.collection != collection), default=None)
+
+
+def _lost_its_file(twin: Document, collection: str) -> bool:
+    return twin.collection == collection and twin.file_id is None and is_gone(twin.content)
+
+
+def _unchanged(document: Document) -> FileReport:
+    """The report on a file that is as it was; a failure is told again, without reading the same bytes again."""
+    outcome: FileOutcome = "failed" if document.status == "failed" else "unchanged"
+    return FileReport(
+        document.source,
+        outcome,
+        document.id,
+        document.pages,
+        document.chunks,
+        error=document.error if document.status == "failed" else "",
+        hint=document.hint if document.status == "failed" else "",
+        notice=f"{document.error} {document.hint}" if document.status == "partial" else "",
+    )
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

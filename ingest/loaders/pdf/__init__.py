@@ -1,0 +1,1 @@
+"""PDF: text in reading order, rows of tables, page labels, titles; headers and footers left out."""

@@ -1,0 +1,251 @@
+"""The text of a PDF page in reading order: lines as they stand, a table's row on one line, columns one after the other.
+
+pdfium gives text in the order in which it was drawn, and for most pages that is how it reads: they are passed on
+untouched. Where the boxes of the words prove otherwise (rows glued together or torn apart, columns interleaved, cells
+side by side), the lines are built anew from the words.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import cache
+from itertools import pairwise, repeat
+from typing import TYPE_CHECKING, NamedTuple
+
+from ingest.loaders.hidden_text.pdf import Place, remove_hidden
+from ingest.loaders.pdf.reading_order import Cell, Line, reading_order
+
+if TYPE_CHECKING:
+    from pypdfium2 import PdfPage, PdfTextPage
+
+_HYPHEN = "\ufffe"  # pdfium's sign for a hyphen at the end of a line, after which it leaves out the line break
+_WORD = re.compile(f"[^\\s{_HYPHEN}]+{_HYPHEN}?")
+_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
+_CURRENCY = re.compile(r"(?:^|\s)(?:[A-Z]{0,3}[$€£¥]|USD|EUR|GBP|CHF|CAD)\s?\(?$")
+_CLOSING = re.compile(r"(?:[%)]|\)\s?%)(?:\s|$)")
+_FIGURE_END = re.compile(r"[\d)%—]$")
+_FIGURE_START = re.compile(r"\(?[\d$€£¥—]")
+
+# In heights of the line:
+_CELL_GAP = 1.0  # a wider space lies between two cells,
+_FIGURE_GAP = 0.5  # and between two figures a space wider than this
+_WORD_GAP = 0.1  # a narrower space is none
+_OVERLAP = 0.5  # so much of the lower one's height two words on one line share
+
+
+class Run(NamedTuple):
+    """Words that simply follow each other on a line: their characters in the page's text, their box.
+
+    `bottom` and `top` are those of the first character; `is_turned` says that the text runs up or down the page. `ends`
+    are its first and last characters, or one of a single word.
+    """
+
+    text: str
+    is_broken: bool  # pdfium has a line break before it
+    left: float
+    right: float
+    bottom: float
+    top: float
+    is_turned: bool
+    ends: tuple[Place, ...] = ()
+
+    @property
+    def height(self) -> float:
+        return self.top - self.bottom
+
+
+def page_text(page: PdfPage) -> str:
+    """The text of a page that can be seen. Raises PdfiumError if the page is broken."""
+    return seen_text(page)[0]
+
+
+def seen_text(page: PdfPage) -> tuple[str, bool]:
+    """The text of a page that can be seen, and whether some that cannot was left out (`page` has lost it then). Raises
+    PdfiumError if the page is broken."""
+    text_page = page.get_textpage()
+    rotation: int = page.get_rotation()
+    edges = _edges(page, rotation)
+    try:
+        text: str = text_page.get_text_range()
+        drawn = _runs(text_page, text, rotation)
+        ends = [end for run in drawn for end in run.ends] if drawn else _some_places(text_page, rotation)
+        some_hidden = remove_hidden(page, text_page, ends, edges[0], edges[1])
+        if some_hidden:
+            text_page.close()
+            text_page = page.get_textpage()
+            text = text_page.get_text_range()
+            drawn = _runs(text_page, text, rotation)
+    finally:
+        text_page.close()
+    if not drawn or _RIGHT_TO_LEFT.search(text):
+        return text, some_hidden
+    runs = _visible(drawn, edges)
+    if len(runs) == len(drawn) and all(_goes_down(before, after) for before, after in pairwise(runs)):
+        return text, some_hidden
+    return text_of(runs), some_hidden
+
+
+def text_of(runs: Sequence[Run]) -> str:
+    """What stands in the runs, given in the order in which they were drawn, as lines in reading order."""
+    lines = reading_order(_lines(runs))
+    return "\n".join(line.text for line in lines).replace(_HYPHEN + "\n", _HYPHEN)
+
+
+def _edges(page: PdfPage, rotation: int) -> tuple[float, float, float, float]:
+    """The left, top, right and bottom edges of the crop box, as the page is shown."""
+    crop_left, crop_bottom, crop_right, crop_top = page.get_cropbox()
+    (left,), (top,), (right,), (bottom,) = _turned([crop_left], [crop_top], [crop_right], [crop_bottom], rotation)
+    return left, top, right, bottom
+
+
+def _visible(runs: list[Run], edges: tuple[float, float, float, float]) -> list[Run]:
+    """The runs within the crop box; all of them where it holds none."""
+    left, top, right, bottom = edges
+    within = [
+        run for run in runs if run.right > left and run.left < right and bottom < (run.bottom + run.top) / 2 < top
+    ]
+    return within or runs
+
+
+def _some_places(page: PdfTextPage, rotation: int) -> list[Place]:
+    """Every third character, of a page whose text is not numbered as its characters are."""
+    places = range(0, page.count_chars(), 3)
+    left, top, right, bottom = _boxes(page, places, rotation)
+    return [Place(*place) for place in zip(places, left, right, bottom, top, strict=True)]
+
+
+def _runs(page: PdfTextPage, text: str, rotation: int) -> list[Run]:
+    """The runs of a page; none where its text is not numbered as its characters are."""
+    words = [match.span() for match in _WORD.finditer(text)]
+    if not words or page.count_chars() != len(text):
+        return []
+    left, top, right, bottom = _boxes(page, [place for start, end in words for place in (start, end - 1)], rotation)
+    runs: list[Run] = []
+    first = 0
+    for word in range(1, len(words) + 1):
+        last = 2 * word - 1  # the last character of the word before; next is the first one of this word
+        if word < len(words):
+            height = top[last] - bottom[last]
+            if (
+                bottom[last + 1] == bottom[last]
+                and top[last + 1] == top[last]
+                and -height < left[last + 1] - right[last] < _FIGURE_GAP * height
+                and text[words[word - 1][1] : words[word][0]] == " "
+            ):
+                continue
+        start = 2 * first
+        ends: tuple[Place, ...] = (Place(words[first][0], left[start], right[start], bottom[start], top[start]),)
+        if word - first > 1:
+            ends += (Place(words[word - 1][1] - 1, left[last], right[last], bottom[last], top[last]),)
+        runs.append(
+            Run(
+                text[words[first][0] : words[word - 1][1]],
+                first > 0 and "\n" in text[words[first - 1][1] : words[first][0]],
+                min(left[start], left[last]),
+                max(right[start], right[last]),
+                bottom[start],
+                top[start],
+                abs(bottom[last] - bottom[start]) > abs(right[last] - left[start]),
+                ends,
+            )
+        )
+        first = word
+    return runs
+
+
+def _boxes(page: PdfTextPage, places: Sequence[int], rotation: int) -> list[list[float]]:
+    """The left, top, right and bottom edges of the characters, as the page is shown; y grows upwards."""
+    boxes = (ctypes.c_float * (4 * len(places)))()
+    address = ctypes.addressof(boxes)
+    handle = ctypes.cast(page.raw, ctypes.c_void_p).value
+    # One call for each end of each word, in a loop that runs in C: a thousand take a millisecond.
+    deque(map(_box_of_character(), repeat(handle), places, range(address, address + 16 * len(places), 16)), maxlen=0)
+    numbers = boxes[:]
+    return _turned(numbers[0::4], numbers[1::4], numbers[2::4], numbers[3::4], rotation)
+
+
+def _turned(
+    left: list[float], top: list[float], right: list[float], bottom: list[float], rotation: int
+) -> list[list[float]]:
+    """The edges on the page as it is shown, turned by `rotation` degrees (0, 90, 180 or 270) clockwise."""
+    if rotation == 90:
+        return [bottom, [-x for x in left], top, [-x for x in right]]
+    if rotation == 180:
+        return [[-x for x in right], [-y for y in bottom], [-x for x in left], [-y for y in top]]
+    if rotation == 270:
+        return [[-y for y in top], right, [-y for y in bottom], left]
+    return [left, top, right, bottom]
+
+
+@cache
+def _box_of_character() -> Callable[[int | None, int, int], int]:
+    """FPDFText_GetLooseCharBox with plain addresses: pypdfium2's own binding takes three times as long."""
+    from pypdfium2.raw import FPDFText_GetLooseCharBox
+
+    prototype = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
+    return prototype(ctypes.cast(FPDFText_GetLooseCharBox, ctypes.c_void_p).value or 0)
+
+
+def _goes_down(before: Run, after: Run) -> bool:
+    """Whether nothing but pdfium's own line break stands between the two."""
+    if before.is_turned or after.is_turned:
+        return True
+    is_broken = after.is_broken or before.text.endswith(_HYPHEN)
+    return is_broken and after.top < before.top and not shares_line(before, after)
+
+
+def shares_line(before: Run | Line, after: Run) -> bool:
+    """Whether both stand on one line, as the lower one does with most of its height."""
+    shared = min(before.top, after.top) - max(before.bottom, after.bottom)
+    return shared >= _OVERLAP * min(before.height, after.height)
+
+
+def _gap(before: Run, after: Run) -> float:
+    """The space between two runs on a line, in heights of the line; below 0 where they overlap."""
+    return (after.left - before.right) / max(before.height, after.height, 0.1)
+
+
+def _lines(runs: Sequence[Run]) -> list[Line]:
+    """The lines in the order in which they were drawn."""
+    lines: list[Line] = []
+    before: Run | None = None
+    for run in runs:
+        if before is None or _breaks(lines[-1], before, run):
+            lines.append(Line([Cell(run.text, run.left, run.right)], run.bottom, run.top, run.is_turned))
+        else:
+            line, joint = lines[-1], _joint(before, run)
+            if joint is None:
+                line.cells.append(Cell(run.text, run.left, run.right))
+            else:
+                line.cells[-1].extend(joint + run.text, run.right)
+            if run.height > line.height:  # a superscript does not say where the line is
+                line.bottom, line.top = run.bottom, run.top
+        before = run
+    for line in lines:
+        line.cells.sort(key=lambda cell: cell.left)
+    return lines
+
+
+def _breaks(line: Line, before: Run, after: Run) -> bool:
+    if before.is_turned or after.is_turned:
+        return after.is_broken or before.is_turned != after.is_turned
+    if not shares_line(before, after) and not shares_line(line, after):
+        return True
+    return after.is_broken and _gap(before, after) < -_CELL_GAP
+
+
+def _joint(before: Run, after: Run) -> str | None:
+    """What stands between two runs on a line: nothing, a space, or the border of two cells (None)."""
+    gap = _gap(before, after)
+    if before.is_turned:
+        return " "
+    if abs(gap) >= _CELL_GAP:
+        is_one_cell = gap > 0 and (_CURRENCY.search(before.text) or _CLOSING.match(after.text))
+        return " " if is_one_cell else None
+    if gap > _FIGURE_GAP and _FIGURE_END.search(before.text) and _FIGURE_START.match(after.text):
+        return None
+    is_note = before.height != after.height and after.text[0].isalnum()  # the number of a footnote, or after one
+    return "" if after.is_broken and gap < _WORD_GAP and not is_note else " "

@@ -1,0 +1,1 @@
+"""Reading and embedding on the machines of a Ray cluster."""

@@ -1,0 +1,1 @@
+"""Hits become an answer that is cited and checked."""

@@ -1,0 +1,201 @@
+"""Writing: a prompt goes to a model, and its reply comes back as text, footnotes and checked claims."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+from rag.answering.citations import MarkerFilter, collect_citations
+from rag.answering.prompt_budget import Prompt, fit_prompt
+from rag.answering.prompts import NOT_FOUND
+from rag.answering.verification.claims import check_claims
+from rag.errors import InvalidRequest, PromptTooLong
+from rag.models.llm import stream_text
+from rag.telemetry.spans import stage
+from rag.types.chat import DEFAULT_MAX_TOKENS, NO_FUNCTIONS, Functions, Sampling, ToolCallDelta, joined
+from rag.types.documents import (
+    Answer,
+    AnswerCompleted,
+    ChunksRetrieved,
+    Event,
+    FinishReason,
+    Hit,
+    LanguageModel,
+    Message,
+    Passage,
+    Progress,
+    TextDelta,
+    Usage,
+)
+
+logger = logging.getLogger(__name__)
+
+_SMALLEST_PROMPT = 4  # a refused prompt is halved until it is this part of the window
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question made ready for a model: the `instructions` of model and caller, the `rules` that hold (these and
+    Footnote's own), the history as far as it is told, and the question, which ends the conversation. `examples` are
+    turns that show how to answer, `functions` what the model may call, and `steps` what it called for this question so
+    far, with what came of it."""
+
+    model: LanguageModel
+    instructions: str
+    rules: str
+    conversation: Sequence[Message]
+    sampling: Sampling
+    examples: tuple[Message, ...] = ()
+    functions: Functions = NO_FUNCTIONS
+    steps: tuple[Message, ...] = ()
+
+    @property
+    def question(self) -> str:
+        """What the user asked, word for word."""
+        return self.conversation[-1].content
+
+    @property
+    def functions_may_know(self) -> bool:
+        """Whether a function can still answer, or has: then the documents need not."""
+        return self.functions.may_be_called or bool(self.steps)
+
+    def prompt(self, passages: Sequence[Passage]) -> Prompt:
+        """What is sent to the model, with as many of the passages as fit; blocking. Raises InvalidRequest."""
+        longest = longest_reply(self.model, self.sampling)
+        return fit_prompt(
+            *(self.model, self.rules, self.conversation, passages, longest, self.examples, self.steps, self.functions)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a model said that nobody reads word by word, and what it cost."""
+
+    text: str
+    usage: Usage
+
+
+def longest_reply(model: LanguageModel, sampling: Sampling) -> int:
+    """How long the reply may become, in tokens, where the window is wide enough."""
+    return sampling.over(model.sampling).max_tokens or DEFAULT_MAX_TOKENS
+
+
+def total(usages: Iterable[Usage]) -> Usage:
+    """The tokens of several calls."""
+    counts = [(usage.prompt_tokens, usage.completion_tokens) for usage in usages]
+    return Usage(sum(prompt for prompt, _ in counts), sum(completion for _, completion in counts))
+
+
+async def reply(model: LanguageModel, messages: Sequence[Message], max_tokens: int) -> Reply:
+    """The likeliest reply, whole. Raises BackendError."""
+    parts: list[str] = []
+    usage: Usage | None = None
+    deltas = stream_text(model, messages, Sampling(max_tokens=max_tokens, temperature=0.0))
+    async with aclosing(deltas):
+        async for delta in deltas:
+            parts.append(delta.text)
+            usage = delta.usage or usage
+    text = "".join(parts)
+    return Reply(text.strip(), usage or _counted(model, messages, text))
+
+
+async def write_answer(
+    asked: Asked, passages: Sequence[Passage], hits: tuple[Hit, ...] = ()
+) -> AsyncGenerator[Event, None]:
+    """Answer from the passages, or without any. A server that counts more tokens than we do is asked again with half as
+    much, and once more.
+
+    Where there are passages, ChunksRetrieved says which of them the model reads; it comes again when fewer are left.
+    """
+    window = asked.model.context_window
+    refusal: PromptTooLong | None = None
+    refused: Prompt | None = None
+    while True:
+        smaller = replace(asked, model=replace(asked.model, context_window=window))
+        try:
+            with stage("prompt"):
+                prompt = await asyncio.to_thread(smaller.prompt, passages)
+        except InvalidRequest as error:  # not even the rules fit
+            raise refusal or error from None
+        if refused:
+            yield Progress(f"the prompt was too long for the model: {_left_out(refused, prompt)} left out")
+        if passages:
+            yield ChunksRetrieved(hits, prompt.passages)
+        try:
+            async with aclosing(write_prompt(asked.model, prompt, asked.sampling)) as events:
+                async for event in events:
+                    yield event
+        except PromptTooLong as error:
+            refusal, refused, window = error, prompt, window // 2
+            nothing_to_leave_out = len(prompt.passages) < 2 if passages else len(asked.conversation) < 2
+            if nothing_to_leave_out or window < asked.model.context_window // _SMALLEST_PROMPT:
+                raise
+            logger.warning("The prompt did not fit, trying a shorter one: %s", error)
+        else:
+            return
+
+
+def _left_out(refused: Prompt, prompt: Prompt) -> str:
+    """What of the refused prompt is not in the shorter one."""
+    passages, turns = len(refused.passages), len(refused.messages) - len(prompt.messages)
+    parts = [f"{passages - len(prompt.passages)} of {passages} passages"] if passages else []
+    if turns > 0:
+        parts.append(f"{turns} earlier message{'s' if turns > 1 else ''}")
+    return " and ".join(parts)
+
+
+async def write_prompt(model: LanguageModel, prompt: Prompt, sampling: Sampling) -> AsyncGenerator[Event, None]:
+    """The reply to a prompt; what it says of the prompt's passages is cited and checked. Ends with AnswerCompleted.
+
+    Sentences without a source are not held against an answer that rests on what a function gave. Without passages the
+    reply is passed on as it is: what looks like a footnote there is none.
+    """
+    markers = MarkerFilter([passage.number for passage in prompt.passages])
+    parts: list[str] = []
+    called: list[ToolCallDelta] = []
+    finish_reason: FinishReason = "stop"
+    usage: Usage | None = None
+    deltas = stream_text(model, prompt.messages, replace(sampling, max_tokens=prompt.max_tokens), prompt.functions)
+    async with aclosing(deltas):
+        with stage("generate"):
+            async for delta in deltas:
+                finish_reason = delta.finish_reason or finish_reason
+                usage = delta.usage or usage
+                if delta.waiting:
+                    yield Progress(delta.waiting)
+                if text := markers.feed(delta.text) if prompt.passages else delta.text:
+                    parts.append(text)
+                    yield TextDelta(text)
+                for call in delta.calls:
+                    called.append(call)
+                    yield call
+    if text := markers.flush():
+        parts.append(text)
+        yield TextDelta(text)
+    text = "".join(parts)
+    calls = joined(called)
+    if calls and finish_reason == "stop":
+        finish_reason = "tool_calls"
+    usage = usage or _counted(model, prompt.messages, Message("assistant", text, calls).written)
+    answer = Answer(text, (), prompt.passages, model.name, True, finish_reason, usage, calls=calls)
+    if prompt.passages:
+        with stage("cite"):
+            answer = await asyncio.to_thread(with_footnotes, answer)
+    if prompt.messages[-1].role == "tool":
+        answer = replace(answer, claims=tuple(claim for claim in answer.claims if claim.numbers))
+    yield AnswerCompleted(answer)
+
+
+def with_footnotes(answer: Answer) -> Answer:
+    """The answer with the citations and the checked claims that its text and its passages give."""
+    citations = collect_citations(answer.text, answer.passages)
+    found = bool(citations) or NOT_FOUND not in answer.text
+    return replace(answer, citations=citations, found=found, claims=check_claims(answer.text, answer.passages))
+
+
+def _counted(model: LanguageModel, messages: Sequence[Message], text: str) -> Usage:
+    count = model.count_tokens
+    return Usage(sum(count(message.written) for message in messages), count(text))

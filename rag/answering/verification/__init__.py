@@ -1,0 +1,1 @@
+"""Whether the passages bear out what an answer says."""

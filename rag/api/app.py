@@ -1,0 +1,139 @@
+"""The ASGI application: all routes on one port, errors turned into OpenAI's envelope in one place."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect, HTTPConnection
+
+from rag.api import control, docs, documents, health, metrics, older_clients, page_images
+from rag.api.errors import ERROR_RESPONSES, error_response
+from rag.api.mcp import OpenLibrary, create_mcp
+from rag.api.middleware.authentication import Authentication, principal_of
+from rag.api.middleware.concurrency import Admitted
+from rag.api.middleware.errors import LastResort
+from rag.api.middleware.metrics import Observed
+from rag.api.middleware.origin import Guard
+from rag.api.middleware.request_id import RequestId
+from rag.api.openai import (
+    chat_completions,
+    completions,
+    embeddings,
+    files,
+    models,
+    responses,
+    vector_store_files,
+    vector_stores,
+)
+from rag.api.rendering.renderer import PageDrawer
+from rag.auth.authenticator import Authenticator
+from rag.errors import InvalidRequest, NotFound, RagError
+from rag.operations.services import Services
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+def create_api(services: Services, token: str, lifespan: Lifespan | None = None) -> FastAPI:
+    """The application without the chat UI. `token` opens the command line's routes."""
+
+    def library_for(request: HTTPConnection | None) -> OpenLibrary:
+        assert request is not None
+        return OpenLibrary(services.access(principal_of(request)), services.engine.retriever)
+
+    tools = create_mcp(library_for)
+    tools_app = tools.streamable_http_app()
+
+    @asynccontextmanager
+    async def running(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(tools.session_manager.run())
+            if lifespan is not None:
+                await stack.enter_async_context(lifespan(app))
+            yield
+
+    app = FastAPI(
+        title="Footnote",
+        version=version("footnote"),
+        docs_url=None,
+        redoc_url=None,
+        lifespan=running,
+        responses=ERROR_RESPONSES,
+    )
+    app.state.services = services
+    app.state.token = token
+    app.state.page_drawer = PageDrawer()
+    app.add_exception_handler(RagError, _on_rag_error)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(ClientDisconnect, _on_disconnect)
+    stores = (files, vector_stores, vector_store_files)
+    for module in (
+        health,
+        metrics,
+        models,
+        chat_completions,
+        completions,
+        responses,
+        embeddings,
+        *stores,
+        documents,
+        page_images,
+        docs,
+        control,
+    ):
+        app.include_router(module.router)
+    app.router.routes.extend(tools_app.routes)
+    if services.settings.server.older_clients.get_secret_value():
+        app.include_router(older_clients.router)
+    app.add_api_route(
+        "/v1/{path:path}",
+        _unknown_route,
+        methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        include_in_schema=False,
+    )
+    authenticator = Authenticator(services.settings, services.catalog.database)
+    app.state.authenticator = authenticator
+    app.add_middleware(Admitted)  # who may not come in waits for nothing
+    app.add_middleware(Authentication, authenticator=authenticator)
+    if origins := services.settings.server.origins:
+        app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"])
+    app.add_middleware(Guard, settings=services.settings)
+    app.add_middleware(LastResort)
+    app.add_middleware(Observed, telemetry=services.telemetry)
+    app.add_middleware(RequestId)  # outermost: a refusal has a name, too
+    return app
+
+
+async def _on_rag_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RagError)
+    return error_response(error)
+
+
+async def _on_disconnect(_: Request, __: Exception) -> Response:
+    return Response(status_code=499)  # nobody reads it
+
+
+async def _on_validation_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    is_json = first["type"] != "json_invalid"  # else the location is an offset in the text
+    field = ".".join(str(part) for part in first["loc"] if part != "body") if is_json else ""
+    return error_response(InvalidRequest(f"{field or 'The body'}: {first['msg']}.", param=field or None))
+
+
+async def _on_http_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    kind = "invalid_request_error" if error.status_code < 500 else "server_error"
+    body = {"error": {"message": error.detail, "type": kind, "param": None, "code": None}}
+    return JSONResponse(body, error.status_code, error.headers)
+
+
+async def _unknown_route(path: str) -> JSONResponse:
+    raise NotFound(f"There is no /v1/{path}.")

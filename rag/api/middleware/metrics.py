@@ -1,0 +1,63 @@
+"""Measures every request from its first byte to the end of its answer, and tells who wants to know."""
+
+from __future__ import annotations
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from rag.api.middleware.request_id import current_request_id
+from rag.telemetry.spans import Recording, recorded_in
+from rag.telemetry.telemetry import Telemetry
+
+_LEFT = 499  # the client went before there was an answer
+_NO_ROUTE = "none"
+
+
+class Observed:
+    """ASGI middleware for HTTP requests. What the route, the principal and the status are is read when it is over."""
+
+    def __init__(self, app: ASGIApp, telemetry: Telemetry) -> None:
+        self._app = app
+        self._telemetry = telemetry
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and measure it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status = _LEFT
+
+        async def noted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        recording = Recording()
+        try:
+            with recorded_in(recording):
+                await self._app(scope, receive, noted)
+        finally:
+            if status >= 400 and not recording.errors:  # refused by no code of ours
+                recording.errors.append(f"http_{status}")
+            finished = recording.end(
+                scope["method"],
+                _template(scope),
+                status,
+                request_id=current_request_id(),
+                principal=_principal(scope),
+                trace_parent=Headers(scope=scope).get("traceparent", ""),
+            )
+            self._telemetry.finish(finished)
+
+
+def _template(scope: Scope) -> str:
+    """The route as it was written, with the names of its parameters: what stands in their places is nobody's business,
+    and there are many of them."""
+    return str(getattr(scope.get("route"), "path", "")) or _NO_ROUTE
+
+
+def _principal(scope: Scope) -> str:
+    """The id of who asks, where that is known."""
+    principal = scope.get("state", {}).get("principal")
+    return "" if principal is None else str(getattr(principal, "id", principal))

@@ -1,0 +1,67 @@
+"""`POST /v1/embeddings`: the embedding model that the index is made with, for whoever wants vectors of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from rag.api.json_body import JsonRoute
+from rag.errors import InvalidRequest, NotFound
+from rag.operations.services import Services
+from rag.text.tokenizers import token_spans
+from rag.types.documents import Embedding
+
+router = APIRouter(route_class=JsonRoute)
+
+_THREAD = ThreadPoolExecutor(1, "embeddings")  # questions need the other threads
+_SPECIAL_TOKENS = 2  # that the model reads around every text
+
+
+class EmbeddingRequest(BaseModel):
+    """A text, or several."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    model: str
+    input: str | Annotated[list[str], Field(min_length=1, max_length=2048)]
+    encoding_format: Literal["float", "base64"] = "float"
+    dimensions: int | None = None
+
+
+@router.post("/v1/embeddings")
+async def create_embeddings(body: EmbeddingRequest, request: Request) -> Response:
+    """Unit vectors of the texts; a text longer than the model reads is cut."""
+    services: Services = request.app.state.services
+    embedding = services.storage.embedding
+    if body.model not in (embedding.name, embedding.name.rpartition("/")[2]):
+        raise NotFound(f"There is no embedding model {body.model!r}.", hint=f"There is {embedding.name}.")
+    if body.dimensions not in (None, embedding.dimension):
+        raise InvalidRequest(f"{embedding.name} has {embedding.dimension} dimensions.", param="dimensions")
+    texts = [body.input] if isinstance(body.input, str) else body.input
+    if not all(texts):
+        raise InvalidRequest("An empty text has no vector.", param="input")
+    whole = [text.encode(errors="replace").decode() for text in texts]
+    work = partial(_embed, embedding, whole, is_text=body.encoding_format == "base64")
+    return await asyncio.get_running_loop().run_in_executor(_THREAD, work)
+
+
+def _embed(embedding: Embedding, texts: list[str], *, is_text: bool) -> Response:
+    spans = token_spans(embedding.tokenizer)
+    count = sum(min(len(spans(text)) + _SPECIAL_TOKENS, embedding.max_tokens) for text in texts)
+    data = [
+        {
+            "object": "embedding",
+            "index": index,
+            "embedding": base64.b64encode(vector.tobytes()).decode() if is_text else vector.tolist(),
+        }
+        for index, vector in enumerate(embedding.embed_passages(texts))
+    ]
+    usage = {"prompt_tokens": count, "total_tokens": count}
+    return JSONResponse({"object": "list", "model": embedding.name, "data": data, "usage": usage})

@@ -1,0 +1,59 @@
+"""What a request says beyond OpenAI's fields: how to answer, and what of the documents to ask.
+
+All of it can stand in the field `footnote`; what is asked for most also in fields of its own beside the others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field
+
+from rag.answering.modes.request import Mode
+from rag.errors import InvalidRequest
+from rag.storage.selection import Selection
+
+
+@dataclass(frozen=True, slots=True)
+class Particulars(Selection):
+    """A field of Footnote's own: the part of the collection to ask, and how. `models` are for the mode `compare`."""
+
+    mode: Mode | None = None
+    models: tuple[str, ...] = ()
+    collection: str | None = None
+
+
+class WithParticulars(BaseModel):
+    """The fields beside OpenAI's: `footnote`, and short names for some of it.
+
+    `retrieval: false` is the mode `chat`; `vector_store_ids` are the collections to ask, by id or name.
+    """
+
+    footnote: Particulars = Particulars()
+    retrieval: bool | None = None
+    mode: Mode | None = None
+    filters: dict[str, Any] | None = None
+    vector_store_ids: Annotated[list[str], Field(min_length=1, max_length=16)] | None = None
+
+    @property
+    def particulars(self) -> Particulars:
+        """All that is said, in one. Raises InvalidRequest where it is said twice, and differently."""
+        told = self.footnote
+        mode = _one_of("mode", self.mode, told.mode)
+        filters = _one_of("filters", self.filters, told.filters)
+        if self.retrieval is not None:
+            if mode is not None and (mode != "chat") != self.retrieval:
+                raise InvalidRequest(
+                    f"`retrieval` is {str(self.retrieval).lower()}, and the mode is {mode!r}.",
+                    hint="The mode `chat` is the one without retrieval: say one of both.",
+                    param="retrieval",
+                )
+            mode = mode or ("documents" if self.retrieval else "chat")
+        return replace(told, mode=mode, filters=filters)
+
+
+def _one_of(name: str, short: Any, told: Any) -> Any:
+    if short is not None and told is not None and short != told:
+        raise InvalidRequest(f"`{name}` and `footnote.{name}` do not say the same.", hint="Say it once.", param=name)
+    return told if short is None else short

@@ -1,0 +1,331 @@
+"""The wire form of a response: output items, and the stream's events with their sequence numbers.
+
+Footnotes are `file_citation` annotations with OpenAI's fields and four of our own: `document_id`, `page` (from 1),
+`page_label` and `quote`. `claims` beside `output` tells which sentences the sources bear out.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rag.errors import NotFound
+from rag.storage.catalog import Catalog, new_id
+from rag.types.chat import ToolCall, ToolCallDelta
+from rag.types.documents import (
+    Answer,
+    AnswerCompleted,
+    ChunksRetrieved,
+    Citation,
+    Event,
+    Hit,
+    Message,
+    QueryCondensed,
+    TextDelta,
+)
+
+_MARKER = re.compile(r"\[(\d+)\]")
+
+
+class Form:
+    """One response as it comes to be: `take` its events, then ask for its `body`."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        *,
+        echoed: Mapping[str, Any],
+        question: str,
+        searches: bool,
+        most_results: int,
+        threshold: float,
+        with_results: bool,
+    ) -> None:
+        """`echoed` are fields of the request that the response repeats; with `searches` the search is an item."""
+        self._catalog = catalog
+        self._echoed = echoed
+        self._queries = [question]
+        self._searches = searches
+        self._most_results = most_results
+        self._threshold = threshold
+        self._with_results = with_results
+        self._id, self._message_id, self._search_id = new_id("resp"), new_id("msg"), new_id("fs")
+        self._created = time.time()
+        self._sequence = -1
+        self._hits: Sequence[Hit] = ()
+        self._has_searched = False
+        self._places = 1 if searches else 0  # in the output, taken so far
+        self._message_place: int | None = None
+        self._calls: list[tuple[str, int]] = []  # of functions: id of the item, and its place
+        self._answer: Answer | None = None
+        self.text = ""
+
+    # ----------------------------------------------------------------------------------------------- as it comes
+
+    def begin(self) -> list[dict[str, Any]]:
+        """The first events of a stream."""
+        told = [
+            self._event("response.created", response=self.body()),
+            self._event("response.in_progress", response=self.body()),
+        ]
+        if self._searches:
+            place = {"output_index": 0, "item_id": self._search_id}
+            told += [
+                self._event("response.output_item.added", output_index=0, item=self._search("in_progress")),
+                self._event("response.file_search_call.in_progress", **place),
+                self._event("response.file_search_call.searching", **place),
+            ]
+        return told
+
+    def take(self, event: Event) -> list[dict[str, Any]]:
+        """Take what happened in; the stream's events that tell it."""
+        match event:
+            case QueryCondensed(question):
+                self._queries = [question]
+            case ChunksRetrieved(hits, _):
+                self._hits = [hit for hit in hits if hit.score >= self._threshold][: self._most_results or None]
+            case TextDelta(text):
+                opening = [*self._end_search(), *self._open_message()]
+                self.text += text
+                return [*opening, self._of_text("response.output_text.delta", delta=text, logprobs=[])]
+            case ToolCallDelta():
+                return [*self._end_search(), *self._of_call(event)]
+            case AnswerCompleted(answer):
+                told = self._end_search()
+                if answer.text or not answer.calls:
+                    told += self._open_message()
+                self._answer, self.text = answer, answer.text
+                if self._message_place is not None:
+                    told += self._close_message()
+                return told + self._close_calls(answer.calls)
+            case _:
+                pass
+        return []
+
+    def end(self) -> dict[str, Any]:
+        """The last event of a stream that went well."""
+        body = self.body()
+        return self._event(f"response.{body['status']}", response=body)
+
+    def fail(self, envelope: Mapping[str, Any]) -> dict[str, Any]:
+        """The last event of one that did not."""
+        error = envelope["error"]
+        body = self.body() | {"status": "failed", "error": {"code": "server_error", "message": error["message"]}}
+        return self._event("response.failed", response=body)
+
+    def _end_search(self) -> list[dict[str, Any]]:
+        """Something is said: the search is over."""
+        if self._has_searched or not self._searches:
+            return []
+        self._has_searched = True
+        return [
+            self._event("response.file_search_call.completed", output_index=0, item_id=self._search_id),
+            self._event("response.output_item.done", output_index=0, item=self._search("completed")),
+        ]
+
+    def _open_message(self) -> list[dict[str, Any]]:
+        if self._message_place is not None:
+            return []
+        self._message_place = self._take_place()
+        item = {**self._message("in_progress"), "content": []}
+        empty = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
+        return [
+            self._event("response.output_item.added", output_index=self._message_place, item=item),
+            self._of_text("response.content_part.added", part=empty),
+        ]
+
+    def _close_message(self) -> list[dict[str, Any]]:
+        message = self._message("completed")
+        (part,) = message["content"]
+        told = [
+            self._of_text("response.output_text.annotation.added", annotation_index=index, annotation=annotation)
+            for index, annotation in enumerate(part["annotations"])
+        ]
+        return [
+            *told,
+            self._of_text("response.output_text.done", text=self.text, logprobs=[]),
+            self._of_text("response.content_part.done", part=part),
+            self._event("response.output_item.done", output_index=self._message_place, item=message),
+        ]
+
+    def _of_call(self, delta: ToolCallDelta) -> list[dict[str, Any]]:
+        """A piece of a call; with its first one the call becomes an item."""
+        told = []
+        if delta.index == len(self._calls):
+            self._calls.append((new_id("fc"), self._take_place()))
+            call = ToolCall(delta.id, delta.name, "")
+            item = _function_call(call, self._calls[-1][0], "in_progress")
+            told.append(self._event("response.output_item.added", output_index=self._calls[-1][1], item=item))
+        item_id, place = self._calls[delta.index]
+        if delta.arguments:
+            kind = "response.function_call_arguments.delta"
+            told.append(self._event(kind, item_id=item_id, output_index=place, delta=delta.arguments))
+        return told
+
+    def _close_calls(self, calls: Sequence[ToolCall]) -> list[dict[str, Any]]:
+        told = []
+        kind = "response.function_call_arguments.done"
+        for call, (item_id, place), (_, item) in zip(calls, self._calls, self._function_calls(), strict=True):
+            what = {"name": call.name, "arguments": call.arguments}
+            told.append(self._event(kind, item_id=item_id, output_index=place, **what))
+            told.append(self._event("response.output_item.done", output_index=place, item=item))
+        return told
+
+    def _take_place(self) -> int:
+        self._places += 1
+        return self._places - 1
+
+    def _of_text(self, kind: str, **more: Any) -> dict[str, Any]:
+        place = {"item_id": self._message_id, "output_index": self._message_place, "content_index": 0}
+        return self._event(kind, **place, **more)
+
+    def _event(self, kind: str, **more: Any) -> dict[str, Any]:
+        self._sequence += 1
+        return {"type": kind, "sequence_number": self._sequence, **more}
+
+    # -------------------------------------------------------------------------------------------------- as it is
+
+    def body(self) -> dict[str, Any]:
+        """The response as far as it is."""
+        answer = self._answer
+        output = [self._search("completed")] if self._has_searched else []
+        if answer is not None:
+            items = self._function_calls()
+            if self._message_place is not None:
+                items.append((self._message_place, self._message("completed")))
+            output += [item for _, item in sorted(items, key=lambda placed: placed[0])]
+        is_cut = self._is_cut
+        status = "in_progress" if answer is None else "incomplete" if is_cut else "completed"
+        return {
+            "id": self._id,
+            "object": "response",
+            "created_at": self._created,
+            "status": status,
+            "error": None,
+            "incomplete_details": {"reason": "max_output_tokens"} if is_cut else None,
+            "output": output,
+            "parallel_tool_calls": False,
+            "text": {"format": {"type": "text"}},
+            "truncation": "auto",
+            "usage": None if answer is None else _usage(answer),
+            **self._echoed,
+            "metadata": self._echoed.get("metadata") or {},
+            "claims": [asdict(claim) for claim in answer.claims] if answer else [],
+        }
+
+    @property
+    def documents(self) -> set[str]:
+        """The ids of the documents whose text is in the response."""
+        shown = {hit.chunk.document_id for hit in self._hits} if self._with_results else set[str]()
+        return shown | ({passage.document_id for passage in self._answer.passages} if self._answer else set())
+
+    def input_items(self, message: Message) -> list[dict[str, Any]]:
+        """A turn of the input as it is listed."""
+        if message.role == "tool":
+            told = {"call_id": message.tool_call_id, "output": message.content}
+            return [{"id": new_id("fco"), "type": "function_call_output", "status": "completed", **told}]
+        calls = [_function_call(call, new_id("fc"), "completed") for call in message.tool_calls]
+        if calls and not message.content:
+            return calls
+        content = [{"type": "output_text" if message.role == "assistant" else "input_text", "text": message.content}]
+        said = {"type": "message", "role": message.role, "status": "completed", "content": content}
+        return [{"id": new_id("msg"), **said}, *calls]
+
+    @property
+    def calls(self) -> tuple[ToolCall, ...]:
+        """The functions that the model wants called."""
+        return self._answer.calls if self._answer else ()
+
+    @property
+    def _is_cut(self) -> bool:
+        return self._answer is not None and self._answer.finish_reason == "length"
+
+    def _function_calls(self) -> list[tuple[int, dict[str, Any]]]:
+        """The calls as items, each with its place; what was cut is so in the last one."""
+        told = list(zip(self.calls, self._calls, strict=True))
+        return [
+            (
+                place,
+                _function_call(call, item_id, "incomplete" if self._is_cut and call is told[-1][0] else "completed"),
+            )
+            for call, (item_id, place) in told
+        ]
+
+    def _search(self, status: str) -> dict[str, Any]:
+        results = [self._result(hit) for hit in self._hits] if self._with_results else None
+        return {
+            "id": self._search_id,
+            "type": "file_search_call",
+            "status": status,
+            "queries": self._queries,
+            "results": None if status != "completed" else results,
+        }
+
+    def _result(self, hit: Hit) -> dict[str, Any]:
+        file_id, attributes = self._file(hit.chunk.document_id)
+        page = {} if hit.chunk.page_index is None else {"page": hit.chunk.page_index + 1}
+        return {
+            "file_id": file_id,
+            "filename": hit.source.rpartition("/")[2],
+            "score": min(1.0, max(0.0, hit.score)),
+            "text": hit.chunk.text,
+            "attributes": {**attributes, **page},
+        }
+
+    def _message(self, status: str) -> dict[str, Any]:
+        part = {"type": "output_text", "text": self.text, "annotations": self._annotations(), "logprobs": []}
+        return {"id": self._message_id, "type": "message", "role": "assistant", "status": status, "content": [part]}
+
+    def _annotations(self) -> list[dict[str, Any]]:
+        """One a marker in the text, with the place where the marker ends."""
+        citations = {citation.number: citation for citation in self._answer.citations} if self._answer else {}
+        return [
+            self._citation(citations[number], marker.end())
+            for marker in _MARKER.finditer(self.text)
+            if (number := int(marker[1])) in citations
+        ]
+
+    def _citation(self, citation: Citation, index: int) -> dict[str, Any]:
+        return {
+            "type": "file_citation",
+            "file_id": self._file(citation.document_id)[0],
+            "filename": citation.source.rpartition("/")[2],
+            "index": index,
+            "document_id": citation.document_id,
+            "page": None if citation.page_index is None else citation.page_index + 1,
+            "page_label": citation.page_label,
+            "quote": citation.quote,
+        }
+
+    def _file(self, document_id: str) -> tuple[str, Mapping[str, Any]]:
+        """The file's id (the document's own for one of a folder), and its attributes."""
+        try:
+            document = self._catalog.document(document_id)
+        except NotFound:  # removed since
+            return document_id, {}
+        return document.file_id or document.id, document.attributes
+
+
+def server_sent(event: Mapping[str, Any]) -> str:
+    """An event as a server sends it."""
+    return f"event: {event['type']}\ndata: {json.dumps(event, ensure_ascii=False)}\n\n"
+
+
+def _function_call(call: ToolCall, item_id: str, status: str) -> dict[str, Any]:
+    told = {"call_id": call.id, "name": call.name, "arguments": call.arguments}
+    return {"id": item_id, "type": "function_call", "status": status, **told}
+
+
+def _usage(answer: Answer) -> dict[str, Any]:
+    usage = answer.usage
+    return {
+        "input_tokens": usage.prompt_tokens,
+        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "output_tokens": usage.completion_tokens,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+    }

@@ -1,0 +1,302 @@
+"""`/v1/responses`: OpenAI's Responses with file search and functions, kept and gone on from.
+
+Every answer comes from documents: those of the `file_search` tool's vector stores, else those of the model's
+collection. The wire form, streamed or not, is in response_form.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+from fastapi import Request as HttpRequest
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from rag.answering.modes.request import Request
+from rag.api.dependencies import Caller
+from rag.api.errors import envelope, unknown_error
+from rag.api.json_body import JsonRoute
+from rag.api.openai.chat_completions import ChatMessage, ChatRequest, ContentPart, request_of
+from rag.api.openai.extensions import Particulars
+from rag.api.openai.files import listing
+from rag.api.openai.response_stream import Form, server_sent
+from rag.api.openai.tools import MOST_TOOLS, chat_choice, chat_tools
+from rag.api.openai.vector_stores import RankingOptions
+from rag.api.streaming import collect, until_first_sign, while_connected
+from rag.auth.access import Access
+from rag.errors import InvalidRequest, NotFound, RagError
+from rag.operations.services import Services
+from rag.storage.responses import ResponseRecord, ResponseRecords
+from rag.storage.selection import Selection
+from rag.types.chat import ToolCall
+from rag.types.documents import ChunksRetrieved, Event, Message, Scope
+
+router = APIRouter(prefix="/v1/responses", tags=["responses"], route_class=JsonRoute)
+
+_RESULTS = "file_search_call.results"
+
+
+class FileSearch(BaseModel):
+    """The vector stores to search, or a part of them."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    type: Literal["file_search"]
+    vector_store_ids: list[str] = Field(min_length=1, max_length=16)
+    filters: dict[str, Any] | None = None
+    max_num_results: int = Field(20, ge=1, le=50)
+    ranking_options: RankingOptions = RankingOptions()
+
+
+class InputItem(BaseModel):
+    """A turn of the conversation, or what a client sends back of an earlier output."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    type: str = "message"
+    role: Literal["system", "developer", "user", "assistant"] | None = None
+    content: str | list[ContentPart] | None = None
+    call_id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+    output: str | list[ContentPart] | None = None
+
+
+class CreateResponse(BaseModel):
+    """The fields of OpenAI's request that Footnote uses; others are accepted and ignored."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    model: str
+    input: str | Annotated[list[InputItem], Field(min_length=1, max_length=10_000)]
+    instructions: str | None = None
+    tools: list[dict[str, Any]] = Field(default_factory=list, max_length=MOST_TOOLS)
+    tool_choice: Any = "auto"
+    parallel_tool_calls: bool | None = None
+    include: list[str] = Field(default_factory=list, max_length=16)
+    previous_response_id: str | None = None
+    store: bool = True
+    stream: bool = False
+    background: Literal[False] | None = None
+    metadata: dict[str, str] | None = Field(None, max_length=16)
+    max_output_tokens: int | None = Field(None, ge=1)
+    temperature: float | None = Field(None, ge=0, le=2)
+    top_p: float | None = Field(None, gt=0, le=1)
+    footnote: Particulars = Particulars()
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A request read: what the engine is asked, what is kept of it, and how the answer is written."""
+
+    asked: Request
+    messages: list[Message]
+    documents: list[str]  # that earlier answers rest on
+    given: list[dict[str, Any]]
+    form: Form
+    store: bool
+
+
+@router.post("")
+async def create_response(body: CreateResponse, request: HttpRequest, caller: Caller) -> Response:
+    """Answer the input from the documents."""
+    services: Services = request.app.state.services
+    prepared = await asyncio.to_thread(_prepare, body, services, caller)
+    events = services.ask(prepared.asked)
+    if body.stream:
+        early = await while_connected(request, until_first_sign(events, ChunksRetrieved))
+        lines = _stream(caller, prepared, early, events)
+        return StreamingResponse(lines, media_type="text/event-stream")
+    for event in await while_connected(request, collect(events)):
+        prepared.form.take(event)
+    await asyncio.to_thread(_keep, caller, prepared)
+    return JSONResponse(prepared.form.body())
+
+
+@router.get("/{response_id}")
+def get_response(response_id: str, caller: Caller) -> dict[str, Any]:
+    """A response that was kept."""
+    return caller.response(response_id).body
+
+
+@router.delete("/{response_id}")
+def delete_response(response_id: str, caller: Caller) -> dict[str, Any]:
+    """Forget a response."""
+    ResponseRecords(caller.catalog.database).remove(caller.response(response_id, "write").id)
+    return {"id": response_id, "object": "response", "deleted": True}
+
+
+@router.post("/{response_id}/cancel")
+def cancel_response(response_id: str, caller: Caller) -> dict[str, Any]:
+    """Only responses in the background can be cancelled, and there are none: close the connection instead."""
+    caller.response(response_id)
+    raise InvalidRequest(
+        "Only responses in the background can be cancelled.", hint="Close the connection to stop an answer."
+    )
+
+
+@router.get("/{response_id}/input_items")
+def list_input_items(
+    response_id: str,
+    caller: Caller,
+    after: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    order: Literal["asc", "desc"] = "desc",
+) -> dict[str, Any]:
+    """What a response was asked, a page at a time."""
+    items = caller.response(response_id).input
+    items = items[::-1] if order == "desc" else items
+    ids = [item["id"] for item in items]
+    if after is not None and after not in ids:
+        raise NotFound(f"There is no item {after!r} in the response {response_id!r}.")
+    start = 0 if after is None else ids.index(after) + 1
+    return listing(items[start : start + limit], has_more=len(items) > start + limit)
+
+
+def _prepare(body: CreateResponse, services: Services, caller: Access) -> _Prepared:
+    """Read the request. Raises NotFound, InvalidRequest."""
+    before = caller.response(body.previous_response_id) if body.previous_response_id else None
+    given = _turns(body)
+    messages = [*(before.messages if before else []), *given]
+    told = [Message("system", body.instructions)] if body.instructions else []
+    tool = _file_search(body.tools) if body.tool_choice != "none" else None
+    functions, choice = chat_tools(body.tools), chat_choice(body.tool_choice)
+    chat = ChatRequest(
+        model=body.model,
+        messages=[ChatMessage.of(message) for message in [*told, *messages]],
+        tools=functions,
+        tool_choice="auto" if tool is not None and not functions and choice == "required" else choice,
+        parallel_tool_calls=body.parallel_tool_calls,
+        footnote=body.footnote,
+        max_completion_tokens=body.max_output_tokens,
+        temperature=body.temperature,
+        top_p=body.top_p,
+    )
+    asked = request_of(chat, services, caller)
+    if tool is not None:
+        scope = _scope(tool, body.footnote, caller)
+        asked = replace(asked, scope=scope, most_chunks=tool.max_num_results)
+    form = Form(
+        services.catalog,
+        echoed=body.model_dump(
+            include={"model", "instructions", "tools", "tool_choice", "previous_response_id", "metadata", "temperature"}
+            | {"top_p", "max_output_tokens", "store"}
+        )
+        | {"parallel_tool_calls": bool(functions) and body.parallel_tool_calls is not False},
+        question=next((message.content for message in reversed(messages) if message.role == "user"), ""),
+        searches=tool is not None,
+        most_results=tool.max_num_results if tool else 0,
+        threshold=tool.ranking_options.score_threshold if tool else 0.0,
+        with_results=_RESULTS in body.include,
+    )
+    known = before.documents if before else []
+    items = [item for message in given for item in form.input_items(message)]
+    return _Prepared(asked, messages, known, items, form, body.store)
+
+
+def _scope(tool: FileSearch, footnote: Particulars, caller: Access) -> Scope:
+    if (footnote.documents, footnote.filters, footnote.pages, footnote.collection) != (None, None, None, None):
+        raise InvalidRequest(
+            "The tool file_search says what to search; `footnote` can only add a mode.",
+            hint="Use the tool's filters, or leave the tool out.",
+            param="footnote",
+        )
+    scope = caller.scope_of_all(tool.vector_store_ids, Selection(filters=tool.filters))
+    caller.touch(scope)
+    return scope
+
+
+def _turns(body: CreateResponse) -> list[Message]:
+    if isinstance(body.input, str):
+        return [Message("user", _text(body.input))]
+    turns: list[Message] = []
+    for item in body.input:
+        if item.type in ("file_search_call", "reasoning"):  # of an earlier output, sent back
+            continue
+        if item.type == "function_call":
+            if turns and turns[-1].role == "assistant":  # several at once are one turn, as is what was said with them
+                turns[-1] = replace(turns[-1], tool_calls=(*turns[-1].tool_calls, _call(item)))
+            else:
+                turns.append(Message("assistant", "", (_call(item),)))
+        elif item.type == "function_call_output":
+            if not item.call_id or item.output is None:
+                raise InvalidRequest("A function_call_output needs `call_id` and `output`.", param="input")
+            turns.append(Message("tool", _text(item.output), tool_call_id=item.call_id))
+        elif item.type != "message" or item.role is None:
+            raise InvalidRequest(f"Input of type {item.type!r} is not supported.", param="input")
+        else:
+            turns.append(Message("system" if item.role == "developer" else item.role, _text(item.content or "")))
+    if not turns or turns[-1].role not in ("user", "tool"):
+        raise InvalidRequest("There is no question: the last message must be the user's.", param="input")
+    return turns
+
+
+def _text(content: str | list[ContentPart]) -> str:
+    parts = content if isinstance(content, list) else [ContentPart(type="text", text=content)]
+    for part in parts:
+        if part.type not in ("text", "input_text", "output_text"):
+            raise InvalidRequest(f"Content of type {part.type!r} is not supported.", param="input")
+    return "".join(part.text for part in parts).encode(errors="replace").decode()
+
+
+def _call(item: InputItem) -> ToolCall:
+    if not item.call_id or not item.name:
+        raise InvalidRequest("A function_call needs `call_id` and `name`.", param="input")
+    return ToolCall(item.call_id, item.name, item.arguments)
+
+
+def _file_search(tools: list[dict[str, Any]]) -> FileSearch | None:
+    """The tool to search with, None where none is given. Raises InvalidRequest for tools that Footnote has not."""
+    found: FileSearch | None = None
+    for tool in tools:
+        if tool.get("type") == "function":
+            continue
+        if tool.get("type") != "file_search":
+            raise InvalidRequest(
+                f"Tools of type {tool.get('type')!r} are not supported.",
+                hint="There are `file_search` and `function`.",
+                param="tools",
+            )
+        if found is not None:
+            raise InvalidRequest("One file_search is enough: it takes several vector stores.", param="tools")
+        try:
+            found = FileSearch.model_validate(tool)
+        except ValueError as error:
+            raise InvalidRequest(f"The tool file_search is not valid: {error}", param="tools") from error
+    return found
+
+
+async def _stream(
+    caller: Access, prepared: _Prepared, early: list[Event], events: AsyncGenerator[Event, None]
+) -> AsyncIterator[str]:
+    form = prepared.form
+    try:
+        for told in form.begin():
+            yield server_sent(told)
+        async with aclosing(events):
+            for event in early:
+                for told in form.take(event):
+                    yield server_sent(told)
+            async for event in events:
+                for told in form.take(event):
+                    yield server_sent(told)
+        await asyncio.to_thread(_keep, caller, prepared)
+        yield server_sent(form.end())
+    except RagError as error:
+        yield server_sent(form.fail(envelope(error)))
+    except Exception as error:  # noqa: BLE001  (the edge: the status is sent, so the error goes into the stream)
+        yield server_sent(form.fail(envelope(unknown_error(error))))
+
+
+def _keep(caller: Access, prepared: _Prepared) -> None:
+    if prepared.store:
+        body = prepared.form.body()
+        messages = [*prepared.messages, Message("assistant", prepared.form.text, prepared.form.calls)]
+        documents = sorted({*prepared.documents, *prepared.form.documents})
+        record = ResponseRecord(body["id"], body, prepared.given, messages, documents, caller.owned)
+        ResponseRecords(caller.catalog.database).put(record)

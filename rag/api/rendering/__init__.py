@@ -1,0 +1,1 @@
+"""Pages of PDFs as images with the quote marked, drawn in a process that may die."""

@@ -1,0 +1,90 @@
+"""The process that draws one page: `python -m rag.api.rendering.worker FILE INDEX` writes a line of JSON and a PNG.
+
+A PDF is a stranger's program for a large parser, so it is opened in a process that lives for one page, may write no
+file, and has limits on memory and time. It gives back plain data: the picture, and each character with its box.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import io
+import json
+import logging
+import resource
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pypdfium2 import PdfPage
+
+MEMORY = 1 << 30  # bytes of address space
+SECONDS = 15  # of processor time
+UNITS = 10_000  # boxes are given in this many parts of the page's width and height
+NO_SUCH_PAGE = 3  # the exit status for a page that the file does not have
+
+_WIDTH, _HEIGHT = 1240, 2000  # pixels at most
+_FINEST = 4.0  # pixels a point
+_MOST_CHARACTERS = 50_000  # beyond, boxes are left out
+
+
+def main() -> None:
+    """Draw the page that the arguments name."""
+    logging.disable()
+    for limit, value in (
+        (resource.RLIMIT_AS, MEMORY),
+        (resource.RLIMIT_CPU, SECONDS),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        resource.setrlimit(limit, (value, value))
+    from pypdfium2 import PdfDocument
+
+    document = PdfDocument(sys.argv[1])
+    index = int(sys.argv[2])
+    if not 0 <= index < len(document):
+        sys.exit(NO_SUCH_PAGE)
+    document.init_forms()  # what was filled in belongs to the page
+    page = document[index]
+    picture, size = _drawn(page)
+    head = {"pages": len(document), "size": size, **_characters(page)}
+    sys.stdout.buffer.write(json.dumps(head).encode() + b"\n" + picture)
+
+
+def _drawn(page: PdfPage) -> tuple[bytes, tuple[int, int]]:
+    """The page as a PNG, and its width and height in pixels."""
+    width, height = (max(side, 1.0) for side in page.get_size())
+    image = page.render(scale=min(_WIDTH / width, _HEIGHT / height, _FINEST)).to_pil().convert("RGB")
+    file = io.BytesIO()
+    image.save(file, "PNG", compress_level=4)
+    return file.getvalue(), image.size
+
+
+def _characters(page: PdfPage) -> dict[str, Any]:
+    """The page's characters as `text`, in the order in which they were drawn, and four numbers for each in `boxes`:
+    left, top, right, bottom."""
+    from pypdfium2 import raw
+
+    # From the page's own coordinates to those of the picture, whatever its rotation and crop box are.
+    x, y = ctypes.c_int(), ctypes.c_int()
+
+    def on_picture(left: float, top: float) -> tuple[int, int]:
+        raw.FPDF_PageToDevice(page, 0, 0, UNITS, UNITS, 0, left, top, x, y)
+        return min(max(x.value, 0), UNITS), min(max(y.value, 0), UNITS)
+
+    text_page = page.get_textpage()
+    count = text_page.count_chars()
+    if count > _MOST_CHARACTERS:
+        return {"text": "", "boxes": []}
+    text: list[str] = []
+    boxes: list[int] = []
+    for number in range(count):
+        code = raw.FPDFText_GetUnicode(text_page, number)
+        text.append(chr(code) if 31 < code < 0xD800 or 0xDFFF < code < 0x110000 else " ")
+        left, bottom, right, top = text_page.get_charbox(number, loose=True)
+        (x1, y1), (x2, y2) = on_picture(left, top), on_picture(right, bottom)
+        boxes += min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
+    return {"text": "".join(text), "boxes": boxes}
+
+
+if __name__ == "__main__":
+    main()

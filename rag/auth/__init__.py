@@ -1,0 +1,1 @@
+"""Who asks, and what they may: principals, users, keys, passwords, limits."""

@@ -1,0 +1,122 @@
+"""The API keys: made for a user, shown once, stored as hashes, revoked."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from rag.auth.passwords import digest, new_key, shown_part
+from rag.auth.principals import Principal
+from rag.errors import Conflict, NotFound, RagError
+from rag.storage.catalog import new_id, now
+from rag.storage.database import Database
+
+logger = logging.getLogger(__name__)
+
+_USE_STEP = timedelta(minutes=1)  # a use is noted so often: a request must not wait for a writer
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """What is known of a key: its beginning, and what it may. `collections` are ids (None: all that the user may).
+    Times are ISO 8601, UTC; `used_at` is None before the first use."""
+
+    id: str
+    user: str
+    name: str
+    prefix: str
+    collections: tuple[str, ...] | None
+    read_only: bool
+    created_at: str
+    expires_at: str | None
+    used_at: str | None
+
+
+class ApiKeys:
+    """The table of API keys. Methods block for milliseconds."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create(
+        self,
+        user_id: str,
+        name: str = "",
+        *,
+        collections: Sequence[str] | None = None,
+        read_only: bool = False,
+        lifetime: timedelta | None = None,
+    ) -> str:
+        """A new key for a user: the secret itself, which cannot be had again."""
+        key = new_key()
+        expires_at = None if lifetime is None else (datetime.now(UTC) + lifetime).isoformat(timespec="seconds")
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO keys (id, principal_id, name, prefix, digest, collections, read_only, created_at, "
+                "expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    *(new_id("key"), user_id, name, shown_part(key), digest(key)),
+                    *(None if collections is None else json.dumps(list(collections)), read_only, now(), expires_at),
+                ),
+            )
+        return key
+
+    def all(self) -> list[ApiKey]:
+        """All keys, the oldest first."""
+        rows = self._database.read(
+            "SELECT k.id, p.name, k.name, k.prefix, k.collections, k.read_only, k.created_at, k.expires_at, k.used_at "
+            "FROM keys k JOIN principals p ON p.id = k.principal_id ORDER BY k.rowid"
+        )
+        return [_api_key(row) for row in rows]
+
+    def revoke(self, beginning: str) -> ApiKey:
+        """Revoke the key that begins so (or has that id); it opens nothing from then on. Raises NotFound, and Conflict
+        when several begin so."""
+        found = [key for key in self.all() if beginning and (key.prefix.startswith(beginning) or key.id == beginning)]
+        if not found:
+            raise NotFound(f"There is no key that begins with {beginning!r}.", hint="`rag keys list` shows the keys.")
+        if len(found) > 1:
+            raise Conflict(f"{len(found)} keys begin with {beginning!r}.", hint="Give more of it, or the key's id.")
+        with self._database.transaction() as connection:
+            connection.execute("DELETE FROM keys WHERE id = ?", (found[0].id,))
+        return found[0]
+
+    def principal(self, key: str) -> Principal | None:
+        """Whom a key stands for; None for one that is unknown, revoked or expired."""
+        rows = self._database.read(
+            "SELECT k.id, k.collections, k.read_only, k.used_at, p.id, p.name, p.is_admin FROM keys k "
+            "JOIN principals p ON p.id = k.principal_id "
+            "WHERE k.digest = ? AND (k.expires_at IS NULL OR k.expires_at > ?)",
+            (digest(key), now()),
+        )
+        if not rows:
+            return None
+        key_id, ids, read_only, used_at, principal_id, name, is_admin = rows[0]
+        self._note_use(key_id, used_at)
+        limits = None if ids is None else frozenset(json.loads(ids))
+        return Principal(principal_id, name, bool(is_admin), bool(read_only), limits, key_id)
+
+    def _note_use(self, key_id: str, used_at: str | None) -> None:
+        """Note a use, seldom and in a thread of its own: the request must not wait for another writer."""
+        if used_at is not None and datetime.now(UTC) - datetime.fromisoformat(used_at) < _USE_STEP:
+            return
+
+        def write() -> None:
+            try:
+                with self._database.transaction() as connection:
+                    connection.execute("UPDATE keys SET used_at = ? WHERE id = ?", (now(), key_id))
+            except (RagError, sqlite3.Error) as error:  # closed, or busy for long: the next use will do
+                logger.info("the use of a key was not noted: %s", error)
+
+        threading.Thread(target=write, name="key-use", daemon=True).start()
+
+
+def _api_key(row: tuple[Any, ...]) -> ApiKey:
+    key_id, user, name, prefix, ids, read_only, *times = row
+    return ApiKey(key_id, user, name, prefix, None if ids is None else tuple(json.loads(ids)), bool(read_only), *times)

@@ -1,0 +1,167 @@
+"""The users: who they are, and their passwords."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from rag.auth.passwords import hashed, is_right
+from rag.auth.principals import Principal
+from rag.errors import Conflict, InvalidRequest, NotFound
+from rag.storage.catalog import new_id, now
+from rag.storage.database import Database
+from rag.types.documents import LOCAL_NAME, LOCAL_PRINCIPAL
+
+SHORTEST_PASSWORD = 8
+_NAME = re.compile(r"(?=.{1,128}$)(\w[\w-]*:)?\w[\w.@+-]*")  # before a colon: the OAuth provider that vouches for it
+_HANDED_OVER = ("collections", "documents", "files", "jobs")
+_PERSONAL = ("responses", "votes", "conversations")
+_COLUMNS = "p.id, p.name, p.is_admin, p.password <> '', p.created_at"
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A user; without a password there are only API keys to come in with. The time is ISO 8601, UTC."""
+
+    id: str
+    name: str
+    is_admin: bool
+    has_password: bool
+    created_at: str
+
+    @property
+    def principal(self) -> Principal:
+        """The user as one who asks."""
+        return Principal(self.id, self.name, self.is_admin)
+
+
+class Users:
+    """The table of users. Methods block for milliseconds, those that hash a password for 50."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def all(self) -> list[User]:
+        """All users by name; the owner of this machine is none of them."""
+        rows = self._database.read(
+            f"SELECT {_COLUMNS} FROM principals p WHERE p.id <> ? ORDER BY p.name", (LOCAL_PRINCIPAL,)
+        )
+        return [_user(row) for row in rows]
+
+    def names(self, user_ids: Collection[str]) -> list[str]:
+        """What the users with these ids are called, by name."""
+        return [user.name for user in self.all() if user.id in user_ids]
+
+    def get(self, name: str) -> User:
+        """The user of that name. Raises NotFound."""
+        rows = self._database.read(f"SELECT {_COLUMNS} FROM principals p WHERE p.name = ?", (name,))
+        if not rows:
+            raise NotFound(f"There is no user {name!r}.", hint="`rag users list` shows the users.")
+        return _user(rows[0])
+
+    def find(self, name: str) -> Principal | None:
+        """The user of that name as one who asks; None if there is none."""
+        rows = self._database.read(f"SELECT {_COLUMNS} FROM principals p WHERE p.name = ?", (name,))
+        return _user(rows[0]).principal if rows else None
+
+    def add(self, name: str, password: str = "", *, is_admin: bool = False) -> User:
+        """A new user. Raises InvalidRequest for an unfit name or password, Conflict when there is one of that name."""
+        if not _NAME.fullmatch(name) or name == LOCAL_NAME:
+            raise InvalidRequest(
+                f"{name!r} cannot be a user's name.",
+                hint="Letters, digits and . _ @ + - may be in it, 128 at most, and `local` is taken.",
+                param="name",
+            )
+        stored = _checked(password) if password else ""
+        with self._database.transaction() as connection:
+            if connection.execute("SELECT 1 FROM principals WHERE name = ?", (name,)).fetchone():
+                raise Conflict(f"There is a user {name!r} already.", hint="`rag users password` changes the password.")
+            connection.execute(
+                "INSERT INTO principals (id, name, created_at, password, is_admin) VALUES (?, ?, ?, ?, ?)",
+                (new_id("prn"), name, now(), stored, is_admin),
+            )
+        return self.get(name)
+
+    def set_password(self, name: str, password: str) -> None:
+        """Change a password. Raises NotFound, InvalidRequest for an unfit one."""
+        self._set(self._changeable(name), "password", _checked(password))
+
+    def set_admin(self, name: str, *, is_admin: bool) -> None:
+        """Make a user an admin, or no more. Raises NotFound."""
+        self._set(self._changeable(name), "is_admin", is_admin)
+
+    def remove(self, name: str, heir: str = "") -> None:
+        """Remove a user with all keys, conversations and kept answers. Collections and uploads go to `heir`; with none
+        given, and some there, raises Conflict. Raises NotFound."""
+        user, new_owner = self._changeable(name), self.get(heir).id if heir else ""
+        if user.id == new_owner:
+            raise InvalidRequest(f"{name!r} cannot be their own heir.", hint="Name another user.")
+        with self._database.transaction() as connection:
+            for table in _PERSONAL:
+                connection.execute(f"DELETE FROM {table} WHERE owner_id = ?", (user.id,))
+            for table in _HANDED_OVER:
+                if new_owner:
+                    connection.execute(f"UPDATE {table} SET owner_id = ? WHERE owner_id = ?", (new_owner, user.id))
+                elif connection.execute(f"SELECT 1 FROM {table} WHERE owner_id = ?", (user.id,)).fetchone():
+                    raise Conflict(
+                        f"{name} still owns something ({table}).",
+                        hint=f"Hand it over: `rag users remove {name} --heir NAME`; `{LOCAL_NAME}` is this machine's.",
+                    )
+            connection.execute("DELETE FROM principals WHERE id = ?", (user.id,))
+
+    def with_password(self, name: str, password: str) -> User | None:
+        """The user of that name, if that is the password; None otherwise, after the same time."""
+        rows = self._database.read(f"SELECT p.password, {_COLUMNS} FROM principals p WHERE p.name = ?", (name,))
+        stored, *columns = rows[0] if rows else ("",)
+        return _user(tuple(columns)) if is_right(stored, password) else None
+
+    def session_of(self, user_id: str) -> str:
+        """What a session of a user is called; it names the user, and their password as it is now."""
+        rows = self._database.read("SELECT password FROM principals WHERE id = ?", (user_id,))
+        stored = rows[0][0] if rows else ""
+        return f"{user_id}.{hashlib.sha256(stored.encode()).hexdigest()[:16]}"
+
+    def of_session(self, session: str) -> Principal | None:
+        """Whose session that is; None when the user is gone, or has another password since."""
+        user_id = session.partition(".")[0]
+        rows = self._database.read(f"SELECT {_COLUMNS} FROM principals p WHERE p.id = ?", (user_id,))
+        if not rows or user_id == LOCAL_PRINCIPAL or self.session_of(user_id) != session:
+            return None
+        return _user(rows[0]).principal
+
+    def anybody_may_log_in(self) -> bool:
+        """Whether there is a password or an API key that opens something."""
+        return bool(
+            self._database.read(
+                "SELECT 1 FROM principals WHERE password <> '' UNION ALL "
+                "SELECT 1 FROM keys WHERE expires_at IS NULL OR expires_at > ? LIMIT 1",
+                (now(),),
+            )
+        )
+
+    def _changeable(self, name: str) -> User:
+        user = self.get(name)
+        if user.id == LOCAL_PRINCIPAL:
+            raise InvalidRequest(f"{name!r} is this machine itself.", hint="Name a user: `rag users list`.")
+        return user
+
+    def _set(self, user: User, column: str, value: object) -> None:
+        with self._database.transaction() as connection:
+            connection.execute(f"UPDATE principals SET {column} = ? WHERE id = ?", (value, user.id))
+
+
+def _user(row: tuple[object, ...]) -> User:
+    user_id, name, is_admin, has_password, created_at = row
+    return User(str(user_id), str(name), bool(is_admin), bool(has_password), str(created_at))
+
+
+def _checked(password: str) -> str:
+    if len(password) < SHORTEST_PASSWORD:
+        raise InvalidRequest(
+            f"The password has fewer than {SHORTEST_PASSWORD} characters.",
+            hint="A few words in a row are good ones.",
+            param="password",
+        )
+    return hashed(password)

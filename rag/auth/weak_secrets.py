@@ -1,0 +1,44 @@
+"""Refuses secrets that everybody knows where the server can be reached over a network."""
+
+from __future__ import annotations
+
+from rag.errors import ConfigurationError
+from rag.settings import Settings
+from rag.storage.postgres import password_of
+
+_WELL_KNOWN = frozenset(
+    [
+        "admin",
+        "changeit",
+        "changeme",
+        "default",
+        "example",
+        "footnote",
+        "passw0rd",
+        "password",
+        "pass",
+        "postgres",
+        "root",
+        "secret",
+        "test",
+        "user",
+        "12345678",
+        "123456789",
+        "password1",
+    ]
+)
+
+
+def refuse_well_known_secrets(settings: Settings) -> None:
+    """Raises ConfigurationError for a password that comes first to mind."""
+    secrets = {
+        "RAG_STORAGE__DATABASE_URL": password_of(settings.storage.database_url.get_secret_value()),
+        "RAG_STORAGE__CHROMA_TOKEN": settings.storage.chroma_token.get_secret_value(),
+        "RAG_SERVER__OLDER_CLIENTS": settings.server.older_clients.get_secret_value().partition(":")[2],
+    }
+    for variable, secret in secrets.items():
+        if secret and "".join(letter for letter in secret.lower() if letter.isalnum()) in _WELL_KNOWN:
+            raise ConfigurationError(
+                f"{variable} has a password that everybody knows.",
+                hint="Choose another one, such as `openssl rand -hex 24` gives, and set it at the other end, too.",
+            )

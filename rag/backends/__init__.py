@@ -1,1 +1,0 @@
-"""Back ends: names from the settings become models here and nowhere else."""

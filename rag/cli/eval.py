@@ -1,0 +1,224 @@
+"""The command `rag eval`: measures questions, or drafts them. Heavy libraries are imported inside the function."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from rag.cli.options import selection_options
+from rag.cli.runner import debug_option
+from rag.errors import Conflict, InvalidRequest
+from rag.operations.server_client import require_index
+from rag.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from rag.evaluation.baseline import Baseline
+    from rag.evaluation.report import Evaluation
+    from rag.storage.selection import Selection
+
+_Item = TypeVar("_Item")
+_PATH = click.Path(path_type=Path)
+
+
+@click.command("eval")
+@click.argument("questions", required=False, type=_PATH)
+@click.option("--collection", default="default", show_default=True, metavar="NAME", help="The set of documents to ask.")
+@click.option("--answers", is_flag=True, help="Have the model answer every question, too, and measure the answers.")
+@click.option("--html", metavar="FILE", type=_PATH, help="Write a page with plots and the failed questions.")
+@click.option("--json", "json_", metavar="FILE", type=_PATH, help="Write the figures, for --baseline or a program.")
+@click.option("--baseline", metavar="FILE", type=_PATH, help="Exit code 1 if a measure is worse than in this --json.")
+@click.option(
+    "--tolerance", default=0.02, show_default=True, type=click.FloatRange(0, 1), help="How much worse may pass."
+)
+@click.option(
+    "--draft", metavar="FILE", type=_PATH, help="Instead, write questions about the documents into a new file."
+)
+@click.option("--number", default=20, show_default=True, type=click.IntRange(1), help="How many questions to draft.")
+@click.option("--seed", default=0, show_default=True, type=int, help="Another number drafts from other passages.")
+@selection_options
+@debug_option
+def evaluate(
+    questions: Path | None,
+    collection: str,
+    selection: Selection,
+    answers: bool,
+    html: Path | None,
+    json_: Path | None,
+    baseline: Path | None,
+    tolerance: float,
+    draft: Path | None,
+    number: int,
+    seed: int,
+) -> int:
+    """Measure how well your questions are answered from your documents.
+
+    \b
+    rag eval questions.jsonl                                  a table of figures
+    rag eval questions.jsonl --html report.html               … with plots and what went wrong
+    rag eval questions.jsonl --answers                        the model's answers, too
+    rag eval questions.jsonl --document manual.pdf            asked of a part of the collection
+    rag eval questions.jsonl --json figures.json              for the next line
+    rag eval questions.jsonl --baseline figures.json          exit code 1 if something got worse
+    rag eval --draft questions.jsonl --number 20              questions to begin with, by the model
+
+    QUESTIONS holds one JSON object a line, or is a .csv with these columns; only `question` is needed:
+
+    \b
+    {"question": "How long is the warranty?", "document": "manual.pdf", "page": "12", "answer": "two years"}
+    {"question": "Who may sign?", "document": ["rules.md", "staff.md"], "text": "signed by two directors"}
+    {"question": "What does the moon weigh?", "answerable": false}
+
+    \b
+    id          a name for the question; its line if there is none
+    document    where the evidence is: file name, source or id; may be a list
+    page        printed label, or place counted from 1; may be a list (one document, or as many)
+    record_id   a record of the document; may be a list
+    text        words that must be found, as they stand there
+    answer      the answer's words; a list where any will do
+    answerable  false where the documents do not tell
+
+    In a .csv, several documents, pages or records stand in one cell, separated by `;`.
+    """
+    if (questions is None) == (draft is None):
+        raise InvalidRequest("Give either a file of questions or --draft FILE.", hint="`rag eval --help` shows both.")
+    settings = load_settings()
+    if draft is not None:
+        _draft(settings, collection, selection, draft, number, seed)
+        return 0
+    assert questions is not None
+    _require_outputs(questions, baseline, html, json_)
+    from rag.evaluation.baseline import read_baseline
+
+    before = None if baseline is None else read_baseline(baseline)
+    evaluation = _evaluation(settings, collection, selection, questions, with_answers=answers)
+    if json_ is not None:
+        from rag.evaluation.report import to_json
+
+        json_.write_text(json.dumps(to_json(evaluation), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    if html is not None:
+        from rag.evaluation.report_html import report_page
+
+        html.write_text(report_page(evaluation, questions.name), encoding="utf-8")
+    return _show(evaluation, before, tolerance)
+
+
+def _require_outputs(questions: Path, baseline: Path | None, html: Path | None, json_: Path | None) -> None:
+    """Raises InvalidRequest where an output could not be written, or would replace the questions or the other one."""
+    for path in (html, json_):
+        if path is not None:
+            _require_folder(path)
+            if _is_same(path, questions):
+                raise InvalidRequest(f"{path} holds the questions.", hint="Name another file: they would be lost.")
+    if html is not None and json_ is not None and _is_same(html, json_):
+        raise InvalidRequest(f"--html and --json both name {html}.", hint="Give each its own file.")
+    if html is not None and baseline is not None and _is_same(html, baseline):
+        raise InvalidRequest(f"{html} holds the baseline.", hint="Name another file for --html.")
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    """Whether both name one file, also by a link."""
+    if one.exists() and other.exists():
+        return one.samefile(other)
+    return one.resolve() == other.resolve()
+
+
+def _require_folder(path: Path) -> None:
+    """Raises InvalidRequest where a file could not be written: better now than when all is done."""
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise InvalidRequest(f"{path} cannot be written.", hint="Name a file in a folder that exists.")
+
+
+def _evaluation(
+    settings: Settings, collection: str, selection: Selection, path: Path, *, with_answers: bool
+) -> Evaluation:
+    from rag.evaluation.questions import read_questions
+    from rag.evaluation.report import evaluate as figures_of
+    from rag.evaluation.run import ask_all
+    from rag.evaluation.target import open_subject
+
+    file = read_questions(path)
+    threshold = settings.retrieval.minimum_evidence
+    with open_subject(settings, collection, selection) as subject:
+        asked = ask_all(subject, collection, file.questions, threshold, with_answers=with_answers)
+        outcomes = list(_followed(asked, "Asking", len(file.questions)))
+    if file.unknown_columns:
+        click.echo(f"note    not known and passed over: {', '.join(file.unknown_columns)}", err=True)
+    for outcome in outcomes:
+        for name in outcome.unknown:
+            click.echo(f"note    line {outcome.question.line}: not in the collection: {name}", err=True)
+    return figures_of(collection, threshold, outcomes, selection)
+
+
+def _show(evaluation: Evaluation, before: Baseline | None, tolerance: float) -> int:
+    """Print the figures; 1 if one is worse than before, else 0."""
+    from rich.console import Console
+
+    from rag.evaluation.baseline import compare, differences
+    from rag.evaluation.report_text import changes_table, closing_words, figures_table, opening_words
+
+    console = Console(highlight=False, markup=False)  # names may hold brackets
+    console.print(opening_words(evaluation))
+    if before is None:
+        console.print(figures_table(evaluation))
+        console.print(closing_words(evaluation))
+        return 0
+    for difference in differences(before, evaluation):
+        console.print(f"note    {difference}")
+    changes = compare(before.figures, evaluation.figures, tolerance)
+    worse = sum(change.is_worse for change in changes)
+    console.print(changes_table(changes))
+    console.print(closing_words(evaluation))
+    console.print(f"{worse or 'No'} measures are worse than the baseline by more than {tolerance:g}.")
+    return 1 if worse else 0
+
+
+def _draft(settings: Settings, collection: str, selection: Selection, path: Path, number: int, seed: int) -> None:
+    """Write drafts into a new file; what was drafted before an interruption is kept."""
+    from rag.evaluation.draft import ATTEMPTS, Draft, draft_questions, pick_passages
+    from rag.operations.services import open_models
+    from rag.storage.connect import open_catalog
+
+    if path.exists():
+        raise Conflict(f"There is a file {path} already.", hint="Give another name: somebody may have edited it.")
+    _require_folder(path)
+    require_index(settings)
+    kept: list[Draft] = []
+    dropped = 0
+    try:
+        # the catalog is read also while a server owns the folder
+        with open_models(settings) as models, closing(open_catalog(settings.storage)) as catalog:
+            picks = islice(pick_passages(catalog, collection, seed, selection), ATTEMPTS * number)
+            with closing(draft_questions(models.get(), picks)) as drafts:
+                for draft in _followed(drafts, "Drafting"):
+                    if draft is None:
+                        dropped += 1
+                    else:
+                        kept.append(draft)
+                    if len(kept) == number:
+                        break
+    finally:
+        if kept:
+            lines = "".join(f"{draft.line(place)}\n" for place, draft in enumerate(kept, start=1))
+            path.write_text(lines, encoding="utf-8")
+    click.echo(f"{len(kept)} questions drafted{f' into {path}' if kept else ''}: read them before you use them.")
+    if dropped:
+        click.echo(f"{dropped} dropped: no new question, or an answer that is not literally in its passage.")
+
+
+def _followed(items: Iterable[_Item], label: str, total: int | None = None) -> Iterator[_Item]:
+    """The items, with a bar of progress on stderr that vanishes in the end."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=total)
+        for item in items:
+            yield item
+            bar.advance(task)

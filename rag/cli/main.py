@@ -1,0 +1,333 @@
+"""The `rag` command and what it can do. Heavy libraries are imported inside the commands."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+from rag.cli import archive, ask, feedback, users
+from rag.cli.ask import collection_option
+from rag.cli.eval import evaluate
+from rag.cli.options import selection_options
+from rag.cli.runner import debug_option, follow
+from rag.errors import InvalidRequest, StorageLocked
+from rag.operations.server_client import find_server, require_index
+from rag.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from rag.operations.archive.export import Exported
+    from rag.operations.archive.format import ArchiveProgress
+    from rag.operations.archive.import_ import Imported
+    from rag.storage.selection import Selection
+    from rag.types.documents import Hit
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def rag() -> None:
+    """Ask your documents.
+
+    \b
+    rag ask "How long is the warranty?"     an answer with footnotes
+    rag summarize --document report.pdf     what it says, with pages
+    rag search "warranty" -k 5              the passages alone
+    rag eval questions.jsonl                how well your questions are answered
+    rag export backup.zip                   everything in one file
+    rag import backup.zip                   the same, on another machine
+    rag backup all.backup                   all that is stored, users and keys too; `rag restore` brings it back
+    rag mcp                                 the documents as tools for Claude, editors and agents
+    rag models                              which language models there are, and how fast they are
+    rag users add anna                      who may log in; rag keys: who may use the API
+    rag feedback                            what users think of answers
+    rag doctor                              what is set up, and what is wrong
+
+    If the server runs, it answers; otherwise the storage folder is opened here.
+    """
+
+
+for command in (
+    ask.ask,
+    ask.summarize,
+    ask.models,
+    archive.backup,
+    archive.restore,
+    evaluate,
+    users.users,
+    users.keys,
+    users.share,
+    feedback.feedback,
+):
+    rag.add_command(command)
+
+
+@rag.command()
+@debug_option
+def mcp() -> None:
+    """Serve the documents to another program as tools, over stdin and stdout (Model Context Protocol).
+
+    Name this command in the settings of Claude, an editor or an agent. While Footnote's server runs, the same tools are
+    at http://127.0.0.1:8000/mcp.
+    """
+    from rag.api.mcp import OpenLibrary, RemoteLibrary, create_mcp
+    from rag.auth.access import Access
+    from rag.auth.principals import LOCAL
+
+    settings = load_settings()
+    server = find_server(settings)
+    if server is not None:
+        create_mcp(lambda _: RemoteLibrary(server)).run("stdio")
+        return
+    require_index(settings)
+    from rag.operations.services import open_retriever, open_storage
+
+    with open_storage(settings) as storage:
+        retriever = open_retriever(settings, storage.index)
+        library = OpenLibrary(Access(storage.index.catalog, LOCAL), retriever)
+        create_mcp(lambda _: library).run("stdio")
+
+
+# ------------------------------------------------------------------------------------------------------------- search
+
+
+@rag.command()
+@click.argument("question", required=False)
+@click.option("-k", "limit", default=10, show_default=True, type=click.IntRange(1, 1000), help="Number of passages.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option(
+    "--batch",
+    type=click.File(encoding="utf-8"),
+    help='Many questions in one process: lines {"id", "question"}; gives lines {"id", "hits", "milliseconds"}.',
+)
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="File for the results of --batch instead of the screen."
+)
+@collection_option
+@selection_options
+@debug_option
+def search(
+    question: str | None,
+    limit: int,
+    as_json: bool,
+    batch: TextIO | None,
+    output: Path | None,
+    collection: str,
+    selection: Selection,
+) -> None:
+    """Show the passages that fit a question, best first, without asking a model.
+
+    \b
+    rag search "warranty" -k 3
+    rag search "warranty" --document manual.pdf --pages 3-7
+    rag search "warranty" --where "year>=2021" --where department=legal
+    rag search "warranty" --filter '{"type": "in", "key": "year", "value": [2019, 2021]}'
+
+    `ingest tag` gives attributes to documents. These all have: source, title, file_name, media_type, pages, and in
+    seconds since 1970 created_at (when it was taken in) and modified_at (of its file).
+    """
+    if (question is None) == (batch is None):
+        raise InvalidRequest("Give either a question or --batch FILE.", hint="`rag search --help` shows both.")
+    questions = list(_read_batch(batch)) if batch else []
+    with _searching(load_settings(), collection, selection) as find:
+        if question is not None:
+            _show_hits(find(question, limit), as_json)
+        elif output is None:
+            _search_batch(find, questions, limit, sys.stdout)
+        else:
+            with output.open("w", encoding="utf-8") as file:
+                _search_batch(find, questions, limit, file)
+
+
+@contextmanager
+def _searching(settings: Settings, collection: str, selection: Selection) -> Iterator[Callable[[str, int], list[Hit]]]:
+    server = find_server(settings)
+    if server is not None:
+        yield lambda question, limit: server.search(question, collection, limit, selection)
+        return
+    require_index(settings)
+    from rag.operations.services import open_retriever, open_storage
+    from rag.storage.selection import scope_of
+
+    with open_storage(settings) as storage, asyncio.Runner() as runner:
+        retriever = open_retriever(settings, storage.index)
+        scope = scope_of(storage.index.catalog, collection, selection)
+        yield lambda question, limit: list(runner.run(retriever.retrieve(question, scope, limit)))
+
+
+def _read_batch(lines: TextIO) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            try:
+                item = json.loads(line)
+                yield {"id": item["id"], "question": str(item["question"])}
+            except (ValueError, KeyError, TypeError) as error:
+                raise InvalidRequest(
+                    f"Line {number} of the batch is not an object with id and question.",
+                    hint='Each line looks like {"id": "1", "question": "…"}.',
+                ) from error
+
+
+def _search_batch(
+    find: Callable[[str, int], list[Hit]], questions: list[dict[str, Any]], limit: int, output: TextIO
+) -> None:
+    with click.progressbar(questions, label="Searching", file=sys.stderr) as items:
+        for item in items:
+            began = time.perf_counter()
+            hits = find(item["question"], limit)
+            milliseconds = round((time.perf_counter() - began) * 1000, 2)
+            line = {"id": item["id"], "hits": [hit_line(hit) for hit in hits], "milliseconds": milliseconds}
+            output.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def hit_line(hit: Hit) -> dict[str, Any]:
+    """A hit as `rag search --json` gives it: of its chunk the part that speaks to the question.
+
+    All four offsets count characters in the page's (or file's) text.
+    """
+    first, last = hit.focus
+    return {
+        "document": hit.chunk.document_id,
+        "title": hit.title,
+        "source": hit.source,
+        "record_id": hit.chunk.record_id,
+        "page_index": hit.chunk.page_index,
+        "page_label": hit.chunk.page_label,
+        "heading": hit.chunk.heading,
+        "start": hit.chunk.start + first,
+        "end": hit.chunk.start + last,
+        "text": hit.chunk.text[first:last],
+        "chunk_start": hit.chunk.start,
+        "chunk_end": hit.chunk.end,
+        "score": round(hit.score, 6),
+        "dense_rank": hit.dense_rank,
+        "lexical_rank": hit.lexical_rank,
+    }
+
+
+def _show_hits(hits: list[Hit], as_json: bool) -> None:
+    if as_json:
+        for hit in hits:
+            click.echo(json.dumps(hit_line(hit), ensure_ascii=False))
+        return
+    if not hits:
+        click.echo("Nothing found.")
+    for number, hit in enumerate(hits, start=1):
+        place = f", page {hit.chunk.page_label}" if hit.chunk.page_label else ""
+        heading = f", {hit.chunk.heading}" if hit.chunk.heading else ""
+        click.secho(f"{number}. {hit.title}{place}{heading}  (score {hit.score:.2f})", bold=True)
+        click.echo(f"   {' '.join(hit.chunk.text[slice(*hit.focus)].split())[:300]}\n")
+
+
+# ------------------------------------------------------------------------------------------------------ export, import
+
+
+@rag.command("export")
+@click.argument("archive", type=click.Path(path_type=Path))
+@click.option("--collection", "collections", multiple=True, metavar="NAME", help="Only this set; may be repeated.")
+@click.option("--without-files", is_flag=True, help="Leave the documents' own files out: texts and vectors only.")
+@click.option("--force", is_flag=True, help="Write over a file of that name.")
+@debug_option
+def export_archive(archive: Path, collections: tuple[str, ...], without_files: bool, force: bool) -> None:
+    """Write documents, texts, vectors and files into one archive.
+
+    \b
+    rag export backup.zip                        everything
+    rag export staff.zip --collection staff      one set of documents
+    rag export small.zip --without-files         footnotes will open no page unless the files are there, too
+
+    `rag import` takes the archive in on any machine, and embeds nothing. The archive is an ordinary zip with a
+    manifest; it gets its name when it is whole. It holds the text of all documents: keep it as safe as those. A file
+    that is gone, or has changed since it was ingested, is left out and named. Ingest may go on meanwhile.
+    """
+    exported = follow(_exporting(load_settings(), archive, collections, not without_files, force))
+    for source in exported.left_out:
+        click.echo(f"note    {source}: its file is gone or has changed since; its text is exported.", err=True)
+    files = "no files" if without_files else f"{exported.files} files"
+    click.echo(
+        f"{archive}: {exported.documents} documents, {exported.chunks} chunks, {files}, {exported.size / 1e6:,.1f} MB."
+    )
+
+
+def _exporting(
+    settings: Settings, archive: Path, collections: tuple[str, ...], with_files: bool, overwrite: bool
+) -> Iterator[ArchiveProgress | Exported]:
+    server = find_server(settings)
+    if server is not None:
+        yield from server.export(archive, collections, with_files=with_files, overwrite=overwrite)
+        return
+    require_index(settings)
+    from rag.operations.archive.export import export
+    from rag.operations.services import open_index
+
+    with open_index(settings) as index:
+        yield from export(index, archive, collections, with_files=with_files, overwrite=overwrite)
+
+
+@rag.command("import")
+@click.argument("archive", type=click.Path(path_type=Path))
+@click.option("--collection", "collections", multiple=True, metavar="NAME", help="Only this set; may be repeated.")
+@debug_option
+def import_(archive: Path, collections: tuple[str, ...]) -> None:
+    """Take in an archive that `rag export` wrote.
+
+    All of it is checked first: if a single bit is wrong, nothing is taken in. Then its documents are added to the sets
+    they came from; nothing is read or embedded anew. A document that is here already stays; one with the same name and
+    other content is replaced by the archive's. An import that was interrupted can be run again.
+
+    The server must not run meanwhile. The embedding model (RAG_EMBEDDING__MODEL) must be the archive's.
+    """
+    imported = follow(_importing(load_settings(), archive, collections))
+    click.echo(
+        f"{imported.added} documents added, {imported.replaced} replaced, {imported.unchanged} unchanged; "
+        f"{imported.chunks} chunks."
+    )
+    if imported.without_file:
+        click.echo(
+            f"note    {imported.without_file} documents came without their files: they can be asked, "
+            "but their footnotes open no page.",
+            err=True,
+        )
+
+
+def _importing(settings: Settings, path: Path, collections: tuple[str, ...]) -> Iterator[ArchiveProgress | Imported]:
+    server = find_server(settings)
+    if server is not None:
+        raise StorageLocked(
+            "A server owns the storage folder; nothing can be imported while it runs.",
+            hint="End the server, run the import, and start it again.",
+        )
+    from rag.operations.archive.import_ import import_archive
+    from rag.operations.archive.reader import Archive
+    from rag.operations.services import open_index
+
+    with Archive(path) as archive:
+        yield from archive.verify()
+        with open_index(settings, archive.manifest.embedding) as index:
+            yield from import_archive(index, archive, settings.storage.dir, collections)
+
+
+# ------------------------------------------------------------------------------------------------------------- doctor
+
+
+@rag.command()
+@debug_option
+def doctor() -> int:
+    """Check what is set up: each line is ok, or a problem and what to do. Exit code 1 if there is a problem."""
+    from rag.operations.doctor import examine
+
+    problems = 0
+    for finding in examine(load_settings()):
+        click.echo(
+            f"{click.style('ok     ', fg='green') if finding.ok else click.style('problem', fg='red')}  ", nl=False
+        )
+        click.echo(f"{finding.subject}: {finding.words}")
+        if finding.advice:
+            click.echo(f"         {finding.advice}")
+        problems += not finding.ok
+    return 1 if problems else 0

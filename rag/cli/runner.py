@@ -1,0 +1,86 @@
+"""The edge of the command line: settings in, errors out as two lines and an exit code, and the way to the index.
+
+If a server owns the storage folder the commands work through it; otherwise they open the folder themselves.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from rag.errors import RagError
+
+if TYPE_CHECKING:
+    from rag.operations.archive.backup import BackedUp
+    from rag.operations.archive.export import Exported
+    from rag.operations.archive.format import ArchiveProgress
+    from rag.operations.archive.import_ import Imported
+    from rag.operations.archive.restore import RestoredBackup
+
+_Result = TypeVar("_Result", "Exported", "Imported", "BackedUp", "RestoredBackup")
+
+
+def run(command: click.Command) -> None:
+    """Run a click command as the program: errors become `error:` and `hint:` on stderr, and an exit code."""
+    debug = is_debugging()
+    logging.basicConfig(level=logging.INFO if debug else logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        code = command.main(standalone_mode=False)
+    except RagError as error:
+        if debug:
+            raise
+        fail(error)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        print("\nStopped. What was finished is kept.", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of a pipe, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:
+        if debug:
+            raise
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        fail(RagError(f"Something went wrong: {reason}", hint="The same command with --debug shows where."))
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def is_debugging() -> bool:
+    """Whether the program was started with `--debug`."""
+    return "--debug" in sys.argv or os.environ.get("FOOTNOTE_DEBUG") == "1"
+
+
+def fail(error: RagError) -> None:
+    """Say what went wrong and what to do, and exit."""
+    print(f"error: {error.message}", file=sys.stderr)
+    if error.hint:
+        print(f"hint: {error.hint}", file=sys.stderr)
+    sys.exit(error.exit_code)
+
+
+def debug_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--debug`: the trace of an error, and what happens meanwhile. Read by `run`."""
+    return click.option("--debug", is_flag=True, expose_value=False, help="Show traces and the log.")(command)
+
+
+def follow(progresses: Iterator[ArchiveProgress | _Result]) -> _Result:
+    """Show progress until the result comes."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from rag.operations.archive.format import ArchiveProgress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("")
+        for progress in progresses:
+            if not isinstance(progress, ArchiveProgress):
+                return progress
+            bar.update(task, description=progress.step, completed=progress.done, total=progress.total)
+    raise AssertionError("it ends with a result")

@@ -1,0 +1,1 @@
+"""Vectors, words and catalog as one transactional thing."""

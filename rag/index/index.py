@@ -1,0 +1,487 @@
+"""Catalog, vectors and words as one thing that is never half-written.
+
+A document is replaced in three steps: (a) the new version's words and the vectors that are new with it are added, (b)
+one catalog transaction makes it the live version — the commit point —, (c) the words and vectors that nothing needs any
+more are removed. The catalog notes beforehand what each step leaves behind if the process dies, and `sweep` cleans that
+up at the next start. Until (b) the old version answers, from (b) on the new one: hits that are not live in the catalog
+are never shown.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from rag.errors import Conflict, IndexMismatch
+from rag.index.chroma_server import ChromaServer
+from rag.index.dense import DIRECT_COMPARISON, VectorIndex
+from rag.index.lexical import LexicalEntry, LexicalIndex
+from rag.index.lexical_replica import OwnWords
+from rag.storage.catalog import Catalog, StoredChunk, VersionedChunks
+from rag.storage.database import CATALOG_NAME, Database
+from rag.storage.lock import Turns
+from rag.storage.staged_versions import Staging
+from rag.telemetry.spans import stage
+from rag.text.analysis import ANALYSIS_VERSION, contextual_text
+from rag.types.documents import Chunk, Document, Embedding, Scope, Section
+
+if TYPE_CHECKING:
+    from rag.types.documents import Vector
+
+logger = logging.getLogger(__name__)
+
+# A wide scope is searched by asking for more and dropping what lies outside: so many times more, or twice as many as
+# would do if the scope's chunks were spread evenly; if that were too many, all of the scope's are compared.
+_WIDENING = 20
+_WIDEST = 5_000
+_REPAIR_BATCH = 256
+_QUESTIONS_KEPT = 64  # whose vectors are at hand
+_PURGED_AT_ONCE = 20_000  # chunks whose words are indexed anew in about a second
+_ATTEMPTS = 3  # a search that a replaced document ran into is done again, so that the document does not seem to vanish
+
+_AnyIndex = TypeVar("_AnyIndex", VectorIndex, LexicalIndex)
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentVersion:
+    """A whole new version of a document.
+
+    `vector_ids` has one id a chunk, `vectors` the vectors, each of shape (dimension,), that the collection may lack.
+    """
+
+    document: Document
+    sections: Sequence[Section]
+    chunks: Sequence[Chunk]
+    vector_ids: Sequence[str]
+    vectors: Mapping[str, Vector]
+
+
+class Index:
+    """The open index of a storage folder. Reading is safe from any thread; writes go one at a time."""
+
+    def __init__(
+        self,
+        storage: Path,
+        embedding: Embedding,
+        database: Database | None = None,
+        chroma: ChromaServer | None = None,
+    ) -> None:
+        """Open, sweep and, where an index does not hold what the catalog says, repair. `database` is the catalog's,
+        which is closed with the index; None: SQLite in the storage folder. The vectors are at the server `chroma`;
+        None: in the storage folder. Raises IndexMismatch when the vectors were made by another embedding model,
+        BackendError where the server is not there."""
+        self._storage = storage
+        self.catalog = Catalog(storage / CATALOG_NAME if database is None else database)
+        # A search looks twice, among all documents and in those that the question names.
+        self._embed_query = lru_cache(_QUESTIONS_KEPT)(lambda model, question: model.embed_query(question))
+        self._shared = chroma is not None and self.catalog.database.is_shared
+        self._writing = Turns(self.catalog.database, "index", self._check_sharing)
+        self._switching = threading.Lock()
+        try:
+            self._check_embedding(embedding)
+            vectors = (
+                VectorIndex(chroma, embedding.fingerprint)
+                if chroma
+                else _opened(lambda folder: VectorIndex(folder, embedding.fingerprint), storage / "vectors")
+            )
+            self._dense = embedding, vectors  # one thing: a search takes both or, after a switch, both others
+            self._coming: tuple[Embedding, VectorIndex] | None = None
+            self._staging = Staging(self.catalog)
+            self._words: LexicalIndex | OwnWords = OwnWords(self.catalog) if self._shared else self._open_words()
+            with self._writing:  # what another process is writing must not be taken for a remainder
+                vectors.drop_other_models([self._staging.target() or ""])
+                self._remove_unfinished()
+                self._repair()
+        except BaseException:
+            self.catalog.close()
+            raise
+
+    def _open_words(self) -> LexicalIndex:
+        if self.catalog.property("words") != ANALYSIS_VERSION:  # of another form: `_repair` fills a new one
+            shutil.rmtree(self._storage / "words", ignore_errors=True)
+        return _opened(LexicalIndex, self._storage / "words")
+
+    @property
+    def embedding(self) -> Embedding:
+        """The embedding model that the vectors are made with."""
+        return self._dense[0]
+
+    @property
+    def _vectors(self) -> VectorIndex:
+        return self._dense[1]
+
+    def close(self) -> None:
+        """Release the files."""
+        with self._writing.here:
+            self._words.close()
+            self._vectors.close()
+            self.catalog.close()
+
+    # --------------------------------------------------------------------------------------------------- writing
+
+    def lacking_vectors(self, collection: str, vector_ids: Sequence[str]) -> list[str]:
+        """Those of `vector_ids` that the collection does not have, each once, in order."""
+        collection_id = self.catalog.collection(collection).id
+        unique = list(dict.fromkeys(vector_ids))
+        known = self.catalog.chunks_of_vectors(collection_id, unique)
+        return [vector_id for vector_id in unique if vector_id not in known]
+
+    def vectors_of(self, document: Document) -> dict[str, Vector]:
+        """The stored vectors of a document by id."""
+        collection_id = self.catalog.collection(document.collection).id
+        return self._vectors.get(collection_id, list(set(self.catalog.vector_ids(document.id))))
+
+    def vectors(self, collection_id: str, vector_ids: Sequence[str]) -> dict[str, Vector]:
+        """Stored vectors by id; those that are not there are left out."""
+        return self._vectors.get(collection_id, vector_ids)
+
+    def replace_documents(self, versions: Sequence[DocumentVersion], fingerprint: str | None = None) -> None:
+        """Make these the live versions of their documents; several at once cost little more than one.
+
+        Raises Conflict when one of them was replaced since the caller looked, or the index is no longer made with the
+        embedding model of that fingerprint."""
+        with self._writing:
+            if fingerprint not in (None, self.embedding.fingerprint):
+                raise Conflict(
+                    "The embedding model was changed meanwhile.", hint="Repeat it: what is done is not done twice."
+                )
+            self._check_versions(versions)
+            self._remove_unfinished()  # of a write that failed: this one may use the same ids
+            coming: list[VersionedChunks] = []
+            vectors: dict[str, dict[str, Vector]] = defaultdict(dict)
+            for version in versions:
+                document = version.document
+                place = self.catalog.collection(document.collection).id
+                coming.append(VersionedChunks(document.id, document.version, place))
+                vectors[place] |= version.vectors
+                vectors[place] |= self._vectors_that_went(version, vectors[place])
+            self.catalog.begin(coming, vectors)
+            for place, added in vectors.items():
+                self._vectors.add(place, list(added), list(added.values()))
+            self._words.add(
+                entry
+                for version, place in zip(versions, coming, strict=True)
+                for entry in _entries(version.document.title, place.collection_id, version.chunks)
+            )
+            self._writing.require()
+            for version in versions:
+                self.catalog.commit_document(version.document, version.sections, version.chunks, version.vector_ids)
+            self._remove_unfinished()
+
+    def _check_versions(self, versions: Sequence[DocumentVersion]) -> None:
+        live = {v.document_id: v.version for v in self.catalog.live_versions([v.document.id for v in versions])}
+        for document in (version.document for version in versions):
+            known = self.catalog.document_of_source(document.collection, document.source)
+            is_another = known is not None and known.id != document.id
+            if is_another or live.get(document.id, document.version - 1) != document.version - 1:
+                raise Conflict(
+                    f"{document.source} was replaced meanwhile.", hint="Repeat it: what is done is not done twice."
+                )
+
+    def _vectors_that_went(self, version: DocumentVersion, supplied: Mapping[str, Vector]) -> dict[str, Vector]:
+        """Vectors that were there when the writer looked, and were removed with another document since."""
+        wanted = [vector_id for vector_id in version.vector_ids if vector_id not in supplied]
+        gone = set(self.lacking_vectors(version.document.collection, wanted))
+        texts = {
+            vector_id: contextual_text(version.document.title, chunk.heading, chunk.text)
+            for vector_id, chunk in zip(version.vector_ids, version.chunks, strict=True)
+            if vector_id in gone
+        }
+        return dict(zip(texts, self.embedding.embed_passages(list(texts.values())), strict=True)) if texts else {}
+
+    def remove_documents(self, document_ids: Sequence[str]) -> int:
+        """Forget documents: text, vectors, words; the bytes this freed on the disk. Raises NotFound."""
+        with self._writing:
+            before = _size_of(self._storage)
+            self.catalog.remove_documents(document_ids)
+            self._remove_unfinished()
+            documents = self.catalog.documents()
+            if sum(document.chunks for document in documents) <= _PURGED_AT_ONCE:
+                self._fill_words(documents)  # tantivy forgets words that no chunk has any more only when it merges
+            self.catalog.database.shrink()
+            return max(0, before - _size_of(self._storage))
+
+    def sweep(self) -> None:
+        """Remove what an interrupted write left in vectors and words."""
+        with self._writing:
+            self._remove_unfinished()
+
+    def _remove_unfinished(self) -> None:
+        unfinished, loose = self.catalog.unfinished(), self.catalog.loose_vectors()
+        for collection_id, vector_ids in loose.items():
+            self._vectors.remove(collection_id, vector_ids)
+        if unfinished:
+            self._words.remove([left.name for left in unfinished])
+        if unfinished or self.catalog.has_loose_vectors():
+            self.catalog.finish()
+
+    # ------------------------------------------------------------------------------------- another embedding model
+
+    @contextmanager
+    def switching(self, embedding: Embedding) -> Iterator[None]:
+        """Within the block new versions can be staged for another embedding model; what was staged for it before is
+        there still. Raises Conflict while another switch is going on."""
+        if not self._switching.acquire(blocking=False):
+            raise Conflict("The embedding model is being changed already.", hint="Wait until that is done.")
+        try:
+            with self.catalog.database.exclusive("switching", wait=False) as is_alone:
+                if not is_alone():
+                    raise Conflict("The embedding model is being changed already.", hint="Wait until that is done.")
+                with self._writing:
+                    self._staging.aim_at(embedding.fingerprint)
+                    self._vectors.drop_other_models([embedding.fingerprint])
+                    self._coming = embedding, self._vectors.of_model(embedding.fingerprint)
+                yield
+        finally:
+            self._coming = None
+            self._switching.release()
+
+    def unstaged(self) -> list[str]:
+        """The ids of the documents that are still to be staged."""
+        return self._staging.unstaged()
+
+    def unstaged_vectors(self, document: Document, vector_ids: Sequence[str]) -> list[str]:
+        """Those of `vector_ids`, for the document's collection, that the coming model's vectors lack."""
+        assert self._coming is not None
+        collection_id = self.catalog.collection(document.collection).id
+        present = self._coming[1].present(collection_id, vector_ids)
+        return [vector_id for vector_id in vector_ids if vector_id not in present]
+
+    def stage(
+        self,
+        document: Document,
+        fingerprint: str,
+        chunks: Sequence[Chunk],
+        vector_ids: Sequence[str],
+        vectors: Mapping[str, Vector],
+    ) -> None:
+        """Put the document's next version, made for the coming model, beside the live one."""
+        assert self._coming is not None
+        collection_id = self.catalog.collection(document.collection).id
+        with self._writing:
+            self._coming[1].add(collection_id, list(vectors), list(vectors.values()))
+            self._staging.put(document, document.version + 1, fingerprint, chunks, vector_ids)
+
+    def switch(self) -> bool:
+        """Go over to the coming model, at once and for everything; False when a document is still to be staged."""
+        assert self._coming is not None
+        with self._writing:
+            if self._staging.unstaged():
+                return False
+            self._remove_unfinished()
+            staged = self._staging.versions()
+            self.catalog.begin(staged, {})
+            texts = ((version, *self._staging.chunks(version)) for version in staged)
+            self._words.add(
+                entry for version, title, chunks in texts for entry in _entries(title, version.collection_id, chunks)
+            )
+            embedding = self._coming[0]
+            self._writing.require()
+            self._staging.switch({"model": embedding.name, "fingerprint": embedding.fingerprint})
+            self._dense = self._coming
+            self._embed_query.cache_clear()  # it holds the old model
+            self._remove_unfinished()
+            self._vectors.drop_other_models()
+            self._repair()
+            return True
+
+    # --------------------------------------------------------------------------------------------------- reading
+
+    def search_dense(self, question: str, scope: Scope, limit: int) -> list[tuple[str, float]]:
+        """Chunk ids nearest to the question with cosine similarity, best first."""
+        self._check_sharing()
+        dense = self._dense
+        with stage("embed"):
+            query = self._embed_query(dense[0], question)  # type: ignore[arg-type]
+        for _ in range(_ATTEMPTS):
+            revision = self.catalog.revision
+            try:
+                with stage("dense"):
+                    found, is_complete = self._search_dense(dense[1], query, scope, limit)
+            except Exception:
+                if dense is self._dense:
+                    raise
+                dense = self._dense  # the embedding model was changed under the search
+                query = self._embed_query(dense[0], question)  # type: ignore[arg-type]
+                found, is_complete = self._search_dense(dense[1], query, scope, limit)
+            if is_complete or revision == self.catalog.revision:
+                break
+        return sorted(found, key=lambda hit: -hit[1])[:limit]
+
+    def _search_dense(
+        self, vectors: VectorIndex, query: Vector, scope: Scope, limit: int
+    ) -> tuple[list[tuple[str, float]], bool]:
+        """Chunks with their similarity, and whether all vectors found still stand for a chunk."""
+        found: list[tuple[str, float]] = []
+        is_complete = True
+        for collection_id in scope.collection_ids:
+            if (scope.document_ids, scope.pages) == (None, None):
+                nearest = vectors.search(collection_id, query, limit)
+                chunks = self.catalog.chunks_of_vectors(collection_id, [vector_id for vector_id, _ in nearest])
+                is_complete &= len(chunks) == len(nearest)
+            else:
+                nearest, chunks = self._nearest_within(vectors, query, collection_id, scope, limit)
+            found += [(chunk_id, score) for vector_id, score in nearest for chunk_id in chunks.get(vector_id, ())]
+        return found, is_complete
+
+    def _nearest_within(
+        self, vectors: VectorIndex, query: Vector, collection_id: str, scope: Scope, limit: int
+    ) -> tuple[list[tuple[str, float]], dict[str, list[str]]]:
+        """Vectors with their similarity, and the chunks of the scope that each of them stands for."""
+        count = None if scope.document_ids is None else self.catalog.count_chunks(collection_id, scope.document_ids)
+        if count is None or count > DIRECT_COMPARISON:
+            share = 1.0 if count is None else count / max(count, vectors.count(collection_id))
+            width = max(min(limit * _WIDENING, _WIDEST), int(2 * limit / share))
+            if width <= _WIDEST:
+                nearest = vectors.search(collection_id, query, width)
+                chunks = self.catalog.chunks_of_vectors(collection_id, [vector_id for vector_id, _ in nearest], scope)
+                if len(chunks) >= limit:
+                    return nearest, chunks
+        # few chunks, or few of those near by, and then what is far away must be found, too, however long it takes
+        chunks = self.catalog.vectors_within(collection_id, scope)
+        return vectors.compare(collection_id, query, list(chunks), limit), chunks
+
+    def search_lexical(self, question: str, scope: Scope, limit: int) -> list[tuple[str, float]]:
+        """Chunk ids with the question's words and their BM25 scores, best first."""
+        versions = None
+        if scope.document_ids is not None:
+            versions = [
+                version.name
+                for version in self.catalog.live_versions(sorted(scope.document_ids))
+                if version.collection_id in scope.collection_ids
+            ]
+        pages = None if scope.pages is None else (scope.pages[0] - 1, scope.pages[1] - 1)
+        # no filter where none is needed: it takes as long as the search itself
+        collections = None if versions is None and self.catalog.is_all(scope.collection_ids) else scope.collection_ids
+        with stage("lexical"):
+            return self._words.search(question, collections, limit, versions, pages)
+
+    def check(self) -> None:
+        """Whether catalog, vectors and words can be read: a look at each. Raises what they raise."""
+        collection = self.catalog.collection()
+        self._vectors.count(collection.id)
+        self._words.count()
+
+    def term_weights(self, question: str) -> dict[str, float]:
+        """The question's words with how much each tells: rare ones much, common ones little."""
+        return self._words.term_weights(question)
+
+    def live_chunks(self, ids: Sequence[str], scope: Scope) -> dict[str, StoredChunk]:
+        """The chunks that exist and lie inside the scope, by id. The last word on what may be shown."""
+        return {
+            chunk_id: stored
+            for chunk_id, stored in self.catalog.chunks(ids).items()
+            if stored.collection_id in scope.collection_ids
+            and (scope.document_ids is None or stored.chunk.document_id in scope.document_ids)
+            and _is_on(stored.chunk.page_index, scope.pages)
+        }
+
+    # -------------------------------------------------------------------------------------------------- integrity
+
+    def _check_sharing(self) -> None:
+        """Raises IndexMismatch where another process has gone over to another embedding model."""
+        stored = json.loads(self.catalog.property("embedding") or "null") if self._shared else None
+        ours = {dense[0].fingerprint for dense in (self._coming, self._dense) if dense}  # `switch` may be on its way
+        if stored is not None and stored["fingerprint"] not in ours:
+            raise IndexMismatch(
+                f"The index has gone over to the embedding model {stored['model']} since this process was started.",
+                hint=f"Start it again with RAG_EMBEDDING__MODEL={stored['model']}.",
+            )
+
+    def _check_embedding(self, embedding: Embedding) -> None:
+        present = {"model": embedding.name, "fingerprint": embedding.fingerprint}
+        stored = json.loads(self.catalog.property("embedding") or "null")
+        if stored is None or (stored != present and not self.catalog.documents()):
+            self.catalog.set_property("embedding", json.dumps(present))
+        elif stored["fingerprint"] != present["fingerprint"]:
+            raise IndexMismatch(
+                f"This index was built with the embedding model {stored['model']} (or other prefixes for it); "
+                f"the settings name {present['model']}.",
+                hint=f"Either set RAG_EMBEDDING__MODEL={stored['model']} as it was, or run `rag reindex`, which embeds "
+                "all documents anew as the settings say.",
+            )
+
+    def _repair(self) -> None:
+        """Bring vectors and words back to what the catalog says, if one of them was lost or damaged.
+
+        Both are compared by number alone, which costs nothing; only a difference makes us look at every id.
+        """
+        documents = self.catalog.documents()
+        if self._shared:
+            pass  # words of our own follow by themselves
+        elif self.catalog.property("words") != ANALYSIS_VERSION:
+            self._fill_words(documents)
+            self.catalog.set_property("words", ANALYSIS_VERSION)
+        elif self._words.count() != sum(document.chunks for document in documents):
+            logger.warning("The word index does not match the catalog; filling it again.")
+            self._fill_words(documents)
+        for collection in self.catalog.collections():
+            if self._vectors.count(collection.id) != self.catalog.count_vectors(collection.id):
+                logger.warning("The vectors of %r do not match the catalog; mending them.", collection.name)
+                members = [document for document in documents if document.collection == collection.name]
+                self._repair_vectors(collection.id, members)
+
+    def _fill_words(self, documents: Sequence[Document]) -> None:
+        """Index the words of all documents anew; until that is done the old index answers."""
+        collections = {collection.name: collection.id for collection in self.catalog.collections()}
+        self._words.replace_all(
+            entry
+            for document in documents
+            for entry in _entries(document.title, collections[document.collection], self.catalog.chunks_of(document.id))
+        )
+
+    def _repair_vectors(self, collection_id: str, documents: Sequence[Document]) -> None:
+        present = set(self._vectors.ids(collection_id))
+        strangers = set(present)
+        for document in documents:
+            chunks = list(zip(self.catalog.vector_ids(document.id), self.catalog.chunks_of(document.id), strict=True))
+            strangers.difference_update(vector_id for vector_id, _ in chunks)
+            missing = [(vector_id, chunk) for vector_id, chunk in chunks if vector_id not in present]
+            for start in range(0, len(missing), _REPAIR_BATCH):
+                texts = {
+                    vector_id: contextual_text(document.title, chunk.heading, chunk.text)
+                    for vector_id, chunk in missing[start : start + _REPAIR_BATCH]
+                }
+                self._vectors.add(collection_id, list(texts), self.embedding.embed_passages(list(texts.values())))
+                present |= texts.keys()
+        self._vectors.remove(collection_id, sorted(strangers))
+
+
+def _opened(open_index: Callable[[Path], _AnyIndex], folder: Path) -> _AnyIndex:
+    """The index in `folder`; a damaged one is put aside, and an empty one opened for `_repair` to fill."""
+    try:
+        return open_index(folder)
+    except (OSError, ImportError):  # the disk, the rights or the installation, not the index
+        raise
+    except Exception:
+        aside = folder.with_name(f"{folder.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S}")
+        logger.exception("The index in %s is damaged. It is put aside as %s and made again.", folder, aside.name)
+        folder.rename(aside)
+        return open_index(folder)
+
+
+def _is_on(page_index: int | None, pages: tuple[int, int] | None) -> bool:
+    return pages is None or (page_index is not None and pages[0] <= page_index + 1 <= pages[1])
+
+
+def _size_of(storage: Path) -> int:
+    """Bytes that catalog, vectors and words take."""
+    folders = [storage / name for name in ("vectors", "words")]
+    files = [path for folder in folders for path in folder.rglob("*")]
+    return sum(path.stat().st_size for path in [*files, *storage.glob(f"{CATALOG_NAME}*")] if path.is_file())
+
+
+def _entries(title: str, collection_id: str, chunks: Iterable[Chunk]) -> list[LexicalEntry]:
+    return [
+        LexicalEntry(chunk.id, collection_id, title, chunk.heading, chunk.text, chunk.page_index) for chunk in chunks
+    ]

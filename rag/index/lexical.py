@@ -1,0 +1,164 @@
+"""Words in tantivy: BM25 over a chunk's title, headings and body.
+
+Like the vectors this index holds ids only; its text is not stored. It is derived from the catalog: when its own note of
+what it holds is missing or wrong, `Index` fills it again.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rag.text.analysis import analyzer, segmented, terms
+
+if TYPE_CHECKING:
+    import tantivy
+
+_TOKENIZER = "footnote"
+_HEAP_BYTES = 64_000_000
+# A title's words count less: they are the same for every chunk of a document.
+_FIELD_BOOSTS = {"title": 0.5, "heading": 1.0, "body": 1.0}
+
+
+@dataclass(frozen=True, slots=True)
+class LexicalEntry:
+    """What is indexed of a chunk."""
+
+    chunk_id: str
+    collection_id: str
+    title: str
+    heading: str
+    body: str
+    page_index: int | None = None
+
+
+class LexicalIndex:
+    """An open tantivy index; one writer, any number of readers in threads."""
+
+    def __init__(self, path: Path) -> None:
+        import tantivy
+
+        path.mkdir(parents=True, exist_ok=True)
+        self._schema = (
+            tantivy.SchemaBuilder()
+            .add_text_field("id", stored=True, tokenizer_name="raw", index_option="basic")
+            .add_text_field("version", tokenizer_name="raw", index_option="basic")
+            .add_text_field("collection", tokenizer_name="raw", index_option="basic")
+            .add_unsigned_field("page", indexed=False, fast=True)
+            .add_text_field("title", tokenizer_name=_TOKENIZER)
+            .add_text_field("heading", tokenizer_name=_TOKENIZER)
+            .add_text_field("body", tokenizer_name=_TOKENIZER)
+            .build()
+        )
+        self._index = tantivy.Index(self._schema, path=str(path))
+        self._index.register_tokenizer(_TOKENIZER, analyzer())
+        self._writer = self._index.writer(heap_size=_HEAP_BYTES, num_threads=1)
+        self._writing = threading.Lock()
+
+    def close(self) -> None:
+        """Wait for merges and let go of the writer's lock."""
+        self._writer.wait_merging_threads()
+
+    def count(self) -> int:
+        """How many chunks are indexed."""
+        return int(self._index.searcher().num_docs)
+
+    def add(self, entries: Iterable[LexicalEntry]) -> None:
+        """Index chunks; they can be found when this returns."""
+        with self._writing:
+            self._add(entries)
+            self._commit()
+
+    def replace_all(self, entries: Iterable[LexicalEntry]) -> None:
+        """Index these chunks instead of all that are there; searches see the change as one."""
+        with self._writing:
+            self._writer.delete_all_documents()
+            self._add(entries)
+            self._commit()
+
+    def remove(self, versions: Iterable[str]) -> None:
+        """Remove all chunks of these versions (`{document}:{version}`)."""
+        with self._writing:
+            for version in versions:
+                self._writer.delete_documents_by_term("version", version)
+            self._commit()
+
+    def search(
+        self,
+        question: str,
+        collection_ids: Sequence[str] | None,
+        limit: int,
+        versions: Sequence[str] | None = None,
+        pages: tuple[int, int] | None = None,
+    ) -> list[tuple[str, float]]:
+        """The best chunk ids with their BM25 scores, best first; none if no word of the question is known.
+
+        `collection_ids` are the collections searched, None all; `versions` narrows the search to those
+        (`{document}:{version}`), `pages` to chunks on the pages with those indexes and between them; an empty scope
+        finds nothing.
+        """
+        query = self._query(question)
+        ids, field = (collection_ids, "collection") if versions is None else (versions, "version")
+        if query is None or (ids is not None and not ids):
+            return []
+        import tantivy
+
+        within = [] if ids is None else [tantivy.Query.term_set_query(self._schema, field, list(ids))]
+        if pages is not None:
+            within.append(tantivy.Query.range_query(self._schema, "page", tantivy.FieldType.Unsigned, *pages))
+        filtered = tantivy.Query.boolean_query(
+            [
+                (tantivy.Occur.Must, query),
+                *((tantivy.Occur.Must, tantivy.Query.const_score_query(part, 0.0)) for part in within),
+            ]
+        )
+        searcher = self._index.searcher()
+        found = searcher.search(filtered, limit, count=False)
+        return [(str(searcher.doc(address)["id"][0]), float(score)) for score, address in found.hits]
+
+    def term_weights(self, question: str) -> dict[str, float]:
+        """The question's words (as `terms` gives them) with their inverse document frequency, as BM25 has it."""
+        searcher = self._index.searcher()
+        count = searcher.num_docs
+        weights = {}
+        for word in set(terms(question)):
+            frequency = min(count, max(searcher.doc_freq(field, word) for field in _FIELD_BOOSTS))
+            weights[word] = math.log(1 + (count - frequency + 0.5) / (frequency + 0.5))
+        return weights
+
+    def _query(self, question: str) -> tantivy.Query | None:
+        """Any of the question's words, in any field; what a word scores in several fields adds up."""
+        import tantivy
+
+        words = list(dict.fromkeys(terms(question)))
+        if not words:
+            return None
+        alternatives = [
+            tantivy.Query.boost_query(tantivy.Query.term_query(self._schema, field, word, index_option="freq"), boost)
+            for word in words
+            for field, boost in _FIELD_BOOSTS.items()
+        ]
+        return tantivy.Query.boolean_query([(tantivy.Occur.Should, query) for query in alternatives])
+
+    def _add(self, entries: Iterable[LexicalEntry]) -> None:
+        import tantivy
+
+        for entry in entries:
+            document = tantivy.Document()
+            document.add_text("id", entry.chunk_id)
+            document.add_text("version", entry.chunk_id.rpartition(":")[0])
+            document.add_text("collection", entry.collection_id)
+            if entry.page_index is not None:
+                document.add_unsigned("page", entry.page_index)
+            document.add_text("title", segmented(entry.title))
+            document.add_text("heading", segmented(entry.heading))
+            document.add_text("body", segmented(entry.body))
+            self._writer.add_document(document)
+
+    def _commit(self) -> None:
+        self._writer.commit()
+        self._index.reload()

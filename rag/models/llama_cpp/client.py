@@ -1,0 +1,287 @@
+"""The `llama_cpp` provider: a GGUF file, run in this process by llama-cpp-python.
+
+Two threads on one `Llama` crash the process, and two interleaved streams give wrong text. So the model belongs to one
+worker thread, which runs one whole reply after the other; questions wait in line (see line.py). Tokens are counted with
+a second, vocabulary-only copy, so that counting never waits for a reply.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from concurrent.futures import CancelledError
+from contextlib import aclosing
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llama_index.core.llms import ChatMessage, ChatResponse, CompletionResponse, CustomLLM, LLMMetadata, MessageRole
+from pydantic import PrivateAttr
+
+from rag.errors import BackendError, BackendRejected, BackendUnavailable, ConfigurationError, PromptTooLong
+from rag.models.chat_template import Turn, fold_system, merge_turns, to_turns
+from rag.models.llama_cpp.loader import NotLoaded, Stopped, load
+from rag.models.llama_cpp.queue import Emit, Line, LineClosed, Stop, reply_in_line
+from rag.models.timeouts import TimeLimits
+from rag.types.documents import LanguageModel, Message
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from rag.settings import LanguageModelSettings
+
+PROVIDER = "llama_cpp"
+LARGEST_DEFAULT_WINDOW = 8192  # tokens; what models could read at most would often not fit into memory
+CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def open_llama_cpp(settings: LanguageModelSettings) -> LanguageModel:
+    """The GGUF file `settings.model`, loaded; blocking, seconds. Raises ConfigurationError when it cannot be."""
+    path = _checked_path(settings.model)
+    llm = LlamaCpp(settings, path)
+    return LanguageModel(
+        provider=PROVIDER,
+        name=path.stem,
+        description=f"{path.name} in this process (llama.cpp, {llm.context_window} tokens)",
+        llm=llm,
+        context_window=llm.context_window,
+        count_tokens=llm.count_tokens,
+        count_prompt=llm.count_prompt,
+    )
+
+
+class LlamaCpp(CustomLLM):
+    """A GGUF model with its own chat template. Close it when done."""
+
+    name: str
+    context_window: int
+    _limits: TimeLimits = PrivateAttr()
+    _llama: Any = PrivateAttr()
+    _vocabulary: Any = PrivateAttr()
+    _vocabulary_lock: threading.Lock = PrivateAttr(default_factory=threading.Lock)
+    _control_tokens: re.Pattern[str] = PrivateAttr()
+    _template: Any = PrivateAttr()
+    _folds_system: bool = PrivateAttr()
+    _line: Line = PrivateAttr()
+    _closed: threading.Event = PrivateAttr(default_factory=threading.Event)
+
+    def __init__(self, settings: LanguageModelSettings, path: Path) -> None:
+        try:
+            vocabulary = load(path, vocab_only=True)
+        except NotLoaded as error:
+            raise _not_usable(path) from error
+        trained = _trained_window(vocabulary.metadata)
+        window = settings.context_window or min(trained or LARGEST_DEFAULT_WINDOW, LARGEST_DEFAULT_WINDOW)
+        # Threads that wait for one another lose tenfold where they lack a core of their own: leave some to the rest.
+        threads = max((os.cpu_count() or 2) // 2, 1)
+        gpu_layers = settings.gpu_layers
+        try:
+            llama = load(path, n_ctx=window, n_gpu_layers=gpu_layers, n_threads=threads, n_threads_batch=threads)
+        except NotLoaded as error:  # not the file's fault, or its vocabulary would not have been loaded either
+            vocabulary.close()
+            raise _too_large(path, window) from error
+        super().__init__(name=path.stem, context_window=llama.n_ctx())
+        self._limits = TimeLimits.from_settings(settings)
+        self._llama = llama
+        self._vocabulary = vocabulary
+        self._control_tokens = _control_tokens(vocabulary)
+        self._template = _chat_template(vocabulary)
+        llama.chat_handler = self._template.to_chat_handler()
+        self._folds_system = not _takes_system(self._template)
+        self._line = Line("llama.cpp")
+
+    @property
+    def metadata(self) -> LLMMetadata:
+        """What llama-index wants to know of a model."""
+        return LLMMetadata(context_window=self.context_window, is_chat_model=True, model_name=self.name)
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of `text`, exactly, without waiting for a running reply. Raises BackendUnavailable when closed."""
+        return self._count(text, special=False)
+
+    def count_prompt(self, messages: Sequence[Message]) -> int | None:
+        """Tokens of the whole prompt as the template writes it; None where the template refuses it."""
+        turns = self._prepare([{"role": message.role, "content": message.content} for message in messages])
+        try:
+            prompt = self._template(messages=turns).prompt
+        except Exception:  # noqa: BLE001 - a template is a foreign program; the refusal is told when it is asked
+            return None
+        return self._count(prompt, special=True)
+
+    def _count(self, text: str, *, special: bool) -> int:
+        with self._vocabulary_lock:
+            if self._closed.is_set():  # or llama.cpp reads freed memory
+                raise self._is_closed()
+            return len(self._vocabulary.tokenize(text.encode(errors="replace"), add_bos=False, special=special))
+
+    def close(self) -> None:
+        """Stop what runs, refuse what waits, and free the memory; blocking until the worker is done."""
+        if self._closed.is_set():
+            return
+        self._closed.set()
+        self._line.close()
+        self._llama.close()
+        with self._vocabulary_lock:
+            self._vocabulary.close()
+
+    async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> AsyncGenerator[ChatResponse, None]:
+        """The reply, piece by piece; closing the generator stops it. Raises BackendError while iterated."""
+        return self._stream(to_turns(messages), kwargs)
+
+    async def _stream(self, turns: list[Turn], options: dict[str, Any]) -> AsyncGenerator[ChatResponse, None]:
+        work = partial(self._reply, turns, options)
+        try:
+            async with aclosing(reply_in_line(self._line, work, self._limits, self.name, PROVIDER)) as responses:
+                async for response in responses:
+                    yield response
+        except BackendError:
+            raise
+        except Exception as error:
+            raise self._explain(error) from error
+
+    def _explain(self, error: Exception) -> BackendError:
+        if isinstance(error, LineClosed) or (isinstance(error, Stopped) and self._closed.is_set()):
+            return self._is_closed()
+        if isinstance(error, ValueError) and _TOO_LONG in str(error):
+            return PromptTooLong(
+                f"{self.name} cannot take this prompt: {error}",
+                hint="Ask a shorter question, lower RAG_RETRIEVAL__PASSAGES, or raise RAG_LLM__CONTEXT_WINDOW.",
+                provider=PROVIDER,
+            )
+        if isinstance(error, ValueError):  # mostly the template, which may refuse a conversation
+            return BackendRejected(
+                f"{self.name} cannot take this prompt: {error}",
+                hint="Ask in other words, or set RAG_LLM__MODEL to another model.",
+                provider=PROVIDER,
+            )
+        return BackendUnavailable(
+            f"{self.name} failed: {type(error).__name__}: {error}",
+            hint="Ask again; if it fails again, restart.",
+            provider=PROVIDER,
+        )
+
+    def _is_closed(self) -> BackendError:
+        return BackendUnavailable(f"{self.name} is closed.", hint="Start the application again.", provider=PROVIDER)
+
+    def _reply(self, turns: list[Turn], options: dict[str, Any], emit: Emit, stop: Stop) -> None:
+        """One whole reply, in the worker thread: OpenAI-shaped chunks in responses, the last one with the usage."""
+        llama = self._llama
+        llama.obey(stop)
+        if "repetition_penalty" in options:
+            options["repeat_penalty"] = options.pop("repetition_penalty")
+        text = ""
+        for chunk in llama.create_chat_completion(messages=self._prepare(turns), stream=True, **options):
+            choice = chunk["choices"][0] if chunk["choices"] else {}
+            delta = choice.get("delta", {}).get("content") or ""
+            text += delta
+            emit(_response(text, delta, chunk))
+        usage = {"prompt_tokens": llama.prompt_tokens, "completion_tokens": llama.completion_tokens}
+        emit(_response(text, "", {"choices": [], "usage": usage}))
+
+    def _prepare(self, turns: list[Turn]) -> list[Turn]:
+        """Turns as the template wants them. What looks like a control token in a text (a document may say `</s>` or
+        `[/INST]`) is broken up, so that it cannot end a turn."""
+        turns = fold_system(turns) if self._folds_system else merge_turns(turns)
+        return [{**turn, "content": self._control_tokens.sub(_break_up, turn["content"])} for turn in turns]
+
+    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+        """The reply to `prompt` as one user turn, whole; blocking."""
+        responses: list[ChatResponse] = []
+        stop = Stop()
+        work = partial(self._reply, [{"role": "user", "content": prompt}], kwargs, responses.append, stop)
+        try:
+            self._line.join(work, lambda _: None, stop).result()
+        except Exception as error:
+            raise self._explain(LineClosed() if isinstance(error, CancelledError) else error) from error
+        return CompletionResponse(text=responses[-1].message.content or "")
+
+    def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> Any:
+        """The reply to `prompt`, in one piece; blocking."""
+        yield self.complete(prompt, formatted, **kwargs)
+
+
+_TOO_LONG = "exceed context window"  # in the words of llama-cpp-python
+
+
+def _response(text: str, delta: str, raw: Any) -> ChatResponse:
+    return ChatResponse(message=ChatMessage(role=MessageRole.ASSISTANT, content=text), delta=delta, raw=raw)
+
+
+def _break_up(match: re.Match[str]) -> str:
+    return f"{match[0][0]} {match[0][1:]}"
+
+
+def _checked_path(model: str) -> Path:
+    path = Path(model).expanduser()
+    if not model or not path.is_file():
+        what = f"There is no file {model}" if model else "RAG_LLM__MODEL names no file"
+        raise ConfigurationError(f"{what}.", hint="Set RAG_LLM__MODEL to the path of a GGUF file.")
+    try:
+        with path.open("rb") as file:
+            magic = file.read(4)
+    except OSError as error:
+        raise ConfigurationError(f"{model} cannot be read: {error.strerror}.", hint="Check its permissions.") from error
+    if magic != b"GGUF":
+        raise _not_usable(path)
+    return path
+
+
+def _not_usable(path: Path) -> ConfigurationError:
+    return ConfigurationError(
+        f"{path} is not a GGUF model that llama.cpp can load.",
+        hint="Download it again (it may be cut short), or set RAG_LLM__MODEL to another GGUF file.",
+    )
+
+
+def _too_large(path: Path, window: int) -> ConfigurationError:
+    return ConfigurationError(
+        f"There is not enough memory to load {path} with a context of {window} tokens.",
+        hint="Lower RAG_LLM__CONTEXT_WINDOW or RAG_LLM__GPU_LAYERS, or set RAG_LLM__MODEL to a smaller model.",
+    )
+
+
+def _trained_window(metadata: dict[str, str]) -> int:
+    value = metadata.get(f"{metadata.get('general.architecture', '')}.context_length", "")
+    return int(value) if value.isdigit() else 0
+
+
+def _chat_template(vocabulary: Any) -> Any:
+    """The GGUF's own template; never one of the stock formatters, of which some drop the system message silently."""
+    from llama_cpp.llama_chat_format import Jinja2ChatFormatter
+
+    def text_of(token: int) -> str:
+        return vocabulary.detokenize([token], special=True).decode(errors="replace") if token >= 0 else ""
+
+    return Jinja2ChatFormatter(
+        template=vocabulary.metadata.get("tokenizer.chat_template", CHATML),
+        bos_token=text_of(vocabulary.token_bos()),
+        eos_token=text_of(vocabulary.token_eos()),
+        stop_token_ids=[vocabulary.token_eos()],
+    )
+
+
+def _takes_system(template: Any) -> bool:
+    """Whether a system message survives the template: some raise, some leave it out."""
+    probe = [{"role": "system", "content": "SYSTEM-TEXT"}, {"role": "user", "content": "USER-TEXT"}]
+    try:
+        return "SYSTEM-TEXT" in template(messages=probe).prompt
+    except Exception:  # noqa: BLE001 - a template is a foreign program: whatever it raises, it refuses
+        return False
+
+
+def _control_tokens(vocabulary: Any) -> re.Pattern[str]:
+    """Matches the text of every token that the tokenizer reads as a control sign and not as text."""
+    import llama_cpp
+
+    handle = llama_cpp.llama_model_get_vocab(vocabulary.model)
+    control = llama_cpp.LLAMA_TOKEN_ATTR_CONTROL | llama_cpp.LLAMA_TOKEN_ATTR_UNKNOWN
+    texts = [
+        llama_cpp.llama_vocab_get_text(handle, token).decode(errors="replace")
+        for token in range(vocabulary.n_vocab())
+        if llama_cpp.llama_vocab_get_attr(handle, token) & control
+    ]
+    return re.compile("|".join(re.escape(text) for text in sorted(texts, key=len, reverse=True) if text) or r"(?!)")

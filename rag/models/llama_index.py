@@ -1,0 +1,274 @@
+"""The provider `package.module:function`: any LLM of llama-index, which a function of one's own makes.
+
+It is asked through its own `astream_chat` where it has one; else (most that run a model in this process have none, and
+what llama-index puts in its place would stop everything else) through `stream_chat` in a thread, one at a time.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import sys
+from contextlib import aclosing
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llama_index.core.llms import LLM, ChatMessage, ChatResponse, CompletionResponse, CustomLLM, LLMMetadata
+from pydantic import PrivateAttr
+
+from rag.errors import BackendError, BackendUnavailable, ConfigurationError
+from rag.models.chat_template import estimate_tokens, fold_system, is_about_roles, to_turns
+from rag.models.llama_cpp.queue import Emit, Line, LineClosed, LineStuck, Stop, reply_in_line
+from rag.models.timeouts import TimeLimits, TokenClock
+from rag.types.documents import LanguageModel
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Sequence
+
+    from rag.settings import LanguageModelSettings
+
+_LONGEST_GOODBYE = 2  # seconds
+_OF_FUNCTIONS = {"tools", "tool_choice"}  # never left out: the answer would be another one
+
+
+def open_llama_index(settings: LanguageModelSettings) -> LanguageModel:
+    """The LLM that the function `settings.provider` makes of `settings.options`; blocking, as long as it takes.
+
+    Raises ConfigurationError when there is no such function, or when it fails.
+    """
+    make = _function(settings.provider)
+    secrets: list[str] = []
+    arguments = _filled({"model": settings.model, **settings.options} if settings.model else settings.options, secrets)
+    try:
+        made = make(**arguments)
+        metadata = made.metadata if isinstance(made, LLM) else None
+    except Exception as error:  # a foreign program: whatever it raises, it could not make one
+        raise ConfigurationError(
+            f"{settings.provider} made no model: {_said(error, secrets)}",
+            hint="Correct RAG_LLM__OPTIONS (in models.toml: options), the function's arguments.",
+        ) from error
+    if metadata is None:
+        raise ConfigurationError(
+            f"{settings.provider} made a {type(made).__name__}, not an LLM of llama-index.",
+            hint="It must return an object of a class from llama_index.llms, or of one derived from llama_index's LLM.",
+        )
+    window = settings.context_window or metadata.context_window
+    name = settings.model or (metadata.model_name if metadata.model_name != "unknown" else made.class_name())
+    llm = LlamaIndexLLM(settings, made, name, secrets, context_window=window)
+    return LanguageModel(
+        provider=settings.provider,
+        name=name,
+        description=f"{name} by {settings.provider}",
+        llm=llm,
+        context_window=window,
+        count_tokens=estimate_tokens,
+        calls_functions=_takes_functions(made, metadata),
+    )
+
+
+class LlamaIndexLLM(CustomLLM):
+    """Asks another LLM, in time and without stopping the event loop. Close it when done."""
+
+    name: str
+    context_window: int
+    _llm: LLM = PrivateAttr()
+    _provider: str = PrivateAttr()
+    _limits: TimeLimits = PrivateAttr()
+    _secrets: Sequence[str] = PrivateAttr()
+    _line: Line = PrivateAttr()
+    _blocks: bool = PrivateAttr()
+    _refused: set[str] = PrivateAttr(default_factory=set)  # sampling parameters that it does not take
+    _folds_system: bool = PrivateAttr(default=False)
+
+    def __init__(
+        self, settings: LanguageModelSettings, llm: LLM, name: str, secrets: Sequence[str], context_window: int
+    ) -> None:
+        super().__init__(name=name, context_window=context_window)
+        self._llm = llm
+        self._provider = settings.provider
+        self._limits = TimeLimits.from_settings(settings)
+        self._secrets = secrets
+        self._line = Line(name)
+        owner = next(cls for cls in type(llm).__mro__ if "astream_chat" in vars(cls))
+        self._blocks = owner is CustomLLM
+
+    @property
+    def metadata(self) -> LLMMetadata:
+        """What llama-index wants to know of a model."""
+        return LLMMetadata(context_window=self.context_window, is_chat_model=True, model_name=self.name)
+
+    def close(self) -> None:
+        """Stop what runs and refuse what waits; blocking, but not for long."""
+        self._line.close(_LONGEST_GOODBYE)
+
+    async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> AsyncGenerator[ChatResponse, None]:
+        """The reply, piece by piece; closing the generator stops it between two tokens. Raises BackendError."""
+        return self._stream(messages, kwargs)
+
+    async def _stream(
+        self, messages: Sequence[ChatMessage], wanted: dict[str, Any]
+    ) -> AsyncGenerator[ChatResponse, None]:
+        has_begun = False
+        while not has_begun:
+            options = {name: value for name, value in wanted.items() if name not in self._refused}
+            ask = self._in_thread if self._blocks else self._on_loop
+            try:
+                chat = _folded(messages) if self._folds_system else messages
+                async with aclosing(ask(chat, options)) as responses:
+                    async for response in responses:
+                        has_begun = has_begun or _says_something(response)
+                        yield response
+            except BackendError:
+                raise
+            except Exception as error:
+                if has_begun or not self._learns_from(error, options):
+                    raise self._explain(error) from error
+            else:
+                if not has_begun:
+                    raise self._explain(ValueError("it answered with nothing at all"))
+
+    def _learns_from(self, error: Exception, options: dict[str, Any]) -> bool:
+        """Whether to ask in another way: in a thread, without a system message, or without the parameters that the
+        error names."""
+        if isinstance(error, NotImplementedError) and not self._blocks:
+            self._blocks = True
+            return True
+        if is_about_roles(str(error)) and not self._folds_system:
+            self._folds_system = True
+            return True
+        named = {name for name in options if name not in _OF_FUNCTIONS and re.search(rf"\b{name}\b", str(error))}
+        self._refused |= named
+        return bool(named)
+
+    def _explain(self, error: Exception) -> BackendError:
+        if isinstance(error, LineClosed):
+            return BackendUnavailable(
+                f"{self.name} is closed.", hint="Start the application again.", provider=self._provider
+            )
+        if isinstance(error, LineStuck):
+            return BackendUnavailable(
+                f"{self.name} is still busy with a question that was given up.",
+                hint="Ask again later, or restart.",
+                provider=self._provider,
+            )
+        return BackendUnavailable(
+            f"{self.name} failed: {_said(error, self._secrets)}",
+            hint=f"Ask again; if it fails again, check the arguments of {self._provider} (RAG_LLM__OPTIONS, in "
+            "models.toml: options).",
+            provider=self._provider,
+        )
+
+    def _in_thread(
+        self, messages: Sequence[ChatMessage], options: dict[str, Any]
+    ) -> AsyncGenerator[ChatResponse, None]:
+        work = partial(self._work, messages, options)
+        return reply_in_line(self._line, work, self._limits, self.name, self._provider)
+
+    def _work(self, messages: Sequence[ChatMessage], options: dict[str, Any], emit: Emit, stop: Stop) -> None:
+        said = ""
+        try:
+            for response in self._llm.stream_chat(messages, **options):
+                if stop.is_set():
+                    return
+                said += (delta := _delta(response, said))
+                emit(response.model_copy(update={"delta": delta}))
+        except NotImplementedError:  # some cannot stream
+            response = self._llm.chat(messages, **options)
+            emit(response.model_copy(update={"delta": response.message.content or ""}))
+
+    async def _on_loop(
+        self, messages: Sequence[ChatMessage], options: dict[str, Any]
+    ) -> AsyncGenerator[ChatResponse, None]:
+        clock = TokenClock(self._limits, self.name, self._provider)
+        said = ""
+        async with clock.limit():
+            responses = await self._llm.astream_chat(messages, **options)
+        try:
+            while True:
+                async with clock.limit():
+                    response = await anext(responses, None)
+                if response is None:
+                    return
+                said += (delta := _delta(response, said))
+                response = response.model_copy(update={"delta": delta})
+                clock.tick(is_token=_says_something(response))
+                yield response
+        finally:
+            if hasattr(responses, "aclose"):
+                await responses.aclose()
+
+    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+        """What the LLM itself says to `prompt`; blocking."""
+        return self._llm.complete(prompt, formatted, **kwargs)
+
+    def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> Any:
+        """What the LLM itself says to `prompt`, piece by piece; blocking."""
+        return self._llm.stream_complete(prompt, formatted, **kwargs)
+
+
+def _takes_functions(llm: LLM, metadata: LLMMetadata) -> bool:
+    """Whether OpenAI's `tools` can be passed on to it; the other classes have forms of their own."""
+    from llama_index.llms.openai import OpenAI
+
+    return isinstance(llm, OpenAI) and metadata.is_function_calling_model
+
+
+def _says_something(response: ChatResponse) -> bool:
+    return bool(response.delta) or any(block.block_type == "tool_call" for block in response.message.blocks)
+
+
+def _folded(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
+    return [
+        ChatMessage(role=turn.pop("role"), content=turn.pop("content"), additional_kwargs=turn)  # calls, if any
+        for turn in fold_system(to_turns(messages))
+    ]
+
+
+def _delta(response: ChatResponse, said: str) -> str:
+    """What is new in a response; some have only all that was said."""
+    return response.delta if response.delta is not None else (response.message.content or "")[len(said) :]
+
+
+def _function(provider: str) -> Callable[..., Any]:
+    module_name, _, name = provider.partition(":")
+    folder = str(Path.cwd())
+    if folder not in sys.path and "" not in sys.path:
+        sys.path.append(folder)
+    try:
+        function = getattr(importlib.import_module(module_name), name, None)
+    except Exception as error:  # a foreign program
+        raise ConfigurationError(
+            f"The provider {provider} cannot be imported: {_said(error, ())}",
+            hint=f"{module_name} and what it imports (e.g. llama-index-llms-azure-openai) must be installed, or lie in "
+            "the folder where Footnote is started.",
+        ) from error
+    if not callable(function):
+        raise ConfigurationError(
+            f"The provider {provider} is no function: {module_name} has no {name}.",
+            hint="Correct RAG_LLM__PROVIDER (in models.toml: provider).",
+        )
+    return function  # type: ignore[no-any-return]
+
+
+def _filled(value: Any, secrets: list[str]) -> Any:
+    """`value` with the environment's values in place of every `{"env": NAME}`; these are added to `secrets`."""
+    if isinstance(value, dict) and value.keys() == {"env"}:
+        if not (told := os.environ.get(str(value["env"]), "")):
+            raise ConfigurationError(
+                f"The environment variable {value['env']} is not set, which the options of a model name.",
+                hint=f"Set {value['env']}, or correct RAG_LLM__OPTIONS (in models.toml: options).",
+            )
+        secrets.append(told)
+        return told
+    if isinstance(value, dict):
+        return {name: _filled(inner, secrets) for name, inner in value.items()}
+    return [_filled(inner, secrets) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def _said(error: Exception, secrets: Sequence[str]) -> str:
+    words = " ".join(f"{type(error).__name__}: {error}".split())
+    for secret in secrets:
+        words = words.replace(secret, "…")
+    return words if len(words) <= 300 else words[:299] + "…"

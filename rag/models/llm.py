@@ -1,0 +1,296 @@
+"""Language models: the table of providers, and the one function by which a model is asked.
+
+Nothing that only one provider knows gets past `stream_text`: it gives text, finish reason and usage, or raises
+BackendError. A new provider is a function in `PROVIDERS`; what it needs is imported inside it. A provider that is none
+of them, but `package.module:function`, is anybody's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import SecretStr
+
+from rag.concurrency import make_way
+from rag.errors import AnswerInterrupted, BackendError, BackendUnavailable, ConfigurationError
+from rag.models.chat_template import to_chat
+from rag.models.openai.discovery import PROBE_TIMEOUT, USUAL_PORTS, ServerProbe, listed_name, probe_model_servers
+from rag.models.openai.tool_calls import ToolCallReader
+from rag.models.timeouts import WAITING
+from rag.types.chat import NO_FUNCTIONS, UNSPECIFIED, Functions, Sampling, ToolCallDelta
+from rag.types.documents import FinishReason, LanguageModel, Message, Usage
+
+if TYPE_CHECKING:
+    from llama_index.core.llms import ChatResponse
+
+    from rag.settings import Settings
+
+__all__ = [
+    "PROBE_TIMEOUT",
+    "USUAL_PORTS",
+    "ModelDelta",
+    "ServerProbe",
+    "check_model",
+    "close_language_model",
+    "open_language_model",
+    "probe_model_servers",
+    "refresh_model",
+    "stream_text",
+    "wait_for_model",
+]
+
+_THOUGHTS_BEGIN, _THOUGHTS_END = "<think>", "</think>"
+HOW_TO_ADD_A_MODEL = "to add one, start Ollama, llama-server or vLLM, or set RAG_LLM__BASE_URL"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDelta:
+    """The next piece of a reply: text, or pieces of the functions that the model calls. The finish reason comes with
+    the last of them or after it, the usage last of all, where the provider gives it: read to the end. Before the first
+    text, `waiting` may say what is being waited for."""
+
+    text: str
+    finish_reason: FinishReason | None = None
+    usage: Usage | None = None
+    waiting: str = ""
+    calls: tuple[ToolCallDelta, ...] = ()
+
+
+def open_language_model(settings: Settings) -> LanguageModel:
+    """The model that the settings name; blocking: loads a file or asks servers, seconds at most.
+
+    A configured server that does not answer is no error here, but at the question. Raises ConfigurationError.
+    """
+    model = PROVIDERS.get(settings.llm.provider, _open_llama_index)(settings)
+    return replace(
+        model,
+        name=settings.llm.name or model.name,
+        sampling=settings.llm.sampling,
+        system_prompt=settings.llm.system_prompt,
+    )
+
+
+async def stream_text(
+    model: LanguageModel,
+    messages: Sequence[Message],
+    sampling: Sampling = UNSPECIFIED,
+    functions: Functions = NO_FUNCTIONS,
+) -> AsyncGenerator[ModelDelta, None]:
+    """The reply to `messages`, piece by piece; what `sampling` leaves open is as the model's settings have it. Closing
+    the iterator (or cancelling its task) stops the generation. `functions` are for a model that can call some.
+
+    The thoughts with which a reasoning model begins, `<think>…</think>`, are left out; a reply that ends inside them
+    has no text. Raises BackendUnavailable or BackendRejected; AnswerInterrupted once text has come.
+    """
+    if model.llm is None:
+        raise BackendUnavailable("There is no language model.", hint=f"{HOW_TO_ADD_A_MODEL}.", provider=model.provider)
+    options = sampling.over(model.sampling).given()
+    if "stop" in options:
+        options["stop"] = list(options["stop"])
+    options |= functions.options()
+    thoughts, calls = _LeadingThoughts(), ToolCallReader() if functions else None
+    has_text = False
+    make_way()
+    try:
+        async with aclosing(await model.llm.astream_chat(to_chat(messages), **options)) as responses:
+            async for response in responses:
+                delta = _delta(response, calls)
+                shown = thoughts.feed(delta.text)
+                if delta.finish_reason:  # no text may come after it
+                    shown += thoughts.flush()
+                delta = replace(delta, text=shown)
+                if delta != ModelDelta(""):
+                    has_text = has_text or bool(shown or delta.calls)
+                    yield delta
+        if shown := thoughts.flush():
+            yield ModelDelta(shown)
+    except BackendError as error:
+        if not has_text:
+            raise
+        raise AnswerInterrupted(error.message, hint=error.hint, provider=error.provider) from error
+    except Exception as error:
+        kind = AnswerInterrupted if has_text else BackendUnavailable
+        raise kind(
+            f"{model.name} failed: {type(error).__name__}: {error}",
+            hint="Ask again; if it fails again, the log says more.",
+            provider=model.provider,
+        ) from error
+
+
+class _LeadingThoughts:
+    """Lets a reply through without the `<think>…</think>` at its beginning, however it is cut into pieces."""
+
+    def __init__(self) -> None:
+        self._held = ""  # not shown yet: what may become `<think>`; inside, what may become `</think>`
+        self._place: Literal["start", "inside", "behind", "reply"] = "start"
+
+    def feed(self, text: str) -> str:
+        """What can be shown now that `text` has come."""
+        self._held += text
+        if self._place == "start":
+            begun = self._held.lstrip()
+            if begun.startswith(_THOUGHTS_BEGIN):
+                self._place, self._held = "inside", begun.removeprefix(_THOUGHTS_BEGIN)
+            elif not _THOUGHTS_BEGIN.startswith(begun):
+                self._place = "reply"
+        if self._place == "inside":
+            _, end, behind = self._held.partition(_THOUGHTS_END)
+            if end:
+                self._place, self._held = "behind", behind
+            else:
+                self._held = self._held[1 - len(_THOUGHTS_END) :]
+        if self._place == "behind":
+            self._held = self._held.lstrip()
+            if self._held:
+                self._place = "reply"
+        return self.flush() if self._place == "reply" else ""
+
+    def flush(self) -> str:
+        """What was held back though no thoughts came of it; call it when the reply has ended."""
+        shown, self._held = ("" if self._place == "inside" else self._held), ""
+        return shown
+
+
+async def check_model(model: LanguageModel) -> None:
+    """Whether the model can be asked now: its server is asked for its models (2 s). Raises BackendUnavailable."""
+    if model.provider == "openai":
+        await _compatible(model).check()
+
+
+async def wait_for_model(model: LanguageModel) -> AsyncGenerator[str, None]:
+    """Says what is waited for, as long as the model's server loads it and the limit for the first token allows; ends
+    when it need not be waited for."""
+    if model.provider == "openai" and (llm := _compatible(model)).problem:
+        async for what_for in llm.wait_until_loaded(llm.timeout):
+            yield what_for
+
+
+async def refresh_model(model: LanguageModel) -> LanguageModel:
+    """`model` itself; or, where its server did not answer when it was opened, what is known of it now.
+
+    Raises BackendUnavailable when the server still does not answer.
+    """
+    if model.provider != "openai":
+        return model
+    from rag.models.openai.client import language_model
+
+    llm = _compatible(model)
+    if llm.problem:
+        await llm.check()
+    known = language_model(llm)
+    if (known.description, known.context_window) == (model.description, model.context_window):
+        return model
+    return replace(model, name=known.name, description=known.description, context_window=known.context_window)
+
+
+def close_language_model(model: LanguageModel) -> None:
+    """Stop what the model does and free what it holds; blocking."""
+    close = getattr(model.llm, "close", None)
+    if close is not None:
+        close()
+
+
+def _delta(response: ChatResponse, calls: ToolCallReader | None) -> ModelDelta:
+    """A piece from a llama-index response, whose `raw` is an OpenAI-shaped chunk, a dict of that shape, or unknown.
+    `calls` reads the functions called, where some were given.
+    Providers of Footnote's own say in `additional_kwargs` what they wait for."""
+    text, waiting = response.delta or "", response.additional_kwargs.get(WAITING, "")
+    raw: Any = response.raw
+    chunk = raw.model_dump() if hasattr(raw, "model_dump") else raw
+    if not isinstance(chunk, Mapping):
+        return ModelDelta(text, waiting=waiting)
+    choices, counts = chunk.get("choices"), chunk.get("usage")
+    choice = choices[0] if isinstance(choices, Sequence) and choices else None
+    reason = choice.get("finish_reason") if isinstance(choice, Mapping) else None
+    told = choice.get("delta") if isinstance(choice, Mapping) and calls else None
+    called = calls.feed(told.get("tool_calls")) if calls and isinstance(told, Mapping) else ()
+    usage = None
+    if isinstance(counts, Mapping):
+        usage = Usage(counts.get("prompt_tokens") or 0, counts.get("completion_tokens") or 0)
+    finish_reason: FinishReason | None = None if reason is None else "length" if reason == "length" else "stop"
+    return ModelDelta(text, finish_reason, usage, waiting, called)
+
+
+def _compatible(model: LanguageModel) -> Any:
+    from rag.models.openai.client import OpenAICompatible
+
+    if not isinstance(model.llm, OpenAICompatible):
+        raise TypeError(f"not a model of the openai provider: {model.name}")
+    return model.llm
+
+
+# ------------------------------------------------------------------------------------------------------- the providers
+
+
+def _open_openai(settings: Settings) -> LanguageModel:
+    from rag.models.openai.client import open_openai
+
+    if not settings.llm.base_url:
+        raise ConfigurationError(
+            "The openai provider needs the address of a server.",
+            hint="Set RAG_LLM__BASE_URL, e.g. to http://127.0.0.1:11434/v1.",
+        )
+    return open_openai(settings.llm)
+
+
+def _open_llama_cpp(settings: Settings) -> LanguageModel:
+    from rag.models.llama_cpp.client import open_llama_cpp
+
+    return open_llama_cpp(settings.llm)
+
+
+def _open_scripted(settings: Settings) -> LanguageModel:
+    from rag.models.scripted import open_scripted
+
+    return open_scripted(settings.llm)
+
+
+def _open_llama_index(settings: Settings) -> LanguageModel:
+    from rag.models.llama_index import open_llama_index
+
+    return open_llama_index(settings.llm)
+
+
+def _open_quotes(_: Settings) -> LanguageModel:
+    return _quotes(HOW_TO_ADD_A_MODEL)
+
+
+def _quotes(what_to_do: str) -> LanguageModel:
+    description = f"no language model: answers are quotes; {what_to_do}"
+    return LanguageModel(provider="quotes", name="quotes", description=description)
+
+
+def _open_auto(settings: Settings) -> LanguageModel:
+    """What the settings point to; else the first server on a usual local port that lists a model; else quotes."""
+    if settings.llm.base_url:
+        return _open_openai(settings)
+    if Path(settings.llm.model).suffix.lower() == ".gguf":
+        return _open_llama_cpp(settings)
+    return _open_first(probe_model_servers(settings), settings)
+
+
+def _open_first(probes: Sequence[ServerProbe], settings: Settings) -> LanguageModel:
+    wanted = settings.llm.model
+    for probe in probes:
+        if probe.models and (not wanted or listed_name(wanted, probe.models)):
+            # The key stays here: whatever listens on a usual port was not chosen by the user.
+            found = settings.llm.model_copy(
+                update={"base_url": probe.base_url, "api_key": SecretStr(""), "api_key_env": ""}
+            )
+            return _open_openai(settings.model_copy(update={"llm": found}))
+    if wanted:
+        return _quotes(f"no server on the usual local ports has the model {wanted}; set RAG_LLM__BASE_URL")
+    return _quotes(HOW_TO_ADD_A_MODEL)
+
+
+PROVIDERS: dict[str, Callable[[Settings], LanguageModel]] = {
+    "openai": _open_openai,
+    "llama_cpp": _open_llama_cpp,
+    "scripted": _open_scripted,
+    "quotes": _open_quotes,
+    "auto": _open_auto,
+}

@@ -1,0 +1,130 @@
+"""What the errors of OpenAI-compatible servers mean: for the user, in words, and for the next request."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+
+import httpx
+import openai
+
+from rag.errors import BackendError, BackendRejected, BackendUnavailable, PromptTooLong
+from rag.models.chat_template import is_about_roles
+from rag.models.openai.discovery import LOADING
+from rag.types.chat import Sampling
+
+PROVIDER = "openai"
+SYSTEM_ROLE = "system role"  # what a server may refuse beside the fields of a request
+
+_TOO_LONG = re.compile(r"context[ _](length|window|size)|prompt is too long|too many tokens", re.IGNORECASE)
+_NOT_TAKEN = re.compile(
+    r"un(recognized|known|supported|expected)|(not|n't) support|not (permitted|allowed)|extra_forbidden"
+)
+_ABOUT_FUNCTIONS = re.compile(r"\btools?\b|tool[_ -]?(choice|call)|\bfunction[_ -]?(call|tool)", re.IGNORECASE)
+_DISPENSABLE = {*(field.name for field in fields(Sampling)), "repeat_penalty", "parallel_tool_calls"} - {"max_tokens"}
+_HINTS = {
+    "it refuses the API key": "Correct RAG_LLM__API_KEY.",
+    "it wants an API key": "Set RAG_LLM__API_KEY.",
+    LOADING: "Try again in a moment; RAG_LLM__TIMEOUT allows it more time.",
+}
+_STATUS_HINTS = {
+    401: "Set RAG_LLM__API_KEY to the key that the server expects.",
+    403: "Set RAG_LLM__API_KEY to a key that may use this model.",
+    404: "Set RAG_LLM__MODEL to a model that the server has; `rag doctor` lists them.",
+}
+
+
+def refused_fields(error: openai.APIStatusError) -> set[str]:
+    """The fields of a request that the server does not take, by what it says; SYSTEM_ROLE among them for a chat
+    template without one. An answer can be had without any of them."""
+    said = str(error).lower()
+    refused = {"stream_options"} if "stream_options" in said else set()
+    if is_about_roles(said):
+        refused.add(SYSTEM_ROLE)
+    if "max_completion_tokens" in said:
+        refused.add("max_tokens")
+    if _NOT_TAKEN.search(said):
+        refused |= {name for name in _DISPENSABLE if re.search(rf"\b{name}\b", said)}
+    return refused
+
+
+def unusable(address: str, problem: str) -> BackendUnavailable:
+    """For a server with a `problem` in the words of rag/models/openai/discovery.py."""
+    return BackendUnavailable(
+        f"The model server at {address} cannot be used: {problem}.",
+        hint=_HINTS.get(problem, "Start it, or correct RAG_LLM__BASE_URL; `rag doctor` shows what answers."),
+        provider=PROVIDER,
+    )
+
+
+def cut_short(address: str, *, has_begun: bool) -> BackendError:
+    """For a stream that ended without saying why."""
+    if has_begun:
+        return BackendUnavailable(
+            f"The model server at {address} stopped in the middle of the answer.",
+            hint="Ask again; the server's log says why it stopped.",
+            provider=PROVIDER,
+        )
+    return BackendRejected(
+        f"The model server at {address} answered with nothing at all.",
+        hint="llama-cpp-python's server does so when the prompt is longer than it can read: set "
+        "RAG_LLM__CONTEXT_WINDOW to its --n_ctx. Otherwise check RAG_LLM__BASE_URL.",
+        provider=PROVIDER,
+    )
+
+
+def explain(error: Exception, address: str, key: str, *, with_functions: bool = False) -> BackendError:
+    """`error` in the user's words, with the server's own ones where it said any, but never the key. `with_functions` is
+    whether the request gave the model functions to call, or what they gave."""
+    server = f"The model server at {address}"
+    if isinstance(error, openai.APIStatusError):
+        about_functions = is_about_roles(str(error)) or _ABOUT_FUNCTIONS.search(str(error))
+        if with_functions and about_functions and error.status_code in {400, 404, 422, 500, 501}:
+            return BackendRejected(
+                f"{server} does not take these functions (HTTP {error.status_code}): {_said(error, key)}",
+                hint="Ask a model that can call functions, and start its server with that: vLLM with "
+                "--enable-auto-tool-choice and --tool-call-parser, llama-server with --jinja.",
+                provider=PROVIDER,
+            )
+        return _explain_status(error, server, key)
+    if isinstance(error, openai.APIError) and error.body is not None:  # an error event in the stream
+        message = f"{server} gave up: {_said(error, key)}"
+        return BackendUnavailable(message, hint="Ask again; the server's log says more.", provider=PROVIDER)
+    if isinstance(error, openai.APIConnectionError | httpx.ConnectError):
+        return BackendUnavailable(
+            f"{server} does not answer.",
+            hint="Start it, or correct RAG_LLM__BASE_URL; `rag doctor` shows what answers.",
+            provider=PROVIDER,
+        )
+    return BackendUnavailable(
+        f"{server} broke off the answer ({type(error).__name__}).",
+        hint="Ask again; the server's log says why it stopped.",
+        provider=PROVIDER,
+    )
+
+
+def _explain_status(error: openai.APIStatusError, server: str, key: str) -> BackendError:
+    status = error.status_code
+    if status in {408, 409, 429} or status >= 500:
+        hint = "It is busy or still loading: ask again in a moment." if status in {429, 503} else "See its log."
+        return BackendUnavailable(
+            f"{server} cannot answer now (HTTP {status}): {_said(error, key)}", hint=hint, provider=PROVIDER
+        )
+    hint = _STATUS_HINTS.get(status, "Check RAG_LLM__MODEL and RAG_LLM__BASE_URL.")
+    kind: type[BackendRejected] = BackendRejected
+    if status in {400, 413, 422}:
+        hint = (
+            "If the prompt is too long, set RAG_LLM__CONTEXT_WINDOW to what the server reads, or lower "
+            "RAG_RETRIEVAL__PASSAGES or RAG_LLM__MAX_TOKENS."
+        )
+        if _TOO_LONG.search(str(error)):
+            kind = PromptTooLong
+    return kind(f"{server} refused the request (HTTP {status}): {_said(error, key)}", hint=hint, provider=PROVIDER)
+
+
+def _said(error: openai.APIError, key: str) -> str:
+    body = error.body
+    said = body.get("message") or body.get("detail") if isinstance(body, dict) else body
+    words = " ".join(str(said or error.message).split())
+    words = words.replace(key, "…") if key else words
+    return words if len(words) <= 300 else words[:299] + "…"

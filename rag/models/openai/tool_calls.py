@@ -1,0 +1,49 @@
+"""Reads the calls of functions in a model server's stream: servers number and name their pieces differently."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rag.types.chat import ToolCallDelta
+
+
+class ToolCallReader:
+    """Makes the pieces of one reply uniform: calls are numbered from 0 without gaps, each has an id, and id and name
+    come once.
+
+    Some servers repeat both in every piece, some give no id, and some give every call the same number.
+    """
+
+    def __init__(self) -> None:
+        self._ids: list[str] = []  # as the client sees them
+        self._told: list[str] = []  # as the server told them
+        self._places: dict[int, int] = {}  # the server's number → ours
+
+    def feed(self, pieces: object) -> tuple[ToolCallDelta, ...]:
+        """The pieces in `delta.tool_calls` of a chunk; what is none is passed over."""
+        if not isinstance(pieces, Sequence):
+            return ()
+        return tuple(self._piece(piece) for piece in pieces if isinstance(piece, Mapping))
+
+    def _piece(self, piece: Mapping[str, Any]) -> ToolCallDelta:
+        function = piece.get("function")
+        told = function if isinstance(function, Mapping) else {}
+        name, arguments, call_id = (
+            str(value or "") for value in (told.get("name"), told.get("arguments"), piece.get("id"))
+        )
+        index = piece.get("index")
+        number = index if isinstance(index, int) else self._without_number(call_id, name)
+        place = self._places.get(number)
+        if place is not None and not (call_id and self._told[place] and call_id != self._told[place]):
+            return ToolCallDelta(place, arguments=arguments)
+        self._places[number] = len(self._ids)
+        self._told.append(call_id)
+        self._ids.append(call_id or f"call_{uuid.uuid4().hex[:24]}")
+        return ToolCallDelta(len(self._ids) - 1, self._ids[-1], name, arguments)
+
+    def _without_number(self, call_id: str, name: str) -> int:
+        """A piece without a number begins a call when it has an id or a name, else it goes on with the last one."""
+        last = max(self._places, default=-1)
+        return last + 1 if call_id or name or last < 0 else last

@@ -1,0 +1,1 @@
+"""Exports and backups: written whole, checked whole, read back."""

@@ -1,1 +1,0 @@
-"""Pages of PDF files as pictures, and where on them a quote stands."""

@@ -1,0 +1,233 @@
+"""Retrieval: two legs, one by meaning and one by words, fused by score; documents that the question names come first.
+
+Fusion is a convex combination of min–max normalised scores (Bruch, Gai, Ingber: "An Analysis of Fusion Functions for
+Hybrid Retrieval", TOIS 2023). docs/retrieval.md has what was measured beside it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from rag.errors import RagError
+from rag.index.index import Index
+from rag.retrieval.document_names import Named, named_documents
+from rag.retrieval.relevance_gate import evidence
+from rag.retrieval.snippet import focus
+from rag.settings import RetrievalSettings
+from rag.storage.catalog import StoredChunk
+from rag.telemetry.spans import stage
+from rag.text.analysis import contextual_text
+from rag.text.tokenizers import continued_words, token_spans
+from rag.types.documents import Chunk, Hit, Reranker, Scope
+
+logger = logging.getLogger(__name__)
+
+_Result = TypeVar("_Result")
+Leg = Sequence[tuple[str, float]]  # chunk ids with scores, best first
+
+_ATTEMPTS = 3  # a search that a replaced document ran into is done again, so that the document does not seem to vanish
+_LONGEST_QUESTION = 4_000  # characters: more than the embedding model reads
+_LOOKED_UP = 64  # chunks a look into the catalog
+_WHOLE_NAME = 0.7  # share of a document's name that is as good as the whole: who speaks of a report leaves out its form
+_REPEATED_PAGE = 0.6  # what a further chunk of a page keeps of its score: another page is worth more than more of one
+# An embedding model knows a language as well as its vocabulary does. The more of a question's words fall into pieces,
+# the less the vectors weigh, down to a part of their weight that is enough for names and loan words.
+_KNOWN = 0.35  # share of the words that do in a question about a special field
+_UNKNOWN = 0.6  # … and in another language
+_WEIGHT_OF_UNKNOWN = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Legs:
+    """What both legs found."""
+
+    dense: Leg
+    lexical: Leg
+
+
+@dataclass(frozen=True, slots=True)
+class HybridRetriever:
+    """Finds chunks by meaning and by words; safe to use from several tasks.
+
+    As many searches run at a time as there are cores: they are arithmetic, and more at once would only make each other
+    late. A search keeps to one thread, and its words are looked up in another while its question is embedded.
+    """
+
+    index: Index
+    settings: RetrievalSettings
+    reranker: Reranker | None = None
+    _searches: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(os.cpu_count(), "search"))
+    _lexical_legs: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(os.cpu_count(), "words"))
+
+    async def retrieve(self, question: str, scope: Scope, limit: int) -> tuple[Hit, ...]:
+        """The best `limit` chunks, best first. One failing leg is logged, the other answers; both raise, and so does
+        a server of the storage that is away. Of a very long question the beginning is searched for."""
+        return await self._in_thread(lambda: self._retrieve(question[:_LONGEST_QUESTION], scope, limit))
+
+    async def evidence(self, question: str, hits: Sequence[Hit]) -> float:
+        """How far the hits speak to the question: see rag/retrieval/relevance_gate.py."""
+        return await self._in_thread(lambda: evidence(hits, self.index.term_weights(question[:_LONGEST_QUESTION])))
+
+    def _in_thread(self, work: Callable[[], _Result]) -> asyncio.Future[_Result]:
+        return asyncio.get_running_loop().run_in_executor(self._searches, copy_context().run, work)
+
+    def _retrieve(self, question: str, scope: Scope, limit: int) -> tuple[Hit, ...]:
+        candidates = max(limit, self.settings.candidates)
+        dense_weight = self._dense_weight(question)
+        for _ in range(_ATTEMPTS):
+            before = self.index.catalog.revision
+            legs = self._search(question, scope, candidates)
+            named = named_documents(self.index.catalog.database.read, question, scope)
+            with stage("fuse"):
+                scores = fuse(legs, dense_weight)
+            if named.documents:
+                narrow = self._search(question, replace(scope, document_ids=named.documents), candidates)
+                scores = lift_named(scores, fuse(narrow, dense_weight), named)
+                legs = Legs(_united(legs.dense, narrow.dense), _united(legs.lexical, narrow.lexical))
+            with stage("look_up"):
+                hits, is_complete = self._hits(question, scores, legs, scope, limit)
+            if is_complete or before == self.index.catalog.revision:
+                break
+        return hits
+
+    def _dense_weight(self, question: str) -> float:
+        """The weight of the vectors for this question, less where the embedding model hardly knows its language."""
+        continued = continued_words(question, token_spans(self.index.embedding.tokenizer))
+        known = (_UNKNOWN - continued) / (_UNKNOWN - _KNOWN)
+        return self.settings.dense_weight * min(1.0, max(_WEIGHT_OF_UNKNOWN, known))
+
+    def _search(self, question: str, scope: Scope, candidates: int) -> Legs:
+        """Both legs, an empty one for one that failed. Raises when both did, or a server of the storage is away."""
+        lexical = self._lexical_legs.submit(copy_context().run, self.index.search_lexical, question, scope, candidates)
+        found: dict[str, Leg] = {}
+        failures: list[Exception] = []
+        legs: dict[str, Callable[[], Leg]] = {
+            "dense": lambda: self.index.search_dense(question, scope, candidates),
+            "lexical": lexical.result,
+        }
+        for name, leg in legs.items():
+            try:
+                found[name] = leg()
+            except RagError:  # it is known what is wrong, and will soon be over: half a search might find nothing
+                raise
+            except Exception as error:
+                logger.exception("The %s leg of a search failed.", name)
+                failures.append(error)
+        if not found:
+            raise RagError("The search failed.", hint="`rag doctor` checks the storage folder.") from failures[0]
+        return Legs(found.get("dense", ()), found.get("lexical", ()))
+
+    def _hits(
+        self, question: str, scores: Mapping[str, float], legs: Legs, scope: Scope, limit: int
+    ) -> tuple[tuple[Hit, ...], bool]:
+        """The best hits, and whether all that was looked at still exists."""
+        order = sorted(scores, key=lambda chunk_id: (-scores[chunk_id], chunk_id))
+        looked_up = order[: max(limit * 3, _LOOKED_UP)]
+        live = self.index.live_chunks(looked_up, scope)
+        if len(live) < min(limit, len(looked_up)):  # much of it went meanwhile
+            looked_up, live = order, self.index.live_chunks(order, scope)
+        ranks = [{chunk_id: rank for rank, (chunk_id, _) in enumerate(leg, 1)} for leg in (legs.dense, legs.lexical)]
+        found = [dict(legs.dense), dict(legs.lexical)]
+        weights = self.index.term_weights(question)
+        ranked = {chunk_id: scores[chunk_id] for chunk_id in looked_up if chunk_id in live}
+        if self.reranker is not None:
+            ranked = self._reranked(self.reranker, question, ranked, live)
+        best = spread(ranked, {chunk_id: stored.chunk for chunk_id, stored in live.items()})[:limit]
+        highest = best[0][1] if best else 0.0
+        hits = tuple(
+            Hit(
+                chunk=live[chunk_id].chunk,
+                title=live[chunk_id].title,
+                source=live[chunk_id].source,
+                score=score,
+                dense_rank=ranks[0].get(chunk_id),
+                dense_score=found[0].get(chunk_id),
+                lexical_rank=ranks[1].get(chunk_id),
+                lexical_score=found[1].get(chunk_id),
+                focus=focus(live[chunk_id].chunk.text, weights, score / highest if highest else 1.0),
+            )
+            for chunk_id, score in best
+        )
+        return hits, len(live) == len(looked_up)
+
+    def _reranked(
+        self, reranker: Reranker, question: str, scores: Mapping[str, float], live: Mapping[str, StoredChunk]
+    ) -> dict[str, float]:
+        """The scores of the first chunks as the reranker has them; the others follow in their order."""
+        first = list(scores)[: self.settings.reranked]
+        chunks = [(live[chunk_id].title, live[chunk_id].chunk) for chunk_id in first]
+        texts = [contextual_text(title, chunk.heading, chunk.text) for title, chunk in chunks]
+        with stage("rerank"):
+            reranked = dict(zip(first, reranker.score(question, texts), strict=True))
+        lowest = min(reranked.values(), default=0.0)
+        return {chunk_id: reranked.get(chunk_id, lowest * score) for chunk_id, score in scores.items()}
+
+
+def fuse(legs: Legs, dense_weight: float) -> dict[str, float]:
+    """Chunk id → score in 0–1: `w · minmax(dense) + (1 − w) · lexical / max(lexical)`.
+
+    A chunk that one leg did not find gets 0 for that leg. When a leg found nothing at all, the other counts in full.
+    """
+    dense, lexical = legs.dense, legs.lexical
+    if not dense or not lexical:
+        dense_weight = 1.0 if dense else 0.0
+    lowest = min((score for _, score in dense), default=0.0)
+    width = max((score for _, score in dense), default=0.0) - lowest
+    highest = max((score for _, score in lexical), default=0.0)
+    fused: dict[str, float] = {}
+    for chunk_id, score in dense:
+        fused[chunk_id] = dense_weight * ((score - lowest) / width if width > 0 else 1.0)
+    for chunk_id, score in lexical:
+        share = score / highest if highest > 0 else 1.0
+        fused[chunk_id] = fused.get(chunk_id, 0.0) + (1 - dense_weight) * share
+    return fused
+
+
+def lift_named(scores: Mapping[str, float], within: Mapping[str, float], named: Named) -> dict[str, float]:
+    """The scores, in 0–1 still, raised by those that chunks have `within` the documents that the question names.
+
+    They are raised the more, the more of the name is said and the better these documents do among all: a word of the
+    question that happens to be in a title is no reason to show what does not speak to it.
+    """
+    best = max(scores.values(), default=0.0)
+    best_named = max(
+        (score for chunk_id, score in scores.items() if _document(chunk_id) in named.documents), default=0.0
+    )
+    said = min(1.0, named.coverage / _WHOLE_NAME)
+    lift = (said * best_named / best) ** 2 if best > 0 else 1.0
+    chunk_ids = scores.keys() | within.keys()
+    return {
+        chunk_id: (scores.get(chunk_id, 0.0) + lift * within.get(chunk_id, 0.0)) / (1 + lift) for chunk_id in chunk_ids
+    }
+
+
+def spread(scores: Mapping[str, float], chunks: Mapping[str, Chunk]) -> list[tuple[str, float]]:
+    """Chunk ids with their scores, best first; every further chunk of a page keeps less of its score."""
+    seen = Counter[tuple[str, int]]()
+    spread_scores = {}
+    for chunk_id in sorted(scores, key=lambda chunk_id: (-scores[chunk_id], chunk_id)):
+        chunk, repeated = chunks[chunk_id], 0
+        if chunk.page_index is not None:
+            page = (chunk.document_id, chunk.page_index)
+            repeated = seen[page]
+            seen[page] += 1
+        spread_scores[chunk_id] = scores[chunk_id] * _REPEATED_PAGE**repeated
+    return sorted(spread_scores.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _united(first: Leg, second: Leg) -> Leg:
+    """The first leg, followed by what only the second one found."""
+    known = {chunk_id for chunk_id, _ in first}
+    return [*first, *(item for item in second if item[0] not in known)]
+
+
+def _document(chunk_id: str) -> str:
+    return chunk_id.partition(":")[0]

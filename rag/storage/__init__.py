@@ -1,0 +1,1 @@
+"""The catalog: every document, chunk, upload, conversation and vote, in SQLite or PostgreSQL; blobs and locks."""

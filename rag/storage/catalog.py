@@ -1,0 +1,495 @@
+"""The catalog: the one truth about collections, documents and their text, in a database.
+
+Vectors and words are indexes under the ids kept here. A chunk exists when its version is the live version of its
+document, so the transaction in `commit_document` is the moment at which a document changes for everybody.
+
+All methods block for at most milliseconds, except those that write a whole document.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from rag.errors import InvalidRequest, NotFound
+from rag.storage import document_names
+from rag.storage.database import Connection, Database
+from rag.storage.rows import (
+    CHUNK_COLUMNS,
+    NEXT_REVISION,
+    PUT_PROPERTY,
+    SELECT_COLLECTIONS,
+    chunk_of,
+    collection_of,
+    document_of,
+    put_chunks,
+    put_document,
+    require_begun,
+    select_documents,
+)
+from rag.storage.sqlite import SqliteDatabase
+from rag.text.analysis import contextual_text
+from rag.types.documents import LOCAL_NAME, LOCAL_PRINCIPAL, Chunk, Collection, Document, Scope, Section
+
+DEFAULT_COLLECTION = "default"
+
+_LIVE_CHUNKS = "chunks k JOIN documents d ON d.id = k.document_id AND d.version = k.version"
+REMOVED_ANSWER = "*This answer was removed, because a document that it may have quoted was removed.*"
+_PILLARS = "('user_message', 'assistant_message', 'run')"  # the page shows no step whose parent is missing
+_STEPS_AFTER_READING = """
+    SELECT later.id FROM readings
+    JOIN steps question ON question.id = readings.question_id
+    JOIN steps later ON later.conversation_id = question.conversation_id AND later.number > question.number
+    WHERE readings.document_id = ?1 AND later.type <> 'user_message'
+"""
+_ANSWERS_THAT_QUOTE = (  # a document
+    """
+    DELETE FROM votes WHERE EXISTS
+        (SELECT 1 FROM json_each(passages) WHERE substr(value, 1, length(?1) + 1) = ?1 || ':')
+    """,
+    "DELETE FROM responses WHERE EXISTS (SELECT 1 FROM json_each(documents) WHERE value = ?1)",
+    # Of a conversation, from the turn that read it on (later answers may repeat it), the questions remain.
+    f"DELETE FROM elements WHERE step_id IN ({_STEPS_AFTER_READING})",
+    f"DELETE FROM feedback WHERE step_id IN ({_STEPS_AFTER_READING})",
+    f"DELETE FROM steps WHERE type NOT IN {_PILLARS} AND id IN ({_STEPS_AFTER_READING})",
+    f"""
+    UPDATE steps SET text = '{REMOVED_ANSWER}', body = json_remove(body, '$.metadata', '$.input')
+    WHERE type = 'assistant_message' AND id IN ({_STEPS_AFTER_READING})
+    """,
+    "DELETE FROM readings WHERE document_id = ?1",
+)
+_Item = TypeVar("_Item")
+_BATCH = 500  # rows a statement: SQLite's limit on variables is far above
+
+
+@dataclass(frozen=True, slots=True)
+class VersionedChunks:
+    """The chunks of one version of one document, whose ids are `{document}:{version}:{number}`."""
+
+    document_id: str
+    version: int
+    collection_id: str
+
+    @property
+    def name(self) -> str:
+        """`{document}:{version}`."""
+        return f"{self.document_id}:{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredChunk:
+    """A chunk with what a hit shows of its document."""
+
+    chunk: Chunk
+    collection_id: str
+    title: str
+    source: str
+
+
+def now() -> str:
+    """The present time, UTC, ISO 8601 with seconds."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def new_id(prefix: str) -> str:
+    """A fresh unguessable id such as `doc_3f…` (96 random bits)."""
+    return f"{prefix}_{secrets.token_hex(12)}"
+
+
+def unknown_document(document_id: str) -> NotFound:
+    """The error for a document that is not there, or not for who asks."""
+    return NotFound(f"There is no document {document_id!r}.", hint="`ingest ls` lists the documents.")
+
+
+class Catalog:
+    """An open catalog. Close it when done. Raises ConfigurationError when the file is damaged, Conflict when a newer
+    program wrote it."""
+
+    def __init__(self, place: Path | Database) -> None:
+        """Open the catalog in a SQLite file or an open database, which is closed with it."""
+        self.database: Database = SqliteDatabase(place) if isinstance(place, Path) else place
+        self._read = self.database.read
+        self._transaction = self.database.transaction
+        with self._transaction() as connection:
+            connection.execute(
+                "INSERT INTO principals (id, name, created_at, is_admin) VALUES (?, ?, ?, 1) ON CONFLICT DO NOTHING",
+                (LOCAL_PRINCIPAL, LOCAL_NAME, now()),
+            )
+        self.create_collection(DEFAULT_COLLECTION)
+        self._note_names()
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+        self.database.close()
+
+    def census(self) -> dict[str, tuple[int, int]]:
+        """How many documents there are, and how many chunks, by the documents' status."""
+        rows = self._read("SELECT status, count(*), CAST(sum(chunks) AS BIGINT) FROM documents GROUP BY status")
+        return {status: (documents, chunks) for status, documents, chunks in rows}
+
+    # ------------------------------------------------------------------------------------------------ collections
+
+    def collections(self) -> list[Collection]:
+        """All collections by name."""
+        return [collection_of(row) for row in self._read(f"{SELECT_COLLECTIONS} ORDER BY c.name")]
+
+    def collection(self, name: str = DEFAULT_COLLECTION) -> Collection:
+        """The collection of that name or id. Raises NotFound."""
+        rows = self._read(f"{SELECT_COLLECTIONS} WHERE c.name = ? OR c.id = ?", (name, name))
+        if not rows:
+            known = ", ".join(collection.name for collection in self.collections())
+            raise NotFound(f"There is no collection {name!r}.", hint=f"There are: {known}.")
+        return collection_of(rows[0])
+
+    def collections_called(self, name: str) -> list[Collection]:
+        """The collections with that id, name or label, the oldest first."""
+        rows = self._read(f"{SELECT_COLLECTIONS} WHERE ? IN (c.id, c.name, c.label) ORDER BY c.rowid", (name,))
+        return [collection_of(row) for row in rows]
+
+    def is_all(self, collection_ids: Sequence[str]) -> bool:
+        """Whether no other collection has a document."""
+        others = self._read(
+            "SELECT 1 FROM collections c WHERE c.id NOT IN (SELECT value FROM json_each(?)) "
+            "AND EXISTS (SELECT 1 FROM documents d WHERE d.collection_id = c.id) LIMIT 1",
+            (json.dumps(collection_ids),),
+        )
+        return not others
+
+    def create_collection(self, name: str) -> Collection:
+        """The collection of that name, made if need be. Raises InvalidRequest for a name that looks like an id."""
+        if name.startswith("vs_"):
+            raise InvalidRequest(f"There is no collection {name!r}.", hint="The name of a new one cannot begin so.")
+        with self._transaction() as connection:
+            connection.execute(
+                "INSERT INTO collections (id, name, owner_id, created_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                (new_id("vs"), name, LOCAL_PRINCIPAL, now()),
+            )
+        return self.collection(name)
+
+    def remove_collection(self, collection_id: str) -> bool:
+        """Forget a collection if it is empty; whether it is gone."""
+        with self._transaction() as connection:
+            connection.execute(
+                "DELETE FROM collections WHERE id = ?1 AND NOT EXISTS "
+                "(SELECT 1 FROM documents WHERE collection_id = ?1)",
+                (collection_id,),
+            )
+            return not connection.execute("SELECT 1 FROM collections WHERE id = ?", (collection_id,)).fetchone()
+
+    # -------------------------------------------------------------------------------------------------- documents
+
+    def documents(self, collection: str | None = None) -> list[Document]:
+        """All documents, or those of one collection (name or id), by source."""
+        where, values = ("", ()) if collection is None else (" AND c.id = ?", (self.collection(collection).id,))
+        rows = self._read(f"{select_documents()}{where} ORDER BY c.name, d.source", values)
+        return [document_of(row) for row in rows]
+
+    def document(self, document_id: str) -> Document:
+        """The document of that id. Raises NotFound."""
+        document = self.find_document(document_id)
+        if document is None:
+            raise unknown_document(document_id)
+        return document
+
+    def find_document(self, document_id: str) -> Document | None:
+        """The document of that id, if there is one."""
+        rows = self._read(f"{select_documents()} AND d.id = ?", (document_id,))
+        return document_of(rows[0]) if rows else None
+
+    def document_of_source(self, collection: str, source: str) -> Document | None:
+        """The document that stands for that source in the collection (name or id), if both exist."""
+        rows = self._read(
+            f"{select_documents()} AND d.source = ? "
+            "AND d.collection_id = (SELECT id FROM collections WHERE name = ? OR id = ?)",
+            (source, collection, collection),
+        )
+        return document_of(rows[0]) if rows else None
+
+    def documents_of_content(self, sha256: str) -> list[Document]:
+        """The documents whose bytes have that hash, oldest first."""
+        rows = self._read(f"{select_documents()} AND d.sha256 = ? ORDER BY d.created_at, d.id", (sha256,))
+        return [document_of(row) for row in rows]
+
+    def documents_of_file(self, file_id: str) -> list[Document]:
+        """The documents that were made of an uploaded file."""
+        return [document_of(row) for row in self._read(f"{select_documents()} AND d.file_id = ?", (file_id,))]
+
+    def sections(self, document_id: str) -> list[Section]:
+        """The extracted text of a document as its loader gave it."""
+        rows = self._read(
+            "SELECT text, page_index, label, heading, record_id FROM sections WHERE document_id = ? ORDER BY number",
+            (document_id,),
+        )
+        return [Section(*row) for row in rows]
+
+    def page_text(self, document_id: str, page_index: int | None) -> str:
+        """The extracted text of one page (of the whole file where it has no pages); empty if unknown."""
+        rows = self._read(
+            "SELECT text FROM sections WHERE document_id = ? AND coalesce(page_index, -1) = ? ORDER BY number",
+            (document_id, -1 if page_index is None else page_index),
+        )
+        return "".join(text for (text,) in rows)
+
+    def headings(self, collection_ids: Sequence[str], limit: int) -> list[tuple[str, str]]:
+        """Up to `limit` pairs (document title, heading), different documents first; documents without headings too."""
+        rows = self._read(
+            """
+            SELECT title, heading FROM (
+                SELECT d.title, k.heading, row_number() OVER (PARTITION BY d.id ORDER BY min(k.number)) AS place
+                FROM documents d JOIN chunks k ON k.document_id = d.id AND k.version = d.version
+                WHERE d.collection_id IN (SELECT value FROM json_each(?)) GROUP BY d.id, k.heading
+            ) headed ORDER BY place, title LIMIT ?
+            """,
+            (json.dumps(collection_ids), limit),
+        )
+        return [(title, heading) for title, heading in rows]
+
+    # ----------------------------------------------------------------------------------------------------- chunks
+
+    def chunks(self, ids: Sequence[str]) -> dict[str, StoredChunk]:
+        """The live chunks among `ids`. What is not live (removed, replaced, never committed) is simply missing."""
+        found: dict[str, StoredChunk] = {}
+        keys = [(document, int(version), int(number)) for document, version, number in (i.split(":") for i in ids)]
+        for batch in _batches(keys):
+            rows = self._read(
+                f"""
+                WITH wanted(document_id, version, number) AS (VALUES {", ".join(["(?, ?, ?)"] * len(batch))})
+                SELECT {CHUNK_COLUMNS}, d.collection_id, d.title, d.source
+                FROM wanted w CROSS JOIN chunks k JOIN documents d ON d.id = k.document_id AND d.version = k.version
+                WHERE k.document_id = w.document_id AND k.version = w.version AND k.number = w.number
+                """,
+                [value for key in batch for value in key],
+            )
+            for row in rows:
+                chunk = chunk_of(row[:10])
+                found[chunk.id] = StoredChunk(chunk, *row[10:])
+        return found
+
+    def live_versions(self, document_ids: Iterable[str]) -> list[VersionedChunks]:
+        """The live versions of these documents; unknown documents are left out."""
+        versions: list[VersionedChunks] = []
+        for batch in _batches(list(document_ids)):
+            rows = self._read(
+                f"SELECT id, version, collection_id FROM documents WHERE id IN ({', '.join('?' * len(batch))})",
+                batch,
+            )
+            versions += [VersionedChunks(*row) for row in rows]
+        return versions
+
+    def chunks_of(self, document_id: str) -> Iterator[Chunk]:
+        """All live chunks of a document, in order."""
+        rows = self._read(
+            f"SELECT {CHUNK_COLUMNS} FROM {_LIVE_CHUNKS} WHERE k.document_id = ? ORDER BY k.number",
+            (document_id,),
+        )
+        return (chunk_of(row) for row in rows)
+
+    # ---------------------------------------------------------------------------------------------------- vectors
+
+    def vector_ids(self, document_id: str) -> list[str]:
+        """The ids of a document's vectors, one a live chunk, in order."""
+        rows = self._read(
+            f"SELECT k.vector_id FROM {_LIVE_CHUNKS} WHERE d.id = ? ORDER BY k.number",
+            (document_id,),
+        )
+        return [vector_id for (vector_id,) in rows]
+
+    def chunks_of_vectors(
+        self, collection_id: str, vector_ids: Sequence[str], scope: Scope | None = None
+    ) -> dict[str, list[str]]:
+        """The ids of the collection's live chunks (of those in the scope) that each vector stands for, where any is."""
+        within, values = _within(scope, plus="+")
+        found: dict[str, list[str]] = {}
+        for batch in _batches(vector_ids):
+            # the plus keeps SQLite from looking through all documents of the collection first, or each for each vector
+            where = f"+d.collection_id = ? AND k.vector_id IN ({', '.join('?' * len(batch))}){within}"
+            found |= self._by_vector(where, [collection_id, *batch, *values])
+        return found
+
+    def vectors_within(self, collection_id: str, scope: Scope) -> dict[str, list[str]]:
+        """Like `chunks_of_vectors`, for all vectors: the chunks in the scope's documents and pages."""
+        within, values = _within(scope)
+        plus = "" if scope.document_ids is None else "+"  # few documents are found by their ids
+        return self._by_vector(f"{plus}d.collection_id = ?{within}", [collection_id, *values])
+
+    def _by_vector(self, where: str, values: Sequence[object]) -> dict[str, list[str]]:
+        found = defaultdict(list)
+        for vector_id, *place in self._read(
+            f"SELECT k.vector_id, k.document_id, k.version, k.number FROM {_LIVE_CHUNKS} WHERE {where}", values
+        ):
+            found[vector_id].append("{}:{}:{}".format(*place))
+        return found
+
+    def count_chunks(self, collection_id: str, document_ids: Iterable[str]) -> int:
+        """How many chunks these documents have, as far as they are in the collection."""
+        where = "+collection_id = ? AND id IN (SELECT value FROM json_each(?))"
+        values = (collection_id, json.dumps(list(document_ids)))
+        return int(self._read(f"SELECT coalesce(sum(chunks), 0) FROM documents WHERE {where}", values)[0][0])
+
+    def vector_ids_after(self, collection_id: str, after: str, limit: int) -> list[str]:
+        """Up to `limit` ids of the collection's vectors, each once and in order, from behind `after`."""
+        rows = self._read(
+            f"SELECT DISTINCT k.vector_id FROM {_LIVE_CHUNKS} WHERE d.collection_id = ? AND k.vector_id > ? "
+            "ORDER BY k.vector_id LIMIT ?",
+            (collection_id, after, limit),
+        )
+        return [vector_id for (vector_id,) in rows]
+
+    def embedded_text(self, collection_id: str, vector_id: str) -> str:
+        """The text that the vector was made of."""
+        [row] = self._read(
+            f"SELECT d.title, k.heading, k.text FROM {_LIVE_CHUNKS} WHERE d.collection_id = ? "
+            "AND k.vector_id = ? LIMIT 1",
+            (collection_id, vector_id),
+        )
+        return contextual_text(*row)
+
+    def count_vectors(self, collection_id: str) -> int:
+        """How many vectors the collection's live chunks need."""
+        chunks = f"{_LIVE_CHUNKS} WHERE d.collection_id = ?"
+        return int(self._read(f"SELECT count(DISTINCT k.vector_id) FROM {chunks}", (collection_id,))[0][0])
+
+    # ------------------------------------------------------------------------------------------------ the write side
+
+    def _note_names(self) -> None:
+        """Note the names of all documents, if another version of the program noted them or none did."""
+        if self.property("names") == document_names.NAMES_VERSION:
+            return
+        with self._transaction() as connection:
+            for document_id, title, source in connection.execute("SELECT id, title, source FROM documents").fetchall():
+                document_names.put_names(connection, document_id, title, source)
+        self.set_property("names", document_names.NAMES_VERSION)
+
+    @property
+    def revision(self) -> int:
+        """A number that grows with every change of documents; an index that has seen it is up to date."""
+        return int(self._read("SELECT value FROM properties WHERE name = 'revision'")[0][0])
+
+    def property(self, name: str) -> str | None:
+        """A stored property of the whole catalog, such as the fingerprint that the vectors were made with."""
+        rows = self._read("SELECT value FROM properties WHERE name = ?", (name,))
+        return str(rows[0][0]) if rows else None
+
+    def set_property(self, name: str, value: str) -> None:
+        """Store a property of the whole catalog."""
+        with self._transaction() as connection:
+            connection.execute(PUT_PROPERTY, (name, value))
+
+    def begin(self, versions: Sequence[VersionedChunks], vectors: Mapping[str, Iterable[str]]) -> None:
+        """Note what is about to be written, so that a crash leaves a trace: versions, and vector ids by collection."""
+        with self._transaction() as connection:
+            connection.executemany(
+                "INSERT INTO unfinished VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                [(v.document_id, v.version, v.collection_id) for v in versions],
+            )
+            connection.executemany(
+                "INSERT INTO loose_vectors VALUES (?, ?) ON CONFLICT DO NOTHING",
+                [(collection_id, vector_id) for collection_id, ids in vectors.items() for vector_id in ids],
+            )
+
+    def commit_document(
+        self, document: Document, sections: Sequence[Section], chunks: Sequence[Chunk], vector_ids: Sequence[str]
+    ) -> None:
+        """Make this the live version: the commit point. The one before becomes `unfinished`. Raises Conflict when
+        another writer has swept away what was begun."""
+        with self._transaction() as connection:
+            collection_id = self.collection(document.collection).id
+            begun = connection.execute(
+                "DELETE FROM unfinished WHERE document_id = ? AND version = ?", (document.id, document.version)
+            )
+            require_begun(begun.rowcount == 1)
+            _note_live_version(connection, document.id)
+            put_document(connection, document, collection_id)
+            for table in ("sections", "chunks", "staged"):
+                connection.execute(f"DELETE FROM {table} WHERE document_id = ?", (document.id,))
+            connection.executemany(
+                "INSERT INTO sections VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (document.id, number, s.page_index, s.page_label, s.text, s.heading, s.record_id)
+                    for number, s in enumerate(sections)
+                ],
+            )
+            put_chunks(connection, document.version, chunks, vector_ids)
+            connection.execute(NEXT_REVISION)
+
+    def put_record(self, document: Document) -> None:
+        """Store what is known of a document without touching its text: a failure, a new modification time.
+
+        Nothing happens when the document was removed, or got a newer version, since the caller read it, or another has
+        its source; one that was never stored (version 0) is added."""
+        with self._transaction() as connection:
+            row = connection.execute("SELECT version FROM documents WHERE id = ?", (document.id,)).fetchone()
+            other = self.document_of_source(document.collection, document.source)
+            if (row[0] if row else 0) == document.version and (other is None or other.id == document.id):
+                put_document(connection, document, self.collection(document.collection).id)
+
+    def remove_documents(self, document_ids: Sequence[str]) -> None:
+        """Forget documents and their text; the commit point of a removal. Raises NotFound before anything is done."""
+        with self._transaction() as connection:
+            for document_id in document_ids:
+                _note_live_version(connection, document_id)
+                if not connection.execute("DELETE FROM documents WHERE id = ?", (document_id,)).rowcount:
+                    raise unknown_document(document_id)
+                for statement in _ANSWERS_THAT_QUOTE:
+                    connection.execute(statement, (document_id,))
+            connection.execute(NEXT_REVISION)
+
+    def unfinished(self) -> list[VersionedChunks]:
+        """Versions whose words are not wanted: never committed, replaced, or removed."""
+        rows = self._read("SELECT document_id, version, collection_id FROM unfinished")
+        return [VersionedChunks(*row) for row in rows]
+
+    def loose_vectors(self) -> dict[str, list[str]]:
+        """Vectors, by collection, that no live chunk needs (any more)."""
+        loose = defaultdict(list)
+        needed = f"SELECT 1 FROM {_LIVE_CHUNKS} WHERE k.vector_id = l.vector_id AND d.collection_id = l.collection_id"
+        sql = f"SELECT collection_id, vector_id FROM loose_vectors l WHERE NOT EXISTS ({needed})"
+        for collection_id, vector_id in self._read(sql):
+            loose[collection_id].append(vector_id)
+        return loose
+
+    def has_loose_vectors(self) -> bool:
+        """Whether vectors are noted whose need is to be looked at."""
+        return bool(self._read("SELECT 1 FROM loose_vectors LIMIT 1"))
+
+    def finish(self) -> None:
+        """Note that all that was unfinished or loose is gone from words and vectors."""
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM unfinished")
+            connection.execute("DELETE FROM loose_vectors")
+
+
+def _within(scope: Scope | None, plus: str = "") -> tuple[str, list[object]]:
+    """What keeps chunks `k` of documents `d` to the scope's documents and pages, and the values for it."""
+    sql, values = "", list[object]()
+    if scope is not None and scope.document_ids is not None:
+        sql += f" AND {plus}d.id IN (SELECT value FROM json_each(?))"
+        values.append(json.dumps(sorted(scope.document_ids)))
+    if scope is not None and scope.pages is not None:
+        sql += " AND k.page_index BETWEEN ? AND ?"
+        values += [page - 1 for page in scope.pages]
+    return sql, values
+
+
+def _note_live_version(connection: Connection, document_id: str) -> None:
+    """The live version is about to go: its words become unfinished, its vectors loose."""
+    connection.execute(
+        "INSERT INTO unfinished SELECT id, version, collection_id FROM documents WHERE id = ? ON CONFLICT DO NOTHING",
+        (document_id,),
+    )
+    connection.execute(
+        f"INSERT INTO loose_vectors SELECT d.collection_id, k.vector_id FROM {_LIVE_CHUNKS} WHERE d.id = ? "
+        "ON CONFLICT DO NOTHING",
+        (document_id,),
+    )
+
+
+def _batches(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
+    for start in range(0, len(items), _BATCH):
+        yield items[start : start + _BATCH]

@@ -1,0 +1,38 @@
+"""Which database the catalog is in: the one that the settings name, else the SQLite file in the storage folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rag.settings import StorageSettings
+from rag.storage.catalog import Catalog
+from rag.storage.database import CATALOG_NAME, Database
+from rag.storage.sqlite import SqliteDatabase
+
+if TYPE_CHECKING:
+    from rag.storage.postgres import PostgresDatabase
+
+
+def open_database(storage: StorageSettings) -> Database:
+    """The database of the catalog; blocking, a moment. Raises ConfigurationError, Conflict, DatabaseUnavailable."""
+    return open_postgres(storage) or SqliteDatabase(storage.dir / CATALOG_NAME)
+
+
+def open_postgres(storage: StorageSettings) -> PostgresDatabase | None:
+    """The PostgreSQL database that the settings name, if they do. Raises like `open_database`."""
+    url = storage.database_url.get_secret_value()
+    if not url:
+        return None
+    from rag.storage.postgres import PostgresDatabase
+
+    return PostgresDatabase(url)
+
+
+def open_catalog(storage: StorageSettings) -> Catalog:
+    """The catalog. Raises like `open_database`."""
+    return Catalog(open_database(storage))
+
+
+def has_catalog(storage: StorageSettings) -> bool:
+    """Whether there is a catalog: opening would make one in an empty folder. A database that is named counts as one."""
+    return bool(storage.database_url.get_secret_value()) or (storage.dir / CATALOG_NAME).exists()

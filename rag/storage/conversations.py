@@ -1,0 +1,280 @@
+"""The chat's conversations as they are kept: whose they are, what was said, what was shown with it; and preferences.
+
+Each belongs to one user and does not exist for others. With a document goes what was said since it was read: see
+rag/storage/catalog.py.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from rag.errors import NotFound
+from rag.storage.database import Connection, Database
+
+LONGEST_TITLE = 80  # characters
+_COLUMNS = "id, title, settings, created_at, updated_at"
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A conversation; `settings` are those it was last asked with, as JSON can hold them. Times are ISO 8601, UTC."""
+
+    id: str
+    title: str
+    settings: Mapping[str, Any]
+    created_at: str
+    updated_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something said (`user_message`, `assistant_message`) or done (all other types), perhaps as a part of another
+    step; `body` is what else the page shows of it, as JSON can hold it."""
+
+    id: str
+    type: str
+    text: str
+    body: Mapping[str, Any] = field(default_factory=dict)
+    parent_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """What is shown with a step, such as its footnotes."""
+
+    id: str
+    step_id: str
+    body: Mapping[str, Any]
+
+
+def unknown_conversation(conversation_id: str) -> NotFound:
+    """The error for a conversation that is not there, or not for who asks."""
+    return NotFound(f"There is no conversation {conversation_id!r}.", hint="The chat's side bar lists yours.")
+
+
+def title_of(question: str) -> str:
+    """A title made from the first question: one line, cut at white space."""
+    line = " ".join(question.split())
+    if len(line) <= LONGEST_TITLE:
+        return line
+    whole_words = line[:LONGEST_TITLE].rpartition(" ")[0]
+    return f"{whole_words or line[: LONGEST_TITLE - 1]}…"
+
+
+class Conversations:
+    """One user's conversations. Methods block for milliseconds; those that take a conversation's id raise NotFound when
+    it is not there, or another's."""
+
+    def __init__(self, database: Database, owner_id: str) -> None:
+        self._database = database
+        self._owner_id = owner_id
+
+    # ---------------------------------------------------------------------------------------------------- as a whole
+
+    def page(self, limit: int, after: str | None = None, search: str = "") -> tuple[list[Conversation], bool]:
+        """Up to `limit` conversations after the one of that id, the last used ones first, and whether there are more;
+        with `search` those in which these characters were said. Raises NotFound."""
+        where, values = "owner_id = ?", list[object]([self._owner_id])
+        if after is not None:
+            previous = self.get(after)
+            where += " AND (updated_at, id) < (?, ?)"
+            values += [previous.updated_at, previous.id]
+        if search.strip():
+            where += (
+                " AND (title LIKE ? ESCAPE '\\' OR EXISTS (SELECT 1 FROM steps s WHERE s.conversation_id = "
+                "conversations.id AND s.type IN ('user_message', 'assistant_message') AND s.text LIKE ? ESCAPE '\\'))"
+            )
+            values += [_containing(search)] * 2
+        rows = self._database.read(
+            f"SELECT {_COLUMNS} FROM conversations WHERE {where} ORDER BY updated_at DESC, id DESC LIMIT ?",
+            [*values, limit + 1],
+        )
+        return [_conversation(row) for row in rows[:limit]], len(rows) > limit
+
+    def get(self, conversation_id: str) -> Conversation:
+        """A conversation. Raises NotFound."""
+        rows = self._database.read(
+            f"SELECT {_COLUMNS} FROM conversations WHERE id = ? AND owner_id = ?", (conversation_id, self._owner_id)
+        )
+        if not rows:
+            raise unknown_conversation(conversation_id)
+        return _conversation(rows[0])
+
+    def begin(self, conversation_id: str, question: str) -> None:
+        """Add a conversation with a title made from its first question; nothing happens if it is there already. Raises
+        NotFound."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO conversations (id, owner_id, title, settings, created_at, updated_at) "
+                "VALUES (?, ?, ?, '{}', ?, ?) ON CONFLICT (id) DO NOTHING",
+                (conversation_id, self._owner_id, title_of(question), *[_now()] * 2),
+            )
+            self._require(connection, conversation_id)
+
+    def rename(self, conversation_id: str, title: str) -> None:
+        """Give a conversation another title. Raises NotFound."""
+        self._update(conversation_id, "title", title_of(title))
+
+    def set_settings(self, conversation_id: str, settings: Mapping[str, Any]) -> None:
+        """Note what it is asked with. Raises NotFound."""
+        self._update(conversation_id, "settings", _text(settings))
+
+    def remove(self, conversation_id: str) -> None:
+        """Delete a conversation with all that was said. Raises NotFound."""
+        with self._database.transaction() as connection:
+            self._require(connection, conversation_id)
+            connection.execute("DELETE FROM conversations WHERE id = ?", (conversation_id,))
+
+    # -------------------------------------------------------------------------------------------------- what is in it
+
+    def steps(self, conversation_id: str) -> list[Step]:
+        """All steps, in the order in which they were begun. Raises NotFound."""
+        self.get(conversation_id)
+        rows = self._database.read(
+            "SELECT id, type, text, body, parent_id FROM steps WHERE conversation_id = ? ORDER BY number",
+            (conversation_id,),
+        )
+        return [Step(step_id, kind, text, json.loads(body), parent_id) for step_id, kind, text, body, parent_id in rows]
+
+    def put_step(self, conversation_id: str, step: Step, question_id: str = "", documents: Iterable[str] = ()) -> None:
+        """Add a step, or store it anew. `documents` are the ids of those that were read for the answer to the step
+        `question_id`. Raises NotFound, also when the step is another conversation's."""
+        with self._database.transaction() as connection:
+            self._require(connection, conversation_id)
+            stored = connection.execute(
+                "INSERT INTO steps (id, conversation_id, parent_id, type, text, body) VALUES (?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT (id) DO UPDATE SET type = excluded.type, text = excluded.text, body = excluded.body "
+                "WHERE steps.conversation_id = excluded.conversation_id",
+                (step.id, conversation_id, step.parent_id, step.type, step.text, _text(step.body)),
+            )
+            if not stored.rowcount:
+                raise unknown_conversation(conversation_id)
+            connection.executemany(
+                "INSERT INTO readings (document_id, question_id) "
+                "SELECT ?, id FROM steps WHERE id = ? AND conversation_id = ? ON CONFLICT DO NOTHING",
+                [(document, question_id, conversation_id) for document in documents],
+            )
+            connection.execute("UPDATE conversations SET updated_at = ? WHERE id = ?", (_now(), conversation_id))
+            if step.type == "user_message":  # the first one may have brought files only
+                connection.execute(
+                    "UPDATE conversations SET title = ? WHERE id = ? AND title = ''",
+                    (title_of(step.text), conversation_id),
+                )
+
+    def edit(self, conversation_id: str, question: Step) -> None:
+        """Put a question in another way: what was done for it goes. Raises NotFound."""
+        with self._database.transaction() as connection:
+            self._require(connection, conversation_id)
+            self._remove_parts(connection, conversation_id, question.id)
+            connection.execute(
+                "DELETE FROM readings WHERE question_id IN (SELECT id FROM steps WHERE id = ? AND conversation_id = ?)",
+                (question.id, conversation_id),
+            )
+        self.put_step(conversation_id, question)
+
+    def remove_step(self, conversation_id: str, step_id: str) -> None:
+        """Delete a step with its parts and what was shown with them; nothing happens if it is not there. Raises
+        NotFound."""
+        with self._database.transaction() as connection:
+            self._require(connection, conversation_id)
+            self._remove_parts(connection, conversation_id, step_id)
+            connection.execute("DELETE FROM steps WHERE id = ? AND conversation_id = ?", (step_id, conversation_id))
+
+    def conversation_of(self, step_id: str) -> str:
+        """The id of the conversation that a step belongs to. Raises NotFound."""
+        rows = self._database.read(
+            "SELECT c.id FROM steps s JOIN conversations c ON c.id = s.conversation_id "
+            "WHERE s.id = ? AND c.owner_id = ?",
+            (step_id, self._owner_id),
+        )
+        if not rows:
+            raise NotFound(f"There is no message {step_id!r}.", hint="Reload the page.")
+        return str(rows[0][0])
+
+    def elements(self, conversation_id: str) -> list[Element]:
+        """What is shown with all steps. Raises NotFound."""
+        self.get(conversation_id)
+        rows = self._database.read(
+            "SELECT e.id, e.step_id, e.body FROM elements e JOIN steps s ON s.id = e.step_id "
+            "WHERE s.conversation_id = ? ORDER BY e.rowid",
+            (conversation_id,),
+        )
+        return [Element(element_id, step_id, json.loads(body)) for element_id, step_id, body in rows]
+
+    def put_element(self, conversation_id: str, element: Element) -> None:
+        """Store what is shown with a step, if the step is still there. Raises NotFound."""
+        with self._database.transaction() as connection:
+            self._require(connection, conversation_id)
+            connection.execute(
+                "INSERT INTO elements (id, step_id, body) "
+                "SELECT ?, id, ? FROM steps WHERE id = ? AND conversation_id = ? "
+                "ON CONFLICT (id) DO UPDATE SET body = excluded.body "
+                "WHERE elements.step_id = excluded.step_id",
+                (element.id, _text(element.body), element.step_id, conversation_id),
+            )
+
+    def remove_element(self, conversation_id: str, element_id: str) -> None:
+        """Delete what is shown with a step. Raises NotFound."""
+        with self._database.transaction() as connection:
+            self._require(connection, conversation_id)
+            connection.execute(
+                "DELETE FROM elements WHERE id = ? AND step_id IN (SELECT id FROM steps WHERE conversation_id = ?)",
+                (element_id, conversation_id),
+            )
+
+    def _remove_parts(self, connection: Connection, conversation_id: str, step_id: str) -> None:
+        connection.execute(
+            "DELETE FROM steps WHERE id IN (WITH RECURSIVE parts(id) AS ("
+            "SELECT id FROM steps WHERE parent_id = ?1 AND conversation_id = ?2 "
+            "UNION SELECT s.id FROM steps s JOIN parts p ON s.parent_id = p.id AND s.conversation_id = ?2"
+            ") SELECT id FROM parts)",
+            (step_id, conversation_id),
+        )
+
+    def _update(self, conversation_id: str, column: str, value: str) -> None:
+        with self._database.transaction() as connection:
+            self._require(connection, conversation_id)
+            connection.execute(f"UPDATE conversations SET {column} = ? WHERE id = ?", (value, conversation_id))
+
+    def _require(self, connection: Connection, conversation_id: str) -> None:
+        found = connection.execute("SELECT owner_id FROM conversations WHERE id = ?", (conversation_id,)).fetchone()
+        if found != (self._owner_id,):
+            raise unknown_conversation(conversation_id)
+
+
+def _conversation(row: Sequence[Any]) -> Conversation:
+    conversation_id, title, settings, created_at, updated_at = row
+    return Conversation(conversation_id, title, json.loads(settings), created_at, updated_at)
+
+
+def _containing(text: str) -> str:
+    escaped = text.strip().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"%{escaped}%"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def _text(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def preferences(database: Database, owner_id: str) -> dict[str, Any]:
+    """What the user chose; blocking, a millisecond."""
+    rows = database.read("SELECT settings FROM preferences WHERE owner_id = ?", (owner_id,))
+    return dict(json.loads(rows[0][0])) if rows else {}
+
+
+def put_preferences(database: Database, owner_id: str, settings: Mapping[str, Any]) -> None:
+    """Keep what the user chose, instead of what was chosen before; blocking, milliseconds."""
+    with database.transaction() as connection:
+        connection.execute(
+            "INSERT INTO preferences (owner_id, settings) VALUES (?, ?) "
+            "ON CONFLICT (owner_id) DO UPDATE SET settings = excluded.settings",
+            (owner_id, json.dumps(settings, ensure_ascii=False)),
+        )

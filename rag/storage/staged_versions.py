@@ -1,0 +1,111 @@
+"""New versions of documents beside the live ones, for the switch to another embedding model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from rag.storage.catalog import Catalog, VersionedChunks
+from rag.storage.database import Connection
+from rag.storage.rows import NEXT_REVISION, PUT_PROPERTY, put_chunks, require_begun
+from rag.types.documents import Chunk, Document
+
+
+class Staging:
+    """The staged versions of a catalog. Nobody sees them before `switch`; a document that changes loses its own."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._database = catalog.database
+
+    def target(self) -> str | None:
+        """The fingerprint of the embedding model that a switch is being prepared to."""
+        return self._catalog.property("staging")
+
+    def aim_at(self, fingerprint: str) -> None:
+        """Prepare a switch to that model; what was staged for another one is dropped."""
+        if self.target() != fingerprint:
+            with self._database.transaction() as connection:
+                _drop_staged(connection)
+            self._catalog.set_property("staging", fingerprint)
+
+    def drop(self) -> None:
+        """Prepare no switch any more."""
+        with self._database.transaction() as connection:
+            _drop_staged(connection)
+            connection.execute("DELETE FROM properties WHERE name = 'staging'")
+
+    def unstaged(self) -> list[str]:
+        """The ids of the documents that are still to be staged."""
+        rows = self._database.read(
+            "SELECT d.id FROM documents d LEFT JOIN staged s ON s.document_id = d.id AND s.version = d.version + 1 "
+            "WHERE d.version > 0 AND s.document_id IS NULL"
+        )
+        return [document_id for (document_id,) in rows]
+
+    def put(
+        self, document: Document, version: int, fingerprint: str, chunks: Sequence[Chunk], vector_ids: Sequence[str]
+    ) -> None:
+        """Stage a version that follows `document`'s; nothing happens when the document has changed meanwhile."""
+        with self._database.transaction() as connection:
+            live = connection.execute("SELECT version FROM documents WHERE id = ?", (document.id,)).fetchone()
+            if live != (document.version,):
+                return
+            connection.execute("DELETE FROM chunks WHERE document_id = ? AND version = ?", (document.id, version))
+            put_chunks(connection, version, chunks, vector_ids)
+            connection.execute(
+                "INSERT INTO staged VALUES (?, ?, ?, ?, ?) ON CONFLICT (document_id) DO UPDATE SET "
+                "version = excluded.version, title = excluded.title, fingerprint = excluded.fingerprint, "
+                "chunks = excluded.chunks",
+                (document.id, version, document.title, fingerprint, len(chunks)),
+            )
+
+    def versions(self) -> list[VersionedChunks]:
+        """What is staged."""
+        rows = self._database.read(
+            "SELECT s.document_id, s.version, d.collection_id FROM staged s JOIN documents d ON d.id = s.document_id"
+        )
+        return [VersionedChunks(*row) for row in rows]
+
+    def chunks(self, version: VersionedChunks) -> tuple[str, list[Chunk]]:
+        """The title and the chunks of a staged version."""
+        rows = self._database.read(
+            'SELECT s.title, k.number, k.page_index, k.page_label, k.heading, k.record_id, k.start, k."end", k.text '
+            "FROM staged s JOIN chunks k ON k.document_id = s.document_id AND k.version = s.version "
+            "WHERE s.document_id = ? ORDER BY k.number",
+            (version.document_id,),
+        )
+        chunks = [Chunk(f"{version.name}:{number}", version.document_id, number, *rest) for _, number, *rest in rows]
+        return (rows[0][0] if rows else ""), chunks
+
+    def switch(self, embedding: dict[str, str]) -> None:
+        """Make all staged versions live: the commit point. The versions before become unfinished.
+
+        Raises Conflict when another writer has swept away what was begun (see `Catalog.begin`)."""
+        with self._database.transaction() as connection:
+            (staged,) = connection.execute("SELECT count(*) FROM staged").fetchone()
+            begun = connection.execute(
+                "DELETE FROM unfinished WHERE (document_id, version) IN (SELECT document_id, version FROM staged)"
+            )
+            require_begun(begun.rowcount == staged)
+            connection.execute(
+                "INSERT INTO unfinished SELECT d.id, d.version, d.collection_id FROM documents d "
+                "JOIN staged s ON s.document_id = d.id WHERE true ON CONFLICT DO NOTHING"
+            )
+            connection.execute(
+                "UPDATE documents SET version = s.version, title = s.title, chunks = s.chunks, "
+                "fingerprint = s.fingerprint FROM staged s WHERE s.document_id = documents.id"
+            )
+            connection.execute("DELETE FROM staged")
+            connection.execute("DELETE FROM loose_vectors")  # of the old model, whose vectors all go
+            connection.execute(
+                "DELETE FROM chunks WHERE version <> (SELECT version FROM documents WHERE id = chunks.document_id)"
+            )
+            connection.execute(PUT_PROPERTY, ("embedding", json.dumps(embedding)))
+            connection.execute("DELETE FROM properties WHERE name = 'staging'")
+            connection.execute(NEXT_REVISION)
+
+
+def _drop_staged(connection: Connection) -> None:
+    connection.execute("DELETE FROM chunks WHERE (document_id, version) IN (SELECT document_id, version FROM staged)")
+    connection.execute("DELETE FROM staged")

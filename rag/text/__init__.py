@@ -1,0 +1,1 @@
+"""Text as it is searched, counted and made safe: words, tokens, hidden characters, signs of prompt injection."""

@@ -1,0 +1,40 @@
+"""Counting tokens as an embedding model does, from a description that can be sent to another process."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+
+from rag.text.analysis import Span
+
+WORDS = ""  # the description of a tokenizer for which each run of non-space characters is a token
+
+_WORD = re.compile(r"[^\W\d_]+")
+_SHORTEST_WORD = 3  # letters; shorter ones are whole in any language
+TokenSpans = Callable[[str], list[Span]]  # the character span of every token of a text, without special tokens
+
+
+@lru_cache(maxsize=2)  # of two descriptions of half a megabyte each
+def token_spans(tokenizer: str) -> TokenSpans:
+    """How the tokenizer, described in the JSON of the `tokenizers` library, divides a whole text; see `WORDS`, too."""
+    if tokenizer == WORDS:
+        return lambda text: [match.span() for match in re.finditer(r"\S+", text)]
+    from tokenizers import Tokenizer
+
+    model = Tokenizer.from_str(tokenizer)
+    model.no_truncation()
+    model.no_padding()
+    return lambda text: list(model.encode(text, add_special_tokens=False).offsets)
+
+
+def continued_words(text: str, token_spans: TokenSpans) -> float:
+    """The share of words that a tokenizer cuts into pieces, in 0–1: how little its model knows the language.
+
+    Rust et al., "How Good is Your Tokenizer?" (ACL 2021), but for names, which are pieces in any language: only words
+    in small letters count where there are any. With the vocabulary of the default model the median is 0 for XQuAD's
+    English questions, 0.2 for claims from biomedicine, 0.7 for XQuAD's Spanish questions.
+    """
+    words = [word for word in _WORD.findall(text) if len(word) >= _SHORTEST_WORD] or _WORD.findall(text)
+    counted = [word for word in words if word.islower()] or words
+    return sum(len(token_spans(word)) > 1 for word in counted) / len(counted) if counted else 0.0

@@ -1,0 +1,1 @@
+"""The values that every room may use: documents and answers, turns of a conversation, reports of the write side."""

@@ -1,0 +1,1 @@
+"""An answer as the chat shows it: stream, footnotes, claims, votes."""

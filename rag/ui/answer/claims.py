@@ -1,0 +1,67 @@
+"""What the check of an answer found: lines of Markdown under it, and for each footnote the statements that cite it."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rag.ui.markdown import escape, plain_line
+
+if TYPE_CHECKING:
+    from rag.types.documents import Answer, Claim, Verdict
+    from rag.ui.translations import Texts
+
+SHOWN = 160  # characters of a doubtful sentence
+_MARKER = re.compile(r"\s*\[\d+\]")
+_ADORNMENT = re.compile(r"^[\s>#*•–+-]+|[*_`]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A sentence of the answer without its markers, and how far its sources bear it out. `reason` is empty where they
+    do."""
+
+    sentence: str
+    verdict: Verdict
+    reason: str
+
+
+def statements(answer: Answer, texts: Texts) -> dict[int, list[Statement]]:
+    """The checked sentences by the number of the footnote they cite; those that cite none by 0."""
+    found = defaultdict(list)
+    for claim in answer.claims:
+        statement = Statement(_sentence(answer.text, claim), claim.verdict, texts.of_engine(claim.reason))
+        for number in claim.numbers or (0,):
+            found[number].append(statement)
+    return dict(found)
+
+
+def check_notice(answer: Answer, texts: Texts) -> str:
+    """Each sentence that its source does not bear out, with the reason; or one quiet line when all are; or nothing
+    when there was nothing to check."""
+    claims = answer.claims
+    if not claims:
+        return ""
+    doubtful = [claim for claim in claims if claim.verdict != "supported"]
+    if not any(claim.numbers for claim in claims):
+        return f"⚠ {texts('names_no_source')}"
+    if not doubtful:
+        return f"*{texts.counted('checked', len(claims))}*"
+    return "\n".join(f"- {_doubt(answer.text, claim, texts)}" for claim in doubtful)
+
+
+def _doubt(text: str, claim: Claim, texts: Texts) -> str:
+    sentence = _sentence(text, claim)
+    if len(sentence) > SHOWN:
+        space = sentence.rfind(" ", 0, SHOWN)
+        sentence = sentence[: space if space > SHOWN // 2 else SHOWN] + " …"  # Chinese and addresses have no spaces
+    if not claim.numbers:
+        return f"⚠ {texts('without_source')} “{escape(sentence)}”"
+    lead = texts("partly" if claim.verdict == "partly" else "unsupported")
+    return f"⚠ {lead} “{escape(sentence)}” ({escape(texts.of_engine(claim.reason))})"
+
+
+def _sentence(text: str, claim: Claim) -> str:
+    return plain_line(_ADORNMENT.sub("", _MARKER.sub("", text[claim.start : claim.end])))

@@ -1,0 +1,205 @@
+"""Shows an answer while it comes: grey lines for what is being done, the text, and footnotes at the end.
+
+Of several models each has a message of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import chainlit as cl
+from chainlit.utils import utc_now
+
+from rag.errors import RagError
+from rag.types.documents import AnswerCompleted, Candidate, ChunksRetrieved, Progress, QueryCondensed, TextDelta
+from rag.ui.answer.claims import check_notice, statements
+from rag.ui.answer.footnotes import elements, footnotes
+from rag.ui.answer.resume import ANSWERING
+from rag.ui.answer.search_trace import where_it_looked
+from rag.ui.markdown import escape, marked, plain_line, presentable
+from rag.ui.translations import here
+from rag.ui.turns import remembered
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from rag.answering.modes.request import Mode
+    from rag.storage.catalog import Catalog
+    from rag.types.documents import Answer, Event, Passage
+    from rag.ui.translations import Texts
+
+
+SEARCHING: tuple[Mode, ...] = ("documents", "route", "compare")  # the modes that search for the question itself
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a question: the answer's text, or what there was of it when it was stopped or broke off, and the
+    answers of all models where several were asked, and the passages that were read."""
+
+    text: str
+    candidates: dict[str, Answer] = field(default_factory=dict)
+    passages: tuple[Passage, ...] = ()
+
+
+async def show(
+    events: AsyncGenerator[Event, None], catalog: Catalog, mode: Mode, expected: str, question_id: str
+) -> Outcome:
+    """Show the events as they come, for the question of that message. An answer by another model than `expected` says
+    so; empty: every answer does.
+
+    An answer that breaks off stays, marked as incomplete. Raises RagError when nothing of it came.
+    """
+    said = "searched_for" if mode in SEARCHING else "understood_as"
+    shown = _Shown(catalog, here(), said, expected, question_id)
+    cl.user_session.set(ANSWERING, shown.messages)
+    try:
+        async with aclosing(events):
+            async for event in events:
+                await shown.take(event)
+    except asyncio.CancelledError:  # the stop button
+        pass
+    except RagError as error:
+        if not shown.text:
+            raise
+        await shown.break_off(error)
+    finally:
+        await shown.end()
+    return Outcome(shown.text, shown.in_order(), shown.passages)
+
+
+class _Shown:
+    """The messages and the step of one answer, in the browser."""
+
+    def __init__(self, catalog: Catalog, texts: Texts, condensed: str, expected: str, question_id: str) -> None:
+        self._candidates: dict[str, Answer] = {}
+        self.passages: tuple[Passage, ...] = ()
+        self.text = ""  # what was written; of several models, by the first one
+        self._catalog = catalog
+        self._texts = texts
+        self._question = ""  # that was searched for, where it is not the one that was asked
+        self._condensed = condensed
+        self._expected = expected
+        self._question_id = question_id
+        self._reply = cl.Message("")
+        self._others: dict[str, cl.Message] = {}  # of several models, by name
+        self.messages = [self._reply]  # all that are being written
+        self._step: cl.Step | None = None
+
+    def in_order(self) -> dict[str, Answer]:
+        """The answers of several models, in the order in which they are shown."""
+        return {model: self._candidates[model] for model in self._others if model in self._candidates}
+
+    async def take(self, event: Event) -> None:
+        match event:
+            case QueryCondensed(question):
+                self._question = plain_line(question)
+                await _note(self._texts(self._condensed, question=self._question), "search")
+            case ChunksRetrieved(hits, passages):
+                self.passages = passages
+                looked = where_it_looked(self._question, hits, passages, self._texts)
+                known = remembered(self._question_id, None, passages)
+                await _note(_found(passages, self._texts), "book-open", looked, known)
+            case Progress(doing, done, total):
+                doing = self._texts.of_engine(plain_line(doing))
+                await self._progress(self._texts("progress", doing=doing, done=done, total=total) if total else doing)
+            case TextDelta(text):
+                self.text += text
+                await self._reply.stream_token(self._texts.of_answer(text))
+            case Candidate(model, of_model):
+                await self._take_candidate(model, of_model)
+            case AnswerCompleted(answer) if self._others:
+                self.text = answer.text
+            case AnswerCompleted(answer):
+                self.text = answer.text
+                await self._complete(self._reply, answer, answer.model if answer.model != self._expected else "")
+
+    async def break_off(self, error: RagError) -> None:
+        """Mark what is unfinished."""
+        for message in self.messages:
+            if message.streaming:
+                message.content = f"{presentable(str(message.content))}\n\n⚠ {self._texts('incomplete')} "
+                message.content += escape(f"{error.message} {error.hint}".strip())
+
+    async def end(self) -> None:
+        """Nothing more will come: what is unfinished loses its cursor."""
+        for message in self.messages:
+            if message.streaming:
+                self._remember(message)
+                await message.send()
+        if self._step is not None:
+            self._step.end = utc_now()
+            self._step.icon = "check"
+            await self._step.update()
+
+    async def _take_candidate(self, model: str, event: TextDelta | AnswerCompleted) -> None:
+        if model not in self._others:
+            self._others[model] = cl.Message("", author=model)
+            self.messages.append(self._others[model])
+            await self._others[model].stream_token(_heading(model))
+        if isinstance(event, TextDelta):
+            if model == next(iter(self._others)):
+                self.text += event.text
+            await self._others[model].stream_token(event.text)
+        else:
+            self._candidates[model] = event.answer
+            await self._complete(self._others[model], event.answer, heading=_heading(model))
+
+    async def _complete(self, message: cl.Message, answer: Answer, written_by: str = "", heading: str = "") -> None:
+        signed = f"*{self._texts('answered_by', model=escape(written_by))}*" if written_by else ""
+        text = marked(
+            presentable(self._texts.of_answer(answer.text)), {citation.number for citation in answer.citations}
+        )
+        parts = [text, check_notice(answer, self._texts), signed]
+        message.content = heading + "\n\n".join(filter(None, parts))
+        cited_for = statements(answer, self._texts)
+        notes = await asyncio.to_thread(footnotes, answer.citations, self._catalog, self._texts, cited_for)
+        doubts = [said for of_number in cited_for.values() for said in of_number if said.verdict != "supported"]
+        message.elements = elements(message.id, cl.context.session.thread_id, notes, doubts)
+        self._remember(message)
+        await message.send()
+
+    def _remember(self, message: cl.Message) -> None:
+        """What is kept with it; of several models' answers the first one is the one the conversation goes on with."""
+        is_first = message is next(iter(self._others.values()), self._reply)
+        message.metadata = remembered(self._question_id, self.text if is_first else None, self.passages)
+
+    async def _progress(self, text: str) -> None:
+        """One grey line that changes."""
+        if self._step is None:
+            self._step = _step(text, "tool", "loader")
+            await self._step.send()
+        elif self._step.name != text:
+            self._step.name = text
+            await self._step.update()
+
+
+def _heading(model: str) -> str:
+    return f"**{escape(model)}**\n\n"
+
+
+def _found(passages: Sequence[Passage], texts: Texts) -> str:
+    if not passages:
+        return texts("found_nothing")
+    documents = len({passage.document_id for passage in passages})
+    counted = {"passages": texts.counted("passages", len(passages)), "documents": texts.counted("documents", documents)}
+    return texts("read", **counted)
+
+
+async def _note(text: str, icon: str, details: str = "", metadata: dict[str, Any] | None = None) -> None:
+    """A grey line above the answer; what opens below it where there are details."""
+    step = _step(text, "retrieval", icon, metadata)
+    step.output = details
+    step.end = utc_now()
+    await step.send()
+
+
+def _step(text: str, kind: Literal["tool", "retrieval"], icon: str, metadata: dict[str, Any] | None = None) -> cl.Step:
+    """A step that has begun. As a context it would be sent twice, and the answer comes after it."""
+    step = cl.Step(name=text, type=kind, icon=icon, metadata=metadata)
+    step.parent_id = cl.context.current_step.id if cl.context.current_step else None
+    step.start = utc_now()
+    return step

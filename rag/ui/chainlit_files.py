@@ -1,0 +1,150 @@
+"""Writes the folder that Chainlit runs from, inside the storage folder: configuration, texts, looks and start page.
+
+Chainlit reads all of these from disk when it is imported, so they are written anew at every start. Nothing here imports
+Chainlit.
+"""
+
+from __future__ import annotations
+
+import html
+import importlib.util
+import json
+import re
+import shutil
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING, Any
+
+from rag.ui.translations import FOLDER, LANGUAGES, texts_in
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+HERE = Path(__file__).parent
+
+# A link to another host: a preconnect hint, a web font, a style sheet from a CDN.
+FOREIGN_LINK = re.compile(r'\s*<link\b[^>]*\bhref="(?:https?:)?//[^>]*>')
+
+CODE = re.compile(r"`([^`]+)`")
+
+# Chainlit's own translations, which ours are put on top of.
+CHAINLIT = {"en": "en-US", "de": "de-DE", "fr": "fr-FR", "es": "es"}
+
+
+SCRIPTS = ("chat.js", "footnotes.js", "names.js")
+
+# Chainlit's buttons without a name of their own, and the text that names them: Chainlit's, or one of the page's.
+NAMES = {
+    "#sidebar-trigger-button": "threadHistory.sidebar.title",
+    "#new-chat-button": "navigation.newChat.button",
+    "#search-chats-button": "threadHistory.sidebar.filters.placeholder",
+    "#upload-button": "chat.input.actions.attachFiles",
+    "#chat-settings-open-modal": "chat.settings.title",
+    "#chat-submit": "chat.input.actions.send",
+    "#stop-button": "chat.input.actions.stop",
+    ":is(.positive-feedback-off, .positive-feedback-on)": "chat.messages.feedback.positive",
+    ":is(.negative-feedback-off, .negative-feedback-on)": "chat.messages.feedback.negative",
+    "#password + button": "show_password",
+    "button:has(> .lucide-arrow-down)": "to_the_end",
+}
+
+
+def write_chat_folder(
+    folder: Path, *, banners: Mapping[str, str], suffixes: Collection[str], max_upload_mb: int, is_open: bool
+) -> None:
+    """Make `folder` ready for Chainlit. `banners` are the line that names the language model, by language;
+    `is_open` says that nobody has to log in."""
+    chainlit = _chainlit_package()
+    shutil.rmtree(folder / ".files", ignore_errors=True)  # uploads of chats that ended with the last process
+    _write(folder / ".chainlit" / "config.toml", _configuration(suffixes, max_upload_mb))
+    for language in LANGUAGES:
+        texts = json.dumps(_translation(chainlit, language), ensure_ascii=False, indent=1)
+        _write(folder / ".chainlit" / "translations" / f"{language}.json", texts)
+        _write(folder / f"chainlit_{language}.md", (FOLDER / f"{language}.md").read_text(encoding="utf-8"))
+    shutil.copy(folder / ".chainlit" / "translations" / "en.json", folder / ".chainlit" / "translations" / "en-US.json")
+    shutil.copytree(HERE / "public", folder / "public", dirs_exist_ok=True)
+    _write(folder / "public" / "chat.js", _script(chainlit, is_open))
+
+    page = chainlit / "frontend" / "dist"
+    _write(folder / "build" / "index.html", _start_page((page / "index.html").read_text(encoding="utf-8"), banners))
+    assets = folder / "build" / "assets"
+    if assets.is_dir() and not assets.is_symlink():  # somebody copied the storage folder, and what links point to
+        shutil.rmtree(assets)
+    assets.unlink(missing_ok=True)
+    assets.symlink_to(page / "assets", target_is_directory=True)
+
+
+def _chainlit_package() -> Path:
+    spec = importlib.util.find_spec("chainlit")
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError("chainlit")
+    return Path(spec.submodule_search_locations[0])
+
+
+def _configuration(suffixes: Collection[str], max_upload_mb: int) -> str:
+    template = Template((HERE / "config.toml").read_text(encoding="utf-8"))
+    return template.substitute({"suffixes": json.dumps(sorted(suffixes)), "max_upload_mb": max_upload_mb})
+
+
+def _names(chainlit: Path, language: str) -> dict[str, str]:
+    texts = _translation(chainlit, language)
+    page = texts_in(language).sections["page"]
+    return {selector: page[path] if path in page else _text_at(texts, path) for selector, path in NAMES.items()}
+
+
+def _text_at(texts: dict[str, Any], path: str) -> str:
+    found: Any = texts
+    for name in path.split("."):
+        found = found[name]
+    return str(found)
+
+
+def _translation(chainlit: Path, language: str) -> dict[str, Any]:
+    """Chainlit's texts in a language, where it has one in English where it lacks it, and where we have one in ours."""
+    translation: dict[str, Any] = {}
+    for name in (CHAINLIT["en"], CHAINLIT[language]):
+        own = json.loads((chainlit / "translations" / f"{name}.json").read_text(encoding="utf-8"))
+        translation = _over(own, translation)
+    for path, text in texts_in(language).sections["chainlit"].items():
+        *groups, last = path.split(".")
+        group = translation
+        for name in groups:
+            group = group[name]
+        group[last] = text
+    return translation
+
+
+def _over(upper: dict[str, Any], lower: dict[str, Any]) -> dict[str, Any]:
+    """All of `lower`, replaced by `upper` where that has it too."""
+    merged = {**lower, **upper}
+    for name, value in merged.items():
+        if isinstance(value, dict):
+            merged[name] = _over(value, lower.get(name, {}))
+    return merged
+
+
+def _script(chainlit: Path, is_open: bool) -> str:
+    """The page's scripts as one, after the texts that they show."""
+    texts = {language: texts_in(language).sections["page"] for language in LANGUAGES}
+    script = "".join((HERE / "public" / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    names = {language: _names(chainlit, language) for language in LANGUAGES}
+    told = {"footnoteTexts": texts, "footnoteIsOpen": is_open, "footnoteNames": names}
+    return (
+        "".join(f"window.{name} = {json.dumps(value, ensure_ascii=False)};\n" for name, value in told.items()) + script
+    )
+
+
+def _start_page(page: str, banners: Mapping[str, str]) -> str:
+    """Chainlit's page without its links to other hosts, and with the banner above the chat in every language; the
+    script takes the others out."""
+    lines = "".join(f'<span lang="{language}">{_with_code(banner)}</span>' for language, banner in banners.items())
+    return FOREIGN_LINK.sub("", page).replace("<body>", f'<body>\n    <aside id="model-banner">{lines}</aside>')
+
+
+def _with_code(text: str) -> str:
+    return CODE.sub(r"<code>\1</code>", html.escape(text))
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")

@@ -1,0 +1,72 @@
+"""Who a browser's session belongs to: the name that it gives itself, and whose requests and messages come with it.
+
+Chainlit makes a folder of a session's name, and removes that when the session ends. A name such as `../..` would remove
+another one, so only those are let in that the page really makes. For the data layer, which Chainlit calls without
+saying for whom, a WebSocket's messages, and all tasks begun for them, belong to who opened it.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from starlette.requests import HTTPConnection
+
+from rag.ui.login import chat_session, principal_of
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from rag.auth.principals import Principal
+    from rag.operations.services import Services
+
+
+def refuse_odd_sessions() -> None:
+    """Put a look at the session's name before Chainlit's own handler of new connections. Call it once Chainlit may be
+    imported."""
+    import chainlit.socket  # noqa: F401  (adds the handlers)
+    from chainlit.server import sio
+    from socketio.exceptions import ConnectionRefusedError as Refused
+
+    connect = sio.handlers["/"]["connect"]
+
+    async def connect_if_named(sid: str, environ: dict[str, Any], auth: dict[str, Any]) -> Any:
+        if not _is_uuid(auth.get("sessionId") if isinstance(auth, dict) else None):
+            raise Refused("the session's name is none of the page's")
+        return await connect(sid, environ, auth)
+
+    sio.on("connect", connect_if_named)
+
+
+def _is_uuid(name: object) -> bool:
+    try:
+        return str(UUID(str(name))) == name
+    except ValueError:
+        return False
+
+
+_session: ContextVar[str | None] = ContextVar("chat_session", default=None)
+
+
+class KnowCaller:
+    """ASGI middleware: remembers the session of who is logged in for as long as a request is handled."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on."""
+        if scope["type"] in ("http", "websocket"):
+            _session.set(chat_session(HTTPConnection(scope)))
+        await self._app(scope, receive, send)
+
+
+def calling_session() -> str:
+    """The session that sent the request; empty for none."""
+    return _session.get() or ""
+
+
+def calling_principal(services: Services) -> Principal:
+    """Who sent the request that is being handled; blocking, milliseconds. Raises Unauthorized."""
+    return principal_of(services, _session.get())

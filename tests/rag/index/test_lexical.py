@@ -1,0 +1,115 @@
+"""Words in tantivy: found by any of their forms, only inside the scope, whatever the question contains."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import pytest
+
+from rag.index.lexical import LexicalEntry, LexicalIndex
+
+ENTRIES = (
+    LexicalEntry("doc_a:1:0", "vs_1", "Pump manual", "Maintenance", "The bearings need oil every 90 days."),
+    LexicalEntry("doc_a:1:1", "vs_1", "Pump manual", "Storage", "Keep the crate dry."),
+    LexicalEntry("doc_b:1:0", "vs_1", "Travel", "", "A café in Zürich costs 12 EUR. Привет, мир."),
+    LexicalEntry("doc_c:1:0", "vs_2", "Travel", "", "Oil is expensive."),
+)
+
+
+@pytest.fixture
+def words(tmp_path):
+    with closing(LexicalIndex(tmp_path / "words")) as words:
+        words.add(ENTRIES)
+        yield words
+
+
+def ids(words, question, collections=("vs_1", "vs_2"), limit=10, versions=None):
+    return [chunk_id for chunk_id, _ in words.search(question, collections, limit, versions)]
+
+
+def test_finds_by_any_form_of_a_word_best_first(words):
+    assert ids(words, "How do I oil a bearing?")[0] == "doc_a:1:0"
+    assert ids(words, "OILED") == ids(words, "oil")
+    scores = [score for _, score in words.search("oil bearing", ("vs_1", "vs_2"), 10)]
+    assert scores == sorted(scores, reverse=True)
+    assert min(scores) > 0
+
+
+def test_titles_and_headings_count_but_less_than_the_body(words):
+    assert set(ids(words, "pump")) == {"doc_a:1:0", "doc_a:1:1"}
+    assert ids(words, "maintenance") == ["doc_a:1:0"]
+    words.add([LexicalEntry("doc_d:1:0", "vs_1", "Something", "", "Travel")])
+    assert ids(words, "travel")[0] == "doc_d:1:0"
+
+
+@pytest.mark.parametrize("question", ["", "   ", "the of and", "what is it?", "xylophone", "?!…", "\0", "🦊"])
+def test_questions_without_a_known_word_find_nothing(words, question):
+    assert ids(words, question) == []
+
+
+@pytest.mark.parametrize(
+    ("question", "found"),
+    [("cafe ZURICH", "doc_b:1:0"), ("Café", "doc_b:1:0"), ("привет", "doc_b:1:0"), ("12", "doc_b:1:0")],
+)
+def test_unicode(words, question, found):
+    assert ids(words, question) == [found]
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        'oil"',
+        '"oil',
+        "oil AND NOT bearings",
+        "body:oil",
+        "oil*",
+        "oil~2 ^3",
+        "+oil -bearings",
+        "(oil",
+        "oil) OR (",
+        "[oil TO *]",
+        "oil\\",
+        "{oil}",
+        "oil && || !",
+        "id:doc_a",
+        "oil\n\n\toil " + "oil " * 3000,
+    ],
+)
+def test_operators_in_a_question_are_harmless(words, question):
+    assert set(ids(words, question)) >= ({"doc_a:1:0", "doc_c:1:0"} if "oil" in question else set())
+
+
+def test_the_scope_is_kept_and_an_empty_one_finds_nothing(words):
+    assert ids(words, "oil", ("vs_1",)) == ["doc_a:1:0"]
+    assert ids(words, "oil", ("vs_2",)) == ["doc_c:1:0"]
+    assert ids(words, "oil", ()) == ids(words, "oil", ("vs_9",)) == []
+    assert ids(words, "oil", versions=["doc_c:1"]) == ["doc_c:1:0"]
+    assert ids(words, "oil", versions=[]) == ids(words, "oil", versions=["doc_c:2"]) == []
+
+
+def test_the_scope_does_not_change_the_scores(words):
+    everywhere = dict(words.search("oil", ("vs_1", "vs_2"), 10))
+    assert dict(words.search("oil", ("vs_2",), 10))["doc_c:1:0"] == pytest.approx(everywhere["doc_c:1:0"])
+
+
+def test_removal_and_limit(words):
+    assert len(ids(words, "oil", limit=1)) == 1
+    words.remove(["doc_a:1", "never there"])
+    assert ids(words, "oil") == ["doc_c:1:0"]
+    assert words.count() == 2
+    words.replace_all([])
+    assert (words.count(), ids(words, "oil")) == (0, [])
+
+
+def test_removing_one_version_leaves_others_whose_name_begins_alike(words):
+    words.add([LexicalEntry("doc_a:11:0", "vs_1", "", "", "oil")])
+    words.remove(["doc_a:1"])
+    assert ids(words, "oil", ("vs_1",)) == ["doc_a:11:0"]
+
+
+def test_what_was_added_is_there_after_reopening(tmp_path):
+    with closing(LexicalIndex(tmp_path)) as words:
+        words.add(ENTRIES)
+    with closing(LexicalIndex(tmp_path)) as words:
+        assert words.count() == 4
+        assert ids(words, "oil bearings")[0] == "doc_a:1:0"

@@ -1,0 +1,25 @@
+"""A process's own words: filled at the first look, following from then on, and swept when their process was killed."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import closing
+
+from rag.index.lexical_replica import OwnWords
+from rag.storage.catalog import Catalog
+from tests.rag.versions import commit, make_version
+
+
+def test_words_follow_the_catalog_and_go_with_their_process(database, bag_of_words, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left = tmp_path / "footnote-words-killed"
+    left.mkdir()
+    (left / "lock").touch()
+    with closing(Catalog(database)) as catalog:
+        commit(catalog, make_version("doc_a", ["apple\nbanana"], bag_of_words))
+        with closing(OwnWords(catalog)) as first, closing(OwnWords(catalog)) as second:
+            assert len(list(tmp_path.glob("footnote-words-*"))) == 2
+            assert (first.count(), second.count()) == (2, 2)
+            commit(catalog, make_version("doc_a", ["cherry"], bag_of_words, version=2))
+            assert [chunk for chunk, _ in first.search("cherry apple", None, 5)] == ["doc_a:2:0"]
+        assert list(tmp_path.glob("footnote-words-*")) == []

@@ -1,0 +1,71 @@
+"""Time limits of a reply, against a real server."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from rag.errors import AnswerInterrupted, BackendUnavailable
+from tests.rag.models.model_server import ask, chunk, events, open_at, text_of
+
+
+async def _slow_start():
+    yield chunk("")  # the role, as vLLM sends it while it still reads the prompt
+    await asyncio.sleep(0.2)
+    yield chunk("")
+    await asyncio.sleep(5)
+    yield chunk("late", "stop")
+
+
+async def _slow_middle():
+    yield chunk("The ")
+    await asyncio.sleep(5)
+
+
+async def _steady():
+    for _ in range(8):
+        await asyncio.sleep(0.1)
+        yield chunk("on ")
+    yield chunk(None, "stop")
+
+
+async def _thoughtful():
+    for _ in range(6):
+        await asyncio.sleep(0.1)
+        yield chunk(choices=[{"index": 0, "delta": {"reasoning_content": "hm"}, "finish_reason": None}])
+    yield chunk("Yes", "stop")
+
+
+async def test_no_first_token_in_time_is_an_error_that_names_its_limit(server):
+    server.reply = lambda *_: events(_slow_start())
+    model = open_at(server, timeout=0.4, token_timeout=30)
+    start = time.monotonic()
+    with pytest.raises(BackendUnavailable, match=r"no token within 0\.4 seconds") as raised:
+        await ask(model)
+    assert 0.35 < time.monotonic() - start < 20
+    assert "RAG_LLM__TIMEOUT" in raised.value.hint
+    assert not isinstance(raised.value, AnswerInterrupted)
+    assert len(server.requests) == 1
+
+
+async def test_no_next_token_in_time_is_an_error_that_names_the_other_limit(server):
+    server.reply = lambda *_: events(_slow_middle())
+    model = open_at(server, timeout=30, token_timeout=0.3)
+    start = time.monotonic()
+    with pytest.raises(AnswerInterrupted, match=r"no further token for 0\.3 seconds") as raised:
+        await ask(model)
+    assert time.monotonic() - start < 20
+    assert "RAG_LLM__TOKEN_TIMEOUT" in raised.value.hint
+    assert len(server.requests) == 1
+
+
+async def test_the_limits_are_not_for_the_whole_answer(server):
+    server.reply = lambda *_: events(_steady())
+    assert text_of(await ask(open_at(server, timeout=0.5, token_timeout=0.5))) == "on " * 8
+
+
+async def test_a_model_that_thinks_aloud_is_not_silent(server):
+    server.reply = lambda *_: events(_thoughtful())
+    assert text_of(await ask(open_at(server, timeout=0.4, token_timeout=0.4))) == "Yes"

@@ -1,0 +1,203 @@
+"""Fusion by hand and by property, and what a search does when one of its legs fails."""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import closing
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rag.errors import RagError
+from rag.index.index import Index
+from rag.retrieval.document_names import Named
+from rag.retrieval.retriever import HybridRetriever, Legs, fuse, lift_named, spread
+from rag.settings import RetrievalSettings
+from rag.types.documents import Chunk, Scope
+from tests.rag.versions import make_version
+
+IDS = st.sampled_from([f"c{number}" for number in range(12)])
+
+
+def legs(lowest: float):
+    scores = st.floats(lowest, 50, allow_nan=False)
+    pairs = st.lists(st.tuples(IDS, scores), unique_by=lambda pair: pair[0], max_size=12)
+    return pairs.map(lambda leg: sorted(leg, key=lambda pair: -pair[1]))
+
+
+def test_fusion_as_computed_by_hand():
+    dense = [("a", 0.9), ("b", 0.7), ("c", 0.5)]
+    lexical = [("c", 8.0), ("a", 2.0), ("d", 1.0)]
+    assert fuse(Legs(dense, lexical), 0.5) == pytest.approx({"a": 0.625, "b": 0.25, "c": 0.5, "d": 0.0625})
+    assert fuse(Legs(dense, lexical), 0.3) == pytest.approx({"a": 0.475, "b": 0.15, "c": 0.7, "d": 0.0875})
+
+
+def test_edges_of_fusion():
+    assert fuse(Legs([], []), 0.5) == {}
+    assert fuse(Legs([("a", 0.3)], []), 0.2) == {"a": 1.0}
+    assert fuse(Legs([], [("a", 3.0), ("b", 1.5)]), 0.9) == {"a": 1.0, "b": 0.5}
+    assert fuse(Legs([("a", 0.3), ("b", 0.3)], [("c", 1.0)]), 0.5) == {"a": 0.5, "b": 0.5, "c": 0.5}
+
+
+@given(legs(-1), legs(0.001), st.floats(0, 1))
+def test_properties_of_fusion(dense, lexical, weight):
+    fused = fuse(Legs(dense, lexical), weight)
+    assert fused.keys() == {i for i, _ in dense} | {i for i, _ in lexical}
+    assert all(-1e-9 <= score <= 1 + 1e-9 for score in fused.values())
+    for leg, share in ((dense, weight), (lexical, 1 - weight)):
+        if (
+            fused
+            and leg
+            and (len(leg) == len(fused))
+            and ((leg is dense and not lexical) or (leg is lexical and not dense))
+        ):
+            assert [fused[i] for i, _ in leg] == sorted(fused.values(), reverse=True)
+            assert max(fused.values()) == pytest.approx(1.0)
+        elif leg and dense and lexical:
+            assert fused[leg[0][0]] >= share - 1e-6, "the best of a leg gets all of its weight"
+
+
+def test_named_documents_are_lifted_as_far_as_they_speak_to_the_question():
+    scores = {"a:1:0": 1.0, "b:1:0": 0.5, "b:1:1": 0.1}
+    within = {"b:1:0": 1.0, "b:1:2": 0.4}
+    named = Named(frozenset("b"), coverage=0.8)
+    assert lift_named(scores, within, named) == pytest.approx(
+        {"a:1:0": 0.8, "b:1:0": 0.6, "b:1:1": 0.08, "b:1:2": 0.08}  # lifted by 0.5 ** 2
+    )
+    best = lift_named({"a:1:0": 0.9, "b:1:0": 1.0}, {"b:1:0": 1.0, "b:1:1": 0.9}, named)
+    assert max(best.values()) == best["b:1:0"] == pytest.approx(1.0)
+    assert lift_named(scores, {}, Named(frozenset("c"), 1.0)) == pytest.approx(scores)
+    half_said = lift_named(scores, within, replace(named, coverage=0.35))
+    assert half_said["b:1:0"] == pytest.approx((0.5 + 0.5**4) / (1 + 0.5**4))
+    assert lift_named({}, {"b:1:0": 1.0}, named) == {"b:1:0": 0.5}
+
+
+def test_another_page_comes_before_more_of_the_same():
+    def chunk(document, number, page):
+        return Chunk(f"{document}:1:{number}", document, number, page, None, "", None, 0, 1, "x")
+
+    chunks = {c.id: c for c in (chunk("a", 0, 0), chunk("a", 1, 0), chunk("a", 2, 1), chunk("b", 0, None))}
+    scores = {"a:1:0": 1.0, "a:1:1": 0.9, "a:1:2": 0.7, "b:1:0": 0.4}
+    assert [chunk_id for chunk_id, _ in spread(scores, chunks)] == ["a:1:0", "a:1:2", "a:1:1", "b:1:0"]
+    without_pages = {c.id: c for c in (chunk("b", n, None) for n in range(3))}
+    assert [s for _, s in spread(dict.fromkeys(without_pages, 0.5), without_pages)] == [0.5, 0.5, 0.5]
+
+
+@pytest.fixture
+def opened(tmp_path, bag_of_words):
+    with closing(Index(tmp_path / "storage", bag_of_words)) as index:
+        pages = {"doc_a": ["The pump needs oil every 90 days.\nKeep it dry."], "doc_b": ["Travel costs are paid."]}
+        index.replace_documents([make_version(i, text, bag_of_words) for i, text in pages.items()])
+        scope = Scope((index.catalog.collection().id,))
+        yield index, HybridRetriever(index, RetrievalSettings()), scope
+
+
+async def test_hits_carry_ranks_and_scores_of_both_legs(opened):
+    _, retriever, scope = opened
+    hits = await retriever.retrieve("pump oil", scope, 10)
+    assert hits[0].chunk.text == "The pump needs oil every 90 days."
+    assert (hits[0].score, hits[0].dense_rank, hits[0].lexical_rank) == (pytest.approx(1.0), 1, 1)
+    assert hits[0].title == "Title doc_a"
+    assert hits[0].source == "/documents/doc_a.txt"
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+    assert hits[-1].lexical_rank is hits[-1].lexical_score is None
+    assert len(await retriever.retrieve("pump oil", scope, 1)) == 1
+    assert await retriever.retrieve("pump oil", Scope(()), 10) == ()
+    assert await retriever.retrieve("pump oil", scope, 10) == hits
+
+
+class Interrupting:
+    """An embedding model that takes its time over the first question; meanwhile the document is replaced."""
+
+    def __init__(self, embedding, interrupt):
+        self._embedding = embedding
+        self._interrupt = interrupt
+
+    def __getattr__(self, name):
+        return getattr(self._embedding, name)
+
+    def embed_query(self, text):
+        if self._interrupt is not None:
+            time.sleep(0.3)  # the words have been searched by now
+            self._interrupt()
+            self._interrupt = None
+        return self._embedding.embed_query(text)
+
+
+async def test_a_search_that_a_replacement_ran_into_is_done_again(tmp_path, bag_of_words):
+    old, new = (
+        make_version("doc_a", [f"The pump needs oil every {days} days."], bag_of_words, version=version)
+        for version, days in ((1, 90), (2, 30))
+    )
+    slow = Interrupting(bag_of_words, lambda: index.replace_documents([new]))
+    with closing(Index(tmp_path, slow)) as index:
+        index.replace_documents([old])
+        scope = Scope((index.catalog.collection().id,))
+        hits = await HybridRetriever(index, RetrievalSettings()).retrieve("pump oil", scope, 10)
+    assert hits[0].chunk.text == "The pump needs oil every 30 days."
+    assert (hits[0].dense_rank, hits[0].lexical_rank) == (1, 1)
+
+
+@pytest.mark.parametrize("failing", ["words", "vectors"])
+async def test_one_failing_leg_is_logged_and_the_other_answers(opened, failing, caplog, tmp_path):
+    index, retriever, scope = opened
+    if failing == "words":
+        lose_words(index, tmp_path)
+    else:
+        lose_vectors(index)
+    with caplog.at_level(logging.ERROR):
+        hits = await retriever.retrieve("pump oil", scope, 10)
+    assert hits[0].chunk.text == "The pump needs oil every 90 days."
+    assert hits[0].score == pytest.approx(1.0)
+    assert [record.name for record in caplog.records] == ["rag.retrieval.retriever"]
+    assert ("lexical" if failing == "words" else "dense") in caplog.text
+
+
+async def test_both_failing_legs_are_an_error_and_no_empty_result(opened, tmp_path):
+    index, retriever, scope = opened
+    lose_words(index, tmp_path)
+    lose_vectors(index)
+    with pytest.raises(RagError, match="search failed") as raised:
+        await retriever.retrieve("pump oil", scope, 10)
+    assert raised.value.hint
+
+
+def lose_vectors(index):
+    """Behind the index's back, as a damaged disk would: its collections are gone."""
+    for collection in index._vectors._client.list_collections():
+        index._vectors._client.delete_collection(collection.name)
+
+
+def lose_words(index, tmp_path):
+    """Behind the index's back: what tantivy has mapped becomes unreadable by taking its schema apart."""
+    import tantivy
+
+    index._words._schema = tantivy.SchemaBuilder().build()
+
+
+class ByLength:
+    """A reranker that holds the longest passage for the best, and has read what it was given."""
+
+    name = "by length"
+
+    def __init__(self) -> None:
+        self.read: list[str] = []
+
+    def score(self, question, passages):
+        self.read = list(passages)
+        return [len(passage) / 100 for passage in passages]
+
+
+async def test_a_reranker_orders_the_best_anew(opened):
+    index, _, scope = opened
+    reranker = ByLength()
+    retriever = HybridRetriever(index, RetrievalSettings(reranked=2), reranker)
+    hits = await retriever.retrieve("pump oil", scope, 10)
+    assert len(reranker.read) == 2
+    assert reranker.read[0] == "Title doc_a\nThe pump needs oil every 90 days."
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+    assert hits[0].chunk.text == max((hit.chunk.text for hit in hits[:2]), key=len)
+    assert len(hits) == 3, "what was not read anew follows"
