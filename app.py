@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rag.auth.weak_secrets import refuse_well_known_secrets
+from rag.auth.weak_secrets import refuse_weak_secrets
 from rag.cli.runner import debug_option, is_debugging, run
 from rag.errors import ConfigurationError
 from rag.settings import Settings, load_settings
@@ -44,7 +44,7 @@ def serve(paths: tuple[Path, ...]) -> None:
 
     settings = load_settings()
     if settings.is_closed:
-        refuse_well_known_secrets(settings)
+        refuse_weak_secrets(settings)
     if not is_debugging():
         set_up_logging(settings.log)
     # The server hands the signal on when it has stopped; by default that would end us before the storage is closed.
@@ -113,13 +113,13 @@ def _require_way_in(settings: Settings, catalog: Catalog) -> None:
 
 def _mirror(settings: Settings, services: Services) -> contextlib.AbstractContextManager[object]:
     """The folders of RAG_INGEST__WATCH, followed in the background. Raises ConfigurationError."""
-    from ingest.watch import Mirror
+    from ingest.watch import FolderWatcher
 
     folders = [Path(folder).expanduser() for folder in settings.ingest.watch.split(os.pathsep) if folder]
     for folder in folders:
         if not folder.is_dir():
             raise ConfigurationError(f"{folder} is not a folder.", hint="Correct RAG_INGEST__WATCH.")
-    return Mirror(services.ingest, [folder.absolute() for folder in folders], services.catalog.database)
+    return FolderWatcher(services.ingest, [folder.absolute() for folder in folders], services.catalog.database)
 
 
 def _serve(settings: Settings, services: Services, listener: socket.socket) -> None:

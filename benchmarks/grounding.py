@@ -53,8 +53,8 @@ def main(name: str) -> int:
     console = Console()
     console.print(f"{name}: {len(seen)} answerable questions, {len(unseen)} about articles that are left out")
     table = Table("threshold", "answerable refused", "unanswerable refused")
-    for threshold in sorted({*THRESHOLDS, settings.retrieval.minimum_evidence}):
-        is_default = threshold == settings.retrieval.minimum_evidence
+    for threshold in sorted({*THRESHOLDS, settings.retrieval.min_relevance}):
+        is_default = threshold == settings.retrieval.min_relevance
         shares = (sum(found < threshold for found, _ in asked) / len(asked) for asked in (seen, unseen))
         cells = [f"{threshold:.2f}{' (default)' if is_default else ''}", *(f"{share:.1%}" for share in shares)]
         table.add_row(*cells)
@@ -66,14 +66,14 @@ def main(name: str) -> int:
 
 
 async def ask(opened: Storage, settings: Settings, questions: Sequence[dict[str, Any]]) -> list[tuple[float, int]]:
-    """For each question its evidence, and after how many quotes the answer's text was quoted."""
+    """For each question its relevance, and after how many quotes the answer's text was quoted."""
     retriever = open_retriever(settings, opened.index)
     scope = scope_of(opened.index.catalog, "default")
     results = []
     for question in questions:
         hits = await retriever.retrieve(question["text"], scope, HITS)
-        evidence = await retriever.evidence(question["text"], hits)
-        passages = collect_passages(hits, opened.index.catalog.page_text, settings.retrieval.passages)
+        relevance = await retriever.relevance(question["text"], hits)
+        passages = collect_passages(hits, opened.index.catalog.page_text, settings.retrieval.max_passages)
         quoted = extractive.best_sentences(question["text"], passages, opened.index.embedding)
         answers = [text.lower() for text, _ in question["metadata"]["answers"]]
         for place in range(1, len(quoted) + 1):
@@ -81,7 +81,7 @@ async def ask(opened: Storage, settings: Settings, questions: Sequence[dict[str,
                 break
         else:
             place = len(quoted) + 99
-        results.append((evidence, place))
+        results.append((relevance, place))
     return results
 
 

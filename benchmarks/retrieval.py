@@ -131,7 +131,7 @@ def legs(index: Index, question: str, scope: Scope) -> dict[str, list[Found]]:
 
 def of_hit(hit: Hit) -> Found:
     """What a search shows of a hit."""
-    start, end = hit.focus
+    start, end = hit.snippet
     return of_chunk(hit.chunk, hit.source, start, end)
 
 

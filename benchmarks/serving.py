@@ -196,7 +196,7 @@ def ingest_and_time_retrieval(folder: Path) -> float:
             for report in ingestor.add_paths([ROOT / "data" / "sample"], "default"):
                 del report
         retriever = HybridRetriever(storage.index, settings.retrieval)
-        return asyncio.run(time_retrieval(retriever, settings.retrieval.passages))
+        return asyncio.run(time_retrieval(retriever, settings.retrieval.max_passages))
 
 
 async def time_retrieval(retriever: HybridRetriever, passages: int) -> float:
@@ -207,7 +207,7 @@ async def time_retrieval(retriever: HybridRetriever, passages: int) -> float:
         began = time.perf_counter()
         hits = await retriever.retrieve(QUESTION, scope, passages * 3)
         await asyncio.to_thread(collect_passages, hits, retriever.index.catalog.page_text, passages)
-        await retriever.evidence(QUESTION, hits)
+        await retriever.relevance(QUESTION, hits)
         times.append(time.perf_counter() - began)
     return statistics.median(times)
 

@@ -24,7 +24,7 @@ from rag.types.ingest import IngestOptions
 
 if TYPE_CHECKING:
     from ingest.ingestor import Ingestor
-    from rag.operations.server_client import Remote
+    from rag.operations.server_client import ServerClient
     from rag.types.documents import AttributeValue, Document
     from rag.types.ingest import FileReport, IngestProgress, Job
 
@@ -121,7 +121,7 @@ def add(
 
 
 def _tagging(
-    writer: Ingestor | Remote,
+    writer: Ingestor | ServerClient,
     tags: Mapping[str, AttributeValue | None],
     progresses: Iterator[IngestProgress],
     options: IngestOptions,
@@ -134,7 +134,9 @@ def _tagging(
         yield replace(progress, report=report)
 
 
-def _tagged(writer: Ingestor | Remote, report: FileReport, tags: Mapping[str, AttributeValue | None]) -> FileReport:
+def _tagged(
+    writer: Ingestor | ServerClient, report: FileReport, tags: Mapping[str, AttributeValue | None]
+) -> FileReport:
     """Give a document the tags; where that fails, the report says so, and the next file is taken in all the same."""
     try:
         writer.tag(report.document_id, tags)
@@ -305,7 +307,7 @@ def _stopped_job(settings: Settings, job_id: str) -> Job:
 
 
 @contextmanager
-def _writer(settings: Settings, ray_address: str | None = None) -> Iterator[Ingestor | Remote]:
+def _writer(settings: Settings, ray_address: str | None = None) -> Iterator[Ingestor | ServerClient]:
     """The running server, or the storage folder opened here, with a Ray cluster to read and embed if one is named."""
     server = find_server(settings)
     if server is not None:

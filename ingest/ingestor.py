@@ -18,7 +18,7 @@ from ingest.expiry import Expiry
 from ingest.jobs import JobQueue, JobStore, Task
 from ingest.loaders import SUPPORTED_SUFFIXES
 from ingest.loaders.base import printable
-from ingest.pipeline import Claims, Run, Upload
+from ingest.pipeline import Claims, PipelineRun, Upload
 from ingest.reindex import Reindexing
 from ingest.sandbox import Sandbox
 from rag.errors import Conflict, NotFound
@@ -29,7 +29,7 @@ from rag.storage.blobs import StoredFiles
 from rag.storage.catalog import DEFAULT_COLLECTION
 from rag.storage.document_attributes import set_attributes, tag
 from rag.storage.files import FileRecord, FileRecords
-from rag.storage.lock import Turns
+from rag.storage.lock import ProcessLock
 from rag.storage.vector_stores import VectorStores
 from rag.types.documents import AttributeValue, Chunking, Document, Owned
 from rag.types.ingest import FileReport, IngestCounts, IngestOptions, IngestProgress, Job
@@ -62,8 +62,8 @@ class Ingestor:
         self._counter = IngestCounter()
         self._files = StoredFiles(settings.storage.dir)
         self._records = FileRecords(index.catalog.database)
-        self._forgetting = Turns(index.catalog.database, "expiry")
-        self._file_use = Turns(
+        self._forgetting = ProcessLock(index.catalog.database, "expiry")
+        self._file_use = ProcessLock(
             index.catalog.database, "files"
         )  # between a file's being stored or needed and its being noted
         self._queue = JobQueue(JobStore(index.catalog.database), self._work, self._tidy_up)
@@ -393,9 +393,9 @@ class Ingestor:
             if document.file_id and document.content != content:
                 self._index.catalog.put_record(replace(document, content=content))
 
-    def _run(self, collection: str, cluster: RayCluster | None = None) -> Run:
+    def _run(self, collection: str, cluster: RayCluster | None = None) -> PipelineRun:
         tools = (self._settings.ingest, self._index, self._sandbox, self._claims)
-        return Run(*tools, collection, self._ending, cluster)
+        return PipelineRun(*tools, collection, self._ending, cluster)
 
 
 def _plain(name: str) -> str:

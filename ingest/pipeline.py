@@ -157,7 +157,7 @@ class Claims:
             self._taken -= claimed
 
 
-class Run:
+class PipelineRun:
     """One pass over some files of one collection. Setting `stop` (an upload's own for that), or closing `over`, ends it
     within seconds; the documents that were not stored yet stay as they were."""
 

@@ -12,7 +12,7 @@ from typing import Self
 from ingest.discovery import is_ignored
 from ingest.loaders import SUPPORTED_SUFFIXES
 from rag.errors import RagError
-from rag.operations.backend import Ingest
+from rag.operations.backend import Backend
 from rag.storage.catalog import DEFAULT_COLLECTION
 from rag.storage.database import Database
 from rag.types.ingest import IngestOptions
@@ -52,12 +52,12 @@ def changes(paths: Sequence[Path], stop: threading.Event | None = None) -> Itera
             yield
 
 
-class Mirror:
+class FolderWatcher:
     """Keeps documents as the files in some folders are, in a thread, until the `with` block ends. Of several processes
     with one `database` one does so, and the others stand by."""
 
     def __init__(
-        self, ingest: Ingest, paths: Sequence[Path], database: Database, collection: str = DEFAULT_COLLECTION
+        self, ingest: Backend, paths: Sequence[Path], database: Database, collection: str = DEFAULT_COLLECTION
     ) -> None:
         self._ingest = ingest
         self._database = database

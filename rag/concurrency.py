@@ -3,8 +3,8 @@
 Two hundred questions that are all begun at once make each other late, and every look at the list of models waits for a
 piece of each of them. Admitted a few at a time they are done as soon, and what is no work is answered in between.
 
-Waiting for a model is no work: whoever begins to calls `make_way`, and the next one is admitted. The place is found by
-a context variable, so code that asks models need not know of requests.
+Waiting for a model is no work: whoever begins to calls `release_slot`, and the next one is admitted. The slot is found
+by a context variable, so code that asks models need not know of requests.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from __future__ import annotations
 import asyncio
 from contextvars import ContextVar
 
-_current: ContextVar[Place | None] = ContextVar("place", default=None)
+_current: ContextVar[ConcurrencySlot | None] = ContextVar("place", default=None)
 
 
-class Place:
+class ConcurrencySlot:
     """One place among those that are worked on: taken once, and given up once."""
 
     def __init__(self, places: asyncio.Semaphore) -> None:
@@ -35,7 +35,7 @@ class Place:
             self._places.release()
 
 
-def make_way() -> None:
+def release_slot() -> None:
     """What is done in the present context is going to wait for somebody else: the next one is admitted."""
     if (place := _current.get()) is not None:
         place.give_up()

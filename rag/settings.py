@@ -90,12 +90,12 @@ class ServerSettings(_Group):
         "docs/vector-stores.md.",
     )
     max_request_kb: int = Field(4096, ge=16, description="Largest body of an API request, in KB.")
-    names: tuple[str, ...] = Field(
+    allowed_hosts: tuple[str, ...] = Field(
         (),
         description="Names and addresses that the server is called by, as a JSON list; requests under another name are "
         "refused. Empty: any, where a key is asked for, else this machine's own.",
     )
-    origins: tuple[str, ...] = Field(
+    allowed_origins: tuple[str, ...] = Field(
         (),
         description='Web sites whose pages may use the API, as a JSON list such as `["https://intranet.example"]`.',
     )
@@ -163,8 +163,12 @@ class LanguageModelSettings(_Group):
         None, ge=-2, le=2, description="Above 0: words are less likely the more often they were used."
     )
     system_prompt: str = Field("", description="Instructions put before Footnote's own with every question.")
-    timeout: float = Field(120, gt=0, description="Seconds to wait for the first token: a model may have to be loaded.")
-    token_timeout: float = Field(60, gt=0, description="Seconds to wait between two tokens.")
+    first_token_timeout: float = Field(
+        120,
+        gt=0,
+        description="Seconds to wait for the first token: a model may have to be loaded.",
+    )
+    inter_token_timeout: float = Field(60, gt=0, description="Seconds to wait between two tokens.")
     gpu_layers: int = Field(-1, ge=-1, description="`llama_cpp`: layers to put on the GPU; -1: all that fit.")
     options: dict[str, Any] = Field(
         {},
@@ -242,7 +246,7 @@ class IngestSettings(_Group):
 class RetrievalSettings(_Group):
     """How passages are found."""
 
-    candidates: int = Field(200, ge=1, le=1000, description="Chunks each leg (vectors, words) contributes.")
+    candidates_per_leg: int = Field(200, ge=1, le=1000, description="Chunks each leg (vectors, words) contributes.")
     dense_weight: float = Field(
         0.5,
         ge=0,
@@ -250,20 +254,20 @@ class RetrievalSettings(_Group):
         description="Weight of the vectors; the words get the rest. It falls by itself for questions in a "
         "language that the embedding model does not know.",
     )
-    minimum_evidence: float = Field(
+    min_relevance: float = Field(
         0.59,
         ge=0,
         le=2,
         description="Below this (cosine plus share of the question's words found, 0 to 2) the answer is that the "
         "documents do not say; 0 always answers.",
     )
-    passages: int = Field(6, ge=1, le=50, description="Passages put into the prompt at most.")
+    max_passages: int = Field(6, ge=1, le=50, description="Passages put into the prompt at most.")
     reranker: str = Field(
         "",
         description="A cross-encoder that orders the best chunks anew: a name at the hub or a folder. Better, and on a "
         "processor slower by seconds a question. Empty: none.",
     )
-    reranked: int = Field(30, ge=1, le=200, description="So many chunks the reranker reads.")
+    rerank_top_n: int = Field(30, ge=1, le=200, description="So many chunks the reranker reads.")
 
 
 class HistorySettings(_Group):
@@ -281,7 +285,9 @@ class HistorySettings(_Group):
 class ModesSettings(_Group):
     """What one can ask besides a question."""
 
-    parallel: int = Field(10, ge=1, le=100, description="Requests that a summary or a plan sends to a model at once.")
+    max_concurrent_requests: int = Field(
+        10, ge=1, le=100, description="Requests that a summary or a plan sends to a model at once."
+    )
 
 
 class LogSettings(_Group):

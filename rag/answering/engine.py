@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from rag.answering import extractive
 from rag.answering.citations import cite
 from rag.answering.context import collect_passages
-from rag.answering.generation import Asked, longest_reply, reply, write_answer
-from rag.answering.history import Summaries, require_functions, taken_apart, told_history
+from rag.answering.generation import PreparedQuestion, longest_reply, reply, write_answer
+from rag.answering.history import Summaries, fit_history, require_functions, split_conversation
 from rag.answering.prompt_budget import fitting_history, history_room
 from rag.answering.prompts import ANSWER_SYSTEM, CONDENSE, FUNCTIONS, NEAREST, NO_DOCUMENTS, NOT_FOUND
 from rag.errors import RagError
@@ -24,7 +24,7 @@ from rag.models.chat_template import template_tokens
 from rag.models.llm import refresh_model
 from rag.retrieval.retriever import HybridRetriever
 from rag.settings import Settings
-from rag.telemetry.spans import stage
+from rag.telemetry.spans import span
 from rag.types.chat import NO_FUNCTIONS, UNSPECIFIED, Functions, Sampling
 from rag.types.documents import (
     Answer,
@@ -56,7 +56,7 @@ _LEANING = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class RetrievalResult:
     """What was found for a question that stands on its own, and whether that is enough to answer it."""
 
     question: str
@@ -118,13 +118,13 @@ class ChatEngine:
         functions: Functions = NO_FUNCTIONS,
         *,
         from_documents: bool = True,
-    ) -> Asked:
+    ) -> PreparedQuestion:
         """The conversation as the model will be told it: long ones are shortened (see rag/answering/history.py).
 
         Raises InvalidRequest when there is no question, or when the model cannot call the functions; BackendUnavailable
         when nothing is known of the model yet.
         """
-        told = taken_apart(messages)
+        told = split_conversation(messages)
         require_functions(self.model, messages, functions)
         model = await refresh_model(self.model)
         said = [model.system_prompt, *(message.content for message in messages if message.role == "system")]
@@ -142,11 +142,13 @@ class ChatEngine:
             steps=told.steps,
             functions=functions,
         )
-        history = await told_history(model, told.history, room, self.settings.history, self.summaries)
+        history = await fit_history(model, told.history, room, self.settings.history, self.summaries)
         conversation = [*history, told.question]
-        return Asked(model, instructions, rules, conversation, sampling, self.examples, functions, told.steps)
+        return PreparedQuestion(
+            model, instructions, rules, conversation, sampling, self.examples, functions, told.steps
+        )
 
-    async def condense(self, asked: Asked) -> str:
+    async def condense(self, asked: PreparedQuestion) -> str:
         """A question that stands on its own; the one asked when there is no history or the model fails."""
         model, question = asked.model, asked.question
         history = asked.conversation[:-1]
@@ -160,7 +162,7 @@ class ChatEngine:
         told = "\n".join(f"{message.role}: {message.written}" for message in recent)
         prompt = Message("user", CONDENSE.format(conversation=told, question=question))
         try:
-            with stage("condense"):
+            with span("condense"):
                 condensed = (await reply(model, [prompt], _CONDENSED_TOKENS)).text
         except RagError as error:
             logger.warning("A follow-up question could not be rewritten: %s", error)
@@ -168,21 +170,21 @@ class ChatEngine:
         first_line = condensed.strip('"').partition("\n")[0].strip()
         return first_line or question
 
-    async def find(self, question: str, scope: Scope) -> Finding:
+    async def find(self, question: str, scope: Scope) -> RetrievalResult:
         """What the documents have on a question that stands on its own."""
-        limit = self.settings.retrieval.passages * _HITS_PER_PASSAGE
+        limit = self.settings.retrieval.max_passages * _HITS_PER_PASSAGE
         found = await self.retrieve(question, scope, limit)
         hits = found[: self.most_chunks]
-        with stage("pack"):
+        with span("pack"):
             passages = await asyncio.to_thread(
-                collect_passages, hits, self.retriever.index.catalog.page_text, self.settings.retrieval.passages
+                collect_passages, hits, self.retriever.index.catalog.page_text, self.settings.retrieval.max_passages
             )
-        evidence = await self.retriever.evidence(question, found)
-        return Finding(
-            question, hits, passages, bool(passages) and evidence >= self.settings.retrieval.minimum_evidence
+        relevance = await self.retriever.relevance(question, found)
+        return RetrievalResult(
+            question, hits, passages, bool(passages) and relevance >= self.settings.retrieval.min_relevance
         )
 
-    async def write(self, asked: Asked, finding: Finding) -> AsyncGenerator[Event, None]:
+    async def write(self, asked: PreparedQuestion, finding: RetrievalResult) -> AsyncGenerator[Event, None]:
         """Answer from what was found: in the model's words, in quotes, or that it is not enough, where no function may
         know more."""
         if not finding.enough and not asked.functions_may_know:
@@ -205,7 +207,7 @@ class ChatEngine:
 
     # ------------------------------------------------------------------------------------------------ without a model
 
-    def _refuse(self, model: LanguageModel, finding: Finding) -> Answer:
+    def _refuse(self, model: LanguageModel, finding: RetrievalResult) -> Answer:
         """Say that the documents do not tell, and where they come nearest; no model is asked."""
         nearest = tuple(cite(passage, finding.question) for passage in finding.passages[:_NEAREST])
         text = NOT_FOUND if self.retriever.index.catalog.documents() else NO_DOCUMENTS
@@ -213,7 +215,7 @@ class ChatEngine:
             text = "\n".join([text, NEAREST, *map(_place, nearest)])
         return Answer(text, nearest, finding.passages, model.name, found=False, finish_reason="stop", usage=Usage(0, 0))
 
-    async def _quote(self, model: LanguageModel, finding: Finding) -> AsyncGenerator[Event, None]:
+    async def _quote(self, model: LanguageModel, finding: RetrievalResult) -> AsyncGenerator[Event, None]:
         found = await asyncio.to_thread(
             extractive.best_sentences, finding.question, finding.passages, self.retriever.index.embedding
         )

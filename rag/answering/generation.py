@@ -14,7 +14,7 @@ from rag.answering.prompts import NOT_FOUND
 from rag.answering.verification.claims import check_claims
 from rag.errors import InvalidRequest, PromptTooLong
 from rag.models.llm import stream_text
-from rag.telemetry.spans import stage
+from rag.telemetry.spans import span
 from rag.types.chat import DEFAULT_MAX_TOKENS, NO_FUNCTIONS, Functions, Sampling, ToolCallDelta, joined
 from rag.types.documents import (
     Answer,
@@ -37,7 +37,7 @@ _SMALLEST_PROMPT = 4  # a refused prompt is halved until it is this part of the 
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PreparedQuestion:
     """A question made ready for a model: the `instructions` of model and caller, the `rules` that hold (these and
     Footnote's own), the history as far as it is told, and the question, which ends the conversation. `examples` are
     turns that show how to answer, `functions` what the model may call, and `steps` what it called for this question so
@@ -103,7 +103,7 @@ async def reply(model: LanguageModel, messages: Sequence[Message], max_tokens: i
 
 
 async def write_answer(
-    asked: Asked, passages: Sequence[Passage], hits: tuple[Hit, ...] = ()
+    asked: PreparedQuestion, passages: Sequence[Passage], hits: tuple[Hit, ...] = ()
 ) -> AsyncGenerator[Event, None]:
     """Answer from the passages, or without any. A server that counts more tokens than we do is asked again with half as
     much, and once more.
@@ -116,7 +116,7 @@ async def write_answer(
     while True:
         smaller = replace(asked, model=replace(asked.model, context_window=window))
         try:
-            with stage("prompt"):
+            with span("prompt"):
                 prompt = await asyncio.to_thread(smaller.prompt, passages)
         except InvalidRequest as error:  # not even the rules fit
             raise refusal or error from None
@@ -160,7 +160,7 @@ async def write_prompt(model: LanguageModel, prompt: Prompt, sampling: Sampling)
     usage: Usage | None = None
     deltas = stream_text(model, prompt.messages, replace(sampling, max_tokens=prompt.max_tokens), prompt.functions)
     async with aclosing(deltas):
-        with stage("generate"):
+        with span("generate"):
             async for delta in deltas:
                 finish_reason = delta.finish_reason or finish_reason
                 usage = delta.usage or usage
@@ -182,7 +182,7 @@ async def write_prompt(model: LanguageModel, prompt: Prompt, sampling: Sampling)
     usage = usage or _counted(model, prompt.messages, Message("assistant", text, calls).written)
     answer = Answer(text, (), prompt.passages, model.name, True, finish_reason, usage, calls=calls)
     if prompt.passages:
-        with stage("cite"):
+        with span("cite"):
             answer = await asyncio.to_thread(with_footnotes, answer)
     if prompt.messages[-1].role == "tool":
         answer = replace(answer, claims=tuple(claim for claim in answer.claims if claim.numbers))

@@ -55,7 +55,7 @@ class Summaries:
                 self._texts.popitem(last=False)
 
 
-async def told_history(
+async def fit_history(
     model: LanguageModel, history: Sequence[Message], room: int, settings: HistorySettings, summaries: Summaries
 ) -> list[Message]:
     """The history in at most `room` tokens: whole; or a summary as question and answer, and the latest turns whole.
@@ -145,7 +145,7 @@ def _summary_turn(summary: str) -> Turn:
 
 
 @dataclass(frozen=True, slots=True)
-class Conversation:
+class SplitConversation:
     """The turns without system messages. `steps` come after the question: the model's calls, and what they gave."""
 
     history: tuple[Message, ...]
@@ -153,7 +153,7 @@ class Conversation:
     steps: tuple[Message, ...] = ()
 
 
-def taken_apart(messages: Sequence[Message]) -> Conversation:
+def split_conversation(messages: Sequence[Message]) -> SplitConversation:
     """Raises InvalidRequest when there is no question, or when calls of functions and what they gave do not match."""
     turns = [message for message in messages if message.role != "system"]
     _check_calls(turns)
@@ -165,7 +165,7 @@ def taken_apart(messages: Sequence[Message]) -> Conversation:
             hint="The last message must be the user's and hold text, or be what a function gave.",
             param="messages",
         )
-    return Conversation(tuple(history), turns[place], tuple(steps))
+    return SplitConversation(tuple(history), turns[place], tuple(steps))
 
 
 def require_functions(model: LanguageModel, messages: Sequence[Message], functions: Functions) -> None:

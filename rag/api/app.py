@@ -17,10 +17,10 @@ from rag.api import control, docs, documents, health, metrics, older_clients, pa
 from rag.api.errors import ERROR_RESPONSES, error_response
 from rag.api.mcp import OpenLibrary, create_mcp
 from rag.api.middleware.authentication import Authentication, principal_of
-from rag.api.middleware.concurrency import Admitted
-from rag.api.middleware.errors import LastResort
-from rag.api.middleware.metrics import Observed
-from rag.api.middleware.origin import Guard
+from rag.api.middleware.concurrency import ConcurrencyLimit
+from rag.api.middleware.errors import UnexpectedErrors
+from rag.api.middleware.metrics import RequestMetrics
+from rag.api.middleware.origin import OriginCheck
 from rag.api.middleware.request_id import RequestId
 from rag.api.openai import (
     chat_completions,
@@ -100,13 +100,13 @@ def create_api(services: Services, token: str, lifespan: Lifespan | None = None)
     )
     authenticator = Authenticator(services.settings, services.catalog.database)
     app.state.authenticator = authenticator
-    app.add_middleware(Admitted)  # who may not come in waits for nothing
+    app.add_middleware(ConcurrencyLimit)  # who may not come in waits for nothing
     app.add_middleware(Authentication, authenticator=authenticator)
-    if origins := services.settings.server.origins:
+    if origins := services.settings.server.allowed_origins:
         app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"])
-    app.add_middleware(Guard, settings=services.settings)
-    app.add_middleware(LastResort)
-    app.add_middleware(Observed, telemetry=services.telemetry)
+    app.add_middleware(OriginCheck, settings=services.settings)
+    app.add_middleware(UnexpectedErrors)
+    app.add_middleware(RequestMetrics, telemetry=services.telemetry)
     app.add_middleware(RequestId)  # outermost: a refusal has a name, too
     return app
 

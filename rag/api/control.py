@@ -28,8 +28,8 @@ from rag.answering.personas import addressed
 from rag.api.errors import unknown_error
 from rag.errors import Forbidden, RagError
 from rag.models.benchmark import Speed, measure_all
-from rag.operations.archive.backup import BackedUp, back_up
-from rag.operations.archive.export import Exported, export
+from rag.operations.archive.backup import BackupResult, back_up
+from rag.operations.archive.export import ExportResult, export
 from rag.operations.archive.format import ArchiveProgress
 from rag.operations.services import Services
 from rag.settings import EmbeddingSettings
@@ -127,7 +127,7 @@ def export_archive(body: ExportRequest, request: Request) -> StreamingResponse:
         with_files=body.with_files,
         overwrite=body.overwrite,
     )
-    return _stream(writing, TypeAdapter(ArchiveProgress | Exported))
+    return _stream(writing, TypeAdapter(ArchiveProgress | ExportResult))
 
 
 @router.post("/backup")
@@ -136,7 +136,7 @@ def back_up_everything(body: BackupRequest, request: Request) -> StreamingRespon
     services: Services = request.app.state.services
     storage = services.settings.storage.dir
     writing = back_up(services.storage.index, storage, _path(body.backup), overwrite=body.overwrite)
-    return _stream(writing, TypeAdapter(ArchiveProgress | BackedUp))
+    return _stream(writing, TypeAdapter(ArchiveProgress | BackupResult))
 
 
 @router.get("/collections")
@@ -198,12 +198,12 @@ async def search(body: SearchRequest, request: Request) -> list[Hit]:
     return list(await services.engine.retrieve(body.question, scope, body.limit))
 
 
-@router.post("/evidence")
-async def evidence(body: SearchRequest, request: Request) -> float:
+@router.post("/relevance")
+async def relevance(body: SearchRequest, request: Request) -> float:
     """How far the best chunks speak to the question: see rag/retrieval/relevance_gate.py."""
     services: Services = request.app.state.services
     hits = await search(body, request)
-    return await services.engine.retriever.evidence(body.question, hits)
+    return await services.engine.retriever.relevance(body.question, hits)
 
 
 @router.post("/ask")

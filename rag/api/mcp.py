@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mcp.server.fastmcp import FastMCP
     from starlette.requests import HTTPConnection
 
-    from rag.operations.server_client import Remote
+    from rag.operations.server_client import ServerClient
 
 _MOST_LISTED = 200
 _LAST_PAGE = 10_000_000
@@ -118,7 +118,7 @@ class OpenLibrary:
 class RemoteLibrary:
     """The documents of a server that runs on this machine."""
 
-    server: Remote
+    server: ServerClient
 
     async def search(self, query: str, collection: str | None, limit: int, selection: Selection) -> list[Hit]:
         """The best chunks. Raises NotFound, InvalidRequest."""

@@ -8,7 +8,7 @@ import binascii
 from rag.auth.api_keys import ApiKeys
 from rag.auth.passwords import KEY_PREFIX
 from rag.auth.principals import LOCAL, Principal
-from rag.auth.rate_limit import Limit
+from rag.auth.rate_limit import RateLimit
 from rag.auth.users import Users
 from rag.errors import Conflict, InvalidRequest, Unauthorized
 from rag.settings import Settings
@@ -29,9 +29,9 @@ class Authenticator:
         self._signs_up = settings.auth.sign_up
         self._keys = ApiKeys(database)
         self._users = Users(database)
-        self._attempts = Limit(settings.auth.attempts_per_minute)  # of an address
-        self._passwords = Limit(_MANY_ADDRESSES * settings.auth.attempts_per_minute)  # for a user
-        self._requests = Limit(settings.auth.requests_per_minute)
+        self._attempts = RateLimit(settings.auth.attempts_per_minute)  # of an address
+        self._passwords = RateLimit(_MANY_ADDRESSES * settings.auth.attempts_per_minute)  # for a user
+        self._requests = RateLimit(settings.auth.requests_per_minute)
 
     def by_header(self, authorization: str, address: str) -> Principal:
         """Who sends this `Authorization` header from that address. On an open server everybody is its owner, but who

@@ -13,7 +13,7 @@ from rag.errors import RateLimited
 _LONGEST = 128  # characters of a name: who sends longer ones is nobody
 
 
-class Limit:
+class RateLimit:
     """At most `per_minute` events in a minute for one name; 0: no limit. Windows are fixed, as the library forgets the
     names of those that are over."""
 

@@ -29,7 +29,7 @@ _WELL_KNOWN = frozenset(
 )
 
 
-def refuse_well_known_secrets(settings: Settings) -> None:
+def refuse_weak_secrets(settings: Settings) -> None:
     """Raises ConfigurationError for a password that comes first to mind."""
     secrets = {
         "RAG_STORAGE__DATABASE_URL": password_of(settings.storage.database_url.get_secret_value()),

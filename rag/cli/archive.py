@@ -14,9 +14,9 @@ from rag.operations.server_client import find_server, require_index
 from rag.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from rag.operations.archive.backup import BackedUp
+    from rag.operations.archive.backup import BackupResult
     from rag.operations.archive.format import ArchiveProgress
-    from rag.operations.archive.restore import RestoredBackup
+    from rag.operations.archive.restore import RestoreResult
 
 
 @click.command()
@@ -30,7 +30,7 @@ def backup(backup: Path, force: bool) -> None:
     whole, and only you can read it: keep it as safe as the documents. Files that are ingested from folders of yours are
     not in it, only their texts and vectors; back those folders up as you do anyway.
     """
-    written: BackedUp = follow(_backing_up(load_settings(), backup, force))
+    written: BackupResult = follow(_backing_up(load_settings(), backup, force))
     for name in written.left_out:
         click.echo(
             f"note    {name}: its bytes were deleted meanwhile, or are damaged; all else of it is there.", err=True
@@ -41,7 +41,7 @@ def backup(backup: Path, force: bool) -> None:
     )
 
 
-def _backing_up(settings: Settings, path: Path, overwrite: bool) -> Iterator[ArchiveProgress | BackedUp]:
+def _backing_up(settings: Settings, path: Path, overwrite: bool) -> Iterator[ArchiveProgress | BackupResult]:
     server = find_server(settings)
     if server is not None:
         yield from server.back_up(path, overwrite=overwrite)
@@ -65,13 +65,13 @@ def restore(backup: Path, overwrite: bool) -> None:
     opened, and only then takes its place. The server must not run meanwhile. Restore only what you wrote yourself: a
     backup brings users and keys with it.
     """
-    restored: RestoredBackup = follow(_restoring(load_settings(), backup, overwrite))
+    restored: RestoreResult = follow(_restoring(load_settings(), backup, overwrite))
     click.echo(
         f"{restored.documents} documents, {restored.vectors} vectors and {restored.files} uploaded files are back."
     )
 
 
-def _restoring(settings: Settings, path: Path, overwrite: bool) -> Iterator[ArchiveProgress | RestoredBackup]:
+def _restoring(settings: Settings, path: Path, overwrite: bool) -> Iterator[ArchiveProgress | RestoreResult]:
     if find_server(settings) is not None:
         raise StorageLocked(
             "A server owns the storage folder; nothing can be restored while it runs.",

@@ -140,11 +140,11 @@ def _evaluation(
     from rag.evaluation.questions import read_questions
     from rag.evaluation.report import evaluate as figures_of
     from rag.evaluation.run import ask_all
-    from rag.evaluation.target import open_subject
+    from rag.evaluation.target import open_target
 
     file = read_questions(path)
-    threshold = settings.retrieval.minimum_evidence
-    with open_subject(settings, collection, selection) as subject:
+    threshold = settings.retrieval.min_relevance
+    with open_target(settings, collection, selection) as subject:
         asked = ask_all(subject, collection, file.questions, threshold, with_answers=with_answers)
         outcomes = list(_followed(asked, "Asking", len(file.questions)))
     if file.unknown_columns:

@@ -23,9 +23,9 @@ from rag.operations.server_client import find_server, require_index
 from rag.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from rag.operations.archive.export import Exported
+    from rag.operations.archive.export import ExportResult
     from rag.operations.archive.format import ArchiveProgress
-    from rag.operations.archive.import_ import Imported
+    from rag.operations.archive.import_ import ImportResult
     from rag.storage.selection import Selection
     from rag.types.documents import Hit
 
@@ -190,7 +190,7 @@ def hit_line(hit: Hit) -> dict[str, Any]:
 
     All four offsets count characters in the page's (or file's) text.
     """
-    first, last = hit.focus
+    first, last = hit.snippet
     return {
         "document": hit.chunk.document_id,
         "title": hit.title,
@@ -221,7 +221,7 @@ def _show_hits(hits: list[Hit], as_json: bool) -> None:
         place = f", page {hit.chunk.page_label}" if hit.chunk.page_label else ""
         heading = f", {hit.chunk.heading}" if hit.chunk.heading else ""
         click.secho(f"{number}. {hit.title}{place}{heading}  (score {hit.score:.2f})", bold=True)
-        click.echo(f"   {' '.join(hit.chunk.text[slice(*hit.focus)].split())[:300]}\n")
+        click.echo(f"   {' '.join(hit.chunk.text[slice(*hit.snippet)].split())[:300]}\n")
 
 
 # ------------------------------------------------------------------------------------------------------ export, import
@@ -256,7 +256,7 @@ def export_archive(archive: Path, collections: tuple[str, ...], without_files: b
 
 def _exporting(
     settings: Settings, archive: Path, collections: tuple[str, ...], with_files: bool, overwrite: bool
-) -> Iterator[ArchiveProgress | Exported]:
+) -> Iterator[ArchiveProgress | ExportResult]:
     server = find_server(settings)
     if server is not None:
         yield from server.export(archive, collections, with_files=with_files, overwrite=overwrite)
@@ -295,7 +295,9 @@ def import_(archive: Path, collections: tuple[str, ...]) -> None:
         )
 
 
-def _importing(settings: Settings, path: Path, collections: tuple[str, ...]) -> Iterator[ArchiveProgress | Imported]:
+def _importing(
+    settings: Settings, path: Path, collections: tuple[str, ...]
+) -> Iterator[ArchiveProgress | ImportResult]:
     server = find_server(settings)
     if server is not None:
         raise StorageLocked(

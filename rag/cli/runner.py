@@ -16,13 +16,13 @@ import click
 from rag.errors import RagError
 
 if TYPE_CHECKING:
-    from rag.operations.archive.backup import BackedUp
-    from rag.operations.archive.export import Exported
+    from rag.operations.archive.backup import BackupResult
+    from rag.operations.archive.export import ExportResult
     from rag.operations.archive.format import ArchiveProgress
-    from rag.operations.archive.import_ import Imported
-    from rag.operations.archive.restore import RestoredBackup
+    from rag.operations.archive.import_ import ImportResult
+    from rag.operations.archive.restore import RestoreResult
 
-_Result = TypeVar("_Result", "Exported", "Imported", "BackedUp", "RestoredBackup")
+_Result = TypeVar("_Result", "ExportResult", "ImportResult", "BackupResult", "RestoreResult")
 
 
 def run(command: click.Command) -> None:

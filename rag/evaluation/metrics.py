@@ -75,7 +75,7 @@ class RefusalPoint:
 
 def refusal_curve(answerable: Sequence[float], unanswerable: Sequence[float]) -> list[RefusalPoint]:
     """The shares refused as the threshold moves from 0 until all is refused, in steps of 0.01, given the evidence found
-    for each question; one is refused when its evidence is below the threshold. Empty where a kind is missing."""
+    for each question; one is refused when its relevance is below the threshold. Empty where a kind is missing."""
     if not answerable or not unanswerable:
         return []
     highest = max(0.0, *answerable, *unanswerable)

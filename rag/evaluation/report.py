@@ -116,7 +116,7 @@ MEASURES = (
 def evaluate(
     collection: str, threshold: float, outcomes: Sequence[Outcome], selection: Selection = EVERYTHING
 ) -> Evaluation:
-    """The figures of a run of at least one question; `threshold` is the evidence below which it refused."""
+    """The figures of a run of at least one question; `threshold` is the relevance below which it refused."""
     figures = {}
     for measure in MEASURES:
         values = [float(value) for outcome in outcomes if (value := measure.of(outcome)) is not None]
@@ -124,8 +124,8 @@ def evaluate(
             figures[measure.name] = Figure(statistics.fmean(values), len(values))
     times = [outcome.milliseconds for outcome in outcomes]
     curve = metrics.refusal_curve(
-        [outcome.evidence for outcome in outcomes if outcome.question.is_answerable],
-        [outcome.evidence for outcome in outcomes if not outcome.question.is_answerable],
+        [outcome.relevance for outcome in outcomes if outcome.question.is_answerable],
+        [outcome.relevance for outcome in outcomes if not outcome.question.is_answerable],
     )
     return Evaluation(
         collection=collection,

@@ -117,7 +117,7 @@ def _plots(evaluation: Evaluation) -> list[str]:
             Series("unanswerable refused", "one", points=[(p.threshold, p.unanswerable) for p in points]),
         ]
         mark = ("now", evaluation.threshold)
-        plots.append(lines("Share refused, by threshold", refused, mark, "RAG_RETRIEVAL__MINIMUM_EVIDENCE"))
+        plots.append(lines("Share refused, by threshold", refused, mark, "RAG_RETRIEVAL__MIN_RELEVANCE"))
     times = [outcome.milliseconds for outcome in evaluation.outcomes]
     marks = [("median", evaluation.latency.p50), ("95 %", evaluation.latency.p95)]
     return [*plots, histogram("Searches by duration", times, marks, "milliseconds")]
@@ -140,7 +140,7 @@ def _article(outcome: Outcome, reasons: Sequence[str]) -> str:
     return f"""<article>
 <h3>{escape(outcome.question.question)}</h3>
 <p class="reasons">{escape("; ".join(reasons))}</p>
-<p class="soft">{escape(outcome.question.id)}; evidence {outcome.evidence:.2f}</p>
+<p class="soft">{escape(outcome.question.id)}; relevance {outcome.relevance:.2f}</p>
 <div class="sides"><div class="expected"><h4>Expected</h4>{_expected(outcome)}{answer}</div>
 <div><h4>Found</h4><ol>{found}</ol></div></div>
 </article>

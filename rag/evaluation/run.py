@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from rag.evaluation.metrics import Rank
 from rag.evaluation.questions import Question
 from rag.evaluation.relevance import Expected, Library, holds_any, is_cited, is_in_context, rank
-from rag.evaluation.target import Subject
+from rag.evaluation.target import EvaluationTarget
 from rag.types.documents import Answer, AnswerCompleted, ChunksRetrieved, Claim, Hit, Passage
 
 _LIMIT = 20  # hits that are ranked; what the gate and the prompt see is told by the answer
@@ -53,8 +53,8 @@ class JudgedAnswer:
 class Outcome:
     """What became of one question.
 
-    `ranks` are those of the expected pieces of evidence, `page_ranks` those of the expected pages. The shares and
-    truths are None where nothing is expected. `evidence` is what the gate compared with its threshold.
+    `ranks` are those of the expected pieces of relevance, `page_ranks` those of the expected pages. The shares and
+    truths are None where nothing is expected. `relevance` is what the gate compared with its threshold.
     """
 
     question: Question
@@ -64,7 +64,7 @@ class Outcome:
     document_first: bool | None
     evidence_in_context: float | None
     answer_in_context: bool | None
-    evidence: float
+    relevance: float
     refused: bool
     milliseconds: float
     found: tuple[Found, ...]
@@ -72,11 +72,11 @@ class Outcome:
 
 
 def ask_all(
-    subject: Subject, collection: str, questions: Sequence[Question], threshold: float, *, with_answers: bool
+    subject: EvaluationTarget, collection: str, questions: Sequence[Question], threshold: float, *, with_answers: bool
 ) -> Iterator[Outcome]:
     """Ask the questions one after the other; blocking. With answers a model is asked, too, if there is one.
 
-    `threshold` is the evidence below which a question is refused. Raises what the subject raises.
+    `threshold` is the relevance below which a question is refused. Raises what the subject raises.
     """
     library = Library(subject.catalog, collection)
     with asyncio.Runner() as runner:
@@ -87,13 +87,13 @@ def ask_all(
 
 
 async def _ask(
-    subject: Subject, question: Question, expected: Expected, threshold: float, *, with_answers: bool
+    subject: EvaluationTarget, question: Question, expected: Expected, threshold: float, *, with_answers: bool
 ) -> Outcome:
     began = time.perf_counter()
     hits = await subject.search(question.question, _LIMIT)
     milliseconds = (time.perf_counter() - began) * 1000
     chunks, answer = await _context_and_answer(subject, question.question, with_answers=with_answers)
-    evidence = await subject.evidence(question.question, chunks.hits)
+    relevance = await subject.relevance(question.question, chunks.hits)
     ranks = tuple(rank(target, hits) for target in expected.targets)
     in_context = [is_in_context(target, chunks.passages, chunks.hits) for target in expected.targets]
     wanted = question.answers if question.is_answerable else ()
@@ -105,8 +105,8 @@ async def _ask(
         document_first=None if expected.documents is None else rank(expected.documents, hits) == 1,
         evidence_in_context=sum(in_context) / len(in_context) if in_context else None,
         answer_in_context=_any_holds(chunks.passages, wanted) if wanted else None,
-        evidence=evidence,
-        refused=not chunks.hits or evidence < threshold,
+        relevance=relevance,
+        refused=not chunks.hits or relevance < threshold,
         milliseconds=milliseconds,
         found=tuple(_found(hit, place, expected, ranks) for place, hit in enumerate(hits[:_SHOWN], start=1)),
         answer=None if answer is None else _judged(answer, expected, wanted),
@@ -114,7 +114,7 @@ async def _ask(
 
 
 async def _context_and_answer(
-    subject: Subject, question: str, *, with_answers: bool
+    subject: EvaluationTarget, question: str, *, with_answers: bool
 ) -> tuple[ChunksRetrieved, Answer | None]:
     """What went into the prompt, and the answer; without answers the stream is closed before a model is asked."""
     chunks = ChunksRetrieved((), ())

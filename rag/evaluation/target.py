@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from rag.answering.engine import ChatEngine
-from rag.operations.server_client import Remote, find_server, require_index
+from rag.operations.server_client import ServerClient, find_server, require_index
 from rag.operations.services import open_engine, open_models, open_storage
 from rag.settings import Settings
 from rag.storage.catalog import Catalog
@@ -18,7 +18,7 @@ from rag.storage.selection import EVERYTHING, Selection, scope_of
 from rag.types.documents import Event, Hit, Message, Scope
 
 
-class Subject(Protocol):
+class EvaluationTarget(Protocol):
     """Answers questions as the product does, one at a time; the catalog tells what documents there are."""
 
     @property
@@ -30,7 +30,7 @@ class Subject(Protocol):
         """The best hits."""
         ...
 
-    async def evidence(self, question: str, hits: Sequence[Hit]) -> float:
+    async def relevance(self, question: str, hits: Sequence[Hit]) -> float:
         """What the gate compares with its threshold; `hits` are those of the answer's ChunksRetrieved."""
         ...
 
@@ -52,8 +52,8 @@ class _Here:
     async def search(self, question: str, limit: int) -> Sequence[Hit]:
         return await self.engine.retrieve(question, self.scope, limit)
 
-    async def evidence(self, question: str, hits: Sequence[Hit]) -> float:
-        return await self.engine.retriever.evidence(question, hits)
+    async def relevance(self, question: str, hits: Sequence[Hit]) -> float:
+        return await self.engine.retriever.relevance(question, hits)
 
     def ask(self, question: str) -> AsyncGenerator[Event, None]:
         return self.engine.stream([Message("user", question)], self.scope)
@@ -61,7 +61,7 @@ class _Here:
 
 @dataclass(frozen=True, slots=True)
 class _AtServer:
-    server: Remote
+    server: ServerClient
     catalog: Catalog
     collection: str
     selection: Selection
@@ -69,15 +69,15 @@ class _AtServer:
     async def search(self, question: str, limit: int) -> Sequence[Hit]:
         return await asyncio.to_thread(self.server.search, question, self.collection, limit, self.selection)
 
-    async def evidence(self, question: str, hits: Sequence[Hit]) -> float:
-        return await asyncio.to_thread(self.server.evidence, question, self.collection, len(hits), self.selection)
+    async def relevance(self, question: str, hits: Sequence[Hit]) -> float:
+        return await asyncio.to_thread(self.server.relevance, question, self.collection, len(hits), self.selection)
 
     def ask(self, question: str) -> AsyncGenerator[Event, None]:
         return self.server.ask([Message("user", question)], self.collection, self.selection)
 
 
 @contextmanager
-def open_subject(settings: Settings, collection: str, selection: Selection = EVERYTHING) -> Iterator[Subject]:
+def open_target(settings: Settings, collection: str, selection: Selection = EVERYTHING) -> Iterator[EvaluationTarget]:
     """The running server, or the engine over the storage folder. Raises NotFound and InvalidRequest where there is no
     such collection or part of it, and what opening either raises."""
     server = find_server(settings)

@@ -26,12 +26,12 @@ from rag.errors import Conflict, IndexMismatch
 from rag.index.chroma_server import ChromaServer
 from rag.index.dense import DIRECT_COMPARISON, VectorIndex
 from rag.index.lexical import LexicalEntry, LexicalIndex
-from rag.index.lexical_replica import OwnWords
+from rag.index.lexical_replica import LexicalReplica
 from rag.storage.catalog import Catalog, StoredChunk, VersionedChunks
 from rag.storage.database import CATALOG_NAME, Database
-from rag.storage.lock import Turns
+from rag.storage.lock import ProcessLock
 from rag.storage.staged_versions import Staging
-from rag.telemetry.spans import stage
+from rag.telemetry.spans import span
 from rag.text.analysis import ANALYSIS_VERSION, contextual_text
 from rag.types.documents import Chunk, Document, Embedding, Scope, Section
 
@@ -85,7 +85,7 @@ class Index:
         # A search looks twice, among all documents and in those that the question names.
         self._embed_query = lru_cache(_QUESTIONS_KEPT)(lambda model, question: model.embed_query(question))
         self._shared = chroma is not None and self.catalog.database.is_shared
-        self._writing = Turns(self.catalog.database, "index", self._check_sharing)
+        self._writing = ProcessLock(self.catalog.database, "index", self._check_sharing)
         self._switching = threading.Lock()
         try:
             self._check_embedding(embedding)
@@ -97,7 +97,9 @@ class Index:
             self._dense = embedding, vectors  # one thing: a search takes both or, after a switch, both others
             self._coming: tuple[Embedding, VectorIndex] | None = None
             self._staging = Staging(self.catalog)
-            self._words: LexicalIndex | OwnWords = OwnWords(self.catalog) if self._shared else self._open_words()
+            self._words: LexicalIndex | LexicalReplica = (
+                LexicalReplica(self.catalog) if self._shared else self._open_words()
+            )
             with self._writing:  # what another process is writing must not be taken for a remainder
                 vectors.drop_other_models([self._staging.target() or ""])
                 self._remove_unfinished()
@@ -301,12 +303,12 @@ class Index:
         """Chunk ids nearest to the question with cosine similarity, best first."""
         self._check_sharing()
         dense = self._dense
-        with stage("embed"):
+        with span("embed"):
             query = self._embed_query(dense[0], question)  # type: ignore[arg-type]
         for _ in range(_ATTEMPTS):
             revision = self.catalog.revision
             try:
-                with stage("dense"):
+                with span("dense"):
                     found, is_complete = self._search_dense(dense[1], query, scope, limit)
             except Exception:
                 if dense is self._dense:
@@ -363,7 +365,7 @@ class Index:
         pages = None if scope.pages is None else (scope.pages[0] - 1, scope.pages[1] - 1)
         # no filter where none is needed: it takes as long as the search itself
         collections = None if versions is None and self.catalog.is_all(scope.collection_ids) else scope.collection_ids
-        with stage("lexical"):
+        with span("lexical"):
             return self._words.search(question, collections, limit, versions, pages)
 
     def check(self) -> None:

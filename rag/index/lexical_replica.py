@@ -32,7 +32,7 @@ _REST = 4  # times as long as it took to follow a change, nothing is done
 _TOGETHER = 256  # documents indexed at once
 
 
-class OwnWords:
+class LexicalReplica:
     """The words of all live chunks of a catalog. What others do for a LexicalIndex it does itself."""
 
     def __init__(self, catalog: Catalog) -> None:

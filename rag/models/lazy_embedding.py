@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rag.types.documents import Embedding, Vector
 
 
-class DormantEmbedding:
+class LazyEmbedding:
     """Has the fingerprint of the vectors that are there, and loads the model that the settings name if it must embed
     after all (to mend a damaged index). Then raises IndexMismatch when that is another one."""
 

@@ -20,8 +20,8 @@ from pydantic import PrivateAttr
 
 from rag.errors import BackendError, BackendUnavailable, ConfigurationError
 from rag.models.chat_template import estimate_tokens, fold_system, is_about_roles, to_turns
-from rag.models.llama_cpp.queue import Emit, Line, LineClosed, LineStuck, Stop, reply_in_line
-from rag.models.timeouts import TimeLimits, TokenClock
+from rag.models.llama_cpp.queue import Emit, QueueClosed, QueueStuck, StopFlag, WorkerQueue, queued_reply
+from rag.models.timeouts import TimeLimits, TokenTimeout
 from rag.types.documents import LanguageModel
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class LlamaIndexLLM(CustomLLM):
     _provider: str = PrivateAttr()
     _limits: TimeLimits = PrivateAttr()
     _secrets: Sequence[str] = PrivateAttr()
-    _line: Line = PrivateAttr()
+    _line: WorkerQueue = PrivateAttr()
     _blocks: bool = PrivateAttr()
     _refused: set[str] = PrivateAttr(default_factory=set)  # sampling parameters that it does not take
     _folds_system: bool = PrivateAttr(default=False)
@@ -90,7 +90,7 @@ class LlamaIndexLLM(CustomLLM):
         self._provider = settings.provider
         self._limits = TimeLimits.from_settings(settings)
         self._secrets = secrets
-        self._line = Line(name)
+        self._line = WorkerQueue(name)
         owner = next(cls for cls in type(llm).__mro__ if "astream_chat" in vars(cls))
         self._blocks = owner is CustomLLM
 
@@ -100,7 +100,7 @@ class LlamaIndexLLM(CustomLLM):
         return LLMMetadata(context_window=self.context_window, is_chat_model=True, model_name=self.name)
 
     def close(self) -> None:
-        """Stop what runs and refuse what waits; blocking, but not for long."""
+        """StopFlag what runs and refuse what waits; blocking, but not for long."""
         self._line.close(_LONGEST_GOODBYE)
 
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> AsyncGenerator[ChatResponse, None]:
@@ -143,11 +143,11 @@ class LlamaIndexLLM(CustomLLM):
         return bool(named)
 
     def _explain(self, error: Exception) -> BackendError:
-        if isinstance(error, LineClosed):
+        if isinstance(error, QueueClosed):
             return BackendUnavailable(
                 f"{self.name} is closed.", hint="Start the application again.", provider=self._provider
             )
-        if isinstance(error, LineStuck):
+        if isinstance(error, QueueStuck):
             return BackendUnavailable(
                 f"{self.name} is still busy with a question that was given up.",
                 hint="Ask again later, or restart.",
@@ -164,9 +164,9 @@ class LlamaIndexLLM(CustomLLM):
         self, messages: Sequence[ChatMessage], options: dict[str, Any]
     ) -> AsyncGenerator[ChatResponse, None]:
         work = partial(self._work, messages, options)
-        return reply_in_line(self._line, work, self._limits, self.name, self._provider)
+        return queued_reply(self._line, work, self._limits, self.name, self._provider)
 
-    def _work(self, messages: Sequence[ChatMessage], options: dict[str, Any], emit: Emit, stop: Stop) -> None:
+    def _work(self, messages: Sequence[ChatMessage], options: dict[str, Any], emit: Emit, stop: StopFlag) -> None:
         said = ""
         try:
             for response in self._llm.stream_chat(messages, **options):
@@ -181,7 +181,7 @@ class LlamaIndexLLM(CustomLLM):
     async def _on_loop(
         self, messages: Sequence[ChatMessage], options: dict[str, Any]
     ) -> AsyncGenerator[ChatResponse, None]:
-        clock = TokenClock(self._limits, self.name, self._provider)
+        clock = TokenTimeout(self._limits, self.name, self._provider)
         said = ""
         async with clock.limit():
             responses = await self._llm.astream_chat(messages, **options)

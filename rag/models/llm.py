@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import SecretStr
 
-from rag.concurrency import make_way
+from rag.concurrency import release_slot
 from rag.errors import AnswerInterrupted, BackendError, BackendUnavailable, ConfigurationError
 from rag.models.chat_template import to_chat
 from rag.models.openai.discovery import PROBE_TIMEOUT, USUAL_PORTS, ServerProbe, listed_name, probe_model_servers
@@ -94,7 +94,7 @@ async def stream_text(
     options |= functions.options()
     thoughts, calls = _LeadingThoughts(), ToolCallReader() if functions else None
     has_text = False
-    make_way()
+    release_slot()
     try:
         async with aclosing(await model.llm.astream_chat(to_chat(messages), **options)) as responses:
             async for response in responses:

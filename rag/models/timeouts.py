@@ -38,10 +38,10 @@ class TimeLimits:
     @classmethod
     def from_settings(cls, settings: LanguageModelSettings) -> TimeLimits:
         """Those that the settings allow."""
-        return cls(settings.timeout, settings.token_timeout)
+        return cls(settings.first_token_timeout, settings.inter_token_timeout)
 
 
-class TokenClock:
+class TokenTimeout:
     """Times one reply, from now on; `who` (`provider`'s) is named where it is too slow."""
 
     def __init__(self, limits: TimeLimits, who: str, provider: str) -> None:
@@ -75,12 +75,12 @@ class TokenClock:
         if self.has_begun:
             return BackendUnavailable(
                 f"{self._who} sent no further token for {self._limits.between:g} seconds.",
-                hint="Ask again; RAG_LLM__TOKEN_TIMEOUT (the limit between two tokens) allows it more time.",
+                hint="Ask again; RAG_LLM__INTER_TOKEN_TIMEOUT (the limit between two tokens) allows it more time.",
                 provider=self._provider,
             )
         return BackendUnavailable(
             f"{self._who} sent no token within {self._limits.first:g} seconds.",
-            hint="It may still be loading the model, or be busy or too large for its machine; RAG_LLM__TIMEOUT (the "
-            "limit for the first token) allows it more time.",
+            hint="It may still be loading the model, or be busy or too large for its machine; "
+            "RAG_LLM__FIRST_TOKEN_TIMEOUT (the limit for the first token) allows it more time.",
             provider=self._provider,
         )

@@ -11,7 +11,7 @@ from rag.types.documents import AttributeValue, Chunking, Owned
 from rag.types.ingest import FileReport, IngestCounts, IngestOptions, IngestProgress, Job
 
 
-class Ingest(Protocol):
+class Backend(Protocol):
     """What the read side may ask of the write side; `app.py` hands it over, so `rag` never imports `ingest`."""
 
     suffixes: frozenset[str]
@@ -19,7 +19,7 @@ class Ingest(Protocol):
     def add_paths(
         self, paths: Sequence[Path], collection: str, options: IngestOptions = IngestOptions()
     ) -> Iterator[IngestProgress]:
-        """Ingest files and folders; blocking, one report a file."""
+        """Backend files and folders; blocking, one report a file."""
         ...
 
     def submit(self, path: Path, name: str, collection: str, owned: Owned) -> Job:

@@ -28,7 +28,7 @@ _LOW_DISK_BYTES = 2_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """One line of the report; `advice` says what to do about a problem."""
 
     ok: bool
@@ -37,7 +37,7 @@ class Finding:
     advice: str = ""
 
 
-def examine(settings: Settings) -> Iterator[Finding]:
+def examine(settings: Settings) -> Iterator[CheckResult]:
     """All findings, one after the other; the slow ones (loading the embedding model) come late."""
     yield _python()
     database = _database(settings) if settings.storage.database_url.get_secret_value() else None
@@ -54,12 +54,12 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _embedding(settings)
 
 
-def _python() -> Finding:
+def _python() -> CheckResult:
     version = platform.python_version()
     missing = [name for name in ("chromadb", "tantivy", "chainlit", "torch") if not _installed(name)]
     if missing:
-        return Finding(False, "Python", f"{', '.join(missing)} missing.", "Run `make setup`.")
-    return Finding(True, "Python", version)
+        return CheckResult(False, "Python", f"{', '.join(missing)} missing.", "Run `make setup`.")
+    return CheckResult(True, "Python", version)
 
 
 def _installed(name: str) -> bool:
@@ -70,18 +70,18 @@ def _installed(name: str) -> bool:
     return True
 
 
-def _database(settings: Settings) -> Finding:
+def _database(settings: Settings) -> CheckResult:
     try:
         database = open_postgres(settings.storage)
         assert database is not None
         with closing(database):
             [(version,)] = database.read("SHOW server_version")
     except RagError as error:
-        return Finding(False, "Database", error.message, error.hint)
-    return Finding(True, "Database", f"PostgreSQL {version} has the catalog.")
+        return CheckResult(False, "Database", error.message, error.hint)
+    return CheckResult(True, "Database", f"PostgreSQL {version} has the catalog.")
 
 
-def _storage(settings: Settings) -> Iterator[Finding]:
+def _storage(settings: Settings) -> Iterator[CheckResult]:
     folder = settings.storage.dir
     lock = StorageLock(folder, shared=settings.storage.is_shared)
     try:
@@ -90,28 +90,28 @@ def _storage(settings: Settings) -> Iterator[Finding]:
         owner = read_owner(folder)
         if owner is not None and owner.url:
             words = f"a server runs at {owner.address} and owns {folder}; commands work through it."
-            yield Finding(True, "Lock", words)
+            yield CheckResult(True, "Lock", words)
         else:
-            yield Finding(True, "Lock", error.message, error.hint)
+            yield CheckResult(True, "Lock", error.message, error.hint)
         return
     except RagError as error:
-        yield Finding(False, "Storage", error.message, error.hint)
+        yield CheckResult(False, "Storage", error.message, error.hint)
         return
     try:
         is_shared = settings.storage.is_shared
         words = "other processes may share the catalog." if is_shared else "no other process uses the storage folder."
-        yield Finding(True, "Lock", words)
+        yield CheckResult(True, "Lock", words)
         yield _catalog(settings)
     finally:
         lock.release()
 
 
-def _catalog(settings: Settings) -> Finding:
+def _catalog(settings: Settings) -> CheckResult:
     import sqlite3
 
     path = settings.storage.dir / CATALOG_NAME
     if not has_catalog(settings.storage):
-        return Finding(True, "Storage", f"{settings.storage.dir} is empty.", "`ingest PATH` adds documents.")
+        return CheckResult(True, "Storage", f"{settings.storage.dir} is empty.", "`ingest PATH` adds documents.")
     try:
         catalog = open_catalog(settings.storage)
         try:
@@ -119,59 +119,59 @@ def _catalog(settings: Settings) -> Finding:
         finally:
             catalog.close()
     except sqlite3.DatabaseError as error:
-        return Finding(
+        return CheckResult(
             False, "Storage", f"{path} is damaged: {error}.", "Restore a copy, or remove it and ingest again."
         )
     except RagError as error:
-        return Finding(False, "Storage", error.message, error.hint)
+        return CheckResult(False, "Storage", error.message, error.hint)
     failed = sum(document.status == "failed" for document in documents)
     chunks = sum(document.chunks for document in documents)
     words = f"{len(documents)} documents, {chunks} chunks in {settings.storage.dir}"
     advice = f"{failed} could not be read: `ingest ls` says why." if failed else ""
-    return Finding(True, "Storage", words + ".", advice)
+    return CheckResult(True, "Storage", words + ".", advice)
 
 
-def _chroma(server: ChromaServer) -> Finding:
+def _chroma(server: ChromaServer) -> CheckResult:
     try:
         server.version()
     except BackendUnavailable as error:
         logs = " `docker compose logs chroma` may tell why it is not there." if is_in_container() else ""
-        return Finding(False, "Chroma", error.message, error.hint + logs)
+        return CheckResult(False, "Chroma", error.message, error.hint + logs)
     except RagError as error:
-        return Finding(False, "Chroma", error.message, error.hint)
-    return Finding(True, "Chroma", f"a server at {server.url}, database {server.database!r}.")
+        return CheckResult(False, "Chroma", error.message, error.hint)
+    return CheckResult(True, "Chroma", f"a server at {server.url}, database {server.database!r}.")
 
 
-def _disk(settings: Settings) -> Finding:
+def _disk(settings: Settings) -> CheckResult:
     folder = settings.storage.dir.absolute()
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free
     low = free < _LOW_DISK_BYTES
-    return Finding(not low, "Disk", f"{free / 1e9:.1f} GB free.", "Make room: an ingest may fail." if low else "")
+    return CheckResult(not low, "Disk", f"{free / 1e9:.1f} GB free.", "Make room: an ingest may fail." if low else "")
 
 
-def _gpu() -> Finding:
+def _gpu() -> CheckResult:
     if shutil.which("nvidia-smi") is None:
-        return Finding(True, "GPU", "no NVIDIA GPU; embedding works on the processor.")
+        return CheckResult(True, "GPU", "no NVIDIA GPU; embedding works on the processor.")
     query = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]
     try:
         answer = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True)  # noqa: S603
     except (subprocess.SubprocessError, OSError) as error:
-        return Finding(False, "GPU", f"nvidia-smi fails: {error}.", "Check the NVIDIA driver.")
-    return Finding(True, "GPU", "; ".join(answer.stdout.strip().splitlines()) or "none listed.")
+        return CheckResult(False, "GPU", f"nvidia-smi fails: {error}.", "Check the NVIDIA driver.")
+    return CheckResult(True, "GPU", "; ".join(answer.stdout.strip().splitlines()) or "none listed.")
 
 
-def _model_servers(settings: Settings) -> Iterator[Finding]:
+def _model_servers(settings: Settings) -> Iterator[CheckResult]:
     for probe in probe_model_servers(settings):
         if probe.models:
             window = f", context of {probe.context_window} tokens" if probe.context_window else ""
-            yield Finding(True, f"{probe.name} at {probe.base_url}", f"{', '.join(probe.models[:5])}{window}.")
+            yield CheckResult(True, f"{probe.name} at {probe.base_url}", f"{', '.join(probe.models[:5])}{window}.")
         else:
-            yield Finding(True, f"{probe.name} at {probe.base_url}", probe.problem or "not running.")
+            yield CheckResult(True, f"{probe.name} at {probe.base_url}", probe.problem or "not running.")
 
 
-def _language_models(settings: Settings) -> Iterator[Finding]:
+def _language_models(settings: Settings) -> Iterator[CheckResult]:
     from rag.operations.services import open_models
 
     try:
@@ -181,21 +181,21 @@ def _language_models(settings: Settings) -> Iterator[Finding]:
             for name in models.described:
                 yield _language_model(models, name)
     except RagError as error:
-        yield Finding(False, "Language model", error.message, error.hint)
+        yield CheckResult(False, "Language model", error.message, error.hint)
 
 
-def _models_file(file: ModelsFile) -> Finding:
+def _models_file(file: ModelsFile) -> CheckResult:
     from rag.answering.personas import read_roles
 
     words = f"{len(file.model)} models and {len(file.persona)} personas, from {file.folder}."
     try:
         read_roles(file)
     except RagError as error:
-        return Finding(False, "Models file", error.message, error.hint)
-    return Finding(True, "Models file", words)
+        return CheckResult(False, "Models file", error.message, error.hint)
+    return CheckResult(True, "Models file", words)
 
 
-def _language_model(models: LanguageModels, name: str) -> Finding:
+def _language_model(models: LanguageModels, name: str) -> CheckResult:
     import asyncio
 
     from rag.models.llm import check_model
@@ -206,16 +206,16 @@ def _language_model(models: LanguageModels, name: str) -> Finding:
         asyncio.run(check_model(model))
     except RagError as error:
         within = hint_for_containers(models.described[name].base_url)
-        return Finding(False, subject, error.message, f"{error.hint} {within}".strip())
-    return Finding(True, subject, model.description + ".")
+        return CheckResult(False, subject, error.message, f"{error.hint} {within}".strip())
+    return CheckResult(True, subject, model.description + ".")
 
 
-def _embedding(settings: Settings) -> Finding:
+def _embedding(settings: Settings) -> CheckResult:
     from rag.models.embedding import open_embedding
 
     try:
         embedding = open_embedding(settings.embedding)
     except RagError as error:
-        return Finding(False, "Embedding model", error.message, error.hint)
+        return CheckResult(False, "Embedding model", error.message, error.hint)
     words = f"{embedding.name}, {embedding.dimension} dimensions, reads {embedding.max_tokens} tokens."
-    return Finding(True, "Embedding model", words)
+    return CheckResult(True, "Embedding model", words)

@@ -19,8 +19,8 @@ from rag.answering.modes.request import Mode
 from rag.answering.modes.route import Shares
 from rag.errors import NotFound, RagError, StorageLocked
 from rag.models.benchmark import Speed
-from rag.operations.archive.backup import BackedUp
-from rag.operations.archive.export import Exported
+from rag.operations.archive.backup import BackupResult
+from rag.operations.archive.export import ExportResult
 from rag.operations.archive.format import ArchiveProgress
 from rag.settings import EmbeddingSettings, Settings
 from rag.storage.connect import has_catalog
@@ -50,7 +50,7 @@ _Progress = TypeVar("_Progress")
 _TIMEOUT = httpx.Timeout(10, read=None)  # the server may think for long; whether it lives shows when connecting
 
 
-class Remote:
+class ServerClient:
     """A server that owns the storage folder. Raises what the server raised, or StorageLocked if it does not answer."""
 
     def __init__(self, owner: Owner) -> None:
@@ -111,14 +111,14 @@ class Remote:
         body = {"question": question, "collection": collection, "limit": limit, "selection": asdict(selection)}
         return TypeAdapter(list[Hit]).validate_json(self._request("POST", "/local/search", json=body))
 
-    def evidence(self, question: str, collection: str, limit: int, selection: Selection = EVERYTHING) -> float:
+    def relevance(self, question: str, collection: str, limit: int, selection: Selection = EVERYTHING) -> float:
         """How far the best chunks speak to the question: what is compared with the threshold for refusing."""
         body = {"question": question, "collection": collection, "limit": limit, "selection": asdict(selection)}
-        return TypeAdapter(float).validate_json(self._request("POST", "/local/evidence", json=body))
+        return TypeAdapter(float).validate_json(self._request("POST", "/local/relevance", json=body))
 
     def export(
         self, archive: Path, collections: Sequence[str], *, with_files: bool, overwrite: bool
-    ) -> Iterator[ArchiveProgress | Exported]:
+    ) -> Iterator[ArchiveProgress | ExportResult]:
         """Have the server write an archive on this machine; last comes what was written."""
         body = {
             "archive": quote_from_bytes(os.fsencode(archive.absolute())),
@@ -126,12 +126,12 @@ class Remote:
             "with_files": with_files,
             "overwrite": overwrite,
         }
-        return self._stream("/local/export", body, TypeAdapter(ArchiveProgress | Exported))
+        return self._stream("/local/export", body, TypeAdapter(ArchiveProgress | ExportResult))
 
-    def back_up(self, backup: Path, *, overwrite: bool) -> Iterator[ArchiveProgress | BackedUp]:
+    def back_up(self, backup: Path, *, overwrite: bool) -> Iterator[ArchiveProgress | BackupResult]:
         """Have the server write a backup on this machine; last comes what was written."""
         body = {"backup": quote_from_bytes(os.fsencode(backup.absolute())), "overwrite": overwrite}
-        return self._stream("/local/backup", body, TypeAdapter(ArchiveProgress | BackedUp))
+        return self._stream("/local/backup", body, TypeAdapter(ArchiveProgress | BackupResult))
 
     async def ask(
         self,
@@ -214,12 +214,12 @@ def _parsed(line: str) -> Any:
     return value
 
 
-def find_server(settings: Settings) -> Remote | None:
+def find_server(settings: Settings) -> ServerClient | None:
     """The server that owns the storage folder, None when there is none (another owner is met when opening)."""
     owner = read_owner(settings.storage.dir) if StorageLock(settings.storage.dir).is_taken() else None
     if owner is None or not owner.url:
         return None
-    return Remote(owner)
+    return ServerClient(owner)
 
 
 def require_index(settings: Settings) -> None:

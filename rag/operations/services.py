@@ -18,13 +18,13 @@ from rag.errors import IndexMismatch, NotFound
 from rag.index.chroma_server import chroma_server
 from rag.index.index import Index
 from rag.models.embedding import open_embedding
-from rag.models.lazy_embedding import DormantEmbedding, is_configured
+from rag.models.lazy_embedding import LazyEmbedding, is_configured
 from rag.models.models_file import load_models_file
 from rag.models.registry import LanguageModels
 from rag.models.reranker import open_reranker
 from rag.operations.archive.format import EmbeddingIdentity
-from rag.operations.backend import Ingest
-from rag.operations.shutdown import Stopping
+from rag.operations.backend import Backend
+from rag.operations.shutdown import Shutdown
 from rag.retrieval.retriever import HybridRetriever
 from rag.settings import Settings
 from rag.storage.catalog import Catalog
@@ -59,11 +59,11 @@ class Services:
     storage: Storage
     models: LanguageModels
     engine: ChatEngine
-    ingest: Ingest
+    ingest: Backend
     roles: tuple[Role, ...] = ()
     route_counts: RouteCounts = field(default_factory=RouteCounts)
     telemetry: Telemetry = field(default_factory=Telemetry)
-    stopping: Stopping = field(default_factory=Stopping)
+    stopping: Shutdown = field(default_factory=Shutdown)
 
     @property
     def catalog(self) -> Catalog:
@@ -133,7 +133,7 @@ def open_index(settings: Settings, coming: EmbeddingIdentity | None = None) -> I
         lock.release()
 
 
-def _dormant_embedding(settings: Settings, coming: EmbeddingIdentity | None) -> DormantEmbedding:
+def _dormant_embedding(settings: Settings, coming: EmbeddingIdentity | None) -> LazyEmbedding:
     stored = None
     if has_catalog(settings.storage):
         with closing(open_catalog(settings.storage)) as catalog:
@@ -146,7 +146,7 @@ def _dormant_embedding(settings: Settings, coming: EmbeddingIdentity | None) -> 
                 hint="Import it into an empty folder (RAG_STORAGE__DIR), or first set "
                 f"RAG_EMBEDDING__MODEL={coming.model} and run `rag reindex`.",
             )
-        return DormantEmbedding(settings.embedding, stored["model"], stored["fingerprint"])
+        return LazyEmbedding(settings.embedding, stored["model"], stored["fingerprint"])
     if coming is None:
         raise NotFound(f"There are no documents in {settings.storage.dir.absolute()}.", hint="`ingest PATH` adds some.")
     if not is_configured(settings.embedding, coming.model, coming.fingerprint):
@@ -155,7 +155,7 @@ def _dormant_embedding(settings: Settings, coming: EmbeddingIdentity | None) -> 
             f"{settings.embedding.model} (or other prefixes).",
             hint=f"Set RAG_EMBEDDING__MODEL={coming.model}, for the import and from then on.",
         )
-    return DormantEmbedding(settings.embedding, settings.embedding.model, coming.fingerprint)
+    return LazyEmbedding(settings.embedding, settings.embedding.model, coming.fingerprint)
 
 
 def open_retriever(settings: Settings, index: Index) -> HybridRetriever:

@@ -11,7 +11,7 @@ from rag.errors import ShuttingDown
 _Item = TypeVar("_Item")
 
 
-class Stopping:
+class Shutdown:
     """Whether the program is about to end. To be used in the event loop's thread."""
 
     def __init__(self) -> None:

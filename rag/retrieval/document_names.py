@@ -43,7 +43,7 @@ Read = Callable[[str, Sequence[object]], list[tuple[Any, ...]]]  # a query and i
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class NamedDocuments:
     """The documents that a question names, by id, and how much of their name it says, in 0–1."""
 
     documents: frozenset[str] = frozenset()
@@ -58,7 +58,7 @@ class Names:
     frequency: Mapping[str, int]
 
 
-def named_documents(read: Read, question: str, scope: Scope) -> Named:
+def named_documents(read: Read, question: str, scope: Scope) -> NamedDocuments:
     """The documents in the scope that the question names."""
     asked = sorted(_asked_tokens(question))
     prefixes = sorted(_initials(question))
@@ -131,7 +131,7 @@ def _initials(question: str) -> frozenset[str]:
     return frozenset(word for word in capitals - _EMPHATIC if terms(word))
 
 
-def best_named(matches: Mapping[str, Collection[str]], names: Names, documents: int) -> Named:
+def best_named(matches: Mapping[str, Collection[str]], names: Names, documents: int) -> NamedDocuments:
     """The documents one of whose names fits best; none when no name is told apart from the others.
 
     `matches` has for each document the tokens that are in its names and in the question. A token weighs its inverse
@@ -151,7 +151,7 @@ def best_named(matches: Mapping[str, Collection[str]], names: Names, documents: 
                 )
     best = max(fits.values(), default=(0.0, 0.0))
     named = frozenset(document_id for document_id, fit in fits.items() if math.isclose(fit[0], best[0]))
-    return Named(named, best[1]) if named and len(named) <= _MOST_NAMED else Named()
+    return NamedDocuments(named, best[1]) if named and len(named) <= _MOST_NAMED else NamedDocuments()
 
 
 def _weights(frequency: Mapping[str, int], documents: int, asked: Collection[str]) -> Callable[[str], float]:

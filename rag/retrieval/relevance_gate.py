@@ -1,6 +1,6 @@
 """The gate: whether what was found can answer the question at all.
 
-A chunk's evidence is its cosine similarity to the question plus the share of the question's words that it (with its
+A chunk's relevance is its cosine similarity to the question plus the share of the question's words that it (with its
 title and headings) holds, rare words counting more. Each of the two alone refuses worse: one is blind for names and
 numbers, the other for paraphrases. docs/retrieval.md has the measurements.
 """
@@ -15,12 +15,12 @@ from rag.types.documents import Hit
 _LOOKED_AT = 10
 
 
-def evidence(hits: Sequence[Hit], weights: Mapping[str, float]) -> float:
-    """The best evidence among the first hits, in 0–2; `weights` are the question's terms with their idf weights."""
-    return max((_evidence(hit, weights) for hit in hits[:_LOOKED_AT]), default=0.0)
+def relevance(hits: Sequence[Hit], weights: Mapping[str, float]) -> float:
+    """The best relevance among the first hits, in 0–2; `weights` are the question's terms with their idf weights."""
+    return max((_relevance(hit, weights) for hit in hits[:_LOOKED_AT]), default=0.0)
 
 
-def _evidence(hit: Hit, weights: Mapping[str, float]) -> float:
+def _relevance(hit: Hit, weights: Mapping[str, float]) -> float:
     whole = sum(weights.values())
     present = set(terms(f"{hit.title} {hit.chunk.heading} {hit.chunk.text}"))
     shared = sum(weight for term, weight in weights.items() if term in present)

@@ -18,12 +18,12 @@ from typing import TypeVar
 
 from rag.errors import RagError
 from rag.index.index import Index
-from rag.retrieval.document_names import Named, named_documents
-from rag.retrieval.relevance_gate import evidence
-from rag.retrieval.snippet import focus
+from rag.retrieval.document_names import NamedDocuments, named_documents
+from rag.retrieval.relevance_gate import relevance
+from rag.retrieval.snippet import snippet
 from rag.settings import RetrievalSettings
 from rag.storage.catalog import StoredChunk
-from rag.telemetry.spans import stage
+from rag.telemetry.spans import span
 from rag.text.analysis import contextual_text
 from rag.text.tokenizers import continued_words, token_spans
 from rag.types.documents import Chunk, Hit, Reranker, Scope
@@ -46,7 +46,7 @@ _WEIGHT_OF_UNKNOWN = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Legs:
+class LegResults:
     """What both legs found."""
 
     dense: Leg
@@ -72,27 +72,27 @@ class HybridRetriever:
         a server of the storage that is away. Of a very long question the beginning is searched for."""
         return await self._in_thread(lambda: self._retrieve(question[:_LONGEST_QUESTION], scope, limit))
 
-    async def evidence(self, question: str, hits: Sequence[Hit]) -> float:
+    async def relevance(self, question: str, hits: Sequence[Hit]) -> float:
         """How far the hits speak to the question: see rag/retrieval/relevance_gate.py."""
-        return await self._in_thread(lambda: evidence(hits, self.index.term_weights(question[:_LONGEST_QUESTION])))
+        return await self._in_thread(lambda: relevance(hits, self.index.term_weights(question[:_LONGEST_QUESTION])))
 
     def _in_thread(self, work: Callable[[], _Result]) -> asyncio.Future[_Result]:
         return asyncio.get_running_loop().run_in_executor(self._searches, copy_context().run, work)
 
     def _retrieve(self, question: str, scope: Scope, limit: int) -> tuple[Hit, ...]:
-        candidates = max(limit, self.settings.candidates)
+        candidates = max(limit, self.settings.candidates_per_leg)
         dense_weight = self._dense_weight(question)
         for _ in range(_ATTEMPTS):
             before = self.index.catalog.revision
             legs = self._search(question, scope, candidates)
             named = named_documents(self.index.catalog.database.read, question, scope)
-            with stage("fuse"):
-                scores = fuse(legs, dense_weight)
+            with span("fuse"):
+                scores = convex_fusion(legs, dense_weight)
             if named.documents:
                 narrow = self._search(question, replace(scope, document_ids=named.documents), candidates)
-                scores = lift_named(scores, fuse(narrow, dense_weight), named)
-                legs = Legs(_united(legs.dense, narrow.dense), _united(legs.lexical, narrow.lexical))
-            with stage("look_up"):
+                scores = boost_named_documents(scores, convex_fusion(narrow, dense_weight), named)
+                legs = LegResults(_united(legs.dense, narrow.dense), _united(legs.lexical, narrow.lexical))
+            with span("look_up"):
                 hits, is_complete = self._hits(question, scores, legs, scope, limit)
             if is_complete or before == self.index.catalog.revision:
                 break
@@ -104,7 +104,7 @@ class HybridRetriever:
         known = (_UNKNOWN - continued) / (_UNKNOWN - _KNOWN)
         return self.settings.dense_weight * min(1.0, max(_WEIGHT_OF_UNKNOWN, known))
 
-    def _search(self, question: str, scope: Scope, candidates: int) -> Legs:
+    def _search(self, question: str, scope: Scope, candidates: int) -> LegResults:
         """Both legs, an empty one for one that failed. Raises when both did, or a server of the storage is away."""
         lexical = self._lexical_legs.submit(copy_context().run, self.index.search_lexical, question, scope, candidates)
         found: dict[str, Leg] = {}
@@ -123,10 +123,10 @@ class HybridRetriever:
                 failures.append(error)
         if not found:
             raise RagError("The search failed.", hint="`rag doctor` checks the storage folder.") from failures[0]
-        return Legs(found.get("dense", ()), found.get("lexical", ()))
+        return LegResults(found.get("dense", ()), found.get("lexical", ()))
 
     def _hits(
-        self, question: str, scores: Mapping[str, float], legs: Legs, scope: Scope, limit: int
+        self, question: str, scores: Mapping[str, float], legs: LegResults, scope: Scope, limit: int
     ) -> tuple[tuple[Hit, ...], bool]:
         """The best hits, and whether all that was looked at still exists."""
         order = sorted(scores, key=lambda chunk_id: (-scores[chunk_id], chunk_id))
@@ -152,7 +152,7 @@ class HybridRetriever:
                 dense_score=found[0].get(chunk_id),
                 lexical_rank=ranks[1].get(chunk_id),
                 lexical_score=found[1].get(chunk_id),
-                focus=focus(live[chunk_id].chunk.text, weights, score / highest if highest else 1.0),
+                snippet=snippet(live[chunk_id].chunk.text, weights, score / highest if highest else 1.0),
             )
             for chunk_id, score in best
         )
@@ -162,16 +162,16 @@ class HybridRetriever:
         self, reranker: Reranker, question: str, scores: Mapping[str, float], live: Mapping[str, StoredChunk]
     ) -> dict[str, float]:
         """The scores of the first chunks as the reranker has them; the others follow in their order."""
-        first = list(scores)[: self.settings.reranked]
+        first = list(scores)[: self.settings.rerank_top_n]
         chunks = [(live[chunk_id].title, live[chunk_id].chunk) for chunk_id in first]
         texts = [contextual_text(title, chunk.heading, chunk.text) for title, chunk in chunks]
-        with stage("rerank"):
+        with span("rerank"):
             reranked = dict(zip(first, reranker.score(question, texts), strict=True))
         lowest = min(reranked.values(), default=0.0)
         return {chunk_id: reranked.get(chunk_id, lowest * score) for chunk_id, score in scores.items()}
 
 
-def fuse(legs: Legs, dense_weight: float) -> dict[str, float]:
+def convex_fusion(legs: LegResults, dense_weight: float) -> dict[str, float]:
     """Chunk id → score in 0–1: `w · minmax(dense) + (1 − w) · lexical / max(lexical)`.
 
     A chunk that one leg did not find gets 0 for that leg. When a leg found nothing at all, the other counts in full.
@@ -191,7 +191,9 @@ def fuse(legs: Legs, dense_weight: float) -> dict[str, float]:
     return fused
 
 
-def lift_named(scores: Mapping[str, float], within: Mapping[str, float], named: Named) -> dict[str, float]:
+def boost_named_documents(
+    scores: Mapping[str, float], within: Mapping[str, float], named: NamedDocuments
+) -> dict[str, float]:
     """The scores, in 0–1 still, raised by those that chunks have `within` the documents that the question names.
 
     They are raised the more, the more of the name is said and the better these documents do among all: a word of the

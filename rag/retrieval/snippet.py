@@ -11,7 +11,7 @@ _PRICE = 0.1  # of a whole chunk's length, in shares of the question's words
 _STEEPNESS = 3  # how much dearer text is in a hit of half the best score: 2 ** 3 times
 
 
-def focus(text: str, weights: Mapping[str, float], standing: float) -> Span:
+def snippet(text: str, weights: Mapping[str, float], standing: float) -> Span:
     """The span of neighbouring sentences that hold the most of the question's words for their length.
 
     `weights` are the question's terms with their idf weights, `standing` the hit's score as a share of the best hit's:

@@ -68,7 +68,7 @@ _BUILT_IN = {
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class ComparisonFilter:
     """One attribute held against a value; `in` and `nin` have any number of values, the others one."""
 
     key: str
@@ -77,14 +77,14 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class Compound:
+class CompoundFilter:
     """Filters of which all or one must be true; there is at least one."""
 
     junction: Junction
     filters: tuple[Filter, ...]
 
 
-Filter = Comparison | Compound
+Filter = ComparisonFilter | CompoundFilter
 
 
 def parse_filter(given: object) -> Filter:
@@ -115,7 +115,7 @@ def read_where(text: str) -> dict[str, Any]:
 
 def condition(wanted: Filter) -> tuple[str, list[object]]:
     """The condition over `documents d` that says the same, in SQL, and the values it is to be given."""
-    if isinstance(wanted, Compound):
+    if isinstance(wanted, CompoundFilter):
         parts = [condition(part) for part in wanted.filters]
         junction = " AND " if wanted.junction == "and" else " OR "
         return f"({junction.join(sql for sql, _ in parts)})", [value for _, values in parts for value in values]
@@ -159,12 +159,12 @@ def _parse(given: object, depth: int) -> Filter:
             raise InvalidRequest(
                 "The filter is too deep.", hint=f"Filters may be nested {_DEEPEST} deep.", param=_PARAM
             )
-        return Compound(cast("Junction", kind), tuple(_parse(part, depth - 1) for part in parts))
+        return CompoundFilter(cast("Junction", kind), tuple(_parse(part, depth - 1) for part in parts))
     if kind not in get_args(Operator):
         _refuse(f"There is no filter of the type {str(kind)[:100]!r}.")
     _check_fields(given, {"type", "key", "value"})
     operator = cast("Operator", kind)
-    return Comparison(check_key(given["key"], _PARAM), operator, _values(operator, given["value"]))
+    return ComparisonFilter(check_key(given["key"], _PARAM), operator, _values(operator, given["value"]))
 
 
 def _values(operator: Operator, given: object) -> tuple[AttributeValue, ...]:
@@ -186,7 +186,7 @@ def _check_fields(given: dict[str, object], expected: set[str]) -> None:
 
 
 def _comparisons(wanted: Filter) -> int:
-    return sum(map(_comparisons, wanted.filters)) if isinstance(wanted, Compound) else 1
+    return sum(map(_comparisons, wanted.filters)) if isinstance(wanted, CompoundFilter) else 1
 
 
 def _refuse(message: str) -> NoReturn:

@@ -118,7 +118,7 @@ def read_owner(storage: Path) -> Owner | None:
         return None
 
 
-class Turns:
+class ProcessLock:
     """A lock that other processes on the same database heed, too. `began` is called when one has it, before anything
     else; what it raises gives the lock back."""
 

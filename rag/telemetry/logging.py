@@ -15,7 +15,7 @@ from typing import Any
 
 from rag.errors import RagError
 from rag.settings import LogSettings
-from rag.telemetry.spans import Answered, Finished, Stage
+from rag.telemetry.spans import Answered, Finished, Span
 
 REQUESTS = "footnote.requests"
 _OURS = ("rag", "ingest", "footnote")
@@ -78,7 +78,7 @@ def facts_of(finished: Finished, *, with_content: bool) -> dict[str, Any]:
     return {name: value for name, value in facts.items() if value not in ("", [], {})}
 
 
-def _stages(stages: Iterable[Stage]) -> dict[str, float]:
+def _stages(stages: Iterable[Span]) -> dict[str, float]:
     """How long each stage took; all turns of one that came several times."""
     sums = defaultdict[str, float](float)
     for stage in stages:

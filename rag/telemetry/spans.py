@@ -1,6 +1,6 @@
-"""What is measured of one request: the time of each stage, the first word, what it cost, how it ended, what went wrong.
+"""What is measured of one request: the time of each span, the first word, what it cost, how it ended, what went wrong.
 
-Deep code says `with stage("rerank")` and knows nothing of who listens; where nobody does, that costs nothing. Whoever
+Deep code says `with span("rerank")` and knows nothing of who listens; where nobody does, that costs nothing. Whoever
 listens is found by a context variable, so threads must be started with the caller's context (`asyncio.to_thread` does).
 """
 
@@ -22,7 +22,7 @@ _current: ContextVar[Recording | None] = ContextVar("recording", default=None)
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class Span:
     """A step of the work; `began` in seconds since 1970."""
 
     name: str
@@ -62,7 +62,7 @@ class Finished:
     request_id: str = ""
     principal: str = ""
     trace_parent: str = ""
-    stages: tuple[Stage, ...] = ()
+    stages: tuple[Span, ...] = ()
     answers: tuple[Answered, ...] = ()
     errors: tuple[str, ...] = ()
 
@@ -72,7 +72,7 @@ class Recording:
     """What was measured so far; may be added to from several threads."""
 
     began: float = field(default_factory=time.time)
-    stages: list[Stage] = field(default_factory=list)
+    stages: list[Span] = field(default_factory=list)
     answers: list[Answered] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     is_over: bool = False
@@ -106,8 +106,8 @@ def recorded_in(recording: Recording) -> Iterator[None]:
 
 
 @contextmanager
-def stage(name: str) -> Iterator[None]:
-    """The block is one stage of the work. Names are few and fixed: each becomes a row of the figures."""
+def span(name: str) -> Iterator[None]:
+    """The block is one span of the work. Names are few and fixed: each becomes a row of the figures."""
     recording = _current.get()
     if recording is None:
         yield
@@ -116,7 +116,7 @@ def stage(name: str) -> Iterator[None]:
     try:
         yield
     finally:
-        recording.stages.append(Stage(name, began, time.perf_counter() - clock))
+        recording.stages.append(Span(name, began, time.perf_counter() - clock))
 
 
 def note_error(code: str) -> None:

@@ -150,13 +150,13 @@ class Scope:
 class Hit:
     """A chunk that was found, with the rank (from 1) and score each leg gave it; None where a leg did not find it.
 
-    `focus` is the span of `chunk.text` that speaks to the question."""
+    `snippet` is the span of `chunk.text` that speaks to the question."""
 
     chunk: Chunk
     title: str
     source: str
     score: float
-    focus: tuple[int, int]
+    snippet: tuple[int, int]
     dense_rank: int | None = None
     dense_score: float | None = None
     lexical_rank: int | None = None

@@ -15,7 +15,7 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
-from rag.ui.translations import FOLDER, LANGUAGES, texts_in
+from rag.ui.translations import FOLDER, LANGUAGES, translations_in
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -49,7 +49,7 @@ NAMES = {
 }
 
 
-def write_chat_folder(
+def write_chainlit_files(
     folder: Path, *, banners: Mapping[str, str], suffixes: Collection[str], max_upload_mb: int, is_open: bool
 ) -> None:
     """Make `folder` ready for Chainlit. `banners` are the line that names the language model, by language;
@@ -88,7 +88,7 @@ def _configuration(suffixes: Collection[str], max_upload_mb: int) -> str:
 
 def _names(chainlit: Path, language: str) -> dict[str, str]:
     texts = _translation(chainlit, language)
-    page = texts_in(language).sections["page"]
+    page = translations_in(language).sections["page"]
     return {selector: page[path] if path in page else _text_at(texts, path) for selector, path in NAMES.items()}
 
 
@@ -105,7 +105,7 @@ def _translation(chainlit: Path, language: str) -> dict[str, Any]:
     for name in (CHAINLIT["en"], CHAINLIT[language]):
         own = json.loads((chainlit / "translations" / f"{name}.json").read_text(encoding="utf-8"))
         translation = _over(own, translation)
-    for path, text in texts_in(language).sections["chainlit"].items():
+    for path, text in translations_in(language).sections["chainlit"].items():
         *groups, last = path.split(".")
         group = translation
         for name in groups:
@@ -125,7 +125,7 @@ def _over(upper: dict[str, Any], lower: dict[str, Any]) -> dict[str, Any]:
 
 def _script(chainlit: Path, is_open: bool) -> str:
     """The page's scripts as one, after the texts that they show."""
-    texts = {language: texts_in(language).sections["page"] for language in LANGUAGES}
+    texts = {language: translations_in(language).sections["page"] for language in LANGUAGES}
     script = "".join((HERE / "public" / name).read_text(encoding="utf-8") for name in SCRIPTS)
     names = {language: _names(chainlit, language) for language in LANGUAGES}
     told = {"footnoteTexts": texts, "footnoteIsOpen": is_open, "footnoteNames": names}

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rag.auth.access import Access
     from rag.operations.services import Services
     from rag.types.documents import Hit
-    from rag.ui.translations import Texts
+    from rag.ui.translations import Translations
 
 FIND = "find"
 HITS = 10
@@ -31,7 +31,7 @@ LONGEST_SNIPPET = 300  # characters
 _ICONS: dict[Mode, str] = {"summarize": "scroll-text", "plan": "list-checks", "compare": "columns-2"}
 
 
-def commands(services: Services, texts: Texts) -> list[CommandDict]:
+def commands(services: Services, texts: Translations) -> list[CommandDict]:
     """What can be typed after a slash. Blocking: the models are looked up."""
     modes = [(str(mode), texts(f"mode_{mode}"), _ICONS[mode]) for mode in offered(services) if mode in _ICONS]
     return [
@@ -66,7 +66,7 @@ async def show_hits(hits: Sequence[Hit], question_id: str, caller: Access) -> No
 
 def _citation(number: int, hit: Hit) -> Citation:
     chunk = hit.chunk
-    first, last = hit.focus
+    first, last = hit.snippet
     return Citation(
         number=number,
         document_id=chunk.document_id,
@@ -81,7 +81,7 @@ def _citation(number: int, hit: Hit) -> Citation:
     )
 
 
-def _line(citation: Citation, hit: Hit, texts: Texts) -> str:
+def _line(citation: Citation, hit: Hit, texts: Translations) -> str:
     place = ", ".join(filter(None, [citation.title, *page_names(citation.page_index, citation.page_label, texts)]))
     quote = " ".join(citation.quote.split())
     if len(quote) > LONGEST_SNIPPET:

@@ -40,7 +40,7 @@ def content_security_policy(page: str) -> str:
     )
 
 
-class PagePolicy:
+class ContentSecurityPolicy:
     """ASGI middleware: adds the policy to HTML pages that have none, and keeps browsers from guessing types."""
 
     def __init__(self, app: ASGIApp, policy: str) -> None:

@@ -26,7 +26,7 @@ from rag.ui.export import COPY, copy
 from rag.ui.login import principal_of
 from rag.ui.markdown import escape
 from rag.ui.starters import suggestions
-from rag.ui.translations import here, texts_in
+from rag.ui.translations import here, translations_in
 from rag.ui.turns import before, messages, nested
 from rag.ui.uploads import THROW_AWAY, report_text, take_in, throw_away, way_back
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from rag.auth.access import Access
     from rag.operations.services import Services
     from rag.ui.profiles import Profile
-    from rag.ui.translations import Texts
+    from rag.ui.translations import Translations
 
 log = logging.getLogger(__name__)
 services: Services = chainlit_app.state.services
@@ -53,7 +53,7 @@ ICON = "/public/favicon.svg"
 async def offer_profiles(user: cl.User | None = None, language: str | None = None) -> list[cl.ChatProfile]:
     """Whom one can talk to, where there is a choice; and the reason why it is nobody."""
     await asyncio.to_thread(services.models.look_again)
-    texts = texts_in(language or "")
+    texts = translations_in(language or "")
     notice = await asyncio.to_thread(profiles.no_model_notice, services, texts)
     caller = await access_or_none(user)
     if caller is None:
@@ -79,7 +79,7 @@ async def offer_profiles(user: cl.User | None = None, language: str | None = Non
 async def suggest(user: cl.User | None = None, language: str | None = None) -> list[cl.Starter]:
     """Suggested questions for the empty chat."""
     caller = await access_or_none(user)
-    return await _starters(caller, DEFAULT_COLLECTION, texts_in(language or "")) if caller else []
+    return await _starters(caller, DEFAULT_COLLECTION, translations_in(language or "")) if caller else []
 
 
 async def welcome() -> None:
@@ -259,7 +259,7 @@ async def _send_panel(profile: Profile, told: settings_panel.Told) -> None:
     cl.user_session.set(COLLECTION, chosen.get(COLLECTION, profile.collection))
 
 
-async def _starters(caller: Access, collection: str, texts: Texts) -> list[cl.Starter]:
+async def _starters(caller: Access, collection: str, texts: Translations) -> list[cl.Starter]:
     scope = await asyncio.to_thread(caller.scope, settings_panel.chosen(collection))
     headings = await asyncio.to_thread(services.catalog.headings, scope.collection_ids, HEADINGS)
     found = suggestions(headings, texts)

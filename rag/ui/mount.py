@@ -17,13 +17,13 @@ from fastapi.responses import JSONResponse
 from rag.api.errors import error_response
 from rag.errors import NotFound, RagError
 from rag.ui import library
-from rag.ui.chainlit_files import write_chat_folder
-from rag.ui.content_security_policy import PagePolicy, content_security_policy
+from rag.ui.chainlit_files import write_chainlit_files
+from rag.ui.content_security_policy import ContentSecurityPolicy, content_security_policy
 from rag.ui.export import add_transcript_routes
 from rag.ui.login import chat_session, offer_login, prepare_login
 from rag.ui.profiles import banner
-from rag.ui.session import KnowCaller, refuse_odd_sessions
-from rag.ui.translations import LANGUAGES, texts_in
+from rag.ui.session import CallerContext, refuse_odd_sessions
+from rag.ui.translations import LANGUAGES, translations_in
 from rag.ui.uploads import add_upload_route
 
 if TYPE_CHECKING:
@@ -41,10 +41,10 @@ def mount_chat(app: FastAPI, services: Services) -> None:
     The application brings the API's routes and its guard against foreign hosts and origins. Chainlit keeps its state in
     modules, so a process can have one chat.
     """
-    banners = {language: banner(services, texts_in(language)) for language in LANGUAGES}
+    banners = {language: banner(services, translations_in(language)) for language in LANGUAGES}
     folder = (services.settings.storage.dir / "chat").resolve()
     max_upload_mb = services.settings.server.max_upload_mb
-    write_chat_folder(
+    write_chainlit_files(
         folder,
         banners=banners,
         suffixes=services.ingest.suffixes,
@@ -72,8 +72,8 @@ def mount_chat(app: FastAPI, services: Services) -> None:
     chainlit_app.state.services = services
     chainlit_app.add_exception_handler(RagError, _on_rag_error)  # such as of a user who was just removed
     mount_chainlit(app, target=str(Path(__file__).with_name("handlers.py")), path="/")
-    app.add_middleware(KnowCaller)
-    app.add_middleware(PagePolicy, policy=content_security_policy(get_html_template("/")))
+    app.add_middleware(CallerContext)
+    app.add_middleware(ContentSecurityPolicy, policy=content_security_policy(get_html_template("/")))
 
 
 async def _on_rag_error(_: Request, error: Exception) -> JSONResponse:

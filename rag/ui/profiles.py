@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rag.models.openai.discovery import USUAL_PORTS, shown_address
 from rag.storage.catalog import DEFAULT_COLLECTION
 from rag.ui.markdown import escape
-from rag.ui.translations import texts_in
+from rag.ui.translations import translations_in
 
 if TYPE_CHECKING:
     from rag.answering.personas import Role
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rag.models.registry import LanguageModels
     from rag.operations.services import Services
     from rag.settings import LanguageModelSettings
-    from rag.ui.translations import Texts
+    from rag.ui.translations import Translations
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Profile:
         return self.role.persona.collection if self.role else DEFAULT_COLLECTION
 
 
-def profiles(services: Services, caller: Access, texts: Texts) -> list[Profile]:
+def profiles(services: Services, caller: Access, texts: Translations) -> list[Profile]:
     """The models, the default one first, and the personas of collections that may be read. Blocking."""
     models = services.models
     names = models.names or [models.default_name]
@@ -56,11 +56,11 @@ def profiles(services: Services, caller: Access, texts: Texts) -> list[Profile]:
 
 def profile_of(services: Services, caller: Access, profile_id: str | None) -> Profile:
     """The profile that a chat was begun with, else the default model. Blocking."""
-    found = profiles(services, caller, texts_in(""))  # nobody reads its description
+    found = profiles(services, caller, translations_in(""))  # nobody reads its description
     return next((profile for profile in found if profile.id == profile_id), found[0])
 
 
-def no_model_notice(services: Services, texts: Texts) -> str:
+def no_model_notice(services: Services, texts: Translations) -> str:
     """Where no language model was found: where one was looked for, and how to add one; empty where there is one."""
     if services.model.llm is not None:
         return ""
@@ -73,7 +73,7 @@ def no_model_notice(services: Services, texts: Texts) -> str:
     return texts("no_model_found", places=places)
 
 
-def banner(services: Services, texts: Texts, profile: Profile | None = None) -> str:
+def banner(services: Services, texts: Translations, profile: Profile | None = None) -> str:
     """The line above the chat: who answers."""
     if profile is not None and profile.role is not None:
         model = profile.model or services.models.default_name or services.model.description
@@ -87,13 +87,13 @@ def banner(services: Services, texts: Texts, profile: Profile | None = None) -> 
     return texts("banner_model", model=f"{name}{services.model.description}")
 
 
-def _of_model(models: LanguageModels, name: str, texts: Texts) -> str:
+def _of_model(models: LanguageModels, name: str, texts: Translations) -> str:
     if name == models.default_name:
         return escape(models.get().description)
     return escape(_described(models.described[name], texts))
 
 
-def _described(settings: LanguageModelSettings, texts: Texts) -> str:
+def _described(settings: LanguageModelSettings, texts: Translations) -> str:
     """What is known of a model that may not have been opened yet."""
     if settings.base_url:
         return " ".join(filter(None, [settings.model, f"at {shown_address(settings.base_url)}"]))

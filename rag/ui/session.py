@@ -49,7 +49,7 @@ def _is_uuid(name: object) -> bool:
 _session: ContextVar[str | None] = ContextVar("chat_session", default=None)
 
 
-class KnowCaller:
+class CallerContext:
     """ASGI middleware: remembers the session of who is logged in for as long as a request is handled."""
 
     def __init__(self, app: ASGIApp) -> None:

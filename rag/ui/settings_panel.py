@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rag.auth.access import Access
     from rag.operations.services import Services
     from rag.ui.profiles import Profile
-    from rag.ui.translations import Texts
+    from rag.ui.translations import Translations
 
 MOST_LISTED = 300  # documents in a list to choose from; beyond, their names are typed
 LARGEST_REPLY = 1_000_000  # tokens
@@ -33,7 +33,7 @@ REMEMBERED = ("mode", "temperature", "top_p", "max_tokens", "passages", "strictn
 Told = Mapping[str, Any]  # id of an input → what the user chose
 
 
-def inputs(services: Services, caller: Access, profile: Profile, told: Told, texts: Texts) -> list[InputWidget]:
+def inputs(services: Services, caller: Access, profile: Profile, told: Told, texts: Translations) -> list[InputWidget]:
     """The panel, with what was told before. Blocking."""
     from chainlit.input_widget import MultiSelect, NumberInput, Select, Slider, Tags, TextInput
 
@@ -120,8 +120,8 @@ def initial(services: Services, profile: Profile) -> dict[str, Any]:
         "collection": profile.collection,
         "documents": [],
         "pages": "",
-        "strictness": services.settings.retrieval.minimum_evidence,
-        "passages": services.settings.retrieval.passages,
+        "strictness": services.settings.retrieval.min_relevance,
+        "passages": services.settings.retrieval.max_passages,
         "temperature": sampling.temperature or 0.0,
         "top_p": 1.0 if sampling.top_p is None else sampling.top_p,
         "max_tokens": sampling.max_tokens,
@@ -169,8 +169,8 @@ def request(
         mode,
         models,
         _sampling(at, defaults),
-        passages=int(at["passages"]),
-        minimum_evidence=float(at["strictness"]),
+        max_passages=int(at["passages"]),
+        min_relevance=float(at["strictness"]),
     )
     return profile.role.play(asked) if profile.role else asked
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from rag.ui.translations import Texts
+    from rag.ui.translations import Translations
 
 STARTERS = 4
 LONGEST_TOPIC = 70  # characters
@@ -35,7 +35,7 @@ class Suggestion:
     question: str
 
 
-def suggestions(headings: Iterable[tuple[str, str]], texts: Texts, limit: int = STARTERS) -> list[Suggestion]:
+def suggestions(headings: Iterable[tuple[str, str]], texts: Translations, limit: int = STARTERS) -> list[Suggestion]:
     """At most `limit` questions from (title, heading) pairs, from as many different documents as possible."""
     topics: dict[str, list[str]] = {}
     for title, heading in headings:
@@ -62,7 +62,7 @@ def _best_first(topics: list[str]) -> list[str]:
     return sorted(topics, key=lambda topic: (not topic.endswith("?"), abs(topics.index(topic) - middle)))
 
 
-def _suggestion(title: str, topic: str, texts: Texts) -> Suggestion:
+def _suggestion(title: str, topic: str, texts: Translations) -> Suggestion:
     if topic.endswith("?"):
         return Suggestion(topic, topic)
     # The title stays on the button: in the question its words would find the cover page.

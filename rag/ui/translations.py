@@ -21,7 +21,7 @@ _WORD, _LINE = r"[^\s\]]+", r"[^\n]+"
 
 
 @dataclass(frozen=True, slots=True)
-class Texts:
+class Translations:
     """The texts of one language, by section and name."""
 
     language: str
@@ -54,25 +54,25 @@ class Texts:
 
 
 @cache
-def texts_in(tag: str) -> Texts:
+def translations_in(tag: str) -> Translations:
     """The texts for a browser's language, such as `de-AT`."""
     language = tag.partition("-")[0].lower()
     if language not in LANGUAGES:
         language = LANGUAGES[0]
-    return Texts(language, tomllib.loads((FOLDER / f"{language}.toml").read_text(encoding="utf-8")))
+    return Translations(language, tomllib.loads((FOLDER / f"{language}.toml").read_text(encoding="utf-8")))
 
 
-def here() -> Texts:
+def here() -> Translations:
     """The texts for whoever is chatting; to be called in one of Chainlit's hooks."""
     import chainlit as cl
 
-    return texts_in(getattr(cl.context.session, "language", ""))
+    return translations_in(getattr(cl.context.session, "language", ""))
 
 
 @cache
 def _patterns() -> list[tuple[str, re.Pattern[str]]]:
     """How the engine's sentences look, those with most words of their own first."""
-    templates = texts_in(LANGUAGES[0]).sections["engine"]
+    templates = translations_in(LANGUAGES[0]).sections["engine"]
     by_words = sorted(templates.items(), key=lambda item: -len(re.sub(r"\{\w+\}", "", item[1])))
     return [(name, re.compile(_FIELD.sub(r"(?P<\1>.+)", re.escape(template)))) for name, template in by_words]
 
@@ -84,7 +84,7 @@ def _sentences() -> list[tuple[str, re.Pattern[str]]]:
     def value(field: re.Match[str]) -> str:
         return f"(?P<{field[1]}>{_LINE if field[1] == 'title' else _WORD})"
 
-    templates = texts_in(LANGUAGES[0]).sections["answer"]
+    templates = translations_in(LANGUAGES[0]).sections["answer"]
     return [
         (name, re.compile(rf"(?<!\S){_FIELD.sub(value, re.escape(template))}(?!\S)"))
         for name, template in templates.items()

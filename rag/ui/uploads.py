@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rag.auth.access import Access
-    from rag.operations.backend import Ingest
+    from rag.operations.backend import Backend
     from rag.types.ingest import Job
-    from rag.ui.translations import Texts
+    from rag.ui.translations import Translations
 
 
 UPLOAD_PATH = "/project/file"
@@ -83,8 +83,8 @@ THROW_AWAY = "throw_away"  # the name of the button's action
 _INTERVAL = 0.5  # seconds between two looks at a job
 
 
-async def take_in(files: Sequence[Any], ingest: Ingest, caller: Access, collection: str | None) -> list[FileReport]:
-    """Ingest the message's files into a collection, one after the other; one report each, never an exception. Those
+async def take_in(files: Sequence[Any], ingest: Backend, caller: Access, collection: str | None) -> list[FileReport]:
+    """Backend the message's files into a collection, one after the other; one report each, never an exception. Those
     for a collection that can only be read go to one's own."""
     reports = []
     texts = here()
@@ -123,7 +123,7 @@ def way_back(reports: Sequence[FileReport]) -> list[Any]:
     return [cl.Action(name=THROW_AWAY, payload={"documents": added}, icon="trash-2", label=here()("throw_away"))]
 
 
-async def throw_away(action: cl.Action, ingest: Ingest, caller: Access) -> None:
+async def throw_away(action: cl.Action, ingest: Backend, caller: Access) -> None:
     """Remove the documents that a button is for. Raises NotFound, Forbidden."""
     for document_id in action.payload.get("documents") or []:
         document = await asyncio.to_thread(caller.document, str(document_id), "write")
@@ -133,7 +133,7 @@ async def throw_away(action: cl.Action, ingest: Ingest, caller: Access) -> None:
 async def _add(
     path: Path,
     name: str,
-    ingest: Ingest,
+    ingest: Backend,
     caller: Access,
     collection: str | None,
     show: Callable[[Job], Awaitable[None]],
@@ -172,13 +172,13 @@ def _target(caller: Access, collection: str | None) -> str:
     return found.id
 
 
-async def _show_progress(step: cl.Step, doing: str, texts: Texts, job: Job) -> None:
+async def _show_progress(step: cl.Step, doing: str, texts: Translations, job: Job) -> None:
     if job.chunks and not job.is_over:
         step.name = f"{doing}: {texts('so_far', passages=texts.counted('passages', job.chunks))}"
         await step.update()
 
 
-def _report_line(report: FileReport, texts: Texts) -> str:
+def _report_line(report: FileReport, texts: Translations) -> str:
     """What became of one file, in plain words; errors and notices of the write side are whole sentences."""
     name = plain_line(Path(report.source).name)
     if report.outcome == "failed":

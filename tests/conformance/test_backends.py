@@ -155,18 +155,18 @@ async def test_no_first_token_in_time_is_an_error(backend):
     backend.must("time limit")
     limit = 0.5 if backend.server else 0.0001
     silence = backend.server.silent() if backend.server else nullcontext()
-    model = backend.open(PLAIN, timeout=limit)
+    model = backend.open(PLAIN, first_token_timeout=limit)
     began = time.monotonic()
     with silence, pytest.raises(BackendUnavailable, match=f"{limit:g} s") as raised:
         await ask(model, Message("user", "Read this first. " * 100 + PLAIN))  # no part of it was read before
     assert time.monotonic() - began < 30
-    assert "RAG_LLM__TIMEOUT" in raised.value.hint
+    assert "RAG_LLM__FIRST_TOKEN_TIMEOUT" in raised.value.hint
     assert text(await ask(backend.open(PLAIN), question(PLAIN))) == REPLIES[PLAIN]
 
 
 async def test_no_next_token_in_time_is_an_error_after_the_text_that_came(backend):
     backend.must("silence")
-    model = backend.open(ENDLESS, token_timeout=0.5)
+    model = backend.open(ENDLESS, inter_token_timeout=0.5)
     deltas = stream_text(model, [question(ENDLESS)], Sampling(max_tokens=LONG, temperature=0))
     async with aclosing(deltas):
         assert "again" in (await anext(deltas)).text

@@ -131,7 +131,9 @@ def models_url(ingested: Path, running_model: ModelServer, models_folder: Path) 
         """,
         encoding="utf-8",
     )
-    with application(models_folder, ingested, RAG_MODELS__FILE=str(file), RAG_MODES__PARALLEL="2") as url:
+    with application(
+        models_folder, ingested, RAG_MODELS__FILE=str(file), RAG_MODES__MAX_CONCURRENT_REQUESTS="2"
+    ) as url:
         yield url
 
 

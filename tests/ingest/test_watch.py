@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ingest.ingestor import Ingestor
-from ingest.watch import Mirror
+from ingest.watch import FolderWatcher
 from rag.index.index import Index
 
 
@@ -21,7 +21,7 @@ def mirrored(settings, bag_of_words, tmp_path):
     with (
         closing(Index(settings.storage.dir, bag_of_words)) as index,
         Ingestor(settings, index) as ingestor,
-        Mirror(ingestor, [folder], index.catalog.database),
+        FolderWatcher(ingestor, [folder], index.catalog.database),
     ):
         yield folder, index
 
@@ -64,7 +64,7 @@ def test_a_folder_that_is_away_is_said_once_and_followed_when_it_comes(settings,
     with (
         closing(Index(settings.storage.dir, bag_of_words)) as index,
         Ingestor(settings, index) as ingestor,
-        Mirror(ingestor, [folder], index.catalog.database),
+        FolderWatcher(ingestor, [folder], index.catalog.database),
     ):
         time.sleep(11)  # two attempts
         folder.mkdir()

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ingest.loaders.base import Extracted, Limits, quoted, squeeze
-from ingest.loaders.email.message import Attachment, Message, file_message
+from ingest.loaders.email.message import Attachment, EmailMessage, file_message
 from ingest.loaders.encoding import decode
 from ingest.loaders.html import html_sections
 from rag.errors import UnreadableDocument
@@ -45,7 +45,7 @@ def load_eml(path: Path, name: str, limits: Limits) -> Extracted:
     return file_message(parse_mail(data, name), name, limits)
 
 
-def parse_mail(data: bytes, name: str) -> Message:
+def parse_mail(data: bytes, name: str) -> EmailMessage:
     """The message in `data`. Raises UnreadableDocument when it has no header of an e-mail, or is nested too deeply."""
     if data.startswith(_WIDE_MARKS) or 0 in data[:8]:  # UTF-16, with or without a mark
         data = decode(data, name)[0].encode()
@@ -97,7 +97,7 @@ class _Content:
         self.notices += other.notices
 
 
-def _message(parsed: email.message.Message, depth: int) -> Message | None:
+def _message(parsed: email.message.Message, depth: int) -> EmailMessage | None:
     """The message that `parsed` is; None when it has no header of an e-mail."""
     headers: dict[str, list[str]] = {}
     for key, value in parsed.raw_items():
@@ -109,7 +109,7 @@ def _message(parsed: email.message.Message, depth: int) -> Message | None:
         return ", ".join(filter(None, headers.get(key, [])))
 
     content = _content(parsed, depth)
-    return Message(
+    return EmailMessage(
         subject=header("subject"),
         sender=header("from") or header("sender"),
         to=", ".join(filter(None, (header("to"), header("bcc")))),

@@ -31,11 +31,11 @@ class Attachment:
     """Something attached to a message: a file's bytes, or a message that was forwarded as such."""
 
     name: str
-    content: bytes | Message
+    content: bytes | EmailMessage
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class EmailMessage:
     """A message, decoded: `date` and addresses as they were written, `body` plain text, `notices` what was odd."""
 
     subject: str
@@ -49,14 +49,14 @@ class Message:
     notices: tuple[str, ...] = ()
 
 
-def file_message(message: Message, name: str, limits: Limits) -> Extracted:
+def file_message(message: EmailMessage, name: str, limits: Limits) -> Extracted:
     """The sections of a file that is one message; its subject is the title, and so no heading."""
     reader = MessageReader(name, limits)
     reader.read(message, "")
     return reader.extracted(message.subject)
 
 
-def citable_heading(message: Message) -> str:
+def citable_heading(message: EmailMessage) -> str:
     """What names a message among others: `subject — sender, date`."""
     sender = parseaddr(message.sender)
     try:
@@ -78,7 +78,9 @@ class MessageReader:
         self._seconds = 0.0
         self._notices: list[str] = []
 
-    def read(self, message: Message, heading: str, record_id: str | None = None, *, is_attached: bool = False) -> None:
+    def read(
+        self, message: EmailMessage, heading: str, record_id: str | None = None, *, is_attached: bool = False
+    ) -> None:
         """Adds a message; raises UnreadableDocument when the file holds more text than allowed."""
         self._notices += message.notices
         self._add(Section(_text(message), heading=heading, record_id=record_id))
@@ -86,7 +88,7 @@ class MessageReader:
             place = HEADING_SEPARATOR.join(filter(None, (heading, f"Attachment › {_shortened(attachment.name)}")))
             if is_attached:
                 self.note(f"{quoted(attachment.name)} is attached to an attached message and was not read.")
-            elif isinstance(attachment.content, Message):
+            elif isinstance(attachment.content, EmailMessage):
                 self.read(attachment.content, place, record_id, is_attached=True)
             else:
                 self._read_file(attachment.name, attachment.content, place, record_id)
@@ -156,7 +158,7 @@ class MessageReader:
             self.note(f"{quoted(name)}: {empty} pages have no text.")
 
 
-def _text(message: Message) -> str:
+def _text(message: EmailMessage) -> str:
     """The message as it is read: the lines that say what it is, then the body."""
     named = ", ".join(attachment.name for attachment in message.attachments)
     lines = [

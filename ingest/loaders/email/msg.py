@@ -13,7 +13,7 @@ from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
 from ingest.loaders.base import Extracted, Limits, quoted, squeeze
-from ingest.loaders.email.message import Attachment, Message, file_message
+from ingest.loaders.email.message import Attachment, EmailMessage, file_message
 from ingest.loaders.encoding import decode
 from ingest.loaders.html import html_sections
 from rag.errors import UnreadableDocument
@@ -50,7 +50,7 @@ def load_msg(path: Path, name: str, limits: Limits) -> Extracted:
     return file_message(parse_outlook(data, name), name, limits)
 
 
-def parse_outlook(data: bytes, name: str) -> Message:
+def parse_outlook(data: bytes, name: str) -> EmailMessage:
     """The message in `data`. Raises UnreadableDocument when it is damaged, or not a message of Outlook."""
     import olefile  # type: ignore[import-untyped]
 
@@ -154,7 +154,7 @@ class _Tree:
         ]
 
 
-def _message(tree: _Tree, folder: list[str], depth: int) -> Message:
+def _message(tree: _Tree, folder: list[str], depth: int) -> EmailMessage:
     properties = tree.properties(folder, _EMBEDDED_HEADER if depth else _MESSAGE_HEADER)
     recipients = _recipients(tree, folder)
     attachments: list[Attachment] = []
@@ -167,7 +167,7 @@ def _message(tree: _Tree, folder: list[str], depth: int) -> Message:
         notices.append("The message is encrypted or sealed: only its header could be read.")
     name = properties.line(_SENDER_NAME) or properties.line(_ON_BEHALF_OF)
     address = properties.line(_SENDER_SMTP) or properties.line(_SENDER_ADDRESS)
-    return Message(
+    return EmailMessage(
         subject=properties.line(_SUBJECT),
         sender=_person(name, address),
         to=", ".join(recipients[1] + recipients[3]) or properties.line(_TO),

@@ -27,7 +27,7 @@ _SCAN_SHARE = 0.5  # of a page covered by images: a scan, whose text is drawn in
 _PICTURE_SIDE = 1200.0  # pixels, at most
 
 
-class Place(NamedTuple):
+class CharacterBox(NamedTuple):
     """A character of the page, by its number, and its box as the page is shown, in points; y grows upwards."""
 
     number: int
@@ -37,7 +37,9 @@ class Place(NamedTuple):
     top: float
 
 
-def remove_hidden(page: PdfPage, text_page: PdfTextPage, places: Sequence[Place], left: float, top: float) -> bool:
+def remove_hidden(
+    page: PdfPage, text_page: PdfTextPage, places: Sequence[CharacterBox], left: float, top: float
+) -> bool:
     """Take the text objects of these characters off the page if nobody can see them; whether there were any.
 
     `left` and `top` are the edges of what is shown of the page, in the coordinates of the places. The text page is
@@ -61,7 +63,7 @@ def _objects(text_page: PdfTextPage, indices: Sequence[int]) -> list[int]:
     return [address or 0 for address in found]
 
 
-def _tiny(page: PdfPage, places: Sequence[Place], objects: Sequence[int]) -> set[int]:
+def _tiny(page: PdfPage, places: Sequence[CharacterBox], objects: Sequence[int]) -> set[int]:
     if max(page.get_size()) < _LARGE_PAGE or all(top - bottom >= _TINY for _, _, _, bottom, top in places):
         return set()
     # Narrow letters and low dashes are common: all that is known of the object must be small in both directions.
@@ -107,7 +109,7 @@ def _is_scan(page: PdfPage) -> bool:
 
 
 def _shown(
-    page: PdfPage, places: Sequence[Place], objects: Sequence[int], suspects: set[int], left: float, top: float
+    page: PdfPage, places: Sequence[CharacterBox], objects: Sequence[int], suspects: set[int], left: float, top: float
 ) -> set[int]:
     """The suspects of which something can be seen, or of which it cannot be told."""
     suspicious = [(place, address) for place, address in zip(places, objects, strict=True) if address in suspects]

@@ -15,7 +15,7 @@ from functools import cache
 from itertools import pairwise, repeat
 from typing import TYPE_CHECKING, NamedTuple
 
-from ingest.loaders.hidden_text.pdf import Place, remove_hidden
+from ingest.loaders.hidden_text.pdf import CharacterBox, remove_hidden
 from ingest.loaders.pdf.reading_order import Cell, Line, reading_order
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Run(NamedTuple):
     bottom: float
     top: float
     is_turned: bool
-    ends: tuple[Place, ...] = ()
+    ends: tuple[CharacterBox, ...] = ()
 
     @property
     def height(self) -> float:
@@ -110,11 +110,11 @@ def _visible(runs: list[Run], edges: tuple[float, float, float, float]) -> list[
     return within or runs
 
 
-def _some_places(page: PdfTextPage, rotation: int) -> list[Place]:
+def _some_places(page: PdfTextPage, rotation: int) -> list[CharacterBox]:
     """Every third character, of a page whose text is not numbered as its characters are."""
     places = range(0, page.count_chars(), 3)
     left, top, right, bottom = _boxes(page, places, rotation)
-    return [Place(*place) for place in zip(places, left, right, bottom, top, strict=True)]
+    return [CharacterBox(*place) for place in zip(places, left, right, bottom, top, strict=True)]
 
 
 def _runs(page: PdfTextPage, text: str, rotation: int) -> list[Run]:
@@ -137,9 +137,11 @@ def _runs(page: PdfTextPage, text: str, rotation: int) -> list[Run]:
             ):
                 continue
         start = 2 * first
-        ends: tuple[Place, ...] = (Place(words[first][0], left[start], right[start], bottom[start], top[start]),)
+        ends: tuple[CharacterBox, ...] = (
+            CharacterBox(words[first][0], left[start], right[start], bottom[start], top[start]),
+        )
         if word - first > 1:
-            ends += (Place(words[word - 1][1] - 1, left[last], right[last], bottom[last], top[last]),)
+            ends += (CharacterBox(words[word - 1][1] - 1, left[last], right[last], bottom[last], top[last]),)
         runs.append(
             Run(
                 text[words[first][0] : words[word - 1][1]],

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from rag.answering.engine import ChatEngine, Finding
-from rag.answering.generation import Asked
+from rag.answering.engine import ChatEngine, RetrievalResult
+from rag.answering.generation import PreparedQuestion
 from rag.answering.modes.parallel import merged
 from rag.answering.modes.request import Engines, Request
 from rag.errors import InvalidRequest, NotFound, RagError
@@ -25,7 +25,7 @@ from rag.types.documents import (
     Usage,
 )
 
-Prepared = tuple[ChatEngine, Asked]
+Prepared = tuple[ChatEngine, PreparedQuestion]
 
 
 async def compare(request: Request, engines: Engines, file: ModelsFile) -> AsyncGenerator[Event, None]:
@@ -74,7 +74,7 @@ async def _prepare(name: str, request: Request, engines: Engines) -> Prepared | 
         return error
 
 
-async def _answering(name: str, ready: Prepared | RagError, finding: Finding) -> AsyncGenerator[Event, None]:
+async def _answering(name: str, ready: Prepared | RagError, finding: RetrievalResult) -> AsyncGenerator[Event, None]:
     """One model's answer; what it waits for is told of all."""
     said = ""
     try:

@@ -82,8 +82,8 @@ async def ask(
 
 def _settings(settings: Settings, request: Request) -> Settings:
     """The settings as the request has them."""
-    told = {"passages": request.passages, "minimum_evidence": request.minimum_evidence}
-    changes = {name: value for name, value in told.items() if value is not None}
+    overrides = {"max_passages": request.max_passages, "min_relevance": request.min_relevance}
+    changes = {name: value for name, value in overrides.items() if value is not None}
     if not changes:
         return settings
     return settings.model_copy(update={"retrieval": settings.retrieval.model_copy(update=changes)})

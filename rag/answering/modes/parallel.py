@@ -16,7 +16,7 @@ _Item = TypeVar("_Item")
 
 def at_once(model: LanguageModel, settings: ModesSettings) -> int:
     """How many requests the model is sent at once; one in this process writes one reply after the other anyway."""
-    return 1 if model.provider == "llama_cpp" else settings.parallel
+    return 1 if model.provider == "llama_cpp" else settings.max_concurrent_requests
 
 
 async def merged(

@@ -13,7 +13,7 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from rag.answering.engine import ChatEngine
-from rag.answering.generation import Asked, longest_reply, reply, total, write_prompt
+from rag.answering.generation import PreparedQuestion, longest_reply, reply, total, write_prompt
 from rag.answering.modes.parallel import at_once, in_order
 from rag.answering.modes.request import Request, require_model
 from rag.answering.prompt_budget import Prompt, fit_prompt
@@ -77,7 +77,7 @@ def read_steps(text: str) -> list[str]:
 
 
 async def _follow(
-    engine: ChatEngine, asked: Asked, question: str, request: Request, steps: Sequence[str]
+    engine: ChatEngine, asked: PreparedQuestion, question: str, request: Request, steps: Sequence[str]
 ) -> AsyncGenerator[Event, None]:
     """Answer the steps, then the question from their answers."""
     for number, step in enumerate(steps, start=1):
@@ -100,7 +100,7 @@ async def _follow(
     yield AnswerCompleted(composed.answer())
 
 
-def _last_prompt(asked: Asked, question: str, composed: _Composed) -> Prompt | None:
+def _last_prompt(asked: PreparedQuestion, question: str, composed: _Composed) -> Prompt | None:
     """What has the answers to the steps put together; None where they leave no room for that."""
     rules = "\n\n".join(filter(None, [asked.instructions, CONCLUDE.format(answers=composed.text)]))
     longest = longest_reply(asked.model, asked.sampling)

@@ -26,7 +26,7 @@ class Request:
     `models` are the names of the models to ask: one (the default one if empty), for `compare` several. `examples` are
     turns that show how to answer (rag/answering/personas.py).
     `functions` may be called in the modes `documents` and `chat`.
-    `passages` and `minimum_evidence` stand in for the settings of these names, where they are given.
+    `max_passages` and `min_relevance` stand in for the settings of these names, where they are given.
     The model reads at most `most_chunks` of what was found, where that is said.
     """
 
@@ -37,8 +37,8 @@ class Request:
     sampling: Sampling = UNSPECIFIED
     examples: tuple[Message, ...] = ()
     functions: Functions = NO_FUNCTIONS
-    passages: int | None = None
-    minimum_evidence: float | None = None
+    max_passages: int | None = None
+    min_relevance: float | None = None
     most_chunks: int | None = None
 
 

@@ -14,8 +14,8 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from rag.answering.engine import ChatEngine, Finding
-from rag.answering.generation import Asked, longest_reply, reply
+from rag.answering.engine import ChatEngine, RetrievalResult
+from rag.answering.generation import PreparedQuestion, longest_reply, reply
 from rag.answering.modes.request import Engines, Request
 from rag.answering.prompt_budget import beginning
 from rag.answering.prompts import JUDGE
@@ -123,8 +123,8 @@ async def route(
 class _Draft:
     """What the small model answered, held back: from `finding` to `answer` it fills while the model is at work."""
 
-    asked: Asked | None = None
-    finding: Finding | None = None
+    asked: PreparedQuestion | None = None
+    finding: RetrievalResult | None = None
     events: list[Event] = field(default_factory=list)
     answer: Answer | None = None
 
@@ -147,7 +147,9 @@ async def _by_small(small: ChatEngine, request: Request, draft: _Draft) -> Async
                 draft.answer = event.answer
 
 
-async def _by_large(large: ChatEngine, request: Request, finding: Finding | None) -> AsyncGenerator[Event, None]:
+async def _by_large(
+    large: ChatEngine, request: Request, finding: RetrievalResult | None
+) -> AsyncGenerator[Event, None]:
     """The large model's answer, from what was found already."""
     asked = await large.prepare(request.messages, request.sampling)
     if finding is None:
@@ -177,7 +179,7 @@ async def _objection(draft: _Draft, entry: RouteEntry, counts: RouteCounts) -> s
     return "" if verdict.text.lstrip("*\"'_ ").lower().startswith("yes") else "it finds its own answer bad"
 
 
-def _judging(asked: Asked, finding: Finding, answer: Answer) -> list[Message]:
+def _judging(asked: PreparedQuestion, finding: RetrievalResult, answer: Answer) -> list[Message]:
     """The conversation gone on with: what was sent already costs a server that remembers it nothing again."""
     count = asked.model.count_tokens
     own = count(JUDGE) + 2 * TURN_TOKENS + _VERDICT_TOKENS

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 
 from rag.answering.citations import MarkerFilter, cited_numbers
-from rag.answering.generation import Asked, longest_reply, reply
+from rag.answering.generation import PreparedQuestion, longest_reply, reply
 from rag.answering.modes.plan import Numbering
 from rag.answering.prompt_budget import Prompt, fit_prompt
 from rag.answering.prompts import FROM_NOTES, FROM_SOURCES, NOTES, SHORTER_NOTES, SUMMARIZE
@@ -41,7 +41,7 @@ class NoteTaker:
     block, and raise InvalidRequest where the window is too small for any.
     """
 
-    asked: Asked
+    asked: PreparedQuestion
     question: str
 
     def last_prompt_of_pages(self, passages: Sequence[Passage]) -> Prompt | None:

@@ -28,7 +28,7 @@ _ONE_ALONE = 0.5  # what a single word of the context counts
 _CLEARLY, _ALONE = (1.3, 1.0), (1e6, 1.8)
 
 
-class Comparison:
+class ClaimMatch:
     """A sentence and its source. Each method returns a reason to doubt the sentence, or an empty text."""
 
     def __init__(self, text: str, source: Source) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from rag.answering.verification.checks import Comparison
+from rag.answering.verification.checks import ClaimMatch
 from rag.answering.verification.evidence import Source
 from rag.answering.verification.numbers import quantities
 from rag.text.analysis import sentence_spans, terms
@@ -123,7 +123,7 @@ def claimed(sentence: str, cites: bool) -> str:
 
 def judge(sentence: str, source: Source) -> tuple[Verdict, str]:
     """The verdict on one sentence, and the reason when it is not supported."""
-    claim = Comparison(sentence, source)
+    claim = ClaimMatch(sentence, source)
     if wrong := claim.missing_number() or claim.denied():
         return "unsupported", wrong
     if claim.share < _LITTLE:

@@ -8,15 +8,15 @@ import re
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from rag.concurrency import Place
-from rag.telemetry.spans import stage
+from rag.concurrency import ConcurrencySlot
+from rag.telemetry.spans import span
 
 AT_ONCE = 2 * (os.cpu_count() or 1)  # one is computed while another one waits for a thread, or for the disk
 _WORK = re.compile(r"/(v1|api)/(?!files$).*")  # an upload takes as long as who sends it; pages never wait in line
 _EVENTS = b"text/event-stream"
 
 
-class Admitted:
+class ConcurrencyLimit:
     """ASGI middleware for HTTP requests.
 
     A place is taken when the whole of the body has come, so that who sends slowly keeps nobody waiting, and given up
@@ -32,7 +32,7 @@ class Admitted:
         if scope["type"] != "http" or scope["method"] != "POST" or not _WORK.fullmatch(scope["path"]):
             await self._app(scope, receive, send)
             return
-        place = Place(self._places)
+        place = ConcurrencySlot(self._places)
         is_whole = False
 
         async def received() -> Message:
@@ -40,7 +40,7 @@ class Admitted:
             message = await receive()
             if message["type"] == "http.request" and not message.get("more_body") and not is_whole:
                 is_whole = True
-                with stage("admission"):
+                with span("admission"):
                     await place.take()
             return message
 

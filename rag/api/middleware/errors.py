@@ -11,7 +11,7 @@ from rag.api.errors import envelope, unknown_error
 _CLIENT_LEFT = ("No response returned.", "Caught handled exception, but response already started.")
 
 
-class LastResort:
+class UnexpectedErrors:
     """ASGI middleware for errors that no handler took; after the answer has begun they can only end it."""
 
     def __init__(self, app: ASGIApp) -> None:

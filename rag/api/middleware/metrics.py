@@ -13,7 +13,7 @@ _LEFT = 499  # the client went before there was an answer
 _NO_ROUTE = "none"
 
 
-class Observed:
+class RequestMetrics:
     """ASGI middleware for HTTP requests. What the route, the principal and the status are is read when it is over."""
 
     def __init__(self, app: ASGIApp, telemetry: Telemetry) -> None:

@@ -19,17 +19,17 @@ from rag.settings import LOOPBACK, Settings
 _UPLOADS = re.compile(r"/v1/files|/project/file|/library/collections/[^/]+/files")
 
 
-class Guard:
+class OriginCheck:
     """ASGI middleware for HTTP and WebSocket requests."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
         server = settings.server
-        self._names = LOOPBACK | {server.host, *server.names}
+        self._names = LOOPBACK | {server.host, *server.allowed_hosts}
         # Where a key or a log-in is asked for, a foreign name betrays nothing: it comes without them. But a page under
         # a foreign name could send the header in which a proxy names the user.
-        self._any_name = settings.is_closed and not server.names and not settings.auth.user_header
-        self._origins = frozenset(origin.rstrip("/") for origin in server.origins)
+        self._any_name = settings.is_closed and not server.allowed_hosts and not settings.auth.user_header
+        self._origins = frozenset(origin.rstrip("/") for origin in server.allowed_origins)
         self._request_bytes = server.max_request_kb * 1024
         self._upload_bytes = server.max_upload_mb * 1024 * 1024
 
@@ -41,7 +41,7 @@ class Guard:
         headers = Headers(scope=scope)
         origin = headers.get("origin")
         if not self._any_name and _name("//" + headers.get("host", "")) not in self._names:
-            reason = "This server answers under its own name only. RAG_SERVER__NAMES gives it more."
+            reason = "This server answers under its own name only. RAG_SERVER__ALLOWED_HOSTS gives it more."
             await _refuse(scope, receive, send, 403, reason)
         elif origin is not None and not self._is_own(origin, headers.get("host", "")):
             await _refuse(scope, receive, send, 403, "This server does not answer to pages of other sites.")

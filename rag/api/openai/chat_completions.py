@@ -29,7 +29,7 @@ from rag.answering.personas import addressed
 from rag.api.dependencies import Caller
 from rag.api.errors import envelope, unknown_error
 from rag.api.json_body import JsonRoute
-from rag.api.openai.extensions import Particulars, WithParticulars
+from rag.api.openai.extensions import Extensions, WithExtensions
 from rag.api.openai.models import meaning_of
 from rag.api.openai.tools import MOST_TOOLS, ChatTool, ChatToolCall, called, called_piece, functions_of
 from rag.api.streaming import collect, until_first_sign, while_connected
@@ -93,7 +93,7 @@ class StreamOptions(BaseModel):
     include_usage: bool = False
 
 
-class ChatRequest(WithParticulars):
+class ChatRequest(WithExtensions):
     """The fields of OpenAI's request that Footnote uses; others are accepted and ignored."""
 
     model_config = ConfigDict(extra="ignore")
@@ -170,7 +170,7 @@ def request_of(body: ChatRequest, services: Services, caller: Access) -> Request
     return request if collection is None else addressed(request, collection.name, services.roles, told.mode)
 
 
-def _scope(collection: str | None, store_ids: Sequence[str] | None, told: Particulars, caller: Access) -> Scope:
+def _scope(collection: str | None, store_ids: Sequence[str] | None, told: Extensions, caller: Access) -> Scope:
     if store_ids is None:
         return caller.scope(collection, told)
     scope = caller.scope_of_all(store_ids, told)

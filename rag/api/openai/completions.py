@@ -18,7 +18,7 @@ from rag.api.dependencies import Caller
 from rag.api.errors import envelope, unknown_error
 from rag.api.json_body import JsonRoute
 from rag.api.openai.chat_completions import ChatMessage, ChatRequest, request_of
-from rag.api.openai.extensions import WithParticulars
+from rag.api.openai.extensions import WithExtensions
 from rag.api.streaming import collect, until_first_sign, while_connected
 from rag.errors import RagError
 from rag.operations.services import Services
@@ -28,7 +28,7 @@ from rag.types.documents import AnswerCompleted, Event, TextDelta
 router = APIRouter(route_class=JsonRoute)
 
 
-class CompletionRequest(WithParticulars):
+class CompletionRequest(WithExtensions):
     """The fields of OpenAI's request that Footnote uses; others are accepted and ignored."""
 
     model_config = ConfigDict(extra="ignore")

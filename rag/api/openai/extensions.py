@@ -16,7 +16,7 @@ from rag.storage.selection import Selection
 
 
 @dataclass(frozen=True, slots=True)
-class Particulars(Selection):
+class Extensions(Selection):
     """A field of Footnote's own: the part of the collection to ask, and how. `models` are for the mode `compare`."""
 
     mode: Mode | None = None
@@ -24,20 +24,20 @@ class Particulars(Selection):
     collection: str | None = None
 
 
-class WithParticulars(BaseModel):
+class WithExtensions(BaseModel):
     """The fields beside OpenAI's: `footnote`, and short names for some of it.
 
     `retrieval: false` is the mode `chat`; `vector_store_ids` are the collections to ask, by id or name.
     """
 
-    footnote: Particulars = Particulars()
+    footnote: Extensions = Extensions()
     retrieval: bool | None = None
     mode: Mode | None = None
     filters: dict[str, Any] | None = None
     vector_store_ids: Annotated[list[str], Field(min_length=1, max_length=16)] | None = None
 
     @property
-    def particulars(self) -> Particulars:
+    def particulars(self) -> Extensions:
         """All that is said, in one. Raises InvalidRequest where it is said twice, and differently."""
         told = self.footnote
         mode = _one_of("mode", self.mode, told.mode)

@@ -31,7 +31,7 @@ from rag.types.documents import (
 _MARKER = re.compile(r"\[(\d+)\]")
 
 
-class Form:
+class ResponseStream:
     """One response as it comes to be: `take` its events, then ask for its `body`."""
 
     def __init__(

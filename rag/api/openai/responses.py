@@ -22,9 +22,9 @@ from rag.api.dependencies import Caller
 from rag.api.errors import envelope, unknown_error
 from rag.api.json_body import JsonRoute
 from rag.api.openai.chat_completions import ChatMessage, ChatRequest, ContentPart, request_of
-from rag.api.openai.extensions import Particulars
+from rag.api.openai.extensions import Extensions
 from rag.api.openai.files import listing
-from rag.api.openai.response_stream import Form, server_sent
+from rag.api.openai.response_stream import ResponseStream, server_sent
 from rag.api.openai.tools import MOST_TOOLS, chat_choice, chat_tools
 from rag.api.openai.vector_stores import RankingOptions
 from rag.api.streaming import collect, until_first_sign, while_connected
@@ -87,7 +87,7 @@ class CreateResponse(BaseModel):
     max_output_tokens: int | None = Field(None, ge=1)
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, gt=0, le=1)
-    footnote: Particulars = Particulars()
+    footnote: Extensions = Extensions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class _Prepared:
     messages: list[Message]
     documents: list[str]  # that earlier answers rest on
     given: list[dict[str, Any]]
-    form: Form
+    form: ResponseStream
     store: bool
 
 
@@ -181,7 +181,7 @@ def _prepare(body: CreateResponse, services: Services, caller: Access) -> _Prepa
     if tool is not None:
         scope = _scope(tool, body.footnote, caller)
         asked = replace(asked, scope=scope, most_chunks=tool.max_num_results)
-    form = Form(
+    form = ResponseStream(
         services.catalog,
         echoed=body.model_dump(
             include={"model", "instructions", "tools", "tool_choice", "previous_response_id", "metadata", "temperature"}
@@ -199,7 +199,7 @@ def _prepare(body: CreateResponse, services: Services, caller: Access) -> _Prepa
     return _Prepared(asked, messages, known, items, form, body.store)
 
 
-def _scope(tool: FileSearch, footnote: Particulars, caller: Access) -> Scope:
+def _scope(tool: FileSearch, footnote: Extensions, caller: Access) -> Scope:
     if (footnote.documents, footnote.filters, footnote.pages, footnote.collection) != (None, None, None, None):
         raise InvalidRequest(
             "The tool file_search says what to search; `footnote` can only add a mode.",

@@ -22,7 +22,7 @@ from pydantic import PrivateAttr
 from rag.errors import BackendError, BackendRejected, BackendUnavailable, ConfigurationError, PromptTooLong
 from rag.models.chat_template import Turn, fold_system, merge_turns, to_turns
 from rag.models.llama_cpp.loader import NotLoaded, Stopped, load
-from rag.models.llama_cpp.queue import Emit, Line, LineClosed, Stop, reply_in_line
+from rag.models.llama_cpp.queue import Emit, QueueClosed, StopFlag, WorkerQueue, queued_reply
 from rag.models.timeouts import TimeLimits
 from rag.types.documents import LanguageModel, Message
 
@@ -66,7 +66,7 @@ class LlamaCpp(CustomLLM):
     _control_tokens: re.Pattern[str] = PrivateAttr()
     _template: Any = PrivateAttr()
     _folds_system: bool = PrivateAttr()
-    _line: Line = PrivateAttr()
+    _line: WorkerQueue = PrivateAttr()
     _closed: threading.Event = PrivateAttr(default_factory=threading.Event)
 
     def __init__(self, settings: LanguageModelSettings, path: Path) -> None:
@@ -92,7 +92,7 @@ class LlamaCpp(CustomLLM):
         self._template = _chat_template(vocabulary)
         llama.chat_handler = self._template.to_chat_handler()
         self._folds_system = not _takes_system(self._template)
-        self._line = Line("llama.cpp")
+        self._line = WorkerQueue("llama.cpp")
 
     @property
     def metadata(self) -> LLMMetadata:
@@ -119,7 +119,7 @@ class LlamaCpp(CustomLLM):
             return len(self._vocabulary.tokenize(text.encode(errors="replace"), add_bos=False, special=special))
 
     def close(self) -> None:
-        """Stop what runs, refuse what waits, and free the memory; blocking until the worker is done."""
+        """StopFlag what runs, refuse what waits, and free the memory; blocking until the worker is done."""
         if self._closed.is_set():
             return
         self._closed.set()
@@ -135,7 +135,7 @@ class LlamaCpp(CustomLLM):
     async def _stream(self, turns: list[Turn], options: dict[str, Any]) -> AsyncGenerator[ChatResponse, None]:
         work = partial(self._reply, turns, options)
         try:
-            async with aclosing(reply_in_line(self._line, work, self._limits, self.name, PROVIDER)) as responses:
+            async with aclosing(queued_reply(self._line, work, self._limits, self.name, PROVIDER)) as responses:
                 async for response in responses:
                     yield response
         except BackendError:
@@ -144,12 +144,12 @@ class LlamaCpp(CustomLLM):
             raise self._explain(error) from error
 
     def _explain(self, error: Exception) -> BackendError:
-        if isinstance(error, LineClosed) or (isinstance(error, Stopped) and self._closed.is_set()):
+        if isinstance(error, QueueClosed) or (isinstance(error, Stopped) and self._closed.is_set()):
             return self._is_closed()
         if isinstance(error, ValueError) and _TOO_LONG in str(error):
             return PromptTooLong(
                 f"{self.name} cannot take this prompt: {error}",
-                hint="Ask a shorter question, lower RAG_RETRIEVAL__PASSAGES, or raise RAG_LLM__CONTEXT_WINDOW.",
+                hint="Ask a shorter question, lower RAG_RETRIEVAL__MAX_PASSAGES, or raise RAG_LLM__CONTEXT_WINDOW.",
                 provider=PROVIDER,
             )
         if isinstance(error, ValueError):  # mostly the template, which may refuse a conversation
@@ -167,7 +167,7 @@ class LlamaCpp(CustomLLM):
     def _is_closed(self) -> BackendError:
         return BackendUnavailable(f"{self.name} is closed.", hint="Start the application again.", provider=PROVIDER)
 
-    def _reply(self, turns: list[Turn], options: dict[str, Any], emit: Emit, stop: Stop) -> None:
+    def _reply(self, turns: list[Turn], options: dict[str, Any], emit: Emit, stop: StopFlag) -> None:
         """One whole reply, in the worker thread: OpenAI-shaped chunks in responses, the last one with the usage."""
         llama = self._llama
         llama.obey(stop)
@@ -191,12 +191,12 @@ class LlamaCpp(CustomLLM):
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         """The reply to `prompt` as one user turn, whole; blocking."""
         responses: list[ChatResponse] = []
-        stop = Stop()
+        stop = StopFlag()
         work = partial(self._reply, [{"role": "user", "content": prompt}], kwargs, responses.append, stop)
         try:
             self._line.join(work, lambda _: None, stop).result()
         except Exception as error:
-            raise self._explain(LineClosed() if isinstance(error, CancelledError) else error) from error
+            raise self._explain(QueueClosed() if isinstance(error, CancelledError) else error) from error
         return CompletionResponse(text=responses[-1].message.content or "")
 
     def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> Any:

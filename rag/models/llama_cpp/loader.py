@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import ConfigurationError
-from rag.models.llama_cpp.queue import Stop
+from rag.models.llama_cpp.queue import StopFlag
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,7 +33,7 @@ class NotLoaded(Exception):
 
 
 def load(path: Path, **options: Any) -> Any:
-    """A `llama_cpp.Llama` that obeys a Stop and has `prompt_tokens` and `completion_tokens`.
+    """A `llama_cpp.Llama` that obeys a StopFlag and has `prompt_tokens` and `completion_tokens`.
 
     Raises ConfigurationError when the package is missing, NotLoaded when llama.cpp gives up.
     """
@@ -64,9 +64,9 @@ def _stoppable(llama_cpp: Any) -> Any:
         prompt_tokens = 0
         completion_tokens = 0
         step = GPU_PROMPT_STEP if llama_cpp.llama_supports_gpu_offload() else PROMPT_STEP
-        stop = Stop()
+        stop = StopFlag()
 
-        def obey(self, stop: Stop) -> None:
+        def obey(self, stop: StopFlag) -> None:
             """From now on `stop` ends what is done, with Stopped."""
             llama_cpp.llama_set_abort_callback(self.ctx, is_set, stop.address)
             self.stop = stop

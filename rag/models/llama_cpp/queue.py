@@ -13,7 +13,7 @@ from contextlib import aclosing, nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rag.models.timeouts import TimeLimits, TokenClock, waiting
+from rag.models.timeouts import TimeLimits, TokenTimeout, waiting
 
 if TYPE_CHECKING:
     from llama_index.core.llms import ChatResponse
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Emit = Callable[[Any], None]
 
 
-class Stop:
+class StopFlag:
     """Set when nobody waits for the work any more. C code can look at it, too: `address` is that of a text of length 1
     when it is set, else 0."""
 
@@ -49,11 +49,11 @@ class Stop:
         return ctypes.cast(self._text, ctypes.c_void_p)
 
 
-Work = Callable[[Emit, Stop], None]  # emits its results, and ends soon once it is to stop
+Work = Callable[[Emit, StopFlag], None]  # emits its results, and ends soon once it is to stop
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class QueuePosition:
     """How many are before one in the line; with 0, one's own work begins."""
 
     before: int
@@ -62,15 +62,15 @@ class Place:
         return f"{self.before} question{'s' if self.before != 1 else ''} before yours"
 
 
-class LineClosed(Exception):
+class QueueClosed(Exception):
     """The line takes no work any more."""
 
 
-class LineStuck(Exception):
+class QueueStuck(Exception):
     """The work that runs has not ended though it was stopped long ago."""
 
 
-class Line:
+class WorkerQueue:
     """A worker thread and those who wait for it, of whatever event loop. Close it when done.
 
     Who waits is turned away when work does not end within `patience` seconds after it was stopped. The thread is a
@@ -83,21 +83,21 @@ class Line:
         self._worker = threading.Thread(target=self._serve, name=name, daemon=True)
         self._closed = False
         self._lock = threading.Lock()
-        self._members: dict[Future[None], tuple[Emit, Stop]] = {}  # the one whose turn it is first
+        self._members: dict[Future[None], tuple[Emit, StopFlag]] = {}  # the one whose turn it is first
 
     async def run(self, work: Work) -> AsyncGenerator[Any, None]:
-        """A Place whenever the line moves, the last one of 0, then what `work` emits, and the error that it raises.
-        Closing the generator leaves the line, or ends the work. Raises LineClosed, LineStuck."""
+        """A QueuePosition whenever the queue moves, the last one of 0, then what `work` emits, and its error.
+        Closing the generator leaves the line, or ends the work. Raises QueueClosed, QueueStuck."""
         loop = asyncio.get_running_loop()
         items: asyncio.Queue[Any] = asyncio.Queue()
-        stop = Stop()
+        stop = StopFlag()
 
         def emit(item: Any) -> None:  # called in any thread
             with suppress(RuntimeError):  # the loop is gone, and with it the reader
                 loop.call_soon_threadsafe(items.put_nowait, item)
 
         def work_now() -> None:
-            emit(Place(0))
+            emit(QueuePosition(0))
             work(emit, stop)
 
         future = self.join(work_now, emit, stop)
@@ -113,26 +113,26 @@ class Line:
                     continue
                 if item is _END:
                     break
-                has_begun = has_begun or item == Place(0)
+                has_begun = has_begun or item == QueuePosition(0)
                 yield item
             if future.cancelled():
-                raise LineClosed
+                raise QueueClosed
             future.result()
         finally:
             stop.set()
             future.cancel()
 
-    def join(self, work: Callable[[], None], emit: Emit, stop: Stop) -> Future[None]:
-        """Put work at the end of the line; `emit` is told its Place now and whenever the line moves, as long as others
-        are before it. `stop` is set when the line is closed. Raises LineClosed."""
+    def join(self, work: Callable[[], None], emit: Emit, stop: StopFlag) -> Future[None]:
+        """Put work at the end of the line; `emit` is told its QueuePosition now and whenever it changes, as long as
+        others are before it. `stop` is set when the line is closed. Raises QueueClosed."""
         future: Future[None] = Future()
         with self._lock:
             if self._closed:
-                raise LineClosed
+                raise QueueClosed
             if not self._worker.is_alive():
                 self._worker.start()
             if before := len(self._members):
-                emit(Place(before))
+                emit(QueuePosition(before))
             self._members[future] = (emit, stop)
             self._work.put((future, work))
         future.add_done_callback(self._leave)
@@ -143,7 +143,7 @@ class Line:
             place = list(self._members).index(future)
             del self._members[future]
             for before, (emit, _) in list(enumerate(self._members.values()))[max(place, 1) :]:
-                emit(Place(before))
+                emit(QueuePosition(before))
 
     def _serve(self) -> None:
         while (item := self._work.get()) is not None:
@@ -162,7 +162,7 @@ class Line:
         with self._lock:
             stops = [stop for _, stop in self._members.values()]
         if stops and stops[0].age > self._patience:
-            raise LineStuck
+            raise QueueStuck
 
     def close(self, seconds: float | None = None) -> None:
         """Turn away those who wait, stop the work that runs, and wait for its end (`seconds` at most); blocking."""
@@ -177,28 +177,28 @@ class Line:
             self._worker.join(seconds)
 
 
-async def reply_in_line(
-    line: Line, work: Work, limits: TimeLimits, who: str, provider: str
+async def queued_reply(
+    line: WorkerQueue, work: Work, limits: TimeLimits, who: str, provider: str
 ) -> AsyncGenerator[ChatResponse, None]:
     """The responses that `work` emits; before them, one for every place in the line, where waiting has no limit.
 
-    Raises BackendUnavailable when the model `who` is too slow, LineClosed, and what `work` raises.
+    Raises BackendUnavailable when the model `who` is too slow, QueueClosed, and what `work` raises.
     """
-    clock: TokenClock | None = None  # runs from one's turn on
+    clock: TokenTimeout | None = None  # runs from one's turn on
     async with aclosing(line.run(work)) as items:
         while True:
             async with clock.limit() if clock else nullcontext():
                 item = await anext(items, None)
             if item is None:
                 return
-            if not isinstance(item, Place):
+            if not isinstance(item, QueuePosition):
                 if clock:
                     clock.tick(is_token=bool(item.delta))
                 yield item
             elif item.before:
                 yield waiting(str(item))
             else:
-                clock = TokenClock(limits, who, provider)
+                clock = TokenTimeout(limits, who, provider)
 
 
 _END = object()

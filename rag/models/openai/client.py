@@ -34,9 +34,9 @@ from rag.models.openai.discovery import (
     trusts_environment,
 )
 from rag.models.openai.errors import PROVIDER, SYSTEM_ROLE, cut_short, explain, refused_fields, unusable
-from rag.models.openai.retries import BUSY, LOADING_PAUSE, Patience
+from rag.models.openai.retries import BUSY, LOADING_PAUSE, RetryPolicy
 from rag.models.openai.token_counting import COUNT_TIMEOUT, NotCounted, count_on_server
-from rag.models.timeouts import TimeLimits, TokenClock, waiting
+from rag.models.timeouts import TimeLimits, TokenTimeout, waiting
 from rag.types.documents import LanguageModel, Message
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class OpenAICompatible(OpenAILike):  # type: ignore[misc]
     wanted_window: int = 0
     wanted_model: str = ""
     label: str = ""  # the user's name for it
-    token_timeout: float = 0
+    inter_token_timeout: float = 0
     problem: str = "it was not asked yet"
     is_listed: bool = True  # or the server tells no names
     tokenizer: Tokenizer = ""
@@ -106,11 +106,11 @@ class OpenAICompatible(OpenAILike):  # type: ignore[misc]
             api_key=NO_KEY,
             is_chat_model=True,
             context_window=settings.context_window or DEFAULT_CONTEXT_WINDOW,
-            timeout=settings.timeout,
+            timeout=settings.first_token_timeout,
             max_retries=0,
             wanted_model=settings.model,
             label=settings.name,
-            token_timeout=settings.token_timeout,
+            inter_token_timeout=settings.inter_token_timeout,
             wanted_window=settings.context_window,
         )
         llm._key = settings.key()
@@ -196,15 +196,15 @@ class OpenAICompatible(OpenAILike):  # type: ignore[misc]
             self.learn(await asyncio.to_thread(self.probe))
 
     async def _stream(self, turns: list[Turn], options: dict[str, Any]) -> AsyncGenerator[ChatResponse, None]:
-        limits = TimeLimits(self.timeout, self.token_timeout)
-        clock = TokenClock(limits, f"The model server at {self.address}", PROVIDER)
+        limits = TimeLimits(self.timeout, self.inter_token_timeout)
+        clock = TokenTimeout(limits, f"The model server at {self.address}", PROVIDER)
         if self.problem:  # it could not be used when last asked
             self.learn(await asyncio.to_thread(self.probe))
             async for what_for in self.wait_until_loaded(clock.left):
                 yield waiting(what_for)
             if not self.model:
                 raise unusable(self.address, self.problem)
-        patience = Patience()
+        patience = RetryPolicy()
         text, finished = "", False
         while not finished:
             try:
@@ -240,7 +240,7 @@ class OpenAICompatible(OpenAILike):  # type: ignore[misc]
         return is_new
 
     async def _ask(
-        self, client: openai.AsyncOpenAI, turns: list[Turn], options: dict[str, Any], clock: TokenClock
+        self, client: openai.AsyncOpenAI, turns: list[Turn], options: dict[str, Any], clock: TokenTimeout
     ) -> tuple[Any, frozenset[str]]:
         """The open stream, and the fields it was asked without. What the server does not take is left out, and
         remembered for the next question."""
@@ -291,7 +291,7 @@ def _has_calls(messages: Sequence[Message]) -> bool:
     return any(message.tool_calls or message.tool_call_id for message in messages)
 
 
-async def _next(chunks: Any, clock: TokenClock) -> Any | None:
+async def _next(chunks: Any, clock: TokenTimeout) -> Any | None:
     async with clock.limit():
         chunk = await anext(chunks, None)
     if chunk is not None:

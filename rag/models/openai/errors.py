@@ -25,7 +25,7 @@ _DISPENSABLE = {*(field.name for field in fields(Sampling)), "repeat_penalty", "
 _HINTS = {
     "it refuses the API key": "Correct RAG_LLM__API_KEY.",
     "it wants an API key": "Set RAG_LLM__API_KEY.",
-    LOADING: "Try again in a moment; RAG_LLM__TIMEOUT allows it more time.",
+    LOADING: "Try again in a moment; RAG_LLM__FIRST_TOKEN_TIMEOUT allows it more time.",
 }
 _STATUS_HINTS = {
     401: "Set RAG_LLM__API_KEY to the key that the server expects.",
@@ -115,7 +115,7 @@ def _explain_status(error: openai.APIStatusError, server: str, key: str) -> Back
     if status in {400, 413, 422}:
         hint = (
             "If the prompt is too long, set RAG_LLM__CONTEXT_WINDOW to what the server reads, or lower "
-            "RAG_RETRIEVAL__PASSAGES or RAG_LLM__MAX_TOKENS."
+            "RAG_RETRIEVAL__MAX_PASSAGES or RAG_LLM__MAX_TOKENS."
         )
         if _TOO_LONG.search(str(error)):
             kind = PromptTooLong

@@ -25,7 +25,7 @@ class Pause:
     what_for: str = ""
 
 
-class Patience:
+class RetryPolicy:
     """That for one question, which is asked again a few times; while a model is loaded, as often as its time allows."""
 
     def __init__(self) -> None:

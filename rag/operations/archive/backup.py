@@ -51,7 +51,7 @@ _PRIVATE = 0o600  # whoever can read a backup can read all documents, and try th
 
 
 @dataclass(frozen=True, slots=True)
-class BackedUp:
+class BackupResult:
     """What a backup has. `left_out` names uploaded files whose bytes were gone or damaged."""
 
     documents: int
@@ -63,7 +63,7 @@ class BackedUp:
 
 def back_up(
     index: Index, storage: Path, backup: Path, *, overwrite: bool = False
-) -> Iterator[ArchiveProgress | BackedUp]:
+) -> Iterator[ArchiveProgress | BackupResult]:
     """Write everything in the storage folder into one file; last comes what was written.
 
     The file gets its name when it is whole, and can be read by its owner only. Raises Conflict when there is one of
@@ -88,7 +88,7 @@ def back_up(
                 manifest = writing.add_manifest()
             yield from seal(file)
     vectors = sum(collection.vectors for collection in manifest.collections)
-    yield BackedUp(manifest.documents, vectors, manifest.files, backup.stat().st_size, tuple(writing.left_out))
+    yield BackupResult(manifest.documents, vectors, manifest.files, backup.stat().st_size, tuple(writing.left_out))
 
 
 class _Writing:

@@ -53,7 +53,7 @@ _COPIED = [member.name for member in fields(ArchivedDocument) if member.name not
 
 
 @dataclass(frozen=True, slots=True)
-class Exported:
+class ExportResult:
     """What an export wrote. `left_out` names the documents whose file was gone or is not the one that was read."""
 
     documents: int
@@ -77,7 +77,7 @@ class _Files:
 
 def export(
     index: Index, archive: Path, collections: Sequence[str] = (), *, with_files: bool = True, overwrite: bool = False
-) -> Iterator[ArchiveProgress | Exported]:
+) -> Iterator[ArchiveProgress | ExportResult]:
     """Write the collections (all, if none is named) into an archive; last comes what was written.
 
     The archive gets its name when it is whole. Raises Conflict when there is a file of that name or the embedding
@@ -97,7 +97,7 @@ def export(
         yield from seal(file)
     documents = sum(collection.documents for collection in manifest.collections)
     chunks = sum(collection.chunks for collection in manifest.collections)
-    yield Exported(documents, chunks, manifest.files, archive.stat().st_size, tuple(writing.left_out))
+    yield ExportResult(documents, chunks, manifest.files, archive.stat().st_size, tuple(writing.left_out))
 
 
 class _Writing:

@@ -31,7 +31,7 @@ _GROUP_DOCUMENTS = 64  # … or are so many
 
 
 @dataclass(frozen=True, slots=True)
-class Imported:
+class ImportResult:
     """What an import did. Documents `without_file` can be asked, but their footnotes open no page."""
 
     added: int
@@ -43,7 +43,7 @@ class Imported:
 
 def import_archive(
     index: Index, archive: Archive, storage: Path, collections: Sequence[str] = ()
-) -> Iterator[ArchiveProgress | Imported]:
+) -> Iterator[ArchiveProgress | ImportResult]:
     """Write the documents of a verified archive, or of some of its collections; last comes what was done.
 
     Blocking; nobody else may write into the storage folder meanwhile. Raises NotFound for a collection that the archive
@@ -77,9 +77,9 @@ class _Importing:
         self._group: list[DocumentVersion] = []
         self._count: Counter[str] = Counter()
 
-    def report(self) -> Imported:
+    def report(self) -> ImportResult:
         count = self._count
-        return Imported(*(count[name] for name in ("added", "replaced", "unchanged", "chunks", "without_file")))
+        return ImportResult(*(count[name] for name in ("added", "replaced", "unchanged", "chunks", "without_file")))
 
     def add(self, archived: ArchivedDocument, vectors: Vector, collection: str, collection_id: str) -> None:
         """Take in a document, unless it is there."""

@@ -19,7 +19,7 @@ from rag.errors import Conflict, IndexMismatch, UnreadableArchive
 from rag.index.chroma_server import chroma_server
 from rag.index.dense import VectorIndex
 from rag.index.index import Index
-from rag.models.lazy_embedding import DormantEmbedding, is_configured
+from rag.models.lazy_embedding import LazyEmbedding, is_configured
 from rag.operations.archive.backup_format import CATALOG, Backup
 from rag.operations.archive.format import ArchiveProgress
 from rag.settings import Settings
@@ -41,7 +41,7 @@ _PARTS = ("vectors", "words", "files", CATALOG)
 
 
 @dataclass(frozen=True, slots=True)
-class RestoredBackup:
+class RestoreResult:
     """What a restore brought back."""
 
     documents: int
@@ -51,7 +51,7 @@ class RestoredBackup:
 
 def restore(
     settings: Settings, backup: Backup, *, overwrite: bool = False
-) -> Iterator[ArchiveProgress | RestoredBackup]:
+) -> Iterator[ArchiveProgress | RestoreResult]:
     """Make the storage folder what a backup, which was verified, says; last comes what was brought back.
 
     Blocking. Raises StorageLocked, Conflict where there is a catalog that may not be replaced, IndexMismatch when the
@@ -93,7 +93,7 @@ def restore(
         if database is not None:
             database.close()
         lock.release()
-    yield RestoredBackup(manifest.documents, sum(c.vectors for c in manifest.collections), manifest.files)
+    yield RestoreResult(manifest.documents, sum(c.vectors for c in manifest.collections), manifest.files)
 
 
 def open_replaced(settings: Settings, *, overwrite: bool) -> PostgresDatabase | None:
@@ -133,7 +133,7 @@ def _make(settings: Settings, backup: Backup, folder: Path) -> Iterator[ArchiveP
             stored.put(content, sha256)
         yield ArchiveProgress("Files", number, len(names))
     yield ArchiveProgress("Words", 0, 1)
-    model = DormantEmbedding(settings.embedding, manifest.embedding.model, manifest.embedding.fingerprint)
+    model = LazyEmbedding(settings.embedding, manifest.embedding.model, manifest.embedding.fingerprint)
     Index(folder, model, chroma=server).close()  # indexes the words, and mends what does not fit the catalog
 
 

@@ -11,7 +11,7 @@ from rag.ui.markdown import escape, plain_line
 
 if TYPE_CHECKING:
     from rag.types.documents import Answer, Claim, Verdict
-    from rag.ui.translations import Texts
+    from rag.ui.translations import Translations
 
 SHOWN = 160  # characters of a doubtful sentence
 _MARKER = re.compile(r"\s*\[\d+\]")
@@ -28,7 +28,7 @@ class Statement:
     reason: str
 
 
-def statements(answer: Answer, texts: Texts) -> dict[int, list[Statement]]:
+def statements(answer: Answer, texts: Translations) -> dict[int, list[Statement]]:
     """The checked sentences by the number of the footnote they cite; those that cite none by 0."""
     found = defaultdict(list)
     for claim in answer.claims:
@@ -38,7 +38,7 @@ def statements(answer: Answer, texts: Texts) -> dict[int, list[Statement]]:
     return dict(found)
 
 
-def check_notice(answer: Answer, texts: Texts) -> str:
+def check_notice(answer: Answer, texts: Translations) -> str:
     """Each sentence that its source does not bear out, with the reason; or one quiet line when all are; or nothing
     when there was nothing to check."""
     claims = answer.claims
@@ -52,7 +52,7 @@ def check_notice(answer: Answer, texts: Texts) -> str:
     return "\n".join(f"- {_doubt(answer.text, claim, texts)}" for claim in doubtful)
 
 
-def _doubt(text: str, claim: Claim, texts: Texts) -> str:
+def _doubt(text: str, claim: Claim, texts: Translations) -> str:
     sentence = _sentence(text, claim)
     if len(sentence) > SHOWN:
         space = sentence.rfind(" ", 0, SHOWN)

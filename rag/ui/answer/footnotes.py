@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rag.storage.catalog import Catalog
     from rag.types.documents import Citation
     from rag.ui.answer.claims import Statement
-    from rag.ui.translations import Texts
+    from rag.ui.translations import Translations
 
 PDF = "application/pdf"
 NOWHERE = "about:blank"
@@ -62,7 +62,7 @@ class Footnote:
 
 
 def footnotes(
-    citations: Sequence[Citation], catalog: Catalog, texts: Texts, cited_for: Mapping[int, Sequence[Statement]]
+    citations: Sequence[Citation], catalog: Catalog, texts: Translations, cited_for: Mapping[int, Sequence[Statement]]
 ) -> list[Footnote]:
     """One footnote a citation, by number, with the quote's surroundings where there is no page to open; blocking.
     `cited_for` has the statements that rest on each number."""
@@ -138,7 +138,7 @@ def _readable_now(note: Mapping[str, Any], access: Access) -> dict[str, Any]:
     return {**note} if has_file else {**note, "address": "", "is_pdf": False}
 
 
-def page_names(page_index: int | None, page_label: str | None, texts: Texts) -> tuple[str, str]:
+def page_names(page_index: int | None, page_label: str | None, texts: Translations) -> tuple[str, str]:
     """What is printed on the page (`page iv`) and, where that differs, which page of the file it is; empty without
     pages."""
     if page_index is None:
@@ -149,7 +149,7 @@ def page_names(page_index: int | None, page_label: str | None, texts: Texts) -> 
     return texts("page", label=page_label), texts("page_of_file", number=position)
 
 
-def _footnote(citation: Citation, catalog: Catalog, texts: Texts, cited_for: Sequence[Statement]) -> Footnote:
+def _footnote(citation: Citation, catalog: Catalog, texts: Translations, cited_for: Sequence[Statement]) -> Footnote:
     before = after = address = ""
     is_pdf = False
     table = None

@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rag.types.documents import Hit, Passage
-    from rag.ui.translations import Texts
+    from rag.ui.translations import Translations
 
 MOST_SHOWN = 30  # hits
 _LONGEST_HEADING = 60  # characters
 
 
-def where_it_looked(question: str, hits: Sequence[Hit], passages: Sequence[Passage], texts: Texts) -> str:
+def search_trace(question: str, hits: Sequence[Hit], passages: Sequence[Passage], texts: Translations) -> str:
     """A table in Markdown: a line for each hit with its rank and score by meaning, by words and together, and the
     number of the passage that holds it. `question` is empty where it was searched as it was asked. Empty where nothing
     was searched."""
@@ -36,7 +36,7 @@ def where_it_looked(question: str, hits: Sequence[Hit], passages: Sequence[Passa
     return "\n".join(lines).lstrip("\n")
 
 
-def _line(hit: Hit, passages: Sequence[Passage], texts: Texts) -> str:
+def _line(hit: Hit, passages: Sequence[Passage], texts: Translations) -> str:
     read = [str(passage.number) for passage in passages if _holds(passage, hit)]
     cells = (
         " ".join(read) or "–",
@@ -54,7 +54,7 @@ def _holds(passage: Passage, hit: Hit) -> bool:
     return is_same and passage.start < chunk.end and chunk.start < passage.end
 
 
-def _place(hit: Hit, is_read: bool, texts: Texts) -> str:
+def _place(hit: Hit, is_read: bool, texts: Translations) -> str:
     """Document and page, and the heading if it was read: of other documents no words are kept with the answer."""
     heading = hit.chunk.heading.rsplit(" › ", 1)[-1][:_LONGEST_HEADING] if is_read else ""
     page, _ = page_names(hit.chunk.page_index, hit.chunk.page_label, texts)

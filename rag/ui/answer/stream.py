@@ -18,7 +18,7 @@ from rag.types.documents import AnswerCompleted, Candidate, ChunksRetrieved, Pro
 from rag.ui.answer.claims import check_notice, statements
 from rag.ui.answer.footnotes import elements, footnotes
 from rag.ui.answer.resume import ANSWERING
-from rag.ui.answer.search_trace import where_it_looked
+from rag.ui.answer.search_trace import search_trace
 from rag.ui.markdown import escape, marked, plain_line, presentable
 from rag.ui.translations import here
 from rag.ui.turns import remembered
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rag.answering.modes.request import Mode
     from rag.storage.catalog import Catalog
     from rag.types.documents import Answer, Event, Passage
-    from rag.ui.translations import Texts
+    from rag.ui.translations import Translations
 
 
 SEARCHING: tuple[Mode, ...] = ("documents", "route", "compare")  # the modes that search for the question itself
@@ -74,7 +74,7 @@ async def show(
 class _Shown:
     """The messages and the step of one answer, in the browser."""
 
-    def __init__(self, catalog: Catalog, texts: Texts, condensed: str, expected: str, question_id: str) -> None:
+    def __init__(self, catalog: Catalog, texts: Translations, condensed: str, expected: str, question_id: str) -> None:
         self._candidates: dict[str, Answer] = {}
         self.passages: tuple[Passage, ...] = ()
         self.text = ""  # what was written; of several models, by the first one
@@ -100,7 +100,7 @@ class _Shown:
                 await _note(self._texts(self._condensed, question=self._question), "search")
             case ChunksRetrieved(hits, passages):
                 self.passages = passages
-                looked = where_it_looked(self._question, hits, passages, self._texts)
+                looked = search_trace(self._question, hits, passages, self._texts)
                 known = remembered(self._question_id, None, passages)
                 await _note(_found(passages, self._texts), "book-open", looked, known)
             case Progress(doing, done, total):
@@ -181,7 +181,7 @@ def _heading(model: str) -> str:
     return f"**{escape(model)}**\n\n"
 
 
-def _found(passages: Sequence[Passage], texts: Texts) -> str:
+def _found(passages: Sequence[Passage], texts: Translations) -> str:
     if not passages:
         return texts("found_nothing")
     documents = len({passage.document_id for passage in passages})

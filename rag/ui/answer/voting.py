@@ -22,7 +22,7 @@ _COMPARISONS = "comparisons"
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class VoteOffer:
     """What is voted on: the message with the buttons, the turn of the conversation it belongs to, and the answers."""
 
     message: cl.Message
@@ -41,7 +41,7 @@ async def offer_vote(turn_id: str, question: str, outcome: Outcome) -> None:
         for model, label in choices
     ]
     comparisons = cl.user_session.get(_COMPARISONS) or {}
-    comparisons[message.id] = Comparison(message, turn_id, question, outcome)
+    comparisons[message.id] = VoteOffer(message, turn_id, question, outcome)
     cl.user_session.set(_COMPARISONS, comparisons)
     await message.send()
 
@@ -49,7 +49,7 @@ async def offer_vote(turn_id: str, question: str, outcome: Outcome) -> None:
 async def take_vote(action: cl.Action, caller: Access) -> None:
     """Store the vote, unless it was cast already, and say so; the conversation goes on with the answer that was chosen.
     Raises InvalidRequest."""
-    comparisons: dict[str, Comparison] = cl.user_session.get(_COMPARISONS) or {}
+    comparisons: dict[str, VoteOffer] = cl.user_session.get(_COMPARISONS) or {}
     comparison = comparisons.pop(str(action.payload.get("comparison")), None)
     if comparison is None:
         return

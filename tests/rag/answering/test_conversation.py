@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rag.answering.history import Summaries, taken_apart, told_history
+from rag.answering.history import Summaries, fit_history, split_conversation
 from rag.answering.prompt_budget import fit_prompt, fitting_history, history_room
 from rag.errors import InvalidRequest
 from rag.settings import HistorySettings
@@ -28,16 +28,16 @@ def turn(number, length=10):
 
 
 def assert_calls_are_answered(messages):
-    taken_apart([*messages, Message("user", "And?")])
+    split_conversation([*messages, Message("user", "And?")])
 
 
 def test_a_question_may_be_followed_by_calls_and_what_they_gave():
-    told = taken_apart([Message("system", "Be brief."), *turn(1), *turn(2)[:3]])
+    told = split_conversation([Message("system", "Be brief."), *turn(1), *turn(2)[:3]])
     assert [message.role for message in told.history] == ["user", "assistant", "tool", "assistant"]
     assert told.question.content.startswith("Question 2?")
     assert [message.role for message in told.steps] == ["assistant", "tool"]
     with pytest.raises(InvalidRequest, match="no question"):
-        taken_apart(turn(1))
+        split_conversation(turn(1))
 
 
 def test_what_a_call_gave_comes_before_anything_else_is_said():
@@ -50,7 +50,7 @@ def test_what_a_call_gave_comes_before_anything_else_is_said():
         [question, called],
     ):
         with pytest.raises(InvalidRequest, match="call"):
-            taken_apart(wrong)
+            split_conversation(wrong)
 
 
 @pytest.mark.parametrize("budget", range(0, 200, 3))
@@ -92,7 +92,7 @@ def test_functions_take_their_room():
 async def test_a_summary_is_told_what_was_called_and_leaves_whole_turns():
     model = speaking(lambda _: "They looked things up.", window=2000)
     history = [message for number in range(6) for message in turn(number, length=20)]
-    told = await told_history(model, history, 250, HistorySettings(turns=2), Summaries())
+    told = await fit_history(model, history, 250, HistorySettings(turns=2), Summaries())
     assert told[1].content == "They looked things up."
     assert_calls_are_answered(told)
     assert len(told) == 2 + 2 * 4

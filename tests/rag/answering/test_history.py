@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from rag.answering.history import Summaries, told_history
+from rag.answering.history import Summaries, fit_history
 from rag.answering.prompt_budget import turn_tokens
 from rag.answering.prompts import SUMMARY, SUMMARY_QUESTION
 from rag.errors import BackendUnavailable
@@ -46,7 +46,7 @@ def summariser(window: int = 2000):
 async def test_what_fits_is_told_whole_and_nothing_is_summarised():
     model = summariser()
     history = conversation(40)
-    told = await told_history(model, history, turn_tokens(history, model.count_tokens), SIX, Summaries())
+    told = await fit_history(model, history, turn_tokens(history, model.count_tokens), SIX, Summaries())
     assert told == history
     assert not model.llm.asked
 
@@ -54,7 +54,7 @@ async def test_what_fits_is_told_whole_and_nothing_is_summarised():
 async def test_the_last_turns_stay_whole_and_the_others_are_summarised_in_order():
     model = summariser()
     history = conversation(40)
-    told = await told_history(model, history, 1000, SIX, Summaries())
+    told = await fit_history(model, history, 1000, SIX, Summaries())
     assert told[0] == Message("user", SUMMARY_QUESTION)
     assert told[1] == Message("assistant", "Told: " + " ".join(map(str, range(34))))
     assert told[2:] == history[-12:]
@@ -69,7 +69,7 @@ async def test_two_hundred_turns_cost_a_summary_a_turn_at_most_and_stay_in_the_r
     history = conversation(200)
     calls = []
     for turns in range(1, 201):
-        told = await told_history(model, history[: 2 * turns], 500, THREE, summaries)
+        told = await fit_history(model, history[: 2 * turns], 500, THREE, summaries)
         assert turn_tokens(told, model.count_tokens) <= 500
         assert told[-2:] == history[2 * turns - 2 : 2 * turns]
         calls.append(len(model.llm.asked))
@@ -78,7 +78,7 @@ async def test_two_hundred_turns_cost_a_summary_a_turn_at_most_and_stay_in_the_r
     read = [line for prompt, _ in model.llm.asked for line in prompt.splitlines() if line.startswith("user: Question")]
     assert len(read) == len(set(read)), "a turn is read once"
     assert_within_window(model)
-    again = await told_history(model, history, 500, THREE, summaries)
+    again = await fit_history(model, history, 500, THREE, summaries)
     assert (again, len(model.llm.asked)) == (told, calls[-1]), "the same conversation again costs nothing"
 
 
@@ -86,7 +86,7 @@ async def test_two_hundred_turns_cost_a_summary_a_turn_at_most_and_stay_in_the_r
 async def test_a_conversation_that_comes_late_is_read_in_pieces_that_fit(window, calls):
     model = summariser(window)
     history = [*conversation(100), *conversation(1, words=3000), *conversation(100)]
-    told = await told_history(model, history, 350, THREE, Summaries())
+    told = await fit_history(model, history, 350, THREE, Summaries())
     assert turn_tokens(told, model.count_tokens) <= 350
     assert told[2:] == history[-6:]
     assert_within_window(model)
@@ -96,7 +96,7 @@ async def test_a_conversation_that_comes_late_is_read_in_pieces_that_fit(window,
 async def test_a_huge_turn_is_summarised_even_if_it_is_among_the_last():
     model = summariser()
     history = [*conversation(3), *conversation(1, words=600), *conversation(2)]
-    told = await told_history(model, history, 400, SIX, Summaries())
+    told = await fit_history(model, history, 400, SIX, Summaries())
     assert told[1].content == "Told: 0 1 2 0"
     assert told[2:] == history[-4:]
 
@@ -104,7 +104,7 @@ async def test_a_huge_turn_is_summarised_even_if_it_is_among_the_last():
 async def test_a_summary_that_is_counted_longer_than_it_was_to_be_is_cut():
     model = replace(summariser(), count_tokens=lambda text: 2 * len(text.split()))
     history = conversation(150)
-    told = await told_history(model, history, 800, SIX, Summaries())
+    told = await fit_history(model, history, 800, SIX, Summaries())
     assert turn_tokens(told, model.count_tokens) <= 800
     assert 180 < model.count_tokens(told[1].content) <= 200
 
@@ -112,16 +112,16 @@ async def test_a_summary_that_is_counted_longer_than_it_was_to_be_is_cut():
 async def test_a_changed_turn_makes_another_summary():
     model, summaries = summariser(), Summaries()
     history = conversation(40)
-    await told_history(model, history, 1000, SIX, summaries)
+    await fit_history(model, history, 1000, SIX, summaries)
     changed = [Message("user", "Question 99 is another"), *history[1:]]
-    told = await told_history(model, changed, 1000, SIX, summaries)
+    told = await fit_history(model, changed, 1000, SIX, summaries)
     assert told[1].content.startswith("Told: 99 1 2")
     assert len(model.llm.asked) == 2
 
 
 async def test_one_can_ask_for_another_summary():
     model = summariser()
-    await told_history(model, conversation(40), 1000, HistorySettings(summary_prompt="Name the numbers."), Summaries())
+    await fit_history(model, conversation(40), 1000, HistorySettings(summary_prompt="Name the numbers."), Summaries())
     assert model.llm.asked[0][0].startswith("user: Name the numbers.\n\nSummary so far: (none)")
 
 
@@ -134,19 +134,19 @@ async def test_without_a_summary_the_history_is_left_as_it_is(caplog, said):
 
     history = conversation(40)
     with caplog.at_level(logging.WARNING):
-        assert await told_history(speaking(say), history, 1000, SIX, Summaries()) == history
+        assert await fit_history(speaking(say), history, 1000, SIX, Summaries()) == history
     assert "could not be summarised" in caplog.text
 
 
 async def test_nothing_is_summarised_where_that_is_not_wanted_or_not_possible():
     model = summariser()
     history = conversation(40)
-    assert await told_history(model, history, 1000, HistorySettings(turns=0), Summaries()) == history
-    assert await told_history(model, history, 60, SIX, Summaries()) == history
-    assert await told_history(model, history, -10, SIX, Summaries()) == history
+    assert await fit_history(model, history, 1000, HistorySettings(turns=0), Summaries()) == history
+    assert await fit_history(model, history, 60, SIX, Summaries()) == history
+    assert await fit_history(model, history, -10, SIX, Summaries()) == history
     assert not model.llm.asked
     quotes = LanguageModel("quotes", "quotes", "no model")
-    assert await told_history(quotes, history, 1000, SIX, Summaries()) == history
+    assert await fit_history(quotes, history, 1000, SIX, Summaries()) == history
 
 
 def test_only_so_many_summaries_are_kept():

@@ -74,7 +74,7 @@ def test_our_own_names_and_pages_are_let_in(http, served):
 
 def test_names_and_origins_that_are_set_are_let_in(tmp_path):
     settings = api_settings(tmp_path)
-    told = {"names": ("footnote.example",), "origins": ("https://intranet.example",)}
+    told = {"allowed_hosts": ("footnote.example",), "allowed_origins": ("https://intranet.example",)}
     settings = settings.model_copy(update={"server": settings.server.model_copy(update=told)})
     with serving(settings, []) as served, httpx.Client(base_url=served.url, trust_env=False) as http:
         assert http.get("/v1/models", headers={"Host": "footnote.example"}).status_code == 200

@@ -11,7 +11,7 @@ import openai
 import pytest
 
 from rag.api.openai.chat_completions import ChatRequest
-from rag.operations.server_client import Remote
+from rag.operations.server_client import ServerClient
 from rag.settings import ModelsSettings
 from rag.storage.lock import Owner
 from rag.types.documents import AnswerCompleted, Candidate, Message
@@ -75,7 +75,7 @@ def client(several):
 
 @pytest.fixture
 def remote(several):
-    return Remote(Owner(0, several.url, TOKEN))
+    return ServerClient(Owner(0, several.url, TOKEN))
 
 
 def asked(client, model, **footnote):

@@ -7,7 +7,7 @@ import openai
 import pytest
 
 from rag.errors import InvalidRequest, NotFound
-from rag.operations.server_client import Remote
+from rag.operations.server_client import ServerClient
 from rag.storage.document_attributes import set_attributes
 from rag.storage.lock import Owner
 from rag.storage.selection import Selection
@@ -28,7 +28,7 @@ def tagged(served):
 
 @pytest.fixture
 def remote(tagged):
-    return Remote(Owner(0, tagged.url, TOKEN))
+    return ServerClient(Owner(0, tagged.url, TOKEN))
 
 
 def asked(served, **footnote):

@@ -12,7 +12,7 @@ import pytest
 from rag.auth.api_keys import ApiKeys
 from rag.auth.authenticator import Authenticator
 from rag.auth.principals import LOCAL
-from rag.auth.rate_limit import Limit
+from rag.auth.rate_limit import RateLimit
 from rag.auth.users import Users
 from rag.errors import Conflict, InvalidRequest, NotFound, RateLimited, Unauthorized
 from rag.storage.catalog import Catalog
@@ -116,7 +116,7 @@ def test_expired_and_revoked_keys_open_nothing(users, keys):
 
 
 def test_too_many_are_refused_for_a_while_by_name():
-    limit = Limit(2)
+    limit = RateLimit(2)
     limit.count("anna")
     limit.count("anna")
     with pytest.raises(RateLimited) as told:
@@ -124,7 +124,7 @@ def test_too_many_are_refused_for_a_while_by_name():
     assert 1 <= told.value.retry_after <= 61
     limit.count("ben")
     for _ in range(100):
-        Limit(0).count("anna")
+        RateLimit(0).count("anna")
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rag.auth.weak_secrets import refuse_well_known_secrets
+from rag.auth.weak_secrets import refuse_weak_secrets
 from rag.errors import ConfigurationError
 from rag.settings import Settings
 
@@ -19,7 +19,7 @@ from rag.settings import Settings
 )
 def test_known_ones_are_refused(url):
     with pytest.raises(ConfigurationError, match="RAG_STORAGE__DATABASE_URL") as raised:
-        refuse_well_known_secrets(Settings(_env_file=None, storage={"database_url": url}))
+        refuse_weak_secrets(Settings(_env_file=None, storage={"database_url": url}))
     assert "openssl" in raised.value.hint
 
 
@@ -27,4 +27,4 @@ def test_known_ones_are_refused(url):
     "url", ["", "postgresql://footnote:a%5Bb%5D8c@db/footnote", "postgresql://footnote@db/footnote"]
 )
 def test_others_are_not(url):
-    refuse_well_known_secrets(Settings(_env_file=None, storage={"database_url": url}))
+    refuse_weak_secrets(Settings(_env_file=None, storage={"database_url": url}))

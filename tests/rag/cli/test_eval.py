@@ -12,7 +12,7 @@ from rag.cli.eval import evaluate
 from rag.errors import ConfigurationError, Conflict, InvalidRequest, NotFound
 from rag.evaluation.questions import Question
 from rag.evaluation.run import ask_all
-from rag.evaluation.target import Subject, open_subject
+from rag.evaluation.target import EvaluationTarget, open_target
 from rag.settings import DEFAULT_EMBEDDING, load_settings
 from tests.commands import Commands
 from tests.ingest.loaders.documents import make_pdf
@@ -122,12 +122,12 @@ def test_a_running_server_is_asked(commands, run):
         run("questions.jsonl", "--document", "fox.txt", "--answers", "--json", "part-there.json")
     part_here, part_there = read(commands, "part-here.json"), read(commands, "part-there.json")
     assert part_here["figures"] == part_there["figures"]
-    assert [o["evidence"] for o in part_here["outcomes"]] == pytest.approx(
-        [o["evidence"] for o in part_there["outcomes"]]
+    assert [o["relevance"] for o in part_here["outcomes"]] == pytest.approx(
+        [o["relevance"] for o in part_there["outcomes"]]
     )
     here, there = read(commands, "here.json"), read(commands, "there.json")
     assert here["figures"].items() <= there["figures"].items()
-    assert [o["evidence"] for o in here["outcomes"]] == pytest.approx([o["evidence"] for o in there["outcomes"]])
+    assert [o["relevance"] for o in here["outcomes"]] == pytest.approx([o["relevance"] for o in there["outcomes"]])
 
 
 def test_a_part_of_the_collection_is_asked(commands, run):
@@ -207,7 +207,7 @@ def test_names_with_brackets_and_another_baseline_are_told(commands, run):
 class Recording:
     """A subject that notes how many hits it was asked to judge."""
 
-    subject: Subject
+    subject: EvaluationTarget
     judged: list[int] = field(default_factory=list)
 
     @property
@@ -217,9 +217,9 @@ class Recording:
     async def search(self, question, limit):
         return await self.subject.search(question, limit)
 
-    async def evidence(self, question, hits):
+    async def relevance(self, question, hits):
         self.judged.append(len(hits))
-        return await self.subject.evidence(question, hits)
+        return await self.subject.relevance(question, hits)
 
     def ask(self, question):
         return self.subject.ask(question)
@@ -230,10 +230,10 @@ def test_the_gate_sees_the_hits_of_the_answer(commands, monkeypatch):
         (commands.folder / f"pump{number}.txt").write_text(f"Pump {number} needs oil every {number + 20} days.")
     commands.run("ingest", "--collection", "pumps", *(f"pump{number}.txt" for number in range(6)))
     monkeypatch.chdir(commands.folder)
-    for name, value in {**commands.environment, "RAG_RETRIEVAL__PASSAGES": "1"}.items():
+    for name, value in {**commands.environment, "RAG_RETRIEVAL__MAX_PASSAGES": "1"}.items():
         if name.startswith("RAG_"):
             monkeypatch.setenv(name, value)
-    with open_subject(load_settings(), "pumps") as subject:
+    with open_target(load_settings(), "pumps") as subject:
         recording = Recording(subject)
         (outcome,) = ask_all(recording, "pumps", [Question(1, "a", "Which pump?")], 0.1, with_answers=True)
     assert recording.judged == [3]

@@ -37,7 +37,7 @@ def outcome(name, *, answerable=True, answer=None, **values):
         "document_first": True if answerable else None,
         "evidence_in_context": 1.0 if answerable else None,
         "answer_in_context": True if answerable else None,
-        "evidence": 1.0 if answerable else 0.2,
+        "relevance": 1.0 if answerable else 0.2,
         "refused": not answerable,
         "milliseconds": 10.0,
         "found": (Found(EVIL, EVIL, EVIL, EVIL, EVIL, is_expected=True),),
@@ -53,8 +53,8 @@ def answer(**values):
 OUTCOMES = (
     outcome("fine", page_ranks=(2, None), milliseconds=20.0),
     outcome("late", ranks=(12, 4), evidence_in_context=0.5, answer_in_context=False, page_ranks=(None,)),
-    outcome("refused", ranks=(3,), refused=True, evidence=0.3),
-    outcome("answered", answerable=False, refused=False, evidence=0.9),
+    outcome("refused", ranks=(3,), refused=True, relevance=0.3),
+    outcome("answered", answerable=False, refused=False, relevance=0.9),
     outcome("unanswerable", answerable=False),
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from contextlib import closing
 
-from rag.index.lexical_replica import OwnWords
+from rag.index.lexical_replica import LexicalReplica
 from rag.storage.catalog import Catalog
 from tests.rag.versions import commit, make_version
 
@@ -17,7 +17,7 @@ def test_words_follow_the_catalog_and_go_with_their_process(database, bag_of_wor
     (left / "lock").touch()
     with closing(Catalog(database)) as catalog:
         commit(catalog, make_version("doc_a", ["apple\nbanana"], bag_of_words))
-        with closing(OwnWords(catalog)) as first, closing(OwnWords(catalog)) as second:
+        with closing(LexicalReplica(catalog)) as first, closing(LexicalReplica(catalog)) as second:
             assert len(list(tmp_path.glob("footnote-words-*"))) == 2
             assert (first.count(), second.count()) == (2, 2)
             commit(catalog, make_version("doc_a", ["cherry"], bag_of_words, version=2))

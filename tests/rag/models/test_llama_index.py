@@ -148,10 +148,10 @@ async def test_an_llm_that_cannot_stream_answers_in_one_piece(opened):
 
 @pytest.mark.parametrize("function", ["make_blocking", "make_asynchronous"])
 async def test_no_token_in_time_is_an_error(opened, function):
-    model = opened(function, {"words": WORDS, "pause": 0.4}, timeout=0.1, token_timeout=30)
+    model = opened(function, {"words": WORDS, "pause": 0.4}, first_token_timeout=0.1, inter_token_timeout=30)
     with pytest.raises(BackendUnavailable, match=r"blocking sent no token within 0\.1 seconds"):
         await ask(model, Message("user", "?"))
-    model = opened(function, {"words": WORDS, "pause": 0.4}, timeout=30, token_timeout=0.1)
+    model = opened(function, {"words": WORDS, "pause": 0.4}, first_token_timeout=30, inter_token_timeout=0.1)
     with pytest.raises(AnswerInterrupted, match=r"no further token for 0\.1 seconds"):
         await ask(model, Message("user", "?"))
 

@@ -31,8 +31,8 @@ provider = "openai"
 base_url = "http://127.0.0.1:8001/v1"
 api_key_env = "LARGE_KEY"
 system_prompt = "Be brief."
-timeout = 300
-token_timeout = 30
+first_token_timeout = 300
+inter_token_timeout = 30
 max_tokens = 500
 top_p = 0.9
 top_k = 40
@@ -82,7 +82,7 @@ def test_a_whole_file_is_read(load, tmp_path):
     small, large, hosted = file.model
     assert (small.provider, small.model, small.visible, small.gpu_layers) == ("llama_cpp", "small.gguf", False, 0)
     assert (large.visible, large.system_prompt) == (True, "Be brief.")
-    assert (large.timeout, large.token_timeout) == (300, 30)
+    assert (large.first_token_timeout, large.inter_token_timeout) == (300, 30)
     assert large.sampling == Sampling(500, 0.1, 0.9, 40, ("###", "User:"), 1, 1.1, 0.5, -0.5)
     assert hosted.options == {"engine": "gpt", "api_key": {"env": "AZURE_KEY"}}
     assert (file.default, file.fallback, file.folder) == ("large", ("large", "small"), tmp_path)
@@ -144,7 +144,10 @@ MODEL = '[[model]]\nname = "m"\n'
         (MODEL + "temperature = 9\n", r"\(model 1 temperature\): input should be less than or equal to 2"),
         (MODEL + "max_tokens = 'many'\n", r"\(model 1 max_tokens\): input should be a valid integer"),
         (MODEL + "temprature = 1\n", r"\(model 1 temprature\): extra inputs are not permitted"),
-        (MODEL + "[[model]]\nname = 'n'\ntimeout = 0\n", r"\(model 2 timeout\): input should be greater than 0"),
+        (
+            MODEL + "[[model]]\nname = 'n'\nfirst_token_timeout = 0\n",
+            r"\(model 2 first_token_timeout\): input should be greater than 0",
+        ),
         (MODEL + MODEL, r"two \[\[model\]\] have the name 'm'"),
         ("models = []\n", r"\(models\): extra inputs are not permitted"),
         ("model = 3\n", r"\(model\): input should be a valid tuple"),

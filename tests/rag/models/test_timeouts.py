@@ -40,32 +40,32 @@ async def _thoughtful():
 
 async def test_no_first_token_in_time_is_an_error_that_names_its_limit(server):
     server.reply = lambda *_: events(_slow_start())
-    model = open_at(server, timeout=0.4, token_timeout=30)
+    model = open_at(server, first_token_timeout=0.4, inter_token_timeout=30)
     start = time.monotonic()
     with pytest.raises(BackendUnavailable, match=r"no token within 0\.4 seconds") as raised:
         await ask(model)
     assert 0.35 < time.monotonic() - start < 20
-    assert "RAG_LLM__TIMEOUT" in raised.value.hint
+    assert "RAG_LLM__FIRST_TOKEN_TIMEOUT" in raised.value.hint
     assert not isinstance(raised.value, AnswerInterrupted)
     assert len(server.requests) == 1
 
 
 async def test_no_next_token_in_time_is_an_error_that_names_the_other_limit(server):
     server.reply = lambda *_: events(_slow_middle())
-    model = open_at(server, timeout=30, token_timeout=0.3)
+    model = open_at(server, first_token_timeout=30, inter_token_timeout=0.3)
     start = time.monotonic()
     with pytest.raises(AnswerInterrupted, match=r"no further token for 0\.3 seconds") as raised:
         await ask(model)
     assert time.monotonic() - start < 20
-    assert "RAG_LLM__TOKEN_TIMEOUT" in raised.value.hint
+    assert "RAG_LLM__INTER_TOKEN_TIMEOUT" in raised.value.hint
     assert len(server.requests) == 1
 
 
 async def test_the_limits_are_not_for_the_whole_answer(server):
     server.reply = lambda *_: events(_steady())
-    assert text_of(await ask(open_at(server, timeout=0.5, token_timeout=0.5))) == "on " * 8
+    assert text_of(await ask(open_at(server, first_token_timeout=0.5, inter_token_timeout=0.5))) == "on " * 8
 
 
 async def test_a_model_that_thinks_aloud_is_not_silent(server):
     server.reply = lambda *_: events(_thoughtful())
-    assert text_of(await ask(open_at(server, timeout=0.4, token_timeout=0.4))) == "Yes"
+    assert text_of(await ask(open_at(server, first_token_timeout=0.4, inter_token_timeout=0.4))) == "Yes"

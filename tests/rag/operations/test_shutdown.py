@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from rag.errors import ShuttingDown
-from rag.operations.shutdown import Stopping
+from rag.operations.shutdown import Shutdown
 
 
 async def numbers(count, pause=0.0, closed=None):
@@ -21,7 +21,7 @@ async def numbers(count, pause=0.0, closed=None):
 
 
 async def test_nothing_is_changed_while_nobody_ends():
-    stopping = Stopping()
+    stopping = Shutdown()
     assert [number async for number in stopping.limited(numbers(5))] == [0, 1, 2, 3, 4]
     assert not stopping.has_begun
     assert not stopping.is_over
@@ -30,7 +30,7 @@ async def test_nothing_is_changed_while_nobody_ends():
 
 
 async def test_what_waits_for_the_next_item_is_told_in_time():
-    stopping, closed = Stopping(), []
+    stopping, closed = Shutdown(), []
 
     async def follow():
         return [number async for number in stopping.limited(numbers(2, 60, closed))]
@@ -46,7 +46,7 @@ async def test_what_waits_for_the_next_item_is_told_in_time():
 
 
 async def test_what_can_end_in_time_does():
-    stopping = Stopping()
+    stopping = Shutdown()
     items = stopping.limited(numbers(4, 0.01))
     assert await anext(items) == 0
     stopping.begin(30)
@@ -55,7 +55,7 @@ async def test_what_can_end_in_time_does():
 
 
 async def test_what_begins_afterwards_has_the_time_that_is_left():
-    stopping = Stopping()
+    stopping = Shutdown()
     stopping.begin(0.05)
     with pytest.raises(ShuttingDown):
         assert [number async for number in stopping.limited(numbers(3, 60))] == []
@@ -68,11 +68,11 @@ async def test_a_timeout_of_the_work_itself_stays_one():
         yield 1
 
     with pytest.raises(TimeoutError):
-        assert [number async for number in Stopping().limited(late())] == []
+        assert [number async for number in Shutdown().limited(late())] == []
 
 
 async def test_closing_closes_the_work():
-    stopping, closed = Stopping(), []
+    stopping, closed = Shutdown(), []
     items = stopping.limited(numbers(5, 0, closed))
     await anext(items)
     await items.aclose()

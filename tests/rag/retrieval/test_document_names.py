@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from rag.retrieval.document_names import Named, named_documents
+from rag.retrieval.document_names import NamedDocuments, named_documents
 from rag.storage.catalog import Catalog
 from rag.types.documents import Scope
 from tests.rag.versions import commit, make_version
@@ -82,7 +82,7 @@ def test_only_documents_in_the_scope_are_named(catalog):
         "VERIZON_2021_10K.pdf"
     }
     assert named(catalog, "Is Verizon capital intensive?", frozenset({"doc_policies/travel.docx"})) == set()
-    assert named_documents(catalog.database.read, "Is Verizon capital intensive?", Scope(())) == Named()
+    assert named_documents(catalog.database.read, "Is Verizon capital intensive?", Scope(())) == NamedDocuments()
 
 
 def test_what_half_of_the_documents_share_names_none(tmp_path, bag_of_words):

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from rag.errors import RagError
 from rag.index.index import Index
-from rag.retrieval.document_names import Named
-from rag.retrieval.retriever import HybridRetriever, Legs, fuse, lift_named, spread
+from rag.retrieval.document_names import NamedDocuments
+from rag.retrieval.retriever import HybridRetriever, LegResults, boost_named_documents, convex_fusion, spread
 from rag.settings import RetrievalSettings
 from rag.types.documents import Chunk, Scope
 from tests.rag.versions import make_version
@@ -31,20 +31,21 @@ def legs(lowest: float):
 def test_fusion_as_computed_by_hand():
     dense = [("a", 0.9), ("b", 0.7), ("c", 0.5)]
     lexical = [("c", 8.0), ("a", 2.0), ("d", 1.0)]
-    assert fuse(Legs(dense, lexical), 0.5) == pytest.approx({"a": 0.625, "b": 0.25, "c": 0.5, "d": 0.0625})
-    assert fuse(Legs(dense, lexical), 0.3) == pytest.approx({"a": 0.475, "b": 0.15, "c": 0.7, "d": 0.0875})
+    legs = LegResults(dense, lexical)
+    assert convex_fusion(legs, 0.5) == pytest.approx({"a": 0.625, "b": 0.25, "c": 0.5, "d": 0.0625})
+    assert convex_fusion(legs, 0.3) == pytest.approx({"a": 0.475, "b": 0.15, "c": 0.7, "d": 0.0875})
 
 
 def test_edges_of_fusion():
-    assert fuse(Legs([], []), 0.5) == {}
-    assert fuse(Legs([("a", 0.3)], []), 0.2) == {"a": 1.0}
-    assert fuse(Legs([], [("a", 3.0), ("b", 1.5)]), 0.9) == {"a": 1.0, "b": 0.5}
-    assert fuse(Legs([("a", 0.3), ("b", 0.3)], [("c", 1.0)]), 0.5) == {"a": 0.5, "b": 0.5, "c": 0.5}
+    assert convex_fusion(LegResults([], []), 0.5) == {}
+    assert convex_fusion(LegResults([("a", 0.3)], []), 0.2) == {"a": 1.0}
+    assert convex_fusion(LegResults([], [("a", 3.0), ("b", 1.5)]), 0.9) == {"a": 1.0, "b": 0.5}
+    assert convex_fusion(LegResults([("a", 0.3), ("b", 0.3)], [("c", 1.0)]), 0.5) == {"a": 0.5, "b": 0.5, "c": 0.5}
 
 
 @given(legs(-1), legs(0.001), st.floats(0, 1))
 def test_properties_of_fusion(dense, lexical, weight):
-    fused = fuse(Legs(dense, lexical), weight)
+    fused = convex_fusion(LegResults(dense, lexical), weight)
     assert fused.keys() == {i for i, _ in dense} | {i for i, _ in lexical}
     assert all(-1e-9 <= score <= 1 + 1e-9 for score in fused.values())
     for leg, share in ((dense, weight), (lexical, 1 - weight)):
@@ -63,16 +64,16 @@ def test_properties_of_fusion(dense, lexical, weight):
 def test_named_documents_are_lifted_as_far_as_they_speak_to_the_question():
     scores = {"a:1:0": 1.0, "b:1:0": 0.5, "b:1:1": 0.1}
     within = {"b:1:0": 1.0, "b:1:2": 0.4}
-    named = Named(frozenset("b"), coverage=0.8)
-    assert lift_named(scores, within, named) == pytest.approx(
+    named = NamedDocuments(frozenset("b"), coverage=0.8)
+    assert boost_named_documents(scores, within, named) == pytest.approx(
         {"a:1:0": 0.8, "b:1:0": 0.6, "b:1:1": 0.08, "b:1:2": 0.08}  # lifted by 0.5 ** 2
     )
-    best = lift_named({"a:1:0": 0.9, "b:1:0": 1.0}, {"b:1:0": 1.0, "b:1:1": 0.9}, named)
+    best = boost_named_documents({"a:1:0": 0.9, "b:1:0": 1.0}, {"b:1:0": 1.0, "b:1:1": 0.9}, named)
     assert max(best.values()) == best["b:1:0"] == pytest.approx(1.0)
-    assert lift_named(scores, {}, Named(frozenset("c"), 1.0)) == pytest.approx(scores)
-    half_said = lift_named(scores, within, replace(named, coverage=0.35))
+    assert boost_named_documents(scores, {}, NamedDocuments(frozenset("c"), 1.0)) == pytest.approx(scores)
+    half_said = boost_named_documents(scores, within, replace(named, coverage=0.35))
     assert half_said["b:1:0"] == pytest.approx((0.5 + 0.5**4) / (1 + 0.5**4))
-    assert lift_named({}, {"b:1:0": 1.0}, named) == {"b:1:0": 0.5}
+    assert boost_named_documents({}, {"b:1:0": 1.0}, named) == {"b:1:0": 0.5}
 
 
 def test_another_page_comes_before_more_of_the_same():
@@ -194,7 +195,7 @@ class ByLength:
 async def test_a_reranker_orders_the_best_anew(opened):
     index, _, scope = opened
     reranker = ByLength()
-    retriever = HybridRetriever(index, RetrievalSettings(reranked=2), reranker)
+    retriever = HybridRetriever(index, RetrievalSettings(rerank_top_n=2), reranker)
     hits = await retriever.retrieve("pump oil", scope, 10)
     assert len(reranker.read) == 2
     assert reranker.read[0] == "Title doc_a\nThe pump needs oil every 90 days."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.retrieval.snippet import focus
+from rag.retrieval.snippet import snippet
 
 TEXT = (
     "The kiln stands in the yard. Its lining holds 149 kg of clay. The lining lasts five years. "
@@ -14,7 +14,7 @@ TEXT = (
 
 
 def shown(weights, standing=1.0):
-    return TEXT[slice(*focus(TEXT, weights, standing))]
+    return TEXT[slice(*snippet(TEXT, weights, standing))]
 
 
 def test_the_sentences_with_the_question_s_words():
@@ -32,11 +32,11 @@ def test_a_lower_hit_shows_less():
 
 def test_without_a_word_of_the_question_all_is_shown():
     assert shown({"quince": 1.0}) == shown({}) == TEXT
-    assert focus("", {"quince": 1.0}, 1.0) == (0, 0)
+    assert snippet("", {"quince": 1.0}, 1.0) == (0, 0)
 
 
 @given(st.text(alphabet="ab .\n。漢", max_size=200), st.floats(0, 1))
 def test_it_is_a_span_of_the_text(text, standing):
-    start, end = focus(text, {"a": 1.0, "漢": 2.0}, standing)
+    start, end = snippet(text, {"a": 1.0, "漢": 2.0}, standing)
     assert 0 <= start <= end <= len(text)
     assert (start, end) == (0, len(text)) or text[start:end].strip()

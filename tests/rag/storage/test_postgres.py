@@ -22,7 +22,7 @@ from rag.operations.doctor import examine
 from rag.operations.services import open_storage
 from rag.settings import Settings
 from rag.storage.catalog import Catalog
-from rag.storage.lock import Turns
+from rag.storage.lock import ProcessLock
 from rag.storage.postgres import PostgresDatabase, translated
 from rag.storage.postgres_copy import _TABLES
 from rag.storage.postgres_schema import BASE_VERSION, MIGRATIONS
@@ -293,7 +293,7 @@ def test_writers_of_several_processes_wait_for_each_other(postgres_url):
 
 
 def test_one_process_has_its_turn_and_notices_when_it_has_lost_it(postgres_url, database):
-    turns = Turns(database, "index")
+    turns = ProcessLock(database, "index")
     with closing(PostgresDatabase(postgres_url)) as other:
         with turns:
             turns.require()
@@ -311,7 +311,7 @@ def test_who_waits_for_its_turn_has_it_next_and_ends_with_the_program(postgres_u
 
     def wait():
         try:
-            with Turns(database, "index"):
+            with ProcessLock(database, "index"):
                 said.put("mine")
         except Conflict as error:
             said.put(error.message)

@@ -11,7 +11,7 @@ import pytest
 from rag.errors import BackendUnavailable
 from rag.settings import LogSettings
 from rag.telemetry.logging import JsonFormatter, TextFormatter, facts_of, known_errors_in_words, request_line
-from rag.telemetry.spans import Answered, Finished, Stage
+from rag.telemetry.spans import Answered, Finished, Span
 from rag.types.documents import Usage
 from tests.commands import Commands
 from tests.rag.models.model_server import free_port
@@ -21,7 +21,7 @@ ANSWERED = Answered(
 )
 FINISHED = Finished(
     *("POST", "/v1/chat/completions", 200, 1_700_000_000.0, 1.75, "req_1", "prn_1", "00-abc"),
-    stages=(Stage("dense", 1_700_000_000.0, 0.25), Stage("dense", 1_700_000_000.5, 0.5)),
+    stages=(Span("dense", 1_700_000_000.0, 0.25), Span("dense", 1_700_000_000.5, 0.5)),
     answers=(ANSWERED,),
 )
 

@@ -10,7 +10,7 @@ from contextlib import aclosing
 import pytest
 
 from rag.errors import BackendUnavailable
-from rag.telemetry.spans import Recording, recorded_in, stage, watched
+from rag.telemetry.spans import Recording, recorded_in, span, watched
 from rag.types.documents import Answer, AnswerCompleted, Candidate, Progress, TextDelta, Usage
 
 
@@ -19,7 +19,7 @@ def answer(model="tiny", *, found=True, tokens=5):
 
 
 async def events_of(*items, error=None):
-    with stage("generate"):
+    with span("generate"):
         for item in items:
             await asyncio.sleep(0)
             yield item
@@ -59,7 +59,7 @@ async def test_a_question_of_the_chat_is_a_request_of_its_own(completed, outcome
     assert (answered.mode, answered.outcome, answered.model) == ("documents", outcome, "tiny")
     assert answered.usages == (("tiny", completed.usage),)
     assert 0 < answered.first_word <= answered.seconds <= finished.seconds
-    assert [stage.name for stage in finished.stages] == ["generate"]
+    assert [span.name for span in finished.stages] == ["generate"]
 
 
 async def test_tokens_of_a_comparison_are_counted_once_for_each_model():
@@ -103,14 +103,14 @@ async def test_stages_of_several_requests_at_once_are_not_mixed_up():
     gate = threading.Barrier(8)
 
     def work(number):
-        with stage(f"stage {number}"):
+        with span(f"span {number}"):
             gate.wait(10)
 
     async def request(number):
         recording = Recording()
         with recorded_in(recording):
             await asyncio.to_thread(work, number)
-        return [stage.name for stage in recording.stages]
+        return [span.name for span in recording.stages]
 
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(8))
-    assert await asyncio.gather(*map(request, range(8))) == [[f"stage {number}"] for number in range(8)]
+    assert await asyncio.gather(*map(request, range(8))) == [[f"span {number}"] for number in range(8)]

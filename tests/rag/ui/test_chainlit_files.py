@@ -4,15 +4,15 @@ import json
 
 import pytest
 
-from rag.ui.chainlit_files import write_chat_folder
-from rag.ui.translations import LANGUAGES, texts_in
+from rag.ui.chainlit_files import write_chainlit_files
+from rag.ui.translations import LANGUAGES, translations_in
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("chat")
     banners = {language: f"`{language}` <b>" for language in LANGUAGES}
-    write_chat_folder(folder, banners=banners, suffixes=[".md"], max_upload_mb=1, is_open=True)
+    write_chainlit_files(folder, banners=banners, suffixes=[".md"], max_upload_mb=1, is_open=True)
     return folder
 
 
@@ -32,7 +32,7 @@ def translation(folder, language):
 def test_chainlits_page_has_every_text_in_every_language(folder, language):
     found, english = translation(folder, language), translation(folder, "en-US")
     assert found.keys() == english.keys(), "and none of ours is for a text that Chainlit does not have"
-    for path, text in texts_in(language).sections["chainlit"].items():
+    for path, text in translations_in(language).sections["chainlit"].items():
         assert found[path] == text
     assert (folder / f"chainlit_{language}.md").is_file()
 

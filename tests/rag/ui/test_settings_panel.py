@@ -9,7 +9,7 @@ from rag.errors import InvalidRequest
 from rag.settings import ModelsSettings
 from rag.types.documents import Message
 from rag.ui import profiles, settings_panel
-from rag.ui.translations import texts_in
+from rag.ui.translations import translations_in
 from tests.rag.api.conftest import api_settings
 from tests.rag.api.serving import serving, write_documents
 
@@ -59,14 +59,14 @@ def initial(services, profile="model small"):
 
 
 def test_profiles_are_models_and_personas(services):
-    found = profiles.profiles(services, services.access(LOCAL), texts_in("en"))
+    found = profiles.profiles(services, services.access(LOCAL), translations_in("en"))
     assert [(profile.name, profile.model) for profile in found] == [
         ("small", "small"),
         ("large", "large"),
         ("Pirate", "large"),
     ]
     assert profiles.profile_of(services, services.access(LOCAL), "of yesterday") == found[0]
-    assert profiles.banner(services, texts_in("en"), found[1]) == "Answers by large: provider scripted"
+    assert profiles.banner(services, translations_in("en"), found[1]) == "Answers by large: provider scripted"
 
 
 def test_the_panel_begins_with_what_holds_anyway(services):
@@ -115,7 +115,7 @@ def test_what_cannot_be_read_is_refused(services, told):
 
 def test_what_is_chosen_of_search_and_writing_becomes_the_request(services):
     asked = request(services, passages=3.0, strictness=0, top_p=0.5, instructions=" Be brief. ")
-    assert (asked.passages, asked.minimum_evidence, asked.sampling.given()) == (3, 0.0, {"top_p": 0.5})
+    assert (asked.max_passages, asked.min_relevance, asked.sampling.given()) == (3, 0.0, {"top_p": 0.5})
     assert asked.messages == [Message("system", "Be brief."), *ASKED]
     assert request(services).messages == ASKED
 

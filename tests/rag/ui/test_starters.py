@@ -1,9 +1,9 @@
 """Suggested questions: from different documents, about their substance."""
 
 from rag.ui.starters import Suggestion, suggestions
-from rag.ui.translations import texts_in
+from rag.ui.translations import translations_in
 
-ENGLISH = texts_in("en")
+ENGLISH = translations_in("en")
 
 
 def test_each_document_has_its_turn_before_any_has_a_second():

@@ -12,9 +12,9 @@ from rag.answering.verification.claims import check_claims
 from rag.types.documents import Passage
 from rag.ui import translations as module
 from rag.ui.chainlit_files import NAMES
-from rag.ui.translations import FOLDER, LANGUAGES, texts_in
+from rag.ui.translations import FOLDER, LANGUAGES, translations_in
 
-ENGLISH = texts_in("en")
+ENGLISH = translations_in("en")
 UI = Path(module.__file__).parent
 OTHERS = [language for language in LANGUAGES if language != "en"]
 
@@ -28,7 +28,7 @@ def fields(text):
 
 @pytest.mark.parametrize("language", OTHERS)
 def test_every_language_has_every_text_with_the_same_values(language):
-    other = texts_in(language).sections
+    other = translations_in(language).sections
     assert other.keys() == ENGLISH.sections.keys()
     for name, section in ENGLISH.sections.items():
         assert list(other[name]) == list(section), name
@@ -43,7 +43,7 @@ def test_hardly_a_text_is_the_same_in_two_languages(language):
         text
         for name, section in ENGLISH.sections.items()
         for key, text in section.items()
-        if text and texts_in(language).sections[name][key] == text
+        if text and translations_in(language).sections[name][key] == text
     ]
     assert set(same) <= {"Sources", "Source {number}", "page {label}", "Page {label}", "1 document",
                          "{count} documents", "{count} pages", "Top p", "Conversations", "Collection",
@@ -60,7 +60,7 @@ def test_every_language_has_its_help(language):
     [("de-AT", "de"), ("DE", "de"), ("fr", "fr"), ("es-419", "es"), ("en-GB", "en"), ("it", "en"), ("", "en")],
 )
 def test_the_browsers_language(tag, language):
-    assert texts_in(tag).language == language
+    assert translations_in(tag).language == language
 
 
 def test_the_code_uses_only_texts_that_are_there_and_all_of_them():
@@ -78,12 +78,12 @@ def test_the_code_uses_only_texts_that_are_there_and_all_of_them():
 
 
 def test_counted_things():
-    german = texts_in("de")
+    german = translations_in("de")
     assert [german.counted("passages", count) for count in (0, 1, 2)] == ["0 Stellen", "1 Stelle", "2 Stellen"]
 
 
 def test_what_the_engine_says_is_translated_by_its_form():
-    german = texts_in("de")
+    german = translations_in("de")
     assert german.of_engine("the page says “eight” there, not “twelve”") == (
         "die Seite sagt dort „eight“, nicht „twelve“"
     )
@@ -101,11 +101,11 @@ def test_the_reasons_of_the_check_are_known():
     )
     reasons = {claim.reason for claim in check_claims(answer, [passage]) if claim.reason}
     assert len(reasons) >= 4
-    assert [reason for reason in reasons if texts_in("de").of_engine(reason) == reason] == []
+    assert [reason for reason in reasons if translations_in("de").of_engine(reason) == reason] == []
 
 
 def test_the_engines_own_sentences_in_answers_are_translated_and_the_models_are_not():
-    german = texts_in("de")
+    german = translations_in("de")
     refused = f"{NOT_FOUND}\n{NEAREST}\n- Employee Handbook, page 7 [1]\n- Manual, page iv [2]"
     assert german.of_answer(refused) == (
         "In deinen Dokumenten habe ich darauf keine Antwort gefunden.\n\n"

@@ -93,7 +93,8 @@ async def test_steps_are_worked_on_at_once_and_shown_in_order(filled, events_of,
         return PLANNED if "Break it" in prompt else f"{step.rstrip('?')} [1]. " * (100 if step == STEPS[0] else 30)
 
     model = speaking(say, tokens_per_second=1000)  # slower than a search
-    *events, _ = await events_of("Tell all.", model, mode="plan", settings={"modes": {"parallel": parallel}})
+    settings = {"modes": {"max_concurrent_requests": parallel}}
+    *events, _ = await events_of("Tell all.", model, mode="plan", settings=settings)
     assert model.llm.most_at_once == expected
     text = "".join(event.text for event in events if isinstance(event, TextDelta))
     places = [text.index(f"### {number}. {step}") for number, step in enumerate(STEPS, start=1)]

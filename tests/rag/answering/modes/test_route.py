@@ -100,7 +100,7 @@ async def test_what_the_documents_do_not_tell_needs_no_model(filled, events_of):
 async def test_the_judgement_stays_inside_the_window(index, bag_of_words, events_of):
     pages = [f"Words fill page {n} to its end." for n in range(60)]
     index.replace_documents([make_version("doc_a", pages, bag_of_words)])
-    many = {"retrieval": {"passages": 50}}
+    many = {"retrieval": {"max_passages": 50}}
     for window in range(500, 540, 4):
         model = small("Words fill a page to its end [1]. " * (window // 3 // 8), window=window)
         model = replace(model, count_prompt=lambda told: sum(len(message.content.split()) for message in told))

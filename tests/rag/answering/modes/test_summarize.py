@@ -161,7 +161,7 @@ async def test_only_so_many_calls_run_at_once(index, bag_of_words, events_of):
     index.replace_documents([make_version("doc_a", paper(30), bag_of_words)])
     for parallel, expected in ((3, 3), (1, 1), (100, 15)):
         model = reader(window=1500)
-        await events_of("Facts?", model, mode="summarize", settings={"modes": {"parallel": parallel}})
+        await events_of("Facts?", model, mode="summarize", settings={"modes": {"max_concurrent_requests": parallel}})
         assert model.llm.most_at_once == expected
     model = replace(reader(window=1500), provider="llama_cpp")
     await events_of("Facts?", model, mode="summarize")

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from rag.api.middleware.concurrency import Admitted
-from rag.concurrency import make_way
+from rag.api.middleware.concurrency import ConcurrencyLimit
+from rag.concurrency import release_slot
 
 BODY = {"type": "http.request", "body": b"{}", "more_body": False}
 JSON = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]}
@@ -33,7 +33,7 @@ class Application:
         if self.fails:
             raise ValueError("no more")
         if self.asks_a_model:
-            make_way()
+            release_slot()
         if self.start is EVENTS:
             await send(self.start)
         await self.go_on.wait()
@@ -79,7 +79,7 @@ async def asked():
 @pytest.mark.parametrize("start", [JSON, EVENTS])
 async def test_a_few_are_worked_on_at_a_time_and_all_in_the_end(asked, start):
     application = Application(start)
-    tasks = asked(Admitted(application, at_once=2), 5)
+    tasks = asked(ConcurrencyLimit(application, at_once=2), 5)
     assert await begun(tasks) == 0
     assert application.begun == 2
     application.go_on.set()
@@ -93,7 +93,7 @@ async def test_a_few_are_worked_on_at_a_time_and_all_in_the_end(asked, start):
 )
 async def test_what_is_no_work_passes(asked, method, path):
     application = Application()
-    admitted = Admitted(application, at_once=1)
+    admitted = ConcurrencyLimit(application, at_once=1)
     await begun(asked(admitted, 2))
     await begun(asked(admitted, 1, method=method, path=path))
     assert application.begun == 2
@@ -101,13 +101,13 @@ async def test_what_is_no_work_passes(asked, method, path):
 
 async def test_who_waits_for_a_model_lets_the_others_in(asked):
     application = Application(EVENTS, asks_a_model=True)
-    await begun(asked(Admitted(application, at_once=1), 5))
+    await begun(asked(ConcurrencyLimit(application, at_once=1), 5))
     assert application.begun == 5
 
 
 async def test_who_sends_slowly_keeps_no_place(asked):
     application = Application()
-    admitted = Admitted(application, at_once=1)
+    admitted = ConcurrencyLimit(application, at_once=1)
     more = asyncio.Queue()
     slow = asked(admitted, 1, body=more.get)[0]
     await more.put({"type": "http.request", "body": b"{", "more_body": True})
@@ -123,7 +123,7 @@ async def test_who_sends_slowly_keeps_no_place(asked):
 async def test_who_reads_slowly_keeps_no_place(asked):
     application = Application()
     application.go_on.set()
-    admitted = Admitted(application, at_once=1)
+    admitted = ConcurrencyLimit(application, at_once=1)
     never = asyncio.Event()
 
     async def stuck(_):
@@ -136,7 +136,7 @@ async def test_who_reads_slowly_keeps_no_place(asked):
 
 async def test_failures_and_who_leaves_give_their_place_up(asked):
     application = Application(fails=True)
-    admitted = Admitted(application, at_once=1)
+    admitted = ConcurrencyLimit(application, at_once=1)
     for _ in range(3):
         with pytest.raises(ValueError, match="no more"):
             await ask(admitted)

@@ -13,7 +13,7 @@ import pytest
 
 from rag.errors import BackendRejected, BackendUnavailable, ConfigurationError, PromptTooLong
 from rag.models.llama_cpp.loader import Stopped, load
-from rag.models.llama_cpp.queue import Stop
+from rag.models.llama_cpp.queue import StopFlag
 from rag.models.llm import close_language_model, open_language_model, stream_text
 from rag.settings import Settings
 from rag.types.chat import Sampling
@@ -112,7 +112,7 @@ async def test_a_prompt_that_is_too_long_is_rejected_and_the_next_is_answered(op
     model = opened()
     with pytest.raises(PromptTooLong, match="exceed context window of 512") as raised:
         await _ask(model, Message("user", "word " * 600))
-    assert "RAG_RETRIEVAL__PASSAGES" in raised.value.hint
+    assert "RAG_RETRIEVAL__MAX_PASSAGES" in raised.value.hint
     assert _text(await _ask(model)) == REPLY
 
 
@@ -208,7 +208,7 @@ def test_a_computation_stops_in_the_middle(tmp_path):
     model.eval(tokens)
     whole = time.monotonic() - start
     model.reset()
-    stop = Stop()
+    stop = StopFlag()
     model.obey(stop)
     timer = threading.Timer(whole / 20, stop.set)
     start = time.monotonic()
@@ -216,21 +216,21 @@ def test_a_computation_stops_in_the_middle(tmp_path):
     with pytest.raises(Stopped):
         model.eval(tokens)
     assert time.monotonic() - start < whole / 2
-    model.obey(Stop())
+    model.obey(StopFlag())
     model.eval(tokens[:10])
     assert model.n_tokens == 10
     model.close()
 
 
 async def test_no_first_token_in_time_is_an_error_that_names_its_limit(opened):
-    model = opened("again and", context_window=8192, timeout=0.01)
+    model = opened("again and", context_window=8192, first_token_timeout=0.01)
     with pytest.raises(BackendUnavailable, match=r"no token within 0\.01 seconds") as raised:
         await _ask(model, Message("user", "a" * 7000))
-    assert "RAG_LLM__TIMEOUT" in raised.value.hint
+    assert "RAG_LLM__FIRST_TOKEN_TIMEOUT" in raised.value.hint
 
 
 async def test_waiting_in_line_is_not_limited(opened):
-    model = opened("again and", endless=True, context_window=8192, timeout=0.5)
+    model = opened("again and", endless=True, context_window=8192, first_token_timeout=0.5)
     first = asyncio.create_task(_ask(model, max_tokens=8000))
     second = asyncio.create_task(_ask(model, max_tokens=2))
     await asyncio.sleep(0.8)
@@ -357,7 +357,7 @@ import resource
 from pathlib import Path
 import llama_cpp
 from rag.models.llama_cpp.loader import Stopped, load
-from rag.models.llama_cpp.queue import Stop
+from rag.models.llama_cpp.queue import StopFlag
 from rag.models.llm import open_language_model
 from rag.errors import ConfigurationError
 from rag.settings import Settings
@@ -386,7 +386,7 @@ def test_a_missing_package_is_named_with_the_extra_that_brings_it(tmp_path):
 import sys
 sys.modules["llama_cpp"] = None  # as if it were not installed
 from rag.models.llama_cpp.loader import Stopped, load
-from rag.models.llama_cpp.queue import Stop
+from rag.models.llama_cpp.queue import StopFlag
 from rag.models.llm import open_language_model
 from rag.errors import ConfigurationError
 from rag.settings import Settings

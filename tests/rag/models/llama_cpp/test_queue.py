@@ -12,12 +12,12 @@ from contextlib import aclosing
 
 import pytest
 
-from rag.models.llama_cpp.queue import Line, LineClosed, LineStuck, Place, Stop
+from rag.models.llama_cpp.queue import QueueClosed, QueuePosition, QueueStuck, StopFlag, WorkerQueue
 
 
 @pytest.fixture
 def line():
-    line = Line("test")
+    line = WorkerQueue("test")
     yield line
     line.close()
 
@@ -50,24 +50,24 @@ async def test_work_is_done_in_the_order_it_came_and_everybody_sees_the_line_mov
         event.set()
         await asyncio.sleep(0.02)
     assert [await task for task in tasks] == [
-        [Place(0), 0],
-        [Place(1), Place(0), 1],
-        [Place(2), Place(1), Place(0), 2],
+        [QueuePosition(0), 0],
+        [QueuePosition(1), QueuePosition(0), 1],
+        [QueuePosition(2), QueuePosition(1), QueuePosition(0), 2],
     ]
     assert done == [0, 1, 2]
 
 
 async def test_who_leaves_the_line_makes_those_behind_move_up(line):
     async with aclosing(line.run(_until_stopped)) as first:
-        assert [await anext(first), await anext(first)] == [Place(0), "on"]
+        assert [await anext(first), await anext(first)] == [QueuePosition(0), "on"]
         leaves = asyncio.create_task(_all(line, _until_stopped))
         await asyncio.sleep(0.01)
         async with aclosing(line.run(_until_stopped)) as third:
-            assert await anext(third) == Place(2)
+            assert await anext(third) == QueuePosition(2)
             leaves.cancel()
-            assert await anext(third) == Place(1)
+            assert await anext(third) == QueuePosition(1)
             await first.aclose()
-            assert await anext(third) == Place(0)
+            assert await anext(third) == QueuePosition(0)
 
 
 async def test_an_error_of_the_work_comes_after_what_it_gave(line):
@@ -76,26 +76,26 @@ async def test_an_error_of_the_work_comes_after_what_it_gave(line):
         raise ValueError("no more")
 
     items = line.run(fails)
-    assert [await anext(items), await anext(items)] == [Place(0), 1]
+    assert [await anext(items), await anext(items)] == [QueuePosition(0), 1]
     with pytest.raises(ValueError, match="no more"):
         await anext(items)
-    assert await _all(line, lambda emit, _: emit(2)) == [Place(0), 2]
+    assert await _all(line, lambda emit, _: emit(2)) == [QueuePosition(0), 2]
 
 
 async def test_closing_stops_what_runs_and_turns_away_who_waits_or_comes():
-    line = Line("test")
+    line = WorkerQueue("test")
     runs, waits = (asyncio.create_task(_all(line, _until_stopped)) for _ in range(2))
     await asyncio.sleep(0.02)
     await asyncio.to_thread(line.close)
-    assert await runs == [Place(0), "on"]
-    with pytest.raises(LineClosed):
+    assert await runs == [QueuePosition(0), "on"]
+    with pytest.raises(QueueClosed):
         await waits
-    with pytest.raises(LineClosed):
+    with pytest.raises(QueueClosed):
         await _all(line, _until_stopped)
 
 
 async def test_work_that_does_not_stop_keeps_nobody_waiting_for_ever():
-    line = Line("test", patience=0.2)
+    line = WorkerQueue("test", patience=0.2)
     go_on = threading.Event()
     stuck = asyncio.create_task(_all(line, lambda *_: go_on.wait(10)))
     await asyncio.sleep(0.02)
@@ -104,7 +104,7 @@ async def test_work_that_does_not_stop_keeps_nobody_waiting_for_ever():
     assert not waits.done()  # as long as the first one is wanted
     stuck.cancel()
     start = time.monotonic()
-    with pytest.raises(LineStuck):
+    with pytest.raises(QueueStuck):
         await waits
     assert 0.2 < time.monotonic() - start < 9
     start = time.monotonic()
@@ -116,9 +116,9 @@ async def test_work_that_does_not_stop_keeps_nobody_waiting_for_ever():
 def test_work_that_does_not_stop_does_not_keep_the_program_from_ending():
     program = """
 import asyncio, threading
-from rag.models.llama_cpp.queue import Line
+from rag.models.llama_cpp.queue import WorkerQueue
 async def ask():
-    items = Line("test").run(lambda *_: threading.Event().wait())
+    items = WorkerQueue("test").run(lambda *_: threading.Event().wait())
     print(await anext(items))
     await items.aclose()
 asyncio.run(ask())
@@ -141,11 +141,11 @@ def test_several_event_loops_share_a_line(line):
 
 
 def test_one_question_is_one_question():
-    assert [str(Place(1)), str(Place(2))] == ["1 question before yours", "2 questions before yours"]
+    assert [str(QueuePosition(1)), str(QueuePosition(2))] == ["1 question before yours", "2 questions before yours"]
 
 
 def test_c_code_sees_that_it_is_to_stop():
-    stop = Stop()
+    stop = StopFlag()
     length = ctypes.CDLL(None).strlen
     assert (stop.is_set(), length(stop.address)) == (False, 0)
     stop.set()

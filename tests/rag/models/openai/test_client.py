@@ -157,7 +157,7 @@ async def test_a_server_that_comes_back_is_asked_and_its_window_learnt():
 async def test_refusals_are_explained_and_never_show_the_key(server, caplog, status, body, error, message, hint):
     caplog.set_level(logging.DEBUG)
     server.reply = lambda *_: JSONResponse(body, status)
-    model = open_at(server, api_key=KEY, timeout=0.4)  # too little for another try
+    model = open_at(server, api_key=KEY, first_token_timeout=0.4)  # too little for another try
     with pytest.raises(error, match=message) as raised:
         await ask(model)
     assert len(server.requests) == 1
@@ -170,7 +170,7 @@ async def test_refusals_are_explained_and_never_show_the_key(server, caplog, sta
 async def test_an_error_that_is_no_json_is_explained(server):
     server.reply = lambda *_: HTMLResponse("<html>Bad gateway</html>", 502)
     with pytest.raises(BackendUnavailable, match="502"):
-        await ask(open_at(server, timeout=0.4))
+        await ask(open_at(server, first_token_timeout=0.4))
 
 
 @pytest.mark.parametrize("content", [b"", b"data: [DONE]\n\n", b"<html>welcome</html>"])

@@ -97,7 +97,7 @@ async def test_a_model_that_is_being_loaded_is_waited_for(server):
 
 async def test_a_model_that_is_loaded_for_too_long_is_told_of(server):
     server.reply = lambda *_: JSONResponse(LOADING, 503)
-    model = open_at(server, timeout=3.9)
+    model = open_at(server, first_token_timeout=3.9)
     start = time.monotonic()
     with pytest.raises(BackendUnavailable, match="Loading model"):
         await ask(model)

@@ -15,7 +15,7 @@ import pytest
 from rag.errors import IndexMismatch, NotFound
 from rag.index.index import Index
 from rag.models.embedding import open_embedding
-from rag.models.lazy_embedding import DormantEmbedding
+from rag.models.lazy_embedding import LazyEmbedding
 from rag.operations.archive.export import export
 from rag.operations.archive.format import EmbeddingIdentity
 from rag.operations.archive.import_ import import_archive
@@ -216,7 +216,7 @@ def test_the_model_of_an_archive_must_be_that_of_settings_and_index(tmp_path, se
 def test_the_default_model_is_known_without_being_loaded(tmp_path, settings, minilm):
     coming = EmbeddingIdentity(minilm.name, minilm.fingerprint, minilm.dimension)
     with open_index(settings_of(settings, tmp_path / "new", model=minilm.name), coming) as index:
-        assert isinstance(index.embedding, DormantEmbedding)
+        assert isinstance(index.embedding, LazyEmbedding)
         index.replace_documents([make_version("doc_x", ["a line\nanother"], minilm)])
         assert index.embedding._model is None
     with closing(Index(tmp_path / "new", minilm)) as index:

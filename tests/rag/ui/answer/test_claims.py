@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rag.types.documents import Answer, Claim, Usage
 from rag.ui.answer.claims import SHOWN, check_notice
-from rag.ui.translations import texts_in
+from rag.ui.translations import translations_in
 
 TEXT = "- The *pump* needs oil every 80 days [1].\n- It weighs a lot [2]. And it is blue."
 SECOND, THIRD = TEXT.index("It weighs"), TEXT.index("And it")
@@ -14,7 +14,7 @@ LOOSE = Claim(THIRD, len(TEXT), (), "unsupported", "no source is named")
 
 
 def notice(*claims: Claim, text: str = TEXT) -> str:
-    return check_notice(Answer(text, (), (), "model", True, "stop", Usage(0, 0), claims), texts_in("en"))
+    return check_notice(Answer(text, (), (), "model", True, "stop", Usage(0, 0), claims), translations_in("en"))
 
 
 def test_nothing_checked_nothing_said():

@@ -12,10 +12,10 @@ from rag.storage.conversations import Element
 from rag.types.documents import Answer, Citation, Claim, Usage
 from rag.ui.answer.claims import statements
 from rag.ui.answer.footnotes import footnotes, page_names, readable_now
-from rag.ui.translations import texts_in
+from rag.ui.translations import translations_in
 from tests.rag.versions import make_version
 
-ENGLISH = texts_in("en")
+ENGLISH = translations_in("en")
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_a_footnote_knows_what_it_is_cited_for(tmp_path, bag_of_words):
         Claim(44, 57, (), "unsupported", "no source is named"),
     )
     answer = Answer(text, (), (), "model", True, "stop", Usage(0, 0), claims)
-    german = texts_in("de")
+    german = translations_in("de")
     found = statements(answer, german)
     assert [said.sentence for said in found[1]] == ["It needs oil.", "It needs care."]
     assert [(said.verdict, said.reason) for said in found[2]] == [("partly", "die Seite sagt wenig davon")]

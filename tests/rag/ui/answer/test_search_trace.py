@@ -1,10 +1,10 @@
 """Where an answer looked."""
 
 from rag.types.documents import Chunk, Hit, Passage
-from rag.ui.answer.search_trace import where_it_looked
-from rag.ui.translations import texts_in
+from rag.ui.answer.search_trace import search_trace
+from rag.ui.translations import translations_in
 
-ENGLISH = texts_in("en")
+ENGLISH = translations_in("en")
 
 
 def hit(number, start, **legs):
@@ -18,9 +18,7 @@ def passage(number, start, end):
 
 def test_each_hit_with_both_ranks_and_the_passage_that_holds_it():
     hits = [hit(0, 0, dense_rank=2, dense_score=0.431, lexical_rank=1, lexical_score=7.5), hit(1, 500, lexical_rank=4)]
-    *_, head, _, first, second, _, legend = where_it_looked("What *now*?", hits, [passage(1, 0, 80)], ENGLISH).split(
-        "\n"
-    )
+    *_, head, _, first, second, _, legend = search_trace("What *now*?", hits, [passage(1, 0, 80)], ENGLISH).split("\n")
     assert head == "| Read | Place | By meaning | By words | Together |"
     assert first == r"| 1 | **The \| manual** · Care · page iv | 2 (0.43) | 1 (7.50) | 0.50 |"
     assert second == r"| – | **The \| manual** · page iv | – | 4 | 0.50 |"
@@ -28,9 +26,9 @@ def test_each_hit_with_both_ranks_and_the_passage_that_holds_it():
 
 
 def test_the_question_is_told_where_it_is_another_one():
-    assert r"Looked for: “What \*now\*?”" in where_it_looked("What *now*?", [hit(0, 0)], [], ENGLISH)
-    assert "Looked for" not in where_it_looked("", [hit(0, 0)], [], ENGLISH)
+    assert r"Looked for: “What \*now\*?”" in search_trace("What *now*?", [hit(0, 0)], [], ENGLISH)
+    assert "Looked for" not in search_trace("", [hit(0, 0)], [], ENGLISH)
 
 
 def test_without_a_search_there_is_nothing_to_tell():
-    assert where_it_looked("", [], [], ENGLISH) == ""
+    assert search_trace("", [], [], ENGLISH) == ""
