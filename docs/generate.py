@@ -1,9 +1,10 @@
-"""Writes the generated parts of README.md, the map of the modules and the table of settings (`make docs`)."""
+"""Writes the generated parts of the documentation (`make docs`): rooms, modules and settings, each between its markers."""
 
 from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,43 @@ from pydantic import SecretStr
 from rag.settings import known_names
 
 ROOT = Path(__file__).parent.parent
-README = ROOT / "README.md"
+ROOMS = (
+    "ingest",
+    "rag/cli",
+    "rag/ui",
+    "rag/api",
+    "rag/evaluation",
+    "rag/operations",
+    "rag/answering",
+    "rag/retrieval",
+    "rag/auth",
+    "rag/index",
+    "rag/models",
+    "rag/storage",
+)
+GROUND = ("rag/telemetry", "rag/text", "rag/types")
 
 
-def with_generated(readme: str) -> str:
-    """`readme` with today's map and settings between their markers. Raises ValueError when a marker is missing."""
-    for name, content in (("map", module_map()), ("settings", settings_table())):
-        begin, end = f"<!-- {name}: written by `make docs` -->\n", f"<!-- end of {name} -->\n"
-        before = readme.index(begin) + len(begin)
-        readme = f"{readme[:before]}\n{content}\n{readme[readme.index(end, before) :]}"
-    return readme
+def rooms_table() -> str:
+    """Every room with the sentence that opens it, from the top down; what all may use is one line."""
+    rows = ["| room | what it is for |", "|---|---|"]
+    rows += [f"| `{room}/` | {_purpose(ROOT / room / '__init__.py')} |" for room in ROOMS]
+    ground = ", ".join(f"`{name}/`" for name in GROUND)
+    rows.append(
+        f"| {ground}, `rag/settings.py`, `rag/errors.py` | What everybody may use: values, text, figures, errors. |"
+    )
+    return "\n".join(rows) + "\n"
+
+
+def module_map() -> str:
+    """Every module with the sentence that opens it, folder by folder."""
+    rows = ["| file | what it is for |", "|---|---|", f"| `app.py` | {_purpose(ROOT / 'app.py')} |"]
+    for package in sorted([*(ROOT / "ingest").rglob("__init__.py"), *(ROOT / "rag").rglob("__init__.py")]):
+        folder = package.parent.relative_to(ROOT).as_posix()
+        for file in sorted(package.parent.glob("*.py")):  # `__init__.py` comes first
+            where = f"**`{folder}/`**" if file.name == "__init__.py" else f"`{folder}/{file.name}`"
+            rows.append(f"| {where} | {_purpose(file)} |")
+    return "\n".join(rows) + "\n"
 
 
 def settings_table() -> str:
@@ -32,15 +60,19 @@ def settings_table() -> str:
     return "\n".join(rows) + "\n"
 
 
-def module_map() -> str:
-    """Every module with the sentence that opens it, folder by folder."""
-    rows = ["| file | what it is for |", "|---|---|", f"| `app.py` | {_purpose(ROOT / 'app.py')} |"]
-    for package in sorted([*(ROOT / "ingest").rglob("__init__.py"), *(ROOT / "rag").rglob("__init__.py")]):
-        folder = package.parent.relative_to(ROOT).as_posix()
-        for file in sorted((ROOT / folder).glob("*.py")):  # `__init__.py` comes first
-            where = f"**`{folder}/`**" if file.name == "__init__.py" else f"`{folder}/{file.name}`"
-            rows.append(f"| {where} | {_purpose(file)} |")
-    return "\n".join(rows) + "\n"
+GENERATED: dict[str, tuple[str, Callable[[], str]]] = {
+    "README.md": ("rooms", rooms_table),
+    "docs/architecture.md": ("modules", module_map),
+    "docs/settings.md": ("settings", settings_table),
+}
+
+
+def with_generated(page: str, text: str) -> str:
+    """The text of a page with today's table between its markers. Raises ValueError when a marker is missing."""
+    name, table = GENERATED[page]
+    begin, end = f"<!-- {name}: written by `make docs` -->\n", f"<!-- end of {name} -->\n"
+    before = text.index(begin) + len(begin)
+    return f"{text[:before]}\n{table()}\n{text[text.index(end, before) :]}"
 
 
 def _purpose(file: Path) -> str:
@@ -55,4 +87,6 @@ def _shown(default: Any) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(with_generated(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in GENERATED:
+        path = ROOT / page
+        path.write_text(with_generated(page, path.read_text(encoding="utf-8")), encoding="utf-8")

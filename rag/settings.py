@@ -363,12 +363,12 @@ def load_settings(env_file: Path | None = Path(".env")) -> Settings:
         said = first["msg"].removeprefix("Value error, ")
         raise ConfigurationError(
             f"{variable} is not valid: {said[0].lower()}{said[1:]}.",
-            hint=f"Correct {variable} in the environment or in .env; README.md lists every setting.",
+            hint=f"Correct {variable} in the environment or in .env; docs/settings.md lists every setting.",
         ) from error
     except SettingsError as error:  # what should be JSON is none
         raise ConfigurationError(
             f"A setting is not valid: {error}.",
-            hint="Lists and tables are written as JSON; README.md lists every setting.",
+            hint="Lists and tables are written as JSON; docs/settings.md lists every setting.",
         ) from error
 
 
