@@ -111,7 +111,7 @@ compose-test: $(VENV)/installed-dev ## Test the stack of docker-compose.yml in c
 	@$(BIN)/hadolint Dockerfile tests/compose/model/Dockerfile
 	@$(BIN)/pytest -n 0 tests/compose
 
-docs: $(VENV)/installed ## Write the settings table of README.md again
+docs: $(VENV)/installed ## Write the tables of rooms, modules and settings again
 	@$(BIN)/python docs/generate.py
 
 # --------------------------------------------------------------------------------------------------------- installing

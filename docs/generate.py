@@ -1,4 +1,4 @@
-"""Writes the generated parts of the documentation (`make docs`): rooms, modules and settings, each between its markers."""
+"""Writes the generated parts of the documentation (`make docs`): rooms, modules, settings; each between its markers."""
 
 from __future__ import annotations
 
@@ -35,9 +35,7 @@ def rooms_table() -> str:
     rows = ["| room | what it is for |", "|---|---|"]
     rows += [f"| `{room}/` | {_purpose(ROOT / room / '__init__.py')} |" for room in ROOMS]
     ground = ", ".join(f"`{name}/`" for name in GROUND)
-    rows.append(
-        f"| {ground}, `rag/settings.py`, `rag/errors.py` | What everybody may use: values, text, figures, errors. |"
-    )
+    rows.append(f"| {ground}, `rag/settings.py`, `rag/errors.py` | What every room may use. |")
     return "\n".join(rows) + "\n"
 
 

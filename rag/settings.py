@@ -1,7 +1,7 @@
 """Every setting of Footnote: one frozen object, read once at the edge from the environment and `.env`, passed down.
 
 `RAG_LLM__BASE_URL=…` sets `settings.llm.base_url`. Foreign names are ignored, but a name that begins with `RAG_` and
-is not known is an error that names the nearest known one. The table in README.md is generated from this file
+is not known is an error that names the nearest known one. The table in docs/settings.md is generated from this file
 (`make docs`).
 """
 
