@@ -12,10 +12,11 @@ from rag.api.dependencies import Caller
 from rag.api.rendering.highlight import boxes_of
 from rag.api.rendering.renderer import DrawnPage, PageDrawer
 from rag.api.rendering.worker import UNITS
+from rag.api.route_policy import SESSION
 from rag.errors import NotFound
 from rag.types.documents import Document, Section
 
-router = APIRouter(include_in_schema=False)  # for the chat's page; its form may change with it
+router = APIRouter(include_in_schema=False, dependencies=[SESSION])  # for the chat's page; its form may change with it
 
 _PDF = "application/pdf"
 # A version of a page never changes; the browser keeps it for its own user only.

@@ -10,6 +10,7 @@ from fastapi import APIRouter, File, Form, Query, Request, UploadFile
 from fastapi.responses import FileResponse
 
 from rag.api.dependencies import Caller
+from rag.api.route_policy import UPLOAD
 from rag.errors import InvalidRequest
 from rag.operations.services import Services
 from rag.storage.blobs import StoredFiles
@@ -22,7 +23,7 @@ Purpose = Literal["assistants", "batch", "fine-tune", "vision", "user_data", "ev
 Order = Literal["asc", "desc"]
 
 
-@router.post("")
+@router.post("", dependencies=[UPLOAD])
 async def create_file(
     request: Request,
     caller: Caller,

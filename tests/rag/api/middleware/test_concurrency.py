@@ -5,14 +5,31 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from fastapi import FastAPI
+from starlette.routing import Route
 
 from rag.api.middleware.concurrency import ConcurrencyLimit
+from rag.api.route_policy import PUBLIC, UPLOAD
 from rag.concurrency import release_slot
 
 BODY = {"type": "http.request", "body": b"{}", "more_body": False}
 JSON = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]}
 EVENTS = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream; a=b")]}
 END = {"type": "http.response.body", "body": b"", "more_body": False}
+
+
+def routes():
+    """An application with a route of each kind; only its routes are looked at."""
+    app = FastAPI()
+    app.add_api_route("/v1/chat/completions", lambda: None, methods=["POST"])
+    app.add_api_route("/v1/models", lambda: None)
+    app.add_api_route("/v1/files", lambda: None, methods=["POST"], dependencies=[UPLOAD])
+    app.routes.append(Route("/mcp", lambda: None, methods=["POST"]))
+    app.mount("/project", FastAPI(dependencies=[PUBLIC]))
+    return app
+
+
+ROUTES = routes()
 
 
 class Application:
@@ -51,7 +68,7 @@ async def ask(admitted, *, method="POST", path="/v1/chat/completions", body=None
     async def sent(_):
         pass
 
-    scope = {"type": "http", "method": method, "path": path}
+    scope = {"type": "http", "method": method, "path": path, "app": ROUTES}
     await admitted(scope, body or receive, send or sent)
 
 
@@ -79,7 +96,7 @@ async def asked():
 @pytest.mark.parametrize("start", [JSON, EVENTS])
 async def test_a_few_are_worked_on_at_a_time_and_all_in_the_end(asked, start):
     application = Application(start)
-    tasks = asked(ConcurrencyLimit(application, at_once=2), 5)
+    tasks = asked(ConcurrencyLimit(application, max_concurrent=2), 5)
     assert await begun(tasks) == 0
     assert application.begun == 2
     application.go_on.set()
@@ -93,7 +110,7 @@ async def test_a_few_are_worked_on_at_a_time_and_all_in_the_end(asked, start):
 )
 async def test_what_is_no_work_passes(asked, method, path):
     application = Application()
-    admitted = ConcurrencyLimit(application, at_once=1)
+    admitted = ConcurrencyLimit(application, max_concurrent=1)
     await begun(asked(admitted, 2))
     await begun(asked(admitted, 1, method=method, path=path))
     assert application.begun == 2
@@ -101,13 +118,13 @@ async def test_what_is_no_work_passes(asked, method, path):
 
 async def test_who_waits_for_a_model_lets_the_others_in(asked):
     application = Application(EVENTS, asks_a_model=True)
-    await begun(asked(ConcurrencyLimit(application, at_once=1), 5))
+    await begun(asked(ConcurrencyLimit(application, max_concurrent=1), 5))
     assert application.begun == 5
 
 
 async def test_who_sends_slowly_keeps_no_place(asked):
     application = Application()
-    admitted = ConcurrencyLimit(application, at_once=1)
+    admitted = ConcurrencyLimit(application, max_concurrent=1)
     more = asyncio.Queue()
     slow = asked(admitted, 1, body=more.get)[0]
     await more.put({"type": "http.request", "body": b"{", "more_body": True})
@@ -123,7 +140,7 @@ async def test_who_sends_slowly_keeps_no_place(asked):
 async def test_who_reads_slowly_keeps_no_place(asked):
     application = Application()
     application.go_on.set()
-    admitted = ConcurrencyLimit(application, at_once=1)
+    admitted = ConcurrencyLimit(application, max_concurrent=1)
     never = asyncio.Event()
 
     async def stuck(_):
@@ -136,7 +153,7 @@ async def test_who_reads_slowly_keeps_no_place(asked):
 
 async def test_failures_and_who_leaves_give_their_place_up(asked):
     application = Application(fails=True)
-    admitted = ConcurrencyLimit(application, at_once=1)
+    admitted = ConcurrencyLimit(application, max_concurrent=1)
     for _ in range(3):
         with pytest.raises(ValueError, match="no more"):
             await ask(admitted)
