@@ -63,6 +63,7 @@ def create_api(services: Services, token: str, lifespan: Lifespan | None = None)
 
     app = FastAPI(
         title="Footnote",
+        description="OpenAI's protocol. Errors come in OpenAI's envelope, with a hint.",
         version=version("footnote"),
         openapi_url=None,  # see rag/api/docs.py
         lifespan=running,

@@ -6,13 +6,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
+from rag.api.dependencies import AppServices
 from rag.api.route_policy import PUBLIC
 from rag.errors import RagError
 from rag.models.llm import check_model
-from rag.operations.services import Services
 
 router = APIRouter(dependencies=[PUBLIC])
 logger = logging.getLogger(__name__)
@@ -27,9 +27,8 @@ async def healthz() -> dict[str, str]:
 
 
 @router.get("/readyz")
-async def readyz(request: Request) -> JSONResponse:
+async def readyz(services: AppServices) -> JSONResponse:
     """Catalog and index can be read and the model can be asked; 503 where not, and `parts` says which one cannot."""
-    services: Services = request.app.state.services
     report: dict[str, object] = {"model": services.model.name}
 
     async def count_documents() -> None:

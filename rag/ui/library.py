@@ -94,7 +94,7 @@ def me(request: Request, caller: Caller) -> dict[str, Any]:
 def list_collections(caller: Caller) -> list[dict[str, Any]]:
     """The collections that may be read; one's own `default`, which uploads of the chat go to, is among them."""
     if caller.may_own:
-        caller.home("write")
+        caller.default_collection("write")
     found = caller.collections()
     found.sort(key=lambda collection: (collection.title != DEFAULT_COLLECTION, collection.title.casefold()))
     return [_collection(caller, collection) for collection in found]

@@ -25,7 +25,6 @@ from rag.ui.login import chat_session, offer_login, prepare_login
 from rag.ui.profiles import banner
 from rag.ui.session import CallerContext, refuse_odd_sessions
 from rag.ui.translations import LANGUAGES, translations_in
-from rag.ui.uploads import add_upload_route
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -61,6 +60,8 @@ def mount_chat(app: FastAPI, services: Services) -> None:
     from chainlit.server import app as chainlit_app
     from chainlit.server import get_html_template
     from chainlit.utils import mount_chainlit
+
+    from rag.ui.uploads import add_upload_route  # imports Chainlit
 
     offer_login(app.state.authenticator)
     app.state.chat_session = chat_session

@@ -168,9 +168,9 @@ async def _add(
 
 def _target(caller: Access, collection: str | None) -> str:
     try:
-        found = caller.home("write") if collection is None else caller.collection(collection, "write")
+        found = caller.default_collection("write") if collection is None else caller.collection(collection, "write")
     except Forbidden:
-        found = caller.home("write")
+        found = caller.default_collection("write")
     return found.id
 
 

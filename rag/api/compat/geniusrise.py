@@ -12,12 +12,11 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from rag.api.compat.basic_auth import BASIC_AUTH
-from rag.api.dependencies import Caller
+from rag.api.dependencies import AppServices, Caller
 from rag.api.json_body import JsonRoute
 from rag.api.openai.chat_completions import ChatMessage, ChatRequest, Reply, request_of
 from rag.api.streaming import collect, while_connected
 from rag.errors import InvalidRequest
-from rag.operations.services import Services
 
 router = APIRouter(prefix="/api", tags=["older clients"], dependencies=[BASIC_AUTH], route_class=JsonRoute)
 
@@ -59,9 +58,8 @@ class GeniusriseChat(BaseModel):
 @router.post("/v1/chat")
 @router.post("/v1/chat_vllm")
 @router.post("/v1/chat_llama_cpp")
-async def chat(body: GeniusriseChat, request: Request, caller: Caller) -> dict[str, Any]:
+async def chat(body: GeniusriseChat, request: Request, services: AppServices, caller: Caller) -> dict[str, Any]:
     """An answer in OpenAI's form, with its text as `result`, too."""
-    services: Services = request.app.state.services
     chat_request = body.to_chat(services.model.name)
     events = services.ask(await asyncio.to_thread(request_of, chat_request, services, caller))
     reply = Reply(chat_request, str(request.base_url), ())

@@ -71,7 +71,7 @@ class Authentication:
             return LOCAL
         header = self._authenticator.user_header
         if not authorization and header and (name := connection.headers.get(header)):
-            return await self._in_thread(self._vouched, name)
+            return await self._in_thread(self._by_trusted_name, name)
         if not authorization and with_session:
             return await self._in_thread(self._by_cookie, connection)
         return await self._in_thread(self._authenticator.by_header, authorization, _address(connection))
@@ -79,8 +79,8 @@ class Authentication:
     async def _in_thread(self, work: Callable[[*_Arguments], _Result], *arguments: *_Arguments) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
 
-    def _vouched(self, name: str) -> Principal:
-        principal = self._authenticator.vouched(name)
+    def _by_trusted_name(self, name: str) -> Principal:
+        principal = self._authenticator.by_trusted_name(name)
         if principal is None:
             raise Unauthorized(f"There is no user {name!r} here.", hint="`rag users add NAME` adds one.")
         self._authenticator.count(principal)

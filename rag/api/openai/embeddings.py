@@ -8,13 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from rag.api.dependencies import AppServices
 from rag.api.json_body import JsonRoute
 from rag.errors import InvalidRequest, NotFound
-from rag.operations.services import Services
 from rag.text.tokenizers import token_spans
 from rag.types.documents import Embedding
 
@@ -36,9 +36,8 @@ class EmbeddingRequest(BaseModel):
 
 
 @router.post("/v1/embeddings")
-async def create_embeddings(body: EmbeddingRequest, request: Request) -> Response:
+async def create_embeddings(body: EmbeddingRequest, services: AppServices) -> Response:
     """Unit vectors of the texts; a text longer than the model reads is cut."""
-    services: Services = request.app.state.services
     embedding = services.storage.embedding
     if body.model not in (embedding.name, embedding.name.rpartition("/")[2]):
         raise NotFound(f"There is no embedding model {body.model!r}.", hint=f"There is {embedding.name}.")

@@ -14,6 +14,7 @@ def test_the_schema_names_every_status_and_no_inner_route(served):
     schema = httpx.get(f"{served.url}/openapi.json").json()
     assert {"/v1/responses", "/v1/vector_stores/{store_id}/search", "/v1/files"} <= schema["paths"].keys()
     assert not any(path.startswith(("/local", "/v1/{path", "/docs")) for path in schema["paths"])
+    assert [schema["components"]["securitySchemes"][name]["scheme"] for name in schema["security"][0]] == ["bearer"]
     responses = schema["paths"]["/v1/responses"]["post"]["responses"]
     assert {"400", "404", "413", "503"} <= responses.keys()
     assert responses["404"]["content"]["application/json"]["schema"]["$ref"].endswith("/ErrorEnvelope")

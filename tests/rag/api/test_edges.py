@@ -36,6 +36,15 @@ def test_readiness_names_the_part_that_is_broken(tmp_path):
         assert parts["index"] != "ok"
 
 
+def test_every_answer_has_an_id_that_no_client_chooses(http):
+    chosen = "6f1d9c0a3b5e4d2f8a7c6b5d4e3f2a1b"
+    answers = [http.get(path, headers={"X-Request-ID": chosen}) for path in ("/healthz", "/v1/models", "/v1/nothing")]
+    answers.append(http.get("/healthz", headers={"Host": "evil.example"}))
+    ids = {answer.headers["x-request-id"] for answer in answers}
+    assert len(ids) == 4
+    assert all(name.startswith("req_") and len(name) == 28 for name in ids)
+
+
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
 @pytest.mark.parametrize("path", ["/v1/audio/speech", "/v1/", "/v1/chat", "/v1/a/b/c?d=e"])
 def test_unknown_addresses_under_v1_are_json(http, method, path):
