@@ -46,8 +46,7 @@ async def create_embeddings(body: EmbeddingRequest, services: AppServices) -> Re
     texts = [body.input] if isinstance(body.input, str) else body.input
     if not all(texts):
         raise InvalidRequest("An empty text has no vector.", param="input")
-    whole = [text.encode(errors="replace").decode() for text in texts]
-    work = partial(_embed, embedding, whole, is_text=body.encoding_format == "base64")
+    work = partial(_embed, embedding, texts, is_text=body.encoding_format == "base64")
     return await asyncio.get_running_loop().run_in_executor(_THREAD, work)
 
 
