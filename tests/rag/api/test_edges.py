@@ -82,16 +82,16 @@ def test_our_own_names_and_pages_are_let_in(http, served):
 
 def test_names_and_origins_that_are_set_are_let_in(tmp_path):
     settings = api_settings(tmp_path)
-    told = {"allowed_hosts": ("footnote.example",), "allowed_origins": ("https://intranet.example",)}
-    settings = settings.model_copy(update={"server": settings.server.model_copy(update=told)})
+    names = {"allowed_hosts": ("footnote.example",), "allowed_origins": ("https://intranet.example",)}
+    settings = settings.model_copy(update={"server": settings.server.model_copy(update=names)})
     with serving(settings, []) as served, httpx.Client(base_url=served.url, trust_env=False) as http:
         assert http.get("/v1/models", headers={"Host": "footnote.example"}).status_code == 200
         assert http.get("/v1/models", headers={"Host": "other.example"}).status_code == 403
         page = {"Origin": "https://intranet.example"}
         allowed = http.get("/v1/models", headers=page)
         assert (allowed.status_code, allowed.headers["access-control-allow-origin"]) == (200, page["Origin"])
-        asked = {**page, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
-        assert http.options("/v1/chat/completions", headers=asked).status_code == 200
+        preflight = {**page, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+        assert http.options("/v1/chat/completions", headers=preflight).status_code == 200
         assert http.get("/v1/models", headers={"Origin": "https://other.example"}).status_code == 403
 
 

@@ -119,9 +119,9 @@ def test_too_many_are_refused_for_a_while_by_name():
     limit = RateLimit(2)
     limit.count("anna")
     limit.count("anna")
-    with pytest.raises(RateLimited) as told:
+    with pytest.raises(RateLimited) as refused:
         limit.count("anna")
-    assert 1 <= told.value.retry_after <= 61
+    assert 1 <= refused.value.retry_after <= 61
     limit.count("ben")
     for _ in range(100):
         RateLimit(0).count("anna")

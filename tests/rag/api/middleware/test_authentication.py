@@ -35,7 +35,7 @@ UNKNOWN = {
 OPEN = {"/healthz", "/readyz", "/library"}  # the last is a page without anything on it
 
 
-def asked(model, **more):
+def question(model, **more):
     return {"model": model, "messages": [{"role": "user", "content": "What is the code word of the vault?"}], **more}
 
 
@@ -53,12 +53,12 @@ def recipes(i, own):
         "GET /v1/models": [("GET", "/v1/models", None)],
         "GET /v1/models/{name:path}": [("GET", f"/v1/models/{collection}", None)],
         "POST /v1/chat/completions": [
-            ("POST", "/v1/chat/completions", asked(collection)),
-            ("POST", "/v1/chat/completions", asked("scripted", footnote=part)),
-            ("POST", "/v1/chat/completions", asked("scripted", footnote=part, stream=True)),
-            ("POST", "/v1/chat/completions", asked("scripted", footnote=here)),
-            ("POST", "/v1/chat/completions", asked("scripted", vector_store_ids=[i["store"]])),
-            ("POST", "/v1/chat/completions", asked("scripted", vector_store_ids=[own["store"], i["store"]])),
+            ("POST", "/v1/chat/completions", question(collection)),
+            ("POST", "/v1/chat/completions", question("scripted", footnote=part)),
+            ("POST", "/v1/chat/completions", question("scripted", footnote=part, stream=True)),
+            ("POST", "/v1/chat/completions", question("scripted", footnote=here)),
+            ("POST", "/v1/chat/completions", question("scripted", vector_store_ids=[i["store"]])),
+            ("POST", "/v1/chat/completions", question("scripted", vector_store_ids=[own["store"], i["store"]])),
         ],
         "POST /v1/completions": [
             ("POST", "/v1/completions", {"model": collection, "prompt": "The code word?"}),
@@ -270,10 +270,10 @@ def test_what_is_not_ones_own_is_as_if_it_were_not_there(world, who):
                 )
                 continue
             assert response.status_code in (403, 404), (request, response.text)
-            told = response.text
+            text = response.text
             for name, known in world.annas.items():
-                told = told.replace(known, UNKNOWN[name])
-            assert (response.status_code, told) == (expected.status_code, expected.text), request
+                text = text.replace(known, UNKNOWN[name])
+            assert (response.status_code, text) == (expected.status_code, expected.text), request
     assert_unharmed(world)
 
 
@@ -337,7 +337,7 @@ def test_a_read_only_key_uploads_and_makes_nothing(world):
 
 
 def test_a_key_for_one_collection_asks_that_one_without_naming_it(world):
-    answer = world.send("to the vault", "POST", "/v1/chat/completions", asked("scripted")).json()
+    answer = world.send("to the vault", "POST", "/v1/chat/completions", question("scripted")).json()
     assert "zanzibar" in answer["citations"][0]["quote"]
     models = world.send("to the vault", "GET", "/v1/models", None).json()["data"]
     assert [model["id"] for model in models] == ["scripted", "footnote/vault-plan"]
@@ -379,7 +379,7 @@ def test_several_collections_of_one_name_are_told_apart(world):
     ours = have(world.url, world.keys["ben"], "vault-plan", "The vault of ben is blue.")
     share(world.services.catalog, ours["store"], public=True)
     for who, word in (("ben", "blue"), ("anna", "zanzibar")):
-        answer = world.send(who, "POST", "/v1/chat/completions", asked("footnote/vault-plan")).json()
+        answer = world.send(who, "POST", "/v1/chat/completions", question("footnote/vault-plan")).json()
         assert word in answer["citations"][0]["quote"]
     names = [model["id"] for model in world.send("anna", "GET", "/v1/models", None).json()["data"]]
     assert {"footnote/vault-plan", f"footnote/{ours['store']}"} <= set(names)
@@ -388,13 +388,13 @@ def test_several_collections_of_one_name_are_told_apart(world):
 
 def test_name_and_password_or_key_open_the_older_apis(world):
     for secret in (PASSWORD, world.keys["ben"]):
-        told = base64.b64encode(f"ben:{secret}".encode()).decode()
-        headers = {"Authorization": f"Basic {told}"}
+        credentials = base64.b64encode(f"ben:{secret}".encode()).decode()
+        headers = {"Authorization": f"Basic {credentials}"}
         body = {"prompt": "What is noted?"}
         assert httpx.post(f"{world.url}/api/v1/chat", json=body, headers=headers).status_code == 200
     for name, secret in (("ben", "wrong password"), ("anna", world.keys["ben"]), ("old", "client-password"), ("x", "")):
-        told = base64.b64encode(f"{name}:{secret}".encode()).decode()
-        headers = {"Authorization": f"Basic {told}"}
+        credentials = base64.b64encode(f"{name}:{secret}".encode()).decode()
+        headers = {"Authorization": f"Basic {credentials}"}
         assert httpx.post(f"{world.url}/api/v1/chat", json=body, headers=headers).status_code == 401
 
 
