@@ -39,15 +39,15 @@ class Authenticator:
         scheme, _, credentials = authorization.partition(" ")
         credentials = credentials.strip()
         if scheme.lower() == "bearer" and (self.is_closed or credentials.startswith(KEY_PREFIX)):
-            return self._counted(self._by_key(credentials, address))
+            return self.counted(self._by_key(credentials, address))
         if not self.is_closed:
             return LOCAL
         if scheme.lower() == "basic":
             name, _, secret = _decoded(credentials).partition(":")
             if secret.startswith(KEY_PREFIX):
-                return self._counted(self._by_key(secret, address, name))
+                return self.counted(self._by_key(secret, address, name))
             self.count_attempt(address)
-            return self._counted(self.by_password(name, secret))
+            return self.counted(self.by_password(name, secret))
         raise Unauthorized(_NO_KEY, hint=_HINT)
 
     def by_password(self, name: str, password: str) -> Principal:
@@ -83,13 +83,10 @@ class Authenticator:
                 return None
         return principal
 
-    def count(self, principal: Principal) -> None:
-        """Count a request of a user, or with a key. Raises RateLimited."""
+    def counted(self, principal: Principal) -> Principal:
+        """The same, after a request of that user or key was counted. Raises RateLimited."""
         if self.is_closed:
             self._requests.count(principal.key_id or principal.id)
-
-    def _counted(self, principal: Principal) -> Principal:
-        self.count(principal)
         return principal
 
     def _by_key(self, key: str, address: str, name: str | None = None) -> Principal:

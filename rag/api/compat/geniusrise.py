@@ -9,7 +9,7 @@ import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from rag.api.compat.basic_auth import BASIC_AUTH
 from rag.api.dependencies import AppServices, Caller
@@ -23,8 +23,6 @@ router = APIRouter(prefix="/api", tags=["older clients"], dependencies=[BASIC_AU
 
 class GeniusriseChat(BaseModel):
     """A prompt, or a conversation with sampling parameters; unknown ones are ignored."""
-
-    model_config = ConfigDict(extra="ignore")
 
     prompt: str | None = None
     user_prompt: str | None = None

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request, WebSocket, WebSocketDisconnect
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from starlette.requests import ClientDisconnect
 
 from rag.api.compat.basic_auth import BASIC_AUTH
@@ -38,8 +38,6 @@ _MAX_MESSAGES = 100  # of a session
 
 class Generate(BaseModel):
     """The server's parameters. `max_new_tokens` of 1 with a stop sequence means: token by token."""
-
-    model_config = ConfigDict(extra="ignore")
 
     inputs: str | None = None
     do_sample: bool = False
@@ -79,8 +77,6 @@ class Step(Generate):
 
 class Open(BaseModel):
     """The first message of a session."""
-
-    model_config = ConfigDict(extra="ignore")
 
     type: Literal["open_inference_session"]
     max_length: int = Field(ge=1)

@@ -83,8 +83,7 @@ class Authentication:
         principal = self._authenticator.by_trusted_name(name)
         if principal is None:
             raise Unauthorized(f"There is no user {name!r} here.", hint="`rag users add NAME` adds one.")
-        self._authenticator.count(principal)
-        return principal
+        return self._authenticator.counted(principal)
 
     def _drop_foreign_session(self, connection: HTTPConnection) -> None:
         """Where a proxy names the user, a cookie of somebody else, who used this browser before, counts for nothing."""
@@ -102,8 +101,7 @@ class Authentication:
         principal = self._principal_of_session(connection)
         if principal is None:
             raise Unauthorized("Nobody is logged in here.", hint="Log in to the chat first.")
-        self._authenticator.count(principal)
-        return principal
+        return self._authenticator.counted(principal)
 
 
 async def authenticate_again(connection: HTTPConnection) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from rag.api.dependencies import AppServices
 from rag.api.json_body import JsonRoute
@@ -26,8 +26,6 @@ _SPECIAL_TOKENS = 2  # that the model reads around every text
 
 class EmbeddingRequest(BaseModel):
     """A text, or several."""
-
-    model_config = ConfigDict(extra="ignore")
 
     model: str
     input: str | Annotated[list[str], Field(min_length=1, max_length=2048)]

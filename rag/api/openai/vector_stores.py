@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from rag.answering.engine import ChatEngine
 from rag.api.dependencies import AppServices, Caller
@@ -76,16 +76,12 @@ class UpdateStore(BaseModel):
 class RankingOptions(BaseModel):
     """The lowest score (0 to 1) of what is shown; rankers are accepted, ours is used."""
 
-    model_config = ConfigDict(extra="ignore")
-
     ranker: str | None = None
     score_threshold: float = Field(0.0, ge=0, le=1)
 
 
 class Search(BaseModel):
     """A question, or several at once."""
-
-    model_config = ConfigDict(extra="ignore")
 
     query: QueryText | Annotated[list[QueryText], Field(min_length=1, max_length=10)]
     filters: dict[str, Any] | None = None
