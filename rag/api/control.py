@@ -26,6 +26,7 @@ from rag.answering.modes import request as modes
 from rag.answering.modes.route import Shares
 from rag.answering.personas import addressed
 from rag.api.errors import unknown_error
+from rag.api.route_policy import PUBLIC
 from rag.errors import Forbidden, RagError
 from rag.models.benchmark import Speed, measure_all
 from rag.operations.archive.backup import BackupResult, back_up
@@ -49,7 +50,7 @@ def _require_token(request: Request, authorization: Annotated[str, Header()] = "
         raise Forbidden("This address is for the command line of this machine.")
 
 
-router = APIRouter(prefix="/local", dependencies=[Depends(_require_token)], include_in_schema=False)
+router = APIRouter(prefix="/local", dependencies=[PUBLIC, Depends(_require_token)], include_in_schema=False)
 
 
 class IngestRequest(BaseModel):

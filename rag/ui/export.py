@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from fastapi.responses import Response
 
+from rag.api.route_policy import SESSION
 from rag.errors import NotFound, RagError
 from rag.storage.conversations import Conversation, Conversations, Element, Step
 from rag.ui.answer.footnotes import readable_now
@@ -154,7 +155,7 @@ def add_transcript_routes(app: FastAPI, services: Services) -> None:
         return Response(content, media_type=media_type, headers=headers)
 
     path = "/conversations/{conversation_id}/transcript.{suffix}"
-    app.add_api_route(path, transcript, methods=["GET"], include_in_schema=False)
+    app.add_api_route(path, transcript, methods=["GET"], dependencies=[SESSION], include_in_schema=False)
 
 
 def _read(access: Access, conversation_id: str) -> tuple[Conversation, list[Step], list[Element]]:

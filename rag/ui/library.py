@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from rag.api.dependencies import Caller
 from rag.api.json_body import JsonRoute
+from rag.api.route_policy import PUBLIC, SESSION, UPLOAD
 from rag.auth.access import Access
 from rag.auth.principals import may
 from rag.auth.sharing import share
@@ -29,7 +30,7 @@ from rag.storage.listing import list_documents
 from rag.types.documents import LOCAL_NAME, LOCAL_PRINCIPAL, Collection, Document
 from rag.types.ingest import IngestOptions, Job
 
-router = APIRouter(include_in_schema=False, route_class=JsonRoute)
+router = APIRouter(include_in_schema=False, route_class=JsonRoute, dependencies=[SESSION])
 
 _PAGE = Path(__file__).parent / "public" / "library.html"
 
@@ -66,7 +67,7 @@ class ChangedUser(BaseModel):
     is_admin: bool | None = None
 
 
-@router.get("/library")
+@router.get("/library", dependencies=[PUBLIC])
 def page() -> FileResponse:
     """The page."""
     return FileResponse(_PAGE, media_type="text/html; charset=utf-8")
@@ -93,7 +94,7 @@ def me(request: Request, caller: Caller) -> dict[str, Any]:
 def list_collections(caller: Caller) -> list[dict[str, Any]]:
     """The collections that may be read; one's own `default`, which uploads of the chat go to, is among them."""
     if caller.may_own:
-        caller.home("write")
+        caller.default_collection("write")
     found = caller.collections()
     found.sort(key=lambda collection: (collection.title != DEFAULT_COLLECTION, collection.title.casefold()))
     return [_collection(caller, collection) for collection in found]
@@ -147,7 +148,7 @@ def documents(
     return {"documents": [_document(document) for document in found], "total": total}
 
 
-@router.post("/library/collections/{collection_id}/files")
+@router.post("/library/collections/{collection_id}/files", dependencies=[UPLOAD])
 async def upload(collection_id: str, request: Request, caller: Caller, file: Annotated[UploadFile, File()]) -> Any:
     """Take in a file; the answer is the job that does it."""
     services: Services = request.app.state.services

@@ -54,12 +54,12 @@ def offer_login(authenticator: Authenticator) -> None:
 
     async def by_proxy(headers: Mapping[str, str]) -> cl.User | None:
         name = headers.get(authenticator.user_header, "")
-        principal = await asyncio.to_thread(authenticator.vouched, name) if name else None
+        principal = await asyncio.to_thread(authenticator.by_trusted_name, name) if name else None
         return user_of(principal) if principal else None
 
     async def by_provider(provider: str, _: str, __: object, found: cl.User) -> cl.User | None:
         # with the provider's name: a stranger there may be called like somebody here
-        principal = await asyncio.to_thread(authenticator.vouched, f"{provider}:{found.identifier}")
+        principal = await asyncio.to_thread(authenticator.by_trusted_name, f"{provider}:{found.identifier}")
         return user_of(principal) if principal else None
 
     async def by_itself(_: object) -> cl.User | None:

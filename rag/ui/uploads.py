@@ -19,6 +19,7 @@ import chainlit as cl
 from fastapi import Depends, FastAPI, UploadFile
 from fastapi.responses import JSONResponse
 
+from rag.api.route_policy import SESSION, UPLOAD
 from rag.errors import Forbidden, RagError
 from rag.types.ingest import FileReport
 from rag.ui.markdown import escape, plain_line
@@ -64,7 +65,8 @@ def add_upload_route(app: FastAPI, *, suffixes: Collection[str], max_upload_mb: 
         session.files[file_id] = {"id": file_id, "path": path, "name": name, "type": MEDIA_TYPE, "size": file.size}
         return JSONResponse({"id": file_id})
 
-    app.add_api_route(UPLOAD_PATH, receive, methods=["POST"], include_in_schema=False)
+    declared = [SESSION, UPLOAD]
+    app.add_api_route(UPLOAD_PATH, receive, methods=["POST"], dependencies=declared, include_in_schema=False)
 
 
 def _refusal(status: int, reason: str) -> JSONResponse:
@@ -166,9 +168,9 @@ async def _add(
 
 def _target(caller: Access, collection: str | None) -> str:
     try:
-        found = caller.home("write") if collection is None else caller.collection(collection, "write")
+        found = caller.default_collection("write") if collection is None else caller.collection(collection, "write")
     except Forbidden:
-        found = caller.home("write")
+        found = caller.default_collection("write")
     return found.id
 
 

@@ -30,7 +30,7 @@ from rag.api.dependencies import Caller
 from rag.api.errors import envelope, unknown_error
 from rag.api.json_body import JsonRoute
 from rag.api.openai.extensions import Extensions, WithExtensions
-from rag.api.openai.models import meaning_of
+from rag.api.openai.models import resolve_model
 from rag.api.openai.tools import MOST_TOOLS, ChatTool, ChatToolCall, called, called_piece, functions_of
 from rag.api.streaming import collect, until_first_sign, while_connected
 from rag.auth.access import Access
@@ -145,7 +145,7 @@ async def create_chat_completion(body: ChatRequest, request: HttpRequest, caller
 def request_of(body: ChatRequest, services: Services, caller: Access) -> Request:
     """What the body asks for. Raises NotFound, InvalidRequest."""
     told = body.particulars
-    collection, model = meaning_of(body.model, services, caller)
+    collection, model = resolve_model(body.model, services, caller)
     if collection is not None and told.collection not in (None, collection.id, collection.name, collection.title):
         raise InvalidRequest(
             f"The model names the collection {collection.title!r}, the field `footnote` {told.collection!r}.",
