@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from rag.index.index import Index
-from rag.operations.archive.export import export
 from rag.operations.archive.import_ import import_archive
 from rag.operations.archive.reader import Archive
+from rag.operations.archive.writer import export
 from rag.storage.document_attributes import set_attributes
 from rag.types.documents import Chunking, Scope
 from tests.rag.index.test_index import assert_consistent
