@@ -114,8 +114,17 @@ class ArchivedDocument:
         """The ids of the document's vectors, each once, in the order of their rows."""
         return list(dict.fromkeys(self.vector_ids))
 
-    def check(self) -> None:
-        """Raises ValueError, in words, for what no catalog could hold or no footnote could point into."""
+    def check(self, vectors: Vector) -> None:
+        """Raises ValueError, in words, for what no catalog could hold or no footnote could point into, and for vectors,
+        of shape (distinct vectors, dimension), of which one is not finite or not of length 1."""
+        try:
+            self._check_record()
+            self._check_text()
+            _check_vectors(vectors)
+        except ValueError as error:
+            raise ValueError(f"{self.document.source}: {error}") from error
+
+    def _check_record(self) -> None:
         document = self.document
         if not re.fullmatch(r"[\w-]{1,64}", document.id, re.ASCII):
             raise ValueError("its id is none")
@@ -129,7 +138,6 @@ class ArchivedDocument:
             check_attributes(document.attributes)
         except InvalidRequest as error:
             raise ValueError("its attributes are none") from error
-        self._check_text()
 
     def _check_text(self) -> None:
         document = self.document
@@ -166,8 +174,7 @@ DOCUMENT = TypeAdapter(ArchivedDocument)
 MANIFEST_FORM = TypeAdapter(Manifest)
 
 
-def check_vectors(vectors: Vector) -> None:
-    """Raises ValueError unless all rows are finite and of length 1."""
+def _check_vectors(vectors: Vector) -> None:
     import numpy as np
 
     with np.errstate(over="ignore"):  # a huge number is no unit vector either

@@ -31,7 +31,6 @@ from rag.operations.archive.format import (
     VERSION,
     ArchiveProgress,
     Manifest,
-    check_vectors,
     hash_before_seal,
     vectors_header,
 )
@@ -196,20 +195,20 @@ class Archive:
         documents = chunks = vectors = 0
         with self.open(f"{folder}/{DOCUMENTS}") as lines, self.open(f"{folder}/{VECTORS}") as data:
             header = vectors_header(collection.vectors, dimension)
-            is_well = data.read(len(header)) == header
+            if dimension < 0 or data.read(len(header)) != header:
+                raise ValueError(f"the vectors of {collection.name} are not of the form that the manifest says")
             for line in lines:
                 archived = DOCUMENT.validate_json(line, strict=True)
                 ids = archived.distinct_vector_ids()
                 rows = np.frombuffer(data.read(len(ids) * dimension * 4), dtype="<f4").reshape(len(ids), dimension)
-                archived.check()
-                check_vectors(rows)
+                archived.check(rows)
                 by_id = dict(zip(ids, rows, strict=True))
                 yield DocumentVersion(archived.document, archived.sections, archived.chunks, archived.vector_ids, by_id)
                 documents, chunks, vectors = documents + 1, chunks + len(archived.chunks), vectors + len(ids)
-            is_well &= not data.read(1)
+            left = data.read(1)
         counts = collection.documents, collection.chunks, collection.vectors
-        if not is_well or counts != (documents, chunks, vectors):
-            raise ValueError(f"the collection {collection.name} is not what the manifest says")
+        if left or counts != (documents, chunks, vectors):
+            raise ValueError(f"the collection {collection.name} has not as much in it as the manifest says")
 
     def has_file(self, sha256: str) -> bool:
         """Whether the archive holds the bytes with that hash."""

@@ -40,7 +40,6 @@ from rag.operations.archive.format import (
     EmbeddingIdentity,
     Manifest,
     Member,
-    check_vectors,
     hash_before_seal,
     vectors_header,
 )
@@ -244,7 +243,12 @@ class _Writer:
                 rows = [vectors[vector] for vector in dict.fromkeys(ids)]
                 matrix = np.stack(rows).astype("<f4", copy=False) if rows else np.zeros((0, self._dimension), "<f4")
                 self._dimension = matrix.shape[1]
-                _require_sound(archived, matrix)
+                try:  # what a reader would refuse is refused here, while the original is still there
+                    archived.check(matrix)
+                except ValueError as error:
+                    raise RagError(
+                        f"It cannot be archived: {error}.", hint="Delete it, and ingest it again."
+                    ) from error
                 yield archived, matrix
 
     def _vectors(self, collection_id: str, texts: Mapping[str, str]) -> dict[str, Vector]:
@@ -308,17 +312,6 @@ class _HashingWriter:
 def _portable(stored: str) -> str:
     """The id of a vector; one made by an older Footnote names its document, which may have another id elsewhere."""
     return stored if len(stored) == len(vector_id("")) else vector_id(stored)
-
-
-def _require_sound(archived: ArchivedDocument, vectors: np.ndarray) -> None:
-    """Refuse here what a reader would refuse, while the original is still there."""
-    try:
-        archived.check()
-        check_vectors(vectors)
-    except ValueError as error:
-        raise RagError(
-            f"{archived.document.source} cannot be written: {error}.", hint="Delete it, and ingest it again."
-        ) from error
 
 
 def _refuse_existing(path: Path, overwrite: bool) -> None:

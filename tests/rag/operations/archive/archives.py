@@ -34,6 +34,11 @@ def last(progresses):
     return result
 
 
+def tree(folder):
+    """The bytes of all files in a folder, by path."""
+    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
 def put_file(index, embedding, folder, name, pages, **options):
     """A document whose file exists: its pages, one after the other."""
     path = folder / name

@@ -136,6 +136,22 @@ def renamed(line, document_id):
         chunk.update(id=chunk["id"].replace("doc_apple", document_id), document_id=document_id)
 
 
+def with_one_document(members, manifest):
+    """A dimension of -1 would mean as many numbers as there are."""
+    manifest["collections"] = [{**manifest["collections"][2], "vectors": 1, "chunks": 1}]
+    [line] = [json.loads(line) for line in members["collections/3/documents.jsonl"].splitlines()]
+    line["document"]["chunks"] = 1
+    for name in ("chunks", "vector_ids"):
+        del line[name][1:]
+    header = b"\x93NUMPY\x01\x00" + (118).to_bytes(2, "little")
+    header += b"{'descr': '<f4', 'fortran_order': False, 'shape': (1, -1), }".ljust(117) + b"\n"
+    rows = members["collections/3/vectors.npy"][128 : 128 + 2048]
+    for name in [name for name in members if name.startswith("collections/")]:
+        del members[name]
+    members[LINES], members[ROWS] = json.dumps(line).encode() + b"\n", header + rows
+    manifest["embedding"]["dimension"] = -1
+
+
 FORGERIES = {
     "newer": lambda members, manifest: manifest.update(version=3),
     "older": lambda members, manifest: manifest.update(version=1),
@@ -145,6 +161,7 @@ FORGERIES = {
     "no embedding": lambda members, manifest: manifest.pop("embedding"),
     "other dimension": lambda members, manifest: manifest["embedding"].update(dimension=256),
     "no dimension": lambda members, manifest: manifest["embedding"].update(dimension=0),
+    "negative dimension": with_one_document,
     "huge dimension": lambda members, manifest: manifest["embedding"].update(dimension=10**30),
     "path upwards": lambda members, manifest: members.update({"../../evil": b"x"}),
     "path upwards in files": lambda members, manifest: members.update({"files/../../evil": b"x"}),
@@ -261,6 +278,15 @@ def test_another_form_is_named_and_what_to_do(tmp_path, built, name, hint):
     with Archive(forged) as archive, pytest.raises(UnreadableArchive) as raised:
         last(archive.verify())
     assert hint in raised.value.hint
+
+
+def test_the_archive_with_one_document_is_good_but_for_its_dimension(tmp_path, built, bag_of_words):
+    def change(members, manifest):
+        with_one_document(members, manifest)
+        manifest["embedding"]["dimension"] = 512
+        members[ROWS] = members[ROWS][:128].replace(b"(1, -1), } ", b"(1, 512), }") + members[ROWS][128:]
+
+    assert take_in(forge(built, tmp_path / "good.zip", change), tmp_path / "new", bag_of_words).added == 1
 
 
 def test_the_form_changes_with_its_version_alone(built):

@@ -1,4 +1,4 @@
-"""Exports are whole or not at all, each document as it stood at one moment; and the commands for archives."""
+"""Exports are whole or not at all, of one moment, and have nobody's secrets; and the commands for archives."""
 
 from __future__ import annotations
 
@@ -20,12 +20,8 @@ from rag.storage.lock import StorageLock
 from tests.commands import Commands
 from tests.rag.index.test_index import assert_consistent
 from tests.rag.models.model_server import free_port
-from tests.rag.operations.archive.archives import Mute, last, state, take_in
+from tests.rag.operations.archive.archives import Mute, last, state, take_in, tree
 from tests.rag.versions import make_version
-
-
-def tree(folder):
-    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def test_files_that_are_gone_or_changed_are_left_out_and_named(tmp_path, storage, papers, bag_of_words):

@@ -32,8 +32,7 @@ from rag.storage.staged_versions import Staging
 from tests.commands import Commands
 from tests.rag.index.test_index import assert_consistent
 from tests.rag.models.model_server import free_port
-from tests.rag.operations.archive.archives import Mute, assert_nothing_is_lacking, last, put_file, state, take_in
-from tests.rag.operations.archive.test_export import tree
+from tests.rag.operations.archive.archives import Mute, assert_nothing_is_lacking, last, put_file, state, take_in, tree
 from tests.rag.operations.archive.test_reader import forge
 from tests.rag.versions import make_version
 
