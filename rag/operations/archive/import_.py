@@ -75,7 +75,8 @@ def _collection_of(catalog: Catalog, archived: ArchivedCollection) -> Collection
     for known in catalog.collections_called(archived.name) if is_id else ():
         if known.name == archived.name:
             return known
-    return catalog.create_collection(f"from {archived.label} ({archived.name})" if is_id else archived.name)
+    label = archived.label or "a vector store"
+    return catalog.create_collection(f"from {label} ({archived.name})" if is_id else archived.name)
 
 
 class _Import:
