@@ -125,7 +125,7 @@ class Archive:
                 f"{self.path} is a {name} of form {version}; this Footnote reads a {FORMAT} of form {VERSION}.",
                 hint=f"Update Footnote: it was written by version {program}."
                 if is_newer
-                else f"Take it in with Footnote {program}, which wrote it, and write a new one with this Footnote.",
+                else f"Take it in with the Footnote that wrote it ({program}), and write a new one with this one.",
             )
 
     def _check_members(self) -> Iterator[int]:

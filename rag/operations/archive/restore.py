@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from rag.storage.postgres import PostgresDatabase
     from rag.types.documents import Vector
 
-_SOMETHING = """
+_ANYTHING_STORED = """
     SELECT 1 FROM documents UNION ALL SELECT 1 FROM files UNION ALL SELECT 1 FROM conversations
     UNION ALL SELECT 1 FROM principals WHERE id <> 'prn_local' LIMIT 1
 """
-_MADE = "restoring"  # folders in the storage folder
+_RESTORING = "restoring"  # folders in the storage folder
 _REPLACED = "replaced"
 # The catalog comes last: without it the folder counts as empty, and the restore can be run again.
 _PARTS = ("vectors", "words", "files", CATALOG)
@@ -76,24 +76,24 @@ def restore(
     database = None
     try:
         database = open_replaced(settings, overwrite=overwrite)
-        is_there = (storage / CATALOG).exists() if database is None else bool(database.read(_SOMETHING))
+        is_there = (storage / CATALOG).exists() if database is None else bool(database.read(_ANYTHING_STORED))
         if is_there and not overwrite:
             place = storage.absolute() if database is None else "the database that RAG_STORAGE__DATABASE_URL names"
             raise Conflict(
                 f"There is a catalog in {place} already.",
                 hint="Name an empty folder or database, or give --overwrite to lose what is there.",
             )
-        made = storage / _MADE
-        shutil.rmtree(made, ignore_errors=True)  # of a restore that was interrupted
-        made.mkdir()
+        restored = storage / _RESTORING
+        shutil.rmtree(restored, ignore_errors=True)  # of a restore that was interrupted
+        restored.mkdir()
         try:
-            yield from _make(settings, backup, made)
+            yield from _build(settings, backup, restored)
             if database is not None:
-                database.copy_from(made / CATALOG)
-                (made / CATALOG).unlink()
-            _put_in_place(made, storage)
+                database.copy_from(restored / CATALOG)
+                (restored / CATALOG).unlink()
+            _put_in_place(restored, storage)
         finally:
-            shutil.rmtree(made, ignore_errors=True)
+            shutil.rmtree(restored, ignore_errors=True)
     finally:
         if database is not None:
             database.close()
@@ -114,7 +114,7 @@ def open_replaced(settings: Settings, *, overwrite: bool) -> PostgresDatabase | 
         return open_postgres(settings.storage)
 
 
-def _make(settings: Settings, backup: Archive, folder: Path) -> Iterator[ArchiveProgress]:
+def _build(settings: Settings, backup: Archive, folder: Path) -> Iterator[ArchiveProgress]:
     """A storage folder of the backup, which was opened once and is whole."""
     manifest = backup.manifest
     with (folder / CATALOG).open("xb") as target, backup.open(CATALOG) as content:
@@ -180,8 +180,8 @@ def _damaged(backup: Archive, reason: str) -> UnreadableArchive:
     )
 
 
-def _put_in_place(made: Path, storage: Path) -> None:
-    """Exchange the parts of the storage folder for those that were made."""
+def _put_in_place(restored: Path, storage: Path) -> None:
+    """Exchange the parts of the storage folder for those that were restored."""
     replaced = storage / _REPLACED
     shutil.rmtree(replaced, ignore_errors=True)
     replaced.mkdir()
@@ -189,6 +189,6 @@ def _put_in_place(made: Path, storage: Path) -> None:
         if path.exists():
             path.rename(replaced / path.name)
     for part in _PARTS:
-        if (made / part).exists():
-            (made / part).rename(storage / part)
+        if (restored / part).exists():
+            (restored / part).rename(storage / part)
     shutil.rmtree(replaced)

@@ -268,8 +268,8 @@ def test_contents_are_held_against_the_manifest(tmp_path, built):
     ("name", "hint"),
     [
         ("newer", "Update Footnote: it was written by version"),
-        ("older", "which wrote it, and write a new one"),
-        ("a backup of the form before", "which wrote it, and write a new one"),
+        ("older", "with the Footnote that wrote it"),
+        ("a backup of the form before", "with the Footnote that wrote it"),
     ],
 )
 def test_another_form_is_named_and_what_to_do(tmp_path, built, name, hint):
