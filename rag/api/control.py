@@ -29,9 +29,8 @@ from rag.api.errors import unknown_error
 from rag.api.route_policy import PUBLIC
 from rag.errors import Forbidden, RagError
 from rag.models.benchmark import Speed, measure_all
-from rag.operations.archive.backup import BackupResult, back_up
-from rag.operations.archive.export import ExportResult, export
 from rag.operations.archive.format import ArchiveProgress
+from rag.operations.archive.writer import WrittenArchive, back_up, export
 from rag.operations.services import Services
 from rag.settings import EmbeddingSettings
 from rag.storage import document_attributes
@@ -128,7 +127,7 @@ def export_archive(body: ExportRequest, request: Request) -> StreamingResponse:
         with_files=body.with_files,
         overwrite=body.overwrite,
     )
-    return _stream(writing, TypeAdapter(ArchiveProgress | ExportResult))
+    return _stream(writing, TypeAdapter(ArchiveProgress | WrittenArchive))
 
 
 @router.post("/backup")
@@ -137,7 +136,7 @@ def back_up_everything(body: BackupRequest, request: Request) -> StreamingRespon
     services: Services = request.app.state.services
     storage = services.settings.storage.dir
     writing = back_up(services.storage.index, storage, _path(body.backup), overwrite=body.overwrite)
-    return _stream(writing, TypeAdapter(ArchiveProgress | BackupResult))
+    return _stream(writing, TypeAdapter(ArchiveProgress | WrittenArchive))
 
 
 @router.get("/collections")

@@ -17,15 +17,12 @@ from rag.cli import archive, ask, feedback, users
 from rag.cli.ask import collection_option
 from rag.cli.eval import evaluate
 from rag.cli.options import selection_options
-from rag.cli.runner import debug_option, follow
-from rag.errors import InvalidRequest, StorageLocked
+from rag.cli.runner import debug_option
+from rag.errors import InvalidRequest
 from rag.operations.server_client import find_server, require_index
 from rag.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from rag.operations.archive.export import ExportResult
-    from rag.operations.archive.format import ArchiveProgress
-    from rag.operations.archive.import_ import ImportResult
     from rag.storage.selection import Selection
     from rag.types.documents import Hit
 
@@ -56,6 +53,8 @@ for command in (
     ask.ask,
     ask.summarize,
     ask.models,
+    archive.export_archive,
+    archive.import_archive,
     archive.backup,
     archive.restore,
     evaluate,
@@ -222,96 +221,6 @@ def _show_hits(hits: list[Hit], as_json: bool) -> None:
         heading = f", {hit.chunk.heading}" if hit.chunk.heading else ""
         click.secho(f"{number}. {hit.title}{place}{heading}  (score {hit.score:.2f})", bold=True)
         click.echo(f"   {' '.join(hit.chunk.text[slice(*hit.snippet)].split())[:300]}\n")
-
-
-# ------------------------------------------------------------------------------------------------------ export, import
-
-
-@rag.command("export")
-@click.argument("archive", type=click.Path(path_type=Path))
-@click.option("--collection", "collections", multiple=True, metavar="NAME", help="Only this set; may be repeated.")
-@click.option("--without-files", is_flag=True, help="Leave the documents' own files out: texts and vectors only.")
-@click.option("--force", is_flag=True, help="Write over a file of that name.")
-@debug_option
-def export_archive(archive: Path, collections: tuple[str, ...], without_files: bool, force: bool) -> None:
-    """Write documents, texts, vectors and files into one archive.
-
-    \b
-    rag export backup.zip                        everything
-    rag export staff.zip --collection staff      one set of documents
-    rag export small.zip --without-files         footnotes will open no page unless the files are there, too
-
-    `rag import` takes the archive in on any machine, and embeds nothing. The archive is an ordinary zip with a
-    manifest; it gets its name when it is whole. It holds the text of all documents: keep it as safe as those. A file
-    that is gone, or has changed since it was ingested, is left out and named. Ingest may go on meanwhile.
-    """
-    exported = follow(_exporting(load_settings(), archive, collections, not without_files, force))
-    for source in exported.left_out:
-        click.echo(f"note    {source}: its file is gone or has changed since; its text is exported.", err=True)
-    files = "no files" if without_files else f"{exported.files} files"
-    click.echo(
-        f"{archive}: {exported.documents} documents, {exported.chunks} chunks, {files}, {exported.size / 1e6:,.1f} MB."
-    )
-
-
-def _exporting(
-    settings: Settings, archive: Path, collections: tuple[str, ...], with_files: bool, overwrite: bool
-) -> Iterator[ArchiveProgress | ExportResult]:
-    server = find_server(settings)
-    if server is not None:
-        yield from server.export(archive, collections, with_files=with_files, overwrite=overwrite)
-        return
-    require_index(settings)
-    from rag.operations.archive.export import export
-    from rag.operations.services import open_index
-
-    with open_index(settings) as index:
-        yield from export(index, archive, collections, with_files=with_files, overwrite=overwrite)
-
-
-@rag.command("import")
-@click.argument("archive", type=click.Path(path_type=Path))
-@click.option("--collection", "collections", multiple=True, metavar="NAME", help="Only this set; may be repeated.")
-@debug_option
-def import_(archive: Path, collections: tuple[str, ...]) -> None:
-    """Take in an archive that `rag export` wrote.
-
-    All of it is checked first: if a single bit is wrong, nothing is taken in. Then its documents are added to the sets
-    they came from; nothing is read or embedded anew. A document that is here already stays; one with the same name and
-    other content is replaced by the archive's. An import that was interrupted can be run again.
-
-    The server must not run meanwhile. The embedding model (RAG_EMBEDDING__MODEL) must be the archive's.
-    """
-    imported = follow(_importing(load_settings(), archive, collections))
-    click.echo(
-        f"{imported.added} documents added, {imported.replaced} replaced, {imported.unchanged} unchanged; "
-        f"{imported.chunks} chunks."
-    )
-    if imported.without_file:
-        click.echo(
-            f"note    {imported.without_file} documents came without their files: they can be asked, "
-            "but their footnotes open no page.",
-            err=True,
-        )
-
-
-def _importing(
-    settings: Settings, path: Path, collections: tuple[str, ...]
-) -> Iterator[ArchiveProgress | ImportResult]:
-    server = find_server(settings)
-    if server is not None:
-        raise StorageLocked(
-            "A server owns the storage folder; nothing can be imported while it runs.",
-            hint="End the server, run the import, and start it again.",
-        )
-    from rag.operations.archive.import_ import import_archive
-    from rag.operations.archive.reader import Archive
-    from rag.operations.services import open_index
-
-    with Archive(path) as archive:
-        yield from archive.verify()
-        with open_index(settings, archive.manifest.embedding) as index:
-            yield from import_archive(index, archive, settings.storage.dir, collections)
 
 
 # ------------------------------------------------------------------------------------------------------------- doctor

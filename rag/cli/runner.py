@@ -16,13 +16,12 @@ import click
 from rag.errors import RagError
 
 if TYPE_CHECKING:
-    from rag.operations.archive.backup import BackupResult
-    from rag.operations.archive.export import ExportResult
     from rag.operations.archive.format import ArchiveProgress
     from rag.operations.archive.import_ import ImportResult
     from rag.operations.archive.restore import RestoreResult
+    from rag.operations.archive.writer import WrittenArchive
 
-_Result = TypeVar("_Result", "ExportResult", "ImportResult", "BackupResult", "RestoreResult")
+_Result = TypeVar("_Result", "WrittenArchive", "ImportResult", "RestoreResult")
 
 
 def run(command: click.Command) -> None:

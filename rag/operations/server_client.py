@@ -19,9 +19,8 @@ from rag.answering.modes.request import Mode
 from rag.answering.modes.route import Shares
 from rag.errors import NotFound, RagError, StorageLocked
 from rag.models.benchmark import Speed
-from rag.operations.archive.backup import BackupResult
-from rag.operations.archive.export import ExportResult
 from rag.operations.archive.format import ArchiveProgress
+from rag.operations.archive.writer import WrittenArchive
 from rag.settings import EmbeddingSettings, Settings
 from rag.storage.connect import has_catalog
 from rag.storage.lock import Owner, StorageLock, read_owner
@@ -118,7 +117,7 @@ class ServerClient:
 
     def export(
         self, archive: Path, collections: Sequence[str], *, with_files: bool, overwrite: bool
-    ) -> Iterator[ArchiveProgress | ExportResult]:
+    ) -> Iterator[ArchiveProgress | WrittenArchive]:
         """Have the server write an archive on this machine; last comes what was written."""
         body = {
             "archive": quote_from_bytes(os.fsencode(archive.absolute())),
@@ -126,12 +125,12 @@ class ServerClient:
             "with_files": with_files,
             "overwrite": overwrite,
         }
-        return self._stream("/local/export", body, TypeAdapter(ArchiveProgress | ExportResult))
+        return self._stream("/local/export", body, TypeAdapter(ArchiveProgress | WrittenArchive))
 
-    def back_up(self, backup: Path, *, overwrite: bool) -> Iterator[ArchiveProgress | BackupResult]:
+    def back_up(self, backup: Path, *, overwrite: bool) -> Iterator[ArchiveProgress | WrittenArchive]:
         """Have the server write a backup on this machine; last comes what was written."""
         body = {"backup": quote_from_bytes(os.fsencode(backup.absolute())), "overwrite": overwrite}
-        return self._stream("/local/backup", body, TypeAdapter(ArchiveProgress | BackupResult))
+        return self._stream("/local/backup", body, TypeAdapter(ArchiveProgress | WrittenArchive))
 
     async def ask(
         self,

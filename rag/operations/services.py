@@ -26,7 +26,7 @@ from rag.operations.archive.format import EmbeddingIdentity
 from rag.operations.backend import Backend
 from rag.operations.shutdown import Shutdown
 from rag.retrieval.retriever import HybridRetriever
-from rag.settings import Settings
+from rag.settings import EmbeddingSettings, Settings
 from rag.storage.catalog import Catalog
 from rag.storage.connect import has_catalog, open_catalog, open_database
 from rag.storage.lock import StorageLock
@@ -149,13 +149,18 @@ def _dormant_embedding(settings: Settings, coming: EmbeddingIdentity | None) -> 
         return LazyEmbedding(settings.embedding, stored["model"], stored["fingerprint"])
     if coming is None:
         raise NotFound(f"There are no documents in {settings.storage.dir.absolute()}.", hint="`ingest PATH` adds some.")
-    if not is_configured(settings.embedding, coming.model, coming.fingerprint):
+    require_configured(settings.embedding, coming)
+    return LazyEmbedding(settings.embedding, settings.embedding.model, coming.fingerprint)
+
+
+def require_configured(settings: EmbeddingSettings, coming: EmbeddingIdentity) -> None:
+    """Raises IndexMismatch unless the settings name the embedding model that an archive's vectors were made with."""
+    if not is_configured(settings, coming.model, coming.fingerprint):
         raise IndexMismatch(
             f"The archive's vectors were made with the embedding model {coming.model}; the settings name "
-            f"{settings.embedding.model} (or other prefixes).",
-            hint=f"Set RAG_EMBEDDING__MODEL={coming.model}, for the import and from then on.",
+            f"{settings.model} (or other prefixes).",
+            hint=f"Set RAG_EMBEDDING__MODEL={coming.model}, now and from then on.",
         )
-    return LazyEmbedding(settings.embedding, settings.embedding.model, coming.fingerprint)
 
 
 def open_retriever(settings: Settings, index: Index) -> HybridRetriever:

@@ -15,9 +15,9 @@ import pytest
 from ingest.ingestor import Ingestor
 from rag.auth.principals import OF_THIS_MACHINE
 from rag.errors import ConfigurationError, Conflict, DatabaseUnavailable
-from rag.operations.archive.backup import back_up
-from rag.operations.archive.backup_format import Backup
+from rag.operations.archive.reader import Archive
 from rag.operations.archive.restore import open_replaced, restore
+from rag.operations.archive.writer import back_up
 from rag.operations.doctor import examine
 from rag.operations.services import open_storage
 from rag.settings import Settings
@@ -379,7 +379,7 @@ def test_a_backup_goes_from_sqlite_to_postgresql_and_back(postgres_url, tmp_path
         }
 
     def bring_back(path, settings, *, overwrite=False):
-        with Backup(path) as backup:
+        with Archive(path) as backup:
             last(backup.verify())
             return last(restore(settings, backup, overwrite=overwrite))
 
