@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Page, expect
+from pypdf import PdfReader
 
 from tests.e2e.chat_page import ChatPage
 from tests.e2e.conftest import PASSWORD, application
 from tests.e2e.model_server import ModelServer
 
 ILL = "From which day of being ill do I need a doctor's certificate?"
+
+
+def has_font(language: str) -> bool:
+    """Whether a font of this machine has the letters of that language."""
+    lists = shutil.which("fc-list")
+    return bool(lists and subprocess.run([lists, f":lang={language}"], capture_output=True, check=True).stdout)
+
+
+needs_east_asian_font = pytest.mark.skipif(not has_font("zh"), reason="no font of this machine has East Asian letters")
 
 
 def test_a_conversation_outlives_a_restart_and_goes_on(
@@ -120,11 +134,35 @@ def test_an_answer_and_a_conversation_are_taken_away(open_page: Callable[..., Pa
     copied = page.evaluate("navigator.clipboard.readText()")
     assert "[^1]: Employee Handbook" in copied
     assert "fourth day" in copied
-    for name, start in (("Markdown", b"# From which day"), ("PDF", b"%PDF-")):
-        with page.expect_download() as download:
-            answer.get_by_role("link", name=f"as {name}").click()
-        assert Path(download.value.path()).read_bytes().startswith(start)
-        assert download.value.suggested_filename.startswith("From which day")
+    with page.expect_download() as download:
+        answer.get_by_role("link", name="as Markdown").click()
+    assert Path(download.value.path()).read_bytes().startswith(b"# From which day")
+    assert download.value.suggested_filename.startswith("From which day")
+
+
+@pytest.mark.parametrize("words", ["<b>Öl</b>, Привет", pytest.param("第四日 水泵 한국", marks=needs_east_asian_font)])
+def test_a_conversation_is_printed(model_chat: ChatPage, model: ModelServer, words: str) -> None:
+    model.reply = f"It is the **fourth** day, {words} [1]."
+    answer = model_chat.ask(f"{ILL} {words}")
+    context = model_chat.page.context
+    requested: list[str] = []
+    context.on("request", lambda request: requested.append(request.url))
+    with context.expect_page() as opened:
+        answer.get_by_role("link", name="save it as PDF").click()
+    page = opened.value
+    expect(page.locator("h2")).to_have_text(f"{ILL} {words}")
+    assert page.title() == model_chat.page.locator("#thread-history li a").first.inner_text()
+    assert {urlsplit(url).path.partition("/")[2].rpartition("/")[2] for url in requested} == {
+        "transcript.html",
+        "transcript.css",
+        "transcript.js",
+    }
+    pdf = PdfReader(BytesIO(page.pdf(prefer_css_page_size=True)))
+    text = " ".join("".join(sheet.extract_text() for sheet in pdf.pages).split())
+    assert text.count(words) >= 2, "question and answer"
+    assert "It is the fourth day" in text
+    assert re.search(r"\[1\] Employee Handbook · .* · page 7 .*“", text)
+    page.close()
 
 
 def test_settings_hold_for_later_conversations(open_page: Callable[..., Page], quotes_url: str) -> None:

@@ -22,27 +22,27 @@ def follow(thread: ThreadDict) -> None:
 
     `thread` gets what there is by now; nothing may be awaited before it was sent.
     """
-    here = cl.context.session
-    assert isinstance(here, WebsocketSession)
+    session = cl.context.session
+    assert isinstance(session, WebsocketSession)
     for other in list(ws_sessions_id.values()):
         task = other.current_task
-        if other is here or task is None or task.done() or not _is_same(other, here):
+        if other is session or task is None or task.done() or not _shows_same(other, session):
             continue
-        other.emit = partial(_emit_to, here)
-        here.current_task = task  # so that it can be stopped here, too
+        other.emit = partial(_emit_to, session)
+        session.current_task = task  # so that it can be stopped here, too
         for message in _being_written(other):
             thread["steps"].append(message.to_dict())
-        cl.user_session.set(_FOLLOWING, asyncio.create_task(_say_that_it_runs(task)))
+        cl.user_session.set(_FOLLOWING, asyncio.create_task(_announce_running(task)))
 
 
 def _emit_to(session: WebsocketSession, event: str, data: Any) -> Any:
     return session.emit(event, data)  # another one after each reconnection
 
 
-def _is_same(other: WebsocketSession, here: WebsocketSession) -> bool:
+def _shows_same(other: WebsocketSession, session: WebsocketSession) -> bool:
     """Whether both show the same conversation of the same user."""
-    users = [session.user.identifier if session.user else None for session in (other, here)]
-    return other.thread_id == here.thread_id and users[0] == users[1]
+    users = [shown.user.identifier if shown.user else None for shown in (other, session)]
+    return other.thread_id == session.thread_id and users[0] == users[1]
 
 
 def _being_written(session: WebsocketSession) -> list[cl.Message]:
@@ -52,7 +52,7 @@ def _being_written(session: WebsocketSession) -> list[cl.Message]:
     return [message for message in messages if message.streaming]
 
 
-async def _say_that_it_runs(task: asyncio.Task[Any]) -> None:
+async def _announce_running(task: asyncio.Task[Any]) -> None:
     await asyncio.sleep(_SHOWN)
     if not task.done():
         await cl.context.emitter.task_start()

@@ -32,12 +32,12 @@ async function ask(method, path, body) {
   const options = { method, headers: body ? { "Content-Type": "application/json" } : {}, body: body && JSON.stringify(body) };
   const response = await fetch(`/library/${path}`, options);
   if (response.status === 401) location.href = "/login";
-  const told = await response.json();
-  if (!response.ok) throw new Error(told.error ? told.error.message : response.statusText);
-  return told;
+  const answer = await response.json();
+  if (!response.ok) throw new Error(answer.error ? answer.error.message : response.statusText);
+  return answer;
 }
 
-/** Run what a button does; what goes wrong is told above the list. */
+/** Run what a button does; what goes wrong is shown above the list. */
 async function attempt(work) {
   notice("");
   try {
@@ -191,8 +191,8 @@ function size(bytes) {
 }
 
 async function readAgain(found) {
-  const told = await ask("POST", `documents/${found.id}/again`);
-  notice(told.error ? `${told.error} ${told.hint}` : text(`outcome_${told.outcome}`), !told.error);
+  const report = await ask("POST", `documents/${found.id}/again`);
+  notice(report.error ? `${report.error} ${report.hint}` : text(`outcome_${report.outcome}`), !report.error);
   await showDocuments();
 }
 
@@ -223,11 +223,11 @@ function upload(file, collection) {
   request.upload.onprogress = (event) => { bar.value = event.loaded / event.total; };
   request.onerror = () => failed(text("lost"));
   request.onload = () => {
-    let told = {};
-    try { told = JSON.parse(request.responseText); } catch { /* a proxy's page */ }
-    if (request.status !== 200) return failed(told.error ? told.error.message : request.statusText);
+    let body = {};
+    try { body = JSON.parse(request.responseText); } catch { /* a proxy's page */ }
+    if (request.status !== 200) return failed(body.error ? body.error.message : request.statusText);
     item.remove();
-    return follow(told, collection);
+    return follow(body, collection);
   };
   state.textContent = text("sending");
   const form = new FormData();

@@ -43,12 +43,12 @@ def services(tmp_path_factory):
         yield served.services
 
 
-def request(services, profile="model small", attached=frozenset(), **told):
+def request(services, profile="model small", attached=frozenset(), **values):
     return settings_panel.request(
         services,
         services.access(LOCAL),
         profiles.profile_of(services, services.access(LOCAL), profile),
-        told,
+        values,
         ASKED,
         attached,
     )
@@ -79,8 +79,8 @@ def test_the_panel_begins_with_what_holds_anyway(services):
 def test_what_nobody_changed_is_left_to_the_model(services):
     untouched = initial(services)
     untouched["max_tokens"] = str(float(untouched["max_tokens"]))  # as the page sends it
-    for told in ({}, untouched):
-        asked = request(services, **told)
+    for values in ({}, untouched):
+        asked = request(services, **values)
         assert (asked.mode, asked.models, asked.sampling.given()) == ("documents", ("small",), {})
         assert asked.scope.document_ids is None
 
@@ -106,10 +106,10 @@ def test_a_question_with_files_is_put_to_these(services):
     assert (asked.mode, asked.scope.document_ids, asked.scope.pages) == ("documents", attached, None)
 
 
-@pytest.mark.parametrize("told", [{"pages": "3-"}, {"pages": "3-1"}, {"max_tokens": "many"}, {"max_tokens": "-5"}])
-def test_what_cannot_be_read_is_refused(services, told):
+@pytest.mark.parametrize("values", [{"pages": "3-"}, {"pages": "3-1"}, {"max_tokens": "many"}, {"max_tokens": "-5"}])
+def test_what_cannot_be_read_is_refused(services, values):
     with pytest.raises(InvalidRequest) as raised:
-        request(services, **told)
+        request(services, **values)
     assert raised.value.hint
 
 
@@ -122,5 +122,5 @@ def test_what_is_chosen_of_search_and_writing_becomes_the_request(services):
 
 def test_only_what_differs_from_what_holds_anyway_is_remembered(services):
     profile = profiles.profile_of(services, services.access(LOCAL), "model small")
-    told = {**initial(services), "mode": "chat", "documents": ["doc_a"], "temperature": 0.3, "passages": 9}
-    assert settings_panel.to_remember(services, profile, told) == {"mode": "chat", "passages": 9}
+    values = {**initial(services), "mode": "chat", "documents": ["doc_a"], "temperature": 0.3, "passages": 9}
+    assert settings_panel.to_remember(services, profile, values) == {"mode": "chat", "passages": 9}
