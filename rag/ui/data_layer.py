@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from chainlit.data.base import BaseDataLayer
 from chainlit.data.utils import queue_until_user_message
@@ -87,9 +87,9 @@ class DataLayer(BaseDataLayer):
         """One's own conversations, the last used first, or those in which something was said."""
 
         def read(access: Access) -> PaginatedResponse[ThreadDict]:
-            found, has_more = _conversations(access).page(pagination.first, pagination.cursor, filters.search or "")
-            threads = [_thread(conversation, access, conversation.updated_at) for conversation in found]
-            first, last = (found[0].id, found[-1].id) if found else (None, None)
+            page, has_more = _conversations(access).page(pagination.first, pagination.cursor, filters.search or "")
+            threads = [_thread(conversation, access, conversation.updated_at) for conversation in page]
+            first, last = (page[0].id, page[-1].id) if page else (None, None)
             return PaginatedResponse(PageInfo(hasNextPage=has_more, startCursor=first, endCursor=last), threads)
 
         return await self._ask(read)
@@ -272,21 +272,19 @@ def _step(step_dict: StepDict) -> Step:
 
 
 def _step_dict(step: Step, thread_id: str, opinions: dict[str, tuple[str, bool, str]]) -> StepDict:
-    known: Any = {
+    columns = {
         "id": step.id,
         "threadId": thread_id,
         "type": step.type,
         "output": step.text,
         "parentId": step.parent_id,
     }
+    shown = {"name": "", "input": "", "metadata": {}, "streaming": False, **step.body, **columns}
     if step.id in opinions:
         feedback_id, is_good, comment = opinions[step.id]
-        known["feedback"] = {"forId": step.id, "id": feedback_id, "value": int(is_good), "comment": comment or None}
-    shown: StepDict = {"name": "", "input": "", "metadata": {}, "streaming": False, **step.body, **known}
-    return shown
+        shown["feedback"] = {"forId": step.id, "id": feedback_id, "value": int(is_good), "comment": comment or None}
+    return cast("StepDict", shown)
 
 
 def _element_dict(element: Element, thread_id: str) -> ElementDict:
-    shown: Any = {**element.body, "id": element.id, "threadId": thread_id, "forId": element.step_id}
-    kept: ElementDict = shown
-    return kept
+    return cast("ElementDict", {**element.body, "id": element.id, "threadId": thread_id, "forId": element.step_id})

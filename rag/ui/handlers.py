@@ -200,7 +200,7 @@ async def _answer(message: cl.Message, question: str, attached: frozenset[str]) 
     messages = conversation_messages(turns, question)
     mode = mode_of(message.command)
     request = await asyncio.to_thread(
-        settings_panel.request, services, access, profile, values, messages, attached, mode
+        settings_panel.build_request, services, access, profile, values, messages, attached, mode
     )
     if message.command == FIND:
         await show_hits(await services.engine.retrieve(question, request.scope, HITS), message.id, access)

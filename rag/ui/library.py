@@ -89,7 +89,7 @@ class ChangedUser(BaseModel):
 
 
 @router.get("")
-def page() -> FileResponse:
+def library_page() -> FileResponse:
     """The page."""
     return FileResponse(_PAGE, media_type="text/html; charset=utf-8")
 
@@ -115,9 +115,9 @@ def list_collections(caller: Caller) -> list[dict[str, Any]]:
     """The collections that may be read; one's own `default`, which uploads of the chat go to, is among them."""
     if caller.may_own:
         caller.home("write")
-    found = caller.collections()
-    found.sort(key=lambda collection: (collection.title != DEFAULT_COLLECTION, collection.title.casefold()))
-    return [_collection(caller, collection) for collection in found]
+    collections = caller.collections()
+    collections.sort(key=lambda collection: (collection.title != DEFAULT_COLLECTION, collection.title.casefold()))
+    return [_collection(caller, collection) for collection in collections]
 
 
 @router.post("/collections")
@@ -131,15 +131,15 @@ def create_collection(body: NewCollection, caller: Caller) -> dict[str, Any]:
 @router.patch("/collections/{collection_id}")
 def change_collection(collection_id: str, body: ChangedCollection, caller: Caller) -> dict[str, Any]:
     """Rename or share a collection."""
-    found = caller.collection(collection_id, "manage")
+    collection = caller.collection(collection_id, "manage")
     users = _users(caller)
     if body.readers is not None:
-        wanted = {users.get(name).id for name in body.readers}
-        share(caller.catalog, found.id, add=wanted, remove=found.readers - wanted)
-    share(caller.catalog, found.id, public=body.public)
+        readers = {users.get(name).id for name in body.readers}
+        share(caller.catalog, collection.id, add=readers, remove=collection.readers - readers)
+    share(caller.catalog, collection.id, public=body.public)
     if body.title is not None:
-        caller.stores.update(found.id, {"label": body.title})
-    return _collection(caller, caller.collection(found.id))
+        caller.stores.update(collection.id, {"label": body.title})
+    return _collection(caller, caller.collection(collection.id))
 
 
 @router.delete("/collections/{collection_id}")
@@ -161,10 +161,10 @@ def list_documents(
     offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
 ) -> dict[str, Any]:
     """Documents of a collection, those changed last first."""
-    found, total = listing.list_documents(
+    page, total = listing.list_documents(
         caller.catalog, caller.collection(collection_id).id, containing.strip(), limit, offset
     )
-    return {"documents": [_document(document) for document in found], "total": total}
+    return {"documents": [_document(document) for document in page], "total": total}
 
 
 @router.post("/collections/{collection_id}/files")

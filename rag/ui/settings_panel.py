@@ -113,7 +113,7 @@ def to_remember(services: Services, profile: Profile, values: Values) -> dict[st
     return {name: values[name] for name in REMEMBERED if name in values and values[name] != defaults[name]}
 
 
-def request(
+def build_request(
     services: Services,
     access: Access,
     profile: Profile,
@@ -139,7 +139,7 @@ def request(
         selection = Selection(tuple(values["documents"]) or None, None, read_pages(pages) if pages else None)
         scope = access.scope(collection_or_home(values["collection"]), selection)
     instructions = str(values["instructions"] or "").strip()
-    built = Request(
+    request = Request(
         [*([Message("system", instructions)] if instructions else []), *messages],
         scope,
         mode,
@@ -148,7 +148,7 @@ def request(
         max_passages=int(values["passages"]),
         min_relevance=float(values["strictness"]),
     )
-    return profile.role.play(built) if profile.role else built
+    return profile.role.play(request) if profile.role else request
 
 
 def _sampling(values: Values, defaults: Values) -> Sampling:

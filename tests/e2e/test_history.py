@@ -93,11 +93,16 @@ def test_nobody_sees_anothers_conversations(open_page: Callable[..., Page], clos
     thread = anna.page.url.rpartition("/")[2]
     own_page = anna.page.request.get(f"{closed_url}/conversations/{thread}/transcript.md")
     assert "code word" in own_page.text()
-    for path in (f"project/thread/{thread}", f"project/share/{thread}", f"conversations/{thread}/transcript.md"):
+    for path in (
+        f"project/thread/{thread}",
+        f"project/share/{thread}",
+        f"conversations/{thread}/transcript.md",
+        f"conversations/{thread}/transcript.html",
+    ):
         assert ben.page.request.get(f"{closed_url}/{path}").status == 404
-    told = {"threadId": thread, "name": "Mine"}
-    assert ben.page.request.put(f"{closed_url}/project/thread", data=told).status == 404
-    assert ben.page.request.delete(f"{closed_url}/project/thread", data=told).status == 404
+    renamed = {"threadId": thread, "name": "Mine"}
+    assert ben.page.request.put(f"{closed_url}/project/thread", data=renamed).status == 404
+    assert ben.page.request.delete(f"{closed_url}/project/thread", data=renamed).status == 404
     ben.page.goto(f"{closed_url}/thread/{thread}")
     expect(ben.page.locator("#upload-button")).to_be_visible(timeout=30_000)
     expect(ben.page.get_by_text("code word")).to_have_count(0)

@@ -139,7 +139,7 @@ async function changeReaders() {
 }
 
 async function deleteCollection() {
-  const title = text("removeCollection", { name: current.title, n: current.documents });
+  const title = text("deleteCollectionTitle", { name: current.title, n: current.documents });
   if (!(await confirmed(title, make("p"), text("deleteCollection"), true))) return;
   await ask("DELETE", `collections/${current.id}`);
   await showCollections();
@@ -171,7 +171,7 @@ function row(found) {
   const actions = [];
   if (current.may_write) {
     if (!found.is_upload) actions.push(make("button", { onclick: () => attempt(() => readAgain(found)) }, text("again")));
-    actions.push(make("button", { class: "danger", onclick: () => attempt(() => removeDocument(found)) }, text("remove")));
+    actions.push(make("button", { class: "danger", onclick: () => attempt(() => deleteDocument(found)) }, text("delete")));
   }
   const address = `/documents/${found.id}/source`;
   return make("article", {},
@@ -196,9 +196,9 @@ async function readAgain(found) {
   await showDocuments();
 }
 
-async function removeDocument(found) {
-  const body = make("p", {}, text("removeDocumentText"));
-  if (!(await confirmed(text("removeDocument", { name: found.title || found.file }), body, text("remove"), true))) return;
+async function deleteDocument(found) {
+  const body = make("p", {}, text("deleteDocumentText"));
+  if (!(await confirmed(text("deleteDocument", { name: found.title || found.file }), body, text("delete"), true))) return;
   await ask("DELETE", `documents/${found.id}`);
   await showCollections(current.id);
 }
@@ -295,7 +295,7 @@ async function showPeople() {
     make("div", { class: "actions" },
       make("button", { onclick: () => attempt(() => changePassword(user)) }, text("newPassword")),
       user.name === me.name ? null : make("button", { onclick: () => attempt(() => changeAdmin(user)) }, text(user.is_admin ? "noAdmin" : "makeAdmin")),
-      user.name === me.name ? null : make("button", { class: "danger", onclick: () => attempt(() => removeUser(user)) }, text("remove"))))));
+      user.name === me.name ? null : make("button", { class: "danger", onclick: () => attempt(() => deleteUser(user)) }, text("delete"))))));
 }
 
 async function changePassword(user) {
@@ -310,9 +310,9 @@ async function changeAdmin(user) {
   await showPeople();
 }
 
-async function removeUser(user) {
-  const body = make("p", {}, text("removeUserText", { name: user.name }));
-  if (!(await confirmed(text("removeUser", { name: user.name }), body, text("remove"), true))) return;
+async function deleteUser(user) {
+  const body = make("p", {}, text("deleteUserText", { name: user.name }));
+  if (!(await confirmed(text("deleteUser", { name: user.name }), body, text("delete"), true))) return;
   await ask("DELETE", `users/${encodeURIComponent(user.name)}`);
   await showPeople();
 }

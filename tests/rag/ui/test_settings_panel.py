@@ -44,7 +44,7 @@ def services(tmp_path_factory):
 
 
 def request(services, profile="model small", attached=frozenset(), **values):
-    return settings_panel.request(
+    return settings_panel.build_request(
         services,
         services.access(LOCAL),
         profiles.profile_of(services, services.access(LOCAL), profile),

@@ -19,7 +19,7 @@ UI = Path(module.__file__).parent
 OTHERS = [language for language in LANGUAGES if language != "en"]
 
 
-SAID_BY_NAME = {"supported", *NAMES.values()}  # a verdict's name, and those of buttons
+USED_BY_NAME = {"supported", *NAMES.values()}  # a verdict's name, and those of buttons
 
 
 def fields(text):
@@ -72,9 +72,9 @@ def test_the_code_uses_only_texts_that_are_there_and_all_of_them():
     assert set(in_python.findall(python)) <= ENGLISH.sections["chat"].keys() | {"trace_", "mode_", "settings_"}
     assert set(re.findall(r"\btext\(\"(\w+)\"", scripts)) <= ENGLISH.sections["page"].keys()
     for source, section in ((python, "chat"), (scripts, "page")):
-        for name in ENGLISH.sections[section].keys() - SAID_BY_NAME:
+        for name in ENGLISH.sections[section].keys() - USED_BY_NAME:
             stem = re.sub(r"^(trace|mode|settings)_|_(one|many)$", "", name)  # the rest is put to it
-            assert re.search(rf"[\"']({name}|{stem})[\"']", source), f"nobody says {name}"
+            assert re.search(rf"[\"']({name}|{stem})[\"']", source), f"nothing uses {name}"
 
 
 def test_counted_things():
