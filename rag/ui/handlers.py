@@ -9,7 +9,7 @@ import asyncio
 import functools
 import logging
 import uuid
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, cast
 
 import chainlit as cl
 from chainlit.server import app as chainlit_app
@@ -51,16 +51,16 @@ PROFILE = "profile"  # in a user's preferences
 PANEL = "panel"
 HEADINGS = 60  # enough to find good ones among; the best few become suggested questions
 ICON = "/public/favicon.svg"
-_Event = TypeVar("_Event")
+_Parameters = ParamSpec("_Parameters")
 
 
-def shows_errors(handler: Callable[[_Event], Awaitable[None]]) -> Callable[[_Event], Awaitable[None]]:
+def shows_errors(handler: Callable[_Parameters, Awaitable[None]]) -> Callable[_Parameters, Awaitable[None]]:
     """What goes wrong in the handler is shown as a message; what nobody foresaw, with a reference to the log."""
 
     @functools.wraps(handler)
-    async def handle(event: _Event) -> None:
+    async def handle(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> None:
         try:
-            await handler(event)
+            await handler(*args, **kwargs)
         except RagError as error:
             await cl.ErrorMessage("\n\n".join(filter(None, [escape(error.message), escape(error.hint)]))).send()
         except Exception:

@@ -67,9 +67,8 @@ def no_model_notice(services: Services, translations: Translations) -> str:
     if services.settings.llm.provider != "auto":
         return translations("no_model")
     places = ", ".join(f"{name} ({port})" for name, port in USUAL_PORTS if port != services.settings.server.port)
-    wanted = services.settings.llm.model
-    if wanted:
-        return translations("no_such_model_found", model=wanted, places=places)
+    if model := services.settings.llm.model:
+        return translations("no_such_model_found", model=model, places=places)
     return translations("no_model_found", places=places)
 
 

@@ -12,7 +12,7 @@ from chainlit.session import WebsocketSession, ws_sessions_id
 if TYPE_CHECKING:
     from chainlit.types import ThreadDict
 
-ANSWERING = "answering"  # in the session: the messages that are being written
+ANSWERING = "answering"  # in the session: the messages of the answer that is being written
 _FOLLOWING = "following"  # a task that must not be collected as garbage
 _SHOWN = 0.1  # seconds; Chainlit says that nothing runs when a conversation was resumed, and so we say it later
 
@@ -48,8 +48,8 @@ def _shows_same(other: WebsocketSession, session: WebsocketSession) -> bool:
 def _being_written(session: WebsocketSession) -> list[cl.Message]:
     from chainlit.user_session import user_sessions
 
-    messages: Any = user_sessions.get(session.id, {}).get(ANSWERING) or []
-    return [message for message in messages if message.streaming]
+    messages: dict[str, cl.Message] = user_sessions.get(session.id, {}).get(ANSWERING) or {}
+    return [message for message in messages.values() if message.streaming]
 
 
 async def _announce_running(task: asyncio.Task[Any]) -> None:

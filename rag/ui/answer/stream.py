@@ -77,23 +77,21 @@ class _ShownAnswer:
     def __init__(
         self, catalog: Catalog, translations: Translations, condensed_as: str, expected_model: str, question_id: str
     ) -> None:
-        self._candidates: dict[str, Answer] = {}
+        self.messages: dict[str, cl.Message] = {}  # that were begun; of several models by name, else one by ""
         self.passages: tuple[Passage, ...] = ()
         self.text = ""  # what was written; of several models, by the first one
+        self._candidates: dict[str, Answer] = {}
         self._catalog = catalog
         self._translations = translations
         self._question = ""  # that was searched for, where it is not the one that was asked
         self._condensed_as = condensed_as
         self._expected_model = expected_model
         self._question_id = question_id
-        self._reply = cl.Message("")
-        self._others: dict[str, cl.Message] = {}  # of several models, by name
-        self.messages = [self._reply]  # all that are being written
         self._step: cl.Step | None = None
 
     def in_order(self) -> dict[str, Answer]:
         """The answers of several models, in the order in which they are shown."""
-        return {model: self._candidates[model] for model in self._others if model in self._candidates}
+        return {model: self._candidates[model] for model in self.messages if model in self._candidates}
 
     async def take(self, event: Event) -> None:
         match event:
@@ -107,30 +105,30 @@ class _ShownAnswer:
                 await _note(_found(passages, self._translations), "book-open", trace, metadata)
             case Progress(doing, done, total):
                 doing = self._translations.of_engine(plain_line(doing))
-                await self._progress(
-                    self._translations("progress", doing=doing, done=done, total=total) if total else doing
-                )
+                values = {"doing": doing, "done": done, "total": total}
+                await self._progress(self._translations("progress", **values) if total else doing)
             case TextDelta(text):
-                self.text += text
-                await self._reply.stream_token(self._translations.of_answer(text))
-            case Candidate(model, of_model):
-                await self._take_candidate(model, of_model)
-            case AnswerCompleted(answer) if self._others:
-                self.text = answer.text
+                await self._write("", text)
+            case Candidate(model, TextDelta(text)):
+                await self._write(model, text)
+            case Candidate(model, AnswerCompleted(answer)):
+                self._candidates[model] = answer
+                await self._complete(model, answer)
             case AnswerCompleted(answer):
                 self.text = answer.text
-                await self._complete(self._reply, answer, answer.model if answer.model != self._expected_model else "")
+                if not any(self.messages):  # else it is that of one of several models, which is shown already
+                    await self._complete("", answer)
 
     async def break_off(self, error: RagError) -> None:
         """Mark what is unfinished."""
-        for message in self.messages:
+        for message in self.messages.values():
             if message.streaming:
                 message.content = f"{presentable(str(message.content))}\n\n⚠ {self._translations('incomplete')} "
                 message.content += escape(f"{error.message} {error.hint}".strip())
 
     async def end(self) -> None:
         """Nothing more will come: what is unfinished loses its cursor."""
-        for message in self.messages:
+        for message in self.messages.values():
             if message.streaming:
                 self._set_metadata(message)
                 await message.send()
@@ -139,26 +137,32 @@ class _ShownAnswer:
             self._step.icon = "check"
             await self._step.update()
 
-    async def _take_candidate(self, model: str, event: TextDelta | AnswerCompleted) -> None:
-        if model not in self._others:
-            self._others[model] = cl.Message("", author=model)
-            self.messages.append(self._others[model])
-            await self._others[model].stream_token(_heading(model))
-        if isinstance(event, TextDelta):
-            if model == next(iter(self._others)):
-                self.text += event.text
-            await self._others[model].stream_token(event.text)
-        else:
-            self._candidates[model] = event.answer
-            await self._complete(self._others[model], event.answer, heading=_heading(model))
+    async def _write(self, model: str, text: str) -> None:
+        message = await self._message(model)
+        if message is self._first:
+            self.text += text
+        await message.stream_token(self._translations.of_answer(text))
 
-    async def _complete(self, message: cl.Message, answer: Answer, written_by: str = "", heading: str = "") -> None:
-        signed = f"*{self._translations('answered_by', model=escape(written_by))}*" if written_by else ""
-        text = marked(
-            presentable(self._translations.of_answer(answer.text)), {citation.number for citation in answer.citations}
-        )
-        parts = [text, check_notice(answer, self._translations), signed]
-        message.content = heading + "\n\n".join(filter(None, parts))
+    async def _message(self, model: str) -> cl.Message:
+        """The message with that model's answer, begun with its name where there are several."""
+        if model not in self.messages:
+            self.messages[model] = cl.Message("", author=model or None)
+            if model:
+                await self.messages[model].stream_token(_heading(model))
+        return self.messages[model]
+
+    @property
+    def _first(self) -> cl.Message:
+        return next(iter(self.messages.values()))
+
+    async def _complete(self, model: str, answer: Answer) -> None:
+        message = await self._message(model)
+        numbers = {citation.number for citation in answer.citations}
+        text = marked(presentable(self._translations.of_answer(answer.text)), numbers)
+        is_signed = not model and answer.model and answer.model != self._expected_model
+        signature = f"*{self._translations('answered_by', model=escape(answer.model))}*" if is_signed else ""
+        parts = [text, check_notice(answer, self._translations), signature]
+        message.content = _heading(model) + "\n\n".join(filter(None, parts))
         by_number = statements(answer, self._translations)
         notes = await asyncio.to_thread(footnotes, answer.citations, self._catalog, self._translations, by_number)
         doubts = [statement for cited in by_number.values() for statement in cited if statement.verdict != "supported"]
@@ -168,8 +172,8 @@ class _ShownAnswer:
 
     def _set_metadata(self, message: cl.Message) -> None:
         """What is kept with it; of several models' answers the first one is the one the conversation goes on with."""
-        is_first = message is next(iter(self._others.values()), self._reply)
-        message.metadata = turn_metadata(self._question_id, self.text if is_first else None, self.passages)
+        text = self.text if message is self._first else None
+        message.metadata = turn_metadata(self._question_id, text, self.passages)
 
     async def _progress(self, text: str) -> None:
         """One grey line that changes."""
@@ -182,18 +186,15 @@ class _ShownAnswer:
 
 
 def _heading(model: str) -> str:
-    return f"**{escape(model)}**\n\n"
+    return f"**{escape(model)}**\n\n" if model else ""
 
 
 def _found(passages: Sequence[Passage], translations: Translations) -> str:
     if not passages:
         return translations("found_nothing")
+    count = translations.counted
     documents = len({passage.document_id for passage in passages})
-    counted = {
-        "passages": translations.counted("passages", len(passages)),
-        "documents": translations.counted("documents", documents),
-    }
-    return translations("read", **counted)
+    return translations("read", passages=count("passages", len(passages)), documents=count("documents", documents))
 
 
 async def _note(text: str, icon: str, details: str = "", metadata: dict[str, Any] | None = None) -> None:
