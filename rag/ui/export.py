@@ -162,7 +162,7 @@ def _entry_html(entry: Entry, position: int) -> str:
 
 def _source_html(source: Source, anchor: str) -> str:
     words = f"<br>“{html.escape(source.quote)}”" if source.quote else ""
-    return f'<p class="note" id="{anchor}"><b>[{source.number}]</b> {html.escape(source.place)}{words}</p>\n'
+    return f'<p class="note" dir="auto" id="{anchor}"><b>[{source.number}]</b> {html.escape(source.place)}{words}</p>\n'
 
 
 @cache

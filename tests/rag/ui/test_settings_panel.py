@@ -30,7 +30,7 @@ model = "large"
 mode = "chat"
 max_tokens = 77
 """
-ASKED = [Message("user", "Why?")]
+QUESTION = [Message("user", "Why?")]
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def request(services, profile="model small", attached=frozenset(), **values):
         services.access(LOCAL),
         profiles.profile_of(services, services.access(LOCAL), profile),
         values,
-        ASKED,
+        QUESTION,
         attached,
     )
 
@@ -80,30 +80,30 @@ def test_what_nobody_changed_is_left_to_the_model(services):
     untouched = initial(services)
     untouched["max_tokens"] = str(float(untouched["max_tokens"]))  # as the page sends it
     for values in ({}, untouched):
-        asked = request(services, **values)
-        assert (asked.mode, asked.models, asked.sampling.given()) == ("documents", ("small",), {})
-        assert asked.scope.document_ids is None
+        built = request(services, **values)
+        assert (built.mode, built.models, built.sampling.given()) == ("documents", ("small",), {})
+        assert built.scope.document_ids is None
 
 
 def test_what_was_chosen_becomes_the_request(services):
     (manual,) = [d.id for d in services.catalog.documents() if d.source.endswith("manual.pdf")]
-    asked = request(services, mode="summarize", documents=[manual], pages=" 2-3 ", temperature=1, max_tokens="50")
-    assert asked.scope.document_ids == {manual}
-    assert asked.scope.pages == (2, 3)
-    assert asked.sampling.given() == {"temperature": 1.0, "max_tokens": 50}
+    built = request(services, mode="summarize", documents=[manual], pages=" 2-3 ", temperature=1, max_tokens="50")
+    assert built.scope.document_ids == {manual}
+    assert built.scope.pages == (2, 3)
+    assert built.sampling.given() == {"temperature": 1.0, "max_tokens": 50}
     assert request(services, mode="compare", models=["large", "small"]).models == ("large", "small")
 
 
 def test_a_persona_speaks_in_the_chat_too(services):
-    asked = request(services, "persona Pirate")
-    assert (asked.mode, asked.models, asked.messages[0].content) == ("chat", ("large",), "Speak like a pirate.")
-    assert asked.sampling.max_tokens == 77
+    built = request(services, "persona Pirate")
+    assert (built.mode, built.models, built.messages[0].content) == ("chat", ("large",), "Speak like a pirate.")
+    assert built.sampling.max_tokens == 77
 
 
 def test_a_question_with_files_is_put_to_these(services):
     attached = frozenset({services.catalog.documents()[0].id})
-    asked = request(services, "persona Pirate", attached, pages="2")
-    assert (asked.mode, asked.scope.document_ids, asked.scope.pages) == ("documents", attached, None)
+    built = request(services, "persona Pirate", attached, pages="2")
+    assert (built.mode, built.scope.document_ids, built.scope.pages) == ("documents", attached, None)
 
 
 @pytest.mark.parametrize("values", [{"pages": "3-"}, {"pages": "3-1"}, {"max_tokens": "many"}, {"max_tokens": "-5"}])
@@ -114,10 +114,10 @@ def test_what_cannot_be_read_is_refused(services, values):
 
 
 def test_what_is_chosen_of_search_and_writing_becomes_the_request(services):
-    asked = request(services, passages=3.0, strictness=0, top_p=0.5, instructions=" Be brief. ")
-    assert (asked.max_passages, asked.min_relevance, asked.sampling.given()) == (3, 0.0, {"top_p": 0.5})
-    assert asked.messages == [Message("system", "Be brief."), *ASKED]
-    assert request(services).messages == ASKED
+    built = request(services, passages=3.0, strictness=0, top_p=0.5, instructions=" Be brief. ")
+    assert (built.max_passages, built.min_relevance, built.sampling.given()) == (3, 0.0, {"top_p": 0.5})
+    assert built.messages == [Message("system", "Be brief."), *QUESTION]
+    assert request(services).messages == QUESTION
 
 
 def test_only_what_differs_from_what_holds_anyway_is_remembered(services):
