@@ -30,7 +30,7 @@ from tests.ingest.loaders.documents import make_pdf
 from tests.ingest.test_ingestor import Counting
 from tests.rag.index.test_index import assert_consistent
 from tests.rag.models.model_server import free_port
-from tests.warm_start import ROOT
+from tests.commands import ROOT
 
 WORKERS = 2
 
