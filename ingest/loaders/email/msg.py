@@ -12,15 +12,14 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
-from ingest.loaders.base import Extracted, Limits, quoted, squeeze
-from ingest.loaders.email.message import Attachment, EmailMessage, file_message
+from ingest.loaders.base import quoted, squeeze
+from ingest.loaders.email.message import Attachment, EmailMessage
 from ingest.loaders.encoding import decode
 from ingest.loaders.html import html_sections
 from rag.errors import UnreadableDocument
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 # Numbers of properties, as MS-OXPROPS lists them.
 _CLASS, _SUBJECT, _TO, _CC = 0x001A, 0x0037, 0x0E04, 0x0E03
@@ -42,15 +41,7 @@ _DICTIONARY = (  # what the compression of RTF begins with
 )
 
 
-def load_msg(path: Path, name: str, limits: Limits) -> Extracted:
-    """One section for the message and those of what is attached. Raises UnreadableDocument when it is none."""
-    data = path.read_bytes()
-    if not data.strip():
-        return Extracted(title="", sections=[])
-    return file_message(parse_outlook(data, name), name, limits)
-
-
-def parse_outlook(data: bytes, name: str) -> EmailMessage:
+def parse_msg(data: bytes, name: str) -> EmailMessage:
     """The message in `data`. Raises UnreadableDocument when it is damaged, or not a message of Outlook."""
     import olefile  # type: ignore[import-untyped]
 
