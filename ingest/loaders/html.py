@@ -10,9 +10,9 @@ from ingest.loaders.base import (
     HIDDEN_TEXT,
     INVISIBLE,
     Extracted,
-    HeadingPath,
     Limits,
     Section,
+    SectionWriter,
     sensible_title,
     squeeze,
 )
@@ -108,11 +108,8 @@ class _Reader:
     """Walks the tree once, from top to bottom, and collects lines under their headings."""
 
     def __init__(self) -> None:
-        self._path = HeadingPath()
-        self._heading = ""
-        self._lines: list[str] = []
+        self._writer = SectionWriter()
         self._line = ""
-        self._sections: list[Section] = []
 
     def read(self, soup: BeautifulSoup) -> list[Section]:
         from bs4.element import NavigableString, Tag
@@ -127,8 +124,9 @@ class _Reader:
                 stack += self._enter(element)
             elif isinstance(element, NavigableString):
                 self._write(str(element), preformatted=element.find_parent("pre") is not None)
-        self._finish_section()
-        return self._sections
+        self._break()
+        self._writer.finish()
+        return self._writer.sections
 
     def _enter(self, tag: Tag) -> list[object]:
         """Takes in a tag; gives what to read next, last first."""
@@ -136,17 +134,17 @@ class _Reader:
 
         name = tag.name
         if name in _HEADINGS:
-            self._finish_section()
+            self._break()
             heading = squeeze(tag.get_text())
-            self._heading = self._path.enter(_HEADINGS[name], heading)
-            self._lines = [heading] if heading else []
+            self._writer.enter(_HEADINGS[name], heading)
+            self._writer.write(*filter(None, [heading]))
             return []
         if name == "br":
             self._break()
             return []
         if name == "table" and tag.find(["table", *_HEADINGS]) is None:  # with these inside, it only lays out the page
             self._break()
-            self._lines += _rows(tag)
+            self._writer.write(*_rows(tag))
             return []
         if name == "a" and isinstance(tag.previous_sibling, Tag):  # menus set links apart by style only
             self._write(" ", preformatted=False)
@@ -163,7 +161,7 @@ class _Reader:
             first, *others = text.split("\n")
             self._line += first
             for line in others:
-                self._lines.append(self._line.rstrip())
+                self._writer.write(self._line.rstrip())
                 self._line = line
             return
         words = re.sub(r"\s+", " ", text.translate(INVISIBLE))
@@ -171,15 +169,9 @@ class _Reader:
 
     def _break(self) -> None:
         if self._line.strip() not in ("", "-"):
-            self._lines.append(self._line.rstrip())
+            self._writer.write(self._line.rstrip())
         if self._line != "- ":  # the first block in a list item stands behind its dash
             self._line = ""
-
-    def _finish_section(self) -> None:
-        self._break()
-        if any(self._lines):
-            self._sections.append(Section("\n".join(self._lines) + "\n\n", heading=self._heading))
-        self._lines = []
 
 
 def _rows(table: Tag) -> list[str]:

@@ -13,9 +13,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ingest.loaders.base import Extracted, Limits, Section, quoted
+from ingest.loaders.base import Extracted, Limits, Section
 from ingest.loaders.pdf.layout import Run, shares_line, text_of
-from rag.errors import UnreadableDocument
 from rag.models.privacy import silence_openvino
 
 if TYPE_CHECKING:
@@ -43,12 +42,7 @@ def load_image(path: Path, name: str, limits: Limits) -> Extracted:
 
     with Image.open(path) as image:
         frames = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
-        if frames > limits.max_pages:
-            raise UnreadableDocument(
-                f"{quoted(name)} has {frames} pages, more than the {limits.max_pages} allowed.",
-                hint="Split it into smaller files, or raise RAG_INGEST__MAX_PAGES.",
-                source=name,
-            )
+        limits.check_pages(frames, name)
         texts: list[str] = []
         for number, frame in enumerate(ImageSequence.Iterator(image)):
             if number == frames:

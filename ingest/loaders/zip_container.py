@@ -7,7 +7,7 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from ingest.loaders.base import MEGABYTE, Limits, quoted, sensible_title
+from ingest.loaders.base import MEGABYTE, Limits, not_what_it_says, quoted, sensible_title
 from rag.errors import UnreadableDocument
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Archive:
         if is_old_office(path):
             raise old_office_error(path, name, named)
         if not is_zip(path):
-            raise _not_what_it_says(name, named, "It may be damaged")
+            raise _unexpected(name, named, "It may be damaged")
         try:
             self._zip = zipfile.ZipFile(path)
         except _DAMAGED as error:
@@ -159,7 +159,7 @@ class Archive:
                 source=self._name,
             )
         if all(kind.essential not in self for kind in expected):
-            raise _not_what_it_says(self._name, named, "It is some other zip archive")
+            raise _unexpected(self._name, named, "It is some other zip archive")
 
     def _damaged(self, how: str = "a part of it cannot be unpacked") -> UnreadableDocument:
         return damaged_error(self._name, how)
@@ -239,9 +239,5 @@ def _with_article(kind: Format) -> str:
     return f"{'an' if kind.described[0] in 'AEIO' else 'a'} {kind.described}"
 
 
-def _not_what_it_says(name: str, expected: Format, reason: str) -> UnreadableDocument:
-    return UnreadableDocument(
-        f"{quoted(name)} is not {_with_article(expected)}, although its name says so.",
-        hint=f"{reason}: open it in its own program and save it again.",
-        source=name,
-    )
+def _unexpected(name: str, expected: Format, reason: str) -> UnreadableDocument:
+    return not_what_it_says(name, _with_article(expected), f"{reason}: open it in its own program and save it again.")

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from email.utils import parseaddr, parsedate_to_datetime
 
-from ingest.loaders.base import printable, squeeze
+from ingest.loaders.base import printable, shortened, squeeze
 
 _LONGEST_HEADER = 4000  # characters
 _LONGEST_NAME = 80
@@ -69,5 +69,4 @@ def _cut(value: str) -> str:
 
 def short_name(name: str) -> str:
     """A name or a subject as it stands in a heading."""
-    name = squeeze(printable(name))
-    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
+    return shortened(squeeze(printable(name)), _LONGEST_NAME)

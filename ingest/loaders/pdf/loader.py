@@ -21,6 +21,7 @@ from ingest.loaders.base import (
     HeadingPath,
     Limits,
     Section,
+    not_what_it_says,
     quoted,
     readable_stem,
     sensible_title,
@@ -91,11 +92,7 @@ def load_pdf(path: Path, name: str, limits: Limits) -> Extracted:
 
     with path.open("rb") as file:
         if b"%PDF-" not in file.read(4096):
-            raise UnreadableDocument(
-                f"{quoted(name)} is not a PDF, although its name says so.",
-                hint="Give the file the suffix of what it really is.",
-                source=name,
-            )
+            raise not_what_it_says(name, "a PDF")
     try:
         document = pypdfium2.PdfDocument(path)
     except pypdfium2.PdfiumError as error:
@@ -110,7 +107,7 @@ def load_pdf(path: Path, name: str, limits: Limits) -> Extracted:
 def _load_with_pdfium(document: PdfDocument, name: str, limits: Limits) -> Extracted:
     from pypdfium2 import PdfiumError
 
-    _check_pages(len(document), name, limits)
+    limits.check_pages(len(document), name)
     pages = _Pages()
     for index in range(len(document)):
         try:
@@ -171,7 +168,7 @@ def _load_with_pypdf(path: Path, name: str, limits: Limits) -> Extracted:
     reader = PdfReader(path, strict=False)
     if reader.is_encrypted and not reader.decrypt(""):
         raise _encrypted(name)
-    _check_pages(len(reader.pages), name, limits)
+    limits.check_pages(len(reader.pages), name)
     pages = _Pages()
     for index in range(len(reader.pages)):
         try:
@@ -219,15 +216,6 @@ def _bookmarks_of(reader: PdfReader) -> list[Bookmark]:
     except Exception as error:  # noqa: BLE001 - pypdf raises anything
         logger.info("the outline is damaged: %r", error)
     return bookmarks
-
-
-def _check_pages(pages: int, name: str, limits: Limits) -> None:
-    if pages > limits.max_pages:
-        raise UnreadableDocument(
-            f"{quoted(name)} has {pages} pages, more than the {limits.max_pages} allowed.",
-            hint="Split it into smaller files, or raise RAG_INGEST__MAX_PAGES.",
-            source=name,
-        )
 
 
 def _encrypted(name: str) -> UnreadableDocument:
