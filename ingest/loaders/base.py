@@ -40,7 +40,7 @@ class Limits:
     max_file_mb: int = 500
     max_pages: int = 20_000
     max_text_mb: int = 200
-    sign_of_life: Callable[[], None] = lambda: None  # called after each page that took seconds
+    heartbeat: Callable[[], None] = lambda: None  # called after each page that took seconds
 
     def check_text(self, characters: int, name: str) -> None:
         """Raises UnreadableDocument when a document has more text than allowed."""

@@ -89,9 +89,9 @@ def _remove_invisible(soup: BeautifulSoup) -> None:
             return False
         return tag.name in _INVISIBLE or is_not_displayed(tag)
 
-    gone: list[PageElement] = [*soup.find_all(is_invisible)]
-    gone += soup.find_all(string=lambda string: isinstance(string, PreformattedString))  # comments, declarations
-    for element in gone:
+    invisible: list[PageElement] = [*soup.find_all(is_invisible)]
+    invisible += soup.find_all(string=lambda string: isinstance(string, PreformattedString))  # comments, declarations
+    for element in invisible:
         element.extract()
 
 

@@ -48,7 +48,7 @@ def load_image(path: Path, name: str, limits: Limits) -> Extracted:
             if number == frames:
                 break
             texts.append(recognised(_pixels(frame)))
-            limits.sign_of_life()
+            limits.heartbeat()
     sections = [
         Section(text, index if frames > 1 else None, str(index + 1) if frames > 1 else None)
         for index, text in enumerate(texts)

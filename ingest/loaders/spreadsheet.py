@@ -1,4 +1,4 @@
-"""Spreadsheets (xlsx, xlsm, xlsb, xls, ods): each sheet's rows as tables (see tables.py), values as they are stored.
+"""Spreadsheets (xlsx, xlsm, xlsb, xls, ods): each sheet's rows as tables (table_sections.py), values as stored.
 
 Formulas give the results that the file holds. Formats are not known: a percentage is read as 0.15, an amount without
 its currency; dates and times become ISO 8601.

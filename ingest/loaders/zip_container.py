@@ -172,7 +172,15 @@ def parse_xml(data: bytes, *, lenient: bool = False) -> _Element:
     """
     from lxml import etree
 
-    parser: Any = etree.XMLParser(
+    root = etree.fromstring(data, xml_parser(lenient=lenient))
+    return etree.Element("nothing") if root is None else root
+
+
+def xml_parser(*, lenient: bool) -> Any:
+    """A parser of XML that expands no entities, fetches nothing, and keeps its own limits on depth and size."""
+    from lxml import etree
+
+    return etree.XMLParser(
         resolve_entities=False,
         no_network=True,
         load_dtd=False,
@@ -181,8 +189,6 @@ def parse_xml(data: bytes, *, lenient: bool = False) -> _Element:
         remove_pis=True,
         recover=lenient,
     )
-    root = etree.fromstring(data, parser)
-    return etree.Element("nothing") if root is None else root
 
 
 def is_zip(path: Path) -> bool:

@@ -47,9 +47,9 @@ def _look(run: _Element, hiding: set[str]) -> Look:
     properties = run.find(f"{_W}rPr")
     paragraph = next(run.iterancestors(f"{_W}p"), None)
     styles = {_value(properties, "rStyle"), _value(None if paragraph is None else paragraph.find(f"{_W}pPr"), "pStyle")}
-    own, size = _vanish(run), _value(properties, "sz")
+    vanish, size = _vanish(run), _value(properties, "sz")
     return Look(
-        is_hidden=own not in _OFF if own else not hiding.isdisjoint(styles),
+        is_hidden=vanish not in _OFF if vanish else not hiding.isdisjoint(styles),
         size=int(size) / 2 if size.isdecimal() else None,
         colour=parse_colour(f"#{_value(properties, 'color')}")[0],
     )

@@ -80,8 +80,8 @@ def parse_colour(value: str) -> tuple[Colour | None, float]:
     return (red, green, blue), alpha[0] / 255 if alpha else 1.0
 
 
-def _amount(number: str, whole: float) -> float:
-    return float(number[:-1]) / 100 * whole if number.endswith("%") else float(number)
+def _amount(number: str, full: float) -> float:
+    return float(number[:-1]) / 100 * full if number.endswith("%") else float(number)
 
 
 def style_chain(styles: Mapping[_Name, _Style], name: _Name, parent: Callable[[_Style], _Name]) -> list[_Style]:

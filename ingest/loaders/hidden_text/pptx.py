@@ -45,10 +45,10 @@ def remove_hidden(slide: Slide) -> bool:
         if _is_painted(shape)
     ]
     for shape in slide.shapes:
-        own = _ground_of(shape, ground, behind, colours)
+        own_ground = _ground_of(shape, ground, behind, colours)
         for run in shape.element.iter(f"{_A}r", f"{_A}fld"):
             text, properties = run.find(f"{_A}t"), run.find(f"{_A}rPr")
-            if text is not None and properties is not None and _look(properties, own, colours).is_unseen:
+            if text is not None and properties is not None and _look(properties, own_ground, colours).is_unseen:
                 words.append(text.text or "")
                 text.text = ""
         if _is_painted(shape):
@@ -156,9 +156,9 @@ def _colours(slide: Slide, theme: _Element) -> _Colours:
     layout = slide.slide_layout
     maps = slide.element.find(override), layout.element.find(override), layout.slide_master.element.find(f"{_P}clrMap")
     scheme = theme.iterfind(f"{_A}themeElements/{_A}clrScheme/*")
-    own = {named.tag.rpartition("}")[2]: _colour(named[0], {}) for named in scheme if len(named)}
+    of_theme = {named.tag.rpartition("}")[2]: _colour(named[0], {}) for named in scheme if len(named)}
     names: Mapping[str, str] = next((names.attrib for names in maps if names is not None), {})
-    return own | {name: own.get(value) for name, value in names.items()}
+    return of_theme | {name: of_theme.get(value) for name, value in names.items()}
 
 
 def _colour(colour: _Element, colours: _Colours) -> Colour | None:

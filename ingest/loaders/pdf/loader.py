@@ -137,7 +137,7 @@ def _text_of_page(page: PdfPage, index: int, pages: _Pages, limits: Limits) -> s
         pages.broken.append(index)
         return text
     finally:
-        limits.sign_of_life()
+        limits.heartbeat()
     if recognised:
         pages.recognised.append(index)
     return recognised or text
