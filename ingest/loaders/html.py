@@ -24,19 +24,9 @@ if TYPE_CHECKING:
 
     from bs4 import BeautifulSoup, Tag
 
-_INVISIBLE = (
-    "script",
-    "style",
-    "noscript",
-    "template",
-    "head",
-    "svg",
-    "annotation",  # a formula in another notation, inside the formula
-    "annotation-xml",
-    "iframe",
-    "object",
-    "canvas",
-    "datalist",
+_INVISIBLE = frozenset(
+    {"script", "style", "noscript", "template", "head", "svg", "iframe", "object", "canvas", "datalist"}
+    | {"annotation", "annotation-xml"}  # a formula in another notation, inside the formula
 )
 _BLOCKS = re.compile(
     r"address|article|aside|blockquote|body|caption|d[dlt]|details|dialog|div|fieldset|figcaption|figure|footer|form"
