@@ -45,10 +45,9 @@ def load_html(path: Path, name: str, limits: Limits) -> Extracted:
     return Extracted(page.title, page.sections, " ".join(filter(None, (notice, page.notice))))
 
 
-def html_sections(html: str) -> tuple[str, list[Section]]:
-    """The title of a page ("" if it has none) and its sections."""
-    page = html_page(html)
-    return page.title, page.sections
+def html_text(html: str) -> str:
+    """The visible text of a page, which may be part of something else."""
+    return "".join(section.text for section in html_page(html).sections)
 
 
 def html_page(html: str) -> Extracted:

@@ -163,7 +163,15 @@ def _is_doubtful(found: list[_Found]) -> bool:
 def _text(found: list[_Found]) -> str:
     rows: list[list[Run]] = []
     for line in sorted(found, key=lambda line: line.top + line.bottom):
-        run = Run(line.text, False, line.left, line.right, -line.bottom, -line.top, False)
+        run = Run(
+            text=line.text,
+            is_broken=False,
+            left=line.left,
+            right=line.right,
+            bottom=-line.bottom,
+            top=-line.top,
+            is_turned=False,
+        )
         if rows and shares_line(rows[-1][0], run):
             rows[-1].append(run)
         else:

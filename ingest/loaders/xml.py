@@ -22,7 +22,7 @@ from ingest.loaders.base import (
     squeeze,
 )
 from ingest.loaders.encoding import decode
-from ingest.loaders.html import html_sections
+from ingest.loaders.html import html_page, html_text
 from ingest.loaders.zip_container import xml_parser
 from rag.errors import UnreadableDocument
 from rag.types.documents import Section
@@ -75,8 +75,8 @@ def load_xml(path: Path, name: str, limits: Limits) -> Extracted:
             raise _unreadable(name)
         notice = f"{notice} It is not well-formed XML: what follows the damage may be missing.".strip()
     if _name(root) == "html":
-        title, sections = html_sections(_DECLARATION.sub("", text, count=1))
-        return Extracted(title=title, sections=sections, notice=notice)
+        page = html_page(_DECLARATION.sub("", text, count=1))
+        return Extracted(title=page.title, sections=page.sections, notice=notice)
     title = ""
     if _name(root) in _FEEDS:
         sections = list(_articles(root))
@@ -238,7 +238,7 @@ def _articles(root: Any) -> Iterator[Section]:
 
 
 def _rendered(text: str) -> str:
-    return "".join(section.text for section in html_sections(text)[1]).strip() if "<" in text else text.strip()
+    return html_text(text).strip() if "<" in text else text.strip()
 
 
 def _data(root: Any) -> Iterator[Section]:

@@ -19,7 +19,7 @@ from typing import Any
 from ingest.loaders.base import quoted, squeeze
 from ingest.loaders.email.message import Attachment, EmailMessage
 from ingest.loaders.encoding import decode
-from ingest.loaders.html import html_sections
+from ingest.loaders.html import html_text
 from rag.errors import UnreadableDocument
 
 _DEEPEST = 40  # parts within parts
@@ -116,7 +116,7 @@ def _plain_text(content: _Content) -> str:
     plain = "\n\n".join(content.plain)
     if not content.html or len(plain.strip()) > _STUB:
         return plain
-    rendered = "\n\n".join("".join(section.text for section in html_sections(html)[1]) for html in content.html)
+    rendered = "\n\n".join(html_text(html) for html in content.html)
     return rendered if len(rendered) > 2 * len(plain.strip()) or not plain.strip() else plain
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from ingest.loaders.base import quoted, squeeze
 from ingest.loaders.email.message import Attachment, EmailMessage
 from ingest.loaders.encoding import decode
-from ingest.loaders.html import html_sections
+from ingest.loaders.html import html_text
 from rag.errors import UnreadableDocument
 
 # Numbers of properties, as MS-OXPROPS lists them.
@@ -202,7 +202,7 @@ def _body(properties: _Storage) -> tuple[str, list[str]]:
         html, notice = decode(data, "the message", properties.encoding(_BODY_CODE_PAGE))
         notices = [f"In the message: {notice}"] if notice else []
     if html:
-        return "".join(section.text for section in html_sections(html)[1]), notices
+        return html_text(html), notices
     if rtf := _decompressed(properties.data(_RTF)):
         from striprtf.striprtf import rtf_to_text
 

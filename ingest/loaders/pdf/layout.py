@@ -144,14 +144,14 @@ def _runs(page: PdfTextPage, text: str, rotation: int) -> list[Run]:
             ends += (CharacterBox(words[word - 1][1] - 1, left[last], right[last], bottom[last], top[last]),)
         runs.append(
             Run(
-                text[words[first][0] : words[word - 1][1]],
-                first > 0 and "\n" in text[words[first - 1][1] : words[first][0]],
-                min(left[start], left[last]),
-                max(right[start], right[last]),
-                bottom[start],
-                top[start],
-                abs(bottom[last] - bottom[start]) > abs(right[last] - left[start]),
-                ends,
+                text=text[words[first][0] : words[word - 1][1]],
+                is_broken=first > 0 and "\n" in text[words[first - 1][1] : words[first][0]],
+                left=min(left[start], left[last]),
+                right=max(right[start], right[last]),
+                bottom=bottom[start],
+                top=top[start],
+                is_turned=abs(bottom[last] - bottom[start]) > abs(right[last] - left[start]),
+                ends=ends,
             )
         )
         first = word
