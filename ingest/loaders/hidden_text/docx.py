@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ingest.loaders.hidden_text.look import WHITE, Look, parse_colour, style_chain
+from ingest.loaders.hidden_text.look import WHITE, Look, look_alike, parse_colour, style_chain
 
 if TYPE_CHECKING:
     from docx.document import Document as WordDocument
@@ -33,7 +33,8 @@ def remove_hidden(document: WordDocument) -> bool:
     words = ""
     for run in body.iter(f"{_W}r"):
         look = _look(run, hiding)
-        if is_plain and look.colour and not _may_have_ground(run, shading):
+        is_white = look.colour is not None and look_alike(look.colour, WHITE)
+        if is_plain and is_white and not _may_have_ground(run, shading):
             look = look._replace(ground=WHITE)
         if look.is_unseen:
             for text in run.iter(f"{_W}t"):

@@ -143,7 +143,7 @@ def _style(tag: Tag) -> Mapping[str, str]:
     return _declarations(f"color:{colour};background:{background};{tag.get('style') or ''}")
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=128)  # styles repeat on a page; some hold whole pictures
 def _declarations(style: str) -> Mapping[str, str]:
     declarations = (declaration.partition(":") for declaration in style.lower().split(";"))
     return {name.strip(): value.replace("!important", "").strip() for name, _, value in declarations}

@@ -7,7 +7,6 @@ what is unknown is taken as seen.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
@@ -61,7 +60,6 @@ def points(length: str) -> float | None:
     return number * _POINTS[match[2]] if match[2] in _POINTS else None if number else 0.0
 
 
-@lru_cache(maxsize=1024)
 def parse_colour(value: str) -> tuple[Colour | None, float]:
     """A colour as CSS writes it, None if it cannot be told, and its opacity."""
     from PIL import ImageColor
