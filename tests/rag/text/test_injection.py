@@ -103,20 +103,28 @@ def test_patterns_are_folded_as_the_text_is(section):
         assert letters == letters.casefold()
 
 
-def test_long_texts_without_an_end_take_no_time():
-    for text in (
-        "ignore " * 20_000,
-        "if user asks " * 10_000,
-        "<|" * 50_000,
-        " " * 100_000 + "\n",
-        "you are a " * 10_000,
-        "ignorez " * 20_000,
-        "talimat" * 20_000,
-        "системн" * 20_000,
-        "आदेश" * 20_000,
-        "print only " * 10_000,
-        "user:\n" * 20_000,
-    ):
-        started = time.process_time()
+@pytest.mark.parametrize(
+    "run",
+    [
+        "ignore ",
+        "if user asks ",
+        "<|",
+        " ",
+        "you are a ",
+        "ignorez ",
+        "talimat",
+        "системн",
+        "आदेश",
+        "print only ",
+        "user:\n",
+    ],
+)
+def test_long_texts_without_an_end_take_linear_time(run):
+    def seconds(characters):
+        text = run * (characters // len(run)) + "\n"
+        began = time.process_time()
         addresses_assistant(text)
-        assert time.process_time() - started < 2.0
+        return time.process_time() - began
+
+    seconds(1_000)
+    assert seconds(160_000) < 40 * max(seconds(16_000), 0.002)  # ten times as long; quadratic would be a hundred
