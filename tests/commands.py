@@ -1,4 +1,4 @@
-"""Runs the commands as a user would call them: in this process, or, where that is what a test is about, in their own."""
+"""Runs the commands as a user would call them: in this process, or in their own where a test is about that."""
 
 from __future__ import annotations
 
