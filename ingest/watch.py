@@ -12,7 +12,7 @@ from typing import Self
 from ingest.discovery import is_ignored
 from ingest.loaders import SUPPORTED_SUFFIXES
 from rag.errors import RagError
-from rag.operations.backend import Backend
+from rag.operations.backend import Ingestion
 from rag.storage.catalog import DEFAULT_COLLECTION
 from rag.storage.database import Database
 from rag.types.ingest import IngestOptions
@@ -57,7 +57,7 @@ class FolderWatcher:
     with one `database` one does so, and the others stand by."""
 
     def __init__(
-        self, ingest: Backend, paths: Sequence[Path], database: Database, collection: str = DEFAULT_COLLECTION
+        self, ingest: Ingestion, paths: Sequence[Path], database: Database, collection: str = DEFAULT_COLLECTION
     ) -> None:
         self._ingest = ingest
         self._database = database

@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect, HTTPConnection
 
 from rag.api import control, docs, documents, health, metrics, older_clients, page_images
 from rag.api.errors import ERROR_RESPONSES, error_response
-from rag.api.mcp import OpenLibrary, create_mcp
+from rag.api.mcp import UserLibrary, create_mcp
 from rag.api.middleware.authentication import Authentication, principal_of
 from rag.api.middleware.concurrency import ConcurrencyLimit
 from rag.api.middleware.errors import UnexpectedErrors
@@ -43,9 +43,9 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 def create_api(services: Services, token: str, lifespan: Lifespan | None = None) -> FastAPI:
     """The application without the chat UI. `token` opens the command line's routes."""
 
-    def library_for(request: HTTPConnection | None) -> OpenLibrary:
+    def library_for(request: HTTPConnection | None) -> UserLibrary:
         assert request is not None
-        return OpenLibrary(services.access(principal_of(request)), services.engine.retriever)
+        return UserLibrary(services.access(principal_of(request)), services.engine.retriever)
 
     tools = create_mcp(library_for)
     tools_app = tools.streamable_http_app()

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rag.cli.runner import debug_option, follow
+from rag.cli.runner import debug_option, follow, load_settings
 from rag.errors import StorageLocked
-from rag.operations.server_client import find_server, require_index
-from rag.settings import Settings, load_settings
+from rag.operations.backend import find_server, require_index
 
 if TYPE_CHECKING:
     from rag.operations.archive.backup import BackupResult
     from rag.operations.archive.format import ArchiveProgress
     from rag.operations.archive.restore import RestoreResult
+    from rag.settings import Settings
 
 
 @click.command()

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from rag.cli.options import selection_options
-from rag.cli.runner import debug_option
+from rag.cli.runner import debug_option, load_settings
 from rag.errors import Conflict, InvalidRequest
-from rag.operations.server_client import require_index
-from rag.settings import Settings, load_settings
+from rag.operations.backend import open_backend, require_index
 
 if TYPE_CHECKING:
     from rag.evaluation.baseline import Baseline
     from rag.evaluation.report import Evaluation
+    from rag.settings import Settings
     from rag.storage.selection import Selection
 
 _Item = TypeVar("_Item")
@@ -121,11 +121,11 @@ def _require_outputs(questions: Path, baseline: Path | None, html: Path | None, 
         raise InvalidRequest(f"{html} holds the baseline.", hint="Name another file for --html.")
 
 
-def _is_same(one: Path, other: Path) -> bool:
+def _is_same(path: Path, other: Path) -> bool:
     """Whether both name one file, also by a link."""
-    if one.exists() and other.exists():
-        return one.samefile(other)
-    return one.resolve() == other.resolve()
+    if path.exists() and other.exists():
+        return path.samefile(other)
+    return path.resolve() == other.resolve()
 
 
 def _require_folder(path: Path) -> None:
@@ -140,13 +140,15 @@ def _evaluation(
     from rag.evaluation.questions import read_questions
     from rag.evaluation.report import evaluate as figures_of
     from rag.evaluation.run import ask_all
-    from rag.evaluation.target import open_target
+    from rag.storage.connect import open_catalog
 
     file = read_questions(path)
     threshold = settings.retrieval.min_relevance
-    with open_target(settings, collection, selection) as subject:
-        asked = ask_all(subject, collection, file.questions, threshold, with_answers=with_answers)
-        outcomes = list(_followed(asked, "Asking", len(file.questions)))
+    require_index(settings)
+    # the catalog is read also while a server owns the folder
+    with open_backend(settings) as backend, closing(open_catalog(settings.storage)) as catalog:
+        coming = ask_all(backend, catalog, collection, selection, file.questions, threshold, with_answers=with_answers)
+        outcomes = list(_followed(coming, "Asking", len(file.questions)))
     if file.unknown_columns:
         click.echo(f"note    not known and passed over: {', '.join(file.unknown_columns)}", err=True)
     for outcome in outcomes:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rag.cli.runner import debug_option
-from rag.operations.server_client import require_index
+from rag.cli.runner import debug_option, load_settings
+from rag.operations.backend import require_index
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,7 +28,6 @@ def feedback(*, as_json: bool) -> None:
 
     Works beside a running server. With an answer that was deleted, or whose document was, its feedback is gone.
     """
-    from rag.settings import load_settings
     from rag.storage.connect import open_catalog
     from rag.storage.feedback import list_feedback, list_votes
 

@@ -11,8 +11,6 @@ from typing import Any
 import click
 
 from rag.errors import InvalidRequest
-from rag.storage.filters import joined, read_where
-from rag.storage.selection import Selection, read_pages
 
 
 def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -43,6 +41,9 @@ def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
         pages: str | None,
         **options: object,
     ) -> object:
+        from rag.storage.filters import joined, read_where
+        from rag.storage.selection import Selection, read_pages
+
         given = [read_where(comparison) for comparison in comparisons]
         selection = Selection(
             tuple(map(_name, documents)) or None,

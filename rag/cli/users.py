@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rag.cli.runner import debug_option
+from rag.cli.runner import debug_option, load_settings
 
 if TYPE_CHECKING:
     from rag.storage.catalog import Catalog
@@ -34,7 +34,6 @@ class _Lifetime(click.ParamType[timedelta]):
 
 @contextmanager
 def _catalog() -> Iterator[Catalog]:
-    from rag.settings import load_settings
     from rag.storage.connect import open_catalog
 
     with closing(open_catalog(load_settings().storage)) as catalog:

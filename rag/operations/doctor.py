@@ -1,4 +1,4 @@
-"""What `rag doctor` examines: Python, storage, Chroma, models and their servers, GPU, disk; one finding a line."""
+"""What `rag doctor` examines: Python, storage, Chroma, models and their servers, GPU, disk; one result a line."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ class CheckResult:
 
     ok: bool
     subject: str
-    words: str
+    summary: str
     advice: str = ""
 
 
 def examine(settings: Settings) -> Iterator[CheckResult]:
-    """All findings, one after the other; the slow ones (loading the embedding model) come late."""
+    """All results, one after the other; the slow ones (loading the embedding model) come late."""
     yield _python()
     database = _database(settings) if settings.storage.database_url.get_secret_value() else None
     if database is not None:
         yield database
-    if database is None or database.ok:  # else that is what is wrong, and would be told twice
+    if database is None or database.ok:  # else that is what is wrong, and would be said twice
         yield from _storage(settings)
     if (server := chroma_server(settings.storage)) is not None:
         yield _chroma(server)

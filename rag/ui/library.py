@@ -125,7 +125,7 @@ def change_collection(collection_id: str, body: ChangedCollection, caller: Calle
 def delete_collection(collection_id: str, request: Request, caller: Caller) -> dict[str, bool]:
     """Delete a collection with its documents."""
     services: Services = request.app.state.services
-    services.ingest.remove_collection(caller.collection(collection_id, "manage").id)
+    services.ingest.delete_collection(caller.collection(collection_id, "manage").id)
     return {"deleted": True}
 
 
@@ -182,7 +182,7 @@ def cancel(collection_id: str, job_id: str, request: Request, caller: Caller) ->
 def remove(document_id: str, request: Request, caller: Caller) -> dict[str, Any]:
     """Remove a document."""
     services: Services = request.app.state.services
-    return {"freed": services.ingest.remove(caller.document(document_id, "write").id).freed}
+    return {"freed": services.ingest.delete(caller.document(document_id, "write").id).freed}
 
 
 @router.post("/library/documents/{document_id}/again")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rag.auth.access import Access
-    from rag.operations.backend import Backend
+    from rag.operations.backend import IngestService
     from rag.types.ingest import Job
     from rag.ui.translations import Translations
 
@@ -83,8 +83,10 @@ THROW_AWAY = "throw_away"  # the name of the button's action
 _INTERVAL = 0.5  # seconds between two looks at a job
 
 
-async def take_in(files: Sequence[Any], ingest: Backend, caller: Access, collection: str | None) -> list[FileReport]:
-    """Backend the message's files into a collection, one after the other; one report each, never an exception. Those
+async def take_in(
+    files: Sequence[Any], ingest: IngestService, caller: Access, collection: str | None
+) -> list[FileReport]:
+    """Ingest the message's files into a collection, one after the other; one report each, never an exception. Those
     for a collection that can only be read go to one's own."""
     reports = []
     texts = here()
@@ -123,17 +125,17 @@ def way_back(reports: Sequence[FileReport]) -> list[Any]:
     return [cl.Action(name=THROW_AWAY, payload={"documents": added}, icon="trash-2", label=here()("throw_away"))]
 
 
-async def throw_away(action: cl.Action, ingest: Backend, caller: Access) -> None:
+async def throw_away(action: cl.Action, ingest: IngestService, caller: Access) -> None:
     """Remove the documents that a button is for. Raises NotFound, Forbidden."""
     for document_id in action.payload.get("documents") or []:
         document = await asyncio.to_thread(caller.document, str(document_id), "write")
-        await asyncio.to_thread(ingest.remove, document.id)
+        await asyncio.to_thread(ingest.delete, document.id)
 
 
 async def _add(
     path: Path,
     name: str,
-    ingest: Backend,
+    ingest: IngestService,
     caller: Access,
     collection: str | None,
     show: Callable[[Job], Awaitable[None]],

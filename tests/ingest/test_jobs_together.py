@@ -96,7 +96,7 @@ def test_all_of_them_are_stopped_at_once_when_their_collection_goes(settings, ba
         ids = attach(ingestor, [(f"{n}.txt", f"The text number {n}.") for n in range(6)], collection="other")
         assert gate.reached.wait(30)
         threading.Timer(0.3, gate.open.set).start()
-        ingestor.remove_collection("other")
+        ingestor.delete_collection("other")
         assert [job.state for job in ended(ingestor, ids)] == ["cancelled"] * 6
         assert index.catalog.documents() == []
 

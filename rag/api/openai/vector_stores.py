@@ -146,7 +146,7 @@ def delete_vector_store(store_id: str, request: Request, caller: Caller) -> dict
     """Delete a vector store with its documents; the files stay."""
     services: Services = request.app.state.services
     store = caller.collection(store_id, "manage")
-    services.ingest.remove_collection(store.id)
+    services.ingest.delete_collection(store.id)
     return {"id": store.id, "object": "vector_store.deleted", "deleted": True}
 
 

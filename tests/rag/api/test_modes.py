@@ -170,8 +170,8 @@ async def test_the_command_line_compares_through_the_server(remote):
     assert events[-1].answer.text == "Large says 90 days [1]."
 
 
-def test_the_command_line_measures_models_through_the_server(remote):
-    speeds = {speed.name: speed for speed in remote.models()}
+async def test_the_command_line_measures_models_through_the_server(remote):
+    speeds = {speed.name: speed async for speed in remote.measure_models()}
     assert list(speeds) == ["large", "small", "hidden", "gone"]
     assert speeds["small"].first_token > 0
     assert speeds["small"].tokens_per_second > 0
