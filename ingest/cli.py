@@ -16,8 +16,7 @@ from rag.errors import InvalidRequest, NotFound, RagError
 from rag.types.ingest import IngestOptions
 
 if TYPE_CHECKING:
-    from ingest.backend import LocalIngestBackend
-    from rag.operations.server_client import ServerClient
+    from rag.operations.backend import Backend
     from rag.types.documents import AttributeValue, Document
     from rag.types.ingest import FileReport, IngestProgress
 
@@ -119,7 +118,7 @@ def add(
 
 
 def _tagging(
-    backend: ServerClient | LocalIngestBackend,
+    backend: Backend,
     tags: Mapping[str, AttributeValue | None],
     progresses: Iterator[IngestProgress],
     options: IngestOptions,
@@ -132,9 +131,7 @@ def _tagging(
         yield replace(progress, report=report)
 
 
-def _tagged(
-    backend: ServerClient | LocalIngestBackend, report: FileReport, tags: Mapping[str, AttributeValue | None]
-) -> FileReport:
+def _tagged(backend: Backend, report: FileReport, tags: Mapping[str, AttributeValue | None]) -> FileReport:
     """Give a document the tags; where that fails, the report says so, and the next file is taken in all the same."""
     try:
         backend.tag(report.document_id, tags)
@@ -250,12 +247,14 @@ def _matching(name: str, documents: Sequence[Document]) -> str:
     shown = printable(name)  # as `ingest ls` shows it
     sources = (shown, source_name(Path(os.path.abspath(name))))  # noqa: PTH100 - keeps links, as `discover` does
     exact = [d.id for d in documents if name == d.id or d.source in sources]
-    found = exact or [d.id for d in documents if Path(d.source).name == shown]
-    if not found:
+    matching = exact or [d.id for d in documents if Path(d.source).name == shown]
+    if not matching:
         raise NotFound(f"There is no document {name!r}.", hint="`ingest ls` lists the documents.")
-    if len(found) > 1:
-        raise InvalidRequest(f"{name!r} may mean {len(found)} documents.", hint="Give the id that `ingest ls` shows.")
-    return found[0]
+    if len(matching) > 1:
+        raise InvalidRequest(
+            f"{name!r} may mean {len(matching)} documents.", hint="Give the id that `ingest ls` shows."
+        )
+    return matching[0]
 
 
 def main() -> None:

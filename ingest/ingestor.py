@@ -13,12 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self
 
+from ingest.change_detection import IncomingFile
 from ingest.discovery import discover, is_gone, source_name
 from ingest.expiry import Expiry
 from ingest.jobs import JobQueue, JobStore, Task
 from ingest.loaders import SUPPORTED_SUFFIXES
 from ingest.loaders.base import printable
-from ingest.pipeline import Claims, PipelineRun, Upload
+from ingest.pipeline import Claims, PipelineRun
 from ingest.reindex import Reindexing
 from ingest.sandbox import Sandbox
 from rag.errors import Conflict, NotFound
@@ -124,7 +125,7 @@ class Ingestor(IngestService):
     def add_paths(
         self, paths: Sequence[Path], collection: str = DEFAULT_COLLECTION, options: IngestOptions = IngestOptions()
     ) -> Iterator[IngestProgress]:
-        files = discover(paths)
+        files = [IncomingFile(path, source_name(path), stop=self._ending) for path in discover(paths)]
         collection = self._collection(collection, make=not options.dry_run)
         renamed = set()
         for progress in self._run(collection, self._cluster).over(files, options):
@@ -139,7 +140,7 @@ class Ingestor(IngestService):
                     renamed.add(progress.report.document_id)
             yield progress
         if options.prune:
-            seen = {source_name(file) for file in files}  # what goes during the run may be on its way elsewhere
+            seen = {file.name for file in files}  # what goes during the run may be on its way elsewhere
             for report in self._prune(paths, collection, options, renamed, seen):
                 self._counter.note(report)
                 yield replace(progress, report=report)
@@ -224,12 +225,12 @@ class Ingestor(IngestService):
         self._queue.attach(self._index.catalog.collection(collection), files, batch_id, chunking or {})
 
     def detach(self, file_id: str, collection: str) -> None:
-        found = self._index.catalog.collection(collection)
-        self._end_jobs(lambda job: (job.file_id, job.collection) == (file_id, found.name))
-        documents = [d for d in self._index.catalog.documents_of_file(file_id) if d.collection == found.name]
+        target = self._index.catalog.collection(collection)
+        self._end_jobs(lambda job: (job.file_id, job.collection) == (file_id, target.name))
+        documents = [d for d in self._index.catalog.documents_of_file(file_id) if d.collection == target.name]
         if documents:
             self._delete(documents)
-        VectorStores(self._index.catalog.database).detach(found.id, file_id)
+        VectorStores(self._index.catalog.database).detach(target.id, file_id)
 
     def delete_file(self, file_id: str) -> None:
         self._delete_file(self._records.get(file_id))
@@ -277,11 +278,11 @@ class Ingestor(IngestService):
 
     def _work(self, tasks: Sequence[Task]) -> Iterator[tuple[Task | None, IngestProgress]]:
         """Take in the files of jobs of one collection."""
-        left = list(tasks)
-        while left:
-            with self._named(left) as named:
-                yield from self._take_in(named, left[0].job.collection)
-            left = [task for task in left if task not in named.values()]
+        remaining = list(tasks)
+        while remaining:
+            with self._named(remaining) as named:
+                yield from self._take_in(named, remaining[0].job.collection)
+            remaining = [task for task in remaining if task not in named.values()]
 
     def _take_in(self, named: Mapping[str, Task], collection: str) -> Iterator[tuple[Task | None, IngestProgress]]:
         """Take in the files of jobs, each under its name."""
@@ -294,8 +295,15 @@ class Ingestor(IngestService):
                 failure = FileReport(name, "failed", error=error, code=NotFound.code)
                 yield named_task, IngestProgress(1, 1, report=failure)
             else:
-                path = self._files.path_of(record.sha256)
-                uploads.append(Upload(path, name, record.id, job.attributes, job.chunking, named_task.stop))
+                upload = IncomingFile(
+                    path=self._files.path_of(record.sha256),
+                    name=name,
+                    file_id=record.id,
+                    attributes=job.attributes,
+                    chunking=job.chunking,
+                    stop=named_task.stop,
+                )
+                uploads.append(upload)
         the_only_one = next(iter(named.values())) if len(named) == 1 else None
         for progress in self._run(collection).over(uploads):
             report = progress.report
@@ -366,15 +374,15 @@ class Ingestor(IngestService):
 
     def delete_collection(self, collection: str) -> None:
         catalog = self._index.catalog
-        found = catalog.collection(collection)
-        if found.name == DEFAULT_COLLECTION:
+        target = catalog.collection(collection)
+        if target.name == DEFAULT_COLLECTION:
             raise Conflict("The default collection stays.", hint="`ingest rm` removes its documents.")
         is_empty = False
         while not is_empty:  # something may have been attached meanwhile
-            self._end_jobs(lambda job: job.collection == found.name)
-            if documents := catalog.documents(found.id):
+            self._end_jobs(lambda job: job.collection == target.name)
+            if documents := catalog.documents(target.id):
                 self._delete(documents)
-            is_empty = catalog.remove_collection(found.id)
+            is_empty = catalog.remove_collection(target.id)
 
     def _delete(self, documents: Sequence[Document]) -> int:
         """Delete documents; the bytes freed on the disk."""
@@ -401,7 +409,6 @@ class Ingestor(IngestService):
             sandbox=self._sandbox,
             claims=self._claims,
             collection=collection,
-            stop=self._ending,
             cluster=cluster,
         )
 

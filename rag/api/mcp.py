@@ -7,7 +7,8 @@ At `/mcp` for programs that connect to a running server (streamable HTTP, nothin
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Annotated, Any
@@ -114,6 +115,13 @@ def create_mcp(
     def library() -> Library:
         return library_for(server.get_context().request_context.request)
 
+    @contextmanager
+    def tool_errors() -> Iterator[None]:
+        try:
+            yield
+        except RagError as error:
+            raise ToolError(f"{error.message} {error.hint}".strip()) from error
+
     @server.tool(annotations=reads_only)
     async def search(
         query: Annotated[str, Field(description="A question or words, in any language", min_length=1)],
@@ -125,10 +133,8 @@ def create_mcp(
         ] = None,
     ) -> list[FoundPassage]:
         """Find passages in the user's documents, best first, with the page each of them is on."""
-        try:
+        with tool_errors():
             hits = await library().search(query, collection or default_collection, limit, Selection(filters=filters))
-        except RagError as error:
-            raise ToolError(f"{error.message} {error.hint}".strip()) from error
         return [_passage(hit) for hit in hits]
 
     @server.tool(annotations=reads_only)
@@ -139,7 +145,7 @@ def create_mcp(
         ] = None,
     ) -> PageText:
         """Read the whole text of one page of a document."""
-        try:
+        with tool_errors():
             page_index = None if page is None else page - 1
             document, text = await asyncio.to_thread(library().page_text, document_id, page_index)
             if not text:
@@ -147,8 +153,6 @@ def create_mcp(
                     f"{document.title} has no text {'without a page' if page is None else f'on page {page}'}.",
                     hint=f"It has {document.pages} page{'' if document.pages == 1 else 's'}.",
                 )
-        except RagError as error:
-            raise ToolError(f"{error.message} {error.hint}".strip()) from error
         return PageText(document_id=document.id, title=document.title, page=page, pages=document.pages, text=text)
 
     @server.tool(annotations=reads_only)
@@ -162,12 +166,10 @@ def create_mcp(
         containing: Annotated[str, Field(description="Only those with this text in title or file name")] = "",
     ) -> list[ListedDocument]:
         """List the user's documents with their titles, pages and attributes (the first 200)."""
-        try:
+        with tool_errors():
             documents = await asyncio.to_thread(library().documents, collection or default_collection)
-        except RagError as error:
-            raise ToolError(f"{error.message} {error.hint}".strip()) from error
-        wanted = containing.casefold()
-        fitting = (d for d in documents if d.chunks and wanted in f"{d.title}\n{PurePath(d.source).name}".casefold())
+        needle = containing.casefold()
+        fitting = (d for d in documents if d.chunks and needle in f"{d.title}\n{PurePath(d.source).name}".casefold())
         return [_listed(document) for document, _ in zip(fitting, range(_MOST_LISTED), strict=False)]
 
     return server
