@@ -115,19 +115,19 @@ def tag(document_id: str, body: TagRequest, backend: AnyBackend) -> Document:
 @router.post("/search")
 async def search(body: SearchRequest, backend: AnyBackend) -> Sequence[Hit]:
     """The best chunks for a question."""
-    return await backend.search(body.question, body.collection, body.limit, body.selection)
+    return await backend.search(body)
 
 
 @router.post("/relevance")
 async def relevance(body: SearchRequest, backend: AnyBackend) -> float:
     """How far the best chunks speak to the question: see rag/retrieval/relevance_gate.py."""
-    return await backend.relevance(body.question, body.collection, body.limit, body.selection)
+    return await backend.relevance(body)
 
 
 @router.post("/ask")
 async def ask(body: AskRequest, backend: AnyBackend) -> StreamingResponse:
     """The events of the answer."""
-    return _events(backend.ask(body.messages, body.collection, body.selection, body.mode, body.models))
+    return _events(backend.ask(body))
 
 
 @router.get("/models")

@@ -18,8 +18,9 @@ from pydantic import BaseModel, Field
 from rag.auth.access import Access
 from rag.errors import InvalidRequest, RagError
 from rag.operations.backend import Library
+from rag.operations.control_protocol import SearchRequest
 from rag.retrieval.retriever import HybridRetriever
-from rag.storage.selection import EVERYTHING, Selection
+from rag.storage.selection import Selection
 from rag.types.documents import Document, Hit
 
 if TYPE_CHECKING:
@@ -74,11 +75,9 @@ class UserLibrary(Library):
     access: Access
     retriever: HybridRetriever
 
-    async def search(
-        self, question: str, collection: str | None, limit: int, selection: Selection = EVERYTHING
-    ) -> Sequence[Hit]:
-        scope = await asyncio.to_thread(self.access.scope, collection, selection)
-        return await self.retriever.retrieve(question, scope, limit)
+    async def search(self, request: SearchRequest) -> Sequence[Hit]:
+        scope = await asyncio.to_thread(self.access.scope, request.collection, request.selection)
+        return await self.retriever.retrieve(request.question, scope, request.limit)
 
     def collections(self) -> list[str]:
         return list(self.access.names())
@@ -133,8 +132,14 @@ def create_mcp(
         ] = None,
     ) -> list[FoundPassage]:
         """Find passages in the user's documents, best first, with the page each of them is on."""
+        request = SearchRequest(
+            question=query,
+            collection=collection or default_collection,
+            limit=limit,
+            selection=Selection(filters=filters),
+        )
         with tool_errors():
-            hits = await library().search(query, collection or default_collection, limit, Selection(filters=filters))
+            hits = await library().search(request)
         return [_passage(hit) for hit in hits]
 
     @server.tool(annotations=reads_only)

@@ -70,10 +70,14 @@ def summarize(models: tuple[str, ...], collection: str, selection: Selection) ->
 
 
 def _answer(question: str, collection: str, selection: Selection, mode: Mode | None, models: tuple[str, ...]) -> None:
+    from rag.operations.control_protocol import AskRequest
     from rag.types.documents import Message
 
+    request = AskRequest(
+        messages=[Message("user", question)], collection=collection, selection=selection, mode=mode, models=models
+    )
     with open_backend(load_settings()) as backend:
-        asyncio.run(_print_answer(backend.ask([Message("user", question)], collection, selection, mode, models)))
+        asyncio.run(_print_answer(backend.ask(request)))
 
 
 async def _print_answer(events: AsyncGenerator[Event, None]) -> None:

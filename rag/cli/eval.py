@@ -139,7 +139,7 @@ def _evaluation(
 ) -> Evaluation:
     from rag.evaluation.questions import read_questions
     from rag.evaluation.report import evaluate as figures_of
-    from rag.evaluation.run import ask_all
+    from rag.evaluation.run import EvaluationRun
     from rag.storage.connect import open_catalog
 
     file = read_questions(path)
@@ -147,8 +147,8 @@ def _evaluation(
     require_index(settings)
     # the catalog is read also while a server owns the folder
     with open_backend(settings) as backend, closing(open_catalog(settings.storage)) as catalog:
-        coming = ask_all(backend, catalog, collection, selection, file.questions, threshold, with_answers=with_answers)
-        outcomes = list(_followed(coming, "Asking", len(file.questions)))
+        run = EvaluationRun(backend, catalog, collection, threshold, selection, with_answers)
+        outcomes = list(_followed(run.outcomes(file.questions), "Asking", len(file.questions)))
     if file.unknown_columns:
         click.echo(f"note    not known and passed over: {', '.join(file.unknown_columns)}", err=True)
     for outcome in outcomes:

@@ -124,11 +124,14 @@ def search(
     if (question is None) == (batch is None):
         raise InvalidRequest("Give either a question or --batch FILE.", hint="`rag search --help` shows both.")
 
+    from rag.operations.control_protocol import SearchRequest
+
     questions = list(_read_batch(batch)) if batch else []
     with open_backend(load_settings()) as backend, asyncio.Runner() as runner:
 
         def find(question: str) -> Sequence[Hit]:
-            return runner.run(backend.search(question, collection, limit, selection))
+            request = SearchRequest(question=question, collection=collection, limit=limit, selection=selection)
+            return runner.run(backend.search(request))
 
         if question is not None:
             _show_hits(find(question), as_json)

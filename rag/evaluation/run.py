@@ -12,8 +12,9 @@ from rag.evaluation.metrics import Rank
 from rag.evaluation.questions import Question
 from rag.evaluation.relevance import EvidenceResolver, Expected, holds_any, is_cited, is_in_context, rank
 from rag.operations.backend import Backend
+from rag.operations.control_protocol import AskRequest, SearchRequest
 from rag.storage.catalog import Catalog
-from rag.storage.selection import Selection
+from rag.storage.selection import EVERYTHING, Selection
 from rag.types.documents import Answer, AnswerCompleted, ChunksRetrieved, Claim, Hit, Message, Passage
 
 _LIMIT = 20  # hits that are ranked; what the gate and the prompt see is told by the answer
@@ -73,47 +74,41 @@ class Outcome:
     answer: JudgedAnswer | None
 
 
-def ask_all(
-    backend: Backend,
-    catalog: Catalog,
-    collection: str,
-    selection: Selection,
-    questions: Sequence[Question],
-    threshold: float,
-    *,
-    with_answers: bool,
-) -> Iterator[Outcome]:
-    """Ask the questions one after the other; blocking. With answers a model is asked, too, if there is one.
-
-    `catalog` is the backend's, and `threshold` the relevance below which a question is refused. Raises what the backend
-    raises.
-    """
-    evidence = EvidenceResolver(catalog, collection)
-    run = _Run(backend, collection, selection, threshold, with_answers)
-    with asyncio.Runner() as runner:
-        runner.run(run.search(questions[0].question))  # the first search opens files; it is not measured
-        for question in questions:
-            yield runner.run(run.ask(question, evidence.expected(question)))
-
-
 @dataclass(frozen=True, slots=True)
-class _Run:
+class EvaluationRun:
+    """Asks questions of a collection or a part of it. `catalog` is the backend's, `threshold` the relevance below which
+    a question is refused; with answers a model is asked, too, if there is one."""
+
     backend: Backend
+    catalog: Catalog
     collection: str
-    selection: Selection
     threshold: float
-    with_answers: bool
+    selection: Selection = EVERYTHING
+    with_answers: bool = False
 
-    async def search(self, question: str) -> Sequence[Hit]:
-        return await self.backend.search(question, self.collection, _LIMIT, self.selection)
+    def outcomes(self, questions: Sequence[Question]) -> Iterator[Outcome]:
+        """Ask one after the other; blocking. Raises what the backend raises."""
+        evidence = EvidenceResolver(self.catalog, self.collection)
+        with asyncio.Runner() as runner:
+            runner.run(self._search(questions[0]))  # the first search opens files; it is not measured
+            for question in questions:
+                yield runner.run(self._ask(question, evidence.expected(question)))
 
-    async def ask(self, question: Question, expected: Expected) -> Outcome:
+    async def _search(self, question: Question) -> Sequence[Hit]:
+        return await self.backend.search(self._request(question, _LIMIT))
+
+    def _request(self, question: Question, limit: int) -> SearchRequest:
+        return SearchRequest(
+            question=question.question, collection=self.collection, limit=limit, selection=self.selection
+        )
+
+    async def _ask(self, question: Question, expected: Expected) -> Outcome:
         began = time.perf_counter()
-        hits = await self.search(question.question)
+        hits = await self._search(question)
         milliseconds = (time.perf_counter() - began) * 1000
         chunks, answer = await self._context_and_answer(question.question)
         # the gate sees the hits of the answer, which are the best ones of the same search
-        relevance = await self.backend.relevance(question.question, self.collection, len(chunks.hits), self.selection)
+        relevance = await self.backend.relevance(self._request(question, len(chunks.hits)))
         ranks = tuple(rank(target, hits) for target in expected.targets)
         in_context = [is_in_context(target, chunks.passages, chunks.hits) for target in expected.targets]
         wanted = question.answers if question.is_answerable else ()
@@ -137,7 +132,8 @@ class _Run:
         chunks = ChunksRetrieved((), ())
         answer: Answer | None = None
         messages = [Message("user", question)]
-        async with aclosing(self.backend.ask(messages, self.collection, self.selection)) as events:
+        request = AskRequest(messages=messages, collection=self.collection, selection=self.selection)
+        async with aclosing(self.backend.ask(request)) as events:
             async for event in events:
                 if isinstance(event, ChunksRetrieved):
                     chunks = event

@@ -17,23 +17,20 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from rag.answering.modes.request import Mode
     from rag.answering.modes.route import Shares
     from rag.models.benchmark import Speed
+    from rag.operations.control_protocol import AskRequest, SearchRequest
     from rag.operations.server_client import ServerClient
     from rag.settings import EmbeddingSettings, Settings
-    from rag.storage.selection import Selection
-    from rag.types.documents import AttributeValue, Chunking, Document, Event, Hit, Message, Owned
+    from rag.types.documents import AttributeValue, Chunking, Document, Event, Hit, Owned
     from rag.types.ingest import FileReport, IngestCounts, IngestOptions, IngestProgress, Job
 
 
 class Library(Protocol):
     """Documents that can be searched and read. What is not async blocks for milliseconds."""
 
-    async def search(
-        self, question: str, collection: str | None, limit: int, selection: Selection = ...
-    ) -> Sequence[Hit]:
-        """The best chunks for a question, at most `limit`, best first. Raises NotFound, InvalidRequest."""
+    async def search(self, request: SearchRequest) -> Sequence[Hit]:
+        """The best chunks for a question, best first. Raises NotFound, InvalidRequest."""
         ...
 
     def collections(self) -> list[str]:
@@ -58,20 +55,14 @@ class Backend(Library, Protocol):
         nothing was ever ingested."""
         ...
 
-    async def relevance(self, question: str, collection: str | None, limit: int, selection: Selection = ...) -> float:
-        """How far the best `limit` chunks speak to the question: what is compared with the threshold for refusing."""
+    async def relevance(self, request: SearchRequest) -> float:
+        """How far the chunks that `search` finds speak to the question: what is compared with the threshold for
+        refusing."""
         ...
 
-    def ask(
-        self,
-        messages: Sequence[Message],
-        collection: str,
-        selection: Selection = ...,
-        mode: Mode | None = None,
-        models: Sequence[str] = (),
-    ) -> AsyncGenerator[Event, None]:
-        """The events of an answer; without a mode, the collection's persona decides it. The model is asked after the
-        first ChunksRetrieved, so whoever closes it then asks none."""
+    def ask(self, request: AskRequest) -> AsyncGenerator[Event, None]:
+        """The events of an answer. The model is asked after the first ChunksRetrieved, so whoever closes it then asks
+        none."""
         ...
 
     def tag(self, document_id: str, attributes: Mapping[str, AttributeValue | None]) -> Document:

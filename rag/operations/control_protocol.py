@@ -18,6 +18,7 @@ from rag.models.benchmark import Speed
 from rag.operations.archive.backup import BackupResult
 from rag.operations.archive.export import ExportResult
 from rag.operations.archive.format import ArchiveProgress
+from rag.storage.catalog import DEFAULT_COLLECTION
 from rag.storage.selection import EVERYTHING, Selection
 from rag.types.documents import (
     AnswerCompleted,
@@ -79,10 +80,11 @@ class BackupRequest(BaseModel):
 
 
 class SearchRequest(BaseModel):
-    """A question to search for."""
+    """A question to search for, and how many chunks are wanted at most. Without a collection, what is asked where none
+    is named: on this machine `default`."""
 
     question: str
-    collection: str | None
+    collection: str | None = None
     limit: int
     selection: Selection = EVERYTHING
 
@@ -91,7 +93,7 @@ class AskRequest(BaseModel):
     """A conversation to answer; without a mode, the collection's persona decides it."""
 
     messages: list[Message]
-    collection: str
+    collection: str = DEFAULT_COLLECTION
     selection: Selection = EVERYTHING
     mode: Mode | None = None
     models: tuple[str, ...] = ()

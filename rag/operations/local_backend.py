@@ -6,16 +6,17 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 
-from rag.answering.modes.request import Mode, Request
+from rag.answering.modes.request import Request
 from rag.answering.modes.route import Shares
 from rag.answering.personas import addressed
 from rag.models.benchmark import Speed, measure_all
 from rag.operations.backend import Backend
+from rag.operations.control_protocol import AskRequest, SearchRequest
 from rag.operations.services import LazyServices, Services
 from rag.storage import document_attributes
 from rag.storage.catalog import DEFAULT_COLLECTION
-from rag.storage.selection import EVERYTHING, Selection, scope_of
-from rag.types.documents import AttributeValue, Document, Event, Hit, Message, Scope
+from rag.storage.selection import scope_of
+from rag.types.documents import AttributeValue, Document, Event, Hit, Scope
 
 
 class LocalBackend(Backend):
@@ -27,30 +28,18 @@ class LocalBackend(Backend):
     def warm_up(self) -> None:
         assert self._services.retriever  # which is opened by that
 
-    async def search(
-        self, question: str, collection: str | None, limit: int, selection: Selection = EVERYTHING
-    ) -> Sequence[Hit]:
+    async def search(self, request: SearchRequest) -> Sequence[Hit]:
         retriever = self._services.retriever
-        return await retriever.retrieve(question, await self._scope(collection, selection), limit)
+        return await retriever.retrieve(request.question, await self._scope(request), request.limit)
 
-    async def relevance(
-        self, question: str, collection: str | None, limit: int, selection: Selection = EVERYTHING
-    ) -> float:
-        hits = await self.search(question, collection, limit, selection)
-        return await self._services.retriever.relevance(question, hits)
+    async def relevance(self, request: SearchRequest) -> float:
+        return await self._services.retriever.relevance(request.question, await self.search(request))
 
-    async def ask(
-        self,
-        messages: Sequence[Message],
-        collection: str,
-        selection: Selection = EVERYTHING,
-        mode: Mode | None = None,
-        models: Sequence[str] = (),
-    ) -> AsyncGenerator[Event, None]:
+    async def ask(self, request: AskRequest) -> AsyncGenerator[Event, None]:
         self.warm_up()
-        scope = await self._scope(collection, selection)
-        request = addressed(Request(messages, scope, models=tuple(models)), collection, self._services.roles, mode)
-        async with aclosing(self._services.ask(request)) as events:
+        question = Request(request.messages, await self._scope(request), models=request.models)
+        question = addressed(question, request.collection, self._services.roles, request.mode)
+        async with aclosing(self._services.ask(question)) as events:
             async for event in events:
                 yield event
 
@@ -73,5 +62,6 @@ class LocalBackend(Backend):
     def route_shares(self) -> Shares:
         return self._services.route_counts.shares
 
-    async def _scope(self, collection: str | None, selection: Selection) -> Scope:
-        return await asyncio.to_thread(scope_of, self._services.catalog, collection or DEFAULT_COLLECTION, selection)
+    async def _scope(self, request: SearchRequest | AskRequest) -> Scope:
+        collection = request.collection or DEFAULT_COLLECTION
+        return await asyncio.to_thread(scope_of, self._services.catalog, collection, request.selection)

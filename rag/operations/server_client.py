@@ -12,7 +12,6 @@ from urllib.parse import quote, urlsplit
 import httpx
 from pydantic import BaseModel, TypeAdapter
 
-from rag.answering.modes.request import Mode
 from rag.answering.modes.route import Shares
 from rag.errors import StorageLocked
 from rag.models.benchmark import Speed
@@ -32,8 +31,7 @@ from rag.operations.control_protocol import (
 )
 from rag.settings import EmbeddingSettings
 from rag.storage.lock import Owner
-from rag.storage.selection import EVERYTHING, Selection
-from rag.types.documents import AttributeValue, Document, Event, Hit, Message
+from rag.types.documents import AttributeValue, Document, Event, Hit
 from rag.types.ingest import FileReport, IngestOptions, IngestProgress, Job
 
 _Result = TypeVar("_Result")
@@ -58,30 +56,14 @@ class ServerClient(Backend, Ingestion):
     def warm_up(self) -> None:
         self.collections()  # all else is open there
 
-    async def search(
-        self, question: str, collection: str | None, limit: int, selection: Selection = EVERYTHING
-    ) -> list[Hit]:
-        body = SearchRequest(question=question, collection=collection, limit=limit, selection=selection)
-        return await asyncio.to_thread(self._request, list[Hit], "POST", "search", body)
+    async def search(self, request: SearchRequest) -> list[Hit]:
+        return await asyncio.to_thread(self._request, list[Hit], "POST", "search", request)
 
-    async def relevance(
-        self, question: str, collection: str | None, limit: int, selection: Selection = EVERYTHING
-    ) -> float:
-        body = SearchRequest(question=question, collection=collection, limit=limit, selection=selection)
-        return await asyncio.to_thread(self._request, float, "POST", "relevance", body)
+    async def relevance(self, request: SearchRequest) -> float:
+        return await asyncio.to_thread(self._request, float, "POST", "relevance", request)
 
-    def ask(
-        self,
-        messages: Sequence[Message],
-        collection: str,
-        selection: Selection = EVERYTHING,
-        mode: Mode | None = None,
-        models: Sequence[str] = (),
-    ) -> AsyncGenerator[Event, None]:
-        body = AskRequest(
-            messages=list(messages), collection=collection, selection=selection, mode=mode, models=tuple(models)
-        )
-        return self._events("POST", "ask", body)
+    def ask(self, request: AskRequest) -> AsyncGenerator[Event, None]:
+        return self._events("POST", "ask", request)
 
     def collections(self) -> list[str]:
         return self._request(list[str], "GET", "collections")

@@ -10,11 +10,10 @@ import pytest
 from rag.cli.eval import evaluate
 from rag.errors import ConfigurationError, Conflict, InvalidRequest, NotFound
 from rag.evaluation.questions import Question
-from rag.evaluation.run import ask_all
+from rag.evaluation.run import EvaluationRun
 from rag.operations.local_backend import LocalBackend
 from rag.operations.services import LazyServices
 from rag.settings import DEFAULT_EMBEDDING, load_settings
-from rag.storage.selection import EVERYTHING
 from tests.commands import Commands
 from tests.ingest.loaders.documents import make_pdf
 
@@ -211,9 +210,9 @@ class Recording(LocalBackend):
         super().__init__(services)
         self.judged = []
 
-    async def relevance(self, question, collection, limit, selection=EVERYTHING):
-        self.judged.append(limit)
-        return await super().relevance(question, collection, limit, selection)
+    async def relevance(self, request):
+        self.judged.append(request.limit)
+        return await super().relevance(request)
 
 
 def test_the_gate_sees_the_hits_of_the_answer(commands, monkeypatch):
@@ -227,8 +226,7 @@ def test_the_gate_sees_the_hits_of_the_answer(commands, monkeypatch):
     questions = [Question(1, "a", "Which pump?")]
     with LazyServices(load_settings()) as services:
         backend = Recording(services)
-        coming = ask_all(backend, services.catalog, "pumps", EVERYTHING, questions, 0.1, with_answers=True)
-        (outcome,) = coming
+        (outcome,) = EvaluationRun(backend, services.catalog, "pumps", 0.1, with_answers=True).outcomes(questions)
     assert backend.judged == [3]
     assert len(outcome.found) == 5
 
