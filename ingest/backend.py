@@ -69,8 +69,9 @@ class LocalIngestBackend(LocalBackend, Ingestion):
         from rag.models.embedding import open_embedding
 
         require_index(self._settings)
-        with open_index(self._settings) as index, Sandbox(self._settings.ingest) as sandbox:
-            yield from Reindexing(index, sandbox, self._settings.ingest, open_embedding(embedding))
+        index = self._opened.resources.enter_context(open_index(self._settings))
+        sandbox = self._opened.resources.enter_context(Sandbox(self._settings.ingest))
+        return iter(Reindexing(index, sandbox, self._settings.ingest, open_embedding(embedding)))
 
     def jobs(self) -> list[Job]:
         from ingest.jobs import JobStore

@@ -17,8 +17,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from rag.answering.modes.route import Shares
 from rag.api.errors import unknown_error
@@ -56,9 +59,11 @@ class _ControlRoute(APIRoute):
         async def handled(request: Request) -> Response:
             try:
                 return await handler(request)
-            except RagError as error:
-                note_error(error.code)
-                return JSONResponse(error_body(error), error.status)
+            except (HTTPException, RequestValidationError, ClientDisconnect):  # which have no hint
+                raise
+            except Exception as error:  # noqa: BLE001  (the edge)
+                known = _noted(error)
+                return JSONResponse(error_body(known), known.status)
 
         return handled
 
@@ -209,7 +214,7 @@ def _events(events: AsyncGenerator[Any, None]) -> StreamingResponse:
                 async for event in events:
                     yield event_line(event)
         except Exception as error:  # noqa: BLE001  (the edge of a stream that has begun)
-            yield _failure(error)
+            yield error_line(_noted(error))
 
     return StreamingResponse(lines(), media_type="application/x-ndjson")
 
@@ -222,7 +227,7 @@ def _progress(events: Iterator[Any]) -> StreamingResponse:
             for event in events:
                 yield event_line(event)
         except Exception as error:  # noqa: BLE001  (the edge of a stream that has begun)
-            yield _failure(error)
+            yield error_line(_noted(error))
 
     async def sent() -> AsyncIterator[str]:
         working = lines()
@@ -245,7 +250,7 @@ def _end(working: Generator[str]) -> None:
             return
 
 
-def _failure(error: Exception) -> str:
+def _noted(error: Exception) -> RagError:
     known = error if isinstance(error, RagError) else unknown_error(error)
     note_error(known.code)
-    return error_line(known)
+    return known

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from html import escape
 
 from rag.evaluation.report import DEPTHS, MEASURES, Evaluation, failures
-from rag.evaluation.report_text import shown
 from rag.evaluation.run import Found, Outcome
 from rag.storage.selection import as_typed
 
@@ -84,7 +83,7 @@ def report_page(evaluation: Evaluation, name: str) -> str:
 
 def _table(evaluation: Evaluation) -> str:
     rows = [
-        (measure.label, shown(figure), figure.questions)
+        (measure.label, f"{figure.value:.3f}", figure.questions)
         for measure in MEASURES
         if (figure := evaluation.figures.get(measure.name))
     ]

@@ -179,15 +179,15 @@ def open_storage(settings: Settings) -> Iterator[Storage]:
 
 
 @contextmanager
-def open_index(settings: Settings, incoming: EmbeddingIdentity | None = None) -> Iterator[Index]:
+def open_index(settings: Settings, coming: EmbeddingIdentity | None = None) -> Iterator[Index]:
     """Take the storage folder without loading the embedding model: for what has all vectors at hand.
 
-    `incoming` is what made the vectors that are to be added, None where none are. Raises StorageLocked; IndexMismatch
+    `coming` is what made the vectors that are to be added, None where none are. Raises StorageLocked; IndexMismatch
     when they do not fit those that are there (in an empty folder, the settings); NotFound when there is nothing.
     """
     lock = StorageLock(settings.storage.dir, shared=settings.storage.is_shared).acquire()
     try:
-        embedding = _lazy_embedding(settings, incoming)
+        embedding = _dormant_embedding(settings, coming)
         database, chroma = open_database(settings.storage), chroma_server(settings.storage)
         with closing(Index(settings.storage.dir, embedding, database, chroma)) as index:
             yield index
@@ -195,29 +195,29 @@ def open_index(settings: Settings, incoming: EmbeddingIdentity | None = None) ->
         lock.release()
 
 
-def _lazy_embedding(settings: Settings, incoming: EmbeddingIdentity | None) -> LazyEmbedding:
+def _dormant_embedding(settings: Settings, coming: EmbeddingIdentity | None) -> LazyEmbedding:
     stored = None
     if has_catalog(settings.storage):
         with closing(open_catalog(settings.storage)) as catalog:
             stored = json.loads(catalog.property("embedding") or "null") if catalog.documents() else None
     if stored is not None:
-        if incoming is not None and incoming.fingerprint != stored["fingerprint"]:
+        if coming is not None and coming.fingerprint != stored["fingerprint"]:
             raise IndexMismatch(
-                f"The archive's vectors were made with the embedding model {incoming.model}, those of this index with "
+                f"The archive's vectors were made with the embedding model {coming.model}, those of this index with "
                 f"{stored['model']} (or the prefixes differ).",
                 hint="Import it into an empty folder (RAG_STORAGE__DIR), or first set "
-                f"RAG_EMBEDDING__MODEL={incoming.model} and run `rag reindex`.",
+                f"RAG_EMBEDDING__MODEL={coming.model} and run `rag reindex`.",
             )
         return LazyEmbedding(settings.embedding, stored["model"], stored["fingerprint"])
-    if incoming is None:
+    if coming is None:
         raise NotFound(f"There are no documents in {settings.storage.dir.absolute()}.", hint="`ingest PATH` adds some.")
-    if not is_configured(settings.embedding, incoming.model, incoming.fingerprint):
+    if not is_configured(settings.embedding, coming.model, coming.fingerprint):
         raise IndexMismatch(
-            f"The archive's vectors were made with the embedding model {incoming.model}; the settings name "
+            f"The archive's vectors were made with the embedding model {coming.model}; the settings name "
             f"{settings.embedding.model} (or other prefixes).",
-            hint=f"Set RAG_EMBEDDING__MODEL={incoming.model}, for the import and from then on.",
+            hint=f"Set RAG_EMBEDDING__MODEL={coming.model}, for the import and from then on.",
         )
-    return LazyEmbedding(settings.embedding, settings.embedding.model, incoming.fingerprint)
+    return LazyEmbedding(settings.embedding, settings.embedding.model, coming.fingerprint)
 
 
 def open_retriever(settings: Settings, index: Index) -> HybridRetriever:
