@@ -123,7 +123,6 @@ def search(
     """
     if (question is None) == (batch is None):
         raise InvalidRequest("Give either a question or --batch FILE.", hint="`rag search --help` shows both.")
-
     from rag.operations.control_protocol import SearchRequest
 
     questions = list(_read_batch(batch)) if batch else []

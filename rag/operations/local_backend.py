@@ -26,7 +26,7 @@ class LocalBackend(Backend):
         self._services = services
 
     def warm_up(self) -> None:
-        assert self._services.retriever  # which is opened by that
+        _ = self._services.retriever  # which is opened by that
 
     async def search(self, request: SearchRequest) -> Sequence[Hit]:
         retriever = self._services.retriever
