@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect, HTTPConnection
 from rag.api import control, docs, documents, health, metrics, page_images
 from rag.api.compat import geniusrise, petals
 from rag.api.errors import ERROR_RESPONSES, error_response, status_response
-from rag.api.mcp import OpenLibrary, create_mcp
+from rag.api.mcp import UserLibrary, create_mcp
 from rag.api.middleware.authentication import Authentication, principal_of
 from rag.api.middleware.concurrency import ConcurrencyLimit
 from rag.api.middleware.errors import UnexpectedErrors
@@ -46,9 +46,9 @@ def create_api(services: Services, token: str, lifespan: Lifespan | None = None)
     """The application without the chat UI. `token` opens the command line's routes. What is added later is as closed as
     the rest: see rag/api/route_policy.py."""
 
-    def library_for(request: HTTPConnection | None) -> OpenLibrary:
+    def library_for(request: HTTPConnection | None) -> UserLibrary:
         assert request is not None
-        return OpenLibrary(services.access(principal_of(request)), services.engine.retriever)
+        return UserLibrary(services.access(principal_of(request)), services.engine.retriever)
 
     tools = create_mcp(library_for)
     tools_app = tools.streamable_http_app()

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rag.cli.runner import debug_option, follow
+from rag.cli.runner import debug_option, follow, load_settings
 from rag.errors import StorageLocked
-from rag.operations.server_client import find_server, require_index
-from rag.settings import Settings, load_settings
+from rag.operations.backend import find_server, require_index
 
 if TYPE_CHECKING:
     from rag.operations.archive.format import ArchiveProgress
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from rag.operations.archive.reader import Archive
     from rag.operations.archive.restore import RestoreResult
     from rag.operations.archive.writer import WrittenArchive
+    from rag.settings import Settings
 
     _Write = Callable[..., Iterator[ArchiveProgress | WrittenArchive]]
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rag.operations.archive.import_ import ImportResult
     from rag.operations.archive.restore import RestoreResult
     from rag.operations.archive.writer import WrittenArchive
+    from rag.settings import Settings
 
 _Result = TypeVar("_Result", "WrittenArchive", "ImportResult", "RestoreResult")
 
@@ -49,6 +50,13 @@ def run(command: click.Command) -> None:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         fail(RagError(f"Something went wrong: {reason}", hint="The same command with --debug shows where."))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def load_settings() -> Settings:
+    """The settings: see rag/settings.py. What reads them is loaded with the first command, not to show the help."""
+    from rag.settings import load_settings as load
+
+    return load()
 
 
 def is_debugging() -> bool:

@@ -49,7 +49,7 @@ class Expected:
     unknown: tuple[str, ...] = ()
 
 
-class Library:
+class EvidenceResolver:
     """The documents of one collection by the names that people give them; looks pages up once a document."""
 
     def __init__(self, catalog: Catalog, collection: str) -> None:
@@ -82,8 +82,8 @@ class Library:
             or pages
             or [Target(documents=ids) for ids in named]
         )
-        whole = None if anywhere is None else Target(documents=anywhere)
-        return Expected(tuple(targets), tuple(pages), whole, tuple(unknown))
+        documents = None if anywhere is None else Target(documents=anywhere)
+        return Expected(tuple(targets), tuple(pages), documents, tuple(unknown))
 
     def _documents(self, name: str) -> frozenset[str]:
         """The documents of that id, source, end of a source (`folder/file.pdf`), or file name."""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Self
 
 from rag.answering.engine import ChatEngine
 from rag.answering.modes.dispatch import ask
 from rag.answering.modes.request import Request
 from rag.answering.modes.route import RouteCounts
-from rag.answering.personas import Role
+from rag.answering.personas import Role, read_roles
 from rag.auth.access import Access
 from rag.auth.principals import Principal
 from rag.errors import IndexMismatch, NotFound
@@ -23,7 +25,7 @@ from rag.models.models_file import load_models_file
 from rag.models.registry import LanguageModels
 from rag.models.reranker import open_reranker
 from rag.operations.archive.format import EmbeddingIdentity
-from rag.operations.backend import Backend
+from rag.operations.backend import IngestService, require_index
 from rag.operations.shutdown import Shutdown
 from rag.retrieval.retriever import HybridRetriever
 from rag.settings import EmbeddingSettings, Settings
@@ -59,7 +61,7 @@ class Services:
     storage: Storage
     models: LanguageModels
     engine: ChatEngine
-    ingest: Backend
+    ingest: IngestService
     roles: tuple[Role, ...] = ()
     route_counts: RouteCounts = field(default_factory=RouteCounts)
     telemetry: Telemetry = field(default_factory=Telemetry)
@@ -69,6 +71,11 @@ class Services:
     def catalog(self) -> Catalog:
         """The catalog of the storage folder."""
         return self.storage.index.catalog
+
+    @property
+    def retriever(self) -> HybridRetriever:
+        """What finds chunks."""
+        return self.engine.retriever
 
     @property
     def model(self) -> LanguageModel:
@@ -96,6 +103,61 @@ class Services:
     def access(self, principal: Principal) -> Access:
         """What somebody may reach."""
         return Access(self.catalog, principal)
+
+
+class LazyServices:
+    """What a command needs of the application: each part is opened when it is first used, and closed at the end of the
+    `with` block. A list of documents needs no model, and works beside another process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.route_counts = RouteCounts()
+        self.resources = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.resources.close()
+
+    @cached_property
+    def storage(self) -> Storage:
+        """The storage folder, which is made if need be. Raises like `open_storage`."""
+        return self.resources.enter_context(open_storage(self.settings))
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog, also while another process owns the folder. Raises NotFound where there is none."""
+        return self.storage.index.catalog if "storage" in vars(self) else self._catalog
+
+    @cached_property
+    def _catalog(self) -> Catalog:
+        require_index(self.settings)
+        return self.resources.enter_context(closing(open_catalog(self.settings.storage)))
+
+    @cached_property
+    def retriever(self) -> HybridRetriever:
+        """What finds chunks. Raises NotFound where nothing was ever ingested, and like `open_storage`."""
+        require_index(self.settings)
+        return open_retriever(self.settings, self.storage.index)
+
+    @cached_property
+    def models(self) -> LanguageModels:
+        """The language models. Raises ConfigurationError."""
+        return self.resources.enter_context(open_models(self.settings))
+
+    @cached_property
+    def roles(self) -> tuple[Role, ...]:
+        """The personas. Raises ConfigurationError."""
+        return read_roles(self.models.file)
+
+    def ask(self, request: Request) -> AsyncGenerator[Event, None]:
+        """Answer a request in its mode."""
+
+        def engine_with(model: str) -> ChatEngine:
+            return ChatEngine(self.retriever, self.models.get(model), self.settings)
+
+        return ask(request, engine_with, self.models.file, self.route_counts)
 
 
 @contextmanager

@@ -137,7 +137,7 @@ def change_collection(collection_id: str, body: ChangedCollection, caller: Calle
 @router.delete("/collections/{collection_id}")
 def delete_collection(collection_id: str, services: AppServices, caller: Caller) -> dict[str, bool]:
     """Delete a collection with its documents."""
-    services.ingest.remove_collection(caller.collection(collection_id, "manage").id)
+    services.ingest.delete_collection(caller.collection(collection_id, "manage").id)
     return {"deleted": True}
 
 
@@ -192,7 +192,7 @@ def cancel(job_id: str, collection: Writable, services: AppServices) -> dict[str
 @router.delete("/documents/{document_id}")
 def delete_document(document_id: str, services: AppServices, caller: Caller) -> dict[str, Any]:
     """Delete a document."""
-    return {"freed": services.ingest.remove(caller.document(document_id, "write").id).freed}
+    return {"freed": services.ingest.delete(caller.document(document_id, "write").id).freed}
 
 
 @router.post("/documents/{document_id}/again")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from rag.auth.access import Access
-    from rag.operations.backend import Backend
+    from rag.operations.backend import IngestService
     from rag.types.ingest import Job
     from rag.ui.translations import Translations
 
@@ -31,7 +31,7 @@ _INTERVAL = 0.5  # seconds between two looks at a job
 
 
 async def ingest_files(
-    files: Sequence[Any], ingest: Backend, access: Access, collection: str | None
+    files: Sequence[Any], ingest: IngestService, access: Access, collection: str | None
 ) -> list[FileReport]:
     """Index the message's files into a collection, one after the other; one report each, never an exception. Those for
     a collection that can only be read go to one's own."""
@@ -72,17 +72,17 @@ def delete_button(reports: Sequence[FileReport]) -> list[Any]:
     return [cl.Action(name=DELETE_UPLOAD, payload={"documents": added}, icon="trash-2", label=label)]
 
 
-async def delete_upload(action: cl.Action, ingest: Backend, access: Access) -> None:
+async def delete_upload(action: cl.Action, ingest: IngestService, access: Access) -> None:
     """Delete the documents that a button is for. Raises NotFound, Forbidden."""
     for document_id in action.payload.get("documents") or []:
         document = await asyncio.to_thread(access.document, str(document_id), "write")
-        await asyncio.to_thread(ingest.remove, document.id)
+        await asyncio.to_thread(ingest.delete, document.id)
 
 
 async def _ingest_file(
     path: Path,
     name: str,
-    ingest: Backend,
+    ingest: IngestService,
     access: Access,
     collection: str | None,
     show: Callable[[Job], Awaitable[None]],

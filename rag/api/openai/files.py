@@ -66,7 +66,7 @@ def get_file(file_id: str, caller: Caller) -> dict[str, Any]:
 @router.delete("/{file_id}")
 def delete_file(file_id: str, services: AppServices, caller: Caller) -> dict[str, Any]:
     """Delete a file, and its documents in all vector stores."""
-    services.ingest.forget(caller.file(file_id, "write").id)
+    services.ingest.delete_file(caller.file(file_id, "write").id)
     return {"id": file_id, "object": "file", "deleted": True}
 
 

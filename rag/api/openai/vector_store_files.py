@@ -146,7 +146,7 @@ def detach_file(store_id: str, file_id: str, services: AppServices, caller: Call
     """Take a file out of a store; the file itself stays."""
     file = caller.stores.file(caller.collection(store_id, "write").id, file_id)
     if file_id == file.document_id:  # of a folder
-        services.ingest.remove(file_id)
+        services.ingest.delete(file_id)
     else:
         services.ingest.detach(file_id, file.store_id)
     return {"id": file_id, "object": "vector_store.file.deleted", "deleted": True}

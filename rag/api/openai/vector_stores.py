@@ -138,7 +138,7 @@ def update_vector_store(store_id: str, body: UpdateStore, caller: Caller) -> dic
 def delete_vector_store(store_id: str, services: AppServices, caller: Caller) -> dict[str, Any]:
     """Delete a vector store with its documents; the files stay."""
     store = caller.collection(store_id, "manage")
-    services.ingest.remove_collection(store.id)
+    services.ingest.delete_collection(store.id)
     return {"id": store.id, "object": "vector_store.deleted", "deleted": True}
 
 

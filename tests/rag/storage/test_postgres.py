@@ -200,7 +200,7 @@ def test_nobody_is_told_the_password(postgres_url, capfd, caplog, tmp_path):
         assert PASSWORD not in repr(settings_of(tmp_path, url))
         (finding,) = [found for found in examine_storage(settings_of(tmp_path, url)) if found.subject == "Database"]
         assert not finding.ok
-        assert PASSWORD not in finding.words + finding.advice
+        assert PASSWORD not in finding.summary + finding.advice
     told = capfd.readouterr()
     assert PASSWORD not in told.out + told.err + caplog.text
 
@@ -219,7 +219,7 @@ def test_doctor_names_the_database(postgres_url, tmp_path):
         found for found in examine_storage(settings_of(tmp_path, postgres_url)) if found.subject == "Database"
     ]
     assert finding.ok
-    assert finding.words.startswith("PostgreSQL 1")
+    assert finding.summary.startswith("PostgreSQL 1")
 
 
 def test_a_server_that_was_started_anew_is_found_again(postgres_url, database):
