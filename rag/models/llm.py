@@ -161,12 +161,12 @@ async def check_model(model: LanguageModel) -> None:
         await _compatible(model).check()
 
 
-async def wait_for_model(model: LanguageModel) -> AsyncGenerator[str, None]:
-    """Says what is waited for, as long as the model's server loads it and the limit for the first token allows; ends
-    when it need not be waited for."""
+async def wait_for_model(model: LanguageModel, report: Callable[[str], None]) -> None:
+    """Waits as long as the model's server loads it and the limit for the first token allows; `report` is told what is
+    waited for."""
     if model.provider == "openai" and (llm := _compatible(model)).problem:
-        async for what_for in llm.wait_until_loaded(llm.timeout):
-            yield what_for
+        async for reason in llm.wait_until_loaded(llm.timeout):
+            report(reason)
 
 
 async def refresh_model(model: LanguageModel) -> LanguageModel:

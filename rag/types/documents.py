@@ -300,6 +300,7 @@ class Candidate:
 
 
 Event = QueryCondensed | ChunksRetrieved | Progress | TextDelta | ToolCallDelta | Candidate | AnswerCompleted
+Emit = Callable[[Event], None]  # on the event loop; it does not wait
 
 
 # -------------------------------------------------------------------------------------------------------- back ends
