@@ -52,7 +52,8 @@ class EventStream(AsyncGenerator[Event, None]):
         """Wait for an event of these kinds, or for the end; none is taken. Raises what the work raises before it."""
         while not any(isinstance(event, kinds) for event in self._events):
             if self._task is not None and self._task.done():
-                return self._task.result()
+                self._task.result()
+                break
             await self._wait()
 
     def ready(self) -> list[Event]:

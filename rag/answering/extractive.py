@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from rag.answering.citations import citation, without_markers
+from rag.answering.citations import citation
 from rag.text.analysis import sentence_spans, terms
+from rag.text.markers import round_markers
 from rag.types.documents import Citation, Embedding, Passage
 
 LEAD = "Quoted from your documents:"
@@ -119,5 +120,5 @@ def compose(quotes: Sequence[Citation]) -> str:
 
 
 def _shown(quote: str) -> str:
-    text = without_markers(" ".join(quote.split()))
+    text = round_markers(" ".join(quote.split()))
     return text if len(text) <= _LONGEST else text[: text.rfind(" ", 0, _LONGEST)] + " …"

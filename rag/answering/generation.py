@@ -8,13 +8,14 @@ from collections.abc import Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-from rag.answering.citations import MarkerFilter, collect_citations
+from rag.answering.citations import collect_citations
 from rag.answering.prompt_budget import Prompt, fit_prompt
 from rag.answering.prompts import NOT_FOUND
 from rag.answering.verification.claims import check_claims
 from rag.errors import InvalidRequest, PromptTooLong
 from rag.models.llm import stream_text
 from rag.telemetry.spans import span
+from rag.text.markers import MarkerFilter
 from rag.types.chat import DEFAULT_MAX_TOKENS, NO_FUNCTIONS, Functions, Sampling, ToolCallDelta, joined
 from rag.types.documents import (
     Answer,

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 from rag.errors import ShuttingDown
 
+
 class Shutdown:
     """Whether the program is about to end. To be used in the event loop's thread."""
 

@@ -13,6 +13,7 @@ from fastapi.responses import Response
 
 from rag.errors import NotFound, RagError
 from rag.storage.conversations import Conversation, Conversations, Element, Step
+from rag.text.markers import UNLINKED_MARKER
 from rag.ui.answer.footnotes import readable_now
 from rag.ui.markdown import CODE, unmarked
 from rag.ui.session import calling_principal
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from rag.operations.services import Services
 
 ANSWER, QUESTION = "assistant_message", "user_message"
-_MARK = re.compile(r"\[(\d+)\](?!\()")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def answer_markdown(entry: Entry, prefix: str = "") -> str:
         return f"[^{prefix}{found[1]}]" if int(found[1]) in numbers else found[0]
 
     parts = CODE.split(entry.text)
-    parts[::2] = [_MARK.sub(mark, part) for part in parts[::2]]
+    parts[::2] = [UNLINKED_MARKER.sub(mark, part) for part in parts[::2]]
     notes = [f"[^{prefix}{source.number}]: {_note(source)}" for source in entry.sources]
     return "\n\n".join(["".join(parts).strip(), *notes])
 

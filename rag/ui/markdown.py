@@ -6,13 +6,14 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
+from rag.text.markers import UNLINKED_MARKER
+
 if TYPE_CHECKING:
     from collections.abc import Container
 
 SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-!|~:$&@])")
 BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 CODE = re.compile(r"(```.*?(?:```|\Z)|`[^`\n]*`)", re.DOTALL)
-MARK = re.compile(r"\[(\d{1,6})\](?!\()")
 LINKED_MARK = re.compile(r"\[\\\[(\d+)\\\]\]\(#footnote-\d+\)")
 DIRECTIVE = re.compile(r":(?=[A-Za-z])")
 
@@ -37,7 +38,7 @@ def marked(answer: str, numbers: Container[int]) -> str:
     """An answer whose marks `[1]` are links, as far as there are footnotes of these numbers."""
     parts = CODE.split(answer)
     parts[::2] = [
-        MARK.sub(lambda found: mark(int(found[1])) if int(found[1]) in numbers else found[0], part)
+        UNLINKED_MARKER.sub(lambda found: mark(int(found[1])) if int(found[1]) in numbers else found[0], part)
         for part in parts[::2]
     ]
     return "".join(parts)

@@ -84,8 +84,6 @@ async def _answer(name: str, participant: Participant | RagError, result: Retrie
         answer = await engine.write(prepared, result, emit_candidate)
     except RagError as error:
         emit_candidate(TextDelta(("\n\n" if text else "") + error.message))
-        answer = Answer(
-            text, (), result.passages, name, found=False, finish_reason="stop", usage=Usage(0, 0)
-        )
+        answer = Answer(text, (), result.passages, name, found=False, finish_reason="stop", usage=Usage(0, 0))
     emit(Candidate(name, AnswerCompleted(answer)))
     return answer

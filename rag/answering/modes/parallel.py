@@ -40,9 +40,7 @@ async def started(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def in_parallel(
-    call: Callable[[_Item], Awaitable[_Result]], items: Sequence[_Item], limit: int
-) -> list[_Result]:
+async def in_parallel(call: Callable[[_Item], Awaitable[_Result]], items: Sequence[_Item], limit: int) -> list[_Result]:
     """What the call gives for each item, in their order. What one raises, it raises, and ends the others."""
     async with started(call, items, limit) as tasks:
         return await asyncio.gather(*tasks)

@@ -20,6 +20,7 @@ from rag.answering.prompt_budget import Prompt, fit_prompt
 from rag.answering.prompts import CONCLUDE, PLAN
 from rag.answering.verification.claims import check_claims
 from rag.errors import InvalidRequest
+from rag.text.markers import MARKER
 from rag.types.documents import (
     Answer,
     ChunksRetrieved,
@@ -178,9 +179,6 @@ class _Composed:
                 self._claims.append(replace(claim, start=claim.start + self._start, end=claim.end + self._start))
 
 
-_MARKER = re.compile(r"\[(\d{1,3})\]")
-
-
 class Numbering:
     """Numbers passages from 1, in the order in which it is told of them; the same piece of a page only once."""
 
@@ -207,4 +205,4 @@ class Numbering:
             passage = numbers.get(int(marker[1]))
             return marker[0] if passage is None else f"[{self.number(passage)}]"
 
-        return _MARKER.sub(renumber, text)
+        return MARKER.sub(renumber, text)

@@ -76,9 +76,7 @@ async def _write(taker: NoteTaker, pages: Pages, limit: int, emit: Emit) -> Answ
             usages += [note.usage for note in notes]
     if prompt is None:
         emit(TextDelta(NOT_FOUND))
-        answer = Answer(
-            NOT_FOUND, (), (), taker.model.name, found=False, finish_reason="stop", usage=Usage(0, 0)
-        )
+        answer = Answer(NOT_FOUND, (), (), taker.model.name, found=False, finish_reason="stop", usage=Usage(0, 0))
     else:
         emit(ChunksRetrieved((), prompt.passages))
         answer = await write_prompt(taker.model, prompt, taker.prepared.sampling, emit)

@@ -6,13 +6,13 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from rag.answering.citations import MarkerFilter, cited_numbers
 from rag.answering.generation import PreparedQuestion, longest_reply, reply
 from rag.answering.modes.plan import Numbering
 from rag.answering.prompt_budget import Prompt, fit_prompt
 from rag.answering.prompts import FROM_NOTES, FROM_SOURCES, NOTES, SHORTER_NOTES, SUMMARIZE
 from rag.errors import InvalidRequest
 from rag.text.analysis import sentence_spans, terms
+from rag.text.markers import MarkerFilter, cited_numbers
 from rag.types.documents import LanguageModel, Message, Passage, Usage
 
 _NOTHING = "NOTHING"
@@ -37,8 +37,8 @@ class Note:
 class NoteTaker:
     """Makes the prompts of a summary, each as full as the window allows, and has notes taken.
 
-    `prepared` has the model and the caller's instructions, `question` is what is to be written. Methods that make prompts
-    block, and raise InvalidRequest where the window is too small for any.
+    `prepared` has the model and the caller's instructions, `question` is what is to be written. Methods that make
+    prompts block, and raise InvalidRequest where the window is too small for any.
     """
 
     prepared: PreparedQuestion

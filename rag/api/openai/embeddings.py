@@ -16,6 +16,7 @@ from rag.api.json_body import JsonRoute
 from rag.errors import InvalidRequest, NotFound
 from rag.operations.services import Services
 from rag.text.tokenizers import token_spans
+from rag.text.unicode import without_half_characters
 from rag.types.documents import Embedding
 
 router = APIRouter(route_class=JsonRoute)
@@ -47,8 +48,9 @@ async def create_embeddings(body: EmbeddingRequest, request: Request) -> Respons
     texts = [body.input] if isinstance(body.input, str) else body.input
     if not all(texts):
         raise InvalidRequest("An empty text has no vector.", param="input")
-    whole = [text.encode(errors="replace").decode() for text in texts]
-    work = partial(_embed, embedding, whole, is_text=body.encoding_format == "base64")
+    work = partial(
+        _embed, embedding, [without_half_characters(text) for text in texts], is_text=body.encoding_format == "base64"
+    )
     return await asyncio.get_running_loop().run_in_executor(_THREAD, work)
 
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rag.answering.citations import MarkerFilter, cited_numbers, collect_citations
+from rag.answering.citations import collect_citations
+from rag.text.markers import MarkerFilter, cited_numbers
 from rag.types.documents import Passage
 
 
