@@ -183,12 +183,10 @@ class LlamaIndexLLM(CustomLLM):
     ) -> AsyncGenerator[ChatResponse, None]:
         clock = TokenTimeout(self._limits, self.name, self._provider)
         said = ""
-        async with clock.limit():
-            responses = await self._llm.astream_chat(messages, **options)
+        responses = await clock.within(self._llm.astream_chat(messages, **options))
         try:
             while True:
-                async with clock.limit():
-                    response = await anext(responses, None)
+                response = await clock.within(anext(responses, None))
                 if response is None:
                     return
                 said += (delta := _delta(response, said))
