@@ -92,7 +92,7 @@ def _scores(
     cosines = embedding.embed_passages(texts) @ embedding.embed_query(question)
     frequency = Counter(term for sentence in sentences for term in set(sentence.terms))
     weights = {term: math.log(1 + len(texts) / (1 + frequency[term])) for term in set(terms(question))}
-    whole = sum(weights.values()) or 1.0
+    total = sum(weights.values()) or 1.0
     context = {id(s.passage): set(terms(f"{s.passage.title} {s.passage.heading}")) for s in sentences}
 
     def score(window: range) -> float:
@@ -103,7 +103,7 @@ def _scores(
         meaning = (mean + max(float(cosines[place]) for place in window)) / 2
         # Title and heading go without saying: they speak for every sentence below, not for one that repeats them.
         present = context[id(sentences[window[0]].passage)].union(*(sentences[place].terms for place in window))
-        words = sum(weights[term] for term in weights.keys() & present) / whole
+        words = sum(weights[term] for term in weights.keys() & present) / total
         of_window = _WORDS_WEIGHT * words + (1 - _WORDS_WEIGHT) * meaning
         return (1 - _PASSAGE_WEIGHT) * of_window + _PASSAGE_WEIGHT * sentences[window[0]].passage.score
 

@@ -52,12 +52,12 @@ class ServerError(Exception):
         except ValueError:
             body = text
         super().__init__(f"Error code: {status} - {body}")
-        said = body.get("error", body) if isinstance(body, Mapping) else body
-        if isinstance(said, Mapping):
-            said = said.get("message") or said.get("detail")
+        reported = body.get("error", body) if isinstance(body, Mapping) else body
+        if isinstance(reported, Mapping):
+            reported = reported.get("message") or reported.get("detail")
         self.status = status
         self.retry_after = retry_after
-        self.message = str(said or self)
+        self.message = str(reported or self)
 
 
 def refused_fields(error: ServerError) -> set[str]:
