@@ -208,9 +208,8 @@ class LlamaIndexLLM(CustomLLM):
 
 def _takes_functions(llm: LLM, metadata: LLMMetadata) -> bool:
     """Whether OpenAI's `tools` can be passed on to it; the other classes have forms of their own."""
-    from llama_index.llms.openai import OpenAI
-
-    return isinstance(llm, OpenAI) and metadata.is_function_calling_model
+    openai = sys.modules.get("llama_index.llms.openai")  # nothing is derived from a class that was not imported
+    return openai is not None and isinstance(llm, openai.OpenAI) and metadata.is_function_calling_model
 
 
 def _says_something(response: ChatResponse) -> bool:

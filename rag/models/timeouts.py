@@ -74,7 +74,7 @@ class TokenTimeout:
         # One timer serves the whole reply and looks at the deadline when it ends: a token costs no timer of its own.
         self._waiting = asyncio.current_task()
         if self._timer is None:
-            self._expire()
+            self._start_timer()
         try:
             return await work
         except asyncio.CancelledError:
@@ -84,13 +84,15 @@ class TokenTimeout:
         finally:
             self._waiting = None
 
-    def _expire(self) -> None:
+    def _start_timer(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(self.left, self._look)
+
+    def _look(self) -> None:
+        """The timer has ended; the limit may have moved on since."""
         self._timer = None
-        if self._waiting is None:
-            return
-        if self.left:
-            self._timer = asyncio.get_running_loop().call_later(self.left, self._expire)
-        else:
+        if self._waiting is not None and self.left:
+            self._start_timer()
+        elif self._waiting is not None:
             self._is_over = True
             self._waiting.cancel()
 
