@@ -10,6 +10,8 @@ from typing import Any, NoReturn
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
+from rag.text.unicode import without_half_characters
+
 
 class JsonRoute(APIRoute):
     """A route whose JSON bodies have no half characters (a client may cut an emoji in two), no NaN and no Infinity."""
@@ -47,7 +49,7 @@ def _encodable(value: Any) -> Any:
     """The value with a question mark for every half of a character."""
     match value:
         case str():
-            return value if value.isascii() else value.encode("utf-8", "replace").decode()
+            return without_half_characters(value)
         case list():
             return [_encodable(item) for item in value]
         case dict():

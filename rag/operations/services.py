@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Self
 
 from rag.answering.engine import ChatEngine
-from rag.answering.modes.dispatch import ask
+from rag.answering.event_stream import EventStream
+from rag.answering.modes.dispatch import answer
 from rag.answering.modes.request import Request
 from rag.answering.modes.route import RouteCounts
 from rag.answering.personas import Role, read_roles
@@ -33,9 +34,9 @@ from rag.storage.catalog import Catalog
 from rag.storage.connect import has_catalog, open_catalog, open_database
 from rag.storage.lock import StorageLock
 from rag.telemetry.metrics import Inventory
-from rag.telemetry.spans import watched
+from rag.telemetry.spans import measured
 from rag.telemetry.telemetry import Telemetry
-from rag.types.documents import Embedding, Event, LanguageModel
+from rag.types.documents import Answer, Embedding, Emit, LanguageModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +88,15 @@ class Services:
         NotFound, ConfigurationError."""
         return replace(self.engine, model=self.models.get(model))
 
-    def ask(self, request: Request) -> AsyncGenerator[Event, None]:
+    def ask(self, request: Request) -> EventStream:
         """Answer a request in its mode: see rag/answering/modes/dispatch.py."""
-        events = self.stopping.limited(ask(request, self.engine_with, self.models.file, self.route_counts))
+
+        async def work(emit: Emit) -> Answer:
+            async with self.stopping.limit():
+                return await answer(request, self.engine_with, self.models.file, self.route_counts, emit)
+
         question = request.messages[-1].content if request.messages else ""
-        return watched(events, request.mode, question, self.telemetry.finish)
+        return EventStream(partial(measured, work, request.mode, question, self.telemetry.finish))
 
     def inventory(self) -> Inventory:
         """What there is at the moment; blocking, a moment."""
@@ -151,13 +156,13 @@ class LazyServices:
         """The personas. Raises ConfigurationError."""
         return read_roles(self.models.file)
 
-    def ask(self, request: Request) -> AsyncGenerator[Event, None]:
+    def ask(self, request: Request) -> EventStream:
         """Answer a request in its mode."""
 
         def engine_with(model: str) -> ChatEngine:
             return ChatEngine(self.retriever, self.models.get(model), self.settings)
 
-        return ask(request, engine_with, self.models.file, self.route_counts)
+        return EventStream(lambda emit: answer(request, engine_with, self.models.file, self.route_counts, emit))
 
 
 @contextmanager

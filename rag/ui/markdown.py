@@ -7,13 +7,14 @@ import unicodedata
 from functools import partial
 from typing import TYPE_CHECKING
 
+from rag.text.markers import UNLINKED_MARKER
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
 
 SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-!|~:$&@])")
 BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 CODE = re.compile(r"(```.*?(?:```|\Z)|`[^`\n]*`)", re.DOTALL)
-MARK = re.compile(r"\[(\d{1,6})\](?!\()")
 LINKED_MARK = re.compile(r"\[\\\[(\d+)\\\]\]\(#footnote-\d+\)")
 DIRECTIVE = re.compile(r":(?=[A-Za-z])")
 
@@ -41,7 +42,7 @@ def marked(answer: str, numbers: Container[int], write: Callable[[int], str] = m
         number = int(found[1])
         return write(number) if number in numbers else found[0]
 
-    return _outside_code(answer, partial(MARK.sub, replaced))
+    return _outside_code(answer, partial(UNLINKED_MARKER.sub, replaced))
 
 
 def unmarked(text: str) -> str:

@@ -7,6 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rag.text.markers import MARKER_WITH_SPACE
 from rag.ui.markdown import escape, plain_line
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from rag.ui.translations import Translations
 
 SHOWN = 160  # characters of a doubtful sentence
-_MARKER = re.compile(r"\s*\[\d+\]")
 _ADORNMENT = re.compile(r"^[\s>#*•–+-]+|[*_`]+")
 
 
@@ -64,4 +64,4 @@ def _doubt(text: str, claim: Claim, translations: Translations) -> str:
 
 
 def _sentence(text: str, claim: Claim) -> str:
-    return plain_line(_ADORNMENT.sub("", _MARKER.sub("", text[claim.start : claim.end])))
+    return plain_line(_ADORNMENT.sub("", MARKER_WITH_SPACE.sub("", text[claim.start : claim.end])))
