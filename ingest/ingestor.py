@@ -220,7 +220,7 @@ class Ingestor:
     def _forget(self, record: FileRecord) -> None:
         self._end_jobs(lambda job: job.file_id == record.id)
         if made_of_it := self._index.catalog.documents_of_file(record.id):
-            self._index.remove_documents([document.id for document in made_of_it])
+            self._index.delete_documents([document.id for document in made_of_it])
         self._records.remove(record.id)
         self._discard_unused([record.sha256])
 
@@ -288,7 +288,7 @@ class Ingestor:
             if report and not (of and of.stop.is_set() and report.outcome == "failed"):
                 self._counter.note(report)
             if report and report.outcome == "failed" and self._was_never_read(report.document_id):
-                self._index.remove_documents([report.document_id])  # told at once; nothing of it is to be kept
+                self._index.delete_documents([report.document_id])  # told at once; nothing of it is to be kept
             elif of and report and report.outcome == "unchanged" and of.job.attributes:
                 set_attributes(self._index.catalog, report.document_id, of.job.attributes)
             yield of, progress
@@ -377,7 +377,7 @@ class Ingestor:
 
     def _remove(self, documents: Sequence[Document]) -> int:
         """Remove documents; the bytes freed on the disk."""
-        freed = self._index.remove_documents([document.id for document in documents])
+        freed = self._index.delete_documents([document.id for document in documents])
         return freed + self._discard_unused([document.sha256 for document in documents if document.file_id])
 
     def _discard_unused(self, hashes: Sequence[str]) -> int:
