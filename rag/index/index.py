@@ -221,6 +221,10 @@ class Index:
                 self._purger.request()
             return size + self._delete_unfinished() * self.embedding.dimension * _BYTES_A_NUMBER
 
+    def is_purge_pending(self) -> bool:
+        """Whether anything that was deleted may still be in files of the storage folder."""
+        return self._purger is not None and self._purger.is_pending()
+
     def _size_of_text(self, document_id: str) -> int:
         sections, chunks = self.catalog.sections(document_id), self.catalog.chunks_of(document_id)
         texts = chain((section.text for section in sections), (chunk.text for chunk in chunks))

@@ -137,13 +137,15 @@ class LexicalReplica:
                 return
         self._revision = revision
 
-    def _rewrite(self, version: str) -> None:
+    def _rewrite(self, version: str) -> int:
         """Move a version out of a segment that is being purged; what is new in the catalog need not wait."""
-        self._writer.rewrite(version, live_entries(self._catalog, version))
+        entries = live_entries(self._catalog, version)
+        self._writer.rewrite(version, entries)
         if self._catalog.revision != self._revision:
             self._catch_up()
             with self._news:
                 self._news.notify_all()
+        return len(entries)
 
 
 def _locked(folder: Path) -> int:

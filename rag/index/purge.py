@@ -27,26 +27,34 @@ _QUIET = 1.0  # seconds without another deletion before a purge begins
 _LONGEST_DELAY = 5.0  # seconds that further deletions put it off
 _RETRY = 10.0  # seconds after a purge that failed
 _AT_CLOSE = 5.0  # seconds that closing waits for a purge
-_PAUSE = 0.001  # seconds between two documents, in which searches and writers have their turn
+_COMMIT = 10_000  # chunks rewritten before they are committed: many small segments would all be merged again
+_PACE = (
+    0.00015  # seconds for a chunk, in which it is indexed: a commit, which keeps others from writing, waits for that
+)
 _MERGE = 0.2  # seconds between two looks at files that a merge or a search still needs
 
 
 def purge_words(
-    writer: LexicalWriter, document_ids: Collection[str], rewrite: Callable[[str], None], stop: threading.Event
+    writer: LexicalWriter, document_ids: Collection[str], rewrite: Callable[[str], int], stop: threading.Event
 ) -> bool:
     """Get the words of deleted documents out of the files of an index; False when `stop` was set before that was done.
     What was done until then is not done again.
 
-    `rewrite` is given versions (`{document}:{version}`) that stand beside deleted ones, and calls
-    `LexicalWriter.rewrite` for each."""
+    `rewrite` is given versions (`{document}:{version}`) that stand beside deleted ones; it calls
+    `LexicalWriter.rewrite` for each, and says how many chunks it has."""
     path = writer.index.path
     passing = unlisted_segments(path)  # a merge that began before the deletion brings its words along
     segments = segments_with_deleted(path, document_ids)
     while True:
+        rewritten = 0
         for version in sorted({version for versions in segments.values() for version in versions}):
-            if stop.wait(_PAUSE):
+            chunks = rewrite(version)
+            if stop.wait(chunks * _PACE):
                 break
-            rewrite(version)
+            rewritten += chunks
+            if rewritten >= _COMMIT:
+                writer.commit()
+                rewritten = 0
         writer.commit()
         passing = (passing | segments.keys()) & unlisted_segments(path)
         segments = segments_with_deleted(path, document_ids)
@@ -76,12 +84,16 @@ class Purger:
         self._is_closing = False
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        if self._noted():  # by a process that ended before it was done
+        if self.is_pending():  # by a process that ended before it was done
             self.request()
 
     def note(self, document_ids: Collection[str]) -> None:
         """Note documents that are about to be deleted; to be called by who may write."""
         self._catalog.set_property(_NOTE, json.dumps([*self._noted(), *document_ids]))
+
+    def is_pending(self) -> bool:
+        """Whether there is anything deleted that may still be on the disk."""
+        return bool(self._noted())
 
     def request(self) -> None:
         """Purge what was noted, soon."""
@@ -134,6 +146,8 @@ class Purger:
             with self._writing:  # more may have been noted meanwhile
                 self._catalog.set_property(_NOTE, json.dumps(self._noted()[len(document_ids) :]))
 
-    def _rewrite(self, version: str) -> None:
+    def _rewrite(self, version: str) -> int:
         with self._writing:
-            self._writer.rewrite(version, live_entries(self._catalog, version))
+            entries = live_entries(self._catalog, version)
+            self._writer.rewrite(version, entries)
+        return len(entries)

@@ -53,7 +53,9 @@ def _segments_with_deleted(
             for file in path.glob(f"{name}.*"):
                 (Path(folder) / file.name).symlink_to(file.absolute())
             (Path(folder) / _METADATA).write_text(json.dumps(metadata | {"segments": [segment]}))
-            searcher = tantivy.Index.open(folder).searcher()
+            index = tantivy.Index.open(folder)
+            index.config_reader(reload_policy="manual")  # else a thread would watch the folder, and write into it
+            searcher = index.searcher()
             ever = dict(searcher.terms_with_prefix("version", ""))
             left = dict(searcher.terms_with_prefix("version", "", filter_query=tantivy.Query.all_query()))
         deleted = {version.rpartition(":")[0] for version, chunks in ever.items() if left.get(version, 0) < chunks}
