@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 
+from rag.errors import RagError
 from rag.index.lexical import LexicalWriter
 from rag.index.lexical_entries import live_entries
 from rag.index.segments import segments_with_deleted, unlisted_segments
@@ -28,9 +29,7 @@ _LONGEST_DELAY = 5.0  # seconds that further deletions put it off
 _RETRY = 10.0  # seconds after a purge that failed
 _AT_CLOSE = 5.0  # seconds that closing waits for a purge
 _COMMIT = 10_000  # chunks rewritten before they are committed: many small segments would all be merged again
-_PACE = (
-    0.00015  # seconds for a chunk, in which it is indexed: a commit, which keeps others from writing, waits for that
-)
+_PACE = 0.00015  # seconds for a chunk, in which it is indexed: a commit waits for that, and others for the commit
 _MERGE = 0.2  # seconds between two looks at files that a merge or a search still needs
 
 
@@ -100,7 +99,7 @@ class Purger:
         with self._requests:
             self._is_requested = True
             self._requests.notify_all()
-            if self._thread is None:
+            if self._thread is None and not self._is_closing:
                 self._thread = threading.Thread(target=self._run, name="purge", daemon=True)
                 self._thread.start()
 
@@ -121,8 +120,9 @@ class Purger:
         while self._wait_for_request():
             try:
                 self._purge()
-            except Exception:
-                logger.exception("What was deleted is not gone from the disk yet; it is tried again.")
+            except Exception as error:
+                message = "What was deleted is not gone from the disk yet, which is tried again: %s"
+                logger.warning(message, error, exc_info=not isinstance(error, RagError))
                 with self._requests:
                     self._requests.wait_for(lambda: self._is_closing, _RETRY)
                     self._is_requested = not self._is_closing
