@@ -9,6 +9,7 @@ each is opened here as an index of its own, by links to its files.
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -22,11 +23,15 @@ def segments_with_deleted(path: Path, document_ids: Collection[str]) -> dict[str
     files have them, the versions (`{document}:{version}`) of all chunks that are left in them."""
     while True:
         metadata = _metadata(path)
+        views = Path(tempfile.mkdtemp(prefix="footnote-segments-"))
         try:
-            return dict(_segments_with_deleted(path, metadata, document_ids))
+            return dict(_segments_with_deleted(path, metadata, document_ids, views))
         except (OSError, ValueError):
             if metadata == _metadata(path):  # else a merge has deleted the files meanwhile
                 raise
+        finally:
+            for _ in range(2):  # tantivy makes a lock in the folder of an index a moment after it was opened
+                shutil.rmtree(views, ignore_errors=True)
 
 
 def unlisted_segments(path: Path) -> set[str]:
@@ -41,7 +46,7 @@ def _metadata(path: Path) -> Any:
 
 
 def _segments_with_deleted(
-    path: Path, metadata: dict[str, Any], document_ids: Collection[str]
+    path: Path, metadata: dict[str, Any], document_ids: Collection[str], views: Path
 ) -> Iterator[tuple[str, list[str]]]:
     import tantivy
 
@@ -49,15 +54,14 @@ def _segments_with_deleted(
         if segment["deletes"] is None:
             continue
         name = segment["segment_id"].replace("-", "")
-        with tempfile.TemporaryDirectory(prefix="footnote-segment-") as folder:
-            for file in path.glob(f"{name}.*"):
-                (Path(folder) / file.name).symlink_to(file.absolute())
-            (Path(folder) / _METADATA).write_text(json.dumps(metadata | {"segments": [segment]}))
-            index = tantivy.Index.open(folder)
-            index.config_reader(reload_policy="manual")  # else a thread would watch the folder, and write into it
-            searcher = index.searcher()
-            ever = dict(searcher.terms_with_prefix("version", ""))
-            left = dict(searcher.terms_with_prefix("version", "", filter_query=tantivy.Query.all_query()))
+        view = views / name
+        view.mkdir()
+        for file in path.glob(f"{name}.*"):
+            (view / file.name).symlink_to(file.absolute())
+        (view / _METADATA).write_text(json.dumps(metadata | {"segments": [segment]}))
+        searcher = tantivy.Index.open(str(view)).searcher()
+        ever = dict(searcher.terms_with_prefix("version", ""))
+        left = dict(searcher.terms_with_prefix("version", "", filter_query=tantivy.Query.all_query()))
         deleted = {version.rpartition(":")[0] for version, chunks in ever.items() if left.get(version, 0) < chunks}
         if not deleted.isdisjoint(document_ids):
             yield name, list(left)
