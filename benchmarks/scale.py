@@ -46,38 +46,70 @@ def random_vectors(generator: np.random.Generator, count: int) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def make_version(
-    number: int, chance: random.Random, generator: np.random.Generator, words: list[str]
-) -> DocumentVersion:
-    """A document of random words with random vectors."""
-    document_id = f"doc_{number}"
-    texts = [" ".join(chance.choices(words, k=WORDS_A_CHUNK)) for _ in range(CHUNKS_A_DOCUMENT)]
-    chunks = [
-        Chunk(f"{document_id}:1:{place}", document_id, place, place, str(place + 1), "", None, 0, len(text), text)
-        for place, text in enumerate(texts)
-    ]
-    vectors = random_vectors(generator, len(texts))
-    ids = [vector_id(text) for text in texts]
-    name = Path(f"/{document_id}.txt")
-    facts = ("text/plain", "", 0, 0, "", 1, "ready", len(texts), len(texts), "", "", "", "")
-    document = Document(document_id, "default", "prn_local", None, str(name), document_id, name, *facts)
-    sections = [Section(text, place, str(place + 1)) for place, text in enumerate(texts)]
-    return DocumentVersion(document, sections, chunks, ids, dict(zip(ids, vectors, strict=True)))
+class Corpus:
+    """Documents of random words with random vectors, always the same."""
+
+    def __init__(self) -> None:
+        self._chance, self._generator = random.Random(1), np.random.default_rng(1)
+        letters = "abcdefghijklmnopqrstuvwxyz"
+        self._words = ["".join(self._chance.choices(letters, k=self._chance.randint(3, 9))) for _ in range(30_000)]
+        self._documents = 0
+
+    def next_group(self) -> list[DocumentVersion]:
+        """The next DOCUMENTS_A_GROUP documents, with ids from `doc_0` on."""
+        return [self._next_document() for _ in range(DOCUMENTS_A_GROUP)]
+
+    def _next_document(self) -> DocumentVersion:
+        document_id = f"doc_{self._documents}"
+        self._documents += 1
+        texts = [" ".join(self._chance.choices(self._words, k=WORDS_A_CHUNK)) for _ in range(CHUNKS_A_DOCUMENT)]
+        chunks = [
+            Chunk(f"{document_id}:1:{place}", document_id, place, place, str(place + 1), "", None, 0, len(text), text)
+            for place, text in enumerate(texts)
+        ]
+        vectors = random_vectors(self._generator, len(texts))
+        ids = [vector_id(text) for text in texts]
+        document = Document(
+            id=document_id,
+            collection="default",
+            owner_id="prn_local",
+            file_id=None,
+            source=f"/{document_id}.txt",
+            title=document_id,
+            content=Path(f"/{document_id}.txt"),
+            media_type="text/plain",
+            sha256="",
+            size=0,
+            modified_ns=0,
+            fingerprint="",
+            version=1,
+            status="ready",
+            pages=len(texts),
+            chunks=len(texts),
+            error="",
+            hint="",
+            created_at="",
+            updated_at="",
+        )
+        sections = [Section(text, place, str(place + 1)) for place, text in enumerate(texts)]
+        return DocumentVersion(document, sections, chunks, ids, dict(zip(ids, vectors, strict=True)))
+
+
+def open_empty(folder: Path) -> Index:
+    """An index for the corpus."""
+    return Index(folder, RandomEmbedding(EmbeddingSettings(model="bag-of-words")))
 
 
 def main(total: int) -> int:
     """Store, and print the cost per chunk of each tenth part."""
-    chance, generator = random.Random(1), np.random.default_rng(1)
-    words = ["".join(chance.choices("abcdefghijklmnopqrstuvwxyz", k=chance.randint(3, 9))) for _ in range(30_000)]
+    corpus = Corpus()
     costs: list[tuple[int, float]] = []
-    embedding = RandomEmbedding(EmbeddingSettings(model="bag-of-words"))
-    with tempfile.TemporaryDirectory() as folder, closing(Index(Path(folder), embedding)) as index:
-        stored = number = 0
+    with tempfile.TemporaryDirectory() as folder, closing(open_empty(Path(folder))) as index:
+        stored = 0
         while stored < total:
             began_at, seconds = stored, 0.0
             while stored < began_at + total // 20:
-                group = [make_version(number + n, chance, generator, words) for n in range(DOCUMENTS_A_GROUP)]
-                number += DOCUMENTS_A_GROUP
+                group = corpus.next_group()
                 before = time.process_time()
                 index.replace_documents(group)
                 seconds += time.process_time() - before

@@ -238,7 +238,7 @@ class Ingestor(IngestService):
     def _delete_file(self, record: FileRecord) -> None:
         self._end_jobs(lambda job: job.file_id == record.id)
         if documents := self._index.catalog.documents_of_file(record.id):
-            self._index.remove_documents([document.id for document in documents])
+            self._index.delete_documents([document.id for document in documents])
         self._records.remove(record.id)
         self._delete_unused([record.sha256])
 
@@ -311,7 +311,7 @@ class Ingestor(IngestService):
             if report and not (task and task.stop.is_set() and report.outcome == "failed"):
                 self._counter.note(report)
             if report and report.outcome == "failed" and self._was_never_read(report.document_id):
-                self._index.remove_documents([report.document_id])  # told at once; nothing of it is to be kept
+                self._index.delete_documents([report.document_id])  # told at once; nothing of it is to be kept
             elif task and report and report.outcome == "unchanged" and task.job.attributes:
                 set_attributes(self._index.catalog, report.document_id, task.job.attributes)
             yield task, progress
@@ -386,7 +386,7 @@ class Ingestor(IngestService):
 
     def _delete(self, documents: Sequence[Document]) -> int:
         """Delete documents; the bytes freed on the disk."""
-        freed = self._index.remove_documents([document.id for document in documents])
+        freed = self._index.delete_documents([document.id for document in documents])
         return freed + self._delete_unused([document.sha256 for document in documents if document.file_id])
 
     def _delete_unused(self, hashes: Sequence[str]) -> int:

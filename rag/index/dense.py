@@ -70,13 +70,13 @@ class VectorIndex:
         """The vectors of another embedding model in the same place; closed with this one."""
         return VectorIndex(self._place, fingerprint, self._client)
 
-    def drop_other_models(self, kept: Collection[str] = ()) -> None:
+    def delete_other_models(self, kept: Collection[str] = ()) -> None:
         """Delete the vectors of all embedding models but this one and those `kept` by fingerprint."""
         for collection in self._request(self._client.list_collections, WRITE_PATIENCE):
             if collection.name.rpartition("-")[2] not in (self._fingerprint, *kept):
-                self._drop(collection.name)
+                self._delete_collection(collection.name)
 
-    def _drop(self, name: str) -> None:
+    def _delete_collection(self, name: str) -> None:
         from chromadb.errors import NotFoundError
 
         def request() -> None:
@@ -108,8 +108,8 @@ class VectorIndex:
             end = start + self._batch
             self._ask(collection_id, partial(_upsert, list(ids[start:end]), vectors[start:end]), WRITE_PATIENCE)
 
-    def remove(self, collection_id: str, ids: Sequence[str]) -> None:
-        """Remove vectors; ids that are not there do not matter."""
+    def delete(self, collection_id: str, ids: Sequence[str]) -> None:
+        """Delete vectors; ids that are not there do not matter."""
         for start in range(0, len(ids), self._batch):
             self._ask(collection_id, partial(_delete, list(ids[start : start + self._batch])), WRITE_PATIENCE)
 
@@ -189,7 +189,7 @@ def _open(path: Path) -> ClientAPI:
 
     overwrite_freed_memory()
     path.mkdir(parents=True, exist_ok=True)
-    _drop_left_folders(path)
+    _delete_left_folders(path)
     try:
         return chromadb.PersistentClient(path, settings=ChromaSettings(anonymized_telemetry=False))
     except Exception:
@@ -197,7 +197,7 @@ def _open(path: Path) -> ClientAPI:
         raise
 
 
-def _drop_left_folders(path: Path) -> None:
+def _delete_left_folders(path: Path) -> None:
     """Delete the graphs of collections that are no more: Chroma deletes a collection's records and leaves its files."""
     database = path / "chroma.sqlite3"
     if not database.exists():

@@ -2,31 +2,34 @@
 
 A document is replaced in three steps: (a) the new version's words and the vectors that are new with it are added, (b)
 one catalog transaction makes it the live version — the commit point —, (c) the words and vectors that nothing needs any
-more are removed. The catalog notes beforehand what each step leaves behind if the process dies, and `sweep` cleans that
-up at the next start. Until (b) the old version answers, from (b) on the new one: hits that are not live in the catalog
-are never shown.
+more are deleted. The catalog notes beforehand what each step leaves behind if the process dies, and the next start
+cleans that up. Until (b) the old version answers, from (b) on the new one: hits that are not live in the catalog are
+never shown. A deletion is (b) and (c); what tantivy and SQLite keep of it on the disk goes soon after: see purge.py.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 import shutil
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, cast
 
-from rag.errors import Conflict, IndexMismatch
+from rag.errors import Conflict
 from rag.index.chroma_server import ChromaServer
 from rag.index.dense import DIRECT_COMPARISON, VectorIndex
-from rag.index.lexical import LexicalEntry, LexicalIndex
+from rag.index.lexical import LexicalIndex, LexicalReader, LexicalWriter
+from rag.index.lexical_entries import lexical_entries
 from rag.index.lexical_replica import LexicalReplica
+from rag.index.purge import Purger
+from rag.index.repair import open_or_set_aside, repair_vectors, repair_words
+from rag.models.embedding_base import require_same_embedding
 from rag.storage.catalog import Catalog, StoredChunk, VersionedChunks
 from rag.storage.database import CATALOG_NAME, Database
 from rag.storage.lock import ProcessLock
@@ -38,18 +41,13 @@ from rag.types.documents import Chunk, Document, Embedding, Scope, Section
 if TYPE_CHECKING:
     from rag.types.documents import Vector
 
-logger = logging.getLogger(__name__)
-
 # A wide scope is searched by asking for more and dropping what lies outside: so many times more, or twice as many as
 # would do if the scope's chunks were spread evenly; if that were too many, all of the scope's are compared.
 _WIDENING = 20
 _WIDEST = 5_000
-_REPAIR_BATCH = 256
 _QUESTIONS_KEPT = 64  # whose vectors are at hand
-_PURGED_AT_ONCE = 20_000  # chunks whose words are indexed anew in about a second
+_BYTES_A_NUMBER = 4  # of a vector
 _ATTEMPTS = 3  # a search that a replaced document ran into is done again, so that the document does not seem to vanish
-
-_AnyIndex = TypeVar("_AnyIndex", VectorIndex, LexicalIndex)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,26 +90,33 @@ class Index:
             vectors = (
                 VectorIndex(chroma, embedding.fingerprint)
                 if chroma
-                else _opened(lambda folder: VectorIndex(folder, embedding.fingerprint), storage / "vectors")
+                else open_or_set_aside(lambda folder: VectorIndex(folder, embedding.fingerprint), storage / "vectors")
             )
             self._dense = embedding, vectors  # one thing: a search takes both or, after a switch, both others
             self._coming: tuple[Embedding, VectorIndex] | None = None
             self._staging = Staging(self.catalog)
-            self._words: LexicalIndex | LexicalReplica = (
-                LexicalReplica(self.catalog) if self._shared else self._open_words()
-            )
+            words = LexicalReplica(self.catalog) if self._shared else self._open_words()
+            self._close_words = words.close
+            self._lexical: LexicalReader = words if isinstance(words, LexicalReplica) else words.index
+            self._writer = None if isinstance(words, LexicalReplica) else words  # a replica follows the catalog itself
             with self._writing:  # what another process is writing must not be taken for a remainder
-                vectors.drop_other_models([self._staging.target() or ""])
-                self._remove_unfinished()
+                vectors.delete_other_models([self._staging.target() or ""])
+                self._delete_unfinished()
                 self._repair()
+            self._purger = (
+                None
+                if self._writer is None
+                else Purger(self.catalog, self._writer, self._writing, self._delete_unfinished)
+            )
         except BaseException:
             self.catalog.close()
             raise
 
-    def _open_words(self) -> LexicalIndex:
+    def _open_words(self) -> LexicalWriter:
+        folder = self._storage / "words"
         if self.catalog.property("words") != ANALYSIS_VERSION:  # of another form: `_repair` fills a new one
-            shutil.rmtree(self._storage / "words", ignore_errors=True)
-        return _opened(LexicalIndex, self._storage / "words")
+            shutil.rmtree(folder, ignore_errors=True)
+        return open_or_set_aside(lambda path: LexicalWriter(LexicalIndex(path)), folder)
 
     @property
     def embedding(self) -> Embedding:
@@ -123,9 +128,11 @@ class Index:
         return self._dense[1]
 
     def close(self) -> None:
-        """Release the files."""
+        """Release the files; blocking, up to a few seconds after a deletion."""
+        if self._purger is not None:
+            self._purger.close()
         with self._writing.here:
-            self._words.close()
+            self._close_words()
             self._vectors.close()
             self.catalog.close()
 
@@ -158,7 +165,7 @@ class Index:
                     "The embedding model was changed meanwhile.", hint="Repeat it: what is done is not done twice."
                 )
             self._check_versions(versions)
-            self._remove_unfinished()  # of a write that failed: this one may use the same ids
+            self._delete_unfinished()  # of a write that failed: this one may use the same ids
             coming: list[VersionedChunks] = []
             vectors: dict[str, dict[str, Vector]] = defaultdict(dict)
             for version in versions:
@@ -166,19 +173,20 @@ class Index:
                 place = self.catalog.collection(document.collection).id
                 coming.append(VersionedChunks(document.id, document.version, place))
                 vectors[place] |= version.vectors
-                vectors[place] |= self._vectors_that_went(version, vectors[place])
+                vectors[place] |= self._vectors_gone_meanwhile(version, vectors[place])
             self.catalog.begin(coming, vectors)
             for place, added in vectors.items():
                 self._vectors.add(place, list(added), list(added.values()))
-            self._words.add(
-                entry
-                for version, place in zip(versions, coming, strict=True)
-                for entry in _entries(version.document.title, place.collection_id, version.chunks)
-            )
+            if self._writer is not None:
+                self._writer.add(
+                    entry
+                    for version, place in zip(versions, coming, strict=True)
+                    for entry in lexical_entries(version.document.title, place.collection_id, version.chunks)
+                )
             self._writing.require()
             for version in versions:
                 self.catalog.commit_document(version.document, version.sections, version.chunks, version.vector_ids)
-            self._remove_unfinished()
+            self._delete_unfinished()
 
     def _check_versions(self, versions: Sequence[DocumentVersion]) -> None:
         live = {v.document_id: v.version for v in self.catalog.live_versions([v.document.id for v in versions])}
@@ -190,8 +198,8 @@ class Index:
                     f"{document.source} was replaced meanwhile.", hint="Repeat it: what is done is not done twice."
                 )
 
-    def _vectors_that_went(self, version: DocumentVersion, supplied: Mapping[str, Vector]) -> dict[str, Vector]:
-        """Vectors that were there when the writer looked, and were removed with another document since."""
+    def _vectors_gone_meanwhile(self, version: DocumentVersion, supplied: Mapping[str, Vector]) -> dict[str, Vector]:
+        """Vectors that were there when the writer looked, and were deleted with another document since."""
         wanted = [vector_id for vector_id in version.vector_ids if vector_id not in supplied]
         gone = set(self.lacking_vectors(version.document.collection, wanted))
         texts = {
@@ -201,31 +209,38 @@ class Index:
         }
         return dict(zip(texts, self.embedding.embed_passages(list(texts.values())), strict=True)) if texts else {}
 
-    def remove_documents(self, document_ids: Sequence[str]) -> int:
-        """Forget documents: text, vectors, words; the bytes this freed on the disk. Raises NotFound."""
+    def delete_documents(self, document_ids: Sequence[str]) -> int:
+        """Delete documents: text, vectors, words; the bytes of text and vectors that were. Nobody finds them any more
+        when this returns; from the disk they are gone within 30 seconds of work. Raises NotFound."""
         with self._writing:
-            before = _size_of(self._storage)
+            size = sum(self._size_of_text(document_id) for document_id in document_ids)
+            if self._purger is not None:
+                self._purger.note(document_ids)
             self.catalog.remove_documents(document_ids)
-            self._remove_unfinished()
-            documents = self.catalog.documents()
-            if sum(document.chunks for document in documents) <= _PURGED_AT_ONCE:
-                self._fill_words(documents)  # tantivy forgets words that no chunk has any more only when it merges
-            self.catalog.database.shrink()
-            return max(0, before - _size_of(self._storage))
+            if self._purger is not None:
+                self._purger.request()
+            return size + self._delete_unfinished() * self.embedding.dimension * _BYTES_A_NUMBER
 
-    def sweep(self) -> None:
-        """Remove what an interrupted write left in vectors and words."""
-        with self._writing:
-            self._remove_unfinished()
+    def is_purge_pending(self) -> bool:
+        """Whether anything that was deleted may still be in files of the storage folder."""
+        return self._purger is not None and self._purger.is_pending()
 
-    def _remove_unfinished(self) -> None:
+    def _size_of_text(self, document_id: str) -> int:
+        sections, chunks = self.catalog.sections(document_id), self.catalog.chunks_of(document_id)
+        texts = chain((section.text for section in sections), (chunk.text for chunk in chunks))
+        return sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
+
+    def _delete_unfinished(self) -> int:
+        """Delete what is left, in vectors and words, of interrupted writes and of versions that are no more; how many
+        vectors that was."""
         unfinished, loose = self.catalog.unfinished(), self.catalog.loose_vectors()
         for collection_id, vector_ids in loose.items():
-            self._vectors.remove(collection_id, vector_ids)
-        if unfinished:
-            self._words.remove([left.name for left in unfinished])
+            self._vectors.delete(collection_id, vector_ids)
+        if unfinished and self._writer is not None:
+            self._writer.delete([left.name for left in unfinished])
         if unfinished or self.catalog.has_loose_vectors():
             self.catalog.finish()
+        return sum(map(len, loose.values()))
 
     # ------------------------------------------------------------------------------------- another embedding model
 
@@ -241,7 +256,7 @@ class Index:
                     raise Conflict("The embedding model is being changed already.", hint="Wait until that is done.")
                 with self._writing:
                     self._staging.aim_at(embedding.fingerprint)
-                    self._vectors.drop_other_models([embedding.fingerprint])
+                    self._vectors.delete_other_models([embedding.fingerprint])
                     self._coming = embedding, self._vectors.of_model(embedding.fingerprint)
                 yield
         finally:
@@ -280,20 +295,23 @@ class Index:
         with self._writing:
             if self._staging.unstaged():
                 return False
-            self._remove_unfinished()
+            self._delete_unfinished()
             staged = self._staging.versions()
             self.catalog.begin(staged, {})
-            texts = ((version, *self._staging.chunks(version)) for version in staged)
-            self._words.add(
-                entry for version, title, chunks in texts for entry in _entries(title, version.collection_id, chunks)
-            )
+            if self._writer is not None:
+                texts = ((version, *self._staging.chunks(version)) for version in staged)
+                self._writer.add(
+                    entry
+                    for version, title, chunks in texts
+                    for entry in lexical_entries(title, version.collection_id, chunks)
+                )
             embedding = self._coming[0]
             self._writing.require()
             self._staging.switch({"model": embedding.name, "fingerprint": embedding.fingerprint})
             self._dense = self._coming
             self._embed_query.cache_clear()  # it holds the old model
-            self._remove_unfinished()
-            self._vectors.drop_other_models()
+            self._delete_unfinished()
+            self._vectors.delete_other_models()
             self._repair()
             return True
 
@@ -366,17 +384,17 @@ class Index:
         # no filter where none is needed: it takes as long as the search itself
         collections = None if versions is None and self.catalog.is_all(scope.collection_ids) else scope.collection_ids
         with span("lexical"):
-            return self._words.search(question, collections, limit, versions, pages)
+            return self._lexical.search(question, collections, limit, versions, pages)
 
     def check(self) -> None:
         """Whether catalog, vectors and words can be read: a look at each. Raises what they raise."""
         collection = self.catalog.collection()
         self._vectors.count(collection.id)
-        self._words.count()
+        self._lexical.count()
 
     def term_weights(self, question: str) -> dict[str, float]:
         """The question's words with how much each tells: rare ones much, common ones little."""
-        return self._words.term_weights(question)
+        return self._lexical.term_weights(question)
 
     def live_chunks(self, ids: Sequence[str], scope: Scope) -> dict[str, StoredChunk]:
         """The chunks that exist and lie inside the scope, by id. The last word on what may be shown."""
@@ -390,100 +408,44 @@ class Index:
 
     # -------------------------------------------------------------------------------------------------- integrity
 
+    def _stored_embedding(self) -> dict[str, str] | None:
+        """Name (`model`) and `fingerprint` of the embedding model that the catalog says the vectors are made with."""
+        return cast("dict[str, str] | None", json.loads(self.catalog.property("embedding") or "null"))
+
     def _check_sharing(self) -> None:
         """Raises IndexMismatch where another process has gone over to another embedding model."""
-        stored = json.loads(self.catalog.property("embedding") or "null") if self._shared else None
-        ours = {dense[0].fingerprint for dense in (self._coming, self._dense) if dense}  # `switch` may be on its way
-        if stored is not None and stored["fingerprint"] not in ours:
-            raise IndexMismatch(
-                f"The index has gone over to the embedding model {stored['model']} since this process was started.",
+        stored = self._stored_embedding() if self._shared else None
+        coming = self._coming  # `switch` may be on its way
+        if stored is not None and not (coming and coming[0].fingerprint == stored["fingerprint"]):
+            require_same_embedding(
+                "The index has been built anew since this process was started,",
+                stored["model"],
+                stored["fingerprint"],
+                self.embedding,
                 hint=f"Start it again with RAG_EMBEDDING__MODEL={stored['model']}.",
             )
 
     def _check_embedding(self, embedding: Embedding) -> None:
         present = {"model": embedding.name, "fingerprint": embedding.fingerprint}
-        stored = json.loads(self.catalog.property("embedding") or "null")
+        stored = self._stored_embedding()
         if stored is None or (stored != present and not self.catalog.documents()):
             self.catalog.set_property("embedding", json.dumps(present))
-        elif stored["fingerprint"] != present["fingerprint"]:
-            raise IndexMismatch(
-                f"This index was built with the embedding model {stored['model']} (or other prefixes for it); "
-                f"the settings name {present['model']}.",
+        else:
+            require_same_embedding(
+                "This index was built",
+                stored["model"],
+                stored["fingerprint"],
+                embedding,
                 hint=f"Either set RAG_EMBEDDING__MODEL={stored['model']} as it was, or run `rag reindex`, which embeds "
                 "all documents anew as the settings say.",
             )
 
     def _repair(self) -> None:
-        """Bring vectors and words back to what the catalog says, if one of them was lost or damaged.
-
-        Both are compared by number alone, which costs nothing; only a difference makes us look at every id.
-        """
-        documents = self.catalog.documents()
-        if self._shared:
-            pass  # words of our own follow by themselves
-        elif self.catalog.property("words") != ANALYSIS_VERSION:
-            self._fill_words(documents)
-            self.catalog.set_property("words", ANALYSIS_VERSION)
-        elif self._words.count() != sum(document.chunks for document in documents):
-            logger.warning("The word index does not match the catalog; filling it again.")
-            self._fill_words(documents)
-        for collection in self.catalog.collections():
-            if self._vectors.count(collection.id) != self.catalog.count_vectors(collection.id):
-                logger.warning("The vectors of %r do not match the catalog; mending them.", collection.name)
-                members = [document for document in documents if document.collection == collection.name]
-                self._repair_vectors(collection.id, members)
-
-    def _fill_words(self, documents: Sequence[Document]) -> None:
-        """Index the words of all documents anew; until that is done the old index answers."""
-        collections = {collection.name: collection.id for collection in self.catalog.collections()}
-        self._words.replace_all(
-            entry
-            for document in documents
-            for entry in _entries(document.title, collections[document.collection], self.catalog.chunks_of(document.id))
-        )
-
-    def _repair_vectors(self, collection_id: str, documents: Sequence[Document]) -> None:
-        present = set(self._vectors.ids(collection_id))
-        strangers = set(present)
-        for document in documents:
-            chunks = list(zip(self.catalog.vector_ids(document.id), self.catalog.chunks_of(document.id), strict=True))
-            strangers.difference_update(vector_id for vector_id, _ in chunks)
-            missing = [(vector_id, chunk) for vector_id, chunk in chunks if vector_id not in present]
-            for start in range(0, len(missing), _REPAIR_BATCH):
-                texts = {
-                    vector_id: contextual_text(document.title, chunk.heading, chunk.text)
-                    for vector_id, chunk in missing[start : start + _REPAIR_BATCH]
-                }
-                self._vectors.add(collection_id, list(texts), self.embedding.embed_passages(list(texts.values())))
-                present |= texts.keys()
-        self._vectors.remove(collection_id, sorted(strangers))
-
-
-def _opened(open_index: Callable[[Path], _AnyIndex], folder: Path) -> _AnyIndex:
-    """The index in `folder`; a damaged one is put aside, and an empty one opened for `_repair` to fill."""
-    try:
-        return open_index(folder)
-    except (OSError, ImportError):  # the disk, the rights or the installation, not the index
-        raise
-    except Exception:
-        aside = folder.with_name(f"{folder.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S}")
-        logger.exception("The index in %s is damaged. It is put aside as %s and made again.", folder, aside.name)
-        folder.rename(aside)
-        return open_index(folder)
+        """Bring vectors and words back to what the catalog says, if one of them was lost or damaged."""
+        if self._writer is not None:
+            repair_words(self.catalog, self._writer)
+        repair_vectors(self.catalog, self._vectors, self.embedding)
 
 
 def _is_on(page_index: int | None, pages: tuple[int, int] | None) -> bool:
     return pages is None or (page_index is not None and pages[0] <= page_index + 1 <= pages[1])
-
-
-def _size_of(storage: Path) -> int:
-    """Bytes that catalog, vectors and words take."""
-    folders = [storage / name for name in ("vectors", "words")]
-    files = [path for folder in folders for path in folder.rglob("*")]
-    return sum(path.stat().st_size for path in [*files, *storage.glob(f"{CATALOG_NAME}*")] if path.is_file())
-
-
-def _entries(title: str, collection_id: str, chunks: Iterable[Chunk]) -> list[LexicalEntry]:
-    return [
-        LexicalEntry(chunk.id, collection_id, title, chunk.heading, chunk.text, chunk.page_index) for chunk in chunks
-    ]

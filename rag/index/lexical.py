@@ -1,7 +1,7 @@
 """Words in tantivy: BM25 over a chunk's title, headings and body.
 
 Like the vectors this index holds ids only; its text is not stored. It is derived from the catalog: when its own note of
-what it holds is missing or wrong, `Index` fills it again.
+what it holds is missing or wrong, `Index` fills it again. Whoever searches has a reader; the one owner has a writer.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from rag.text.analysis import analyzer, segmented, terms
 
@@ -35,57 +35,17 @@ class LexicalEntry:
     body: str
     page_index: int | None = None
 
+    @property
+    def version(self) -> str:
+        """The document's version that the chunk is of, `{document}:{version}`."""
+        return self.chunk_id.rpartition(":")[0]
 
-class LexicalIndex:
-    """An open tantivy index; one writer, any number of readers in threads."""
 
-    def __init__(self, path: Path) -> None:
-        import tantivy
-
-        path.mkdir(parents=True, exist_ok=True)
-        self._schema = (
-            tantivy.SchemaBuilder()
-            .add_text_field("id", stored=True, tokenizer_name="raw", index_option="basic")
-            .add_text_field("version", tokenizer_name="raw", index_option="basic")
-            .add_text_field("collection", tokenizer_name="raw", index_option="basic")
-            .add_unsigned_field("page", indexed=False, fast=True)
-            .add_text_field("title", tokenizer_name=_TOKENIZER)
-            .add_text_field("heading", tokenizer_name=_TOKENIZER)
-            .add_text_field("body", tokenizer_name=_TOKENIZER)
-            .build()
-        )
-        self._index = tantivy.Index(self._schema, path=str(path))
-        self._index.register_tokenizer(_TOKENIZER, analyzer())
-        self._writer = self._index.writer(heap_size=_HEAP_BYTES, num_threads=1)
-        self._writing = threading.Lock()
-
-    def close(self) -> None:
-        """Wait for merges and let go of the writer's lock."""
-        self._writer.wait_merging_threads()
+class LexicalReader(Protocol):
+    """What a search asks of the words; may be called from any thread."""
 
     def count(self) -> int:
         """How many chunks are indexed."""
-        return int(self._index.searcher().num_docs)
-
-    def add(self, entries: Iterable[LexicalEntry]) -> None:
-        """Index chunks; they can be found when this returns."""
-        with self._writing:
-            self._add(entries)
-            self._commit()
-
-    def replace_all(self, entries: Iterable[LexicalEntry]) -> None:
-        """Index these chunks instead of all that are there; searches see the change as one."""
-        with self._writing:
-            self._writer.delete_all_documents()
-            self._add(entries)
-            self._commit()
-
-    def remove(self, versions: Iterable[str]) -> None:
-        """Remove all chunks of these versions (`{document}:{version}`)."""
-        with self._writing:
-            for version in versions:
-                self._writer.delete_documents_by_term("version", version)
-            self._commit()
 
     def search(
         self,
@@ -101,6 +61,46 @@ class LexicalIndex:
         (`{document}:{version}`), `pages` to chunks on the pages with those indexes and between them; an empty scope
         finds nothing.
         """
+
+    def term_weights(self, question: str) -> dict[str, float]:
+        """The question's words (as `terms` gives them) with their inverse document frequency, as BM25 has it."""
+
+
+class LexicalIndex:
+    """An open tantivy index, to read."""
+
+    def __init__(self, path: Path) -> None:
+        import tantivy
+
+        path.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self._schema = (
+            tantivy.SchemaBuilder()
+            .add_text_field("id", stored=True, tokenizer_name="raw", index_option="basic")
+            .add_text_field("version", tokenizer_name="raw", index_option="basic")
+            .add_text_field("collection", tokenizer_name="raw", index_option="basic")
+            .add_unsigned_field("page", indexed=False, fast=True)
+            .add_text_field("title", tokenizer_name=_TOKENIZER)
+            .add_text_field("heading", tokenizer_name=_TOKENIZER)
+            .add_text_field("body", tokenizer_name=_TOKENIZER)
+            .build()
+        )
+        self.tantivy = tantivy.Index(self._schema, path=str(path))
+        self.tantivy.register_tokenizer(_TOKENIZER, analyzer())
+
+    def count(self) -> int:
+        """How many chunks are indexed."""
+        return int(self.tantivy.searcher().num_docs)
+
+    def search(
+        self,
+        question: str,
+        collection_ids: Sequence[str] | None,
+        limit: int,
+        versions: Sequence[str] | None = None,
+        pages: tuple[int, int] | None = None,
+    ) -> list[tuple[str, float]]:
+        """See LexicalReader."""
         query = self._query(question)
         ids, field = (collection_ids, "collection") if versions is None else (versions, "version")
         if query is None or (ids is not None and not ids):
@@ -116,13 +116,13 @@ class LexicalIndex:
                 *((tantivy.Occur.Must, tantivy.Query.const_score_query(part, 0.0)) for part in within),
             ]
         )
-        searcher = self._index.searcher()
+        searcher = self.tantivy.searcher()
         found = searcher.search(filtered, limit, count=False)
         return [(str(searcher.doc(address)["id"][0]), float(score)) for score, address in found.hits]
 
     def term_weights(self, question: str) -> dict[str, float]:
-        """The question's words (as `terms` gives them) with their inverse document frequency, as BM25 has it."""
-        searcher = self._index.searcher()
+        """See LexicalReader."""
+        searcher = self.tantivy.searcher()
         count = searcher.num_docs
         weights = {}
         for word in set(terms(question)):
@@ -144,13 +144,61 @@ class LexicalIndex:
         ]
         return tantivy.Query.boolean_query([(tantivy.Occur.Should, query) for query in alternatives])
 
+
+class LexicalWriter:
+    """The one writer of an index; its methods may be called from any thread, and what they write can be found when they
+    return."""
+
+    def __init__(self, index: LexicalIndex) -> None:
+        self.index = index
+        self._writer = index.tantivy.writer(heap_size=_HEAP_BYTES, num_threads=1)
+        self._writing = threading.Lock()
+
+    def close(self) -> None:
+        """Wait for merges and let go of the writer's lock."""
+        self._writer.wait_merging_threads()
+
+    def add(self, entries: Iterable[LexicalEntry]) -> None:
+        """Index chunks."""
+        with self._writing:
+            self._add(entries)
+            self._commit()
+
+    def replace_all(self, entries: Iterable[LexicalEntry]) -> None:
+        """Index these chunks instead of all that are there; searches see the change as one."""
+        with self._writing:
+            self._writer.delete_all_documents()
+            self._add(entries)
+            self._commit()
+
+    def delete(self, versions: Iterable[str]) -> None:
+        """Delete all chunks of these versions (`{document}:{version}`). Their words stay in the files, unseen, until
+        their segments are written anew: see segments.py."""
+        with self._writing:
+            for version in versions:
+                self._writer.delete_documents_by_term("version", version)
+            self._commit()
+
+    def rewrite(self, version: str, entries: Iterable[LexicalEntry]) -> None:
+        """Move a version (`{document}:{version}`) into a new segment: what is there of it is deleted, and `entries`,
+        all that should be, are indexed. It takes effect with the next commit, whoever makes it."""
+        with self._writing:
+            self._writer.delete_documents_by_term("version", version)
+            self._add(entries)
+
+    def commit(self) -> None:
+        """Take in what was rewritten, and delete the files of segments that are empty now."""
+        with self._writing:
+            self._commit()
+            self._writer.garbage_collect_files()  # once more: the reader had them open during the commit
+
     def _add(self, entries: Iterable[LexicalEntry]) -> None:
         import tantivy
 
         for entry in entries:
             document = tantivy.Document()
             document.add_text("id", entry.chunk_id)
-            document.add_text("version", entry.chunk_id.rpartition(":")[0])
+            document.add_text("version", entry.version)
             document.add_text("collection", entry.collection_id)
             if entry.page_index is not None:
                 document.add_unsigned("page", entry.page_index)
@@ -161,4 +209,4 @@ class LexicalIndex:
 
     def _commit(self) -> None:
         self._writer.commit()
-        self._index.reload()
+        self.index.tantivy.reload()

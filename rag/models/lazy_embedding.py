@@ -6,9 +6,8 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rag.errors import IndexMismatch
 from rag.models.embedding import EMBEDDINGS, open_embedding
-from rag.models.embedding_base import BUNDLED_SHA256, fingerprint
+from rag.models.embedding_base import BUNDLED_SHA256, fingerprint, require_same_embedding
 from rag.models.minilm import MiniLMEmbedding
 from rag.settings import DEFAULT_EMBEDDING, EmbeddingSettings
 
@@ -33,22 +32,23 @@ class LazyEmbedding:
 
     def embed_passages(self, texts: Sequence[str]) -> Vector:
         """Vectors of shape (len(texts), dimension), float32, each of length 1."""
-        return self._awake().embed_passages(texts)
+        return self._loaded().embed_passages(texts)
 
     def embed_query(self, text: str) -> Vector:
         """One vector of shape (dimension,), float32, of length 1."""
-        return self._awake().embed_query(text)
+        return self._loaded().embed_query(text)
 
-    def _awake(self) -> Embedding:
+    def _loaded(self) -> Embedding:
         with self._loading:
             if self._model is None:
                 model = open_embedding(self._settings)
-                if model.fingerprint != self.fingerprint:
-                    raise IndexMismatch(
-                        f"The index must be mended with the embedding model {self.name} (and the prefixes it was built "
-                        f"with); the settings name {model.name}.",
-                        hint=f"Set RAG_EMBEDDING__MODEL={self.name}, and the prefixes as they were.",
-                    )
+                require_same_embedding(
+                    "The index must be mended",
+                    self.name,
+                    self.fingerprint,
+                    model,
+                    hint=f"Set RAG_EMBEDDING__MODEL={self.name}, and the prefixes as they were.",
+                )
                 self._model = model
         return self._model
 

@@ -26,8 +26,8 @@ FileOutcome = Literal["added", "updated", "renamed", "unchanged", "failed", "rem
 @dataclass(frozen=True, slots=True)
 class FileReport:
     """What became of one file. `error` and `hint` are set when it failed, and `code` (of rag/errors.py) where it was
-    read now; `notice` names what else the user should know (for instance pages without text). `freed` is the disk
-    space, in bytes, that a removal gave back."""
+    read now; `notice` names what else the user should know (for instance pages without text). `freed` is what a removal
+    deletes, in bytes: text, vectors, and the upload that nothing else needs."""
 
     source: str
     outcome: FileOutcome

@@ -47,7 +47,7 @@ def judge(storage: Path) -> State:
         documents = index.catalog.documents()
         vectors = {vector for document in documents for vector in index.catalog.vector_ids(document.id)}
         assert set(index._vectors.ids(index.catalog.collection().id)) == vectors
-        assert index._words.count() == sum(document.chunks for document in documents)
+        assert index._lexical.count() == sum(document.chunks for document in documents)
         assert not index.catalog.unfinished()
         return {Path(d.source).name: [c.text for c in index.catalog.chunks_of(d.id)] for d in documents}
 

@@ -73,7 +73,7 @@ class Commands:
         return {
             "sources": sorted(Path(document.source).name for document in documents),
             "chunks": sum(document.chunks for document in documents),
-            "words": self._index._words.count(),
+            "words": self._index._lexical.count(),
             "vectors": sorted(self._index._vectors.ids(catalog.collection().id)),
             "needed": sorted({vector for document in documents for vector in catalog.vector_ids(document.id)}),
             "unfinished": len(catalog.unfinished()) + len(catalog.loose_vectors()),

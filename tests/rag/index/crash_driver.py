@@ -48,9 +48,9 @@ def replace(index: Index) -> None:
     index.replace_documents([make_version(i, pages, EMBEDDING, version=version[i]) for i, pages in NEW.items()])
 
 
-def remove(index: Index) -> None:
+def delete(index: Index) -> None:
     """doc_a goes."""
-    index.remove_documents(["doc_a"])
+    index.delete_documents(["doc_a"])
 
 
 def switch(index: Index) -> None:
@@ -59,13 +59,12 @@ def switch(index: Index) -> None:
         for document in index.catalog.documents():
             if document.id in index.unstaged():
                 version = make_version(document.id, OLD[document.id], OTHER, version=document.version + 1)
-                place = version.vector_ids, version.vectors
-                index.stage(document, "fingerprint", version.chunks, *place)
+                index.stage(document, "fingerprint", version.chunks, version.vector_ids, version.vectors)
         if not index.switch():
             raise AssertionError("a document was not staged")
 
 
-ACTIONS = {"replace": replace, "remove": remove, "switch": switch}
+ACTIONS = {"replace": replace, "delete": delete, "switch": switch}
 
 
 def die_before_call(number: int) -> None:

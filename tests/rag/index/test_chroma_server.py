@@ -78,7 +78,7 @@ def test_databases_do_not_see_each_other(chroma):
         closing(VectorIndex(ChromaServer(chroma.url, "second"), "g")) as second,
     ):
         first.add("vs_1", ["a"], ONE)
-        second.drop_other_models()
+        second.delete_other_models()
         assert (first.count("vs_1"), second.count("vs_1")) == (1, 0)
 
 

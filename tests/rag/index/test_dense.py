@@ -38,8 +38,8 @@ def test_an_empty_index_finds_nothing(vectors):
     assert vectors.count("vs_1") == 0
     assert vectors.search("vs_1", query, 10) == vectors.compare("vs_1", query, ["a"], 10) == []
     assert vectors.compare("vs_1", query, [], 10) == vectors.ids("vs_1") == []
-    vectors.remove("vs_1", ["not there"])
-    vectors.remove("vs_1", [])
+    vectors.delete("vs_1", ["not there"])
+    vectors.delete("vs_1", [])
     vectors.add("vs_1", [], np.zeros((0, DIMENSION), dtype=np.float32))
 
 
@@ -77,7 +77,7 @@ def test_more_than_one_batch_of_chroma(vectors):
     stored = vectors.get("vs_1", ids)
     assert len(stored) == count
     np.testing.assert_allclose(stored[ids[5_500]], data[5_500], atol=1e-6)
-    vectors.remove("vs_1", ids[1:])
+    vectors.delete("vs_1", ids[1:])
     assert vectors.ids("vs_1") == ids[:1]
 
 
@@ -108,7 +108,7 @@ def test_what_other_models_made_can_be_dropped(place):
         for index in (vectors, kept, new):
             index.add("vs_1", ["a"], unit(1))
             index.add("vs_2", ["a"], unit(1))
-        new.drop_other_models(["kept"])
+        new.delete_other_models(["kept"])
     counts = {}
     for name in ("old", "kept", "new"):
         with closing(VectorIndex(place, name)) as index:
@@ -129,7 +129,7 @@ def test_the_graph_of_a_model_that_was_dropped_leaves_the_disk(tmp_path):
         vectors.add("vs_1", [f"c{n}" for n in range(1_200)], unit(1_200))  # so many that Chroma writes a graph
         new = vectors.of_model("new")
         new.add("vs_1", [f"c{n}" for n in range(1_200)], unit(1_200))
-        new.drop_other_models()
+        new.delete_other_models()
         assert len(list(folder.glob("*-*-*"))) == 2
     with closing(VectorIndex(folder, "new")) as vectors:
         assert len(list(folder.glob("*-*-*"))) == 1

@@ -67,7 +67,7 @@ def assert_consistent(index):
             assert chunk.id in lexical(index, chunk.text, scope(index, chunk.document_id, collection=collection.id))
             assert chunk.id in dense(index, chunk.text, scope(index, chunk.document_id, collection=collection.id))
             assert index.catalog.page_text(chunk.document_id, chunk.page_index)[chunk.start : chunk.end] == chunk.text
-    assert index._words.count() == total
+    assert index._lexical.count() == total
 
 
 def texts(index, document_id):
@@ -81,7 +81,7 @@ def lines(pages):
 # ------------------------------------------------------------------------------------------------------ whole writes
 
 
-def test_replaced_and_removed_documents_leave_nothing(index, bag_of_words):
+def test_replaced_and_deleted_documents_leave_nothing(index, bag_of_words):
     for document_id, pages in OLD.items():
         put(index, bag_of_words, document_id, *pages)
     assert_consistent(index)
@@ -91,11 +91,11 @@ def test_replaced_and_removed_documents_leave_nothing(index, bag_of_words):
     assert lexical(index, "apple", everywhere) == []
     assert set(lexical(index, "aubergine", everywhere)) == {"doc_a:2:0", "doc_a:2:1"}
     assert not [i for i in dense(index, "apple", everywhere, 100) if i.startswith("doc_a:1")]
-    index.remove_documents(["doc_a"])
+    index.delete_documents(["doc_a"])
     assert_consistent(index)
     assert lexical(index, "aubergine", everywhere) == []
     with pytest.raises(NotFound):
-        index.remove_documents(["doc_a"])
+        index.delete_documents(["doc_a"])
 
 
 def test_the_scope_is_kept(index, bag_of_words):
@@ -155,7 +155,7 @@ def test_a_write_that_failed_does_not_show_in_the_next_one(index, bag_of_words):
 # ---------------------------------------------------------------------------------------------------- crashes, losses
 
 
-@pytest.mark.parametrize("action", ["replace", "remove"])
+@pytest.mark.parametrize("action", ["replace", "delete"])
 def test_killed_between_any_two_writes_the_old_or_the_new_version_answers(tmp_path, bag_of_words, action, caplog):
     with closing(Index(tmp_path / "before", bag_of_words)) as index:
         for document_id, pages in OLD.items():
@@ -248,8 +248,8 @@ def test_strangers_among_vectors_and_words_are_swept_out(tmp_path, bag_of_words)
         put(index, bag_of_words, "doc_a", *OLD["doc_a"])
         collection = index.catalog.collection().id
         index._vectors.add(collection, ["stranger"], bag_of_words.embed_passages(["stranger"]))
-        index._vectors.remove(collection, index.catalog.vector_ids("doc_a")[1:3])
-        index._words.remove(["doc_a:1"])
+        index._vectors.delete(collection, index.catalog.vector_ids("doc_a")[1:3])
+        index._writer.delete(["doc_a:1"])
         assert dense(index, "stranger", scope(index), 1) == []
     with closing(Index(storage, bag_of_words)) as index:
         assert_consistent(index)
@@ -332,7 +332,7 @@ async def test_a_document_that_is_being_replaced_is_always_found_in_one_version(
 def test_words_of_another_analysis_are_indexed_anew(tmp_path, bag_of_words):
     with closing(Index(tmp_path, bag_of_words)) as index:
         index.replace_documents([make_version("doc_a", ["公司在机器上花了多少钱"], bag_of_words)])
-        index._words.replace_all([LexicalEntry("doc_a:1:0", index.catalog.collection().id, "", "", "公司")])
+        index._writer.replace_all([LexicalEntry("doc_a:1:0", index.catalog.collection().id, "", "", "公司")])
         index.catalog.set_property("words", "1")
         assert index.search_lexical("机器", scope(index), 5) == []
     with closing(Index(tmp_path, bag_of_words)) as index:

@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from rag.index.lexical import LexicalEntry, LexicalIndex
+from rag.index.lexical import LexicalEntry, LexicalIndex, LexicalWriter
 
 ENTRIES = (
     LexicalEntry("doc_a:1:0", "vs_1", "Pump manual", "Maintenance", "The bearings need oil every 90 days."),
@@ -17,10 +17,15 @@ ENTRIES = (
 
 
 @pytest.fixture
-def words(tmp_path):
-    with closing(LexicalIndex(tmp_path / "words")) as words:
-        words.add(ENTRIES)
-        yield words
+def writer(tmp_path):
+    with closing(LexicalWriter(LexicalIndex(tmp_path / "words"))) as writer:
+        writer.add(ENTRIES)
+        yield writer
+
+
+@pytest.fixture
+def words(writer):
+    return writer.index
 
 
 def ids(words, question, collections=("vs_1", "vs_2"), limit=10, versions=None):
@@ -35,10 +40,10 @@ def test_finds_by_any_form_of_a_word_best_first(words):
     assert min(scores) > 0
 
 
-def test_titles_and_headings_count_but_less_than_the_body(words):
+def test_titles_and_headings_count_but_less_than_the_body(words, writer):
     assert set(ids(words, "pump")) == {"doc_a:1:0", "doc_a:1:1"}
     assert ids(words, "maintenance") == ["doc_a:1:0"]
-    words.add([LexicalEntry("doc_d:1:0", "vs_1", "Something", "", "Travel")])
+    writer.add([LexicalEntry("doc_d:1:0", "vs_1", "Something", "", "Travel")])
     assert ids(words, "travel")[0] == "doc_d:1:0"
 
 
@@ -92,24 +97,31 @@ def test_the_scope_does_not_change_the_scores(words):
     assert dict(words.search("oil", ("vs_2",), 10))["doc_c:1:0"] == pytest.approx(everywhere["doc_c:1:0"])
 
 
-def test_removal_and_limit(words):
+def test_deletion_and_limit(words, writer):
     assert len(ids(words, "oil", limit=1)) == 1
-    words.remove(["doc_a:1", "never there"])
+    writer.delete(["doc_a:1", "never there"])
     assert ids(words, "oil") == ["doc_c:1:0"]
     assert words.count() == 2
-    words.replace_all([])
+    writer.replace_all([])
     assert (words.count(), ids(words, "oil")) == (0, [])
 
 
-def test_removing_one_version_leaves_others_whose_name_begins_alike(words):
-    words.add([LexicalEntry("doc_a:11:0", "vs_1", "", "", "oil")])
-    words.remove(["doc_a:1"])
+def test_deleting_one_version_leaves_others_whose_name_begins_alike(words, writer):
+    writer.add([LexicalEntry("doc_a:11:0", "vs_1", "", "", "oil")])
+    writer.delete(["doc_a:1"])
     assert ids(words, "oil", ("vs_1",)) == ["doc_a:11:0"]
 
 
+def test_a_version_is_rewritten_with_the_next_commit(words, writer):
+    writer.rewrite("doc_a:1", [ENTRIES[0]])
+    assert set(ids(words, "pump")) == {"doc_a:1:0", "doc_a:1:1"}
+    writer.commit()
+    assert ids(words, "pump") == ["doc_a:1:0"]
+
+
 def test_what_was_added_is_there_after_reopening(tmp_path):
-    with closing(LexicalIndex(tmp_path)) as words:
-        words.add(ENTRIES)
-    with closing(LexicalIndex(tmp_path)) as words:
-        assert words.count() == 4
-        assert ids(words, "oil bearings")[0] == "doc_a:1:0"
+    with closing(LexicalWriter(LexicalIndex(tmp_path))) as writer:
+        writer.add(ENTRIES)
+    with closing(LexicalWriter(LexicalIndex(tmp_path))) as writer:
+        assert writer.index.count() == 4
+        assert ids(writer.index, "oil bearings")[0] == "doc_a:1:0"

@@ -176,7 +176,7 @@ def lose_words(index, tmp_path):
     """Behind the index's back: what tantivy has mapped becomes unreadable by taking its schema apart."""
     import tantivy
 
-    index._words._schema = tantivy.SchemaBuilder().build()
+    index._lexical._schema = tantivy.SchemaBuilder().build()
 
 
 class ByLength:

@@ -142,7 +142,7 @@ def test_with_a_document_goes_what_was_said_since_it_was_read(own, index, tmp_pa
     own.put_step("c2", Step("q3", "user_message", "Other?"))
     own.put_step("c2", Step("a3", "assistant_message", "Another answer."), "q3", ["doc_b"])
     put_feedback(index.catalog.database, LOCAL_PRINCIPAL, "a1", "zanzibar?", is_good=True)
-    index.remove_documents(["doc_a"])
+    index.delete_documents(["doc_a"])
     told = [(step.id, step.text) for step in own.steps("c1")]
     assert told == [
         ("q1", QUESTION.text),

@@ -190,7 +190,7 @@ def test_attributes_stay_when_the_document_changes_and_go_with_it(index, bag_of_
         tag(index.catalog, "doc_a", {str(n): n for n in range(13)})
     with pytest.raises(NotFound):
         tag(index.catalog, "doc_b", {"a": 1})
-    index.remove_documents(["doc_a"])
+    index.delete_documents(["doc_a"])
     put(index, bag_of_words, "doc_a", "pump")
     assert index.catalog.document("doc_a").attributes == {}
 

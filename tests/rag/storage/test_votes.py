@@ -52,6 +52,6 @@ def test_one_votes_for_what_was_shown(index, answers, chosen):
 def test_with_a_document_go_the_votes_on_what_it_says(index):
     gone = put_vote(index.catalog, LOCAL_PRINCIPAL, "How often?", ANSWERS, [place("doc_ab"), place("doc_a")], "large")
     kept = put_vote(index.catalog, LOCAL_PRINCIPAL, "Why?", ANSWERS, [place("doc_ab")], "small")
-    index.remove_documents(["doc_a"])
+    index.delete_documents(["doc_a"])
     assert list_votes(index.catalog) == [kept]
     assert gone not in list_votes(index.catalog)

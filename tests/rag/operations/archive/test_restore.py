@@ -171,7 +171,7 @@ def test_a_backup_while_documents_come_and_go(tmp_path, storage, bag_of_words):
                 pages = [f"number {number} {line}\nshared line" for line in range(4)]
                 index.replace_documents([make_version("doc_gone", pages, bag_of_words, version=number)])
                 put_file(index, bag_of_words, tmp_path / "more", f"more{number % 5}.txt", pages, version=number)
-                index.remove_documents([f"doc_more{number % 5}"])
+                index.delete_documents([f"doc_more{number % 5}"])
 
         thread = threading.Thread(target=ingest)
         thread.start()
@@ -194,7 +194,7 @@ def test_vectors_that_went_since_are_made_again(tmp_path, storage, bag_of_words)
         writing = back_up(index, storage, tmp_path / "all.backup")
         next(writing)
         next(writing)  # the catalog was copied
-        index.remove_documents(["doc_apple"])
+        index.delete_documents(["doc_apple"])
         last(writing)
     bring_back(tmp_path / "all.backup", tmp_path / "new")
     with closing(Index(tmp_path / "new", bag_of_words)) as index:

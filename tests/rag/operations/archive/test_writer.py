@@ -77,7 +77,7 @@ def test_documents_that_change_meanwhile_are_in_the_archive_as_they_were_when_it
                 if step == number:
                     index.replace_documents([put])
                 if step == 2 and number == 5:
-                    index.remove_documents(["doc_pay"])
+                    index.delete_documents(["doc_pay"])
         new = tmp_path / "new"
         assert take_in(target, new, bag_of_words).added == 6
     state(new, bag_of_words)

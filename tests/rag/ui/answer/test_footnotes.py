@@ -111,7 +111,7 @@ def test_a_kept_quote_is_shown_to_who_may_still_read_the_document(tmp_path, bag_
         stranger = Access(index.catalog, Principal("prn_other", "ben"))
         shown = readable_now(kept, Access(index.catalog, LOCAL)).body["props"]["citations"][0]
         assert shown["quote"] == "The pump needs oil."
-        index.remove_documents(["doc_a"])
+        index.delete_documents(["doc_a"])
         for access in (stranger, Access(index.catalog, LOCAL)):
             (gone,) = readable_now(kept, access).body["props"]["citations"]
             assert "oil" not in str(gone)
