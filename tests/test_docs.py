@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import pkgutil
 import re
 import shlex
 import tomllib
@@ -124,3 +125,11 @@ def test_locks_are_exact_and_name_neither_index_nor_cuda(name):
 def test_torch_is_locked_for_every_build_of_it():
     wanted = next(d for d in tomllib.loads(read("pyproject.toml"))["project"]["dependencies"] if d.startswith("torch"))
     assert [line for line in read("requirements.lock").splitlines() if line.startswith("torch==")] == [wanted]
+
+
+def test_the_walks_pass_functions_that_there_are():
+    walks = read("docs/architecture.md").partition("## A document's way in")[2].partition("## Every module")[0]
+    names = re.findall(r"`((?:rag|ingest)(?:\.\w+)+)`", walks)
+    assert len(names) > 25
+    for name in names:
+        assert pkgutil.resolve_name(name), name

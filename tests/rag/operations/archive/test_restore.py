@@ -103,7 +103,7 @@ def test_uploads_jobs_and_all_tables_come_along(tmp_path, settings):
 def test_texts_are_in_a_backup_once_and_what_was_deleted_is_not(tmp_path, storage, bag_of_words):
     with closing(Index(storage, bag_of_words)) as index:
         index.replace_documents([make_version("doc_secret", ["a secret line"], bag_of_words)])
-        index.remove_documents(["doc_secret"])
+        index.delete_documents(["doc_secret"])
         last(back_up(index, storage, tmp_path / "all.backup"))
     with zipfile.ZipFile(tmp_path / "all.backup") as opened:
         catalog = opened.read("catalog.sqlite3")
