@@ -24,7 +24,13 @@ PREFIX = "RAG_"
 DELIMITER = "__"
 DEFAULT_EMBEDDING = "sentence-transformers/all-MiniLM-L6-v2"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})  # names of this machine for itself
-PROVIDERS = ("auto", "openai", "llama_cpp", "quotes", "scripted")
+PROVIDERS = (
+    "auto",
+    "openai",
+    "llama_cpp",
+    "quotes",
+    "scripted",
+)
 
 _FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
