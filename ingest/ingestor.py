@@ -221,7 +221,7 @@ class Ingestor:
         self._end_jobs(lambda job: job.file_id == record.id)
         if made_of_it := self._index.catalog.documents_of_file(record.id):
             self._index.remove_documents([document.id for document in made_of_it])
-        self._records.remove(record.id)
+        self._records.delete(record.id)
         self._discard_unused([record.sha256])
 
     def sweep_expired(self) -> None:
@@ -373,7 +373,7 @@ class Ingestor:
             self._end_jobs(lambda job: job.collection == found.name)
             if documents := catalog.documents(found.id):
                 self._remove(documents)
-            is_empty = catalog.remove_collection(found.id)
+            is_empty = catalog.delete_collection(found.id)
 
     def _remove(self, documents: Sequence[Document]) -> int:
         """Remove documents; the bytes freed on the disk."""

@@ -35,7 +35,7 @@ def feedback(*, as_json: bool) -> None:
     settings = load_settings()
     require_index(settings)
     with closing(open_catalog(settings.storage)) as catalog:
-        thumbs, votes = list_feedback(catalog.database), list_votes(catalog)
+        thumbs, votes = list_feedback(catalog.database), list_votes(catalog.database)
     found: list[Feedback | Vote] = [*thumbs, *votes]
     found.sort(key=lambda item: item.created_at, reverse=True)
     if not found and not as_json:

@@ -205,7 +205,7 @@ class Index:
         """Forget documents: text, vectors, words; the bytes this freed on the disk. Raises NotFound."""
         with self._writing:
             before = _size_of(self._storage)
-            self.catalog.remove_documents(document_ids)
+            self.catalog.delete_documents(document_ids)
             self._remove_unfinished()
             documents = self.catalog.documents()
             if sum(document.chunks for document in documents) <= _PURGED_AT_ONCE:

@@ -107,7 +107,7 @@ def _storage(settings: Settings) -> Iterator[CheckResult]:
 
 
 def _catalog(settings: Settings) -> CheckResult:
-    import sqlite3
+    from sqlalchemy.exc import DatabaseError
 
     path = settings.storage.dir / CATALOG_NAME
     if not has_catalog(settings.storage):
@@ -118,9 +118,9 @@ def _catalog(settings: Settings) -> CheckResult:
             documents = catalog.documents()
         finally:
             catalog.close()
-    except sqlite3.DatabaseError as error:
+    except DatabaseError as error:
         return CheckResult(
-            False, "Storage", f"{path} is damaged: {error}.", "Restore a copy, or remove it and ingest again."
+            False, "Storage", f"{path} is damaged: {error.orig}.", "Restore a copy, or remove it and ingest again."
         )
     except RagError as error:
         return CheckResult(False, "Storage", error.message, error.hint)

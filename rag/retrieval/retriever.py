@@ -85,7 +85,7 @@ class HybridRetriever:
         for _ in range(_ATTEMPTS):
             before = self.index.catalog.revision
             legs = self._search(question, scope, candidates)
-            named = named_documents(self.index.catalog.database.read, question, scope)
+            named = named_documents(self.index.catalog.database, question, scope)
             with span("fuse"):
                 scores = convex_fusion(legs, dense_weight)
             if named.documents:

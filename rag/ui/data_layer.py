@@ -16,7 +16,7 @@ from chainlit.user import PersistedUser
 
 from rag.errors import NotFound, RagError, Unauthorized
 from rag.storage.conversations import Conversations, Element, Step
-from rag.storage.feedback import feedback_in, put_feedback, remove_feedback
+from rag.storage.feedback import delete_feedback, feedback_in, put_feedback
 from rag.ui.answer.footnotes import file_element, readable_now
 from rag.ui.login import principal_of
 from rag.ui.session import calling_principal, calling_session
@@ -137,7 +137,7 @@ class DataLayer(BaseDataLayer):
 
     async def delete_thread(self, thread_id: str) -> None:
         """Delete a conversation with all that belongs to it."""
-        await self._store(lambda access: _own(access).remove(thread_id))
+        await self._store(lambda access: _own(access).delete(thread_id))
 
     # ------------------------------------------------------------------------------------------- steps and elements
 
@@ -165,7 +165,7 @@ class DataLayer(BaseDataLayer):
 
         def write(access: Access) -> None:
             own = _own(access)
-            own.remove_step(own.conversation_of(step_id), step_id)
+            own.delete_step(own.conversation_of(step_id), step_id)
 
         await self._store(write)
 
@@ -198,7 +198,7 @@ class DataLayer(BaseDataLayer):
     async def delete_element(self, element_id: str, thread_id: str | None = None) -> None:
         """Forget what was shown with a step."""
         if thread_id is not None:
-            await self._store(lambda access: _own(access).remove_element(thread_id, element_id))
+            await self._store(lambda access: _own(access).delete_element(thread_id, element_id))
 
     # ------------------------------------------------------------------------------------------------------ feedback
 
@@ -215,7 +215,7 @@ class DataLayer(BaseDataLayer):
     async def delete_feedback(self, feedback_id: str) -> bool:
         """Take it back."""
         return await self._ask(
-            lambda access: remove_feedback(access.catalog.database, access.principal.id, feedback_id)
+            lambda access: delete_feedback(access.catalog.database, access.principal.id, feedback_id)
         )
 
     # ------------------------------------------------------------------------------ what Chainlit offers and we do not

@@ -25,7 +25,6 @@ from rag.auth.users import User, Users
 from rag.errors import Forbidden, InvalidRequest, NotFound, UnsupportedFileType
 from rag.operations.services import Services
 from rag.storage.catalog import DEFAULT_COLLECTION
-from rag.storage.listing import list_documents
 from rag.types.documents import LOCAL_NAME, LOCAL_PRINCIPAL, Collection, Document
 from rag.types.ingest import IngestOptions, Job
 
@@ -141,9 +140,8 @@ def documents(
     offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
 ) -> dict[str, Any]:
     """Documents of a collection, those changed last first."""
-    found, total = list_documents(
-        caller.catalog, caller.collection(collection_id).id, containing.strip(), limit, offset
-    )
+    collection = caller.collection(collection_id)
+    found, total = caller.catalog.list_documents(collection.id, containing.strip(), limit, offset)
     return {"documents": [_document(document) for document in found], "total": total}
 
 
@@ -233,7 +231,7 @@ def remove_user(name: str, request: Request, caller: Caller) -> dict[str, bool]:
     """Remove a user; what they own goes to the admin who does it."""
     _require_admin(request, caller)
     _require_another(caller, name)
-    _users(caller).remove(name, caller.principal.name)
+    _users(caller).delete(name, caller.principal.name)
     return {"deleted": True}
 
 
@@ -263,7 +261,7 @@ def _require_another(caller: Access, name: str) -> None:
 
 
 def _collection(caller: Access, collection: Collection) -> dict[str, Any]:
-    _, total = list_documents(caller.catalog, collection.id, "", 0, 0)
+    _, total = caller.catalog.list_documents(collection.id, "", 0, 0)
     manages = may(caller.principal, "manage", collection)
     return {
         "id": collection.id,

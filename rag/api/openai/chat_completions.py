@@ -36,7 +36,7 @@ from rag.api.streaming import collect, until_first_sign, while_connected
 from rag.auth.access import Access
 from rag.errors import InvalidRequest, RagError
 from rag.operations.services import Services
-from rag.storage.catalog import new_id
+from rag.storage.ids import new_id
 from rag.types.chat import Sampling, ToolCallDelta
 from rag.types.documents import Answer, AnswerCompleted, Candidate, Event, Message, Progress, Scope, TextDelta
 

@@ -22,7 +22,7 @@ from rag.api.openai.extensions import WithExtensions
 from rag.api.streaming import collect, until_first_sign, while_connected
 from rag.errors import RagError
 from rag.operations.services import Services
-from rag.storage.catalog import new_id
+from rag.storage.ids import new_id
 from rag.types.documents import AnswerCompleted, Event, TextDelta
 
 router = APIRouter(route_class=JsonRoute)

@@ -14,7 +14,8 @@ from dataclasses import asdict
 from typing import Any
 
 from rag.errors import NotFound
-from rag.storage.catalog import Catalog, new_id
+from rag.storage.catalog import Catalog
+from rag.storage.ids import new_id
 from rag.types.chat import ToolCall, ToolCallDelta
 from rag.types.documents import (
     Answer,

@@ -129,7 +129,7 @@ class _Writing:
             yield ArchiveProgress("Files", number, len(needed))
 
     def _name_of(self, sha256: str) -> str:
-        [(name,), *_] = self._catalog.database.read("SELECT name FROM files WHERE sha256 = ?", (sha256,))
+        [(name,), *_] = self._catalog.database.read("SELECT name FROM files WHERE sha256 = :sha256", sha256=sha256)
         return str(name)
 
     def add_vectors(self) -> Iterator[ArchiveProgress]:

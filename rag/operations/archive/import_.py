@@ -18,9 +18,9 @@ from rag.index.index import DocumentVersion, Index
 from rag.operations.archive.format import ArchivedDocument, ArchiveProgress
 from rag.operations.archive.reader import Archive
 from rag.storage.blobs import StoredFiles, hash_of
-from rag.storage.catalog import new_id
 from rag.storage.document_attributes import set_attributes
 from rag.storage.files import FileRecords
+from rag.storage.ids import new_id
 from rag.types.documents import LOCAL_PRINCIPAL, Document
 
 if TYPE_CHECKING:

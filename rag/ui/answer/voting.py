@@ -57,7 +57,7 @@ async def take_vote(action: cl.Action, caller: Access) -> None:
     answers = {name: answer.text for name, answer in comparison.outcome.candidates.items()}
     passages = [passage_id(passage) for passage in comparison.outcome.passages]
     vote = (comparison.question, answers, passages, model or None)
-    await asyncio.to_thread(put_vote, caller.catalog, caller.principal.id, *vote)
+    await asyncio.to_thread(put_vote, caller.catalog.database, caller.principal.id, *vote)
     await comparison.message.remove_actions()
     comparison.message.content = here()("chose", model=escape(model)) if model else here()("chose_none")
     if model:
