@@ -84,7 +84,7 @@ SCRIPTS = (
     ) STRICT;
     CREATE INDEX jobs_by_state ON jobs (state);
     """,
-    # Documents can be found by their names: see naming.py.
+    # Documents can be found by their names: see document_names.py.
     """
     CREATE TABLE names (
         token TEXT NOT NULL, document_id TEXT NOT NULL REFERENCES documents ON DELETE CASCADE,
@@ -155,14 +155,14 @@ SCRIPTS = (
         messages TEXT NOT NULL, documents TEXT NOT NULL, created_at TEXT NOT NULL
     ) STRICT;
     """,
-    # Which of several models' answers was the best one: see votes.py. Answers and passages are JSON.
+    # Which of several models' answers was the best one: see feedback.py. Answers and passages are JSON.
     """
     CREATE TABLE votes (
         id TEXT PRIMARY KEY, owner_id TEXT NOT NULL REFERENCES principals, question TEXT NOT NULL,
         answers TEXT NOT NULL, passages TEXT NOT NULL, chosen TEXT, created_at TEXT NOT NULL
     ) STRICT;
     """,
-    # Who may: see auth.py. Passwords and keys are there as hashes only.
+    # Who may what. Passwords and keys are there as hashes only.
     """
     ALTER TABLE principals ADD COLUMN password TEXT NOT NULL DEFAULT '';
     ALTER TABLE principals ADD COLUMN is_admin INTEGER NOT NULL DEFAULT 0;
