@@ -33,9 +33,17 @@ _DEAD = 12  # seconds without one, after which others take its jobs over
 _LOOK = 0.5  # seconds between two looks at what other processes did
 _KEPT = 200  # jobs that are over are remembered, so many of each owner
 _IS_OVER = "state NOT IN ('queued', 'running')"
-_COLUMNS = (
-    "j.id, j.collection, j.file_id, f.name, j.state, j.created_at, j.updated_at, j.attributes, j.chunking, j.report"
-)
+_SELECT_JOBS = """
+    SELECT j.id, j.collection, j.file_id, j.state, j.created_at, j.updated_at, j.attributes, j.chunking, j.report,
+        f.name FROM jobs j JOIN files f ON f.id = j.file_id
+"""
+_INSERT_JOB = """
+    INSERT INTO jobs (id, owner_id, collection, file_id, state, starts, report, created_at, updated_at, attributes,
+        chunking)
+    SELECT CAST(:job AS TEXT), owner_id, CAST(:collection AS TEXT), id, 'queued', 0, '', CAST(:time AS TEXT),
+        CAST(:time AS TEXT), CAST(:attributes AS TEXT), CAST(:chunking AS TEXT)
+    FROM files WHERE id = :file
+"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,17 +72,10 @@ class JobStore:
 
     def add(self, collection: str, file_id: str) -> Job:
         """Queue a job; it is on disk when this returns."""
-        job_id, time = new_id("job"), now()
+        job_id = new_id("job")
+        values = {"job": job_id, "file": file_id, "collection": collection, "time": now()}
         with self._database.transaction() as connection:
-            connection.execute(
-                "INSERT INTO jobs (id, owner_id, collection, file_id, state, starts, report, created_at, updated_at) "
-                "SELECT CAST(:id AS TEXT), owner_id, CAST(:collection AS TEXT), id, 'queued', 0, '', "
-                "CAST(:time AS TEXT), CAST(:time AS TEXT) FROM files WHERE id = :file",
-                id=job_id,
-                collection=collection,
-                time=time,
-                file=file_id,
-            )
+            connection.execute(_INSERT_JOB, **values, attributes="{}", chunking=None)
         return self.get(job_id)
 
     def attach(
@@ -102,13 +103,7 @@ class JobStore:
         with self._database.transaction() as connection:
             if not connection.execute("SELECT 1 FROM collections WHERE id = :id", id=collection.id).fetchone():
                 raise NotFound(f"There is no collection {collection.name!r} any more.")
-            connection.executemany(
-                "INSERT INTO jobs (id, owner_id, collection, file_id, state, starts, report, created_at, updated_at, "
-                "attributes, chunking) SELECT CAST(:job AS TEXT), owner_id, CAST(:collection AS TEXT), id, 'queued', "
-                "0, '', CAST(:time AS TEXT), CAST(:time AS TEXT), CAST(:attributes AS TEXT), CAST(:chunking AS TEXT) "
-                "FROM files WHERE id = :file",
-                jobs,
-            )
+            connection.executemany(_INSERT_JOB, jobs)
             connection.executemany(
                 "INSERT INTO attachments (collection_id, file_id, job_id, created_at) "
                 "VALUES (:store, :file, :job, :time) "
@@ -123,9 +118,7 @@ class JobStore:
 
     def get(self, job_id: str) -> Job:
         """One job. Raises NotFound."""
-        rows = self._database.read(
-            f"SELECT {_COLUMNS} FROM jobs j JOIN files f ON f.id = j.file_id WHERE j.id = :id", id=job_id
-        )
+        rows = self._database.read(f"{_SELECT_JOBS} WHERE j.id = :id", id=job_id)
         if not rows:
             raise NotFound(f"There is no job {job_id!r}.", hint="`ingest jobs` lists the jobs.")
         return _job(rows[0])
@@ -133,7 +126,7 @@ class JobStore:
     def all(self) -> list[Job]:
         """The jobs, newest first: all that are not over, and the last ones of those that are."""
         rows = self._database.read(
-            f"SELECT {_COLUMNS} FROM jobs j JOIN files f ON f.id = j.file_id WHERE j.state IN ('queued', 'running') "
+            f"{_SELECT_JOBS} WHERE j.state IN ('queued', 'running') "
             "OR j.rowid IN (SELECT r.job FROM (SELECT rowid AS job, row_number() OVER (PARTITION BY owner_id "
             f"ORDER BY updated_at DESC, rowid DESC) AS place FROM jobs WHERE {_IS_OVER}) r WHERE r.place <= :kept) "
             "ORDER BY j.created_at DESC, j.rowid DESC",
@@ -143,9 +136,8 @@ class JobStore:
 
     def by_state(self) -> dict[str, int]:
         """How many jobs are remembered, by state; every state is there."""
-        counts = dict.fromkeys(get_args(JobState), 0)
-        rows = self._database.read("SELECT state, count(*) FROM jobs GROUP BY state")
-        return {**counts, **dict(rows)}
+        counts = self._database.read("SELECT state, count(*) FROM jobs GROUP BY state")
+        return {**dict.fromkeys(get_args(JobState), 0), **dict(counts)}
 
     def take(self, but: Iterable[str] = ()) -> list[Job]:
         """The oldest queued job, and where its file is small and it was never started before, more of that kind and
@@ -184,8 +176,7 @@ class JobStore:
                 taken=json.dumps(taken),
             )
             rows = connection.execute(
-                f"SELECT {_COLUMNS} FROM jobs j JOIN files f ON f.id = j.file_id "
-                "WHERE j.id IN (SELECT value FROM json_each(:taken)) ORDER BY j.rowid",
+                f"{_SELECT_JOBS} WHERE j.id IN (SELECT value FROM json_each(:taken)) ORDER BY j.rowid",
                 taken=json.dumps(taken),
             )
             return [_job(row) for row in rows]

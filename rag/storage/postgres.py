@@ -134,10 +134,11 @@ class PostgresDatabase(Database):
                 if wait and taken == (False,):
                     self._wait(connection, f"SELECT pg_advisory_lock({key})", name)
                     taken = (True,)
-                yield lambda: taken == (True,) and _is_alive(connection)
-                with suppress(psycopg.OperationalError):  # a lost connection holds no lock
-                    # at once: the server notices only after a while that we have hung up
-                    connection.execute("SELECT pg_advisory_unlock_all()")
+                try:
+                    yield lambda: taken == (True,) and _is_alive(connection)
+                finally:  # at once: the server notices only after a while that we have hung up
+                    with suppress(psycopg.OperationalError):  # a lost connection holds no lock
+                        connection.execute("SELECT pg_advisory_unlock_all()")
         except psycopg.OperationalError as error:
             raise _unavailable(error) from error
 
