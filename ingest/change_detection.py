@@ -15,7 +15,8 @@ from ingest.loaders import LOADER_VERSION, can_recognise_text
 from ingest.splitting import SPLITTER_VERSION
 from rag.errors import UnreadableDocument
 from rag.storage.blobs import hash_of
-from rag.storage.catalog import Catalog, new_id, now
+from rag.storage.catalog import Catalog
+from rag.storage.ids import new_id, now
 from rag.types.documents import LOCAL_PRINCIPAL, AttributeValue, Chunking, Document, DocumentStatus, Embedding
 from rag.types.ingest import FileOutcome, FileReport, IngestOptions
 

@@ -239,7 +239,7 @@ class Ingestor(IngestService):
         self._end_jobs(lambda job: job.file_id == record.id)
         if documents := self._index.catalog.documents_of_file(record.id):
             self._index.delete_documents([document.id for document in documents])
-        self._records.remove(record.id)
+        self._records.delete(record.id)
         self._delete_unused([record.sha256])
 
     def sweep_expired(self) -> None:
@@ -382,7 +382,7 @@ class Ingestor(IngestService):
             self._end_jobs(lambda job: job.collection == target.name)
             if documents := catalog.documents(target.id):
                 self._delete(documents)
-            is_empty = catalog.remove_collection(target.id)
+            is_empty = catalog.delete_collection(target.id)
 
     def _delete(self, documents: Sequence[Document]) -> int:
         """Delete documents; the bytes freed on the disk."""

@@ -10,11 +10,13 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Self, get_args
+from typing import Self, get_args
 
 from rag.errors import BackendUnavailable, Conflict, DatabaseUnavailable, NotFound, RagError
-from rag.storage.catalog import new_id, now
-from rag.storage.database import Database
+from rag.storage import schema
+from rag.storage.database import Database, Row
+from rag.storage.ids import new_id, now
+from rag.storage.rows import insert
 from rag.types.documents import AttributeValue, Chunking, Collection, chunking_of
 from rag.types.ingest import FileReport, IngestProgress, Job, JobState
 
@@ -31,9 +33,17 @@ _DEAD = 12  # seconds without one, after which others take its jobs over
 _LOOK = 0.5  # seconds between two looks at what other processes did
 _KEPT = 200  # jobs that are over are remembered, so many of each owner
 _IS_OVER = "state NOT IN ('queued', 'running')"
-_COLUMNS = (
-    "j.id, j.collection, j.file_id, f.name, j.state, j.created_at, j.updated_at, j.attributes, j.chunking, j.report"
-)
+_SELECT_JOBS = """
+    SELECT j.id, j.collection, j.file_id, j.state, j.created_at, j.updated_at, j.attributes, j.chunking, j.report,
+        f.name FROM jobs j JOIN files f ON f.id = j.file_id
+"""
+_INSERT_JOB = """
+    INSERT INTO jobs (id, owner_id, collection, file_id, state, starts, report, created_at, updated_at, attributes,
+        chunking)
+    SELECT CAST(:job AS TEXT), owner_id, CAST(:collection AS TEXT), id, 'queued', 0, '', CAST(:time AS TEXT),
+        CAST(:time AS TEXT), CAST(:attributes AS TEXT), CAST(:chunking AS TEXT)
+    FROM files WHERE id = :file
+"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,13 +72,10 @@ class JobStore:
 
     def add(self, collection: str, file_id: str) -> Job:
         """Queue a job; it is on disk when this returns."""
-        job_id, time = new_id("job"), now()
+        job_id = new_id("job")
+        values = {"job": job_id, "file": file_id, "collection": collection, "time": now()}
         with self._database.transaction() as connection:
-            connection.execute(
-                "INSERT INTO jobs (id, owner_id, collection, file_id, state, starts, report, created_at, updated_at) "
-                "SELECT ?, owner_id, ?, id, 'queued', 0, '', ?, ? FROM files WHERE id = ?",
-                (job_id, collection, time, time, file_id),
-            )
+            connection.execute(_INSERT_JOB, **values, attributes="{}", chunking=None)
         return self.get(job_id)
 
     def attach(
@@ -80,36 +87,38 @@ class JobStore:
     ) -> None:
         """Queue files for a collection, and note them as its members, at once. Raises NotFound when it is gone."""
         time = now()
-        jobs = [(new_id("job"), file_id, json.dumps(dict(told), ensure_ascii=False)) for file_id, told in files.items()]
-        cut = {file_id: str(told) for file_id, told in chunking.items()}
+        jobs = [
+            {
+                "job": new_id("job"),
+                "file": file_id,
+                "collection": collection.name,
+                "store": collection.id,
+                "batch": batch_id,
+                "time": time,
+                "attributes": json.dumps(dict(attributes), ensure_ascii=False),
+                "chunking": str(chunking[file_id]) if file_id in chunking else None,
+            }
+            for file_id, attributes in files.items()
+        ]
         with self._database.transaction() as connection:
-            if not connection.execute("SELECT 1 FROM collections WHERE id = ?", (collection.id,)).fetchone():
+            if not connection.execute("SELECT 1 FROM collections WHERE id = :id", id=collection.id).fetchone():
                 raise NotFound(f"There is no collection {collection.name!r} any more.")
+            connection.executemany(_INSERT_JOB, jobs)
             connection.executemany(
-                "INSERT INTO jobs (id, owner_id, collection, file_id, state, starts, report, created_at, updated_at, "
-                "attributes, chunking) SELECT ?, owner_id, ?, id, 'queued', 0, '', ?, ?, ?, ? FROM files WHERE id = ?",
-                [
-                    (job_id, collection.name, time, time, told, cut.get(file_id), file_id)
-                    for job_id, file_id, told in jobs
-                ],
-            )
-            connection.executemany(
-                "INSERT INTO attachments (collection_id, file_id, job_id, created_at) VALUES (?, ?, ?, ?) "
+                "INSERT INTO attachments (collection_id, file_id, job_id, created_at) "
+                "VALUES (:store, :file, :job, :time) "
                 "ON CONFLICT (collection_id, file_id) DO UPDATE SET job_id = excluded.job_id",
-                [(collection.id, file_id, job_id, time) for job_id, file_id, _ in jobs],
+                jobs,
             )
             if batch_id is not None:
-                connection.execute("INSERT INTO batches VALUES (?, ?, ?)", (batch_id, collection.id, time))
+                connection.execute(insert(schema.batches), id=batch_id, collection_id=collection.id, created_at=time)
                 connection.executemany(
-                    "INSERT INTO batch_jobs (batch_id, job_id, file_id) VALUES (?, ?, ?)",
-                    [(batch_id, job_id, file_id) for job_id, file_id, _ in jobs],
+                    "INSERT INTO batch_jobs (batch_id, job_id, file_id) VALUES (:batch, :job, :file)", jobs
                 )
 
     def get(self, job_id: str) -> Job:
         """One job. Raises NotFound."""
-        rows = self._database.read(
-            f"SELECT {_COLUMNS} FROM jobs j JOIN files f ON f.id = j.file_id WHERE j.id = ?", (job_id,)
-        )
+        rows = self._database.read(f"{_SELECT_JOBS} WHERE j.id = :id", id=job_id)
         if not rows:
             raise NotFound(f"There is no job {job_id!r}.", hint="`ingest jobs` lists the jobs.")
         return _job(rows[0])
@@ -117,18 +126,18 @@ class JobStore:
     def all(self) -> list[Job]:
         """The jobs, newest first: all that are not over, and the last ones of those that are."""
         rows = self._database.read(
-            f"SELECT {_COLUMNS} FROM jobs j JOIN files f ON f.id = j.file_id WHERE j.state IN ('queued', 'running') "
+            f"{_SELECT_JOBS} WHERE j.state IN ('queued', 'running') "
             "OR j.rowid IN (SELECT r.job FROM (SELECT rowid AS job, row_number() OVER (PARTITION BY owner_id "
-            f"ORDER BY updated_at DESC, rowid DESC) AS place FROM jobs WHERE {_IS_OVER}) r WHERE r.place <= ?) "
+            f"ORDER BY updated_at DESC, rowid DESC) AS place FROM jobs WHERE {_IS_OVER}) r WHERE r.place <= :kept) "
             "ORDER BY j.created_at DESC, j.rowid DESC",
-            (_KEPT,),
+            kept=_KEPT,
         )
         return [_job(row) for row in rows]
 
     def by_state(self) -> dict[str, int]:
         """How many jobs are remembered, by state; every state is there."""
-        counts = dict.fromkeys(get_args(JobState), 0)
-        return {**counts, **dict(self._database.read("SELECT state, count(*) FROM jobs GROUP BY state"))}
+        counts = self._database.read("SELECT state, count(*) FROM jobs GROUP BY state")
+        return {**dict.fromkeys(get_args(JobState), 0), **dict(counts)}
 
     def take(self, but: Iterable[str] = ()) -> list[Job]:
         """The oldest queued job, and where its file is small and it was never started before, more of that kind and
@@ -136,35 +145,39 @@ class JobStore:
         is itself. Those with the ids `but` are left to others."""
         if not self._database.read("SELECT 1 FROM jobs WHERE state = 'queued' LIMIT 1"):
             return []  # who only looks keeps nobody from writing
-        is_free = "j.state = 'queued' AND j.id NOT IN (SELECT value FROM json_each(?))"
+        is_free = "j.state = 'queued' AND j.id NOT IN (SELECT value FROM json_each(:others))"
         others = json.dumps(list(but))
         with self._database.transaction() as connection:
             first = connection.execute(
                 "SELECT j.id, j.collection, j.starts, f.size FROM jobs j JOIN files f ON f.id = j.file_id "
                 f"WHERE {is_free} ORDER BY j.rowid LIMIT 1",
-                (others,),
+                others=others,
             ).fetchone()
-            running = connection.execute("SELECT max(starts) FROM jobs WHERE state = 'running'").fetchone()[0] or 0
-            if first is None or running == _MOST_STARTS or (running and first[2] == _MOST_STARTS - 1):
+            running = connection.execute("SELECT max(starts) FROM jobs WHERE state = 'running'").scalar() or 0
+            if first is None or running == _MOST_STARTS or (running and first.starts == _MOST_STARTS - 1):
                 return []
-            job_id, collection, starts, size = first
-            taken = [job_id]
-            if starts == 0 and size <= _SMALL:
+            taken = [first.id]
+            if first.starts == 0 and first.size <= _SMALL:
                 rows = connection.execute(
                     f"SELECT j.id FROM jobs j JOIN files f ON f.id = j.file_id WHERE {is_free} "
-                    "AND j.starts = 0 AND j.collection = ? AND f.size <= ? ORDER BY j.rowid LIMIT ?",
-                    (others, collection, _SMALL, _TOGETHER),
+                    "AND j.starts = 0 AND j.collection = :collection AND f.size <= :small "
+                    "ORDER BY j.rowid LIMIT :together",
+                    others=others,
+                    collection=first.collection,
+                    small=_SMALL,
+                    together=_TOGETHER,
                 )
-                taken = [job_id for (job_id,) in rows]
+                taken = [row.id for row in rows]
             connection.execute(
-                "UPDATE jobs SET state = 'running', starts = starts + 1, updated_at = ?, runner = ? "
-                "WHERE id IN (SELECT value FROM json_each(?))",
-                (now(), self._runner, json.dumps(taken)),
+                "UPDATE jobs SET state = 'running', starts = starts + 1, updated_at = :now, runner = :runner "
+                "WHERE id IN (SELECT value FROM json_each(:taken))",
+                now=now(),
+                runner=self._runner,
+                taken=json.dumps(taken),
             )
             rows = connection.execute(
-                f"SELECT {_COLUMNS} FROM jobs j JOIN files f ON f.id = j.file_id "
-                "WHERE j.id IN (SELECT value FROM json_each(?)) ORDER BY j.rowid",
-                (json.dumps(taken),),
+                f"{_SELECT_JOBS} WHERE j.id IN (SELECT value FROM json_each(:taken)) ORDER BY j.rowid",
+                taken=json.dumps(taken),
             )
             return [_job(row) for row in rows]
 
@@ -174,20 +187,26 @@ class JobStore:
         Of a job that others took away from us, as they heard no sign of life, only one thing is noted: that it is done,
         as long as nobody does it again."""
         text = json.dumps(asdict(report)) if report else ""
-        theirs = "owner_id = (SELECT owner_id FROM jobs WHERE id = ?)"
+        theirs = "owner_id = (SELECT owner_id FROM jobs WHERE id = :id)"
         also = "" if state == "done" else self._runner  # nobody's
         with self._database.transaction() as connection:
             connection.execute(
-                "UPDATE jobs SET state = ?, report = ?, updated_at = ? WHERE id = ? AND state IN ('queued', 'running') "
-                "AND runner IN (?, ?)",
-                (state, text, now(), job_id, self._runner, also),
+                "UPDATE jobs SET state = :state, report = :report, updated_at = :now "
+                "WHERE id = :id AND state IN ('queued', 'running') AND runner IN (:runner, :also)",
+                state=state,
+                report=text,
+                now=now(),
+                id=job_id,
+                runner=self._runner,
+                also=also,
             )
             connection.execute(
                 f"DELETE FROM jobs WHERE {_IS_OVER} AND {theirs} AND NOT EXISTS "
                 "(SELECT 1 FROM attachments WHERE job_id = jobs.id) AND NOT EXISTS "
                 "(SELECT 1 FROM batch_jobs WHERE job_id = jobs.id) AND rowid NOT IN (SELECT rowid FROM jobs "
-                f"WHERE {_IS_OVER} AND {theirs} ORDER BY updated_at DESC, rowid DESC LIMIT ?)",
-                (job_id, job_id, _KEPT),
+                f"WHERE {_IS_OVER} AND {theirs} ORDER BY updated_at DESC, rowid DESC LIMIT :kept)",
+                id=job_id,
+                kept=_KEPT,
             )
 
     def release(self, job_id: str) -> None:
@@ -195,34 +214,39 @@ class JobStore:
         with self._database.transaction() as connection:
             connection.execute(
                 "UPDATE jobs SET state = CASE stop WHEN 1 THEN 'cancelled' ELSE 'queued' END, starts = starts - 1, "
-                "updated_at = ?, runner = '' WHERE id = ? AND state = 'running' AND runner = ?",
-                (now(), job_id, self._runner),
+                "updated_at = :now, runner = '' WHERE id = :id AND state = 'running' AND runner = :runner",
+                now=now(),
+                id=job_id,
+                runner=self._runner,
             )
 
     def stop(self, job_id: str) -> None:
         """Cancel a job that waits; whoever works on one that runs is told by `live`."""
         with self._database.transaction() as connection:
             connection.execute(
-                "UPDATE jobs SET state = 'cancelled', updated_at = ? WHERE id = ? AND state = 'queued'", (now(), job_id)
+                "UPDATE jobs SET state = 'cancelled', updated_at = :now WHERE id = :id AND state = 'queued'",
+                now=now(),
+                id=job_id,
             )
-            connection.execute("UPDATE jobs SET stop = 1 WHERE id = ? AND state = 'running'", (job_id,))
+            connection.execute("UPDATE jobs SET stop = 1 WHERE id = :id AND state = 'running'", id=job_id)
 
     def live(self) -> set[str]:
         """Give a sign of life; the ids of the jobs that this process is to go on with."""
         with self._database.transaction() as connection:
             connection.execute(
-                "INSERT INTO runners VALUES (?, unixepoch()) ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at",
-                (self._runner,),
+                "INSERT INTO runners (id, seen_at) VALUES (:id, unixepoch()) "
+                "ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at",
+                id=self._runner,
             )
             rows = connection.execute(
-                "SELECT id FROM jobs WHERE runner = ? AND state = 'running' AND stop = 0", (self._runner,)
+                "SELECT id FROM jobs WHERE runner = :runner AND state = 'running' AND stop = 0", runner=self._runner
             )
-            return {job_id for (job_id,) in rows}
+            return {row.id for row in rows}
 
     def leave(self) -> None:
         """Give no more signs of life."""
         with self._database.transaction() as connection:
-            connection.execute("DELETE FROM runners WHERE id = ?", (self._runner,))
+            connection.execute("DELETE FROM runners WHERE id = :id", id=self._runner)
 
     def requeue(self, *, is_watching: bool = True) -> list[Job]:
         """What was running in processes that have ended is queued again, unless it is to stop or was tried too often;
@@ -239,17 +263,20 @@ class JobStore:
             if not self.is_shared:  # of a storage folder of our own, all others have ended
                 connection.execute("DELETE FROM runners")
             elif is_watching:
-                connection.execute("DELETE FROM runners WHERE seen_at < unixepoch() - ?", (_DEAD,))
-            over = connection.execute(
-                f"UPDATE jobs SET state = 'cancelled', updated_at = ? WHERE {left} AND stop = 1 RETURNING id", (now(),)
-            ).fetchall()
-            over += connection.execute(
-                f"UPDATE jobs SET state = 'failed', report = ?, updated_at = ? WHERE {left} AND starts >= ? "
-                "RETURNING id",
-                (json.dumps(asdict(report)), now(), _MOST_STARTS),
-            ).fetchall()
+                connection.execute("DELETE FROM runners WHERE seen_at < unixepoch() - :dead", dead=_DEAD)
+            stopped = connection.execute(
+                f"UPDATE jobs SET state = 'cancelled', updated_at = :now WHERE {left} AND stop = 1 RETURNING id",
+                now=now(),
+            ).all()
+            failed = connection.execute(
+                "UPDATE jobs SET state = 'failed', report = :report, updated_at = :now "
+                f"WHERE {left} AND starts >= :most RETURNING id",
+                report=json.dumps(asdict(report)),
+                now=now(),
+                most=_MOST_STARTS,
+            ).all()
             connection.execute(f"UPDATE jobs SET state = 'queued', runner = '' WHERE {left}")
-        return [self.get(job_id) for (job_id,) in over]
+        return [self.get(row.id) for row in (*stopped, *failed)]
 
 
 class JobQueue:
@@ -458,7 +485,16 @@ class JobQueue:
         return report
 
 
-def _job(row: tuple[Any, ...]) -> Job:
-    *columns, attributes, chunking, report = row
-    job = replace(Job(*columns), attributes=json.loads(attributes), chunking=chunking_of(chunking))
-    return replace(job, report=replace(FileReport(**json.loads(report)), source=job.name)) if report else job
+def _job(row: Row) -> Job:
+    return Job(
+        id=row.id,
+        collection=row.collection,
+        file_id=row.file_id,
+        name=row.name,
+        state=row.state,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        attributes=json.loads(row.attributes),
+        chunking=chunking_of(row.chunking),
+        report=replace(FileReport(**json.loads(row.report)), source=row.name) if row.report else None,
+    )

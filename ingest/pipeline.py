@@ -25,7 +25,7 @@ from rag.index.dense import vector_id
 from rag.index.index import DocumentVersion, Index
 from rag.settings import IngestSettings
 from rag.text.analysis import contextual_text
-from rag.types.documents import Chunk, Document, DocumentStatus, Section
+from rag.types.documents import Chunk, ChunkId, Document, DocumentStatus, Section
 from rag.types.ingest import FileOutcome, FileReport, IngestOptions, IngestProgress
 
 if TYPE_CHECKING:
@@ -350,7 +350,7 @@ class PipelineRun:
         before = record_of(source)
         version = before.version + 1
         chunks = [
-            replace(chunk, id=f"{before.id}:{version}:{chunk.number}", document_id=before.id)
+            replace(chunk, id=ChunkId.of(before.id, version, chunk.number), document_id=before.id)
             for chunk in catalog.chunks_of(twin.id)
         ]
         vector_ids = catalog.vector_ids(twin.id)

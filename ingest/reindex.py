@@ -19,7 +19,7 @@ from rag.index.dense import vector_id
 from rag.index.index import Index
 from rag.settings import IngestSettings
 from rag.text.analysis import contextual_text
-from rag.types.documents import Chunk, Document, Embedding
+from rag.types.documents import Chunk, ChunkId, Document, Embedding
 from rag.types.ingest import IngestProgress
 
 if TYPE_CHECKING:
@@ -91,6 +91,6 @@ class Reindexing:
         except DocumentError as error:
             logger.warning("%s keeps the chunks it has: %s", document.source, error.message)
             chunks = self._index.catalog.chunks_of(document.id)
-            kept = [replace(chunk, id=f"{document.id}:{version}:{chunk.number}") for chunk in chunks]
+            kept = [replace(chunk, id=ChunkId.of(document.id, version, chunk.number)) for chunk in chunks]
             return document.title, kept, False
         return title, chunks_of(document.id, version, sections, pieces), True

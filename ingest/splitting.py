@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from rag.text.analysis import Span, contextual_text, sentence_spans, trim
 from rag.text.tokenizers import TokenSpans
-from rag.types.documents import Chunk, Chunking, Embedding, Section
+from rag.types.documents import Chunk, ChunkId, Chunking, Embedding, Section
 
 SPLITTER_VERSION = "2"
 # Tokenizers drop control characters and join what they part; where a chunk ends between them, the parts count alone.
@@ -75,7 +75,7 @@ def chunks_of(document_id: str, version: int, sections: Sequence[Section], piece
         ends[section.page_index] = offsets[-1] + len(section.text)
     return [
         Chunk(
-            id=f"{document_id}:{version}:{number}",
+            id=ChunkId.of(document_id, version, number),
             document_id=document_id,
             number=number,
             page_index=sections[piece.section].page_index,

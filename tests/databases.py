@@ -39,7 +39,7 @@ def made(name: str) -> Iterator[str]:
 def emptied(url: str) -> str:
     """The same database, as if it had just been made."""
     tables = [name for (name,) in run(url, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")]
-    deletions = "".join(f"DELETE FROM {name};" for name in tables if name != "schema_version")
+    deletions = "".join(f"DELETE FROM {name};" for name in tables if name != "alembic_version")
     run(
         url,
         f"SET session_replication_role = replica; {deletions}INSERT INTO properties VALUES ('revision', '0')",

@@ -116,7 +116,7 @@ def test_on_an_address_of_the_network_a_key_or_a_log_in_is_asked_for(commands):
         assert http.post("/auth/jwt").status_code == 404, "a session is not made longer"
         users.set_password("anna", "other words in a row")
         assert http.get(document).status_code == 401, "a new password ends the sessions"
-        users.remove("anna")
+        users.delete("anna")
         assert http.get("/v1/models", headers=named).status_code == 401
         asked = {"pagination": {"first": 20}, "filter": {}}
         assert http.post("/project/threads", json=asked).status_code == 401, "a page that is still open"

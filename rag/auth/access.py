@@ -12,6 +12,7 @@ from rag.auth.principals import Action, Principal, may
 from rag.errors import Forbidden, InvalidRequest, NotFound
 from rag.storage.catalog import DEFAULT_COLLECTION, Catalog, unknown_document
 from rag.storage.files import FileRecord, FileRecords, unknown_file
+from rag.storage.paging import Cursor, Page
 from rag.storage.responses import ResponseRecord, ResponseRecords, unknown_response
 from rag.storage.selection import EVERYTHING, Selection, scope_of_all
 from rag.storage.vector_stores import VectorStore, VectorStores
@@ -138,10 +139,9 @@ class Access:
         self._require(action, record.owned, unknown_file(file_id))
         return record
 
-    def files(self, after: str | None, limit: int, *, newest_first: bool, purpose: str | None) -> Sequence[FileRecord]:
+    def files(self, cursor: Cursor, purpose: str | None) -> Page[FileRecord]:
         """One's own uploads, a part of the list: see `FileRecords.page`."""
-        records = FileRecords(self.catalog.database)
-        return records.page(self.principal.id, self._only_key, after, limit, newest_first=newest_first, purpose=purpose)
+        return FileRecords(self.catalog.database).page(self.principal.id, self._only_key, cursor, purpose)
 
     def require_writing(self) -> None:
         """Raises Forbidden when the principal may only read."""

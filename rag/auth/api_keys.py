@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import logging
-import sqlite3
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from rag.auth.passwords import digest, new_key, shown_part
 from rag.auth.principals import Principal
 from rag.errors import Conflict, NotFound, RagError
-from rag.storage.catalog import new_id, now
-from rag.storage.database import Database
+from rag.storage import schema
+from rag.storage.database import Database, Row
+from rag.storage.ids import new_id, now
+from rag.storage.rows import insert
 
 logger = logging.getLogger(__name__)
 
@@ -58,20 +60,25 @@ class ApiKeys:
         expires_at = None if lifetime is None else (datetime.now(UTC) + lifetime).isoformat(timespec="seconds")
         with self._database.transaction() as connection:
             connection.execute(
-                "INSERT INTO keys (id, principal_id, name, prefix, digest, collections, read_only, created_at, "
-                "expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    *(new_id("key"), user_id, name, shown_part(key), digest(key)),
-                    *(None if collections is None else json.dumps(list(collections)), read_only, now(), expires_at),
-                ),
+                insert(schema.keys),
+                id=new_id("key"),
+                principal_id=user_id,
+                name=name,
+                prefix=shown_part(key),
+                digest=digest(key),
+                collections=None if collections is None else json.dumps(list(collections)),
+                read_only=read_only,
+                created_at=now(),
+                expires_at=expires_at,
+                used_at=None,
             )
         return key
 
     def all(self) -> list[ApiKey]:
         """All keys, the oldest first."""
         rows = self._database.read(
-            "SELECT k.id, p.name, k.name, k.prefix, k.collections, k.read_only, k.created_at, k.expires_at, k.used_at "
-            "FROM keys k JOIN principals p ON p.id = k.principal_id ORDER BY k.rowid"
+            "SELECT k.id, p.name AS user_name, k.name, k.prefix, k.collections, k.read_only, k.created_at, "
+            "k.expires_at, k.used_at FROM keys k JOIN principals p ON p.id = k.principal_id ORDER BY k.rowid"
         )
         return [_api_key(row) for row in rows]
 
@@ -84,23 +91,24 @@ class ApiKeys:
         if len(found) > 1:
             raise Conflict(f"{len(found)} keys begin with {beginning!r}.", hint="Give more of it, or the key's id.")
         with self._database.transaction() as connection:
-            connection.execute("DELETE FROM keys WHERE id = ?", (found[0].id,))
+            connection.execute("DELETE FROM keys WHERE id = :id", id=found[0].id)
         return found[0]
 
     def principal(self, key: str) -> Principal | None:
         """Whom a key stands for; None for one that is unknown, revoked or expired."""
         rows = self._database.read(
-            "SELECT k.id, k.collections, k.read_only, k.used_at, p.id, p.name, p.is_admin FROM keys k "
+            "SELECT k.id, k.collections, k.read_only, k.used_at, k.principal_id, p.name, p.is_admin FROM keys k "
             "JOIN principals p ON p.id = k.principal_id "
-            "WHERE k.digest = ? AND (k.expires_at IS NULL OR k.expires_at > ?)",
-            (digest(key), now()),
+            "WHERE k.digest = :digest AND (k.expires_at IS NULL OR k.expires_at > :now)",
+            digest=digest(key),
+            now=now(),
         )
         if not rows:
             return None
-        key_id, ids, read_only, used_at, principal_id, name, is_admin = rows[0]
-        self._note_use(key_id, used_at)
-        limits = None if ids is None else frozenset(json.loads(ids))
-        return Principal(principal_id, name, bool(is_admin), bool(read_only), limits, key_id)
+        row = rows[0]
+        self._note_use(row.id, row.used_at)
+        limits = None if row.collections is None else frozenset(json.loads(row.collections))
+        return Principal(row.principal_id, row.name, bool(row.is_admin), bool(row.read_only), limits, row.id)
 
     def _note_use(self, key_id: str, used_at: str | None) -> None:
         """Note a use, seldom and in a thread of its own: the request must not wait for another writer."""
@@ -110,13 +118,22 @@ class ApiKeys:
         def write() -> None:
             try:
                 with self._database.transaction() as connection:
-                    connection.execute("UPDATE keys SET used_at = ? WHERE id = ?", (now(), key_id))
-            except (RagError, sqlite3.Error) as error:  # closed, or busy for long: the next use will do
+                    connection.execute("UPDATE keys SET used_at = :now WHERE id = :id", now=now(), id=key_id)
+            except (RagError, SQLAlchemyError) as error:  # closed, or busy for long: the next use will do
                 logger.info("the use of a key was not noted: %s", error)
 
         threading.Thread(target=write, name="key-use", daemon=True).start()
 
 
-def _api_key(row: tuple[Any, ...]) -> ApiKey:
-    key_id, user, name, prefix, ids, read_only, *times = row
-    return ApiKey(key_id, user, name, prefix, None if ids is None else tuple(json.loads(ids)), bool(read_only), *times)
+def _api_key(row: Row) -> ApiKey:
+    return ApiKey(
+        id=row.id,
+        user=row.user_name,
+        name=row.name,
+        prefix=row.prefix,
+        collections=None if row.collections is None else tuple(json.loads(row.collections)),
+        read_only=bool(row.read_only),
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        used_at=row.used_at,
+    )

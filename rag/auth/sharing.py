@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from rag.storage import schema
 from rag.storage.catalog import Catalog
+from rag.storage.rows import upsert
 from rag.types.documents import Collection
 
 
@@ -20,13 +22,14 @@ def share(
     Blocking, milliseconds. Raises NotFound."""
     with catalog.database.transaction() as connection:
         connection.executemany(
-            "INSERT INTO shares (collection_id, principal_id) VALUES (?, ?) ON CONFLICT DO NOTHING",
-            [(collection_id, reader) for reader in add],
+            upsert(schema.shares), [{"collection_id": collection_id, "principal_id": reader} for reader in add]
         )
         connection.executemany(
-            "DELETE FROM shares WHERE collection_id = ? AND principal_id = ?",
-            [(collection_id, reader) for reader in remove],
+            "DELETE FROM shares WHERE collection_id = :collection AND principal_id = :reader",
+            [{"collection": collection_id, "reader": reader} for reader in remove],
         )
         if public is not None:
-            connection.execute("UPDATE collections SET is_public = ? WHERE id = ?", (public, collection_id))
+            connection.execute(
+                "UPDATE collections SET is_public = :public WHERE id = :id", public=public, id=collection_id
+            )
     return catalog.collection(collection_id)

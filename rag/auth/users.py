@@ -10,15 +10,17 @@ from dataclasses import dataclass
 from rag.auth.passwords import hash_password, verify_password
 from rag.auth.principals import Principal
 from rag.errors import Conflict, InvalidRequest, NotFound
-from rag.storage.catalog import new_id, now
-from rag.storage.database import Database
+from rag.storage import schema
+from rag.storage.database import Database, Row
+from rag.storage.ids import new_id, now
+from rag.storage.rows import insert
 from rag.types.documents import LOCAL_NAME, LOCAL_PRINCIPAL
 
 SHORTEST_PASSWORD = 8
 _NAME = re.compile(r"(?=.{1,128}$)(\w[\w-]*:)?\w[\w.@+-]*")  # before a colon: the OAuth provider that vouches for it
 _HANDED_OVER = ("collections", "documents", "files", "jobs")
 _PERSONAL = ("responses", "votes", "conversations")
-_COLUMNS = "p.id, p.name, p.is_admin, p.password <> '', p.created_at"
+_COLUMNS = "p.id, p.name, p.is_admin, p.password, p.created_at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class Users:
     def all(self) -> list[User]:
         """All users by name; the owner of this machine is none of them."""
         rows = self._database.read(
-            f"SELECT {_COLUMNS} FROM principals p WHERE p.id <> ? ORDER BY p.name", (LOCAL_PRINCIPAL,)
+            f"SELECT {_COLUMNS} FROM principals p WHERE p.id <> :local ORDER BY p.name", local=LOCAL_PRINCIPAL
         )
         return [_user(row) for row in rows]
 
@@ -56,15 +58,15 @@ class Users:
 
     def get(self, name: str) -> User:
         """The user of that name. Raises NotFound."""
-        rows = self._database.read(f"SELECT {_COLUMNS} FROM principals p WHERE p.name = ?", (name,))
-        if not rows:
+        row = self._row(name)
+        if row is None:
             raise NotFound(f"There is no user {name!r}.", hint="`rag users list` shows the users.")
-        return _user(rows[0])
+        return _user(row)
 
     def find(self, name: str) -> Principal | None:
         """The user of that name as one who asks; None if there is none."""
-        rows = self._database.read(f"SELECT {_COLUMNS} FROM principals p WHERE p.name = ?", (name,))
-        return _user(rows[0]).principal if rows else None
+        row = self._row(name)
+        return None if row is None else _user(row).principal
 
     def add(self, name: str, password: str = "", *, is_admin: bool = False) -> User:
         """A new user. Raises InvalidRequest for an unfit name or password, Conflict when there is one of that name."""
@@ -76,11 +78,15 @@ class Users:
             )
         stored = _checked(password) if password else ""
         with self._database.transaction() as connection:
-            if connection.execute("SELECT 1 FROM principals WHERE name = ?", (name,)).fetchone():
+            if connection.execute("SELECT 1 FROM principals WHERE name = :name", name=name).fetchone():
                 raise Conflict(f"There is a user {name!r} already.", hint="`rag users password` changes the password.")
             connection.execute(
-                "INSERT INTO principals (id, name, created_at, password, is_admin) VALUES (?, ?, ?, ?, ?)",
-                (new_id("prn"), name, now(), stored, is_admin),
+                insert(schema.principals),
+                id=new_id("prn"),
+                name=name,
+                created_at=now(),
+                password=stored,
+                is_admin=is_admin,
             )
         return self.get(name)
 
@@ -92,41 +98,43 @@ class Users:
         """Make a user an admin, or no more. Raises NotFound."""
         self._set(self._changeable(name), "is_admin", is_admin)
 
-    def remove(self, name: str, heir: str = "") -> None:
-        """Remove a user with all keys, conversations and kept answers. Collections and uploads go to `heir`; with none
+    def delete(self, name: str, heir: str = "") -> None:
+        """Delete a user with all keys, conversations and kept answers. Collections and uploads go to `heir`; with none
         given, and some there, raises Conflict. Raises NotFound."""
         user, new_owner = self._changeable(name), self.get(heir).id if heir else ""
         if user.id == new_owner:
             raise InvalidRequest(f"{name!r} cannot be their own heir.", hint="Name another user.")
         with self._database.transaction() as connection:
             for table in _PERSONAL:
-                connection.execute(f"DELETE FROM {table} WHERE owner_id = ?", (user.id,))
+                connection.execute(f"DELETE FROM {table} WHERE owner_id = :id", id=user.id)
             for table in _HANDED_OVER:
                 if new_owner:
-                    connection.execute(f"UPDATE {table} SET owner_id = ? WHERE owner_id = ?", (new_owner, user.id))
-                elif connection.execute(f"SELECT 1 FROM {table} WHERE owner_id = ?", (user.id,)).fetchone():
+                    connection.execute(
+                        f"UPDATE {table} SET owner_id = :heir WHERE owner_id = :id", heir=new_owner, id=user.id
+                    )
+                elif connection.execute(f"SELECT 1 FROM {table} WHERE owner_id = :id LIMIT 1", id=user.id).fetchone():
                     raise Conflict(
                         f"{name} still owns something ({table}).",
                         hint=f"Hand it over: `rag users remove {name} --heir NAME`; `{LOCAL_NAME}` is this machine's.",
                     )
-            connection.execute("DELETE FROM principals WHERE id = ?", (user.id,))
+            connection.execute("DELETE FROM principals WHERE id = :id", id=user.id)
 
     def with_password(self, name: str, password: str) -> User | None:
         """The user of that name, if that is the password; None otherwise, after the same time."""
-        rows = self._database.read(f"SELECT p.password, {_COLUMNS} FROM principals p WHERE p.name = ?", (name,))
-        stored, *columns = rows[0] if rows else ("",)
-        return _user(tuple(columns)) if verify_password(stored, password) else None
+        row = self._row(name)
+        is_theirs = verify_password("" if row is None else row.password, password)
+        return _user(row) if row is not None and is_theirs else None
 
     def session_of(self, user_id: str) -> str:
         """What a session of a user is called; it names the user, and their password as it is now."""
-        rows = self._database.read("SELECT password FROM principals WHERE id = ?", (user_id,))
-        stored = rows[0][0] if rows else ""
+        rows = self._database.read("SELECT password FROM principals WHERE id = :id", id=user_id)
+        stored = rows[0].password if rows else ""
         return f"{user_id}.{hashlib.sha256(stored.encode()).hexdigest()[:16]}"
 
     def of_session(self, session: str) -> Principal | None:
         """Whose session that is; None when the user is gone, or has another password since."""
         user_id = session.partition(".")[0]
-        rows = self._database.read(f"SELECT {_COLUMNS} FROM principals p WHERE p.id = ?", (user_id,))
+        rows = self._database.read(f"SELECT {_COLUMNS} FROM principals p WHERE p.id = :id", id=user_id)
         if not rows or user_id == LOCAL_PRINCIPAL or self.session_of(user_id) != session:
             return None
         return _user(rows[0]).principal
@@ -136,10 +144,14 @@ class Users:
         return bool(
             self._database.read(
                 "SELECT 1 FROM principals WHERE password <> '' UNION ALL "
-                "SELECT 1 FROM keys WHERE expires_at IS NULL OR expires_at > ? LIMIT 1",
-                (now(),),
+                "SELECT 1 FROM keys WHERE expires_at IS NULL OR expires_at > :now LIMIT 1",
+                now=now(),
             )
         )
+
+    def _row(self, name: str) -> Row | None:
+        rows = self._database.read(f"SELECT {_COLUMNS} FROM principals p WHERE p.name = :name", name=name)
+        return rows[0] if rows else None
 
     def _changeable(self, name: str) -> User:
         user = self.get(name)
@@ -149,12 +161,11 @@ class Users:
 
     def _set(self, user: User, column: str, value: object) -> None:
         with self._database.transaction() as connection:
-            connection.execute(f"UPDATE principals SET {column} = ? WHERE id = ?", (value, user.id))
+            connection.execute(f"UPDATE principals SET {column} = :value WHERE id = :id", value=value, id=user.id)
 
 
-def _user(row: tuple[object, ...]) -> User:
-    user_id, name, is_admin, has_password, created_at = row
-    return User(str(user_id), str(name), bool(is_admin), bool(has_password), str(created_at))
+def _user(row: Row) -> User:
+    return User(row.id, row.name, bool(row.is_admin), bool(row.password), row.created_at)
 
 
 def _checked(password: str) -> str:

@@ -34,7 +34,7 @@ def feedback(*, as_json: bool) -> None:
     settings = load_settings()
     require_index(settings)
     with closing(open_catalog(settings.storage)) as catalog:
-        thumbs, votes = list_feedback(catalog.database), list_votes(catalog)
+        thumbs, votes = list_feedback(catalog.database), list_votes(catalog.database)
     items: list[Feedback | Vote] = [*thumbs, *votes]
     items.sort(key=lambda item: item.created_at, reverse=True)
     if not items and not as_json:

@@ -114,7 +114,7 @@ def remove_user(name: str, heir: str) -> None:
     from rag.auth.users import Users
 
     with _catalog() as catalog:
-        Users(catalog.database).remove(name, heir)
+        Users(catalog.database).delete(name, heir)
     click.echo(f"{name} is gone.")
 
 

@@ -216,7 +216,7 @@ class Index:
             size = sum(self._size_of_text(document_id) for document_id in document_ids)
             if self._purger is not None:
                 self._purger.note(document_ids)
-            self.catalog.remove_documents(document_ids)
+            self.catalog.delete_documents(document_ids)
             if self._purger is not None:
                 self._purger.request()
             return size + self._delete_unfinished() * self.embedding.dimension * _BYTES_A_NUMBER

@@ -106,7 +106,7 @@ def _storage(settings: Settings) -> Iterator[CheckResult]:
 
 
 def _catalog(settings: Settings) -> CheckResult:
-    import sqlite3
+    from sqlalchemy.exc import DatabaseError
 
     path = settings.storage.dir / CATALOG_NAME
     if not has_catalog(settings.storage):
@@ -114,9 +114,9 @@ def _catalog(settings: Settings) -> CheckResult:
     try:
         with closing(open_catalog(settings.storage)) as catalog:
             documents = catalog.documents()
-    except sqlite3.DatabaseError as error:
+    except DatabaseError as error:
         return CheckResult(
-            False, "Storage", f"{path} is damaged: {error}.", "Restore a copy, or remove it and ingest again."
+            False, "Storage", f"{path} is damaged: {error.orig}.", "Restore a copy, or remove it and ingest again."
         )
     failed = sum(document.status == "failed" for document in documents)
     chunks = sum(document.chunks for document in documents)

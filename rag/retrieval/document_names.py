@@ -13,8 +13,8 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from rag.storage.database import Database
 from rag.storage.document_names import PART, WORD, names_of, tokens_of
 from rag.text.analysis import terms
 from rag.types.documents import Scope
@@ -37,9 +37,7 @@ _POSSESSIVE = re.compile(r"['’]s\b")
 _EMPHATIC = frozenset({"must", "only", "never", "always", "please", "none", "every", "shall"})  # beside function words
 
 _LAST_CHARACTER = "\U0010ffff"
-_WITHIN = "documents d WHERE d.version > 0 AND d.collection_id IN (SELECT value FROM json_each(?))"
-
-Read = Callable[[str, Sequence[object]], list[tuple[Any, ...]]]  # a query and its values → rows
+_WITHIN = "documents d WHERE d.version > 0 AND d.collection_id IN (SELECT value FROM json_each(:collections))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,27 +56,30 @@ class Names:
     frequency: Mapping[str, int]
 
 
-def named_documents(read: Read, question: str, scope: Scope) -> NamedDocuments:
+def named_documents(database: Database, question: str, scope: Scope) -> NamedDocuments:
     """The documents in the scope that the question names."""
     question_tokens = sorted(_asked_tokens(question))
     prefixes = sorted(_initials(question))
     tokens = [
         token
-        for token, count in read(
-            "SELECT token, count(*) FROM names WHERE token IN (SELECT value FROM json_each(?)) GROUP BY token "
-            "UNION SELECT token, count(*) FROM json_each(?) prefix "
-            "JOIN names ON token BETWEEN prefix.value AND prefix.value || ? GROUP BY token",
-            (json.dumps(question_tokens), json.dumps(prefixes), _LAST_CHARACTER),
+        for token, count in database.read(
+            "SELECT token, count(*) FROM names WHERE token IN (SELECT value FROM json_each(:tokens)) GROUP BY token "
+            "UNION SELECT token, count(*) FROM json_each(:prefixes) prefix "
+            "JOIN names ON token BETWEEN prefix.value AND prefix.value || :last GROUP BY token",
+            tokens=json.dumps(question_tokens),
+            prefixes=json.dumps(prefixes),
+            last=_LAST_CHARACTER,
         )
         if count <= _MOST_COUNTED
     ]
     collections = json.dumps(scope.collection_ids)
-    documents = int(read(f"SELECT count(*) FROM {_WITHIN}", (collections,))[0][0])
+    documents = int(database.read(f"SELECT count(*) FROM {_WITHIN}", collections=collections)[0][0])
     holders: dict[str, list[str]] = defaultdict(list)
-    for token, document_id in read(
-        f"SELECT n.token, d.id FROM json_each(?) asked JOIN names n ON n.token = asked.value CROSS JOIN {_WITHIN} "
-        "AND d.id = n.document_id",
-        (json.dumps(tokens), collections),
+    for token, document_id in database.read(
+        f"SELECT n.token, d.id FROM json_each(:tokens) asked JOIN names n ON n.token = asked.value CROSS JOIN "
+        f"{_WITHIN} AND d.id = n.document_id",
+        tokens=json.dumps(tokens),
+        collections=collections,
     ):
         holders[token].append(document_id)
     frequency = {token: len(ids) for token, ids in holders.items() if len(ids) <= _MOST_SHARED * documents}
@@ -90,22 +91,23 @@ def named_documents(read: Read, question: str, scope: Scope) -> NamedDocuments:
     weight = _weights(frequency, documents, frequency)
     scores = {document_id: math.fsum(map(weight, sorted(found))) for document_id, found in matches.items()}
     likely = sorted(scores, key=lambda document_id: (-scores[document_id], document_id))[:_LOOKED_AT]
-    names = _names(read, likely, collections)
+    names = _names(database, likely, collections)
     return best_named({document_id: matches[document_id] for document_id in likely}, names, documents)
 
 
-def _names(read: Read, document_ids: Sequence[str], collections: str) -> Names:
+def _names(database: Database, document_ids: Sequence[str], collections: str) -> Names:
     """The tokens of each name of the documents, and in how many documents of the collections each of them is."""
-    rows = read(
-        "SELECT id, title, source FROM documents WHERE id IN (SELECT value FROM json_each(?))",
-        (json.dumps(document_ids),),
+    rows = database.read(
+        "SELECT id, title, source FROM documents WHERE id IN (SELECT value FROM json_each(:ids))",
+        ids=json.dumps(document_ids),
     )
-    names = {row[0]: [_divided(name) for name in names_of(row[1], row[2])] for row in rows}
+    names = {row.id: [_divided(name) for name in names_of(row.title, row.source)] for row in rows}
     tokens = sorted({token for parts in names.values() for name in parts for token in name})
-    counts = read(
-        f"SELECT n.token, count(*) FROM json_each(?) said JOIN names n ON n.token = said.value CROSS JOIN {_WITHIN} "
-        "AND d.id = n.document_id GROUP BY n.token",
-        (json.dumps(tokens), collections),
+    counts = database.read(
+        f"SELECT n.token, count(*) FROM json_each(:tokens) said JOIN names n ON n.token = said.value CROSS JOIN "
+        f"{_WITHIN} AND d.id = n.document_id GROUP BY n.token",
+        tokens=json.dumps(tokens),
+        collections=collections,
     )
     return Names(names, dict(counts))
 

@@ -26,7 +26,7 @@ from rag.storage.catalog import StoredChunk
 from rag.telemetry.spans import span
 from rag.text.analysis import contextual_text
 from rag.text.tokenizers import continued_words, token_spans
-from rag.types.documents import Chunk, Hit, Reranker, Scope
+from rag.types.documents import Chunk, ChunkId, Hit, Reranker, Scope
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ class HybridRetriever:
         for _ in range(_ATTEMPTS):
             before = self.index.catalog.revision
             legs = self._search(question, scope, candidates)
-            named = named_documents(self.index.catalog.database.read, question, scope)
+            named = named_documents(self.index.catalog.database, question, scope)
             with span("fuse"):
                 scores = convex_fusion(legs, dense_weight)
             if named.documents:
@@ -201,7 +201,7 @@ def boost_named_documents(
     """
     best = max(scores.values(), default=0.0)
     best_named = max(
-        (score for chunk_id, score in scores.items() if _document(chunk_id) in named.documents), default=0.0
+        (score for chunk_id, score in scores.items() if ChunkId(chunk_id).document_id in named.documents), default=0.0
     )
     coverage = min(1.0, named.coverage / _WHOLE_NAME)
     lift = (coverage * best_named / best) ** 2 if best > 0 else 1.0
@@ -229,7 +229,3 @@ def _united(first: Leg, second: Leg) -> Leg:
     """The first leg, followed by what only the second one found."""
     known = {chunk_id for chunk_id, _ in first}
     return [*first, *(item for item in second if item[0] not in known)]
-
-
-def _document(chunk_id: str) -> str:
-    return chunk_id.partition(":")[0]

@@ -1,1 +1,25 @@
 """The catalog: every document, chunk, upload, conversation and vote, in SQLite or PostgreSQL; blobs and locks."""
+
+__all__ = [
+    "attributes",
+    "blobs",
+    "catalog",
+    "connect",
+    "conversations",
+    "database",
+    "document_attributes",
+    "document_names",
+    "feedback",
+    "files",
+    "filters",
+    "ids",
+    "lock",
+    "paging",
+    "postgres",
+    "responses",
+    "rows",
+    "schema",
+    "selection",
+    "staged_versions",
+    "vector_stores",
+]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from rag.storage.catalog import new_id
+from rag.storage.ids import new_id
 
 _BLOCK = 1 << 20  # bytes
 

@@ -9,17 +9,15 @@ All methods block for at most milliseconds, except those that write a whole docu
 from __future__ import annotations
 
 import json
-import secrets
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
 
 from rag.errors import InvalidRequest, NotFound
-from rag.storage import document_names
-from rag.storage.database import Connection, Database
+from rag.storage import conversations, document_names, feedback, responses, schema
+from rag.storage.database import Connection, Database, contains, pattern_of
+from rag.storage.ids import new_id, now
 from rag.storage.rows import (
     CHUNK_COLUMNS,
     NEXT_REVISION,
@@ -30,42 +28,20 @@ from rag.storage.rows import (
     document_of,
     put_chunks,
     put_document,
+    put_sections,
     require_begun,
     select_documents,
+    upsert,
 )
 from rag.storage.sqlite import SqliteDatabase
 from rag.text.analysis import contextual_text
-from rag.types.documents import LOCAL_NAME, LOCAL_PRINCIPAL, Chunk, Collection, Document, Scope, Section
+from rag.types.documents import LOCAL_NAME, LOCAL_PRINCIPAL, Chunk, ChunkId, Collection, Document, Scope, Section
 
 DEFAULT_COLLECTION = "default"
 
 _LIVE_CHUNKS = "chunks k JOIN documents d ON d.id = k.document_id AND d.version = k.version"
-REMOVED_ANSWER = "*This answer was removed, because a document that it may have quoted was removed.*"
-_PILLARS = "('user_message', 'assistant_message', 'run')"  # the page shows no step whose parent is missing
-_STEPS_AFTER_READING = """
-    SELECT later.id FROM readings
-    JOIN steps question ON question.id = readings.question_id
-    JOIN steps later ON later.conversation_id = question.conversation_id AND later.number > question.number
-    WHERE readings.document_id = ?1 AND later.type <> 'user_message'
-"""
-_ANSWERS_THAT_QUOTE = (  # a document
-    """
-    DELETE FROM votes WHERE EXISTS
-        (SELECT 1 FROM json_each(passages) WHERE substr(value, 1, length(?1) + 1) = ?1 || ':')
-    """,
-    "DELETE FROM responses WHERE EXISTS (SELECT 1 FROM json_each(documents) WHERE value = ?1)",
-    # Of a conversation, from the turn that read it on (later answers may repeat it), the questions remain.
-    f"DELETE FROM elements WHERE step_id IN ({_STEPS_AFTER_READING})",
-    f"DELETE FROM feedback WHERE step_id IN ({_STEPS_AFTER_READING})",
-    f"DELETE FROM steps WHERE type NOT IN {_PILLARS} AND id IN ({_STEPS_AFTER_READING})",
-    f"""
-    UPDATE steps SET text = '{REMOVED_ANSWER}', body = json_remove(body, '$.metadata', '$.input')
-    WHERE type = 'assistant_message' AND id IN ({_STEPS_AFTER_READING})
-    """,
-    "DELETE FROM readings WHERE document_id = ?1",
-)
-_Item = TypeVar("_Item")
-_BATCH = 500  # rows a statement: SQLite's limit on variables is far above
+_Key = tuple[str, int, int]
+_BATCH = 500  # keys a statement: SQLite's limit on variables is far above
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +68,6 @@ class StoredChunk:
     source: str
 
 
-def now() -> str:
-    """The present time, UTC, ISO 8601 with seconds."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def new_id(prefix: str) -> str:
-    """A fresh unguessable id such as `doc_3f…` (96 random bits)."""
-    return f"{prefix}_{secrets.token_hex(12)}"
-
-
 def unknown_document(document_id: str) -> NotFound:
     """The error for a document that is not there, or not for who asks."""
     return NotFound(f"There is no document {document_id!r}.", hint="`ingest ls` lists the documents.")
@@ -118,8 +84,11 @@ class Catalog:
         self._transaction = self.database.transaction
         with self._transaction() as connection:
             connection.execute(
-                "INSERT INTO principals (id, name, created_at, is_admin) VALUES (?, ?, ?, 1) ON CONFLICT DO NOTHING",
-                (LOCAL_PRINCIPAL, LOCAL_NAME, now()),
+                "INSERT INTO principals (id, name, created_at, is_admin) VALUES (:id, :name, :now, 1) "
+                "ON CONFLICT DO NOTHING",
+                id=LOCAL_PRINCIPAL,
+                name=LOCAL_NAME,
+                now=now(),
             )
         self.create_collection(DEFAULT_COLLECTION)
         self._note_names()
@@ -141,7 +110,7 @@ class Catalog:
 
     def collection(self, name: str = DEFAULT_COLLECTION) -> Collection:
         """The collection of that name or id. Raises NotFound."""
-        rows = self._read(f"{SELECT_COLLECTIONS} WHERE c.name = ? OR c.id = ?", (name, name))
+        rows = self._read(f"{SELECT_COLLECTIONS} WHERE c.name = :name OR c.id = :name", name=name)
         if not rows:
             known = ", ".join(collection.name for collection in self.collections())
             raise NotFound(f"There is no collection {name!r}.", hint=f"There are: {known}.")
@@ -149,15 +118,15 @@ class Catalog:
 
     def collections_called(self, name: str) -> list[Collection]:
         """The collections with that id, name or label, the oldest first."""
-        rows = self._read(f"{SELECT_COLLECTIONS} WHERE ? IN (c.id, c.name, c.label) ORDER BY c.rowid", (name,))
+        rows = self._read(f"{SELECT_COLLECTIONS} WHERE :name IN (c.id, c.name, c.label) ORDER BY c.rowid", name=name)
         return [collection_of(row) for row in rows]
 
     def is_all(self, collection_ids: Sequence[str]) -> bool:
         """Whether no other collection has a document."""
         others = self._read(
-            "SELECT 1 FROM collections c WHERE c.id NOT IN (SELECT value FROM json_each(?)) "
+            "SELECT 1 FROM collections c WHERE c.id NOT IN (SELECT value FROM json_each(:ids)) "
             "AND EXISTS (SELECT 1 FROM documents d WHERE d.collection_id = c.id) LIMIT 1",
-            (json.dumps(collection_ids),),
+            ids=json.dumps(collection_ids),
         )
         return not others
 
@@ -167,28 +136,49 @@ class Catalog:
             raise InvalidRequest(f"There is no collection {name!r}.", hint="The name of a new one cannot begin so.")
         with self._transaction() as connection:
             connection.execute(
-                "INSERT INTO collections (id, name, owner_id, created_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                (new_id("vs"), name, LOCAL_PRINCIPAL, now()),
+                "INSERT INTO collections (id, name, owner_id, created_at) VALUES (:id, :name, :owner, :now) "
+                "ON CONFLICT DO NOTHING",
+                id=new_id("vs"),
+                name=name,
+                owner=LOCAL_PRINCIPAL,
+                now=now(),
             )
         return self.collection(name)
 
-    def remove_collection(self, collection_id: str) -> bool:
+    def delete_collection(self, collection_id: str) -> bool:
         """Forget a collection if it is empty; whether it is gone."""
         with self._transaction() as connection:
             connection.execute(
-                "DELETE FROM collections WHERE id = ?1 AND NOT EXISTS "
-                "(SELECT 1 FROM documents WHERE collection_id = ?1)",
-                (collection_id,),
+                "DELETE FROM collections WHERE id = :id AND NOT EXISTS "
+                "(SELECT 1 FROM documents WHERE collection_id = :id)",
+                id=collection_id,
             )
-            return not connection.execute("SELECT 1 FROM collections WHERE id = ?", (collection_id,)).fetchone()
+            return not connection.execute("SELECT 1 FROM collections WHERE id = :id", id=collection_id).fetchone()
 
     # -------------------------------------------------------------------------------------------------- documents
 
     def documents(self, collection: str | None = None) -> list[Document]:
         """All documents, or those of one collection (name or id), by source."""
-        where, values = ("", ()) if collection is None else (" AND c.id = ?", (self.collection(collection).id,))
-        rows = self._read(f"{select_documents()}{where} ORDER BY c.name, d.source", values)
+        of_collection = None if collection is None else self.collection(collection).id
+        where = "" if of_collection is None else " AND c.id = :id"
+        rows = self._read(f"{select_documents()}{where} ORDER BY c.name, d.source", id=of_collection)
         return [document_of(row) for row in rows]
+
+    def list_documents(
+        self, collection_id: str, containing: str, limit: int, offset: int
+    ) -> tuple[list[Document], int]:
+        """Up to `limit` documents of a collection whose title or source contains these characters, those changed last
+        first, and how many there are in all."""
+        where = "d.collection_id = :collection AND " + contains("d.title", "d.source")
+        values = {"collection": collection_id, "pattern": pattern_of(containing)}
+        rows = self._read(
+            f"{select_documents()} AND {where} ORDER BY d.updated_at DESC, d.rowid DESC LIMIT :limit OFFSET :offset",
+            limit=limit,
+            offset=offset,
+            **values,
+        )
+        (total,) = self._read(f"SELECT count(*) FROM documents d WHERE {where}", **values)[0]
+        return [document_of(row) for row in rows], total
 
     def document(self, document_id: str) -> Document:
         """The document of that id. Raises NotFound."""
@@ -199,40 +189,42 @@ class Catalog:
 
     def find_document(self, document_id: str) -> Document | None:
         """The document of that id, if there is one."""
-        rows = self._read(f"{select_documents()} AND d.id = ?", (document_id,))
+        rows = self._read(f"{select_documents()} AND d.id = :id", id=document_id)
         return document_of(rows[0]) if rows else None
 
     def document_of_source(self, collection: str, source: str) -> Document | None:
         """The document that stands for that source in the collection (name or id), if both exist."""
         rows = self._read(
-            f"{select_documents()} AND d.source = ? "
-            "AND d.collection_id = (SELECT id FROM collections WHERE name = ? OR id = ?)",
-            (source, collection, collection),
+            f"{select_documents()} AND d.source = :source "
+            "AND d.collection_id = (SELECT id FROM collections WHERE name = :collection OR id = :collection)",
+            source=source,
+            collection=collection,
         )
         return document_of(rows[0]) if rows else None
 
     def documents_of_content(self, sha256: str) -> list[Document]:
         """The documents whose bytes have that hash, oldest first."""
-        rows = self._read(f"{select_documents()} AND d.sha256 = ? ORDER BY d.created_at, d.id", (sha256,))
+        rows = self._read(f"{select_documents()} AND d.sha256 = :sha256 ORDER BY d.created_at, d.id", sha256=sha256)
         return [document_of(row) for row in rows]
 
     def documents_of_file(self, file_id: str) -> list[Document]:
         """The documents that were made of an uploaded file."""
-        return [document_of(row) for row in self._read(f"{select_documents()} AND d.file_id = ?", (file_id,))]
+        return [document_of(row) for row in self._read(f"{select_documents()} AND d.file_id = :id", id=file_id)]
 
     def sections(self, document_id: str) -> list[Section]:
         """The extracted text of a document as its loader gave it."""
         rows = self._read(
-            "SELECT text, page_index, label, heading, record_id FROM sections WHERE document_id = ? ORDER BY number",
-            (document_id,),
+            "SELECT text, page_index, label, heading, record_id FROM sections WHERE document_id = :id ORDER BY number",
+            id=document_id,
         )
         return [Section(*row) for row in rows]
 
     def page_text(self, document_id: str, page_index: int | None) -> str:
         """The extracted text of one page (of the whole file where it has no pages); empty if unknown."""
         rows = self._read(
-            "SELECT text FROM sections WHERE document_id = ? AND coalesce(page_index, -1) = ? ORDER BY number",
-            (document_id, -1 if page_index is None else page_index),
+            "SELECT text FROM sections WHERE document_id = :id AND coalesce(page_index, -1) = :page ORDER BY number",
+            id=document_id,
+            page=-1 if page_index is None else page_index,
         )
         return "".join(text for (text,) in rows)
 
@@ -243,50 +235,48 @@ class Catalog:
             SELECT title, heading FROM (
                 SELECT d.title, k.heading, row_number() OVER (PARTITION BY d.id ORDER BY min(k.number)) AS place
                 FROM documents d JOIN chunks k ON k.document_id = d.id AND k.version = d.version
-                WHERE d.collection_id IN (SELECT value FROM json_each(?)) GROUP BY d.id, k.heading
-            ) headed ORDER BY place, title LIMIT ?
+                WHERE d.collection_id IN (SELECT value FROM json_each(:ids)) GROUP BY d.id, k.heading
+            ) headed ORDER BY place, title LIMIT :limit
             """,
-            (json.dumps(collection_ids), limit),
+            ids=json.dumps(collection_ids),
+            limit=limit,
         )
-        return [(title, heading) for title, heading in rows]
+        return [(row.title, row.heading) for row in rows]
 
     # ----------------------------------------------------------------------------------------------------- chunks
 
     def chunks(self, ids: Sequence[str]) -> dict[str, StoredChunk]:
         """The live chunks among `ids`. What is not live (removed, replaced, never committed) is simply missing."""
         found: dict[str, StoredChunk] = {}
-        keys = [(document, int(version), int(number)) for document, version, number in (i.split(":") for i in ids)]
-        for batch in _batches(keys):
-            rows = self._read(
+        for batch in _batches([ChunkId(chunk_id).parts for chunk_id in ids]):
+            wanted = ", ".join([f"({', '.join([self.database.PLACE] * 3)})"] * len(batch))
+            for row in self.database.read_fast(
                 f"""
-                WITH wanted(document_id, version, number) AS (VALUES {", ".join(["(?, ?, ?)"] * len(batch))})
+                WITH wanted(document_id, version, number) AS (VALUES {wanted})
                 SELECT {CHUNK_COLUMNS}, d.collection_id, d.title, d.source
                 FROM wanted w CROSS JOIN chunks k JOIN documents d ON d.id = k.document_id AND d.version = k.version
                 WHERE k.document_id = w.document_id AND k.version = w.version AND k.number = w.number
                 """,
                 [value for key in batch for value in key],
-            )
-            for row in rows:
-                chunk = chunk_of(row[:10])
-                found[chunk.id] = StoredChunk(chunk, *row[10:])
+            ):
+                chunk = chunk_of(row)
+                found[chunk.id] = StoredChunk(chunk, *row[-3:])
         return found
 
     def live_versions(self, document_ids: Iterable[str]) -> list[VersionedChunks]:
         """The live versions of these documents; unknown documents are left out."""
-        versions: list[VersionedChunks] = []
-        for batch in _batches(list(document_ids)):
-            rows = self._read(
-                f"SELECT id, version, collection_id FROM documents WHERE id IN ({', '.join('?' * len(batch))})",
-                batch,
-            )
-            versions += [VersionedChunks(*row) for row in rows]
-        return versions
+        listed = f"SELECT value FROM json_each({self.database.PLACE})"
+        rows = self.database.read_fast(
+            f"SELECT id, version, collection_id FROM documents WHERE id IN ({listed})",
+            [json.dumps(list(document_ids))],
+        )
+        return [VersionedChunks(*row) for row in rows]
 
     def chunks_of(self, document_id: str) -> Iterator[Chunk]:
         """All live chunks of a document, in order."""
         rows = self._read(
-            f"SELECT {CHUNK_COLUMNS} FROM {_LIVE_CHUNKS} WHERE k.document_id = ? ORDER BY k.number",
-            (document_id,),
+            f"SELECT {CHUNK_COLUMNS} FROM {_LIVE_CHUNKS} WHERE k.document_id = :id ORDER BY k.number",
+            id=document_id,
         )
         return (chunk_of(row) for row in rows)
 
@@ -295,8 +285,8 @@ class Catalog:
     def vector_ids(self, document_id: str) -> list[str]:
         """The ids of a document's vectors, one a live chunk, in order."""
         rows = self._read(
-            f"SELECT k.vector_id FROM {_LIVE_CHUNKS} WHERE d.id = ? ORDER BY k.number",
-            (document_id,),
+            f"SELECT k.vector_id FROM {_LIVE_CHUNKS} WHERE d.id = :id ORDER BY k.number",
+            id=document_id,
         )
         return [vector_id for (vector_id,) in rows]
 
@@ -304,56 +294,62 @@ class Catalog:
         self, collection_id: str, vector_ids: Sequence[str], scope: Scope | None = None
     ) -> dict[str, list[str]]:
         """The ids of the collection's live chunks (of those in the scope) that each vector stands for, where any is."""
-        within, values = _within(scope, plus="+")
-        found: dict[str, list[str]] = {}
-        for batch in _batches(vector_ids):
-            # the plus keeps SQLite from looking through all documents of the collection first, or each for each vector
-            where = f"+d.collection_id = ? AND k.vector_id IN ({', '.join('?' * len(batch))}){within}"
-            found |= self._by_vector(where, [collection_id, *batch, *values])
-        return found
+        plus = self.database.UNINDEXED  # else SQLite looks through all documents of the collection, or of the scope
+        within, values = _within(scope, plus)
+        where = (
+            f"{plus}d.collection_id = :collection AND k.vector_id IN (SELECT value FROM json_each(:vectors)){within}"
+        )
+        return self._by_vector(where, collection=collection_id, vectors=json.dumps(list(vector_ids)), **values)
 
     def vectors_within(self, collection_id: str, scope: Scope) -> dict[str, list[str]]:
         """Like `chunks_of_vectors`, for all vectors: the chunks in the scope's documents and pages."""
         within, values = _within(scope)
-        plus = "" if scope.document_ids is None else "+"  # few documents are found by their ids
-        return self._by_vector(f"{plus}d.collection_id = ?{within}", [collection_id, *values])
+        plus = "" if scope.document_ids is None else self.database.UNINDEXED  # few documents are found by their ids
+        return self._by_vector(f"{plus}d.collection_id = :collection{within}", collection=collection_id, **values)
 
-    def _by_vector(self, where: str, values: Sequence[object]) -> dict[str, list[str]]:
-        found = defaultdict(list)
-        for vector_id, *place in self._read(
-            f"SELECT k.vector_id, k.document_id, k.version, k.number FROM {_LIVE_CHUNKS} WHERE {where}", values
-        ):
-            found[vector_id].append("{}:{}:{}".format(*place))
+    def _by_vector(self, where: str, **values: object) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = defaultdict(list)
+        chunks = f"SELECT k.vector_id, k.document_id, k.version, k.number FROM {_LIVE_CHUNKS} WHERE {where}"
+        for vector_id, document_id, version, number in self._read(chunks, **values):
+            found[vector_id].append(ChunkId.of(document_id, version, number))
         return found
 
     def count_chunks(self, collection_id: str, document_ids: Iterable[str]) -> int:
         """How many chunks these documents have, as far as they are in the collection."""
-        where = "+collection_id = ? AND id IN (SELECT value FROM json_each(?))"
-        values = (collection_id, json.dumps(list(document_ids)))
-        return int(self._read(f"SELECT coalesce(sum(chunks), 0) FROM documents WHERE {where}", values)[0][0])
+        plus = self.database.UNINDEXED
+        rows = self._read(
+            f"SELECT coalesce(sum(chunks), 0) FROM documents WHERE {plus}collection_id = :collection "
+            "AND id IN (SELECT value FROM json_each(:ids))",
+            collection=collection_id,
+            ids=json.dumps(list(document_ids)),
+        )
+        return int(rows[0][0])
 
     def vector_ids_after(self, collection_id: str, after: str, limit: int) -> list[str]:
         """Up to `limit` ids of the collection's vectors, each once and in order, from behind `after`."""
         rows = self._read(
-            f"SELECT DISTINCT k.vector_id FROM {_LIVE_CHUNKS} WHERE d.collection_id = ? AND k.vector_id > ? "
-            "ORDER BY k.vector_id LIMIT ?",
-            (collection_id, after, limit),
+            f"SELECT DISTINCT k.vector_id FROM {_LIVE_CHUNKS} WHERE d.collection_id = :collection "
+            "AND k.vector_id > :after ORDER BY k.vector_id LIMIT :limit",
+            collection=collection_id,
+            after=after,
+            limit=limit,
         )
         return [vector_id for (vector_id,) in rows]
 
     def embedded_text(self, collection_id: str, vector_id: str) -> str:
         """The text that the vector was made of."""
         [row] = self._read(
-            f"SELECT d.title, k.heading, k.text FROM {_LIVE_CHUNKS} WHERE d.collection_id = ? "
-            "AND k.vector_id = ? LIMIT 1",
-            (collection_id, vector_id),
+            f"SELECT d.title, k.heading, k.text FROM {_LIVE_CHUNKS} WHERE d.collection_id = :collection "
+            "AND k.vector_id = :vector LIMIT 1",
+            collection=collection_id,
+            vector=vector_id,
         )
         return contextual_text(*row)
 
     def count_vectors(self, collection_id: str) -> int:
         """How many vectors the collection's live chunks need."""
-        chunks = f"{_LIVE_CHUNKS} WHERE d.collection_id = ?"
-        return int(self._read(f"SELECT count(DISTINCT k.vector_id) FROM {chunks}", (collection_id,))[0][0])
+        chunks = f"{_LIVE_CHUNKS} WHERE d.collection_id = :id"
+        return int(self._read(f"SELECT count(DISTINCT k.vector_id) FROM {chunks}", id=collection_id)[0][0])
 
     # ------------------------------------------------------------------------------------------------ the write side
 
@@ -373,24 +369,31 @@ class Catalog:
 
     def property(self, name: str) -> str | None:
         """A stored property of the whole catalog, such as the fingerprint that the vectors were made with."""
-        rows = self._read("SELECT value FROM properties WHERE name = ?", (name,))
+        rows = self._read("SELECT value FROM properties WHERE name = :name", name=name)
         return str(rows[0][0]) if rows else None
 
     def set_property(self, name: str, value: str) -> None:
         """Store a property of the whole catalog."""
         with self._transaction() as connection:
-            connection.execute(PUT_PROPERTY, (name, value))
+            connection.execute(PUT_PROPERTY, name=name, value=value)
 
     def begin(self, versions: Sequence[VersionedChunks], vectors: Mapping[str, Iterable[str]]) -> None:
         """Note what is about to be written, so that a crash leaves a trace: versions, and vector ids by collection."""
         with self._transaction() as connection:
             connection.executemany(
-                "INSERT INTO unfinished VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-                [(v.document_id, v.version, v.collection_id) for v in versions],
+                upsert(schema.unfinished),
+                [
+                    {"document_id": v.document_id, "version": v.version, "collection_id": v.collection_id}
+                    for v in versions
+                ],
             )
             connection.executemany(
-                "INSERT INTO loose_vectors VALUES (?, ?) ON CONFLICT DO NOTHING",
-                [(collection_id, vector_id) for collection_id, ids in vectors.items() for vector_id in ids],
+                upsert(schema.loose_vectors),
+                [
+                    {"collection_id": collection_id, "vector_id": vector_id}
+                    for collection_id, ids in vectors.items()
+                    for vector_id in ids
+                ],
             )
 
     def commit_document(
@@ -401,20 +404,16 @@ class Catalog:
         with self._transaction() as connection:
             collection_id = self.collection(document.collection).id
             begun = connection.execute(
-                "DELETE FROM unfinished WHERE document_id = ? AND version = ?", (document.id, document.version)
+                "DELETE FROM unfinished WHERE document_id = :id AND version = :version",
+                id=document.id,
+                version=document.version,
             )
             require_begun(begun.rowcount == 1)
             _note_live_version(connection, document.id)
             put_document(connection, document, collection_id)
             for table in ("sections", "chunks", "staged"):
-                connection.execute(f"DELETE FROM {table} WHERE document_id = ?", (document.id,))
-            connection.executemany(
-                "INSERT INTO sections VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (document.id, number, s.page_index, s.page_label, s.text, s.heading, s.record_id)
-                    for number, s in enumerate(sections)
-                ],
-            )
+                connection.execute(f"DELETE FROM {table} WHERE document_id = :id", id=document.id)
+            put_sections(connection, document.id, sections)
             put_chunks(connection, document.version, chunks, vector_ids)
             connection.execute(NEXT_REVISION)
 
@@ -424,20 +423,20 @@ class Catalog:
         Nothing happens when the document was removed, or got a newer version, since the caller read it, or another has
         its source; one that was never stored (version 0) is added."""
         with self._transaction() as connection:
-            row = connection.execute("SELECT version FROM documents WHERE id = ?", (document.id,)).fetchone()
+            row = connection.execute("SELECT version FROM documents WHERE id = :id", id=document.id).fetchone()
             other = self.document_of_source(document.collection, document.source)
             if (row[0] if row else 0) == document.version and (other is None or other.id == document.id):
                 put_document(connection, document, self.collection(document.collection).id)
 
-    def remove_documents(self, document_ids: Sequence[str]) -> None:
+    def delete_documents(self, document_ids: Sequence[str]) -> None:
         """Forget documents and their text; the commit point of a removal. Raises NotFound before anything is done."""
         with self._transaction() as connection:
             for document_id in document_ids:
                 _note_live_version(connection, document_id)
-                if not connection.execute("DELETE FROM documents WHERE id = ?", (document_id,)).rowcount:
+                if not connection.execute("DELETE FROM documents WHERE id = :id", id=document_id).rowcount:
                     raise unknown_document(document_id)
-                for statement in _ANSWERS_THAT_QUOTE:
-                    connection.execute(statement, (document_id,))
+                for repository in (conversations, feedback, responses):  # with answers that may quote it
+                    repository.delete_of_document(connection, document_id)
             connection.execute(NEXT_REVISION)
 
     def unfinished(self) -> list[VersionedChunks]:
@@ -465,31 +464,32 @@ class Catalog:
             connection.execute("DELETE FROM loose_vectors")
 
 
-def _within(scope: Scope | None, plus: str = "") -> tuple[str, list[object]]:
+def _within(scope: Scope | None, plus: str = "") -> tuple[str, dict[str, object]]:
     """What keeps chunks `k` of documents `d` to the scope's documents and pages, and the values for it."""
-    sql, values = "", list[object]()
+    where, values = "", dict[str, object]()
     if scope is not None and scope.document_ids is not None:
-        sql += f" AND {plus}d.id IN (SELECT value FROM json_each(?))"
-        values.append(json.dumps(sorted(scope.document_ids)))
+        where += f" AND {plus}d.id IN (SELECT value FROM json_each(:documents))"
+        values["documents"] = json.dumps(sorted(scope.document_ids))
     if scope is not None and scope.pages is not None:
-        sql += " AND k.page_index BETWEEN ? AND ?"
-        values += [page - 1 for page in scope.pages]
-    return sql, values
+        where += " AND k.page_index BETWEEN :first AND :last"
+        values |= {"first": scope.pages[0] - 1, "last": scope.pages[1] - 1}
+    return where, values
 
 
 def _note_live_version(connection: Connection, document_id: str) -> None:
     """The live version is about to go: its words become unfinished, its vectors loose."""
     connection.execute(
-        "INSERT INTO unfinished SELECT id, version, collection_id FROM documents WHERE id = ? ON CONFLICT DO NOTHING",
-        (document_id,),
+        "INSERT INTO unfinished (document_id, version, collection_id) "
+        "SELECT id, version, collection_id FROM documents WHERE id = :id ON CONFLICT DO NOTHING",
+        id=document_id,
     )
     connection.execute(
-        f"INSERT INTO loose_vectors SELECT d.collection_id, k.vector_id FROM {_LIVE_CHUNKS} WHERE d.id = ? "
-        "ON CONFLICT DO NOTHING",
-        (document_id,),
+        f"INSERT INTO loose_vectors (collection_id, vector_id) SELECT d.collection_id, k.vector_id "
+        f"FROM {_LIVE_CHUNKS} WHERE d.id = :id ON CONFLICT DO NOTHING",
+        id=document_id,
     )
 
 
-def _batches(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
-    for start in range(0, len(items), _BATCH):
-        yield items[start : start + _BATCH]
+def _batches(keys: Sequence[_Key]) -> Iterator[Sequence[_Key]]:
+    for start in range(0, len(keys), _BATCH):
+        yield keys[start : start + _BATCH]

@@ -1,21 +1,24 @@
 """The chat's conversations as they are kept: whose they are, what was said, what was shown with it; and preferences.
 
-Each belongs to one user and does not exist for others. With a document goes what was said since it was read: see
-rag/storage/catalog.py.
+Each belongs to one user and does not exist for others. With a document goes what was said since it was read.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from rag.errors import NotFound
-from rag.storage.database import Connection, Database
+from rag.storage import schema
+from rag.storage.database import Connection, Database, Row, contains, pattern_of
+from rag.storage.rows import upsert
 
 LONGEST_TITLE = 80  # characters
+DELETED_ANSWER = "*This answer was removed, because a document that it may have quoted was removed.*"
+_PILLARS = "('user_message', 'assistant_message', 'run')"  # the page shows no step whose parent is missing
 _COLUMNS = "id, title, settings, created_at, updated_at"
 
 
@@ -78,27 +81,30 @@ class Conversations:
     def page(self, limit: int, after: str | None = None, search: str = "") -> tuple[list[Conversation], bool]:
         """Up to `limit` conversations after the one of that id, the last used ones first, and whether there are more;
         with `search` those in which these characters were said. Raises NotFound."""
-        where, values = "owner_id = ?", list[object]([self._owner_id])
+        where, values = "owner_id = :owner", dict[str, object](owner=self._owner_id)
         if after is not None:
             previous = self.get(after)
-            where += " AND (updated_at, id) < (?, ?)"
-            values += [previous.updated_at, previous.id]
+            where += " AND (updated_at, id) < (:updated_at, :id)"
+            values |= {"updated_at": previous.updated_at, "id": previous.id}
         if search.strip():
             where += (
-                " AND (title LIKE ? ESCAPE '\\' OR EXISTS (SELECT 1 FROM steps s WHERE s.conversation_id = "
-                "conversations.id AND s.type IN ('user_message', 'assistant_message') AND s.text LIKE ? ESCAPE '\\'))"
+                f" AND ({contains('title')} OR EXISTS (SELECT 1 FROM steps s WHERE s.conversation_id = "
+                f"conversations.id AND s.type IN ('user_message', 'assistant_message') AND {contains('s.text')}))"
             )
-            values += [_containing(search)] * 2
+            values["pattern"] = pattern_of(search.strip())
         rows = self._database.read(
-            f"SELECT {_COLUMNS} FROM conversations WHERE {where} ORDER BY updated_at DESC, id DESC LIMIT ?",
-            [*values, limit + 1],
+            f"SELECT {_COLUMNS} FROM conversations WHERE {where} ORDER BY updated_at DESC, id DESC LIMIT :limit",
+            limit=limit + 1,
+            **values,
         )
         return [_conversation(row) for row in rows[:limit]], len(rows) > limit
 
     def get(self, conversation_id: str) -> Conversation:
         """A conversation. Raises NotFound."""
         rows = self._database.read(
-            f"SELECT {_COLUMNS} FROM conversations WHERE id = ? AND owner_id = ?", (conversation_id, self._owner_id)
+            f"SELECT {_COLUMNS} FROM conversations WHERE id = :id AND owner_id = :owner",
+            id=conversation_id,
+            owner=self._owner_id,
         )
         if not rows:
             raise unknown_conversation(conversation_id)
@@ -110,8 +116,11 @@ class Conversations:
         with self._database.transaction() as connection:
             connection.execute(
                 "INSERT INTO conversations (id, owner_id, title, settings, created_at, updated_at) "
-                "VALUES (?, ?, ?, '{}', ?, ?) ON CONFLICT (id) DO NOTHING",
-                (conversation_id, self._owner_id, title_of(question), *[_now()] * 2),
+                "VALUES (:id, :owner, :title, '{}', :now, :now) ON CONFLICT (id) DO NOTHING",
+                id=conversation_id,
+                owner=self._owner_id,
+                title=title_of(question),
+                now=_now(),
             )
             self._require(connection, conversation_id)
 
@@ -123,11 +132,11 @@ class Conversations:
         """Note what it is asked with. Raises NotFound."""
         self._update(conversation_id, "settings", _text(settings))
 
-    def remove(self, conversation_id: str) -> None:
+    def delete(self, conversation_id: str) -> None:
         """Delete a conversation with all that was said. Raises NotFound."""
         with self._database.transaction() as connection:
             self._require(connection, conversation_id)
-            connection.execute("DELETE FROM conversations WHERE id = ?", (conversation_id,))
+            connection.execute("DELETE FROM conversations WHERE id = :id", id=conversation_id)
 
     # -------------------------------------------------------------------------------------------------- what is in it
 
@@ -135,10 +144,10 @@ class Conversations:
         """All steps, in the order in which they were begun. Raises NotFound."""
         self.get(conversation_id)
         rows = self._database.read(
-            "SELECT id, type, text, body, parent_id FROM steps WHERE conversation_id = ? ORDER BY number",
-            (conversation_id,),
+            "SELECT id, type, text, body, parent_id FROM steps WHERE conversation_id = :id ORDER BY number",
+            id=conversation_id,
         )
-        return [Step(step_id, kind, text, json.loads(body), parent_id) for step_id, kind, text, body, parent_id in rows]
+        return [Step(row.id, row.type, row.text, json.loads(row.body), row.parent_id) for row in rows]
 
     def put_step(self, conversation_id: str, step: Step, question_id: str = "", documents: Iterable[str] = ()) -> None:
         """Add a step, or store it anew. `documents` are the ids of those that were read for the answer to the step
@@ -146,50 +155,70 @@ class Conversations:
         with self._database.transaction() as connection:
             self._require(connection, conversation_id)
             stored = connection.execute(
-                "INSERT INTO steps (id, conversation_id, parent_id, type, text, body) VALUES (?, ?, ?, ?, ?, ?) "
+                "INSERT INTO steps (id, conversation_id, parent_id, type, text, body) "
+                "VALUES (:id, :conversation, :parent, :type, :text, :body) "
                 "ON CONFLICT (id) DO UPDATE SET type = excluded.type, text = excluded.text, body = excluded.body "
                 "WHERE steps.conversation_id = excluded.conversation_id",
-                (step.id, conversation_id, step.parent_id, step.type, step.text, _text(step.body)),
+                id=step.id,
+                conversation=conversation_id,
+                parent=step.parent_id,
+                type=step.type,
+                text=step.text,
+                body=_text(step.body),
             )
             if not stored.rowcount:
                 raise unknown_conversation(conversation_id)
             connection.executemany(
                 "INSERT INTO readings (document_id, question_id) "
-                "SELECT ?, id FROM steps WHERE id = ? AND conversation_id = ? ON CONFLICT DO NOTHING",
-                [(document, question_id, conversation_id) for document in documents],
+                "SELECT CAST(:document AS TEXT), id FROM steps "
+                "WHERE id = :question AND conversation_id = :conversation ON CONFLICT DO NOTHING",
+                [
+                    {"document": document, "question": question_id, "conversation": conversation_id}
+                    for document in documents
+                ],
             )
-            connection.execute("UPDATE conversations SET updated_at = ? WHERE id = ?", (_now(), conversation_id))
+            connection.execute(
+                "UPDATE conversations SET updated_at = :now WHERE id = :id", now=_now(), id=conversation_id
+            )
             if step.type == "user_message":  # the first one may have brought files only
                 connection.execute(
-                    "UPDATE conversations SET title = ? WHERE id = ? AND title = ''",
-                    (title_of(step.text), conversation_id),
+                    "UPDATE conversations SET title = :title WHERE id = :id AND title = ''",
+                    title=title_of(step.text),
+                    id=conversation_id,
                 )
 
     def edit(self, conversation_id: str, question: Step) -> None:
         """Put a question in another way: what was done for it goes. Raises NotFound."""
         with self._database.transaction() as connection:
             self._require(connection, conversation_id)
-            self._remove_parts(connection, conversation_id, question.id)
+            self._delete_parts(connection, conversation_id, question.id)
             connection.execute(
-                "DELETE FROM readings WHERE question_id IN (SELECT id FROM steps WHERE id = ? AND conversation_id = ?)",
-                (question.id, conversation_id),
+                "DELETE FROM readings WHERE question_id IN "
+                "(SELECT id FROM steps WHERE id = :id AND conversation_id = :conversation)",
+                id=question.id,
+                conversation=conversation_id,
             )
         self.put_step(conversation_id, question)
 
-    def remove_step(self, conversation_id: str, step_id: str) -> None:
+    def delete_step(self, conversation_id: str, step_id: str) -> None:
         """Delete a step with its parts and what was shown with them; nothing happens if it is not there. Raises
         NotFound."""
         with self._database.transaction() as connection:
             self._require(connection, conversation_id)
-            self._remove_parts(connection, conversation_id, step_id)
-            connection.execute("DELETE FROM steps WHERE id = ? AND conversation_id = ?", (step_id, conversation_id))
+            self._delete_parts(connection, conversation_id, step_id)
+            connection.execute(
+                "DELETE FROM steps WHERE id = :id AND conversation_id = :conversation",
+                id=step_id,
+                conversation=conversation_id,
+            )
 
     def conversation_of(self, step_id: str) -> str:
         """The id of the conversation that a step belongs to. Raises NotFound."""
         rows = self._database.read(
             "SELECT c.id FROM steps s JOIN conversations c ON c.id = s.conversation_id "
-            "WHERE s.id = ? AND c.owner_id = ?",
-            (step_id, self._owner_id),
+            "WHERE s.id = :id AND c.owner_id = :owner",
+            id=step_id,
+            owner=self._owner_id,
         )
         if not rows:
             raise NotFound(f"There is no message {step_id!r}.", hint="Reload the page.")
@@ -200,10 +229,10 @@ class Conversations:
         self.get(conversation_id)
         rows = self._database.read(
             "SELECT e.id, e.step_id, e.body FROM elements e JOIN steps s ON s.id = e.step_id "
-            "WHERE s.conversation_id = ? ORDER BY e.rowid",
-            (conversation_id,),
+            "WHERE s.conversation_id = :id ORDER BY e.rowid",
+            id=conversation_id,
         )
-        return [Element(element_id, step_id, json.loads(body)) for element_id, step_id, body in rows]
+        return [Element(row.id, row.step_id, json.loads(row.body)) for row in rows]
 
     def put_element(self, conversation_id: str, element: Element) -> None:
         """Store what is shown with a step, if the step is still there. Raises NotFound."""
@@ -211,49 +240,73 @@ class Conversations:
             self._require(connection, conversation_id)
             connection.execute(
                 "INSERT INTO elements (id, step_id, body) "
-                "SELECT ?, id, ? FROM steps WHERE id = ? AND conversation_id = ? "
+                "SELECT CAST(:id AS TEXT), id, CAST(:body AS TEXT) FROM steps "
+                "WHERE id = :step AND conversation_id = :conversation "
                 "ON CONFLICT (id) DO UPDATE SET body = excluded.body "
                 "WHERE elements.step_id = excluded.step_id",
-                (element.id, _text(element.body), element.step_id, conversation_id),
+                id=element.id,
+                body=_text(element.body),
+                step=element.step_id,
+                conversation=conversation_id,
             )
 
-    def remove_element(self, conversation_id: str, element_id: str) -> None:
+    def delete_element(self, conversation_id: str, element_id: str) -> None:
         """Delete what is shown with a step. Raises NotFound."""
         with self._database.transaction() as connection:
             self._require(connection, conversation_id)
             connection.execute(
-                "DELETE FROM elements WHERE id = ? AND step_id IN (SELECT id FROM steps WHERE conversation_id = ?)",
-                (element_id, conversation_id),
+                "DELETE FROM elements WHERE id = :id AND step_id IN "
+                "(SELECT id FROM steps WHERE conversation_id = :conversation)",
+                id=element_id,
+                conversation=conversation_id,
             )
 
-    def _remove_parts(self, connection: Connection, conversation_id: str, step_id: str) -> None:
+    def _delete_parts(self, connection: Connection, conversation_id: str, step_id: str) -> None:
         connection.execute(
             "DELETE FROM steps WHERE id IN (WITH RECURSIVE parts(id) AS ("
-            "SELECT id FROM steps WHERE parent_id = ?1 AND conversation_id = ?2 "
-            "UNION SELECT s.id FROM steps s JOIN parts p ON s.parent_id = p.id AND s.conversation_id = ?2"
+            "SELECT id FROM steps WHERE parent_id = :id AND conversation_id = :conversation "
+            "UNION SELECT s.id FROM steps s JOIN parts p ON s.parent_id = p.id AND s.conversation_id = :conversation"
             ") SELECT id FROM parts)",
-            (step_id, conversation_id),
+            id=step_id,
+            conversation=conversation_id,
         )
 
     def _update(self, conversation_id: str, column: str, value: str) -> None:
         with self._database.transaction() as connection:
             self._require(connection, conversation_id)
-            connection.execute(f"UPDATE conversations SET {column} = ? WHERE id = ?", (value, conversation_id))
+            connection.execute(
+                f"UPDATE conversations SET {column} = :value WHERE id = :id", value=value, id=conversation_id
+            )
 
     def _require(self, connection: Connection, conversation_id: str) -> None:
-        found = connection.execute("SELECT owner_id FROM conversations WHERE id = ?", (conversation_id,)).fetchone()
+        found = connection.execute("SELECT owner_id FROM conversations WHERE id = :id", id=conversation_id).fetchone()
         if found != (self._owner_id,):
             raise unknown_conversation(conversation_id)
 
 
-def _conversation(row: Sequence[Any]) -> Conversation:
-    conversation_id, title, settings, created_at, updated_at = row
-    return Conversation(conversation_id, title, json.loads(settings), created_at, updated_at)
+def delete_of_document(connection: Connection, document_id: str) -> None:
+    """Delete what was said from the question on for which a document was read, as later answers may repeat it; the
+    questions remain, and so do answers, as a sentence that says so."""
+    later = (
+        "SELECT later.id FROM readings JOIN steps question ON question.id = readings.question_id "
+        "JOIN steps later ON later.conversation_id = question.conversation_id AND later.number > question.number "
+        "WHERE readings.document_id = :document AND later.type <> 'user_message'"
+    )
+    for statement in (
+        f"DELETE FROM elements WHERE step_id IN ({later})",
+        f"DELETE FROM feedback WHERE step_id IN ({later})",
+        f"DELETE FROM steps WHERE type NOT IN {_PILLARS} AND id IN ({later})",
+        f"""
+        UPDATE steps SET text = '{DELETED_ANSWER}', body = json_remove(body, '$.metadata', '$.input')
+        WHERE type = 'assistant_message' AND id IN ({later})
+        """,
+        "DELETE FROM readings WHERE document_id = :document",
+    ):
+        connection.execute(statement, document=document_id)
 
 
-def _containing(text: str) -> str:
-    escaped = text.strip().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return f"%{escaped}%"
+def _conversation(row: Row) -> Conversation:
+    return Conversation(row.id, row.title, json.loads(row.settings), row.created_at, row.updated_at)
 
 
 def _now() -> str:
@@ -266,7 +319,7 @@ def _text(value: Mapping[str, Any]) -> str:
 
 def preferences(database: Database, owner_id: str) -> dict[str, Any]:
     """What the user chose; blocking, a millisecond."""
-    rows = database.read("SELECT settings FROM preferences WHERE owner_id = ?", (owner_id,))
+    rows = database.read("SELECT settings FROM preferences WHERE owner_id = :owner", owner=owner_id)
     return dict(json.loads(rows[0][0])) if rows else {}
 
 
@@ -274,7 +327,5 @@ def put_preferences(database: Database, owner_id: str, settings: Mapping[str, An
     """Keep what the user chose, instead of what was chosen before; blocking, milliseconds."""
     with database.transaction() as connection:
         connection.execute(
-            "INSERT INTO preferences (owner_id, settings) VALUES (?, ?) "
-            "ON CONFLICT (owner_id) DO UPDATE SET settings = excluded.settings",
-            (owner_id, json.dumps(settings, ensure_ascii=False)),
+            upsert(schema.preferences, "settings"), owner_id=owner_id, settings=json.dumps(settings, ensure_ascii=False)
         )

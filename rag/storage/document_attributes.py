@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from rag.errors import InvalidRequest, NotFound
+from rag.errors import InvalidRequest
 from rag.storage.attributes import check_attributes, check_key, read_value
-from rag.storage.catalog import Catalog
+from rag.storage.catalog import Catalog, unknown_document
 from rag.storage.database import Connection
 from rag.types.documents import AttributeValue, Document
 
@@ -39,5 +39,7 @@ def read_tags(words: tuple[str, ...]) -> dict[str, AttributeValue | None]:
 
 def _store(connection: Connection, document_id: str, attributes: Mapping[str, AttributeValue]) -> None:
     text = json.dumps(check_attributes(attributes), ensure_ascii=False)
-    if not connection.execute("UPDATE documents SET attributes = ? WHERE id = ?", (text, document_id)).rowcount:
-        raise NotFound(f"There is no document {document_id!r}.", hint="`ingest ls` lists the documents.")
+    if not connection.execute(
+        "UPDATE documents SET attributes = :text WHERE id = :id", text=text, id=document_id
+    ).rowcount:
+        raise unknown_document(document_id)

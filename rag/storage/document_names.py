@@ -21,9 +21,10 @@ PART = re.compile(r"(?:19|20)\d\d|q[1-4]|[^\W\d_]+|\d+", re.IGNORECASE)
 
 def put_names(connection: Connection, document_id: str, title: str, source: str) -> None:
     """Note the names of a document instead of those it had."""
-    connection.execute("DELETE FROM names WHERE document_id = ?", (document_id,))
+    connection.execute("DELETE FROM names WHERE document_id = :id", id=document_id)
     connection.executemany(
-        "INSERT INTO names VALUES (?, ?)", [(token, document_id) for token in name_tokens(title, source)]
+        "INSERT INTO names (token, document_id) VALUES (:token, :document_id)",
+        [{"token": token, "document_id": document_id} for token in name_tokens(title, source)],
     )
 
 

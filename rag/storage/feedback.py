@@ -10,8 +10,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from rag.errors import InvalidRequest, NotFound
-from rag.storage.catalog import Catalog, new_id, now
-from rag.storage.database import Database
+from rag.storage import schema
+from rag.storage.database import Connection, Database
+from rag.storage.ids import new_id, now
+from rag.storage.rows import insert
 from rag.types.documents import Citation, Passage
 
 
@@ -35,28 +37,35 @@ def put_feedback(database: Database, owner_id: str, step_id: str, comment: str, 
     feedback's id. The step may be the run that the answer is a part of. Blocking, milliseconds. Raises NotFound."""
     with database.transaction() as connection:
         stored = connection.execute(
-            "INSERT INTO feedback (id, step_id, is_good, comment, created_at) SELECT ?, s.id, ?, ?, ? FROM steps s "
+            "INSERT INTO feedback (id, step_id, is_good, comment, created_at) SELECT CAST(:id AS TEXT), s.id, "
+            "CAST(:is_good AS BIGINT), CAST(:comment AS TEXT), CAST(:now AS TEXT) FROM steps s "
             "JOIN conversations c ON c.id = s.conversation_id "
-            "WHERE (s.id = ? OR s.parent_id = ?) AND s.type = 'assistant_message' AND c.owner_id = ? "
+            "WHERE (s.id = :step OR s.parent_id = :step) AND s.type = 'assistant_message' AND c.owner_id = :owner "
             "ORDER BY s.number DESC LIMIT 1 "
             "ON CONFLICT (step_id) DO UPDATE SET is_good = excluded.is_good, comment = excluded.comment, "
             "created_at = excluded.created_at RETURNING id",
-            (new_id("fb"), is_good, comment, now(), step_id, step_id, owner_id),
-        ).fetchone()
+            id=new_id("fb"),
+            is_good=is_good,
+            comment=comment,
+            now=now(),
+            step=step_id,
+            owner=owner_id,
+        ).scalar()
     if stored is None:
         raise NotFound(f"There is no answer {step_id!r}.", hint="Reload the page.")
-    return str(stored[0])
+    return str(stored)
 
 
-def remove_feedback(database: Database, owner_id: str, feedback_id: str) -> bool:
+def delete_feedback(database: Database, owner_id: str, feedback_id: str) -> bool:
     """Take one's own feedback back; whether there was any. Blocking, milliseconds."""
     with database.transaction() as connection:
-        removed = connection.execute(
-            "DELETE FROM feedback WHERE id = ? AND step_id IN (SELECT s.id FROM steps s "
-            "JOIN conversations c ON c.id = s.conversation_id WHERE c.owner_id = ?)",
-            (feedback_id, owner_id),
+        deleted = connection.execute(
+            "DELETE FROM feedback WHERE id = :id AND step_id IN (SELECT s.id FROM steps s "
+            "JOIN conversations c ON c.id = s.conversation_id WHERE c.owner_id = :owner)",
+            id=feedback_id,
+            owner=owner_id,
         )
-    return bool(removed.rowcount)
+    return bool(deleted.rowcount)
 
 
 def feedback_in(database: Database, conversation_id: str) -> dict[str, tuple[str, bool, str]]:
@@ -64,8 +73,8 @@ def feedback_in(database: Database, conversation_id: str) -> dict[str, tuple[str
     blocking, milliseconds."""
     rows = database.read(
         "SELECT s.id, s.parent_id, f.id, f.is_good, f.comment FROM feedback f JOIN steps s ON s.id = f.step_id "
-        "WHERE s.conversation_id = ?",
-        (conversation_id,),
+        "WHERE s.conversation_id = :id",
+        id=conversation_id,
     )
     return {
         step_id: (feedback_id, bool(is_good), comment)
@@ -79,9 +88,9 @@ def list_feedback(database: Database) -> list[Feedback]:
     """All feedback, newest first; blocking, milliseconds."""
     rows = database.read(
         """
-        SELECT f.id, p.name, f.is_good, f.comment, coalesce(q.text, ''),
-            coalesce(json_extract(s.body, '$.metadata.answer'), s.text),
-            coalesce(json_extract(s.body, '$.metadata.passages'), '[]'), f.created_at
+        SELECT f.id, p.name, f.is_good, f.comment, coalesce(q.text, '') AS question,
+            coalesce(json_extract(s.body, '$.metadata.answer'), s.text) AS answer,
+            coalesce(json_extract(s.body, '$.metadata.passages'), '[]') AS passages, f.created_at
         FROM feedback f JOIN steps s ON s.id = f.step_id JOIN conversations c ON c.id = s.conversation_id
         JOIN principals p ON p.id = c.owner_id
         LEFT JOIN steps q ON q.id = json_extract(s.body, '$.metadata.question') AND q.conversation_id = c.id
@@ -89,8 +98,17 @@ def list_feedback(database: Database) -> list[Feedback]:
         """
     )
     return [
-        Feedback(feedback_id, user, bool(is_good), comment, question, answer, tuple(json.loads(passages)), created_at)
-        for feedback_id, user, is_good, comment, question, answer, passages, created_at in rows
+        Feedback(
+            id=row.id,
+            user=row.name,
+            is_good=bool(row.is_good),
+            comment=row.comment,
+            question=row.question,
+            answer=row.answer,
+            passages=tuple(json.loads(row.passages)),
+            created_at=row.created_at,
+        )
+        for row in rows
     ]
 
 
@@ -114,7 +132,7 @@ def passage_id(passage: Passage | Citation) -> str:
 
 
 def put_vote(
-    catalog: Catalog,
+    database: Database,
     owner_id: str,
     question: str,
     answers: Mapping[str, str],
@@ -130,29 +148,42 @@ def put_vote(
             param="chosen",
         )
     vote = Vote(new_id("vote"), question, dict(answers), tuple(passages), chosen, now())
-    with catalog.database.transaction() as connection:
+    with database.transaction() as connection:
         connection.execute(
-            "INSERT INTO votes (id, owner_id, question, answers, passages, chosen, created_at) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (
-                vote.id,
-                owner_id,
-                question,
-                json.dumps(vote.answers),
-                json.dumps(vote.passages),
-                chosen,
-                vote.created_at,
-            ),
+            insert(schema.votes),
+            id=vote.id,
+            owner_id=owner_id,
+            question=question,
+            answers=json.dumps(vote.answers),
+            passages=json.dumps(vote.passages),
+            chosen=chosen,
+            created_at=vote.created_at,
         )
     return vote
 
 
-def list_votes(catalog: Catalog) -> list[Vote]:
+def list_votes(database: Database) -> list[Vote]:
     """All votes, newest first; blocking, milliseconds."""
-    rows = catalog.database.read(
+    rows = database.read(
         "SELECT id, question, answers, passages, chosen, created_at FROM votes ORDER BY created_at DESC, rowid DESC"
     )
     return [
-        Vote(vote_id, question, json.loads(answers), tuple(json.loads(passages)), chosen, created_at)
-        for vote_id, question, answers, passages, chosen, created_at in rows
+        Vote(
+            id=row.id,
+            question=row.question,
+            answers=json.loads(row.answers),
+            passages=tuple(json.loads(row.passages)),
+            chosen=row.chosen,
+            created_at=row.created_at,
+        )
+        for row in rows
     ]
+
+
+def delete_of_document(connection: Connection, document_id: str) -> None:
+    """Delete the votes for which a document was read. Feedback goes with its answer: see conversations.py."""
+    connection.execute(
+        "DELETE FROM votes WHERE EXISTS "
+        "(SELECT 1 FROM json_each(passages) WHERE substr(value, 1, length(:id) + 1) = :id || ':')",
+        id=document_id,
+    )

@@ -7,14 +7,14 @@ there, and the same bytes under the same name are one such file.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from rag.errors import NotFound
-from rag.storage.catalog import new_id, now
-from rag.storage.database import Database
-from rag.storage.places import find_place
+from rag.storage import schema
+from rag.storage.database import Database, Row
+from rag.storage.ids import new_id, now
+from rag.storage.paging import Cursor, Page
+from rag.storage.rows import insert
 from rag.types.documents import Owned
 
 _IS_NEEDED = (
@@ -55,15 +55,32 @@ class FileRecords:
         """Record a file; its id (`file_…`). Without a purpose, that of a known one of the same owner with these bytes
         and this name."""
         with self._database.transaction() as connection:
-            same = "SELECT id FROM files WHERE sha256 = ? AND name = ? AND owner_id = ? AND key_id = ? AND purpose = ''"
-            wanted = (sha256, name, owned.owner_id, owned.key_id)
-            known = None if purpose else connection.execute(same, wanted).fetchone()
+            known = (
+                None
+                if purpose
+                else connection.execute(
+                    "SELECT id FROM files WHERE sha256 = :sha256 AND name = :name AND owner_id = :owner "
+                    "AND key_id = :key AND purpose = ''",
+                    sha256=sha256,
+                    name=name,
+                    owner=owned.owner_id,
+                    key=owned.key_id,
+                ).scalar()
+            )
             if known is not None:
-                return str(known[0])
+                return str(known)
             file_id = new_id("file")
             connection.execute(
-                f"INSERT INTO files ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (file_id, name, size, sha256, purpose, now(), expires_at, owned.owner_id, owned.key_id),
+                insert(schema.files),
+                id=file_id,
+                owner_id=owned.owner_id,
+                sha256=sha256,
+                name=name,
+                size=size,
+                created_at=now(),
+                purpose=purpose,
+                expires_at=expires_at,
+                key_id=owned.key_id,
             )
             return file_id
 
@@ -77,69 +94,65 @@ class FileRecords:
 
     def find(self, file_id: str) -> FileRecord | None:
         """What is known of a file, also of one that has expired or whose document is gone."""
-        rows = self._database.read(f"SELECT {_COLUMNS} FROM files WHERE id = ?", (file_id,))
+        rows = self._database.read(f"SELECT {_COLUMNS} FROM files WHERE id = :id", id=file_id)
         return _record(rows[0]) if rows else None
 
     def _has_document(self, file_id: str) -> bool:
-        return bool(self._database.read("SELECT 1 FROM documents WHERE file_id = ? LIMIT 1", (file_id,)))
+        return bool(self._database.read("SELECT 1 FROM documents WHERE file_id = :id LIMIT 1", id=file_id))
 
     def needed(self) -> set[str]:
         """The hashes of all bytes that are needed: by a document, by a job that is not over, or for their own sake."""
-        return {
-            sha256 for (sha256,) in self._database.read(f"SELECT DISTINCT f.sha256 FROM files f WHERE {_IS_NEEDED}")
-        }
+        return {row.sha256 for row in self._database.read(f"SELECT DISTINCT f.sha256 FROM files f WHERE {_IS_NEEDED}")}
 
     def is_needed(self, sha256: str) -> bool:
         """Whether these bytes are needed."""
         return bool(
-            self._database.read(f"SELECT 1 FROM files f WHERE f.sha256 = ? AND {_IS_NEEDED} LIMIT 1", (sha256,))
+            self._database.read(
+                f"SELECT 1 FROM files f WHERE f.sha256 = :sha256 AND {_IS_NEEDED} LIMIT 1", sha256=sha256
+            )
         )
 
     def expired(self) -> list[FileRecord]:
         """The files whose time is over."""
-        rows = self._database.read(f"SELECT {_COLUMNS} FROM files WHERE expires_at < ?", (now(),))
+        rows = self._database.read(f"SELECT {_COLUMNS} FROM files WHERE expires_at < :now", now=now())
         return [_record(row) for row in rows]
 
-    def page(
-        self,
-        owner_id: str,
-        key_id: str | None,
-        after: str | None,
-        limit: int,
-        *,
-        newest_first: bool,
-        purpose: str | None,
-    ) -> Sequence[FileRecord]:
-        """Up to `limit` files of an owner (None: with whatever key they came) that stay, in order of their upload, from
-        behind the one with the id `after`.
-
-        Raises NotFound when there never was such a file."""
-        sign, order = ("<", "DESC") if newest_first else (">", "ASC")
-        where = "owner_id = ? AND purpose <> '' AND (expires_at IS NULL OR expires_at >= ?)"
-        values = list[object]([owner_id, now()])
-        if key_id is not None:
-            where += " AND key_id = ?"
-            values.append(key_id)
-        if purpose is not None:
-            where += " AND purpose = ?"
-            values.append(purpose)
-        if after is not None:
-            select = "SELECT rowid FROM files WHERE id = ? AND owner_id = ? AND key_id = coalesce(?, key_id)"
-            place = find_place(self._database, after, select, (after, owner_id, key_id), "files")
-            where += f" AND rowid {'>=' if place.is_former and not newest_first else sign} ?"
-            values.append(place.number)
-        rows = self._database.read(
-            f"SELECT {_COLUMNS} FROM files WHERE {where} ORDER BY rowid {order} LIMIT ?", (*values, limit)
+    def page(self, owner_id: str, key_id: str | None, cursor: Cursor, purpose: str | None) -> Page[FileRecord]:
+        """The wanted files of an owner (`key_id` None: with whatever key they came) that stay, in order of their
+        upload. Raises NotFound when the cursor's id is none of them."""
+        is_own = "owner_id = :owner AND key_id = coalesce(:key, key_id)"
+        where, order, values = cursor.clauses(
+            ["rowid"],
+            lambda file_id: self._database.read(
+                f"SELECT rowid FROM files WHERE id = :id AND {is_own}", id=file_id, owner=owner_id, key=key_id
+            ),
         )
-        return [_record(row) for row in rows]
+        rows = self._database.read(
+            f"SELECT {_COLUMNS} FROM files WHERE {is_own} AND purpose <> '' AND purpose = coalesce(:purpose, purpose) "
+            f"AND (expires_at IS NULL OR expires_at >= :now) AND {where} {order}",
+            owner=owner_id,
+            key=key_id,
+            purpose=purpose,
+            now=now(),
+            **values,
+        )
+        return cursor.page([_record(row) for row in rows])
 
-    def remove(self, file_id: str) -> None:
-        """Forget a file of which there is no document; its jobs are forgotten, too."""
+    def delete(self, file_id: str) -> None:
+        """Delete a file of which there is no document, with its jobs."""
         with self._database.transaction() as connection:
-            connection.execute("DELETE FROM jobs WHERE file_id = ?", (file_id,))
-            connection.execute("DELETE FROM files WHERE id = ?", (file_id,))
+            connection.execute("DELETE FROM jobs WHERE file_id = :id", id=file_id)
+            connection.execute("DELETE FROM files WHERE id = :id", id=file_id)
 
 
-def _record(row: tuple[Any, ...]) -> FileRecord:
-    file_id, name, size, sha256, purpose, created_at, expires_at, *owned = row
-    return FileRecord(file_id, name, size, sha256, purpose, created_at, expires_at, Owned(*owned))
+def _record(row: Row) -> FileRecord:
+    return FileRecord(
+        id=row.id,
+        name=row.name,
+        size=row.size,
+        sha256=row.sha256,
+        purpose=row.purpose,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        owned=Owned(row.owner_id, row.key_id),
+    )

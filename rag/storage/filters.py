@@ -113,21 +113,26 @@ def read_where(text: str) -> dict[str, Any]:
     return {"type": _SIGNS[sign], "key": key, "value": read_value(value)}
 
 
-def condition(wanted: Filter) -> tuple[str, list[object]]:
-    """The condition over `documents d` that says the same, in SQL, and the values it is to be given."""
+def condition(wanted: Filter, name: str = "filter") -> tuple[str, dict[str, object]]:
+    """The condition over `documents d` that says the same, in SQL, and its values, whose names begin with `name`."""
+    values: dict[str, object] = {}
     if isinstance(wanted, CompoundFilter):
-        parts = [condition(part) for part in wanted.filters]
-        junction = " AND " if wanted.junction == "and" else " OR "
-        return f"({junction.join(sql for sql, _ in parts)})", [value for _, values in parts for value in values]
+        clauses = []
+        for number, part in enumerate(wanted.filters):
+            sql, of_part = condition(part, f"{name}_{number}")
+            clauses.append(sql)
+            values |= of_part
+        return f"({(' AND ' if wanted.junction == 'and' else ' OR ').join(clauses)})", values
     sign, is_denied = _SQL_OPERATORS[wanted.operator]
-    clauses, values = list[str](), list[object]()
+    clauses = []
     for kind, comparison in _COMPARISONS.items():
         of_kind = [value for value in wanted.values if _kind(value) == kind]
         if of_kind:
-            candidates, keys = _candidates(wanted.key)
-            clauses.append(f"EXISTS (SELECT 1 FROM ({candidates}) a JOIN json_each(?) w ON {comparison.format(sign)})")
+            candidates = _candidates(wanted.key, f":{name}_key")
+            json_each = f"json_each(:{name}_{kind})"
+            clauses.append(f"EXISTS (SELECT 1 FROM ({candidates}) a JOIN {json_each} w ON {comparison.format(sign)})")
             # as JSON, like the attributes: the database reads both alike, to the last digit
-            values += [*keys, json.dumps(of_kind, ensure_ascii=False)]
+            values |= {f"{name}_key": wanted.key, f"{name}_{kind}": json.dumps(of_kind, ensure_ascii=False)}
     return f"{'NOT ' * is_denied}({' OR '.join(clauses) or 'false'})", values
 
 
@@ -135,15 +140,14 @@ def _kind(value: AttributeValue) -> str:
     return "truth" if isinstance(value, bool) else "text" if isinstance(value, str) else "number"
 
 
-def _candidates(key: str) -> tuple[str, list[object]]:
-    """A query for type and value of what a document has under that key, and its values."""
-    own = "json_each(d.attributes) WHERE key = ?"
+def _candidates(key: str, value: str) -> str:
+    """A query for type and value of what a document has under that key, which is handed over as `value`."""
+    own = f"json_each(d.attributes) WHERE key = {value}"
     candidates = f"SELECT type, value FROM {own}"
     if key not in _BUILT_IN:
-        return candidates, [key]
+        return candidates
     kind, expression = _BUILT_IN[key]
-    built_in = f"SELECT '{kind}', CAST({expression} AS TEXT) WHERE NOT EXISTS (SELECT 1 FROM {own})"
-    return f"{candidates} UNION ALL {built_in}", [key, key]
+    return f"{candidates} UNION ALL SELECT '{kind}', CAST({expression} AS TEXT) WHERE NOT EXISTS (SELECT 1 FROM {own})"
 
 
 def _parse(given: object, depth: int) -> Filter:

@@ -8,12 +8,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from rag.errors import NotFound
-from rag.storage.catalog import now
-from rag.storage.database import Database
+from rag.storage import schema
+from rag.storage.database import Connection, Database
+from rag.storage.ids import now
+from rag.storage.rows import upsert
 from rag.types.chat import ToolCall
 from rag.types.documents import Message, Owned
 
 _KEPT = 10_000  # of one owner; the oldest go first
+_PUT = upsert(schema.responses, "body", "input", "messages", "documents")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,41 +47,57 @@ class ResponseRecords:
         """Keep a response."""
         with self._database.transaction() as connection:
             connection.execute(
-                "INSERT INTO responses (id, owner_id, key_id, body, input, messages, documents, created_at) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET body = excluded.body, "
-                "input = excluded.input, messages = excluded.messages, documents = excluded.documents",
-                (
-                    *(record.id, record.owned.owner_id, record.owned.key_id, _text(record.body), _text(record.input)),
-                    *(_text([asdict(message) for message in record.messages]), _text(record.documents), now()),
-                ),
+                _PUT,
+                id=record.id,
+                owner_id=record.owned.owner_id,
+                key_id=record.owned.key_id,
+                body=_text(record.body),
+                input=_text(record.input),
+                messages=_text([asdict(message) for message in record.messages]),
+                documents=_text(record.documents),
+                created_at=now(),
             )
             connection.execute(
-                "DELETE FROM responses WHERE owner_id = ?1 AND rowid <= "
-                "(SELECT rowid FROM responses WHERE owner_id = ?1 ORDER BY rowid DESC LIMIT 1 OFFSET ?2)",
-                (record.owned.owner_id, _KEPT),
+                "DELETE FROM responses WHERE owner_id = :owner AND rowid <= "
+                "(SELECT rowid FROM responses WHERE owner_id = :owner ORDER BY rowid DESC LIMIT 1 OFFSET :kept)",
+                owner=record.owned.owner_id,
+                kept=_KEPT,
             )
 
     def get(self, response_id: str) -> ResponseRecord:
         """A response. Raises NotFound."""
         rows = self._database.read(
-            "SELECT body, input, messages, documents, owner_id, key_id FROM responses WHERE id = ?", (response_id,)
+            "SELECT body, input, messages, documents, owner_id, key_id FROM responses WHERE id = :id", id=response_id
         )
         if not rows:
             raise unknown_response(response_id)
-        body, told, messages, documents = (json.loads(text) for text in rows[0][:4])
-        turns = [_message(message) for message in messages]
-        return ResponseRecord(response_id, body, told, turns, documents, Owned(*rows[0][4:]))
+        row = rows[0]
+        return ResponseRecord(
+            id=response_id,
+            body=json.loads(row.body),
+            input=json.loads(row.input),
+            messages=[_message(message) for message in json.loads(row.messages)],
+            documents=json.loads(row.documents),
+            owned=Owned(row.owner_id, row.key_id),
+        )
 
-    def remove(self, response_id: str) -> None:
-        """Forget a response. Raises NotFound."""
-        self.get(response_id)
+    def delete(self, response_id: str) -> None:
+        """Delete a response. Raises NotFound."""
         with self._database.transaction() as connection:
-            connection.execute("DELETE FROM responses WHERE id = ?", (response_id,))
+            if not connection.execute("DELETE FROM responses WHERE id = :id", id=response_id).rowcount:
+                raise unknown_response(response_id)
 
 
-def _message(told: dict[str, Any]) -> Message:
-    calls = tuple(ToolCall(**call) for call in told.get("tool_calls", ()))  # older ones have none
-    return Message(**{**told, "tool_calls": calls})
+def delete_of_document(connection: Connection, document_id: str) -> None:
+    """Delete the responses that rest on a document."""
+    connection.execute(
+        "DELETE FROM responses WHERE EXISTS (SELECT 1 FROM json_each(documents) WHERE value = :id)", id=document_id
+    )
+
+
+def _message(stored: dict[str, Any]) -> Message:
+    calls = tuple(ToolCall(**call) for call in stored.get("tool_calls", ()))  # older ones have none
+    return Message(**{**stored, "tool_calls": calls})
 
 
 def _text(value: Sequence[Any] | dict[str, Any]) -> str:

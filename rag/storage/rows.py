@@ -5,36 +5,57 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from rag.errors import Conflict
-from rag.storage import document_names
-from rag.storage.database import Connection
-from rag.types.documents import Chunk, Collection, Document, chunking_of
+from sqlalchemy import Table
 
-DOCUMENT_COLUMNS = (
-    "d.id, c.name, d.owner_id, d.file_id, d.source, d.title, d.content, d.media_type, d.sha256, d.size, d.modified_ns, "
-    "d.fingerprint, d.version, d.status, d.pages, d.chunks, d.error, d.hint, d.created_at, d.updated_at, "
-    "d.attributes, d.chunking"
+from rag.errors import Conflict
+from rag.storage import document_names, schema
+from rag.storage.database import Connection, Row
+from rag.types.documents import Chunk, Collection, Document, Section, chunking_of
+
+_DOCUMENT_FIELDS = [field.name for field in fields(Document)]
+_CHUNK_FIELDS = [field.name for field in fields(Chunk)]
+DOCUMENT_COLUMNS = ", ".join(
+    "c.name AS collection" if name == "collection" else f"d.{name}" for name in _DOCUMENT_FIELDS
 )
-CHUNK_COLUMNS = (
-    'k.document_id, k.version, k.number, k.page_index, k.page_label, k.heading, k.record_id, k.start, k."end", k.text'
+CHUNK_COLUMNS = ", ".join(
+    ["k.document_id || ':' || k.version || ':' || k.number AS id", *(f'k."{name}"' for name in _CHUNK_FIELDS[1:])]
 )
-PUT_PROPERTY = "INSERT INTO properties VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 NEXT_REVISION = "UPDATE properties SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT) WHERE name = 'revision'"
 SELECT_COLLECTIONS = """
     SELECT c.id, c.name, c.owner_id, c.label, c.is_public,
-        (SELECT json_group_array(s.principal_id) FROM shares s WHERE s.collection_id = c.id)
+        (SELECT json_group_array(s.principal_id) FROM shares s WHERE s.collection_id = c.id) AS readers
     FROM collections c
 """
 
 
-def collection_of(row: tuple[Any, ...]) -> Collection:
+def insert(table: Table) -> str:
+    """A statement that adds a row to a table: a value for each of its columns."""
+    names = [column.name for column in table.columns if column.name != "rowid"]
+    columns, values = ", ".join(f'"{name}"' for name in names), ", ".join(f":{name}" for name in names)
+    return f"INSERT INTO {table.name} ({columns}) VALUES ({values})"
+
+
+def upsert(table: Table, *updated: str) -> str:
+    """A statement that adds a row to a table, or changes the `updated` columns of the one with its primary key."""
+    change = "UPDATE SET " + ", ".join(f"{name} = excluded.{name}" for name in updated) if updated else "NOTHING"
+    return f"{insert(table)} ON CONFLICT ({', '.join(table.primary_key.columns.keys())}) DO {change}"
+
+
+PUT_PROPERTY = upsert(schema.properties, "value")
+_INSERT_CHUNK = insert(schema.chunks)
+_KEPT = {"id", "collection_id", "owner_id", "created_at", "attributes"}  # of a document that is there
+_PUT_DOCUMENT = upsert(schema.documents, *sorted({*schema.documents.c.keys()} - _KEPT - {"rowid"}))
+
+
+def collection_of(row: Row) -> Collection:
     """A collection from a row of `SELECT_COLLECTIONS`."""
-    collection_id, name, owner_id, label, is_public, readers = row
-    return Collection(collection_id, name, owner_id, label, bool(is_public), frozenset(json.loads(readers)))
+    readers = frozenset(json.loads(row.readers))
+    return Collection(row.id, row.name, row.owner_id, row.label, bool(row.is_public), readers)
 
 
 def select_documents() -> str:
@@ -42,58 +63,55 @@ def select_documents() -> str:
     return f"SELECT {DOCUMENT_COLUMNS} FROM documents d JOIN collections c ON c.id = d.collection_id WHERE true"
 
 
-def document_of(row: tuple[Any, ...]) -> Document:
+def document_of(row: Row) -> Document:
     """A document from a row of `select_documents`."""
-    columns = list(row)
-    columns[6] = _text_to_path(columns[6])
-    columns[-2:] = json.loads(columns[-2]), chunking_of(columns[-1])
-    return Document(*columns)
+    values = dict(zip(_DOCUMENT_FIELDS, row, strict=True))  # there may be thousands: by name, each takes twice as long
+    values["content"] = _text_to_path(row.content)
+    values["attributes"] = json.loads(row.attributes)
+    values["chunking"] = chunking_of(row.chunking)
+    return Document(**values)
 
 
-def chunk_of(row: tuple[Any, ...]) -> Chunk:
-    """A chunk from a row of `CHUNK_COLUMNS`."""
-    document_id, version, number, page_index, page_label, heading, record_id, start, end, text = row
-    chunk_id = f"{document_id}:{version}:{number}"
-    return Chunk(chunk_id, document_id, number, page_index, page_label, heading, record_id, start, end, text)
+def chunk_of(row: Sequence[Any]) -> Chunk:
+    """A chunk from a row that begins with the `CHUNK_COLUMNS`."""
+    return Chunk(*row[: len(_CHUNK_FIELDS)])
+
+
+def put_sections(connection: Connection, document_id: str, sections: Sequence[Section]) -> None:
+    """Store the extracted text of a document."""
+    rows = [
+        {
+            "document_id": document_id,
+            "number": number,
+            "page_index": section.page_index,
+            "label": section.page_label,
+            "text": section.text,
+            "heading": section.heading,
+            "record_id": section.record_id,
+        }
+        for number, section in enumerate(sections)
+    ]
+    connection.executemany(insert(schema.sections), rows)
 
 
 def put_chunks(connection: Connection, version: int, chunks: Sequence[Chunk], vector_ids: Sequence[str]) -> None:
     """Store the chunks of one version of a document, each with the id of its vector."""
-    connection.executemany(
-        "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [_chunk_row(version, chunk, vector_id) for chunk, vector_id in zip(chunks, vector_ids, strict=True)],
-    )
+    rows = [
+        {**{name: getattr(chunk, name) for name in _CHUNK_FIELDS}, "version": version, "vector_id": vector_id}
+        for chunk, vector_id in zip(chunks, vector_ids, strict=True)
+    ]
+    connection.executemany(_INSERT_CHUNK, rows)
 
 
-def _chunk_row(version: int, k: Chunk, vector_id: str) -> tuple[object, ...]:
-    place = (k.page_index, k.page_label, k.heading, k.record_id, k.start, k.end)
-    return (k.document_id, version, k.number, *place, k.text, vector_id)
-
-
-def put_document(connection: Connection, d: Document, collection_id: str) -> None:
-    """Store a document. One that is there keeps its attributes: they may have been set since `d` was read."""
-    connection.execute(
-        """
-        INSERT INTO documents (id, collection_id, owner_id, file_id, source, title, content, media_type, sha256, size,
-            modified_ns, fingerprint, version, status, pages, chunks, error, hint, created_at, updated_at, attributes,
-            chunking)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-        ON CONFLICT (id) DO UPDATE SET
-            source = excluded.source, file_id = excluded.file_id, title = excluded.title, content = excluded.content,
-            media_type = excluded.media_type,
-            sha256 = excluded.sha256, size = excluded.size, modified_ns = excluded.modified_ns,
-            fingerprint = excluded.fingerprint, version = excluded.version, status = excluded.status,
-            pages = excluded.pages, chunks = excluded.chunks, error = excluded.error, hint = excluded.hint,
-            updated_at = excluded.updated_at, chunking = excluded.chunking
-        """,
-        (
-            *(d.id, collection_id, d.owner_id, d.file_id, d.source, d.title, _path_to_text(d.content), d.media_type),
-            *(d.sha256, d.size, d.modified_ns, d.fingerprint, d.version, d.status, d.pages, d.chunks),
-            *(d.error, d.hint, d.created_at, d.updated_at, json.dumps(dict(d.attributes), ensure_ascii=False)),
-            str(d.chunking) if d.chunking else None,
-        ),
-    )
-    document_names.put_names(connection, d.id, d.title, d.source)
+def put_document(connection: Connection, document: Document, collection_id: str) -> None:
+    """Store a document. One that is there keeps its attributes: they may have been set since `document` was read."""
+    row: dict[str, Any] = {name: getattr(document, name) for name in _DOCUMENT_FIELDS}
+    row["collection_id"] = collection_id
+    row["content"] = _path_to_text(document.content)
+    row["attributes"] = json.dumps(dict(document.attributes), ensure_ascii=False)
+    row["chunking"] = str(document.chunking) if document.chunking else None
+    connection.execute(_PUT_DOCUMENT, **row)
+    document_names.put_names(connection, document.id, document.title, document.source)
 
 
 def _path_to_text(path: Path) -> str:

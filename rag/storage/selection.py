@@ -11,13 +11,14 @@ from typing import Any, ClassVar
 
 from rag.errors import InvalidRequest, NotFound
 from rag.storage.catalog import Catalog
+from rag.storage.database import Row
 from rag.storage.filters import FILE_NAME, condition, parse_filter
 from rag.text.unicode import without_half_characters
 from rag.types.documents import Scope
 
 _MOST_NAMES = 1_000
 _EXPIRED = (
-    "SELECT 1 FROM collections WHERE id = ? AND "
+    "SELECT 1 FROM collections WHERE id = :id AND "
     "unixepoch(coalesce(active_at, created_at)) + 86400 * expires_days < unixepoch()"
 )
 
@@ -62,9 +63,11 @@ def scope_of_all(catalog: Catalog, collections: Sequence[str], selection: Select
     if selection.filters is not None:
         sql, values = condition(parse_filter(selection.filters))
         rows = catalog.database.read(
-            f"SELECT d.id FROM documents d WHERE d.collection_id IN ({_places(ids)}) AND {sql}", (*ids, *values)
+            f"SELECT d.id FROM documents d WHERE d.collection_id IN (SELECT value FROM json_each(:ids)) AND {sql}",
+            ids=json.dumps(ids),
+            **values,
         )
-        found = frozenset(document_id for (document_id,) in rows)
+        found = frozenset(row.id for row in rows)
         chosen = found if chosen is None else chosen & found
     return Scope(ids, chosen, selection.pages)
 
@@ -72,13 +75,9 @@ def scope_of_all(catalog: Catalog, collections: Sequence[str], selection: Select
 def _open_collection(catalog: Catalog, name: str) -> str:
     """The id of a collection that has not expired."""
     collection = catalog.collection(name)
-    if catalog.database.read(_EXPIRED, (collection.id,)):
+    if catalog.database.read(_EXPIRED, id=collection.id):
         raise InvalidRequest(f"The collection {collection.title!r} has expired.", hint="Nobody used it for too long.")
     return collection.id
-
-
-def _places(values: Sequence[object]) -> str:
-    return ", ".join("?" * len(values))
 
 
 def _documents_called(catalog: Catalog, collection_ids: Sequence[str], names: Sequence[str]) -> frozenset[str]:
@@ -88,32 +87,34 @@ def _documents_called(catalog: Catalog, collection_ids: Sequence[str], names: Se
             f"{len(names)} documents are too many to name.", hint="Use a filter instead.", param="documents"
         )
     # by id and by source there is an index, so the file names are looked at only for what is left
-    within = f"d.collection_id IN ({_places(collection_ids)})"
-    exact = _rows(catalog, f"+{within} AND d.id IN (SELECT value FROM wanted)", names, collection_ids)
-    exact += _rows(catalog, f"{within} AND d.source IN (SELECT value FROM wanted)", names, collection_ids)
-    found = {name: row[0] for row in exact for name in row[:2]}
+    exact = [
+        *_rows(catalog, "d.id", names, collection_ids, plus=catalog.database.UNINDEXED),
+        *_rows(catalog, "d.source", names, collection_ids),
+    ]
+    found = {name: row.id for row in exact for name in (row.id, row.source)}
     left = [name for name in names if name not in found]
-    rows = (
-        _rows(catalog, f"{within} AND {FILE_NAME} IN (SELECT value FROM wanted)", left, collection_ids) if left else []
-    )
+    rows = _rows(catalog, FILE_NAME, left, collection_ids) if left else []
     return frozenset([found[name] for name in names if name in found] + [_document_called(name, rows) for name in left])
 
 
 def _rows(
-    catalog: Catalog, where: str, names: Sequence[str], collection_ids: Sequence[str]
-) -> list[tuple[str, str, str]]:
-    """Id, source and file name of the documents of which `where` says that something is `wanted`."""
+    catalog: Catalog, column: str, names: Sequence[str], collection_ids: Sequence[str], plus: str = ""
+) -> Sequence[Row]:
+    """Id, source and file name of the documents in which the column has one of the names."""
     return catalog.database.read(
-        "WITH wanted AS MATERIALIZED (SELECT value FROM json_each(?)) "
-        f"SELECT d.id, d.source, {FILE_NAME} FROM documents d WHERE {where}",
+        "WITH wanted AS MATERIALIZED (SELECT value FROM json_each(:names)) "
+        f"SELECT d.id, d.source, {FILE_NAME} AS file_name FROM documents d "
+        f"WHERE {plus}d.collection_id IN (SELECT value FROM json_each(:collections)) "
+        f"AND {column} IN (SELECT value FROM wanted)",
         # half a character, which PostgreSQL does not read, is in no name
-        (json.dumps([without_half_characters(name) for name in names]), *collection_ids),
+        names=json.dumps([without_half_characters(name) for name in names]),
+        collections=json.dumps(collection_ids),
     )
 
 
-def _document_called(name: str, rows: Sequence[tuple[str, str, str]]) -> str:
+def _document_called(name: str, rows: Sequence[Row]) -> str:
     """The id of the one document with this file name."""
-    found = [document_id for document_id, _, file_name in rows if name == file_name]
+    found = [row.id for row in rows if name == row.file_name]
     if not found:
         raise NotFound(f"There is no document {name!r} here.", hint="`ingest ls` lists the documents.")
     if len(found) > 1:
@@ -122,7 +123,7 @@ def _document_called(name: str, rows: Sequence[tuple[str, str, str]]) -> str:
             hint="Give the path or the id that `ingest ls` shows.",
             param="documents",
         )
-    return found[0]
+    return str(found[0])
 
 
 def as_typed(selection: Selection) -> str:

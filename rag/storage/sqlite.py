@@ -1,80 +1,87 @@
-"""A catalog in a SQLite file: connections, transactions, and migration.
-
-Every thread reads on a connection of its own (write-ahead log: readers never wait for the writer); writes go one at a
-time.
-"""
+"""A catalog in a SQLite file. Every thread has a connection of its own (write-ahead log: readers never wait for the
+writer); writes go one at a time."""
 
 from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+
+import sqlalchemy
+from sqlalchemy.exc import DatabaseError
+from sqlalchemy.pool import NullPool
 
 from rag.errors import ConfigurationError, Conflict
-from rag.storage.sqlite_schema import MIGRATIONS
+from rag.storage.database import Connection, Database
+
+_PRAGMAS = (
+    "auto_vacuum = INCREMENTAL",  # heeded when the file is made
+    "journal_mode = WAL",
+    "secure_delete = ON",  # what is deleted is overwritten
+    "synchronous = NORMAL",  # a crash of the process loses nothing
+    "foreign_keys = ON",
+)
 
 
-def _statements(script: str) -> Iterator[str]:
-    """The statements of a script; those of a trigger stay in it."""
-    statement = ""
-    for part in script.split(";"):
-        statement += part + ";"
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
-
-
-class SqliteDatabase:
+class SqliteDatabase(Database):
     """An open database. Close it when done; opening migrates an older one.
 
     Raises ConfigurationError when the file is damaged, Conflict when a newer program wrote it.
     """
 
+    BEGIN = "BEGIN IMMEDIATE"
+    PLACE = "?"
+    UNINDEXED = "+"
+
     def __init__(self, path: Path) -> None:
+        super().__init__()
         self._path = path
-        self._threads = threading.local()
-        self._connections: dict[threading.Thread, sqlite3.Connection] = {}
+        self._connections: dict[threading.Thread, Connection] = {}
         self._opening = threading.Lock()
-        self._closed = False
-        self._writing = threading.RLock()
+        self._engine = sqlalchemy.create_engine(
+            "sqlite+pysqlite://", creator=self._connect, poolclass=NullPool, hide_parameters=True
+        )
         path.parent.mkdir(parents=True, exist_ok=True)
+        newer = Conflict(
+            f"{path} was written by a newer version of Footnote.",
+            hint="Update Footnote, or set RAG_STORAGE__DIR to another folder.",
+        )
         try:
-            self._migrate()
-        except sqlite3.DatabaseError as error:
+            if self._migrate(newer):
+                self._shrink_migrated()
+        except DatabaseError as error:
             self.close()
             raise ConfigurationError(
-                f"The catalog {path} cannot be used: {error}.",
+                f"The catalog {path} cannot be used: {error.orig}.",
                 hint="If it is damaged, restore a copy, or remove the storage folder and ingest again.",
             ) from error
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Close the connections of all threads."""
         with self._writing, self._opening:
             self._closed = True
             for connection in self._connections.values():
-                connection.close()
+                connection.sqlalchemy.close()
             self._connections.clear()
             self._threads = threading.local()
 
-    def read(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """The rows of a query."""
-        return self._connection().execute(statement, values).fetchall()
-
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """A connection whose changes take effect together at the end, or not at all when the block raises."""
-        with self._writing:
-            connection = self._connection()
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
-            connection.execute("COMMIT")
+    def connected(self) -> Iterator[Connection]:
+        """The connection of this thread."""
+        connection: Connection | None = getattr(self._threads, "connection", None)
+        if connection is None:
+            with self._opening:
+                self._require_open()
+                for thread in [thread for thread in self._connections if not thread.is_alive()]:
+                    self._connections.pop(thread).sqlalchemy.close()
+                connection = self._threads.connection = Connection(self._engine.connect())
+                self._connections[threading.current_thread()] = connection
+        yield connection
 
     @property
     def is_shared(self) -> bool:
@@ -90,58 +97,40 @@ class SqliteDatabase:
 
     def copy_to(self, path: Path) -> None:
         """Write all of it, as it stands at one moment, into a file that must not be there; nobody has to wait."""
-        with closing(sqlite3.connect(path)) as copy:
-            self._connection().backup(copy)
-            copy.execute("PRAGMA journal_mode = DELETE").fetchall()  # one file, without a log beside it
+        with closing(sqlite3.connect(path)) as copy, self.connected() as connection:
+            _driver(connection).backup(copy)
+        make_one_file(path)
 
     def shrink(self) -> None:
         """Give the space of what was deleted back to the file system."""
-        with self._writing:
-            connection = self._connection()
-            connection.execute("PRAGMA incremental_vacuum").fetchall()
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        with self._writing, self.connected() as connection:
+            for pragma in ("incremental_vacuum", "wal_checkpoint(TRUNCATE)"):
+                _driver(connection).execute(f"PRAGMA {pragma}").fetchall()  # the first works as long as one reads
 
-    def _connection(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._threads, "connection", None)
-        if connection is not None:
-            return connection
-        with self._opening:
-            if self._closed:
-                raise Conflict("The catalog is closed.", hint="The program is ending: start it again.")
-            self._close_of_ended_threads()
-            connection = sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
-            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # heeded when the file is made
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten
-            connection.execute("PRAGMA synchronous = NORMAL")  # a crash of the process loses nothing
-            connection.execute("PRAGMA foreign_keys = ON")
-            self._threads.connection = connection
-            self._connections[threading.current_thread()] = connection
+    def _shrink_migrated(self) -> None:
+        with self._writing, self.connected() as connection:
+            if connection.execute("PRAGMA auto_vacuum").scalar() == 0:  # made before `shrink`, which needs another
+                connection.execute("VACUUM")  # layout of the file
+        self.shrink()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
+        try:
+            for pragma in _PRAGMAS:
+                connection.execute(f"PRAGMA {pragma}")
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
-    def _close_of_ended_threads(self) -> None:
-        for thread in [thread for thread in self._connections if not thread.is_alive()]:
-            self._connections.pop(thread).close()
 
-    def _migrate(self) -> None:
-        if self._version() == len(MIGRATIONS):
-            return
-        with self.transaction() as connection:  # other processes may be opening it, too
-            version = self._version()
-            if version > len(MIGRATIONS):
-                raise Conflict(
-                    f"{self._path} was written by a newer version of Footnote.",
-                    hint="Update Footnote, or set RAG_STORAGE__DIR to another folder.",
-                )
-            for script in MIGRATIONS[version:]:
-                for statement in _statements(script):
-                    connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-        if self.read("PRAGMA auto_vacuum") == [(0,)]:  # made before `shrink`, which needs another layout of the file
-            with self._writing:
-                self._connection().execute("VACUUM")
-        else:
-            self.shrink()
+def _driver(connection: Connection) -> sqlite3.Connection:
+    driver = connection.sqlalchemy.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    return driver
 
-    def _version(self) -> int:
-        return int(self.read("PRAGMA user_version")[0][0])
+
+def make_one_file(path: Path) -> None:
+    """Leave no log beside a SQLite file that nobody has open."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE").fetchall()

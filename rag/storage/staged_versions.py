@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from rag.storage import schema
 from rag.storage.catalog import Catalog, VersionedChunks
 from rag.storage.database import Connection
-from rag.storage.rows import NEXT_REVISION, PUT_PROPERTY, put_chunks, require_begun
+from rag.storage.rows import CHUNK_COLUMNS, NEXT_REVISION, PUT_PROPERTY, chunk_of, put_chunks, require_begun, upsert
 from rag.types.documents import Chunk, Document
 
 
@@ -48,16 +49,20 @@ class Staging:
     ) -> None:
         """Stage a version that follows `document`'s; nothing happens when the document has changed meanwhile."""
         with self._database.transaction() as connection:
-            live = connection.execute("SELECT version FROM documents WHERE id = ?", (document.id,)).fetchone()
+            live = connection.execute("SELECT version FROM documents WHERE id = :id", id=document.id).fetchone()
             if live != (document.version,):
                 return
-            connection.execute("DELETE FROM chunks WHERE document_id = ? AND version = ?", (document.id, version))
+            connection.execute(
+                "DELETE FROM chunks WHERE document_id = :id AND version = :version", id=document.id, version=version
+            )
             put_chunks(connection, version, chunks, vector_ids)
             connection.execute(
-                "INSERT INTO staged VALUES (?, ?, ?, ?, ?) ON CONFLICT (document_id) DO UPDATE SET "
-                "version = excluded.version, title = excluded.title, fingerprint = excluded.fingerprint, "
-                "chunks = excluded.chunks",
-                (document.id, version, document.title, fingerprint, len(chunks)),
+                upsert(schema.staged, "version", "title", "fingerprint", "chunks"),
+                document_id=document.id,
+                version=version,
+                title=document.title,
+                fingerprint=fingerprint,
+                chunks=len(chunks),
             )
 
     def versions(self) -> list[VersionedChunks]:
@@ -70,26 +75,26 @@ class Staging:
     def chunks(self, version: VersionedChunks) -> tuple[str, list[Chunk]]:
         """The title and the chunks of a staged version."""
         rows = self._database.read(
-            'SELECT s.title, k.number, k.page_index, k.page_label, k.heading, k.record_id, k.start, k."end", k.text '
+            f"SELECT {CHUNK_COLUMNS}, s.title "
             "FROM staged s JOIN chunks k ON k.document_id = s.document_id AND k.version = s.version "
-            "WHERE s.document_id = ? ORDER BY k.number",
-            (version.document_id,),
+            "WHERE s.document_id = :id ORDER BY k.number",
+            id=version.document_id,
         )
-        chunks = [Chunk(f"{version.name}:{number}", version.document_id, number, *rest) for _, number, *rest in rows]
-        return (rows[0][0] if rows else ""), chunks
+        return (rows[0].title if rows else ""), [chunk_of(row) for row in rows]
 
     def switch(self, embedding: dict[str, str]) -> None:
         """Make all staged versions live: the commit point. The versions before become unfinished.
 
         Raises Conflict when another writer has swept away what was begun (see `Catalog.begin`)."""
         with self._database.transaction() as connection:
-            (staged,) = connection.execute("SELECT count(*) FROM staged").fetchone()
+            staged = connection.execute("SELECT count(*) FROM staged").scalar()
             begun = connection.execute(
                 "DELETE FROM unfinished WHERE (document_id, version) IN (SELECT document_id, version FROM staged)"
             )
             require_begun(begun.rowcount == staged)
             connection.execute(
-                "INSERT INTO unfinished SELECT d.id, d.version, d.collection_id FROM documents d "
+                "INSERT INTO unfinished (document_id, version, collection_id) "
+                "SELECT d.id, d.version, d.collection_id FROM documents d "
                 "JOIN staged s ON s.document_id = d.id WHERE true ON CONFLICT DO NOTHING"
             )
             connection.execute(
@@ -101,7 +106,7 @@ class Staging:
             connection.execute(
                 "DELETE FROM chunks WHERE version <> (SELECT version FROM documents WHERE id = chunks.document_id)"
             )
-            connection.execute(PUT_PROPERTY, ("embedding", json.dumps(embedding)))
+            connection.execute(PUT_PROPERTY, name="embedding", value=json.dumps(embedding))
             connection.execute("DELETE FROM properties WHERE name = 'staging'")
             connection.execute(NEXT_REVISION)
 

@@ -7,18 +7,19 @@ out. What becomes of a file is told by its job until its document is there.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Generic, Literal, TypeVar, get_args
+from typing import Any, Literal, get_args
 
-from rag.errors import InvalidRequest, NotFound
-from rag.storage.catalog import new_id, now
-from rag.storage.database import Database
-from rag.storage.places import Place, find_place
+from rag.errors import NotFound
+from rag.storage import schema
+from rag.storage.database import Database, Row
+from rag.storage.ids import new_id, now
+from rag.storage.paging import Cursor, Page
+from rag.storage.rows import insert
 from rag.types.documents import LOCAL_PRINCIPAL, AttributeValue, Chunking, chunking_of
 
-_Item = TypeVar("_Item")
 FileStatus = Literal["in_progress", "completed", "cancelled", "failed"]
 STATUSES: tuple[FileStatus, ...] = get_args(FileStatus)
 
@@ -30,19 +31,21 @@ _STATUS_OF_JOB: Mapping[str, FileStatus] = {
     "failed": "failed",
     "cancelled": "cancelled",
 }
-_STORE = "c.id, coalesce(c.label, c.name), c.description, c.metadata, c.expires_days, c.active_at, c.created_at"
+_STORE = (
+    "c.id, coalesce(c.label, c.name) AS title, c.description, c.metadata, c.expires_days, c.active_at, c.created_at"
+)
 _IS_EXPIRED = "unixepoch(coalesce(c.active_at, c.created_at)) + 86400 * c.expires_days < unixepoch()"
 # Every file of every store with the document made of it and the job that makes it, as far as there are any. A document
 # that was removed otherwise, with its job done, is no member any more; in a store that has expired its file is one
 # still, so that it can be attached elsewhere.
 _MEMBERS = """
     (
-        SELECT a.rowid AS place, 0 AS kind, a.collection_id, a.file_id AS id, a.created_at, a.job_id,
+        SELECT 0 AS kind, a.rowid AS place, a.collection_id, a.file_id AS id, a.created_at, a.job_id,
             d.id AS document_id, d.status, coalesce(d.size, f.size) AS size, d.attributes, d.error, f.name, d.chunking
         FROM attachments a JOIN files f ON f.id = a.file_id
         LEFT JOIN documents d ON d.file_id = a.file_id AND d.collection_id = a.collection_id
         UNION ALL
-        SELECT d.rowid, 1, d.collection_id, coalesce(d.file_id, d.id), d.created_at, NULL,
+        SELECT 1, d.rowid, d.collection_id, coalesce(d.file_id, d.id), d.created_at, NULL,
             d.id, d.status, d.size, d.attributes, d.error, d.source, d.chunking
         FROM documents d
         WHERE NOT EXISTS (SELECT 1 FROM attachments a WHERE a.file_id = d.file_id
@@ -61,9 +64,10 @@ _IS_MEMBER = (
 )
 _FILE = (
     "m.id, m.collection_id, m.document_id, m.name, m.size, m.created_at, "
-    "coalesce(m.attributes, j.attributes, '{}'), coalesce(m.error, ''), coalesce(j.report, ''), m.job_id, "
-    "CASE WHEN m.document_id IS NULL OR j.state IN ('queued', 'running') THEN j.chunking ELSE m.chunking END, "
-    + _STATUS
+    "coalesce(m.attributes, j.attributes, '{}') AS attributes, coalesce(m.error, '') AS error, "
+    "coalesce(j.report, '') AS report, m.job_id, "
+    "CASE WHEN m.document_id IS NULL OR j.state IN ('queued', 'running') THEN j.chunking ELSE m.chunking END "
+    f"AS chunking, {_STATUS} AS status"
 )
 
 
@@ -132,16 +136,21 @@ class VectorStores:
         store_id, time = new_id("vs"), now()
         with self._database.transaction() as connection:
             is_taken = connection.execute(
-                "SELECT 1 FROM collections WHERE name = ?1 OR id = ?1", (name,)
+                "SELECT 1 FROM collections WHERE name = :name OR id = :name", name=name
             ).fetchone() or (name or "").startswith("vs_")  # as ids do
             is_its_name = bool(name) and not is_taken and owner_id == LOCAL_PRINCIPAL
             connection.execute(
-                "INSERT INTO collections (id, name, owner_id, created_at, label, description, metadata, expires_days, "
-                "active_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    *(store_id, name if is_its_name else store_id, owner_id, time, name or "", description),
-                    *(json.dumps(dict(metadata or {}), ensure_ascii=False), expires_days, time),
-                ),
+                insert(schema.collections),
+                id=store_id,
+                name=name if is_its_name else store_id,
+                owner_id=owner_id,
+                created_at=time,
+                label=name or "",
+                description=description,
+                metadata=json.dumps(dict(metadata or {}), ensure_ascii=False),
+                expires_days=expires_days,
+                active_at=time,
+                is_public=False,
             )
         return self.get(store_id)
 
@@ -151,38 +160,42 @@ class VectorStores:
         with self._database.transaction() as connection:  # two at once make one
             connection.execute(
                 "INSERT INTO collections (id, name, owner_id, created_at, label, active_at) "
-                "SELECT ?1, ?1, ?2, ?3, ?4, ?3 WHERE NOT EXISTS "
-                "(SELECT 1 FROM collections WHERE owner_id = ?2 AND coalesce(label, name) = ?4)",
-                (store_id, owner_id, time, name),
+                "SELECT CAST(:id AS TEXT), CAST(:id AS TEXT), CAST(:owner AS TEXT), CAST(:time AS TEXT), "
+                "CAST(:name AS TEXT), CAST(:time AS TEXT) WHERE NOT EXISTS "
+                "(SELECT 1 FROM collections WHERE owner_id = :owner AND coalesce(label, name) = :name)",
+                id=store_id,
+                owner=owner_id,
+                time=time,
+                name=name,
             )
-        return str(
-            self._database.read(
-                "SELECT id FROM collections WHERE owner_id = ? AND coalesce(label, name) = ? ORDER BY rowid LIMIT 1",
-                (owner_id, name),
-            )[0][0]
+        (row,) = self._database.read(
+            "SELECT id FROM collections WHERE owner_id = :owner AND coalesce(label, name) = :name "
+            "ORDER BY rowid LIMIT 1",
+            owner=owner_id,
+            name=name,
         )
+        return str(row.id)
 
     def get(self, store_id: str) -> VectorStore:
         """The store of that id. Raises NotFound."""
-        rows = self._database.read(f"SELECT {_STORE} FROM collections c WHERE c.id = ?", (store_id,))
+        rows = self._database.read(f"SELECT {_STORE} FROM collections c WHERE c.id = :id", id=store_id)
         if not rows:
             raise _unknown(store_id)
         return self._store(rows[0])
 
     def page(self, cursor: Cursor, among: Sequence[str]) -> Page[VectorStore]:
         """Those of the stores with these ids that are wanted, in order of their making. Raises NotFound when the
-        cursor's id is none of them, and was none."""
-        where, values, order = cursor.condition("c.rowid", lambda store_id: self._place(store_id, among))
-        rows = self._database.read(
-            f"SELECT {_STORE} FROM collections c WHERE c.id IN (SELECT value FROM json_each(?)) AND {where} "
-            f"ORDER BY c.rowid {order} LIMIT ?",
-            (json.dumps(among), *values),
+        cursor's id is none of them."""
+        stores = "collections c WHERE c.id IN (SELECT value FROM json_each(:among))"
+        ids = json.dumps(among)
+        where, order, values = cursor.clauses(
+            ["c.rowid"],
+            lambda store_id: self._database.read(
+                f"SELECT c.rowid FROM {stores} AND c.id = :id", among=ids, id=store_id
+            ),
         )
+        rows = self._database.read(f"SELECT {_STORE} FROM {stores} AND {where} {order}", among=ids, **values)
         return cursor.page([self._store(row) for row in rows])
-
-    def _place(self, store_id: str, among: Sequence[str]) -> Place:
-        select = "SELECT rowid FROM collections WHERE id = ? AND id IN (SELECT value FROM json_each(?))"
-        return find_place(self._database, store_id, select, (store_id, json.dumps(among)), "collections")
 
     def expired(self) -> list[str]:
         """The ids of the stores whose time is over, and in which there is something still."""
@@ -191,42 +204,49 @@ class VectorStores:
             "WHERE d.collection_id = c.id) OR EXISTS (SELECT 1 FROM jobs j WHERE j.collection = c.name "
             "AND j.state IN ('queued', 'running')))"
         )
-        return [store_id for (store_id,) in rows]
+        return [row.id for row in rows]
 
     def update(self, store_id: str, changes: Mapping[str, Any]) -> VectorStore:
         """Change `label`, `description`, `metadata` or `expires_days`. Raises NotFound."""
         store = self.get(store_id)
-        told = {key: json.dumps(value) if key == "metadata" else value for key, value in changes.items()}
+        stored = {key: json.dumps(value) if key == "metadata" else value for key, value in changes.items()}
         with self._database.transaction() as connection:
-            for column, value in told.items():
+            for column, value in stored.items():
                 assert column in ("label", "description", "metadata", "expires_days"), column
-                connection.execute(f"UPDATE collections SET {column} = ? WHERE id = ?", (value, store.id))
+                connection.execute(f"UPDATE collections SET {column} = :value WHERE id = :id", value=value, id=store.id)
         return self.get(store.id)
 
     def touch(self, store_id: str) -> None:
         """Note that a store was used: from now its time counts. Seldom written: a search must not wait for writers."""
         rows = self._database.read(
-            "SELECT 1 FROM collections WHERE id = ? AND expires_days IS NOT NULL AND coalesce(active_at, '') < ?",
-            (store_id, _ago(_ACTIVE_STEP)),
+            "SELECT 1 FROM collections WHERE id = :id AND expires_days IS NOT NULL "
+            "AND coalesce(active_at, '') < :before",
+            id=store_id,
+            before=_ago(_ACTIVE_STEP),
         )
         if not rows:
             return
         with self._database.transaction() as connection:
-            connection.execute("UPDATE collections SET active_at = ? WHERE id = ?", (now(), store_id))
+            connection.execute("UPDATE collections SET active_at = :now WHERE id = :id", now=now(), id=store_id)
 
-    def _store(self, row: tuple[Any, ...]) -> VectorStore:
-        store_id, name, description, metadata, expires_days, active_at, created_at = row
+    def _store(self, row: Row) -> VectorStore:
         counts: dict[FileStatus, int] = dict.fromkeys(STATUSES, 0)
         usage = 0
         for status, count, size in self._database.read(
             f"SELECT {_STATUS}, count(*), sum(CASE WHEN m.document_id IS NULL THEN 0 ELSE m.size END) "
-            f"FROM {_MEMBERS} WHERE m.collection_id = ? AND {_IS_MEMBER} GROUP BY 1",
-            (store_id,),
+            f"FROM {_MEMBERS} WHERE m.collection_id = :id AND {_IS_MEMBER} GROUP BY 1",
+            id=row.id,
         ):
             counts[status] = count
             usage += int(size)
         return VectorStore(
-            *(store_id, name, description, json.loads(metadata), expires_days, active_at or created_at, created_at),
+            id=row.id,
+            name=row.title,
+            description=row.description,
+            metadata=json.loads(row.metadata),
+            expires_days=row.expires_days,
+            active_at=row.active_at or row.created_at,
+            created_at=row.created_at,
             usage_bytes=usage,
             counts=counts,
         )
@@ -234,15 +254,18 @@ class VectorStores:
     # ------------------------------------------------------------------------------------------------------- files
 
     def detach(self, store_id: str, file_id: str) -> None:
-        """Forget that a file was attached."""
+        """Detach a file from a store."""
         with self._database.transaction() as connection:
-            connection.execute("DELETE FROM attachments WHERE collection_id = ? AND file_id = ?", (store_id, file_id))
+            connection.execute(
+                "DELETE FROM attachments WHERE collection_id = :store AND file_id = :file", store=store_id, file=file_id
+            )
 
     def file(self, store_id: str, file_id: str) -> StoreFile:
         """A file of the store. Raises NotFound."""
         rows = self._database.read(
-            f"SELECT {_FILE} FROM {_MEMBERS} WHERE m.collection_id = ? AND m.id = ? AND {_IS_MEMBER}",
-            (store_id, file_id),
+            f"SELECT {_FILE} FROM {_MEMBERS} WHERE m.collection_id = :store AND m.id = :file AND {_IS_MEMBER}",
+            store=store_id,
+            file=file_id,
         )
         if not rows:
             raise NotFound(f"There is no file {file_id!r} in the vector store {store_id!r}.")
@@ -252,95 +275,71 @@ class VectorStores:
         self, store_id: str, cursor: Cursor, status: FileStatus | None = None, batch_id: str | None = None
     ) -> Page[StoreFile]:
         """Files of the store, or of one batch, in order. Raises NotFound when the cursor's id is none."""
-        place = "m.kind * 4611686018427387904 + m.place"
-        select = f"SELECT {place} FROM {_MEMBERS} WHERE m.id = ? AND m.collection_id = ?"
-        where, values, order = cursor.condition(
-            place, lambda file_id: find_place(self._database, file_id, select, (file_id, store_id), store_id)
+        key = ["m.kind", "m.place"]
+        where, order, values = cursor.clauses(
+            key,
+            lambda file_id: self._database.read(
+                f"SELECT {', '.join(key)} FROM {_MEMBERS} WHERE m.id = :id AND m.collection_id = :store",
+                id=file_id,
+                store=store_id,
+            ),
         )
-        told: list[object] = [store_id]
         if status is not None:
-            where, told = f"{_STATUS} = ? AND {where}", [*told, status]
+            where, values = f"{_STATUS} = :status AND {where}", {**values, "status": status}
         if batch_id is not None:
-            where = f"m.id IN (SELECT file_id FROM batch_jobs WHERE batch_id = ?) AND {where}"
-            told = [store_id, batch_id, *told[1:]]
+            in_batch = "m.id IN (SELECT file_id FROM batch_jobs WHERE batch_id = :batch)"
+            where, values = f"{in_batch} AND {where}", {**values, "batch": batch_id}
         rows = self._database.read(
-            f"SELECT {_FILE} FROM {_MEMBERS} WHERE m.collection_id = ? AND {_IS_MEMBER} AND {where} "
-            f"ORDER BY {place} {order} LIMIT ?",
-            (*told, *values),
+            f"SELECT {_FILE} FROM {_MEMBERS} WHERE m.collection_id = :store AND {_IS_MEMBER} AND {where} {order}",
+            store=store_id,
+            **values,
         )
         return cursor.page([_file(row) for row in rows])
 
     def batch(self, store_id: str, batch_id: str) -> tuple[str, dict[FileStatus, int]]:
         """When a batch was made, and how many of its files are how far. Raises NotFound."""
         rows = self._database.read(
-            "SELECT created_at FROM batches WHERE id = ? AND collection_id = ?", (batch_id, store_id)
+            "SELECT created_at FROM batches WHERE id = :id AND collection_id = :store", id=batch_id, store=store_id
         )
         if not rows:
             raise NotFound(f"There is no batch {batch_id!r} in the vector store {store_id!r}.")
         counts: dict[FileStatus, int] = dict.fromkeys(STATUSES, 0)
         for state, count in self._database.read(
-            "SELECT j.state, count(*) FROM batch_jobs b JOIN jobs j ON j.id = b.job_id WHERE b.batch_id = ? GROUP BY 1",
-            (batch_id,),
+            "SELECT j.state, count(*) FROM batch_jobs b JOIN jobs j ON j.id = b.job_id "
+            "WHERE b.batch_id = :id GROUP BY 1",
+            id=batch_id,
         ):
             counts[_STATUS_OF_JOB[state]] += count
-        return str(rows[0][0]), counts
+        return str(rows[0].created_at), counts
 
     def jobs_of_batch(self, batch_id: str) -> list[str]:
         """The ids of a batch's jobs."""
-        return [
-            job_id for (job_id,) in self._database.read("SELECT job_id FROM batch_jobs WHERE batch_id = ?", (batch_id,))
-        ]
-
-
-@dataclass(frozen=True, slots=True)
-class Page(Generic[_Item]):
-    """A part of a list, and whether there is more of it behind (before, where that was asked for)."""
-
-    items: Sequence[_Item]
-    has_more: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Cursor:
-    """Which part of a list is wanted: `limit` items behind `after` or before `before`, both ids."""
-
-    after: str | None = None
-    before: str | None = None
-    limit: int = 20
-    newest_first: bool = True
-
-    def condition(self, column: str, place_of: Callable[[str], Place]) -> tuple[str, list[object], str]:
-        """A condition on the column with the places, its values with how many to read, and the order to read in."""
-        if self.after and self.before:
-            raise InvalidRequest("Either after or before can be given.", param="before")
-        if not self.after and not self.before:
-            return "true", [self.limit + 1], "DESC" if self.newest_first else "ASC"
-        place = place_of(self.after or self.before or "")
-        forward = bool(self.after) != self.newest_first
-        sign, order = (">=" if place.is_former else ">", "ASC") if forward else ("<", "DESC")
-        return f"{column} {sign} ?", [place.number, self.limit + 1], order
-
-    def page(self, items: Sequence[_Item]) -> Page[_Item]:
-        """What was read, as it is to be shown: one item more than is wanted tells that there are more, and what lies
-        before an item was read backwards, from the item on."""
-        wanted = items[: self.limit]
-        return Page(wanted[::-1] if self.before else wanted, len(items) > self.limit)
+        rows = self._database.read("SELECT job_id FROM batch_jobs WHERE batch_id = :id", id=batch_id)
+        return [row.job_id for row in rows]
 
 
 def _unknown(store_id: str) -> NotFound:
     return NotFound(f"There is no vector store {store_id!r}.", hint="GET /v1/vector_stores lists them.")
 
 
-def _file(row: tuple[Any, ...]) -> StoreFile:
-    file_id, store_id, document_id, name, size, created_at, attributes, error, report, job_id, chunking, status = row
-    if status == "failed":
-        told = json.loads(report) if report else {}
-        error = " ".join(filter(None, [told.get("error"), told.get("hint")])) or error or "It could not be read."
-    else:
-        error = ""
+def _file(row: Row) -> StoreFile:
+    error = ""
+    if row.status == "failed":
+        report = json.loads(row.report) if row.report else {}
+        error = " ".join(filter(None, [report.get("error"), report.get("hint")])) or row.error
+        error = error or "It could not be read."
     return StoreFile(
-        *(file_id, store_id, document_id, name, size, created_at, json.loads(attributes), error, job_id),
-        *(chunking_of(chunking), status),
+        id=row.id,
+        store_id=row.collection_id,
+        document_id=row.document_id,
+        name=row.name,
+        size=row.size,
+        created_at=row.created_at,
+        attributes=json.loads(row.attributes),
+        error=error,
+        job_id=row.job_id,
+        chunking=chunking_of(row.chunking),
+        status=row.status,
     )
 
 

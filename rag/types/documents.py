@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 from rag.types.chat import Message as Message  # noqa: PLC0414  (one of the values that travel)
 from rag.types.chat import Sampling, ToolCall, ToolCallDelta
@@ -73,11 +73,38 @@ class Section:
     record_id: str | None = None
 
 
+class ChunkId(str):
+    """`{document}:{version}:{number}`: what vectors, words and the catalog know a chunk by."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, document_id: str, version: int, number: int) -> Self:
+        """The id of that chunk."""
+        return cls(f"{document_id}:{version}:{number}")
+
+    @property
+    def document_id(self) -> str:
+        """The document's id."""
+        return self.partition(":")[0]
+
+    @property
+    def version_name(self) -> str:
+        """`{document}:{version}`."""
+        return self.rpartition(":")[0]
+
+    @property
+    def parts(self) -> tuple[str, int, int]:
+        """Document, version and number."""
+        document_id, version, number = self.split(":")
+        return document_id, int(version), int(number)
+
+
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """A searchable piece of one page.
 
-    `id` is `{document}:{version}:{number}`; `start` and `end` are character offsets in the text of the page (of the
+    `id` is a `ChunkId` as text; `start` and `end` are character offsets in the text of the page (of the
     file, where it has no pages), so that `page.text[start:end] == text`.
     """
 

@@ -16,7 +16,7 @@ from chainlit.user import PersistedUser
 
 from rag.errors import NotFound, RagError, Unauthorized
 from rag.storage.conversations import Conversations, Element, Step
-from rag.storage.feedback import feedback_in, put_feedback, remove_feedback
+from rag.storage.feedback import delete_feedback, feedback_in, put_feedback
 from rag.ui.answer.footnotes import file_element, readable_now
 from rag.ui.session import calling_principal, calling_session, principal_of
 from rag.ui.turns import Turn, documents_read, turns_of
@@ -138,7 +138,7 @@ class DataLayer(BaseDataLayer):
 
     async def delete_thread(self, thread_id: str) -> None:
         """Delete a conversation with all that belongs to it."""
-        await self._store(lambda access: _conversations(access).remove(thread_id))
+        await self._store(lambda access: _conversations(access).delete(thread_id))
 
     # ------------------------------------------------------------------------------------------- steps and elements
 
@@ -166,7 +166,7 @@ class DataLayer(BaseDataLayer):
 
         def write(access: Access) -> None:
             conversations = _conversations(access)
-            conversations.remove_step(conversations.conversation_of(step_id), step_id)
+            conversations.delete_step(conversations.conversation_of(step_id), step_id)
 
         await self._store(write)
 
@@ -199,7 +199,7 @@ class DataLayer(BaseDataLayer):
     async def delete_element(self, element_id: str, thread_id: str | None = None) -> None:
         """Delete what was shown with a step."""
         if thread_id is not None:
-            await self._store(lambda access: _conversations(access).remove_element(thread_id, element_id))
+            await self._store(lambda access: _conversations(access).delete_element(thread_id, element_id))
 
     # ------------------------------------------------------------------------------------------------------ feedback
 
@@ -216,7 +216,7 @@ class DataLayer(BaseDataLayer):
     async def delete_feedback(self, feedback_id: str) -> bool:
         """Take it back."""
         return await self._ask(
-            lambda access: remove_feedback(access.catalog.database, access.principal.id, feedback_id)
+            lambda access: delete_feedback(access.catalog.database, access.principal.id, feedback_id)
         )
 
     # ------------------------------------------------------------------------------ what Chainlit offers and we do not

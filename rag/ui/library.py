@@ -23,7 +23,6 @@ from rag.auth.principals import may
 from rag.auth.sharing import share
 from rag.auth.users import User, Users
 from rag.errors import Forbidden, InvalidRequest, NotFound, UnsupportedFileType
-from rag.storage import listing
 from rag.storage.catalog import DEFAULT_COLLECTION
 from rag.types.documents import LOCAL_NAME, LOCAL_PRINCIPAL, Collection, Document
 from rag.types.ingest import IngestOptions, Job
@@ -153,9 +152,8 @@ def list_documents(
     offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
 ) -> dict[str, Any]:
     """Documents of a collection, those changed last first."""
-    page, total = listing.list_documents(
-        caller.catalog, caller.collection(collection_id).id, containing.strip(), limit, offset
-    )
+    found = caller.collection(collection_id)
+    page, total = caller.catalog.list_documents(found.id, containing.strip(), limit, offset)
     return {"documents": [_document(document) for document in page], "total": total}
 
 
@@ -238,7 +236,7 @@ def change_user(name: str, body: ChangedUser, caller: Admin) -> dict[str, Any]:
 def delete_user(name: str, caller: Admin) -> dict[str, bool]:
     """Delete a user; what they own goes to the admin who does it."""
     _require_another(caller, name)
-    _users(caller).remove(name, caller.principal.name)
+    _users(caller).delete(name, caller.principal.name)
     return {"deleted": True}
 
 
@@ -252,7 +250,7 @@ def _require_another(caller: Access, name: str) -> None:
 
 
 def _collection(caller: Access, collection: Collection) -> dict[str, Any]:
-    _, total = listing.list_documents(caller.catalog, collection.id, "", 0, 0)
+    _, total = caller.catalog.list_documents(collection.id, "", 0, 0)
     manages = may(caller.principal, "manage", collection)
     return {
         "id": collection.id,

@@ -28,8 +28,8 @@ _SECRET = "chat_secret"  # noqa: S105  (the name of the property that has it)
 def prepare_login(catalog: Catalog) -> None:
     """Set what Chainlit signs its sessions with: it outlives a restart. To be called before Chainlit is imported."""
     with catalog.database.transaction() as connection:  # processes that start at once have one and the same
-        insert = "INSERT INTO properties VALUES (?, ?) ON CONFLICT DO NOTHING"
-        connection.execute(insert, (_SECRET, secrets.token_urlsafe(48)))
+        insert = "INSERT INTO properties (name, value) VALUES (:name, :value) ON CONFLICT DO NOTHING"
+        connection.execute(insert, name=_SECRET, value=secrets.token_urlsafe(48))
         os.environ["CHAINLIT_AUTH_SECRET"] = catalog.property(_SECRET) or ""
 
 

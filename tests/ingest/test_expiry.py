@@ -14,7 +14,8 @@ from ingest.ingestor import Ingestor
 from rag.auth.principals import OF_THIS_MACHINE
 from rag.index.index import Index
 from rag.storage.connect import open_database
-from rag.storage.vector_stores import Cursor, VectorStores
+from rag.storage.paging import Cursor
+from rag.storage.vector_stores import VectorStores
 from rag.types.documents import LOCAL_PRINCIPAL
 from tests.ingest.test_jobs import Gate, stored
 
@@ -52,7 +53,7 @@ def attach(ingestor, stores, store, *file_ids):
 
 def let_expire(index, store):
     with index.catalog.database.transaction() as connection:
-        connection.execute("UPDATE collections SET active_at = ? WHERE id = ?", (LONG_AGO, store.id))
+        connection.execute("UPDATE collections SET active_at = :time WHERE id = :id", time=LONG_AGO, id=store.id)
 
 
 def test_a_file_goes_with_its_documents_when_its_time_is_over(settings, ingestor, index, stores):
@@ -62,7 +63,7 @@ def test_a_file_goes_with_its_documents_when_its_time_is_over(settings, ingestor
     ingestor.sweep_expired()
     assert len(index.catalog.documents()) == 2
     with index.catalog.database.transaction() as connection:
-        connection.execute("UPDATE files SET expires_at = ? WHERE id = ?", (LONG_AGO, old))
+        connection.execute("UPDATE files SET expires_at = :time WHERE id = :id", time=LONG_AGO, id=old)
     ingestor.sweep_expired()
     assert [document.file_id for document in index.catalog.documents()] == [young]
     assert [file.id for file in stores.files(store.id, Cursor()).items] == [young]

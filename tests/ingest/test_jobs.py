@@ -154,7 +154,9 @@ def test_a_job_whose_process_died_is_tried_again_but_not_for_ever(settings, bag_
 
 def _died_while_running(index, job_id, starts):
     with index.catalog.database.transaction() as connection:
-        connection.execute("UPDATE jobs SET state = 'running', starts = ? WHERE id = ?", (starts, job_id))
+        connection.execute(
+            "UPDATE jobs SET state = 'running', starts = :starts WHERE id = :id", starts=starts, id=job_id
+        )
 
 
 def test_a_job_can_be_stopped_while_it_embeds_or_waits(settings, bag_of_words, tmp_path):

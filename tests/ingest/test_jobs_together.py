@@ -168,7 +168,7 @@ def test_who_is_taken_with_whom(settings, bag_of_words):
             }
             with database.transaction() as connection:
                 for name, starts in (("again", 1), ("last", 2)):
-                    connection.execute("UPDATE jobs SET starts = ? WHERE id = ?", (starts, jobs[name]))
+                    connection.execute("UPDATE jobs SET starts = :starts WHERE id = :id", starts=starts, id=jobs[name])
             taken = [[job.name for job in store.take()] for _ in range(4)]
             assert taken == [["a", "b"], ["large"], ["other"], ["again"]]
             assert store.take() == [], "others are at work"

@@ -32,7 +32,7 @@ from rag.api.streaming import WireForm, collect, server_sent, streamed, to_json,
 from rag.auth.access import Access
 from rag.errors import InvalidRequest
 from rag.operations.services import Services
-from rag.storage.catalog import new_id
+from rag.storage.ids import new_id
 from rag.text.markers import MARKER
 from rag.text.unicode import without_half_characters
 from rag.types.chat import Sampling, ToolCallDelta

@@ -17,7 +17,7 @@ from rag.api.openai.chat_completions import ChatMessage, ChatRequest, request_of
 from rag.api.openai.extensions import WithExtensions
 from rag.api.streaming import WireForm, collect, server_sent, streamed, while_connected
 from rag.operations.services import Services
-from rag.storage.catalog import new_id
+from rag.storage.ids import new_id
 from rag.types.documents import Answer, AnswerCompleted, Event, TextDelta
 
 router = APIRouter(route_class=JsonRoute)

@@ -14,6 +14,7 @@ from rag.api.route_policy import UPLOAD
 from rag.errors import InvalidRequest
 from rag.storage.blobs import StoredFiles
 from rag.storage.files import FileRecord
+from rag.storage.paging import Cursor
 from rag.storage.vector_stores import unix_time
 
 router = APIRouter(prefix="/v1/files", tags=["files"])
@@ -53,8 +54,8 @@ def list_files(
     purpose: Purpose | None = None,
 ) -> dict[str, Any]:
     """The uploaded files, a page at a time."""
-    found = caller.files(after, limit + 1, newest_first=order == "desc", purpose=purpose)
-    return listing([file_object(record) for record in found[:limit]], has_more=len(found) > limit)
+    page = caller.files(Cursor(after=after, limit=limit, newest_first=order == "desc"), purpose)
+    return listing([file_object(record) for record in page.items], has_more=page.has_more)
 
 
 @router.get("/{file_id}")

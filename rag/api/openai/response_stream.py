@@ -14,7 +14,8 @@ from typing import Any
 
 from rag.api.streaming import WireForm, server_sent
 from rag.errors import NotFound
-from rag.storage.catalog import Catalog, new_id
+from rag.storage.catalog import Catalog
+from rag.storage.ids import new_id
 from rag.text.markers import MARKER
 from rag.types.chat import ToolCall, ToolCallDelta
 from rag.types.documents import (

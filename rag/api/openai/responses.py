@@ -112,7 +112,7 @@ def get_response(response_id: str, caller: Caller) -> dict[str, Any]:
 @router.delete("/{response_id}")
 def delete_response(response_id: str, caller: Caller) -> dict[str, Any]:
     """Forget a response."""
-    ResponseRecords(caller.catalog.database).remove(caller.response(response_id, "write").id)
+    ResponseRecords(caller.catalog.database).delete(caller.response(response_id, "write").id)
     return {"id": response_id, "object": "response", "deleted": True}
 
 

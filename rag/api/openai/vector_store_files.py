@@ -17,9 +17,10 @@ from rag.api.openai.files import Order, listing
 from rag.auth.access import Access
 from rag.errors import Conflict, InvalidRequest
 from rag.storage.attributes import check_attributes
-from rag.storage.catalog import new_id
 from rag.storage.document_attributes import set_attributes
-from rag.storage.vector_stores import Cursor, FileStatus, StoreFile, VectorStore, VectorStores, unix_time
+from rag.storage.ids import new_id
+from rag.storage.paging import Cursor
+from rag.storage.vector_stores import FileStatus, StoreFile, VectorStore, VectorStores, unix_time
 from rag.types.documents import Chunking
 
 router = APIRouter(prefix="/v1/vector_stores/{store_id}", tags=["vector stores"], route_class=JsonRoute)

@@ -23,8 +23,9 @@ from rag.auth.sharing import share
 from rag.auth.users import Users
 from rag.errors import InvalidRequest
 from rag.operations.services import Services
+from rag.storage.paging import Cursor
 from rag.storage.selection import Selection
-from rag.storage.vector_stores import Cursor, VectorStore, unix_time
+from rag.storage.vector_stores import VectorStore, unix_time
 from rag.types.documents import Hit
 
 router = APIRouter(prefix="/v1/vector_stores", tags=["vector stores"], route_class=JsonRoute)

@@ -57,7 +57,7 @@ async def take_vote(action: cl.Action, access: Access) -> None:
     answers = {name: answer.text for name, answer in comparison.outcome.candidates.items()}
     passages = [passage_id(passage) for passage in comparison.outcome.passages]
     vote = (comparison.question, answers, passages, model or None)
-    await asyncio.to_thread(put_vote, access.catalog, access.principal.id, *vote)
+    await asyncio.to_thread(put_vote, access.catalog.database, access.principal.id, *vote)
     await comparison.message.remove_actions()
     comparison.message.content = (
         current_translations()("chose", model=escape(model)) if model else current_translations()("chose_none")

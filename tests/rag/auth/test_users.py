@@ -76,16 +76,16 @@ def test_who_is_removed_hands_over_what_they_own(catalog, users, keys):
     anna, key = users.add("anna", PASSWORD), keys.create(users.get("anna").id)
     store = VectorStores(catalog.database).create(anna.id, "Notes")
     with pytest.raises(Conflict, match="still owns"):
-        users.remove("anna")
+        users.delete("anna")
     assert keys.principal(key) is not None, "a refused removal changes nothing"
-    users.remove("anna", heir="local")
+    users.delete("anna", heir="local")
     assert catalog.collection(store.id).owner_id == LOCAL_PRINCIPAL
     assert users.find("anna") is None
     assert keys.principal(key) is None
     with pytest.raises(NotFound):
-        users.remove("anna")
+        users.delete("anna")
     with pytest.raises(InvalidRequest):
-        users.remove("local")
+        users.delete("local")
 
 
 def test_a_key_is_known_by_its_hash_and_shown_by_its_beginning(users, keys, tmp_path):
@@ -186,7 +186,7 @@ def test_a_session_holds_as_long_as_user_and_password_do(users, closed):
     assert closed.by_session(session[:-1]) is None
     users.set_password("anna", "another one, longer")
     assert closed.by_session(session) is None
-    users.remove("anna")
+    users.delete("anna")
     users.add("anna", PASSWORD)
     assert closed.by_session(session) is None, "another anna"
 

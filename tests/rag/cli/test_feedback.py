@@ -26,7 +26,7 @@ def storage(tmp_path, monkeypatch):
         metadata = {"question": "q1", "passages": ["doc_a:3:10-20"]}
         own.put_step("c1", Step("a1", "assistant_message", "Every 90 days [1].", {"metadata": metadata}))
         put_feedback(catalog.database, LOCAL_PRINCIPAL, "a1", "Says who?", is_good=False)
-        put_vote(catalog, LOCAL_PRINCIPAL, "Why?", {"small": "So.", "large": "Because."}, [], "large")
+        put_vote(catalog.database, LOCAL_PRINCIPAL, "Why?", {"small": "So.", "large": "Because."}, [], "large")
 
 
 def test_people_read_it(storage):

@@ -39,6 +39,7 @@ C_PRIMITIVES = {
     "delete_documents_by_term",
     "delete_all_documents",
 }
+CALLERS = (f"{os.sep}rag{os.sep}", "sqlalchemy/engine/default.py")  # Chroma has a SQLite of its own
 CHROMA_PRIMITIVES = {"upsert", "add", "update", "delete"}
 
 
@@ -75,9 +76,8 @@ def die_before_call(number: int) -> None:
         nonlocal left
         code = frame.f_code
         is_chroma = event == "call" and code.co_filename.endswith("models/Collection.py")
-        if (event == "c_call" and argument.__name__ in C_PRIMITIVES and f"{os.sep}rag{os.sep}" in code.co_filename) or (
-            is_chroma and code.co_name in CHROMA_PRIMITIVES
-        ):
+        is_ours = event == "c_call" and any(caller in code.co_filename for caller in CALLERS)
+        if (is_ours and argument.__name__ in C_PRIMITIVES) or (is_chroma and code.co_name in CHROMA_PRIMITIVES):
             left -= 1
             if left == 0:
                 os._exit(9)

@@ -35,7 +35,7 @@ def test_what_is_deleted_leaves_the_files_of_every_process_soon(database, bag_of
         with closing(LexicalReplica(catalog)) as replica:
             assert replica.count() == 3
             [folder] = tmp_path.glob("footnote-words-*/words")
-            catalog.remove_documents(["doc_b"])
+            catalog.delete_documents(["doc_b"])
             deadline = time.monotonic() + 30
             while LexicalIndex(folder).tantivy.searcher().doc_freq("body", "banana"):
                 assert time.monotonic() < deadline

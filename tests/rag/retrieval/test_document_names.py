@@ -42,9 +42,7 @@ def catalog(tmp_path_factory, bag_of_words):
 
 def named(catalog, question, documents=None):
     scope = Scope((catalog.collection().id,), documents)
-    return {
-        document.removeprefix("doc_") for document in named_documents(catalog.database.read, question, scope).documents
-    }
+    return {document.removeprefix("doc_") for document in named_documents(catalog.database, question, scope).documents}
 
 
 @pytest.mark.parametrize(
@@ -82,7 +80,7 @@ def test_only_documents_in_the_scope_are_named(catalog):
         "VERIZON_2021_10K.pdf"
     }
     assert named(catalog, "Is Verizon capital intensive?", frozenset({"doc_policies/travel.docx"})) == set()
-    assert named_documents(catalog.database.read, "Is Verizon capital intensive?", Scope(())) == NamedDocuments()
+    assert named_documents(catalog.database, "Is Verizon capital intensive?", Scope(())) == NamedDocuments()
 
 
 def test_what_half_of_the_documents_share_names_none(tmp_path, bag_of_words):
@@ -103,7 +101,7 @@ def test_names_follow_their_document(tmp_path, bag_of_words):
         assert named(catalog, "bbbb") == {"b"}
         catalog.put_record(replace(catalog.document("doc_b"), title="The quince file"))
         assert (named(catalog, "bbbb"), named(catalog, "a quince")) == (set(), {"b"})
-        catalog.remove_documents(["doc_b"])
+        catalog.delete_documents(["doc_b"])
         assert named(catalog, "a quince") == set()
 
 
@@ -129,6 +127,6 @@ def test_other_collections_do_not_count(tmp_path, bag_of_words):
                     f"{collection}_{name}", ["text"], bag_of_words, title=name, collection=collection
                 )
                 commit(catalog, version)
-        found = named_documents(catalog.database.read, "revenue of Apple?", Scope((catalog.collection().id,)))
+        found = named_documents(catalog.database, "revenue of Apple?", Scope((catalog.collection().id,)))
         assert found.documents == {"default_apple"}
         assert found.coverage > 0.9

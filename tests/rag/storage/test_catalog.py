@@ -65,7 +65,7 @@ def test_vectors_are_loose_when_no_live_chunk_needs_them(catalog, bag_of_words):
     }
     assert catalog.vectors_within(collection, Scope((collection,), frozenset(["doc_b"])))[two] == ["doc_b:1:0"]
     assert catalog.count_vectors(collection) == 3
-    catalog.remove_documents(["doc_a"])
+    catalog.delete_documents(["doc_a"])
     assert catalog.loose_vectors() == {collection: [one]}
     assert catalog.count_vectors(collection) == 2
 
@@ -107,7 +107,7 @@ def test_staged_versions_that_another_writer_has_swept_away_stay_staged(catalog,
 
 def test_a_removed_document_is_gone_with_its_text(catalog, bag_of_words):
     commit(catalog, make_version("doc_a", ["a secret"], bag_of_words))
-    catalog.remove_documents(["doc_a"])
+    catalog.delete_documents(["doc_a"])
     assert [version.name for version in catalog.unfinished()] == ["doc_a:1"]
     assert catalog.documents() == catalog.sections("doc_a") == list(catalog.chunks_of("doc_a")) == []
     assert catalog.live_versions(["doc_a"]) == []
@@ -183,12 +183,13 @@ def test_a_catalog_of_a_newer_program_is_refused_and_left_alone(tmp_path):
     path = tmp_path / "catalog.sqlite3"
     Catalog(path).close()
     with closing(sqlite3.connect(path)) as raw:
-        raw.execute("PRAGMA user_version = 99")
+        raw.execute("UPDATE alembic_version SET version_num = '9999'")
+        raw.commit()
     with pytest.raises(Conflict, match="newer version") as raised:
         Catalog(path)
     assert raised.value.hint
     with closing(sqlite3.connect(path)) as raw:
-        assert raw.execute("PRAGMA user_version").fetchone() == (99,)
+        assert raw.execute("SELECT version_num FROM alembic_version").fetchone() == ("9999",)
 
 
 def test_a_migration_that_was_interrupted_is_done_again(tmp_path):

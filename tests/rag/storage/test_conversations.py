@@ -9,10 +9,17 @@ import pytest
 from rag.auth.users import Users
 from rag.errors import NotFound
 from rag.index.index import Index
-from rag.storage.catalog import REMOVED_ANSWER
-from rag.storage.conversations import Conversations, Element, Step, preferences, put_preferences, title_of
+from rag.storage.conversations import (
+    DELETED_ANSWER,
+    Conversations,
+    Element,
+    Step,
+    preferences,
+    put_preferences,
+    title_of,
+)
 from rag.storage.database import CATALOG_NAME
-from rag.storage.feedback import feedback_in, list_feedback, put_feedback, remove_feedback
+from rag.storage.feedback import delete_feedback, feedback_in, list_feedback, put_feedback
 from rag.types.documents import LOCAL_PRINCIPAL
 from tests.rag.versions import make_version
 
@@ -75,10 +82,10 @@ def test_a_conversation_does_not_exist_for_others(own, others):
         lambda: others.put_step("c1", Step("x", "assistant_message", "Mine")),
         lambda: others.edit("c1", QUESTION),
         lambda: others.put_element("c1", NOTES),
-        lambda: others.remove_element("c1", "e1"),
-        lambda: others.remove_step("c1", "a1"),
+        lambda: others.delete_element("c1", "e1"),
+        lambda: others.delete_step("c1", "a1"),
         lambda: others.conversation_of("a1"),
-        lambda: others.remove("c1"),
+        lambda: others.delete("c1"),
         lambda: others.page(10, after="c1"),
         lambda: put_feedback(own._database, others._owner_id, "a1", "", is_good=False),
     ):
@@ -93,8 +100,8 @@ def test_a_step_cannot_be_taken_over_from_another_conversation(own, others):
     others.begin("c2", "Mine")
     with pytest.raises(NotFound):
         others.put_step("c2", Step("a1", "assistant_message", "Mine"))
-    others.remove_step("c2", "a1")
-    others.remove_element("c2", "e1")
+    others.delete_step("c2", "a1")
+    others.delete_element("c2", "e1")
     others.put_element("c2", Element("e9", "a1", {}))
     assert own.steps("c1")[-1] == ANSWER
     assert own.elements("c1") == [NOTES]
@@ -147,9 +154,9 @@ def test_with_a_document_goes_what_was_said_since_it_was_read(own, index, tmp_pa
     assert told == [
         ("q1", QUESTION.text),
         ("r1", ""),
-        ("a1", REMOVED_ANSWER),
+        ("a1", DELETED_ANSWER),
         ("q2", "Again?"),
-        ("a2", REMOVED_ANSWER),
+        ("a2", DELETED_ANSWER),
     ]
     assert own.elements("c1") == []
     assert own.steps("c2")[-1].text == "Another answer."
@@ -170,8 +177,8 @@ def test_feedback_is_kept_with_question_answer_and_passages(own, index):
     assert (found.question, found.answer) == (QUESTION.text, "Every 90 days.")
     assert found.passages == ("doc_a:3:10-20",)
     assert feedback_in(database, "c1") == dict.fromkeys(("a1", "r1"), (first, True, "Right."))
-    assert not remove_feedback(database, "prn_other", first)
-    assert remove_feedback(database, LOCAL_PRINCIPAL, first)
+    assert not delete_feedback(database, "prn_other", first)
+    assert delete_feedback(database, LOCAL_PRINCIPAL, first)
     assert list_feedback(database) == []
 
 
@@ -180,6 +187,6 @@ def test_with_a_user_go_conversations_and_preferences(index, others):
     talk(others)
     put_preferences(database, others._owner_id, {"panel": {"top_p": 0.5}})
     assert preferences(database, others._owner_id) == {"panel": {"top_p": 0.5}}
-    Users(database).remove("ben")
+    Users(database).delete("ben")
     for table in ("conversations", "steps", "elements", "preferences"):
         assert database.read(f"SELECT count(*) FROM {table}") == [(0,)]

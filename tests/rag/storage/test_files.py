@@ -10,6 +10,7 @@ from rag.auth.principals import OF_THIS_MACHINE
 from rag.errors import NotFound
 from rag.storage.catalog import Catalog
 from rag.storage.files import FileRecords
+from rag.storage.paging import Cursor
 from rag.types.documents import LOCAL_PRINCIPAL
 
 pytestmark = pytest.mark.databases
@@ -36,7 +37,7 @@ def test_bytes_are_needed_for_their_own_sake_or_by_a_document(records):
     kept = records.add("a.txt", "00", 1, OF_THIS_MACHINE, "assistants")
     assert records.is_needed("00")
     assert records.needed() == {"00"}
-    records.remove(kept)
+    records.delete(kept)
     assert not records.is_needed("00")
 
 
@@ -47,44 +48,21 @@ def test_a_chats_file_can_be_had_as_long_as_its_document_is_there(records):
 
 
 def test_pages_go_on_behind_a_file_in_both_orders(records):
+    def page(cursor, purpose=None, owner=LOCAL_PRINCIPAL, key=None):
+        return [record.id for record in records.page(owner, key, cursor, purpose).items]
+
     ids = [records.add(f"{number}.txt", f"{number:02}", 1, OF_THIS_MACHINE, "assistants") for number in range(5)]
     records.add("chat.txt", "99", 1, OF_THIS_MACHINE)
-    forward = records.page(LOCAL_PRINCIPAL, None, ids[1], 2, newest_first=False, purpose=None)
-    assert [record.id for record in forward] == ids[2:4]
-    backward = records.page(LOCAL_PRINCIPAL, None, ids[3], 9, newest_first=True, purpose="assistants")
-    assert [record.id for record in backward] == ids[2::-1]
-    assert records.page(LOCAL_PRINCIPAL, None, None, 9, newest_first=True, purpose="vision") == []
-    with pytest.raises(NotFound):
-        records.page(LOCAL_PRINCIPAL, None, "file_none", 2, newest_first=True, purpose=None)
-    with pytest.raises(NotFound):
-        records.page("prn_other", None, ids[1], 2, newest_first=True, purpose=None)
-    with pytest.raises(NotFound):
-        records.page(LOCAL_PRINCIPAL, "key_other", ids[1], 2, newest_first=True, purpose=None)
-
-
-@pytest.mark.parametrize("newest_first", [True, False])
-def test_a_list_can_be_deleted_page_by_page(records, newest_first):
-    ids = [records.add(f"{number}.txt", f"{number:02}", 1, OF_THIS_MACHINE, "assistants") for number in range(7)]
-    order = ids[::-1] if newest_first else ids
-    seen, after = [], None
-    while page := records.page(LOCAL_PRINCIPAL, None, after, 2, newest_first=newest_first, purpose=None):
-        for record in page:
-            seen.append(record.id)
-            records.remove(record.id)
-        after = page[-1].id
-    assert seen == order
-
-
-def test_what_came_after_a_deleted_file_is_behind_it_though_it_has_its_row(records):
-    first, last = (records.add(name, name, 1, OF_THIS_MACHINE, "assistants") for name in ("first", "last"))
-    records.remove(last)
-    new = records.add("new", "new", 1, OF_THIS_MACHINE, "assistants")
-    assert [record.id for record in records.page(LOCAL_PRINCIPAL, None, last, 9, newest_first=False, purpose=None)] == [
-        new
-    ]
-    assert [record.id for record in records.page(LOCAL_PRINCIPAL, None, last, 9, newest_first=True, purpose=None)] == [
-        first
-    ]
+    assert page(Cursor(ids[1], limit=2, newest_first=False)) == ids[2:4]
+    assert page(Cursor(ids[3]), "assistants") == ids[2::-1]
+    assert page(Cursor(), "vision") == []
+    for cursor, whose in (
+        (Cursor("file_none"), {}),
+        (Cursor(ids[1]), {"owner": "prn_other"}),
+        (Cursor(ids[1]), {"key": "key_other"}),
+    ):
+        with pytest.raises(NotFound):
+            page(cursor, **whose)
 
 
 def test_a_file_whose_time_is_over_is_not_found(records):
@@ -93,6 +71,6 @@ def test_a_file_whose_time_is_over_is_not_found(records):
         records.get(file_id)
     assert records.find(file_id).name == "a.txt"
     assert [record.id for record in records.expired()] == [file_id]
-    assert records.page(LOCAL_PRINCIPAL, None, None, 9, newest_first=True, purpose=None) == []
-    records.remove(file_id)
+    assert records.page(LOCAL_PRINCIPAL, None, Cursor(), None).items == []
+    records.delete(file_id)
     assert records.find(file_id) is None

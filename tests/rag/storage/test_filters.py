@@ -38,15 +38,16 @@ def chosen(wanted, documents):
     """The numbers of the documents for which the filter is true, as SQLite has it, and PostgreSQL where it is there."""
     connection = sqlite3.connect(":memory:")
     connection.execute(f"CREATE TABLE documents ({', '.join(COLUMNS)})")
-    told = [[json.dumps(d[c], ensure_ascii=False) if c == "attributes" else d[c] for c in COLUMNS] for d in documents]
-    insert = f"INSERT INTO documents ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
-    connection.executemany(insert, told)
+    stored = [{**d, "attributes": json.dumps(d["attributes"], ensure_ascii=False)} for d in documents]
+    values = ", ".join(f":{name}" for name in COLUMNS)
+    insert = f"INSERT INTO documents ({', '.join(COLUMNS)}) VALUES ({values})"
+    connection.executemany(insert, stored)
     sql, values = condition(parse_filter(wanted))
     rows = connection.execute(f"SELECT rowid - 1 FROM documents d WHERE {sql} ORDER BY rowid", values).fetchall()
     connection.close()
     found = [number for (number,) in rows]
     for database in DATABASES:
-        assert chosen_by(database, sql, values, insert, told) == found
+        assert chosen_by(database, sql, values, insert, stored) == found
     return found
 
 
@@ -57,7 +58,7 @@ def chosen_by(database, sql, values, insert, documents):
         connection.execute(f"CREATE TEMP TABLE documents ({columns}, rowid bigserial) ON COMMIT DROP")
         connection.executemany(insert, documents)
         statement = f"SELECT rowid - 1 FROM documents d WHERE {sql} ORDER BY rowid"
-        return [number for (number,) in connection.execute(statement, values).fetchall()]
+        return [number for (number,) in connection.execute(statement, **values)]
 
 
 def document(attributes=None, **columns):

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from sqlalchemy import select
 
 from ingest.ingestor import Ingestor
 from rag.auth.principals import OF_THIS_MACHINE
@@ -23,11 +24,9 @@ from rag.operations.services import open_storage
 from rag.settings import Settings
 from rag.storage.catalog import Catalog
 from rag.storage.lock import ProcessLock
-from rag.storage.postgres import PostgresDatabase, translated
-from rag.storage.postgres_copy import _TABLES
-from rag.storage.postgres_schema import BASE_VERSION, MIGRATIONS
+from rag.storage.postgres import PostgresDatabase
+from rag.storage.schema import metadata
 from rag.storage.sqlite import SqliteDatabase
-from rag.storage.sqlite_schema import MIGRATIONS as SQLITE_MIGRATIONS
 from rag.types.documents import Scope
 from tests import databases
 from tests.rag.api.serving import serving, write_documents
@@ -57,28 +56,11 @@ def settings_of(storage, url=""):
 # -------------------------------------------------------------------------------------------------------- statements
 
 
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        ("SELECT ? WHERE a = ?", "SELECT $1 WHERE a = $2"),
-        ("SELECT ?1 WHERE a = ?2 OR b = ?1", "SELECT $1 WHERE a = $2 OR b = $1"),
-        ("SELECT 'why? it''s 100% LIKE +x' || ?", "SELECT 'why? it''s 100% LIKE +x' || $1"),
-        (
-            'SELECT "a?" WHERE +d.id = ? AND (+b = 1) AND c + d > 1',
-            'SELECT "a?" WHERE d.id = $1 AND (b = 1) AND c + d > 1',
-        ),
-        ("a LIKE ? ESCAPE '\\'", "a ILIKE $1 ESCAPE '\\'"),
-    ],
-)
-def test_statements_are_put_into_postgresql_form(given, expected):
-    assert translated(given) == expected
-
-
 def test_values_come_back_as_sqlite_has_them(database, tmp_path):
-    statement = "SELECT ?1, ?2 || '!', coalesce(?3, 'nothing'), ?4, ?1 = ?5"
-    values = (2**40, "größer 𝔘 🦊 100% ? $1", None, True, 2**40)
+    statement = "SELECT :number, :text || '! 100%', coalesce(:none, 'nothing'), :truth, :number = :same"
+    values = {"number": 2**40, "text": "größer 𝔘 🦊 100% ? $1 :text", "none": None, "truth": True, "same": 2**40}
     with closing(SqliteDatabase(tmp_path / "a.sqlite3")) as sqlite:
-        assert database.read(statement, values) == sqlite.read(statement, values)
+        assert database.read(statement, **values) == sqlite.read(statement, **values)
 
 
 def test_json_is_read_as_sqlite_reads_it(database, tmp_path):
@@ -86,15 +68,15 @@ def test_json_is_read_as_sqlite_reads_it(database, tmp_path):
     with closing(SqliteDatabase(tmp_path / "a.sqlite3")) as sqlite:
         for statement in (
             'SELECT value, type FROM json_each(\'["b", "a", "b"]\')',
-            "SELECT key, type FROM json_each(?)",
-            "SELECT json_extract(?, '$.metadata.passages')",
-            "SELECT json_extract(?, '$.metadata.question')",
-            "SELECT json_extract(?, '$.metadata.nothing')",
-            "SELECT json_extract(json_remove(?, '$.metadata', '$.a'), '$.metadata.question')",
-            "SELECT json_extract(json_remove(?, '$.metadata', '$.a'), '$.b')",
+            "SELECT key, type FROM json_each(:text)",
+            "SELECT json_extract(:text, '$.metadata.passages')",
+            "SELECT json_extract(:text, '$.metadata.question')",
+            "SELECT json_extract(:text, '$.metadata.nothing')",
+            "SELECT json_extract(json_remove(:text, '$.metadata', '$.a'), '$.metadata.question')",
+            "SELECT json_extract(json_remove(:text, '$.metadata', '$.a'), '$.b')",
         ):
-            values = (text,) if "?" in statement else ()
-            assert database.read(statement, values) == sqlite.read(statement, values), statement
+            values = {"text": text} if ":text" in statement else {}
+            assert database.read(statement, **values) == sqlite.read(statement, **values), statement
 
 
 def test_what_postgresql_cannot_store_becomes_another_character_of_that_length(database, bag_of_words):
@@ -107,29 +89,19 @@ def test_what_postgresql_cannot_store_becomes_another_character_of_that_length(d
         first, second = catalog.chunks_of("doc_a")
         assert section.text[second.start : second.end] == second.text == "last line"
         assert len(first.text) == len(version.chunks[0].text)
-        assert catalog.database.read("SELECT ?", ("half \ud800 of a character",)) == [("half ? of a character",)]
+        assert catalog.database.read("SELECT :text", text="half \ud800 of a character") == [("half ? of a character",)]
 
 
 def test_json_with_an_escaped_nul_can_be_read(database):
     text = r'["a\u0000b", "c\\u0000", "\u0000\u0000"]'
-    assert database.read("SELECT value FROM json_each(?)", (text,)) == [("a\ufffdb",), (r"c\u0000",), ("\ufffd\ufffd",)]
+    assert database.read("SELECT value FROM json_each(:text)", text=text) == [
+        ("a\ufffdb",),
+        (r"c\u0000",),
+        ("\ufffd\ufffd",),
+    ]
 
 
 # ------------------------------------------------------------------------------------------------------------ tables
-
-
-def test_tables_and_columns_are_those_of_sqlite(database, tmp_path):
-    assert BASE_VERSION + len(MIGRATIONS) == len(SQLITE_MIGRATIONS)
-    columns = (
-        "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public' "
-        "AND column_name <> 'rowid' AND table_name <> 'schema_version' ORDER BY 1, 2"
-    )
-    with closing(SqliteDatabase(tmp_path / "a.sqlite3")) as sqlite:
-        theirs = sqlite.read(
-            "SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table'"
-        )
-    assert sorted(database.read(columns)) == sorted(theirs)
-    assert {table for table, _ in theirs} == _TABLES.keys()
 
 
 def test_several_that_start_at_once_make_the_tables_once(bare_url):
@@ -152,18 +124,18 @@ def test_several_that_start_at_once_make_the_tables_once(bare_url):
 
 def test_tables_of_a_newer_program_are_refused_and_left_alone(bare_url):
     PostgresDatabase(bare_url).close()
-    databases.run(bare_url, "UPDATE schema_version SET version = 99")
+    databases.run(bare_url, "UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(Conflict, match="newer version") as raised:
         PostgresDatabase(bare_url)
     assert raised.value.hint
-    assert databases.run(bare_url, "SELECT version FROM schema_version") == [(99,)]
+    assert databases.run(bare_url, "SELECT version_num FROM alembic_version") == [("9999",)]
 
 
 def test_a_restore_may_overwrite_tables_of_a_newer_program(bare_url, tmp_path):
     """That is the way back to an earlier version."""
     settings = Settings(_env_file=None, storage={"dir": tmp_path, "database_url": bare_url})
     PostgresDatabase(bare_url).close()
-    databases.run(bare_url, "UPDATE schema_version SET version = 99")
+    databases.run(bare_url, "UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(Conflict, match="newer version"):
         open_replaced(settings, overwrite=False)
     with closing(open_replaced(settings, overwrite=True)) as database:
@@ -227,7 +199,7 @@ def test_a_server_that_was_started_anew_is_found_again(postgres_url, database):
         barrier = threading.Barrier(4)
 
         def read():
-            with database._answering("SELECT 1"):
+            with database.connected():
                 barrier.wait(10)
 
         threads = [threading.Thread(target=read) for _ in range(4)]  # so many connections are open
@@ -280,7 +252,8 @@ def test_writers_of_several_processes_wait_for_each_other(postgres_url):
         for _ in range(20):
             with database.transaction() as connection:
                 (value,) = connection.execute("SELECT value FROM properties WHERE name = 'count'").fetchone()
-                connection.execute("UPDATE properties SET value = ? WHERE name = 'count'", (str(int(value) + 1),))
+                more = str(int(value) + 1)
+                connection.execute("UPDATE properties SET value = :more WHERE name = 'count'", more=more)
 
     threads = [threading.Thread(target=count, args=(database,)) for database in opened]
     for thread in threads:
@@ -338,19 +311,6 @@ def test_connections_that_are_lost_without_a_word_end_soon_on_both_sides(databas
     assert [database.read(f"SHOW {name}")[0][0] for name in names] == ["30", "10", "3", "30000"]
 
 
-def test_threads_may_close_idle_connections_at_once(database):
-    """Each finds that the server was started anew."""
-    connections = [database._connect() for _ in range(8)]
-    for _ in range(200):
-        database._idle.extend(connections)
-        threads = [threading.Thread(target=database._close_idle) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert not database._idle
-
-
 def test_the_api_says_503_while_the_database_is_gone_and_goes_on_after(postgres_url, tmp_path):
     settings = settings_of(tmp_path / "storage", postgres_url)
     settings = settings.model_copy(update={"llm": settings.llm.model_copy(update={"provider": "scripted"})})
@@ -372,11 +332,14 @@ def test_a_backup_goes_from_sqlite_to_postgresql_and_back(postgres_url, tmp_path
     """All rows are the same afterwards, and what is added then comes behind them."""
 
     def rows(database):
-        order = {table: "number" if table == "steps" else "1, 2" for table in _TABLES}
         return {
-            table: database.read(f"SELECT {columns[table]} FROM {table} ORDER BY {order[table]}")
-            for table in _TABLES.keys() - {"properties", "former_places", "runners"}
+            table.name: database.read(select(*columns(table)).order_by(*table.primary_key, *columns(table)[:2]))
+            for table in metadata.sorted_tables
+            if table.name not in ("properties", "runners")
         }
+
+    def columns(table):
+        return [column for column in table.columns if column.name != "rowid"]
 
     def bring_back(path, settings, *, overwrite=False):
         with Archive(path) as backup:
@@ -390,10 +353,6 @@ def test_a_backup_goes_from_sqlite_to_postgresql_and_back(postgres_url, tmp_path
         assert ingestor.wait(job.id, 30).state == "done"
         ingestor.keep(io.BytesIO(b"for later"), "later.txt", "assistants", OF_THIS_MACHINE)
         last(back_up(opened.index, first.storage.dir, tmp_path / "first.backup"))
-        pragma = opened.index.catalog.database.read
-        columns = {
-            table: ", ".join(f'"{name}"' for _, name, *_ in pragma(f"PRAGMA table_info({table})")) for table in _TABLES
-        }
         before = rows(opened.index.catalog.database)
     bring_back(tmp_path / "first.backup", second)
     with pytest.raises(Conflict, match="already"):

@@ -17,8 +17,8 @@ from rag.retrieval.retriever import HybridRetriever
 from rag.settings import RetrievalSettings
 from rag.storage.catalog import Catalog
 from rag.storage.document_attributes import read_tags, set_attributes, tag
+from rag.storage.migrations.before_alembic import SCRIPTS
 from rag.storage.selection import Selection, scope_of
-from rag.storage.sqlite_schema import MIGRATIONS
 from tests.rag.versions import make_version
 
 pytestmark = pytest.mark.databases
@@ -215,7 +215,7 @@ def take_back(path, version):
     """Make a catalog one of an older version of the program, with what that knew."""
     present = path.rename(path.with_suffix(".present"))
     with closing(sqlite3.connect(path)) as connection:
-        for script in MIGRATIONS[:version]:
+        for script in SCRIPTS[:version]:
             connection.executescript(script)
         connection.execute("ATTACH ? AS present", (str(present),))
         connection.execute("DELETE FROM properties")

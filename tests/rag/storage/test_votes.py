@@ -32,10 +32,10 @@ def place(document_id, page_index=3):
 
 def test_a_vote_is_kept_with_all_that_was_shown(index):
     first = put_vote(
-        index.catalog, LOCAL_PRINCIPAL, "How often?", ANSWERS, [place("doc_a"), place("doc_ab", None)], "large"
+        index.catalog.database, LOCAL_PRINCIPAL, "How often?", ANSWERS, [place("doc_a"), place("doc_ab", None)], "large"
     )
-    second = put_vote(index.catalog, LOCAL_PRINCIPAL, "Why?", ANSWERS, [], None)
-    assert list_votes(index.catalog) == [second, first]
+    second = put_vote(index.catalog.database, LOCAL_PRINCIPAL, "Why?", ANSWERS, [], None)
+    assert list_votes(index.catalog.database) == [second, first]
     assert first.passages == ("doc_a:3:10-20", "doc_ab::10-20")
     assert list(first.answers) == ["small", "large"]
     assert (first.chosen, second.chosen) == ("large", None)
@@ -44,14 +44,16 @@ def test_a_vote_is_kept_with_all_that_was_shown(index):
 @pytest.mark.parametrize(("answers", "chosen"), [(ANSWERS, "other"), ({"small": "Yes."}, "small"), ({}, None)])
 def test_one_votes_for_what_was_shown(index, answers, chosen):
     with pytest.raises(InvalidRequest) as raised:
-        put_vote(index.catalog, LOCAL_PRINCIPAL, "How often?", answers, [], chosen)
+        put_vote(index.catalog.database, LOCAL_PRINCIPAL, "How often?", answers, [], chosen)
     assert raised.value.param == "chosen"
-    assert list_votes(index.catalog) == []
+    assert list_votes(index.catalog.database) == []
 
 
 def test_with_a_document_go_the_votes_on_what_it_says(index):
-    gone = put_vote(index.catalog, LOCAL_PRINCIPAL, "How often?", ANSWERS, [place("doc_ab"), place("doc_a")], "large")
-    kept = put_vote(index.catalog, LOCAL_PRINCIPAL, "Why?", ANSWERS, [place("doc_ab")], "small")
+    gone = put_vote(
+        index.catalog.database, LOCAL_PRINCIPAL, "How often?", ANSWERS, [place("doc_ab"), place("doc_a")], "large"
+    )
+    kept = put_vote(index.catalog.database, LOCAL_PRINCIPAL, "Why?", ANSWERS, [place("doc_ab")], "small")
     index.delete_documents(["doc_a"])
-    assert list_votes(index.catalog) == [kept]
-    assert gone not in list_votes(index.catalog)
+    assert list_votes(index.catalog.database) == [kept]
+    assert gone not in list_votes(index.catalog.database)

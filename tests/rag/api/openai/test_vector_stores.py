@@ -230,7 +230,7 @@ def test_a_batch_can_be_followed_whatever_becomes_of_its_files(client):
 def test_an_expired_store_answers_nobody(client, served):
     store = client.vector_stores.create(expires_after={"anchor": "last_active_at", "days": 1})
     with served.services.catalog.database.transaction() as connection:
-        connection.execute("UPDATE collections SET active_at = '2020-01-01T00:00:00+00:00' WHERE id = ?", (store.id,))
+        connection.execute("UPDATE collections SET active_at = '2020-01-01T00:00:00+00:00' WHERE id = :id", id=store.id)
     assert client.vector_stores.retrieve(store.id).status == "expired"
     tool = {"type": "file_search", "vector_store_ids": [store.id]}
     for ask in (
@@ -245,54 +245,50 @@ def test_an_expired_store_answers_nobody(client, served):
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
-def test_every_list_can_be_deleted_while_it_is_paged(client, order):
-    """As the official client pages: the next page is asked for behind an item that is gone by then."""
+def test_lists_are_paged_while_what_was_shown_is_deleted(client, order):
+    """All but the last item of a page, behind which the next one is asked for."""
     name = f"paged {order}"
     files = [upload(client, f"{name} {n}.txt", f"{name} {n}") for n in range(5)]
-    ids = [file.id for file in (files if order == "asc" else files[::-1])]
     store = client.vector_stores.create()
-    client.vector_stores.file_batches.create_and_poll(store.id, file_ids=[f.id for f in files], poll_interval_ms=50)
-    taken_out = []
-    for file in client.vector_stores.files.list(store.id, limit=2, order=order):
-        client.vector_stores.files.delete(file.id, vector_store_id=store.id)
-        taken_out.append(file.id)
-    assert taken_out == ids
-    assert client.vector_stores.retrieve(store.id).file_counts.total == 0
-
     batch = client.vector_stores.file_batches.create_and_poll(
         store.id, file_ids=[f.id for f in files], poll_interval_ms=50
     )
-    deleted = []
-    for file in client.vector_stores.file_batches.list_files(batch.id, vector_store_id=store.id, limit=2, order=order):
-        client.files.delete(file.id)
-        deleted.append(file.id)
-    assert deleted == ids
+    stores = [client.vector_stores.create(name=f"{name} {n}").id for n in range(5)]
+    in_store, delete_file = client.vector_stores.files, client.files.delete
+    for ids, listed, delete in (
+        (
+            [file.id for file in files],
+            lambda: client.vector_stores.file_batches.list_files(
+                batch.id, vector_store_id=store.id, limit=2, order=order
+            ),
+            lambda file_id: in_store.delete(file_id, vector_store_id=store.id),
+        ),
+        ([file.id for file in files], lambda: client.files.list(limit=2, order=order), delete_file),
+        (stores, lambda: client.vector_stores.list(limit=2, order=order), client.vector_stores.delete),
+    ):
+        seen = []
+        for item in listed():
+            if item.id in ids:
+                seen.append(item.id)
+                if len(seen) > 1:
+                    delete(seen[-2])
+        assert seen == (ids if order == "asc" else ids[::-1])
+        delete(seen[-1])
     client.vector_stores.delete(store.id)
 
-    files = [upload(client, f"{name} {n}.txt", f"{name} {n}") for n in range(5)]
-    gone = [client.files.delete(file.id).id for file in client.files.list(limit=2, order=order)]
-    assert [file_id for file_id in gone if file_id in {f.id for f in files}] == [
-        file.id for file in (files if order == "asc" else files[::-1])
-    ]
-    stores = [client.vector_stores.create(name=f"{name} {n}").id for n in range(5)]
-    gone = []
-    for listed in client.vector_stores.list(limit=2, order=order):
-        if (listed.name or "").startswith(name):
-            gone.append(client.vector_stores.delete(listed.id).id)
-    assert gone == (stores if order == "asc" else stores[::-1])
 
-
-def test_a_documents_place_in_a_folders_store_is_known_when_it_is_gone(client, served, tmp_path):
+def test_a_cursor_names_what_is_in_the_list(client, served, tmp_path):
     for number in range(4):
         (tmp_path / f"{number}.txt").write_text(f"Folder text {number}.")
     list(served.services.ingest.add_paths([tmp_path], "folder"))
     store = client.vector_stores.retrieve("folder")
-    listed = client.vector_stores.files.list(store.id, limit=2, order="asc")
-    for file in listed.data:
-        client.vector_stores.files.delete(file.id, vector_store_id=store.id)
-    assert [file.filename for file in listed.get_next_page()] == ["2.txt", "3.txt"]
-    before = client.vector_stores.files.list(store.id, before=listed.data[1].id, order="desc")
-    assert [file.filename for file in before] == ["3.txt", "2.txt"]
+    first, second = client.vector_stores.files.list(store.id, limit=2, order="asc").data
+    client.vector_stores.files.delete(first.id, vector_store_id=store.id)
+    behind = client.vector_stores.files.list(store.id, after=second.id, order="asc")
+    assert [file.filename for file in behind] == ["2.txt", "3.txt"]
+    for cursor in ({"after": first.id}, {"before": first.id}):
+        with pytest.raises(openai.NotFoundError, match="in this list"):
+            client.vector_stores.files.list(store.id, **cursor)
     client.vector_stores.delete(store.id)
 
 

@@ -95,7 +95,7 @@ def test_uploads_jobs_and_all_tables_come_along(tmp_path, settings):
         assert document.content.is_relative_to(new)
         assert document.content.read_text() == "The fox is orange."
         assert [found.state for found in ingestor.jobs()] == ["done"]
-        assert database.read("SELECT name FROM files WHERE id = ?", (kept,)) == [("later.txt",)]
+        assert database.read("SELECT name FROM files WHERE id = :id", id=kept) == [("later.txt",)]
         for name in rows.keys() - {"documents", "properties"}:
             assert database.read(f"SELECT * FROM {name}") == rows[name], name
 

@@ -1,48 +1,26 @@
-"""The catalog's tables in SQLite: every version that there was, each as the script that leads to it.
+"""The tables as programs before Alembic made them: every version that there was, as the script that leads to it.
 
-What is added here is added in postgres_schema.py, too.
+Nothing is added here any more. SQLite's `user_version` tells how many scripts a catalog has seen, PostgreSQL's table
+`schema_version` the same, from the twelfth on.
 """
 
 from __future__ import annotations
 
-# How documents are to be cut, where somebody says so, as rag/types/documents.py writes it.
-_CHUNKING = """
-    ALTER TABLE documents ADD COLUMN chunking TEXT;
-    ALTER TABLE jobs ADD COLUMN chunking TEXT;
-"""
-
-# Where files, stores and files of stores stood in their lists before they were deleted: whoever deletes what a list
-# shows and asks for its next page goes on from there. `list` is a table, or the id of a store. The last ones are kept.
-_FORMER_PLACES = """
-    CREATE TABLE former_places (
-        list TEXT NOT NULL, id TEXT NOT NULL, place INTEGER NOT NULL, PRIMARY KEY (list, id)
-    ) STRICT;
-    CREATE TRIGGER former_places_are_few AFTER INSERT ON former_places BEGIN
-        DELETE FROM former_places WHERE rowid <= NEW.rowid - 10000;
-    END;
-    CREATE TRIGGER file_deleted AFTER DELETE ON files BEGIN
-        INSERT OR REPLACE INTO former_places VALUES ('files', OLD.id, OLD.rowid);
-    END;
-    CREATE TRIGGER collection_deleted AFTER DELETE ON collections BEGIN
-        INSERT OR REPLACE INTO former_places VALUES ('collections', OLD.id, OLD.rowid);
-    END;
-    CREATE TRIGGER attachment_deleted AFTER DELETE ON attachments BEGIN
-        INSERT OR REPLACE INTO former_places VALUES (OLD.collection_id, OLD.file_id, OLD.rowid);
-    END;
-    CREATE TRIGGER document_deleted AFTER DELETE ON documents BEGIN
-        INSERT OR REPLACE INTO former_places
-        VALUES (OLD.collection_id, coalesce(OLD.file_id, OLD.id), 4611686018427387904 + OLD.rowid);
-    END;
-"""
+import sqlalchemy
 
 # Which process works on a job, when that was last known to live (seconds since 1970), and whether the job is to stop.
-RUNNERS = """
+_RUNNERS = """
     ALTER TABLE jobs ADD COLUMN runner TEXT NOT NULL DEFAULT '';
     ALTER TABLE jobs ADD COLUMN stop INTEGER NOT NULL DEFAULT 0;
     CREATE TABLE runners (id TEXT PRIMARY KEY, seen_at INTEGER NOT NULL) STRICT;
 """
+_RUNNERS_IN_POSTGRES = """
+    ALTER TABLE jobs ADD COLUMN runner text COLLATE "C" NOT NULL DEFAULT '';
+    ALTER TABLE jobs ADD COLUMN stop bigint NOT NULL DEFAULT 0;
+    CREATE TABLE runners (id text COLLATE "C" PRIMARY KEY, seen_at bigint NOT NULL);
+"""
 
-MIGRATIONS = (
+SCRIPTS = (
     """
     CREATE TABLE principals (
         id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, created_at TEXT NOT NULL
@@ -106,7 +84,7 @@ MIGRATIONS = (
     ) STRICT;
     CREATE INDEX jobs_by_state ON jobs (state);
     """,
-    # Documents can be found by their names: see naming.py.
+    # Documents can be found by their names: see document_names.py.
     """
     CREATE TABLE names (
         token TEXT NOT NULL, document_id TEXT NOT NULL REFERENCES documents ON DELETE CASCADE,
@@ -177,14 +155,14 @@ MIGRATIONS = (
         messages TEXT NOT NULL, documents TEXT NOT NULL, created_at TEXT NOT NULL
     ) STRICT;
     """,
-    # Which of several models' answers was the best one: see votes.py. Answers and passages are JSON.
+    # Which of several models' answers was the best one: see feedback.py. Answers and passages are JSON.
     """
     CREATE TABLE votes (
         id TEXT PRIMARY KEY, owner_id TEXT NOT NULL REFERENCES principals, question TEXT NOT NULL,
         answers TEXT NOT NULL, passages TEXT NOT NULL, chosen TEXT, created_at TEXT NOT NULL
     ) STRICT;
     """,
-    # Who may: see auth.py. Passwords and keys are there as hashes only.
+    # Who may what. Passwords and keys are there as hashes only.
     """
     ALTER TABLE principals ADD COLUMN password TEXT NOT NULL DEFAULT '';
     ALTER TABLE principals ADD COLUMN is_admin INTEGER NOT NULL DEFAULT 0;
@@ -234,7 +212,39 @@ MIGRATIONS = (
         owner_id TEXT PRIMARY KEY REFERENCES principals ON DELETE CASCADE, settings TEXT NOT NULL
     ) STRICT;
     """,
-    _CHUNKING,
-    _FORMER_PLACES,
-    RUNNERS,
+    # How documents are to be cut, where somebody says so.
+    """
+    ALTER TABLE documents ADD COLUMN chunking TEXT;
+    ALTER TABLE jobs ADD COLUMN chunking TEXT;
+    """,
+    # Where deleted items had stood in their lists, which nobody wants to know any more.
+    "",
+    _RUNNERS,
 )
+
+
+def version(connection: sqlalchemy.Connection) -> int:
+    """The version of the tables that such a program made; 0 where there are none."""
+    if connection.dialect.name == "sqlite":
+        return int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
+    if not sqlalchemy.inspect(connection).has_table("schema_version"):
+        return 0
+    return int(connection.exec_driver_sql("SELECT version FROM schema_version").scalar_one())
+
+
+def upgrade(connection: sqlalchemy.Connection) -> bool:
+    """Bring its tables to the last of these versions; False where they have a later one."""
+    if (found := version(connection)) > len(SCRIPTS):
+        return False
+    is_sqlite = connection.dialect.name == "sqlite"
+    scripts = SCRIPTS if is_sqlite else (*[""] * (len(SCRIPTS) - 1), _RUNNERS_IN_POSTGRES)
+    for script in scripts[found:]:
+        for statement in filter(str.strip, script.split(";")):
+            connection.exec_driver_sql(statement)
+    return True
+
+
+def refuse_older_programs(connection: sqlalchemy.Connection) -> None:
+    """Let programs that know no Alembic find tables newer than theirs. In PostgreSQL they fail by themselves."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(f"PRAGMA user_version = {len(SCRIPTS) + 1}")
