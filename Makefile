@@ -54,7 +54,7 @@ cmake_arguments := $(subst $(space),;,$(strip $(CMAKE_ARGS)))
 cmake_setting := $(if $(cmake_arguments),--config-settings-package "llama-cpp-python:cmake.args=$(cmake_arguments)")
 extras := $(if $(EXTRAS),$(VENV)/extras-$(EXTRAS)-$(shell echo "$(cmake_arguments)" | cksum | cut -d ' ' -f 1))
 
-.PHONY: help setup run llama vllm test lint format bench e2e image compose-test docs lock
+.PHONY: help setup run llama vllm test test-all test-quick test-slow lint format bench e2e image compose-test docs lock
 
 help: ## List the targets and options
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -79,8 +79,16 @@ vllm: ## Serve MODEL by vLLM at http://127.0.0.1:8001/v1 (NVIDIA GPU)
 	@$(VLLM)/bin/vllm serve "$(MODEL)" --host 127.0.0.1 --port 8001 --max-model-len $(WINDOW) \
 		$(if $(QUANTIZATION),--quantization $(QUANTIZATION)) $(VLLM_FLAGS)
 
-test: lint ## Check the code, then run every test but those in the browser
-	@$(BIN)/pytest -n 2
+test: $(VENV)/installed-dev ## Check the code and run the tests that are quick, at the same time: some minutes
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=recurse lint test-quick
+
+test-all: test test-slow ## Run every test but those in the browser
+
+test-quick: $(VENV)/installed-dev
+	@$(BIN)/pytest -n 2 -m "not slow"
+
+test-slow: $(VENV)/installed-dev ## Run the tests that start processes, load torch or wait for seconds
+	@$(BIN)/pytest -n 2 -m slow
 
 lint: $(VENV)/installed-dev ## Check style, types and the direction of imports
 	@$(BIN)/ruff check

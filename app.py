@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rag.auth.weak_secrets import refuse_weak_secrets
 from rag.cli.runner import debug_option, is_debugging, run
 from rag.errors import ConfigurationError
 from rag.settings import Settings, load_settings
@@ -40,6 +39,7 @@ LAST_ANSWERS = 3.0  # seconds that answers get to end by themselves when the ser
 @debug_option
 def serve(paths: tuple[Path, ...]) -> None:
     """Serve the chat and the API. PATHS are ingested first, into the collection `default`."""
+    from rag.auth.weak_secrets import refuse_weak_secrets
     from rag.telemetry.logging import set_up_logging
 
     settings = load_settings()

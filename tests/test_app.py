@@ -55,6 +55,7 @@ def test_it_ingests_serves_and_ends(commands):
     assert read_owner(commands.storage) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
 def test_what_it_says_and_how_it_ends(commands, ending):
     port = free_port()
@@ -73,6 +74,7 @@ def test_what_it_says_and_how_it_ends(commands, ending):
     commands.run("ingest", "note.txt")  # the folder is free again, whatever the note says
 
 
+@pytest.mark.slow
 def test_wrong_settings_are_told_before_anything_slow(commands):
     assert "rag users add" in commands.refused("app", RAG_SERVER__HOST="0.0.0.0", RAG_SERVER__PORT=str(free_port()))
     assert "nobody has" in commands.refused("app", RAG_AUTH__REQUIRED="true", RAG_SERVER__PORT=str(free_port()))
@@ -82,6 +84,7 @@ def test_wrong_settings_are_told_before_anything_slow(commands):
     assert "RAG_SERVER__PORT" in commands.refused("app", RAG_SERVER__PROT="8000")
 
 
+@pytest.mark.slow
 def test_on_an_address_of_the_network_a_key_or_a_log_in_is_asked_for(commands):
     key = commands.run("rag", "keys", "create", "--user", "anna").stdout.strip()
     users = Users(SqliteDatabase(commands.storage / CATALOG_NAME))
@@ -122,6 +125,7 @@ def test_on_an_address_of_the_network_a_key_or_a_log_in_is_asked_for(commands):
         assert http.post("/project/threads", json=asked).status_code == 401, "a page that is still open"
 
 
+@pytest.mark.slow
 def test_guessing_passwords_is_slowed_down(commands):
     commands.run("rag", "keys", "create", "--user", "anna")
     wrong = {"username": "anna", "password": "wrong words in a row"}
@@ -131,6 +135,7 @@ def test_guessing_passwords_is_slowed_down(commands):
         assert int(http.post("/login", data=wrong).headers["retry-after"]) <= 61
 
 
+@pytest.mark.slow
 def test_a_proxy_names_who_is_logged_in(commands):
     Users(SqliteDatabase(commands.storage / CATALOG_NAME)).add("anna")
     settings = {"RAG_AUTH__REQUIRED": "true", "RAG_AUTH__USER_HEADER": "X-Forwarded-User"}
@@ -165,6 +170,7 @@ class Provider(BaseHTTPRequestHandler):
         pass
 
 
+@pytest.mark.slow
 def test_an_oauth_provider_vouches_for_its_own_users_only(commands):
     users = Users(SqliteDatabase(commands.storage / CATALOG_NAME))
     users.add("anna")

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 EXAMPLES = {"format": 2, "model provider": 4, "route": 2}  # what is added → how many tests it has
 _BLOCK = re.compile(r"([^\n]*)\n\n```python\n(.*?)```", re.DOTALL)
 
-pytestmark = pytest.mark.processes
+pytestmark = pytest.mark.slow
 
 
 def add(folder, words, code):

@@ -16,6 +16,8 @@ from rag.storage.lock import read_owner
 from tests.commands import Commands
 from tests.rag.models.model_server import ModelServer, chunk, endless, events, free_port, running
 
+pytestmark = pytest.mark.slow
+
 NOTE = "The pump needs oil every 90 days."
 BODY = {"model": "tiny", "messages": [{"role": "user", "content": "How often does the pump need oil?"}], "stream": True}
 

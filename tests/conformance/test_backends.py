@@ -17,6 +17,8 @@ from tests.conformance.backends import BACKENDS, why_missing
 from tests.conformance.server import free_port
 from tests.conformance.tiny_model import COINS, CROWD, ENDLESS, PLAIN, REPLIES, UNICODE
 
+pytestmark = pytest.mark.slow
+
 LONG = 3500  # tokens of the endless reply: many seconds of work
 
 

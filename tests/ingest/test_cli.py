@@ -120,6 +120,7 @@ def test_single_files_by_strange_names_come_and_go(commands, tmp_path):
     index_holds(commands, {"": 0})
 
 
+@pytest.mark.slow
 def test_a_name_that_is_not_utf8(commands, tmp_path):
     folder = tmp_path / "documents"
     folder.mkdir()
@@ -172,6 +173,7 @@ def test_another_embedding_model_is_refused(commands, tmp_path):
     assert "bag-of-words" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", ["ingest.cli.main()", "ingest.cli.rag_main()", "app.run(app.serve)"])
 def test_help_loads_no_heavy_library(commands, call):
     module = call.rpartition(".")[0] if call.startswith("ingest") else "app"
@@ -191,6 +193,7 @@ def test_help_loads_no_heavy_library(commands, call):
     assert "Usage" in ran.stdout
 
 
+@pytest.mark.slow
 def test_everything_works_through_a_running_server(commands, tmp_path):
     folder = make_folder(tmp_path / "documents")
     make_bad_files(folder)

@@ -373,6 +373,7 @@ def change_jobs(index, sqlite, postgres):
         connection.execute(sqlite if isinstance(index.catalog.database, SqliteDatabase) else postgres)
 
 
+@pytest.mark.slow
 def test_the_queue_outlives_a_database_that_refuses(settings, bag_of_words, tmp_path):
     with opened(settings, bag_of_words) as (ingestor, index):
         change_jobs(
@@ -386,6 +387,7 @@ def test_the_queue_outlives_a_database_that_refuses(settings, bag_of_words, tmp_
         assert ingestor.wait(job.id, 30).state == "done"
 
 
+@pytest.mark.slow
 def test_how_a_job_ended_is_noted_as_soon_as_the_database_takes_it(settings, bag_of_words, tmp_path):
     gate = Gate(bag_of_words)
     with opened(settings, gate) as (ingestor, index):

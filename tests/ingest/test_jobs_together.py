@@ -11,6 +11,8 @@ import threading
 import time
 from dataclasses import replace
 
+import pytest
+
 from ingest.change_detection import IncomingFile
 from ingest.jobs import JobStore
 from ingest.pipeline import Claims, PipelineRun
@@ -20,6 +22,8 @@ from rag.storage.files import FileRecords
 from rag.types.documents import Chunking
 from tests.ingest.test_jobs import Gate, opened
 from tests.rag.versions import make_version
+
+pytestmark = pytest.mark.slow
 
 
 class Counting(Gate):

@@ -8,7 +8,11 @@ import subprocess
 import sys
 from collections import Counter
 
+import pytest
+
 from tests.ingest.kill_driver import take_in
+
+pytestmark = pytest.mark.slow
 
 POINTS = int(os.environ.get("FOOTNOTE_KILLS", "8"))
 

@@ -172,6 +172,7 @@ def test_a_child_sees_no_keys_and_no_handles_of_its_parent(tmp_path, monkeypatch
         assert not [target for target in handles if "catalog" in target]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_busy_child_ends_when_its_parent_is_killed(slow_file):
     code = (

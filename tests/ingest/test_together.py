@@ -12,6 +12,8 @@ import pytest
 
 from tests.chroma_process import chroma_process
 
+pytestmark = pytest.mark.slow
+
 
 class Process:
     """A process of tests.ingest.together_driver."""

@@ -12,6 +12,8 @@ from ingest.ingestor import Ingestor
 from ingest.watch import FolderWatcher
 from rag.index.index import Index
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def mirrored(settings, bag_of_words, tmp_path):

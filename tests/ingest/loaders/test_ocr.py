@@ -139,6 +139,7 @@ def test_without_the_extra_the_way_to_it_is_named(tmp_path):
     assert "make setup EXTRAS=ocr" in no_text.value.hint
 
 
+@pytest.mark.slow
 @needs_extra
 def test_nothing_is_sent_and_nothing_is_left_at_home(tmp_path):
     path = scan(tmp_path, [["A line to be read."]])

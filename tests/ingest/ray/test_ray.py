@@ -31,6 +31,8 @@ from tests.ingest.test_ingestor import Counting
 from tests.rag.index.test_index import assert_consistent
 from tests.rag.models.model_server import free_port
 
+pytestmark = pytest.mark.slow
+
 WORKERS = 2
 
 

@@ -53,6 +53,7 @@ def test_here(commands):
     assert commands.run("rag", "ask", "Hello", "--mode", "chat").stdout == "Small says so [1].\n"
 
 
+@pytest.mark.slow
 def test_through_a_running_server(commands):
     with commands.server(free_port()):
         check_answers(commands)

@@ -109,6 +109,7 @@ def test_answers(commands, run):
     assert (code, said.count("not measured now")) == (1, 5)
 
 
+@pytest.mark.slow
 def test_a_running_server_is_asked(commands, run):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -24,6 +24,8 @@ from tests.chroma_process import chroma_process
 from tests.rag.index.test_index import assert_consistent
 from tests.rag.versions import make_version
 
+pytestmark = pytest.mark.slow
+
 ONE = np.eye(4, dtype=np.float32)[:1]
 
 

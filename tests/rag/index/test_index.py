@@ -155,6 +155,7 @@ def test_a_write_that_failed_does_not_show_in_the_next_one(index, bag_of_words):
 # ---------------------------------------------------------------------------------------------------- crashes, losses
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("action", ["replace", "delete"])
 def test_killed_between_any_two_writes_the_old_or_the_new_version_answers(tmp_path, bag_of_words, action, caplog):
     with closing(Index(tmp_path / "before", bag_of_words)) as index:
@@ -188,6 +189,7 @@ def test_killed_between_any_two_writes_the_old_or_the_new_version_answers(tmp_pa
     assert ("died", False, action == "replace") in seen, "never died after the commit"
 
 
+@pytest.mark.slow
 def test_killed_between_any_two_writes_of_a_switch_one_model_or_the_other_answers(tmp_path, bag_of_words, caplog):
     with closing(Index(tmp_path / "before", bag_of_words)) as index:
         for document_id, pages in OLD.items():

@@ -77,6 +77,7 @@ def test_a_version_that_was_replaced_before_goes_with_its_document(index, storag
     assert_gone_soon(storage, now)
 
 
+@pytest.mark.slow
 def test_searches_and_writers_go_on_while_a_purge_does(index, storage, bag_of_words):
     fill(index, bag_of_words)
     everywhere, failures = scope(index), []
@@ -115,6 +116,7 @@ def test_closing_finishes_what_is_to_be_purged(storage, bag_of_words):
         assert_consistent(index)
 
 
+@pytest.mark.slow
 def test_killed_before_the_purge_the_next_start_does_it(storage, bag_of_words):
     with closing(Index(storage, bag_of_words)) as index:
         fill(index, bag_of_words)

@@ -52,6 +52,7 @@ def texts():
     return [*paragraphs, LONG, "", "Wie lange gilt die Garantie? 保証期間 🙂"]
 
 
+@pytest.mark.slow
 def test_vectors_are_those_of_torch_but_for_rounding(minilm, by_torch, texts):
     expected = by_torch.embed_passages(texts)
     cosines = (minilm.embed_passages(texts) * expected).sum(axis=1)
@@ -117,6 +118,7 @@ def test_a_prefix_takes_its_room_from_the_text(minilm):
         MiniLMEmbedding(EmbeddingSettings(passage_prefix="word " * 300), folder)
 
 
+@pytest.mark.slow
 def test_nothing_is_sent_nothing_is_left_at_home_and_torch_is_not_needed(tmp_path):
     environment = {name: value for name, value in os.environ.items() if name not in ("CI", "TF_BUILD", "JENKINS_URL")}
     places = {"HOME": str(tmp_path), "LOCALAPPDATA": str(tmp_path), "PYTHONPATH": str(SAMPLE.parents[1])}

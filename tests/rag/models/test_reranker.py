@@ -9,6 +9,8 @@ from rag.models.reranker import open_reranker
 from rag.settings import RetrievalSettings
 from tests.rag.models.test_sentence_transformer import WORDS
 
+pytestmark = pytest.mark.slow  # makes a cross-encoder with torch
+
 
 @pytest.fixture(scope="module")
 def tiny_cross_encoder(tmp_path_factory):

@@ -37,6 +37,7 @@ def other_process(folder):
             process.kill()
 
 
+@pytest.mark.slow
 def test_a_second_process_is_refused_and_told_whom_to_wait_for(tmp_path):
     with other_process(tmp_path) as process:
         with pytest.raises(StorageLocked, match=str(process.pid)) as raised:
@@ -48,6 +49,7 @@ def test_a_second_process_is_refused_and_told_whom_to_wait_for(tmp_path):
     assert read_owner(tmp_path) is None
 
 
+@pytest.mark.slow
 def test_the_lock_ends_with_a_killed_process_and_its_note_is_stale(tmp_path):
     with other_process(tmp_path) as process:
         process.send_signal(signal.SIGKILL)

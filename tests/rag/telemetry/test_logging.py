@@ -91,6 +91,7 @@ def test_levels(caplog, route, status, level):
     assert [(made.levelno, made.getMessage()) for made in caplog.records] == [(level, f"GET {route} {status}")]
 
 
+@pytest.mark.slow
 def test_the_log_of_a_server(tmp_path):
     commands = Commands(tmp_path)
     (tmp_path / "note.txt").write_text("The pump needs oil every 90 days.")

@@ -8,6 +8,7 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
+import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from rag.settings import TelemetrySettings
@@ -74,6 +75,7 @@ def test_without_a_collector_there_is_nobody_to_tell():
         assert traces == ()
 
 
+@pytest.mark.slow
 def test_a_collector_that_is_not_there_does_not_hold_up_the_end():
     began = time.monotonic()
     with open_traces(TelemetrySettings(otlp_endpoint=f"http://127.0.0.1:{free_port()}")) as traces:

@@ -347,6 +347,7 @@ def test_a_file_that_is_cut_short_is_a_wrong_setting(tmp_path):
     assert "Download it again" in raised.value.hint
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="memory can be limited so on Linux only")
 def test_too_little_memory_for_the_context_is_not_blamed_on_the_file(tmp_path):
     pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed: make setup EXTRAS=llama-cpp")
@@ -380,6 +381,7 @@ def test_no_file_at_all_is_a_wrong_setting():
         open_language_model(_settings(""))
 
 
+@pytest.mark.slow
 def test_a_missing_package_is_named_with_the_extra_that_brings_it(tmp_path):
     path = write_tiny_gguf(tmp_path / "tiny.gguf", REPLY)
     program = f"""

@@ -113,6 +113,7 @@ async def test_work_that_does_not_stop_keeps_nobody_waiting_for_ever():
     go_on.set()
 
 
+@pytest.mark.slow
 def test_work_that_does_not_stop_does_not_keep_the_program_from_ending():
     program = """
 import asyncio, threading

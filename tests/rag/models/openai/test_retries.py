@@ -87,6 +87,7 @@ async def test_what_no_waiting_helps_is_told_at_once(server, refusal):
     assert len(server.requests) == 1
 
 
+@pytest.mark.slow
 async def test_a_model_that_is_being_loaded_is_waited_for(server):
     _fails_with(server, *[JSONResponse(LOADING, 503)] * 3)
     deltas = await ask(open_at(server))
@@ -94,6 +95,7 @@ async def test_a_model_that_is_being_loaded_is_waited_for(server):
     assert _waits(deltas) == ["the model server is loading its model"] * 3
 
 
+@pytest.mark.slow
 async def test_a_model_that_is_loaded_for_too_long_is_told_of(server):
     server.reply = lambda *_: JSONResponse(LOADING, 503)
     model = open_at(server, first_token_timeout=3.9)

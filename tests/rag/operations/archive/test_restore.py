@@ -284,6 +284,7 @@ def test_nothing_is_left_of_a_backup_that_was_given_up(tmp_path, storage, bag_of
             last(back_up(index, storage, tmp_path / "no" / "folder"))
 
 
+@pytest.mark.slow
 def test_a_server_is_backed_up_and_restored_elsewhere(tmp_path):
     commands = Commands(tmp_path)
     (tmp_path / "note.txt").write_text("The pump needs oil every 90 days.")
@@ -304,6 +305,7 @@ def test_a_server_is_backed_up_and_restored_elsewhere(tmp_path):
     commands.run("rag", "backup", "all.backup", "--force")
 
 
+@pytest.mark.slow
 def test_a_backup_comes_back_at_a_server_and_nothing_is_embedded(chroma, tmp_path, storage, bag_of_words):
     with closing(Index(storage, Mute(bag_of_words))) as index:
         last(back_up(index, storage, tmp_path / "all.backup"))

@@ -191,6 +191,7 @@ def test_export_and_import_on_the_command_line(commands):
     assert json.loads(events[-1])["outcomes"] == {"unchanged": 1, "removed": 1}
 
 
+@pytest.mark.slow
 def test_a_server_exports_and_must_end_for_an_import(commands):
     with commands.server(free_port()):
         said = commands.run("rag", "export", "served.zip").stdout
