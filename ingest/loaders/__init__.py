@@ -49,21 +49,10 @@ from ingest.loaders.xml import load_xml
 from rag.errors import DocumentError, EmptyDocument, UnreadableDocument, UnsupportedFileType
 from rag.text.unicode import smuggles, without_invisible
 
+__all__ = ["base"]
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-__all__ = [
-    "LOADERS",
-    "LOADER_VERSION",
-    "SUPPORTED_SUFFIXES",
-    "Extracted",
-    "Limits",
-    "LoadedDocument",
-    "Section",
-    "can_recognise_text",
-    "load_document",
-    "printable",
-]
 
 # Part of each document's fingerprint: raise it whenever a loader's output changes, and documents are read again.
 LOADER_VERSION = "5"

@@ -1,1 +1,3 @@
 """The `rag` command."""
+
+__all__ = ["main", "runner"]

@@ -1,1 +1,3 @@
 """Vectors, words and catalog as one transactional thing."""
+
+__all__ = ["chroma_server", "dense", "index"]

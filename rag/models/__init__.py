@@ -1,1 +1,15 @@
 """Language models, embedding models, rerankers: names become objects here and nowhere else."""
+
+__all__ = [
+    "benchmark",
+    "chat_template",
+    "embedding",
+    "embedding_base",
+    "lazy_embedding",
+    "llm",
+    "models_file",
+    "openai",
+    "privacy",
+    "registry",
+    "reranker",
+]

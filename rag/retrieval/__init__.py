@@ -1,1 +1,3 @@
 """A question becomes ranked, explained hits."""
+
+__all__ = ["retriever"]

@@ -1,1 +1,3 @@
 """Mail: single messages, mailboxes, and Outlook's files."""
+
+__all__ = ["loader", "mbox"]

@@ -1,1 +1,3 @@
 """Whether the passages bear out what an answer says."""
+
+__all__ = ["claims"]

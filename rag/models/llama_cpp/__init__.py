@@ -1,1 +1,3 @@
 """GGUF models run by llama.cpp in this process."""
+
+__all__ = ["client", "queue"]
