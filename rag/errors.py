@@ -16,7 +16,6 @@
     ├─ Forbidden                                                                 exit 1   403
     ├─ Conflict                                                                  exit 1   409
     ├─ RateLimited                                                               exit 1   429
-    ├─ RequestTooLarge                                                           exit 1   413
     ├─ InvalidRequest              .param names the field                        exit 2   400
     ├─ ShuttingDown                the server ends before the answer does        exit 1   503
     └─ BackendError                .provider; the cause is chained               exit 1
@@ -165,13 +164,6 @@ class RateLimited(RagError):
     def __init__(self, message: str, *, hint: str = "", retry_after: int = 1) -> None:
         super().__init__(message, hint=hint)
         self.retry_after = retry_after
-
-
-class RequestTooLarge(RagError):
-    """The request's body exceeds a limit."""
-
-    status = 413
-    code = "request_too_large"
 
 
 class InvalidRequest(RagError):

@@ -49,7 +49,18 @@ from ingest.loaders.xml import load_xml
 from rag.errors import DocumentError, EmptyDocument, UnreadableDocument, UnsupportedFileType
 from rag.text.unicode import smuggles, without_invisible
 
-__all__ = ["base"]
+__all__ = [
+    "LOADERS",
+    "LOADER_VERSION",
+    "SUPPORTED_SUFFIXES",
+    "Limits",
+    "LoadedDocument",
+    "Section",
+    "base",
+    "can_recognise_text",
+    "load_document",
+    "printable",
+]
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from rag.text.analysis import analyzer, segmented, terms
+from rag.types.documents import ChunkId
 
 if TYPE_CHECKING:
     import tantivy
@@ -38,7 +39,7 @@ class LexicalEntry:
     @property
     def version(self) -> str:
         """The document's version that the chunk is of, `{document}:{version}`."""
-        return self.chunk_id.rpartition(":")[0]
+        return ChunkId(self.chunk_id).version_name
 
 
 class LexicalReader(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,11 +47,6 @@ class LanguageModels:
     def described(self) -> Mapping[str, LanguageModelSettings]:
         """What is said of every model, also of those that are not offered."""
         return self._described or {self.default_name: self._settings.llm}
-
-    @property
-    def fallbacks(self) -> Sequence[str]:
-        """The models that answer in this order when one cannot be reached; empty: nobody steps in."""
-        return self.file.fallback
 
     def get(self, name: str = "") -> LanguageModel:
         """The model of that name, or the default one; blocking when it is first asked for: seconds.

@@ -34,7 +34,6 @@ from rag.storage.rows import (
     upsert,
 )
 from rag.storage.sqlite import SqliteDatabase
-from rag.text.analysis import contextual_text
 from rag.types.documents import LOCAL_NAME, LOCAL_PRINCIPAL, Chunk, ChunkId, Collection, Document, Scope, Section
 
 DEFAULT_COLLECTION = "default"
@@ -324,27 +323,6 @@ class Catalog:
             ids=json.dumps(list(document_ids)),
         )
         return int(rows[0][0])
-
-    def vector_ids_after(self, collection_id: str, after: str, limit: int) -> list[str]:
-        """Up to `limit` ids of the collection's vectors, each once and in order, from behind `after`."""
-        rows = self._read(
-            f"SELECT DISTINCT k.vector_id FROM {_LIVE_CHUNKS} WHERE d.collection_id = :collection "
-            "AND k.vector_id > :after ORDER BY k.vector_id LIMIT :limit",
-            collection=collection_id,
-            after=after,
-            limit=limit,
-        )
-        return [vector_id for (vector_id,) in rows]
-
-    def embedded_text(self, collection_id: str, vector_id: str) -> str:
-        """The text that the vector was made of."""
-        [row] = self._read(
-            f"SELECT d.title, k.heading, k.text FROM {_LIVE_CHUNKS} WHERE d.collection_id = :collection "
-            "AND k.vector_id = :vector LIMIT 1",
-            collection=collection_id,
-            vector=vector_id,
-        )
-        return contextual_text(*row)
 
     def count_vectors(self, collection_id: str) -> int:
         """How many vectors the collection's live chunks need."""

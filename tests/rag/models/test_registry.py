@@ -81,7 +81,7 @@ def test_what_is_offered_begins_with_the_default(models):
     assert three.default_name == "b"
     assert three.names == ["b", "a"]
     assert list(three.described) == ["a", "b", "hidden"]
-    assert list(three.fallbacks) == ["b", "a"]
+    assert list(three.file.fallback) == ["b", "a"]
 
 
 def test_the_first_model_is_the_default_where_none_is_named(models):
@@ -98,7 +98,7 @@ def test_an_unknown_name_is_said_with_those_there_are(models):
 
 def test_without_a_file_there_is_the_model_of_the_settings(models):
     one = models("", provider="scripted", script="alone")
-    assert (one.default_name, one.names, list(one.described), list(one.fallbacks)) == (
+    assert (one.default_name, one.names, list(one.described), list(one.file.fallback)) == (
         "scripted",
         ["scripted"],
         ["scripted"],
