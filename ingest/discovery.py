@@ -76,9 +76,9 @@ def _walk(root: Path) -> Iterator[Path]:
     """The files in `root`, sorted; real files of a folder before links, so that a file goes by its own name."""
     real_root = root.resolve()
     for folder, subfolders, names in os.walk(root, onerror=_report):
-        if CATALOG_NAME in names or (
-            "lock" in names and {"words", "files"} & {*subfolders}
-        ):  # a storage folder of ours
+        inside = {*subfolders}
+        is_storage = CATALOG_NAME in names or ("lock" in names and {"words", "files"} & inside)
+        if is_storage or {"words", "vectors"} <= inside:  # … of ours, with the catalog in PostgreSQL
             subfolders.clear()
             continue
         # Links to folders are never followed: what they show inside the root is walked anyway, so there are no loops.
