@@ -35,7 +35,7 @@ def rooms_table() -> str:
     rows = ["| room | what it is for |", "|---|---|"]
     rows += [f"| `{room}/` | {_purpose(ROOT / room / '__init__.py')} |" for room in ROOMS]
     ground = ", ".join(f"`{name}/`" for name in GROUND)
-    rows.append(f"| {ground}, `rag/settings.py`, `rag/errors.py` | What every room may use. |")
+    rows.append(f"| {ground}, `rag/concurrency.py`, `rag/settings.py`, `rag/errors.py` | What every room may use. |")
     return "\n".join(rows) + "\n"
 
 

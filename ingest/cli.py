@@ -1,4 +1,7 @@
-"""The `ingest` command: `ingest PATH…`, `ingest ls`, `ingest rm`. Heavy libraries are imported inside the commands."""
+"""The `ingest` command, and what of the `rag` command writes (`rag reindex`): both programs begin here.
+
+Heavy libraries are imported inside the commands.
+"""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ _BLOCK = 50_000  # characters tokenised at once: the tokens of a whole book woul
 
 @dataclass(frozen=True, slots=True)
 class ChunkLimit:
-    """The longest chunk: so many tokens, special ones included, as this tokenizer counts (tokenizers.py), and how
+    """The longest chunk: so many tokens, special ones included, as this tokenizer counts (text/tokenizers.py), and how
     many of them it may repeat of the one before."""
 
     tokenizer: str

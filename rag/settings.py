@@ -24,7 +24,7 @@ PREFIX = "RAG_"
 DELIMITER = "__"
 DEFAULT_EMBEDDING = "sentence-transformers/all-MiniLM-L6-v2"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})  # names of this machine for itself
-PROVIDERS = (
+PROVIDER_NAMES = (
     "auto",
     "openai",
     "llama_cpp",
@@ -40,8 +40,8 @@ class _Group(BaseModel):
 
 
 def _known_provider(provider: str) -> str:
-    if provider not in PROVIDERS and not _FUNCTION.fullmatch(provider):
-        raise ValueError(f"should be one of {', '.join(PROVIDERS)}, or package.module:function")
+    if provider not in PROVIDER_NAMES and not _FUNCTION.fullmatch(provider):
+        raise ValueError(f"should be one of {', '.join(PROVIDER_NAMES)}, or package.module:function")
     return provider
 
 

@@ -1,6 +1,6 @@
 """Reading and embedding on a Ray cluster: what one machine would need weeks for, many do; one process stores it.
 
-The workers (ray_worker.py) see neither catalog nor index. They are told what to read and what to embed by the process
+The workers (worker.py) see neither catalog nor index. They are told what to read and what to embed by the process
 that owns the storage folder, which decides beforehand what is needed at all and stores what comes back.
 """
 

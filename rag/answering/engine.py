@@ -1,6 +1,6 @@
-"""The chat engine: a conversation in, a stream of events out. UI, API and command line all ask it, and nothing else.
+"""The chat engine: a conversation in, an answer out, and events on the way. All modes ask it (see modes/dispatch.py).
 
-It keeps no state between calls: the caller owns the history, which is exactly the OpenAI shape.
+It keeps no conversation: the caller owns the history, which is exactly the OpenAI shape; only summaries are cached.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The edge of the command line: settings in, errors out as two lines and an exit code, and the way to the index.
+"""The edge of the command line: settings in, errors out as two lines and an exit code.
 
-If a server owns the storage folder the commands work through it; otherwise they open the folder themselves.
+Whether a command works through the server or opens the storage folder itself: rag/operations/backend.py.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The gate: whether what was found can answer the question at all.
+"""How far what was found can answer the question at all; `ChatEngine.find` compares it with the setting.
 
 A chunk's relevance is its cosine similarity to the question plus the share of the question's words that it (with its
 title and headings) holds, rare words counting more. Each of the two alone refuses worse: one is blind for names and

@@ -1,4 +1,4 @@
-"""Retrieval: two legs, one by meaning and one by words, fused by score; documents that the question names come first.
+"""Retrieval: two legs, one by meaning and one by words, fused by score; documents that the question names are raised.
 
 Fusion is a convex combination of min–max normalised scores (Bruch, Gai, Ingber: "An Analysis of Fusion Functions for
 Hybrid Retrieval", TOIS 2023). docs/retrieval.md has what was measured beside it.

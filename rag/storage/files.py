@@ -1,4 +1,4 @@
-"""What is known of uploaded files; their bytes are in files.py.
+"""What is known of uploaded files; their bytes are in blobs.py.
 
 Bytes are shared, records are not: whoever deletes or lets expire an upload touches no other one. What was uploaded for
 its own sake has a purpose and stays until it is deleted; what came with a chat can be had as long as its document is

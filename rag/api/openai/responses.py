@@ -1,7 +1,7 @@
 """`/v1/responses`: OpenAI's Responses with file search and functions, kept and gone on from.
 
 Every answer comes from documents: those of the `file_search` tool's vector stores, else those of the model's
-collection. The wire form, streamed or not, is in response_form.py.
+collection. The wire form, streamed or not, is in response_stream.py.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Draws pages of PDF files, each in a process of its own (child.py), and keeps the last ones in memory."""
+"""Draws pages of PDF files, each in a process of its own (worker.py), and keeps the last ones in memory."""
 
 from __future__ import annotations
 

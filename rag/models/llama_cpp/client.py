@@ -1,7 +1,7 @@
 """The `llama_cpp` provider: a GGUF file, run in this process by llama-cpp-python.
 
 Two threads on one `Llama` crash the process, and two interleaved streams give wrong text. So the model belongs to one
-worker thread, which runs one whole reply after the other; questions wait in line (see line.py). Tokens are counted with
+worker thread, which runs one whole reply after the other; questions wait in line (see queue.py). Tokens are counted with
 a second, vocabulary-only copy, so that counting never waits for a reply.
 """
 

@@ -1,4 +1,4 @@
-"""A line: work for one thread, first come, first served, and everybody knows how many are before them."""
+"""A queue: work for one thread, first come, first served, and everybody knows how many are before them."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ SCRIPTS = (
     ) STRICT;
     CREATE INDEX jobs_by_state ON jobs (state);
     """,
-    # Documents can be found by their names: see document_names.py.
+    # Documents can be found by their names: see rag/storage/document_names.py.
     """
     CREATE TABLE names (
         token TEXT NOT NULL, document_id TEXT NOT NULL REFERENCES documents ON DELETE CASCADE,
@@ -92,7 +92,7 @@ SCRIPTS = (
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX names_by_document ON names (document_id);
     """,
-    # Attributes that the user gives to documents: see attributes.py. An object of JSON.
+    # Attributes that the user gives to documents: see rag/storage/attributes.py. An object of JSON.
     """
     ALTER TABLE documents ADD COLUMN attributes TEXT NOT NULL DEFAULT '{}';
     """,
@@ -155,7 +155,7 @@ SCRIPTS = (
         messages TEXT NOT NULL, documents TEXT NOT NULL, created_at TEXT NOT NULL
     ) STRICT;
     """,
-    # Which of several models' answers was the best one: see feedback.py. Answers and passages are JSON.
+    # Which of several models' answers was the best one: see rag/storage/feedback.py. Answers and passages are JSON.
     """
     CREATE TABLE votes (
         id TEXT PRIMARY KEY, owner_id TEXT NOT NULL REFERENCES principals, question TEXT NOT NULL,
@@ -181,7 +181,7 @@ SCRIPTS = (
     ALTER TABLE files ADD COLUMN key_id TEXT NOT NULL DEFAULT '';
     ALTER TABLE responses ADD COLUMN key_id TEXT NOT NULL DEFAULT '';
     """,
-    # The chat's conversations: see conversations.py. `text` is what a step says, `body` and `settings` are JSON.
+    # The chat's conversations: see rag/storage/conversations.py. `text` is what a step says, `body` and `settings` are JSON.
     """
     CREATE TABLE conversations (
         id TEXT PRIMARY KEY, owner_id TEXT NOT NULL REFERENCES principals, title TEXT NOT NULL,

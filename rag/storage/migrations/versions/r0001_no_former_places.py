@@ -1,4 +1,4 @@
-"""From the last tables before Alembic: lists go on behind what is there, so nobody keeps where deleted items stood."""
+"""Drops `former_places` of the last schema before Alembic: the lists' cursors compare keys now."""
 
 from __future__ import annotations
 
