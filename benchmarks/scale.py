@@ -13,6 +13,7 @@ import resource
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -46,13 +47,18 @@ def random_vectors(generator: np.random.Generator, count: int) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-class Corpus:
-    """Documents of random words with random vectors, always the same."""
+def random_words(chance: random.Random) -> list[str]:
+    """A vocabulary of 30,000 words."""
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    return ["".join(chance.choices(letters, k=chance.randint(3, 9))) for _ in range(30_000)]
 
-    def __init__(self) -> None:
+
+class Corpus:
+    """Documents of random words, drawn evenly from `words`, with random vectors: the same for the same words."""
+
+    def __init__(self, words: Sequence[str] | None = None) -> None:
         self._chance, self._generator = random.Random(1), np.random.default_rng(1)
-        letters = "abcdefghijklmnopqrstuvwxyz"
-        self._words = ["".join(self._chance.choices(letters, k=self._chance.randint(3, 9))) for _ in range(30_000)]
+        self._words = random_words(self._chance) if words is None else words
         self._documents = 0
 
     def next_group(self) -> list[DocumentVersion]:

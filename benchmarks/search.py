@@ -20,11 +20,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.scale import CHUNKS_A_DOCUMENT, DOCUMENTS_A_GROUP, RandomEmbedding, make_version
+from benchmarks.scale import CHUNKS_A_DOCUMENT, DOCUMENTS_A_GROUP, Corpus, RandomEmbedding, random_words
 from rag.index.index import Index
 from rag.models.embedding import open_embedding
 from rag.retrieval.retriever import HybridRetriever
@@ -55,8 +54,8 @@ class QuestionsEmbedded(RandomEmbedding):
 
 def main(total: int) -> int:
     """Fill an index, search it, and print the times."""
-    chance, generator = random.Random(1), np.random.default_rng(1)
-    words = ["".join(chance.choices("abcdefghijklmnopqrstuvwxyz", k=chance.randint(3, 9))) for _ in range(30_000)]
+    chance = random.Random(1)
+    words = random_words(chance)
     population = chance.choices(words, weights=[1 / rank for rank in range(1, len(words) + 1)], k=2_000_000)
     embedding = QuestionsEmbedded(EmbeddingSettings(model="bag-of-words"))
     with (
@@ -64,9 +63,9 @@ def main(total: int) -> int:
         closing(Index(Path(folder), embedding)) as index,
         asyncio.Runner() as runner,
     ):
-        for number in range(0, total // CHUNKS_A_DOCUMENT, DOCUMENTS_A_GROUP):
-            group = [make_version(number + n, chance, generator, population) for n in range(DOCUMENTS_A_GROUP)]
-            index.replace_documents(group)
+        corpus = Corpus(population)
+        for _ in range(0, total // CHUNKS_A_DOCUMENT, DOCUMENTS_A_GROUP):
+            index.replace_documents(corpus.next_group())
         retriever = HybridRetriever(index, RetrievalSettings())
         scope = scope_of(index.catalog, "default")
         narrow = Scope(scope.collection_ids, frozenset(f"doc_{number}" for number in (1, 50, 90)))

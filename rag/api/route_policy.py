@@ -1,9 +1,10 @@
 """What a route demands of a request before its own code runs, declared where the route is made.
 
 A route that declares nothing is closed: where Footnote asks for keys (everywhere but on this machine's own address) it
-wants one, takes small bodies only, and does its work under the concurrency limit. `PUBLIC`, `SESSION` and `UPLOAD` among the `dependencies` of a route, its router or a mounted FastAPI
-application change that; the innermost declaration counts. They do nothing themselves: the middleware, which runs before
-a body is read, looks them up here. What no route answers is closed, too.
+wants one; it takes small bodies only, and does its work under the concurrency limit. `PUBLIC`, `SESSION` and `UPLOAD`
+among the `dependencies` of a route, its router or a mounted FastAPI application change that; the innermost declaration
+counts. They do nothing themselves: the middleware, which runs before a body is read, looks them up here. What no route
+answers is closed, too.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Language models: the table of providers, and the one function by which a model is asked.
 
 Nothing that only one provider knows gets past `stream_text`: it gives text, finish reason and usage, or raises
-BackendError. A new provider is a function in `PROVIDERS`, its name one of `PROVIDER_NAMES` of the settings; what it needs
-is imported inside it. A provider that is none of them but `package.module:function`, is anybody's own.
+BackendError. A new provider is a function in `PROVIDERS`, with its name in `PROVIDER_NAMES` of the settings; what it
+needs is imported inside it. Any other, `package.module:function`, is anybody's own.
 """
 
 from __future__ import annotations

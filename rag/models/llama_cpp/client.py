@@ -1,8 +1,8 @@
 """The `llama_cpp` provider: a GGUF file, run in this process by llama-cpp-python.
 
 Two threads on one `Llama` crash the process, and two interleaved streams give wrong text. So the model belongs to one
-worker thread, which runs one whole reply after the other; questions wait in line (see queue.py). Tokens are counted with
-a second, vocabulary-only copy, so that counting never waits for a reply.
+worker thread, which runs one whole reply after the other; questions queue up (queue.py). Tokens are counted with a
+second, vocabulary-only copy, so that counting never waits for a reply.
 """
 
 from __future__ import annotations

@@ -181,7 +181,7 @@ SCRIPTS = (
     ALTER TABLE files ADD COLUMN key_id TEXT NOT NULL DEFAULT '';
     ALTER TABLE responses ADD COLUMN key_id TEXT NOT NULL DEFAULT '';
     """,
-    # The chat's conversations: see rag/storage/conversations.py. `text` is what a step says, `body` and `settings` are JSON.
+    # The chat's conversations: see rag/storage/conversations.py. `text` is what a step says; `body` is JSON.
     """
     CREATE TABLE conversations (
         id TEXT PRIMARY KEY, owner_id TEXT NOT NULL REFERENCES principals, title TEXT NOT NULL,

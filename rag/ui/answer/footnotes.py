@@ -1,8 +1,8 @@
 """Citations as a Chainlit element: the list of sources under an answer, and what its marks `[1]` open.
 
-A mark is a link (rag/ui/markdown.py). What it opens is decided in public/footnotes.js: the side panel, where Footnote.jsx
-shows the quote, and the page of a PDF, drawn by rag/api/page_images.py, or the rows of a sheet. (Elements that
-are "side" to Chainlit open by themselves as they arrive, together with those of all earlier answers.)
+A mark is a link (rag/ui/markdown.py). What it opens is decided in public/footnotes.js: the side panel, where
+Footnote.jsx shows the quote, and the page of a PDF, drawn by rag/api/page_images.py, or the rows of a sheet. (Elements
+that are "side" to Chainlit open by themselves as they arrive, together with those of all earlier answers.)
 """
 
 from __future__ import annotations
