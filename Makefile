@@ -80,7 +80,7 @@ vllm: ## Serve MODEL by vLLM at http://127.0.0.1:8001/v1 (NVIDIA GPU)
 		$(if $(QUANTIZATION),--quantization $(QUANTIZATION)) $(VLLM_FLAGS)
 
 test: $(VENV)/installed-dev ## Check the code and run the tests that are quick, at the same time: some minutes
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=recurse lint test-quick
+	@$(MAKE) --no-print-directory --jobs=2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=recurse) lint test-quick
 
 test-all: test test-slow ## Run every test but those in the browser
 

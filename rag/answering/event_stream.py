@@ -50,7 +50,7 @@ class EventStream(AsyncGenerator[Event, None]):
 
     async def until(self, *kinds: type[Event]) -> None:
         """Wait for an event of these kinds, or for the end; none is taken. Raises what the work raises before it."""
-        while not any(isinstance(event, kinds) for event in self._events):
+        while not self._is_closed and not any(isinstance(event, kinds) for event in self._events):
             if self._task is not None and self._task.done():
                 self._task.result()
                 break

@@ -106,8 +106,10 @@ class LexicalReplica:
             try:
                 if self._catalog.revision != self._revision:
                     self._catch_up()
-                elif self._deleted and purge_words(self._writer, self._deleted, self._rewrite, self._closing):
-                    self._deleted.clear()
+                elif (deleted := frozenset(self._deleted)) and purge_words(  # while these are purged more may come
+                    self._writer, deleted, self._rewrite, self._closing
+                ):
+                    self._deleted -= deleted
             except DatabaseUnavailable as error:
                 logger.warning("The words stay as they are for now: %s", error.message)
             except Exception:  # what is there is there; it is tried again

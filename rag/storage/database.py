@@ -116,11 +116,10 @@ class Database(ABC):
             self._threads.transaction = connection
             try:
                 yield connection
-            except BaseException:
+                connection.sqlalchemy.commit()
+            except BaseException:  # also where the commit failed: the connection would be of no use any more
                 connection.sqlalchemy.rollback()
                 raise
-            else:
-                connection.sqlalchemy.commit()
             finally:
                 self._threads.transaction = None
 

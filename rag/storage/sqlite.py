@@ -81,7 +81,12 @@ class SqliteDatabase(Database):
                     self._connections.pop(thread).sqlalchemy.close()
                 connection = self._threads.connection = Connection(self._engine.connect())
                 self._connections[threading.current_thread()] = connection
-        yield connection
+        try:
+            yield connection
+        except BaseException:
+            if _driver(connection).in_transaction:  # its commit failed: SQLAlchemy holds it for over
+                _driver(connection).rollback()
+            raise
 
     @property
     def is_shared(self) -> bool:

@@ -19,12 +19,12 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, Response
 from markdown_it import MarkdownIt
 
+from rag.api.dependencies import Caller
 from rag.api.route_policy import SESSION
 from rag.errors import NotFound
 from rag.storage.conversations import Conversation, Conversations, Element, Step
 from rag.ui.answer.footnotes import readable_now
 from rag.ui.markdown import marked, unmarked
-from rag.ui.session import calling_principal
 from rag.ui.translations import translations_in
 
 if TYPE_CHECKING:
@@ -183,14 +183,9 @@ async def answer_to_copy(action: Any, access: Access, conversation_id: str) -> s
     return answer_markdown(entry_of(step, elements))
 
 
-async def _own_transcript(conversation_id: str, request: Request) -> Transcript:
-    """A conversation of the user who is logged in to the chat. Raises NotFound, Unauthorized."""
-    services = request.app.state.services
-
-    def read() -> Transcript:
-        return transcript_of(*_read(services.access(calling_principal(services)), conversation_id))
-
-    return await asyncio.to_thread(read)
+def _own_transcript(conversation_id: str, caller: Caller) -> Transcript:
+    """A conversation of whoever asks. Raises NotFound, Unauthorized."""
+    return transcript_of(*_read(caller, conversation_id))
 
 
 OwnTranscript = Annotated[Transcript, Depends(_own_transcript)]

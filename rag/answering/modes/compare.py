@@ -39,7 +39,7 @@ async def compare(request: Request, engines: Engines, file: ModelsFile, emit: Em
             hint="Name them; models.toml describes the models to choose from.",
             param="models",
         )
-    prepared = await asyncio.gather(*(_prepare(name, request, engines) for name in names))
+    prepared = await in_parallel(lambda name: _prepare(name, request, engines), names, len(names))
     participants = dict(zip(names, prepared, strict=True))
     able = [participant for participant in prepared if not isinstance(participant, RagError)]
     if not able:

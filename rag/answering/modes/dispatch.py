@@ -6,10 +6,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from functools import partial
 
 from rag.answering.engine import ChatEngine
-from rag.answering.event_stream import EventStream
 from rag.answering.generation import write_answer
 from rag.answering.modes.compare import compare
 from rag.answering.modes.plan import plan
@@ -45,11 +43,6 @@ async def chat(engine: ChatEngine, request: Request, emit: Emit) -> Answer:
 
 _WITH_FUNCTIONS: frozenset[Mode] = frozenset({"documents", "chat"})
 OF_ONE_MODEL: Mapping[Mode, AnswerInMode] = {"documents": documents, "chat": chat, "summarize": summarize, "plan": plan}
-
-
-def ask(request: Request, engines: Engines, file: ModelsFile, counts: RouteCounts | None = None) -> EventStream:
-    """What `answer` emits, and at last the answer itself; closing the stream stops all models."""
-    return EventStream(partial(answer, request, engines, file, counts or RouteCounts()))
 
 
 async def answer(request: Request, engines: Engines, file: ModelsFile, counts: RouteCounts, emit: Emit) -> Answer:

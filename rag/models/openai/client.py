@@ -24,6 +24,7 @@ from rag.models.openai.discovery import (
     ServerProbe,
     Tokenizer,
     checked_base_url,
+    environment_proxy,
     listed_name,
     probe_server,
     shown_address,
@@ -283,7 +284,8 @@ class OpenAICompatible:
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=self._tls, force_close=True),
             headers={"Authorization": f"Bearer {key}"} if key else {},
-            trust_env=trusts_environment(self.base_url),
+            trust_env=False,  # it would read logins from ~/.netrc, too
+            proxy=environment_proxy(self.base_url),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),  # the rest is timed by the token
         )
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
@@ -123,6 +124,14 @@ def trusts_environment(base_url: str) -> bool:
         return not (ipaddress.ip_address(host).is_loopback or ipaddress.ip_address(host).is_unspecified)
     except ValueError:
         return host != "localhost" and not host.endswith(".localhost")
+
+
+def environment_proxy(base_url: str) -> str | None:
+    """The HTTP proxy that the environment names for this server, if any."""
+    if not trusts_environment(base_url) or proxy_bypass(urlsplit(base_url).hostname or ""):
+        return None
+    proxies = getproxies()
+    return proxies.get(urlsplit(base_url).scheme) or proxies.get("all")
 
 
 def _probe(probe: ServerProbe, model: str, api_key: str, timeout: float) -> ServerProbe:

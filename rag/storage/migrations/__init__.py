@@ -49,7 +49,7 @@ def _upgrade(connection: sqlalchemy.Connection) -> bool:
     from alembic.script import ScriptDirectory
 
     config = Config(attributes={"connection": connection})
-    config.set_main_option("script_location", str(Path(__file__).parent))
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if current_revision(connection) not in (None, *known):
         return False

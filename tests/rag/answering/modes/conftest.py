@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from contextlib import aclosing, closing
+from functools import partial
 
 import pytest
 
 from rag.answering.engine import ChatEngine
-from rag.answering.modes.dispatch import ask
+from rag.answering.event_stream import EventStream
+from rag.answering.modes.dispatch import answer
 from rag.answering.modes.request import Request
+from rag.answering.modes.route import RouteCounts
 from rag.errors import NotFound
 from rag.index.index import Index
 from rag.models.models_file import ModelsFile
@@ -60,7 +63,8 @@ def events_of(everything, make_engine):
             return engines[name or models[0].name]
 
         asked = Request(messages, scope, **request)
-        async with aclosing(ask(asked, engine, file or ModelsFile(), counts)) as events:
+        work = partial(answer, asked, engine, file or ModelsFile(), counts or RouteCounts())
+        async with aclosing(EventStream(work)) as events:
             return [event async for event in events]
 
     return events_of

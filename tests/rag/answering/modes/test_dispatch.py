@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
+from functools import partial
 
 import pytest
 from fastapi.responses import JSONResponse
 
-from rag.answering.modes.dispatch import OF_ONE_MODEL, ask, with_fallbacks
+from rag.answering.event_stream import EventStream
+from rag.answering.modes.dispatch import OF_ONE_MODEL, answer, with_fallbacks
 from rag.answering.modes.request import MODES, Request
+from rag.answering.modes.route import RouteCounts
 from rag.errors import BackendRejected, BackendUnavailable, NotFound
 from rag.models.llm import open_language_model
 from rag.settings import LanguageModelSettings
@@ -167,7 +170,8 @@ async def test_closing_it_stops_all_models(index, bag_of_words, make_engine, eve
     for length in range(1, 40, 6):
         models = {name: speaking(say, name=name, window=700) for name in "ab"}
         request = Request([Message("user", QUESTION)], everything, mode)
-        stream = ask(request, lambda name, models=models: make_engine(models[name or "a"]), file)
+        engines = partial(lambda models, name: make_engine(models[name or "a"]), models)
+        stream = EventStream(partial(answer, request, engines, file, RouteCounts()))
         async with aclosing(stream):
             for _ in range(length):
                 await anext(stream, None)

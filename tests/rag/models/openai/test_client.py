@@ -14,6 +14,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 from rag.errors import AnswerInterrupted, BackendRejected, BackendUnavailable, ConfigurationError
 from rag.models.chat_template import estimate_tokens
 from rag.models.llm import check_model, open_language_model, refresh_model, stream_text
+from rag.models.openai.discovery import environment_proxy
 from rag.settings import Settings
 from rag.types.chat import Sampling
 from rag.types.documents import Message, Usage
@@ -374,6 +375,34 @@ async def test_no_proxy_and_no_foreign_key_on_this_machine(server, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     assert text_of(await ask(open_at(server))) == "".join(WORDS)
     assert all(KEY not in str(headers) for headers in server.headers)
+
+
+async def test_no_login_is_taken_from_netrc(server, monkeypatch, tmp_path):
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login anna password secret")
+    (tmp_path / "netrc").chmod(0o600)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    assert text_of(await ask(open_at(server))) == "".join(WORDS)
+    assert all("Basic" not in str(headers) for headers in server.headers)
+    assert text_of(await ask(open_at(server, api_key=KEY))) == "".join(WORDS)
+
+
+@pytest.mark.parametrize(
+    ("variable", "url", "proxy"),
+    [
+        ("https_proxy", "https://models.example/v1", "http://proxy:3128"),
+        ("all_proxy", "http://models.example/v1", "http://proxy:3128"),
+        ("all_proxy", "http://127.0.0.1:8001/v1", None),
+        ("http_proxy", "http://inside.example/v1", None),
+        ("https_proxy", "http://models.example/v1", None),
+    ],
+)
+def test_the_proxy_that_the_environment_names(variable, url, proxy, monkeypatch):
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("no_proxy", "inside.example")
+    monkeypatch.setenv(variable, "http://proxy:3128")
+    assert environment_proxy(url) == proxy
 
 
 async def test_a_wrong_key_at_the_start_is_said_and_asked_again(server):
