@@ -1,9 +1,9 @@
-"""What kind of answer a message wants, before anything is searched: a chat, a list of documents, a summary, a rewording.
+"""What kind of answer a message wants, before anything is searched: a chat, a list, a summary, a rewording.
 
-A message that is no question to the documents is made of a small, closed vocabulary ("translate that into German", "which
-documents do you have?"), and has no word of content. routing_words.toml has that vocabulary in four languages; a message
-with a word that is in none of the lists is a question, unless it names what is to be summarised. A client's own task (a
-title, tags, search queries) is known by the form in which clients send it.
+A message that is no question to the documents is made of a small, closed vocabulary ("translate that into German",
+"which documents do you have?"), and has no word of content. routing_words.toml has that vocabulary in four languages; a
+message with a word that is in none of the lists is a question, unless it names what is to be summarised. A client's own
+task (a title, tags, search queries) is known by the form in which clients send it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import re
 import tomllib
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Literal
@@ -22,6 +21,8 @@ from typing import Literal
 Kind = Literal["small_talk", "collection", "document", "conversation", "task", "question"]
 
 _LONGEST = 25  # words; a longer message has a question of its own
+_OF_SUMMARIES = ("summary", "points", "about", "holding", "edit")
+_OF_REWORDING = ("edit", "said", "form", "doubt")
 _YOU = frozenset({"you", "du", "sie", "tu", "vous", "usted"})
 _WORD = re.compile(r"[^\W_]+(?:['’;][^\W_]+)?")
 _TASK = re.compile(
@@ -32,60 +33,45 @@ _TURNS = re.compile(
 )  # of a quoted conversation
 
 
-@dataclass(frozen=True, slots=True)
-class Routed:
-    """The kind of answer that a message wants; `text` is the message without a greeting before it."""
-
-    kind: Kind
-    text: str
-
-
-def route_message(message: str, *, has_history: bool = False, has_documents: bool = False) -> Routed:
+def route_message(message: str, *, has_history: bool = False, has_documents: bool = False) -> Kind:
     """The kind of a message. `has_documents`: some are chosen, attached or named; `has_history`: it is not the first.
 
     Costs no model call and well under a millisecond.
     """
     if _TASK.match(message) and (_TURNS.search(message) or "<chat_history>" in message):
-        return Routed("task", message)
+        return "task"
     words = [fold(word) for word in _WORD.findall(message[:2000])]
     if not words or len(words) > _LONGEST:
-        return Routed("question", message)
+        return "question"
     kinds = [kind for language in _lexicon().values() if (kind := _kind(words, language, has_history, has_documents))]
-    return Routed(kinds[0] if kinds else "question", message)
+    return kinds[0] if kinds else "question"
 
 
 def _kind(
     words: Sequence[str], lists: Mapping[str, frozenset[str]], has_history: bool, has_documents: bool
 ) -> Kind | None:
+    """The kind of a message in one language; None where it has a word of content, and so is a question."""
+
     def only(*names: str) -> bool:
         return all(any(word in lists[name] for name in ("function", *names)) for word in words)
 
     def some(*names: str) -> bool:
         return any(word in lists[name] for word in words for name in names)
 
-    begins = next((word for word in words if word not in lists["function"] - lists["asking"]), "")
-    if only("chat", "ability") and (some("chat") or begins in lists["ability"]):
+    opening = next((word for word in words if word not in lists["function"] - lists["asking"]), "")
+    asks = words[0] in lists["asking"] and not {*words[1:2]} & _YOU  # "can you …" asks for something to be done
+    is_short_form = some("summary", "points", "about")
+    if only("chat", "ability") and (some("chat") or opening in lists["ability"]):
         return "small_talk"
-    if (
-        some("summary", "points", "about")
-        and only("summary", "points", "about", "said", "holding", "edit")
-        and has_history
-    ):
-        if some("said") and not has_documents:
-            return "conversation"
+    if has_history and not has_documents and is_short_form and some("said") and only(*_OF_SUMMARIES, "said"):
+        return "conversation"
     if some("documents") and only("documents", "holding", "ability"):
         return "collection"
-    asks = words[0] in lists["asking"] and not {*words[1:2]} & _YOU  # "can you …" asks for something to be done
-    if some("summary", "points", "about") and only("summary", "points", "about", "this_document", "holding", "edit"):
-        if has_documents or some("this_document"):
-            return "document"
+    if is_short_form and (has_documents or some("this_document")) and only(*_OF_SUMMARIES, "this_document"):
+        return "document"
     if some("summary") and not asks:
         return "document"
-    if (
-        has_history
-        and some("edit", "said", "form", "doubt")
-        and only("edit", "said", "form", "doubt", "chat", "holding")
-    ):
+    if has_history and some("edit", "said", "form", "doubt") and only(*_OF_REWORDING, "chat", "holding"):
         return "conversation"
     return None
 
