@@ -1,4 +1,4 @@
-"""Footnotes that do not hang on the model's obedience: a sentence without a marker gets that of the passage it rests on.
+"""Footnotes that do not hang on the model's obedience: a sentence without a marker gets that of its passage.
 
 A small model often answers rightly and cites nothing, or cites the wrong source. While an answer streams, each sentence
 is held against the passages (see verification/) as soon as it has ended, and before what follows is passed on: if it
@@ -23,7 +23,7 @@ _TERMINAL = frozenset(".!?…。！？")
 _WIDE = frozenset("。！？")  # no space follows them
 _CLOSING = frozenset("\"'”’»)*_")
 _BEHIND = frozenset(" \t[]0123456789")  # what markers and the space around them are made of
-_LOOKED_BACK = 500  # characters, for where a sentence ended
+_LOOKED_BACK = 120  # characters, for where a sentence ended
 _FENCE, _TABLE_ROW = "```", "|"
 
 
@@ -37,7 +37,7 @@ class Attribution:
 
     def __init__(self, passages: Sequence[Passage]) -> None:
         self._passages = passages
-        self._sentence = ""  # passed on, since the last end of one
+        self._sentence: list[str] = []  # its characters, passed on, since the last end of one
         self._behind: str | None = None  # held, since the sentence may have ended; None within it
         self._in_code = False
         self._length = 0
@@ -59,10 +59,10 @@ class Attribution:
             self._behind = behind + character
             return ""
         if not behind and (character in _CLOSING or character in _TERMINAL):
-            self._sentence += character
+            self._sentence.append(character)
             return self._passed(character)
         if character != "\n" and not self._has_ended(f"{behind}{character}"):
-            self._sentence += behind  # as in "e.g. this", "3.5"
+            self._sentence.extend(behind)  # as in "e.g. this", "3.5"
             self._behind = None
             return self._passed(behind) + self._within(character)
         return self._ended() + self._within(character)
@@ -70,20 +70,20 @@ class Attribution:
     def _has_ended(self, following: str) -> bool:
         if not following[0].isspace() and self._sentence[-1] not in _WIDE:
             return following[0] == "["
-        return len(sentence_spans(self._sentence[-_LOOKED_BACK:] + following)) > 1
+        return len(sentence_spans("".join(self._sentence[-_LOOKED_BACK:]) + following)) > 1
 
     def _within(self, character: str) -> str:
         if character == "\n":
             ended = self._ended()
             return ended + self._passed(character)
-        self._sentence += character
+        self._sentence.append(character)
         self._behind = "" if character in _TERMINAL else None
         return self._passed(character)
 
     def _ended(self) -> str:
         """What stands behind the sentence that has ended, markers put right."""
-        sentence, behind = self._sentence, self._behind or ""
-        self._sentence, self._behind = "", None
+        sentence, behind = "".join(self._sentence), self._behind or ""
+        self._sentence, self._behind = [], None
         if sentence.lstrip().startswith(_FENCE):
             self._in_code = not self._in_code
         if not self._in_code and not sentence.lstrip().startswith((_TABLE_ROW, _FENCE)):
