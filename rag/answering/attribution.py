@@ -23,6 +23,7 @@ _TERMINAL = frozenset(".!?…。！？")
 _WIDE = frozenset("。！？")  # no space follows them
 _CLOSING = frozenset("\"'”’»)*_")
 _BEHIND = frozenset(" \t[]0123456789")  # what markers and the space around them are made of
+_LONGEST = 2_000  # characters; what is longer is no sentence
 _LOOKED_BACK = 120  # characters, for where a sentence ended
 _FENCE, _TABLE_ROW = "```", "|"
 
@@ -95,6 +96,8 @@ class Attribution:
 
     def _better(self, sentence: str, behind: str) -> int | None:
         """The passage to cite instead of those cited; None where these are right, or no other bears it out."""
+        if len(sentence) > _LONGEST:
+            return None
         own = [int(number) for number in _MARKER.findall(behind)]
         claim = claimed(sentence, bool(own))
         if not claim or _MARKER.search(sentence):
