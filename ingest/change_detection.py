@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import mimetypes
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
@@ -23,25 +24,39 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class IncomingFile:
+    """A file to take in: where its bytes are, and its name as it is stored and shown. An upload has a `file_id`, and
+    what its owner says of it. Setting `stop` ends its being taken in."""
+
+    path: Path
+    name: str
+    file_id: str | None = None
+    attributes: Mapping[str, AttributeValue] = field(default_factory=dict)  # of its document, where that is a new one
+    chunking: Chunking | None = None  # how it is to be cut
+    stop: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
-    """A file to ingest: where its bytes are, what it is called, and the document that stands for it, if any.
+    """A file that has to be taken in, and the document that stands for it, if any.
 
     `twin` is a document with the same bytes, read by the same loader: its text need not be read again. `has_moved`
     says that this is the twin's own file under a new name.
     """
 
-    path: Path
-    name: str
+    file: IncomingFile
     collection: str
-    file_id: str | None
     size: int
     modified_ns: int
     sha256: str
     known: Document | None
     twin: Document | None
     has_moved: bool
-    attributes: Mapping[str, AttributeValue] = field(default_factory=dict)  # of its document, where that is a new one
-    chunking: Chunking | None = None  # how it is to be cut
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.file.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,50 +85,51 @@ class Fingerprints:
 
 
 def decide(
-    catalog: Catalog,
-    fingerprints: Fingerprints,
-    path: Path,
-    name: str,
-    collection: str,
-    file_id: str | None,
-    options: IngestOptions,
-    chunking: Chunking | None = None,
+    catalog: Catalog, fingerprints: Fingerprints, file: IncomingFile, collection: str, options: IngestOptions
 ) -> FileReport | Source:
     """A report when nothing needs to be done: unchanged by size and time, else by hash. Raises UnreadableDocument."""
-    known = catalog.document_of_source(collection, name)
-    is_up_to_date = known is not None and known.chunking == chunking and _is_up_to_date(known, fingerprints, options)
+    known = catalog.document_of_source(collection, file.name)
+    is_up_to_date = (
+        known is not None and known.chunking == file.chunking and _is_up_to_date(known, fingerprints, options)
+    )
     up_to_date = known if is_up_to_date else None
     try:
-        status = path.stat()
-        present = (status.st_size, status.st_mtime_ns, file_id)
-        if up_to_date and (up_to_date.size, up_to_date.modified_ns, up_to_date.file_id) == present:
+        status = file.path.stat()
+        size, modified_ns = status.st_size, status.st_mtime_ns
+        if up_to_date and (up_to_date.size, up_to_date.modified_ns, up_to_date.file_id) == (
+            size,
+            modified_ns,
+            file.file_id,
+        ):
             return _unchanged(up_to_date)
-        sha256 = hash_of(path)
+        sha256 = hash_of(file.path)
     except OSError as error:
         raise UnreadableDocument(
-            f"{name} cannot be read: {error.strerror}.", hint="Check that the file is there and readable.", source=name
+            f"{file.name} cannot be read: {error.strerror}.",
+            hint="Check that the file is there and readable.",
+            source=file.name,
         ) from error
     if up_to_date and up_to_date.sha256 == sha256:
-        same = replace(up_to_date, size=status.st_size, modified_ns=status.st_mtime_ns, content=path, file_id=file_id)
+        same = replace(up_to_date, size=size, modified_ns=modified_ns, content=file.path, file_id=file.file_id)
         if not options.dry_run:
             catalog.put_record(same)
         return _unchanged(same)
-    twin = _twin(catalog, fingerprints, name, collection, sha256, chunking)
-    has_moved = (known, file_id) == (None, None) and twin is not None and _lost_its_file(twin, collection)
-    facts = (status.st_size, status.st_mtime_ns, sha256)
-    return Source(path, name, collection, file_id, *facts, known, twin, has_moved, chunking=chunking)
+    twin = _twin(catalog, fingerprints, file, collection, sha256)
+    has_moved = (known, file.file_id) == (None, None) and twin is not None and _lost_its_file(twin, collection)
+    return Source(file, collection, size, modified_ns, sha256, known=known, twin=twin, has_moved=has_moved)
 
 
 def record_of(source: Source) -> Document:
     """What is known of the source before it is read; of an earlier version, its text stays."""
+    file = source.file
     fresh = Document(
         id=new_id("doc"),
         collection=source.collection,
         owner_id=LOCAL_PRINCIPAL,
         file_id=None,
-        source=source.name,
-        title=Path(source.name).stem,
-        content=source.path,
+        source=file.name,
+        title=Path(file.name).stem,
+        content=file.path,
         media_type="",
         sha256="",
         size=0,
@@ -127,20 +143,20 @@ def record_of(source: Source) -> Document:
         hint="",
         created_at=now(),
         updated_at="",
-        attributes=source.attributes,
+        attributes=file.attributes,
     )
     known = source.twin if source.has_moved else source.known
     return replace(
         known or fresh,
-        source=source.name,
-        file_id=source.file_id,
-        content=source.path,
-        media_type=mimetypes.guess_type(source.name)[0] or "application/octet-stream",
+        source=file.name,
+        file_id=file.file_id,
+        content=file.path,
+        media_type=mimetypes.guess_type(file.name)[0] or "application/octet-stream",
         sha256=source.sha256,
         size=source.size,
         modified_ns=source.modified_ns,
         updated_at=now(),
-        chunking=source.chunking,
+        chunking=file.chunking,
     )
 
 
@@ -150,7 +166,7 @@ def _is_up_to_date(known: Document, fingerprints: Fingerprints, options: IngestO
 
 
 def _twin(
-    catalog: Catalog, fingerprints: Fingerprints, name: str, collection: str, sha256: str, chunking: Chunking | None
+    catalog: Catalog, fingerprints: Fingerprints, file: IncomingFile, collection: str, sha256: str
 ) -> Document | None:
     """A document of the same bytes and the same kind of file, cut the same way; first one whose own file is gone, then
     one near by."""
@@ -158,9 +174,9 @@ def _twin(
         document
         for document in catalog.documents_of_content(sha256)
         if document.status != "failed"
-        and document.chunking == chunking
+        and document.chunking == file.chunking
         and document.fingerprint == fingerprints.expected(document.status)
-        and PurePath(document.source).suffix.lower() == PurePath(name).suffix.lower()
+        and PurePath(document.source).suffix.lower() == PurePath(file.name).suffix.lower()
     ]
     return min(twins, key=lambda twin: (not is_gone(twin.content), twin.collection != collection), default=None)
 

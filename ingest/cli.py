@@ -5,28 +5,20 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from rag.cli.runner import debug_option, run
+from rag.cli.runner import debug_option, load_settings, run
 from rag.errors import InvalidRequest, NotFound, RagError
-from rag.operations.server_client import find_server, require_index
-from rag.settings import Settings, load_settings
-from rag.storage.attributes import check_attributes
-from rag.storage.connect import has_catalog, open_catalog, open_database
-from rag.storage.document_attributes import read_tags
-from rag.storage.document_attributes import tag as put_tags
 from rag.types.ingest import IngestOptions
 
 if TYPE_CHECKING:
-    from ingest.ingestor import Ingestor
-    from rag.operations.server_client import ServerClient
+    from rag.operations.backend import Backend
     from rag.types.documents import AttributeValue, Document
-    from rag.types.ingest import FileReport, IngestProgress, Job
+    from rag.types.ingest import FileReport, IngestProgress
 
 
 class _PathsByDefault(click.Group):
@@ -95,8 +87,11 @@ def add(
     as_json: bool,
 ) -> int:
     """Take in files and folders (the default). Exit code 1 if a file failed."""
+    from ingest.backend import open_ingest_backend
     from ingest.discovery import left_out
     from ingest.progress import print_events, print_left_out, show_left_out, show_progress
+    from rag.storage.attributes import check_attributes
+    from rag.storage.document_attributes import read_tags
 
     if watch and dry_run:
         raise InvalidRequest("--watch cannot be a --dry-run.", hint="Leave one of them out.")
@@ -104,11 +99,12 @@ def add(
     follow = print_events if as_json else show_progress
     tags = read_tags(attributes)
     check_attributes({key: value for key, value in tags.items() if value is not None})
-    with _writer(load_settings(), None if dry_run else ray_address) as writer:
+    with open_ingest_backend(load_settings(), None if dry_run else ray_address) as backend:
+        progresses = backend.add_paths(paths, collection, options)
         if as_json:
             print_left_out(left_out(paths))  # before the event `end`
         if not watch:
-            code = follow(_tagging(writer, tags, writer.add_paths(paths, collection, options), options), options)
+            code = follow(_tagging(backend, tags, progresses, options), options)
             if not as_json:
                 show_left_out(left_out(paths))
             return code
@@ -116,12 +112,13 @@ def add(
 
         code = 0
         for _ in changes([path.absolute() for path in paths]):
-            code = follow(_tagging(writer, tags, writer.add_paths(paths, collection, options), options), options)
+            progresses = backend.add_paths(paths, collection, options)
+            code = follow(_tagging(backend, tags, progresses, options), options)
         return code
 
 
 def _tagging(
-    writer: Ingestor | ServerClient,
+    backend: Backend,
     tags: Mapping[str, AttributeValue | None],
     progresses: Iterator[IngestProgress],
     options: IngestOptions,
@@ -130,17 +127,15 @@ def _tagging(
     for progress in progresses:
         report = progress.report
         if tags and report and report.document_id and report.outcome != "removed" and not options.dry_run:
-            report = _tagged(writer, report, tags)
+            report = _tagged(backend, report, tags)
         yield replace(progress, report=report)
 
 
-def _tagged(
-    writer: Ingestor | ServerClient, report: FileReport, tags: Mapping[str, AttributeValue | None]
-) -> FileReport:
+def _tagged(backend: Backend, report: FileReport, tags: Mapping[str, AttributeValue | None]) -> FileReport:
     """Give a document the tags; where that fails, the report says so, and the next file is taken in all the same."""
     try:
-        writer.tag(report.document_id, tags)
-    except RagError as error:  # it was removed meanwhile, or would have too many
+        backend.tag(report.document_id, tags)
+    except RagError as error:  # it was deleted meanwhile, or would have too many
         return replace(report, notice=f"{report.notice} Not tagged: {error.message}".strip())
     return report
 
@@ -151,9 +146,11 @@ def _tagged(
 @debug_option
 def ls(collection: str | None, as_json: bool) -> None:
     """List the documents."""
+    from ingest.backend import open_ingest_backend
     from ingest.progress import document_line, show_documents
 
-    documents = _documents(load_settings(), collection)
+    with open_ingest_backend(load_settings()) as backend:
+        documents = backend.documents(collection)
     if as_json:
         for document in documents:
             click.echo(json.dumps(document_line(document), ensure_ascii=False))
@@ -167,11 +164,13 @@ def ls(collection: str | None, as_json: bool) -> None:
 @debug_option
 def rm(names: tuple[str, ...], collection: str) -> None:
     """Remove documents, by id, source, or file name."""
-    with _writer(load_settings()) as writer:
-        documents = writer.documents(collection)
+    from ingest.backend import open_ingest_backend
+
+    with open_ingest_backend(load_settings()) as backend:
+        documents = backend.documents(collection)
         chosen = [_matching(name, documents) for name in names]
         for document_id in dict.fromkeys(chosen):
-            report = writer.remove(document_id)
+            report = backend.delete(document_id)
             click.echo(f"Removed {report.source} ({report.chunks} chunks, {report.freed / 1024:,.0f} KB freed).")
 
 
@@ -190,15 +189,12 @@ def tag(name: str, attributes: tuple[str, ...], collection: str) -> None:
 
     2021 is a number, true and false are what they say, anything else is a text; so is "2021", with its quotation marks.
     """
+    from ingest.backend import open_ingest_backend
+    from rag.storage.document_attributes import read_tags
+
     tags = read_tags(attributes)
-    settings = load_settings()
-    document_id = _matching(name, _documents(settings, collection))
-    server = find_server(settings)
-    if server is not None:
-        document = server.tag(document_id, tags)
-    else:
-        with closing(open_catalog(settings.storage)) as catalog:
-            document = put_tags(catalog, document_id, tags)
+    with open_ingest_backend(load_settings()) as backend:
+        document = backend.tag(_matching(name, backend.documents(collection)), tags)
     shown = ", ".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in document.attributes.items())
     click.echo(f"{document.source}: {shown or 'no attributes'}")
 
@@ -209,19 +205,11 @@ def tag(name: str, attributes: tuple[str, ...], collection: str) -> None:
 @debug_option
 def jobs(cancelled: str | None, as_json: bool) -> None:
     """List the uploads: waiting, being read, and the last ones done."""
+    from ingest.backend import open_ingest_backend
     from ingest.progress import job_line, show_jobs
 
-    settings = load_settings()
-    server = find_server(settings)
-    if cancelled is not None:
-        if server is None and not settings.storage.is_shared:
-            raise InvalidRequest(
-                "Only a running server can stop a job, and none runs.",
-                hint="Start it with `make run`, then cancel the job.",
-            )
-        listed = [server.cancel(cancelled) if server is not None else _stopped_job(settings, cancelled)]
-    else:
-        listed = server.jobs() if server is not None else _stored_jobs(settings)
+    with open_ingest_backend(load_settings()) as backend:
+        listed = backend.jobs() if cancelled is None else [backend.cancel(cancelled)]
     if as_json:
         for job in listed:
             click.echo(json.dumps(job_line(job), ensure_ascii=False))
@@ -241,26 +229,17 @@ def reindex(model: str | None, query_prefix: str | None, passage_prefix: str | N
     file is read again. When it is broken off, run it again: it goes on where it was. Set RAG_EMBEDDING__MODEL to the
     new model afterwards.
     """
+    from ingest.backend import open_ingest_backend
     from ingest.progress import show_reindexing
 
     settings = load_settings()
     given = {"model": model, "query_prefix": query_prefix, "passage_prefix": passage_prefix}
     chosen = settings.embedding.model_copy(update={name: value for name, value in given.items() if value is not None})
-    server = find_server(settings)
-    if server is not None:
-        show_reindexing(server.reindex(chosen), chosen)
-        return
-    require_index(settings)
-    from ingest.reindex import Reindexing
-    from ingest.sandbox import Sandbox
-    from rag.models.embedding import open_embedding
-    from rag.operations.services import open_index
-
-    with open_index(settings) as index, Sandbox(settings.ingest) as sandbox:
-        show_reindexing(Reindexing(index, sandbox, settings.ingest, open_embedding(chosen)), chosen)
+    with open_ingest_backend(settings) as backend:
+        show_reindexing(backend.reindex(chosen), chosen)
 
 
-def _matching(name: str, documents: Sequence[Any]) -> str:
+def _matching(name: str, documents: Sequence[Document]) -> str:
     """The id of the one document that `name` means. Raises NotFound, or InvalidRequest when it may mean several."""
     from ingest.discovery import source_name
     from ingest.loaders import printable
@@ -268,69 +247,14 @@ def _matching(name: str, documents: Sequence[Any]) -> str:
     shown = printable(name)  # as `ingest ls` shows it
     sources = (shown, source_name(Path(os.path.abspath(name))))  # noqa: PTH100 - keeps links, as `discover` does
     exact = [d.id for d in documents if name == d.id or d.source in sources]
-    found = exact or [d.id for d in documents if Path(d.source).name == shown]
-    if not found:
+    matching = exact or [d.id for d in documents if Path(d.source).name == shown]
+    if not matching:
         raise NotFound(f"There is no document {name!r}.", hint="`ingest ls` lists the documents.")
-    if len(found) > 1:
-        raise InvalidRequest(f"{name!r} may mean {len(found)} documents.", hint="Give the id that `ingest ls` shows.")
-    return str(found[0])
-
-
-def _documents(settings: Settings, collection: str | None) -> list[Document]:
-    """All documents, from the server or the catalog alone: no model is loaded for a list."""
-    server = find_server(settings)
-    if server is not None:
-        return server.documents(collection)
-    if not has_catalog(settings.storage):
-        return []
-    with closing(open_catalog(settings.storage)) as catalog:  # also while another process ingests
-        return catalog.documents(collection)
-
-
-def _stored_jobs(settings: Settings) -> list[Job]:
-    from ingest.jobs import JobStore
-
-    if not has_catalog(settings.storage):
-        return []
-    with closing(open_database(settings.storage)) as database:
-        return JobStore(database).all()
-
-
-def _stopped_job(settings: Settings, job_id: str) -> Job:
-    """The job as it stands once whichever process works on it is told to stop. Raises NotFound."""
-    from ingest.jobs import JobStore
-
-    with closing(open_database(settings.storage)) as database:
-        store = JobStore(database)
-        store.stop(job_id)
-        return store.get(job_id)
-
-
-@contextmanager
-def _writer(settings: Settings, ray_address: str | None = None) -> Iterator[Ingestor | ServerClient]:
-    """The running server, or the storage folder opened here, with a Ray cluster to read and embed if one is named."""
-    server = find_server(settings)
-    if server is not None:
-        if ray_address:
-            raise InvalidRequest(
-                "--ray needs the storage folder for itself, and a server has it.",
-                hint="Stop the server until it is done, or leave --ray out.",
-            )
-        yield server
-        return
-    from ingest.ingestor import Ingestor
-    from rag.operations.services import open_storage
-
-    with ExitStack() as stack:
-        storage = stack.enter_context(open_storage(settings))
-        cluster = None
-        if ray_address:
-            from ingest.ray.cluster import RayCluster
-
-            cluster = stack.enter_context(RayCluster(ray_address, settings, storage.embedding))
-        # uploads are the servers' work, where several processes share all: this one ends with its own
-        takes_jobs = not settings.storage.is_shared
-        yield stack.enter_context(Ingestor(settings, storage.index, cluster, takes_jobs=takes_jobs))
+    if len(matching) > 1:
+        raise InvalidRequest(
+            f"{name!r} may mean {len(matching)} documents.", hint="Give the id that `ingest ls` shows."
+        )
+    return matching[0]
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The write side over an open index: folders, uploads as jobs, removal."""
+"""The write side over an open index: folders, uploads as jobs, deletion."""
 
 from __future__ import annotations
 
@@ -6,28 +6,30 @@ import itertools
 import logging
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self
 
-from ingest.counting import IngestCounter
+from ingest.change_detection import IncomingFile
 from ingest.discovery import discover, is_gone, source_name
 from ingest.expiry import Expiry
 from ingest.jobs import JobQueue, JobStore, Task
 from ingest.loaders import SUPPORTED_SUFFIXES
 from ingest.loaders.base import printable
-from ingest.pipeline import Claims, PipelineRun, Upload
+from ingest.pipeline import Claims, PipelineRun
 from ingest.reindex import Reindexing
 from ingest.sandbox import Sandbox
 from rag.errors import Conflict, NotFound
 from rag.index.index import Index
 from rag.models.embedding import open_embedding
+from rag.operations.backend import IngestService
 from rag.settings import EmbeddingSettings, Settings
 from rag.storage.blobs import StoredFiles
 from rag.storage.catalog import DEFAULT_COLLECTION
-from rag.storage.document_attributes import set_attributes, tag
+from rag.storage.document_attributes import set_attributes
 from rag.storage.files import FileRecord, FileRecords
 from rag.storage.lock import ProcessLock
 from rag.storage.vector_stores import VectorStores
@@ -39,13 +41,40 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_REMOVED_AT_ONCE = 64  # documents
+_DELETED_AT_ONCE = 64  # documents
 _BEING_UPLOADED = 3_600  # seconds for which a file that nothing needs may be another process's upload
 _LOOK = 0.1  # seconds between two looks at whether to stop
 
 
-class Ingestor:
-    """Takes documents in and removes them. Use it as a context manager: uploads are worked off in the background, but
+class IngestCounter:
+    """Counts what was taken in since the program was started, for the figures of rag/telemetry/metrics.py; safe to use
+    from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._files = Counter[str]()
+        self._failures = Counter[str]()
+        self._pages = 0
+        self._chunks = 0
+
+    def note(self, report: FileReport) -> None:
+        """A file is done."""
+        with self._lock:
+            self._files[report.outcome] += 1
+            if report.outcome == "failed":
+                self._failures[report.code or "known_failure"] += 1
+            if report.outcome in ("added", "updated"):
+                self._pages += report.pages
+                self._chunks += report.chunks
+
+    def counts(self) -> IngestCounts:
+        """What was counted so far."""
+        with self._lock:
+            return IngestCounts(dict(self._files), dict(self._failures), self._pages, self._chunks)
+
+
+class Ingestor(IngestService):
+    """Takes documents in and deletes them. Use it as a context manager: uploads are worked off in the background, but
     where `takes_jobs` is off, which leaves that to other processes."""
 
     def __init__(
@@ -62,10 +91,9 @@ class Ingestor:
         self._counter = IngestCounter()
         self._files = StoredFiles(settings.storage.dir)
         self._records = FileRecords(index.catalog.database)
-        self._forgetting = ProcessLock(index.catalog.database, "expiry")
-        self._file_use = ProcessLock(
-            index.catalog.database, "files"
-        )  # between a file's being stored or needed and its being noted
+        self._expiring = ProcessLock(index.catalog.database, "expiry")
+        # between a file's being stored or needed and its being noted
+        self._file_use = ProcessLock(index.catalog.database, "files")
         self._queue = JobQueue(JobStore(index.catalog.database), self._work, self._tidy_up)
         self._resources = ExitStack()
         self._ending = threading.Event()
@@ -87,11 +115,9 @@ class Ingestor:
         self._resources.close()
 
     def end(self) -> None:
-        """Let whatever is going on end soon; may be called from a signal handler."""
         self._ending.set()
 
     def counts(self) -> IngestCounts:
-        """What was taken in since the program was started."""
         return self._counter.counts()
 
     # ------------------------------------------------------------------------------------------------------- folders
@@ -99,8 +125,7 @@ class Ingestor:
     def add_paths(
         self, paths: Sequence[Path], collection: str = DEFAULT_COLLECTION, options: IngestOptions = IngestOptions()
     ) -> Iterator[IngestProgress]:
-        """Ingest files and folders; blocking, one report a file. Raises NotFound for a path that is not there."""
-        files = discover(paths)
+        files = [IncomingFile(path, source_name(path), stop=self._ending) for path in discover(paths)]
         collection = self._collection(collection, make=not options.dry_run)
         renamed = set()
         for progress in self._run(collection, self._cluster).over(files, options):
@@ -115,7 +140,7 @@ class Ingestor:
                     renamed.add(progress.report.document_id)
             yield progress
         if options.prune:
-            seen = {source_name(file) for file in files}  # what goes during the run may be on its way elsewhere
+            seen = {file.name for file in files}  # what goes during the run may be on its way elsewhere
             for report in self._prune(paths, collection, options, renamed, seen):
                 self._counter.note(report)
                 yield replace(progress, report=report)
@@ -135,7 +160,7 @@ class Ingestor:
         renamed: Collection[str],
         seen: Collection[str],
     ) -> Iterator[FileReport]:
-        """Remove the documents of the given folders whose files were gone when the run began, and nothing else."""
+        """Delete the documents of the given folders whose files were gone when the run began, and nothing else."""
         folders = [Path(os.path.abspath(path)) for path in paths if path.is_dir()]  # noqa: PTH100
         for folder in folders:
             if not any(folder.iterdir()):
@@ -150,34 +175,33 @@ class Ingestor:
             and any(document.source.startswith(prefix) for prefix in prefixes)
             and is_gone(document.content)
         ]
-        for start in range(0, len(gone), _REMOVED_AT_ONCE):
-            batch = gone[start : start + _REMOVED_AT_ONCE]
+        for start in range(0, len(gone), _DELETED_AT_ONCE):
+            batch = gone[start : start + _DELETED_AT_ONCE]
             freed = 0
             if not options.dry_run:
-                batch, freed = self._remove_gone(batch)
+                batch, freed = self._delete_gone(batch)
             for document in batch:
-                yield replace(_removed(document), freed=freed if document is batch[-1] else 0)
+                yield replace(_deleted(document), freed=freed if document is batch[-1] else 0)
 
-    def _remove_gone(self, documents: Sequence[Document]) -> tuple[list[Document], int]:
-        """Remove those of the documents whose files are gone still, and that nobody works on; the bytes freed."""
+    def _delete_gone(self, documents: Sequence[Document]) -> tuple[list[Document], int]:
+        """Delete those of the documents whose files are gone still, and that nobody works on; the bytes freed."""
         claimed = {(d.collection, d.source) for d in documents if self._claims.take(d.collection, d.source)}
         try:
-            now = {document.id: document for document in self._index.catalog.documents()}
-            removed = [
+            present = {document.id: document for document in self._index.catalog.documents()}
+            gone = [
                 document
                 for document in documents
                 if (document.collection, document.source) in claimed
-                and now.get(document.id) == document
+                and present.get(document.id) == document
                 and is_gone(document.content)
             ]
-            return removed, self._remove(removed) if removed else 0
+            return gone, self._delete(gone) if gone else 0
         finally:
             self._claims.give_back(claimed)
 
     # ------------------------------------------------------------------------------------------------------- uploads
 
     def submit(self, path: Path, name: str, collection: str, owned: Owned) -> Job:
-        """Copy an uploaded file into the storage folder and queue it; returns once it can no longer be lost."""
         collection = self._collection(collection)
         with path.open("rb") as file, self._files.received(file) as received, self._file_use:
             self._files.keep(received)
@@ -185,8 +209,6 @@ class Ingestor:
             return self._queue.submit(collection, file_id)
 
     def keep(self, file: BinaryIO, name: str, purpose: str, owned: Owned, expires_at: str | None = None) -> str:
-        """Write an uploaded file into the storage folder, where it stays until it is forgotten or the time (ISO 8601)
-        is over; its id."""
         with self._files.received(file) as received, self._file_use:
             self._files.keep(received)
             return self._records.add(_plain(name), received.sha256, received.size, owned, purpose, expires_at)
@@ -198,44 +220,40 @@ class Ingestor:
         batch_id: str | None = None,
         chunking: Mapping[str, Chunking] | None = None,
     ) -> None:
-        """Queue files that were kept (id → attributes of the document) for a collection, all of them or none. Those
-        that `chunking` names are cut so. Raises NotFound."""
         for file_id in files:
             self._records.get(file_id)
         self._queue.attach(self._index.catalog.collection(collection), files, batch_id, chunking or {})
 
     def detach(self, file_id: str, collection: str) -> None:
-        """Take a file out of a collection, also while it is on its way in; blocking. It stays itself."""
-        found = self._index.catalog.collection(collection)
-        self._end_jobs(lambda job: (job.file_id, job.collection) == (file_id, found.name))
-        documents = [d for d in self._index.catalog.documents_of_file(file_id) if d.collection == found.name]
+        target = self._index.catalog.collection(collection)
+        self._end_jobs(lambda job: (job.file_id, job.collection) == (file_id, target.name))
+        documents = [d for d in self._index.catalog.documents_of_file(file_id) if d.collection == target.name]
         if documents:
-            self._remove(documents)
-        VectorStores(self._index.catalog.database).detach(found.id, file_id)
+            self._delete(documents)
+        VectorStores(self._index.catalog.database).detach(target.id, file_id)
 
-    def forget(self, file_id: str) -> None:
-        """Delete an uploaded file with all documents made of it; blocking. Raises NotFound."""
-        self._forget(self._records.get(file_id))
+    def delete_file(self, file_id: str) -> None:
+        self._delete_file(self._records.get(file_id))
 
-    def _forget(self, record: FileRecord) -> None:
+    def _delete_file(self, record: FileRecord) -> None:
         self._end_jobs(lambda job: job.file_id == record.id)
-        if made_of_it := self._index.catalog.documents_of_file(record.id):
-            self._index.remove_documents([document.id for document in made_of_it])
+        if documents := self._index.catalog.documents_of_file(record.id):
+            self._index.remove_documents([document.id for document in documents])
         self._records.remove(record.id)
-        self._discard_unused([record.sha256])
+        self._delete_unused([record.sha256])
 
     def sweep_expired(self) -> None:
         """Delete the files whose time is over, and the documents of expired stores; blocking. The files of a store
         stay, and stay noted in it, so that they can be attached to another."""
         stores = VectorStores(self._index.catalog.database)
-        with self._forgetting:  # one at a time: two would stumble over each other
+        with self._expiring:  # one at a time: two would stumble over each other
             for expired in self._records.expired():
-                self._forget(expired)
+                self._delete_file(expired)
             for store_id in stores.expired():
                 collection = self._index.catalog.collection(store_id)
                 self._end_jobs(lambda job, name=collection.name: job.collection == name)  # type: ignore[misc]
                 if documents := self._index.catalog.documents(store_id):
-                    self._remove(documents)
+                    self._delete(documents)
 
     def _end_jobs(self, chosen: Callable[[Job], bool]) -> None:
         """Stop the jobs that are chosen, and wait until nothing works on them."""
@@ -247,58 +265,63 @@ class Ingestor:
                 pass
 
     def wait(self, job_id: str, seconds: float) -> Job:
-        """The job when it is over, or as it stands after so many seconds; blocking. Raises NotFound."""
         return self._queue.wait(job_id, seconds)
 
     def cancel(self, job_id: str) -> Job:
-        """Stop a job within seconds; what is over stays as it is. Raises NotFound."""
         return self._queue.cancel(job_id)
 
     def jobs(self) -> list[Job]:
-        """The jobs, newest first; of those that are over only the last ones."""
         return self._queue.all()
 
     def jobs_by_state(self) -> dict[str, int]:
-        """How many jobs there are, by state; of those that are over only the last ones count."""
         return self._queue.by_state()
 
     def _work(self, tasks: Sequence[Task]) -> Iterator[tuple[Task | None, IngestProgress]]:
         """Take in the files of jobs of one collection."""
-        left = list(tasks)
-        while left:
-            with self._named(left) as named:
-                yield from self._take_in(named, left[0].job.collection)
-            left = [task for task in left if task not in named.values()]
+        remaining = list(tasks)
+        while remaining:
+            with self._named(remaining) as named:
+                yield from self._take_in(named, remaining[0].job.collection)
+            remaining = [task for task in remaining if task not in named.values()]
 
     def _take_in(self, named: Mapping[str, Task], collection: str) -> Iterator[tuple[Task | None, IngestProgress]]:
         """Take in the files of jobs, each under its name."""
         uploads = []
-        for name, task in named.items():
-            record = self._records.find(task.job.file_id)
+        for name, named_task in named.items():
+            job = named_task.job
+            record = self._records.find(job.file_id)
             if record is None:
-                error = f"{task.job.name} was deleted before it was read."
-                yield task, IngestProgress(1, 1, report=FileReport(name, "failed", error=error, code=NotFound.code))
+                error = f"{job.name} was deleted before it was read."
+                failure = FileReport(name, "failed", error=error, code=NotFound.code)
+                yield named_task, IngestProgress(1, 1, report=failure)
             else:
-                path = self._files.path_of(record.sha256)
-                uploads.append(Upload(path, name, record.id, task.job.attributes, task.job.chunking, task.stop))
+                upload = IncomingFile(
+                    path=self._files.path_of(record.sha256),
+                    name=name,
+                    file_id=record.id,
+                    attributes=job.attributes,
+                    chunking=job.chunking,
+                    stop=named_task.stop,
+                )
+                uploads.append(upload)
         the_only_one = next(iter(named.values())) if len(named) == 1 else None
         for progress in self._run(collection).over(uploads):
             report = progress.report
-            of = named[report.source] if report else the_only_one
-            if report and not (of and of.stop.is_set() and report.outcome == "failed"):
+            task = named[report.source] if report else the_only_one
+            if report and not (task and task.stop.is_set() and report.outcome == "failed"):
                 self._counter.note(report)
             if report and report.outcome == "failed" and self._was_never_read(report.document_id):
                 self._index.remove_documents([report.document_id])  # told at once; nothing of it is to be kept
-            elif of and report and report.outcome == "unchanged" and of.job.attributes:
-                set_attributes(self._index.catalog, report.document_id, of.job.attributes)
-            yield of, progress
+            elif task and report and report.outcome == "unchanged" and task.job.attributes:
+                set_attributes(self._index.catalog, report.document_id, task.job.attributes)
+            yield task, progress
 
     def _was_never_read(self, document_id: str) -> bool:
         return bool(document_id) and self._index.catalog.document(document_id).version == 0
 
     def _tidy_up(self, job: Job) -> None:
         if record := self._records.find(job.file_id):
-            self._discard_unused([record.sha256])
+            self._delete_unused([record.sha256])
 
     @contextmanager
     def _named(self, tasks: Sequence[Task]) -> Iterator[Mapping[str, Task]]:
@@ -340,47 +363,33 @@ class Ingestor:
 
     # ------------------------------------------------------------------------------------------- another embedding
 
-    def reindex(self, settings: EmbeddingSettings) -> Iterator[IngestProgress]:
-        """Embed all documents anew with another model, and switch to it in the end; blocking.
+    def reindex(self, embedding: EmbeddingSettings) -> Iterator[IngestProgress]:
+        yield from Reindexing(self._index, self._sandbox, self._settings.ingest, open_embedding(embedding))
 
-        Meanwhile the old index answers. Raises ConfigurationError when the model cannot be had."""
-        yield from Reindexing(self._index, self._sandbox, self._settings.ingest, open_embedding(settings))
+    # ------------------------------------------------------------------------------------------------------ deletion
 
-    # ------------------------------------------------------------------------------------------------------- removal
-
-    def documents(self, collection: str | None = None) -> list[Document]:
-        """All documents, or those of one collection (name or id). Raises NotFound."""
-        return self._index.catalog.documents(collection)
-
-    def tag(self, document_id: str, attributes: Mapping[str, AttributeValue | None]) -> Document:
-        """Give attributes to a document; None takes one away. Raises NotFound, InvalidRequest."""
-        return tag(self._index.catalog, document_id, attributes)
-
-    def remove(self, document_id: str) -> FileReport:
-        """Remove a document everywhere, with its stored upload; blocking. Raises NotFound."""
+    def delete(self, document_id: str) -> FileReport:
         document = self._index.catalog.document(document_id)
-        return replace(_removed(document), freed=self._remove([document]))
+        return replace(_deleted(document), freed=self._delete([document]))
 
-    def remove_collection(self, collection: str) -> None:
-        """Remove a collection with its documents; uploaded files that were kept stay. Blocking. Raises NotFound, and
-        Conflict for the default one."""
+    def delete_collection(self, collection: str) -> None:
         catalog = self._index.catalog
-        found = catalog.collection(collection)
-        if found.name == DEFAULT_COLLECTION:
+        target = catalog.collection(collection)
+        if target.name == DEFAULT_COLLECTION:
             raise Conflict("The default collection stays.", hint="`ingest rm` removes its documents.")
         is_empty = False
         while not is_empty:  # something may have been attached meanwhile
-            self._end_jobs(lambda job: job.collection == found.name)
-            if documents := catalog.documents(found.id):
-                self._remove(documents)
-            is_empty = catalog.remove_collection(found.id)
+            self._end_jobs(lambda job: job.collection == target.name)
+            if documents := catalog.documents(target.id):
+                self._delete(documents)
+            is_empty = catalog.remove_collection(target.id)
 
-    def _remove(self, documents: Sequence[Document]) -> int:
-        """Remove documents; the bytes freed on the disk."""
+    def _delete(self, documents: Sequence[Document]) -> int:
+        """Delete documents; the bytes freed on the disk."""
         freed = self._index.remove_documents([document.id for document in documents])
-        return freed + self._discard_unused([document.sha256 for document in documents if document.file_id])
+        return freed + self._delete_unused([document.sha256 for document in documents if document.file_id])
 
-    def _discard_unused(self, hashes: Sequence[str]) -> int:
+    def _delete_unused(self, hashes: Sequence[str]) -> int:
         """Delete stored uploads that nothing needs any more; the bytes freed."""
         with self._file_use:
             unused = [sha256 for sha256 in set(hashes) if not self._records.is_needed(sha256)]
@@ -394,13 +403,19 @@ class Ingestor:
                 self._index.catalog.put_record(replace(document, content=content))
 
     def _run(self, collection: str, cluster: RayCluster | None = None) -> PipelineRun:
-        tools = (self._settings.ingest, self._index, self._sandbox, self._claims)
-        return PipelineRun(*tools, collection, self._ending, cluster)
+        return PipelineRun(
+            settings=self._settings.ingest,
+            index=self._index,
+            sandbox=self._sandbox,
+            claims=self._claims,
+            collection=collection,
+            cluster=cluster,
+        )
 
 
 def _plain(name: str) -> str:
     return printable(os.path.basename(name)) or "unnamed"  # noqa: PTH119  (a name, not a path)
 
 
-def _removed(document: Document) -> FileReport:
+def _deleted(document: Document) -> FileReport:
     return FileReport(document.source, "removed", document.id, document.pages, document.chunks)

@@ -384,20 +384,20 @@ class JobQueue:
 
     def _together(self, tasks: Sequence[Task]) -> list[Task]:
         """Work on tasks at once; those that have not ended, as something came in between, are left to be done alone."""
-        left = list(tasks)
+        remaining = list(tasks)
         try:
             for task, progress in self._work(tasks):
                 if self._closing:
                     break
                 if task is not None and progress.report is not None:
                     is_over = progress.report.outcome != "failed" or not task.stop.is_set()
-                    left.remove(task)
+                    remaining.remove(task)
                     self._end(task, progress.report if is_over else None)
         except Conflict:
-            logger.info("something changed under %d files; they are taken in one by one", len(left))
+            logger.info("something changed under %d files; they are taken in one by one", len(remaining))
         except Exception:  # whose fault it is shows when they are done one by one
-            logger.exception("%d files could not be taken in together; they are taken in one by one", len(left))
-        return left
+            logger.exception("%d files could not be taken in together; they are taken in one by one", len(remaining))
+        return remaining
 
     def _end(self, task: Task, report: FileReport | None) -> None:
         job = task.job

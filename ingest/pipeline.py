@@ -13,12 +13,11 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ingest.change_detection import Fingerprints, Source, decide, record_of
+from ingest.change_detection import Fingerprints, IncomingFile, Source, decide, record_of
 from ingest.loaders import LoadedDocument, can_recognise_text
-from ingest.loaders.base import MEGABYTE, printable, readable_stem
+from ingest.loaders.base import MEGABYTE, readable_stem
 from ingest.sandbox import Sandbox
 from ingest.splitting import ChunkLimit, chunks_of, limit_of
 from rag.errors import DocumentError, UnreadableDocument, WorkerLost
@@ -26,7 +25,7 @@ from rag.index.dense import vector_id
 from rag.index.index import DocumentVersion, Index
 from rag.settings import IngestSettings
 from rag.text.analysis import contextual_text
-from rag.types.documents import AttributeValue, Chunk, Chunking, Document, DocumentStatus, Section
+from rag.types.documents import Chunk, Document, DocumentStatus, Section
 from rag.types.ingest import FileOutcome, FileReport, IngestOptions, IngestProgress
 
 if TYPE_CHECKING:
@@ -48,23 +47,10 @@ _WITHOUT_TEXT_HINT = (
 
 
 @dataclass(frozen=True, slots=True)
-class Upload:
-    """A file whose bytes lie in the storage folder, and what its owner calls it and says of it. `stop` ends its being
-    taken in, and nothing else."""
-
-    path: Path
-    name: str
-    file_id: str
-    attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
-    chunking: Chunking | None = None
-    stop: threading.Event = field(default_factory=threading.Event)
-
-
-@dataclass(frozen=True, slots=True)
 class _Prepared:
     """A document that is ready to be embedded; `vectors` are those that are at hand already."""
 
-    file: Path | Upload
+    file: IncomingFile
     outcome: FileOutcome
     document: Document
     sections: Sequence[Section]
@@ -133,8 +119,15 @@ class _Tally:
             self.chunks += chunks
 
     def progress(self, report: FileReport | None = None) -> IngestProgress:
-        done = (self.files_done, self.files, self.bytes_done, self.size)
-        return IngestProgress(*done, self.pages, self.chunks, report)
+        return IngestProgress(
+            files_done=self.files_done,
+            files_total=self.files,
+            bytes_done=self.bytes_done,
+            bytes_total=self.size,
+            pages=self.pages,
+            chunks=self.chunks,
+            report=report,
+        )
 
 
 class Claims:
@@ -158,8 +151,8 @@ class Claims:
 
 
 class PipelineRun:
-    """One pass over some files of one collection. Setting `stop` (an upload's own for that), or closing `over`, ends it
-    within seconds; the documents that were not stored yet stay as they were."""
+    """One pass over some files of one collection. Setting a file's `stop`, or closing `over`, ends it within seconds;
+    the documents that were not stored yet stay as they were."""
 
     def __init__(
         self,
@@ -168,11 +161,9 @@ class PipelineRun:
         sandbox: Sandbox,
         claims: Claims,
         collection: str,
-        stop: threading.Event,
         cluster: RayCluster | None = None,
     ) -> None:
         """`cluster`: where files are read and embedded, instead of in the sandbox and in this process."""
-        self._stop = stop
         self._cluster = cluster
         self._files_at_once = cluster.files_at_once if cluster else 1
         self._tally = _Tally(0, 0)
@@ -187,14 +178,12 @@ class PipelineRun:
         self._fingerprints = Fingerprints.of(settings, self._embedding)
         self._chunk_tokens = settings.chunk_tokens
 
-    def over(
-        self, files: Sequence[Path | Upload], options: IngestOptions = IngestOptions()
-    ) -> Iterator[IngestProgress]:
+    def over(self, files: Sequence[IncomingFile], options: IngestOptions = IngestOptions()) -> Iterator[IngestProgress]:
         """Take the files in, those of folders in order; the first and the last sign of progress come in any case."""
         sizes = [_size(file) for file in files]
         tally = self._tally = _Tally(len(files), sum(sizes))
         yield tally.progress()
-        are_uploads = all(isinstance(file, Upload) for file in files)
+        are_uploads = all(file.file_id is not None for file in files)
         most_chunks = _GROUP_CHUNKS_OF_UPLOADS if are_uploads else _GROUP_CHUNKS
         group = _Group(most_chunks)
         storing: _Storing | None = None
@@ -234,7 +223,7 @@ class PipelineRun:
 
     @contextmanager
     def _prepared(
-        self, files: Sequence[Path | Upload], options: IngestOptions, threads: int
+        self, files: Sequence[IncomingFile], options: IngestOptions, threads: int
     ) -> Iterator[Iterator[tuple[int, FileReport | _Prepared | None]]]:
         """Every file decided on, loaded and split, with its number, a few files ahead of the consumer; None whenever
         the next one takes long, and at the end."""
@@ -262,39 +251,30 @@ class PipelineRun:
                 pool.shutdown(wait=True, cancel_futures=True)
                 self._claims.give_back(self._claimed)
 
-    def _prepare(self, file: Path | Upload, options: IngestOptions) -> FileReport | _Prepared:
-        name = printable(file.name if isinstance(file, Upload) else str(file))
+    def _prepare(self, file: IncomingFile, options: IngestOptions) -> FileReport | _Prepared:
         if self._is_unwanted(file):
-            return _stopped(name)
+            return _stopped(file.name)
         try:
-            if not self._claim(name):
+            if not self._claim(file.name):
                 raise UnreadableDocument(
-                    f"{name} is being ingested already.", hint="Wait until that is done.", source=name
+                    f"{file.name} is being ingested already.", hint="Wait until that is done.", source=file.name
                 )
-            decided = self._decide(file, name, options)
+            source = decide(self._index.catalog, self._fingerprints, file, self._collection, options)
         except DocumentError as error:
-            return _failure(name, error)
-        if isinstance(decided, FileReport):
-            return decided
-        if decided.has_moved and decided.twin and not self._claim(decided.twin.source):
-            decided = replace(decided, has_moved=False)
+            return _failure(file.name, error)
+        if isinstance(source, FileReport):
+            return source
+        if source.has_moved and source.twin and not self._claim(source.twin.source):
+            source = replace(source, has_moved=False)
         if options.dry_run:
-            stands_for = decided.twin if decided.has_moved else decided.known
-            return FileReport(name, _outcome(decided), stands_for.id if stands_for else "")
-        copied = self._copy(decided, file) if decided.twin else None
-        return copied or self._read(replace(decided, has_moved=False), file)
+            stands_for = source.twin if source.has_moved else source.known
+            return FileReport(file.name, _outcome(source), stands_for.id if stands_for else "")
+        copied = self._copy(source, source.twin) if source.twin else None
+        return copied or self._read(replace(source, has_moved=False))
 
-    def _decide(self, file: Path | Upload, name: str, options: IngestOptions) -> FileReport | Source:
-        catalog = self._index.catalog
-        if not isinstance(file, Upload):
-            return decide(catalog, self._fingerprints, file, name, self._collection, None, options)
-        upload = (file.path, name, self._collection, file.file_id)
-        decided = decide(catalog, self._fingerprints, *upload, options, file.chunking)
-        return replace(decided, attributes=file.attributes) if isinstance(decided, Source) else decided
-
-    def _is_unwanted(self, file: Path | Upload) -> bool:
+    def _is_unwanted(self, file: IncomingFile) -> bool:
         """Whether nobody waits any more for what is made of the file."""
-        return self._is_over or (file.stop if isinstance(file, Upload) else self._stop).is_set()
+        return self._is_over or file.stop.is_set()
 
     def _claim(self, source: str) -> bool:
         is_free = self._claims.take(self._collection, source)
@@ -308,14 +288,15 @@ class PipelineRun:
         self._claimed -= done
         self._claims.give_back(done)
 
-    def _read(self, source: Source, file: Path | Upload) -> FileReport | _Prepared:
-        limit = limit_of(self._embedding, self._chunk_tokens, source.chunking)
+    def _read(self, source: Source) -> FileReport | _Prepared:
+        file = source.file
+        limit = limit_of(self._embedding, self._chunk_tokens, file.chunking)
         try:
             loaded = self._load(source, limit, lambda: self._is_unwanted(file))
         except WorkerLost as error:  # the next run tries it again
             return _failure(source.name, error)
         except DocumentError as error:
-            is_kept = not isinstance(file, Upload) or (source.known is not None and source.known.version > 0)
+            is_kept = file.file_id is None or (source.known is not None and source.known.version > 0)
             if self._is_unwanted(file) or not is_kept:  # the stop killed the child, or an upload that never had a text
                 return _failure(source.name, error)
             return self._remember_failure(source, error)
@@ -346,8 +327,8 @@ class PipelineRun:
 
     def _load(self, source: Source, limit: ChunkLimit, is_unwanted: Callable[[], bool]) -> LoadedDocument:
         if self._cluster is None or source.size > self._largest_file:  # refused without being sent anywhere
-            return self._sandbox.load(source.path, source.name, limit, is_unwanted)
-        return self._cluster.load(source.path, source.name, source.sha256, limit, is_unwanted)
+            return self._sandbox.load(source.file.path, source.name, limit, is_unwanted)
+        return self._cluster.load(source.file.path, source.name, source.sha256, limit, is_unwanted)
 
     def _embedded_by(self, cluster: RayCluster, prepared: _Prepared) -> _Prepared:
         """With the vectors that the collection lacks. Raises DocumentError."""
@@ -362,10 +343,9 @@ class PipelineRun:
             self._tally.count(len(ids))
         return replace(prepared, vectors=vectors)
 
-    def _copy(self, source: Source, file: Path | Upload) -> _Prepared | None:
+    def _copy(self, source: Source, twin: Document) -> _Prepared | None:
         """The twin's text and vectors under this name; None when the twin changed meanwhile."""
-        twin, catalog = source.twin, self._index.catalog
-        assert twin is not None
+        catalog = self._index.catalog
         sections = catalog.sections(twin.id)
         before = record_of(source)
         version = before.version + 1
@@ -388,7 +368,7 @@ class PipelineRun:
             error=twin.error,
             hint=twin.hint,
         )
-        return _Prepared(file, _outcome(source), document, sections, chunks, vector_ids, vectors)
+        return _Prepared(source.file, _outcome(source), document, sections, chunks, vector_ids, vectors)
 
     def _remember_failure(self, source: Source, error: DocumentError) -> FileReport:
         record = replace(
@@ -409,14 +389,14 @@ class PipelineRun:
         """Embed a group of documents while another is being stored; returns them ready to be stored. Those that were
         stopped leave the group."""
         vectors: dict[str, Vector] = {}
-        yield from self._drop_stopped(group, tally)
+        yield from self._release_stopped(group, tally)
         for embedded in self._embed(self._lacking_texts(group.members)):
             vectors |= embedded
             tally.count(len(embedded))
             yield tally.progress()
             if storing is not None and storing.future.done():
                 yield from self._finish(storing, tally)
-        yield from self._drop_stopped(group, tally)
+        yield from self._release_stopped(group, tally)
         return [
             DocumentVersion(
                 p.document, p.sections, p.chunks, p.vector_ids, {**_chosen(vectors, p.vector_ids), **p.vectors}
@@ -424,8 +404,8 @@ class PipelineRun:
             for p in group.members
         ]
 
-    def _drop_stopped(self, group: _Group, tally: _Tally) -> Iterator[IngestProgress]:
-        """Take out of the group what nobody wants any more, with a report each."""
+    def _release_stopped(self, group: _Group, tally: _Tally) -> Iterator[IngestProgress]:
+        """Let go of what nobody wants any more, with a report each."""
         members, group.members = group.members, []
         for prepared in members:
             if self._is_unwanted(prepared.file):
@@ -457,9 +437,9 @@ def _batches(texts: Mapping[str, str]) -> list[list[str]]:
     return [by_length[start : start + _EMBED_SLICE] for start in range(0, len(by_length), _EMBED_SLICE)]
 
 
-def _size(file: Path | Upload) -> int:
+def _size(file: IncomingFile) -> int:
     try:
-        return (file.path if isinstance(file, Upload) else file).stat().st_size
+        return file.path.stat().st_size
     except OSError:  # it went away: the report on it will say so
         return 0
 

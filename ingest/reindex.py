@@ -53,11 +53,11 @@ class Reindexing:
         while not switched:
             unstaged = self._index.unstaged()
             total = sum(document.version > 0 for document in self._index.catalog.documents())
-            for left in range(len(unstaged), 0, -1):
-                yield IngestProgress(total - left, total, chunks=chunks)
-                for embedded in self._stage(unstaged[-left]):
+            for remaining in range(len(unstaged), 0, -1):
+                yield IngestProgress(total - remaining, total, chunks=chunks)
+                for embedded in self._stage(unstaged[-remaining]):
                     chunks += embedded
-                    yield IngestProgress(total - left, total, chunks=chunks)
+                    yield IngestProgress(total - remaining, total, chunks=chunks)
             switched = self._index.switch()
         yield IngestProgress(total, total, chunks=chunks)
 

@@ -12,7 +12,7 @@ from typing import Self
 from ingest.discovery import is_ignored
 from ingest.loaders import SUPPORTED_SUFFIXES
 from rag.errors import RagError
-from rag.operations.backend import Backend
+from rag.operations.backend import Ingestion
 from rag.storage.catalog import DEFAULT_COLLECTION
 from rag.storage.database import Database
 from rag.types.ingest import IngestOptions
@@ -57,7 +57,7 @@ class FolderWatcher:
     with one `database` one does so, and the others stand by."""
 
     def __init__(
-        self, ingest: Backend, paths: Sequence[Path], database: Database, collection: str = DEFAULT_COLLECTION
+        self, ingest: Ingestion, paths: Sequence[Path], database: Database, collection: str = DEFAULT_COLLECTION
     ) -> None:
         self._ingest = ingest
         self._database = database
@@ -78,21 +78,21 @@ class FolderWatcher:
             self._thread.join()
 
     def _follow(self) -> None:
-        said = ""
+        last_error = ""
         while not self._stop.is_set():
             try:
                 with self._database.exclusive("watch", wait=False) as is_ours:
                     for _ in changes(self._paths, self._stop) if is_ours() else ():
                         if not is_ours():
                             break
-                        said = ""
+                        last_error = ""
                         self._take_in()
                 self._stop.wait(_STAND_BY)
             except Exception as error:
-                if said != str(error):  # a disk may be away for days
-                    said = str(error)
+                if last_error != str(error):  # a disk may be away for days
+                    last_error = str(error)
                     trace = None if isinstance(error, RagError | OSError) else error
-                    logger.warning("Following %s failed (%s); trying again.", self._folders, said, exc_info=trace)
+                    logger.warning("Following %s failed (%s); trying again.", self._folders, last_error, exc_info=trace)
                 self._stop.wait(_PAUSE)
 
     def _take_in(self) -> None:

@@ -96,13 +96,22 @@ def test_on_an_address_of_the_network_a_key_or_a_log_in_is_asked_for(commands):
         assert http.get("/v1/models", headers=named).json()["data"][0]["id"] == "scripted"
         commands.run("ingest", "ls")  # the command line needs no key
         document = "/documents/doc_none/source"
-        assert http.get(document).status_code == 401
+        for_browsers = ("/docs", "/redoc", "/openapi.json", "/docs/redoc.standalone.js", "/library/me")
+        for path in (document, *for_browsers, "/conversations/none/transcript.md", "/metrics"):
+            assert http.get(path).status_code == 401, path
+        upload = {"file": ("note.txt", b"text")}
+        assert http.post("/project/file?session_id=none", files=upload).status_code == 401
+        for path in ("/healthz", "/library", "/login", "/public/library.js"):
+            assert http.get(path).status_code == 200, path
         told = {"username": "anna", "password": "wrong words in a row"}
         assert http.post("/login", data=told).status_code == 401
         assert http.get("/user").status_code == 401
         assert http.post("/login", data={**told, "password": "four words in a row"}).status_code == 200
         assert http.get("/user").json()["display_name"] == "anna"
         assert http.get(document).status_code == 404
+        assert {http.get(path).status_code for path in for_browsers} == {200}
+        assert http.get("/conversations/none/transcript.md").status_code == 404
+        assert http.post("/project/file?session_id=none", files=upload).status_code == 404
         assert http.get("/v1/models").status_code == 401, "the chat's cookie opens no route of the API"
         assert http.post("/auth/jwt").status_code == 404, "a session is not made longer"
         users.set_password("anna", "other words in a row")

@@ -7,7 +7,9 @@ is cheap: each loader imports its library when it is called.
 from __future__ import annotations
 
 import re
+import tempfile
 from dataclasses import replace
+from functools import partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -25,9 +27,8 @@ from ingest.loaders.base import (
 )
 from ingest.loaders.csv import load_csv
 from ingest.loaders.docx import load_docx
-from ingest.loaders.email.eml import load_eml
+from ingest.loaders.email.loader import load_message
 from ingest.loaders.email.mbox import load_mbox
-from ingest.loaders.email.msg import load_msg
 from ingest.loaders.epub import load_epub
 from ingest.loaders.html import load_html
 from ingest.loaders.json import load_json
@@ -60,13 +61,21 @@ __all__ = [
     "LoadedDocument",
     "Section",
     "can_recognise_text",
-    "extract",
     "load_document",
     "printable",
 ]
 
 # Part of each document's fingerprint: raise it whenever a loader's output changes, and documents are read again.
-LOADER_VERSION = "4"
+LOADER_VERSION = "5"
+
+
+def _extract_attachment(data: bytes, name: str, limits: Limits) -> Extracted:
+    _loader_of(name)  # what has none is not written down first
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "attachment")
+        path.write_bytes(data)
+        return _extract(path, name, limits)
+
 
 LOADERS: dict[str, Loader] = {
     ".pdf": load_pdf,
@@ -76,28 +85,19 @@ LOADERS: dict[str, Loader] = {
     ".epub": load_epub,
     ".pptx": load_pptx,
     ".odp": load_odp,
-    ".xlsx": load_spreadsheet,
-    ".xlsm": load_spreadsheet,
-    ".xlsb": load_spreadsheet,
-    ".xls": load_spreadsheet,
-    ".ods": load_spreadsheet,
-    ".html": load_html,
-    ".htm": load_html,
-    ".md": load_markdown,
-    ".markdown": load_markdown,
+    **dict.fromkeys((".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"), load_spreadsheet),
+    **dict.fromkeys((".html", ".htm"), load_html),
+    **dict.fromkeys((".md", ".markdown"), load_markdown),
     ".txt": load_text,
     **dict.fromkeys((".text", ".log", ".tex", ".org", ".adoc"), load_text),
-    ".csv": load_csv,
-    ".tsv": load_csv,
-    ".jsonl": load_jsonl,
-    ".ndjson": load_jsonl,
+    **dict.fromkeys((".csv", ".tsv"), load_csv),
+    **dict.fromkeys((".jsonl", ".ndjson"), load_jsonl),
     ".json": load_json,
     ".xml": load_xml,
     ".ipynb": load_ipynb,
     ".rst": load_rst,
-    ".eml": load_eml,
-    ".mbox": load_mbox,
-    ".msg": load_msg,
+    **dict.fromkeys((".eml", ".msg"), partial(load_message, read_attachment=_extract_attachment)),
+    ".mbox": partial(load_mbox, read_attachment=_extract_attachment),
     **dict.fromkeys(SOURCE_CODE_SUFFIXES, load_source_code),
     **(dict.fromkeys(IMAGE_SUFFIXES, load_image) if can_recognise_text() else {}),
 }
@@ -119,11 +119,10 @@ def load_document(path: Path, name: str, limits: Limits) -> LoadedDocument:
 
     Raises UnsupportedFileType, UnreadableDocument (encrypted, corrupt, too large) or EmptyDocument (no text).
     """
-    return _document_of(extract(path, name, limits), name)
+    return _document_of(_extract(path, name, limits), name)
 
 
-def extract(path: Path, name: str, limits: Limits) -> Extracted:
-    """What the loader found, as it is: for loaders of files that hold files. Raises like `load_document`."""
+def _loader_of(name: str) -> Loader:
     suffix = PurePath(name).suffix.lower()
     loader = LOADERS.get(suffix)
     if loader is None:
@@ -132,6 +131,12 @@ def extract(path: Path, name: str, limits: Limits) -> Extracted:
             hint=_unsupported_hint(suffix),
             source=name,
         )
+    return loader
+
+
+def _extract(path: Path, name: str, limits: Limits) -> Extracted:
+    """What the loader found, as it is. Raises like `load_document`."""
+    loader = _loader_of(name)
     _check_file(path, name, limits)
     try:
         extracted = loader(path, name, limits)

@@ -64,13 +64,13 @@ def main() -> None:
 def _serve(request: dict[str, Any], token_spans: TokenSpans, answers: BinaryIO) -> None:
     """Answer one request; after each sign of life the time begins anew."""
 
-    def say(answer: dict[str, object]) -> None:
+    def send(answer: dict[str, object]) -> None:
         _send(answers, answer)
         signal.setitimer(signal.ITIMER_REAL, request["timeout"] + _GRACE)
 
     signal.setitimer(signal.ITIMER_REAL, request["timeout"] + _GRACE)
-    for answer in _answers(request, token_spans, sign_of_life=lambda: say({})):
-        say(answer)
+    for answer in _answers(request, token_spans, heartbeat=lambda: send({})):
+        send(answer)
     signal.setitimer(signal.ITIMER_REAL, 0)
 
 
@@ -101,14 +101,14 @@ def _virtual_memory() -> int:
 
 
 def _answers(
-    request: dict[str, Any], token_spans: TokenSpans, sign_of_life: Callable[[], None]
+    request: dict[str, Any], token_spans: TokenSpans, heartbeat: Callable[[], None]
 ) -> Iterator[dict[str, object]]:
     """A file's sections and pieces, then `end` with the rest; `error` if it cannot be read."""
     try:
         if "sections" in request:  # read before
             loaded = LoadedDocument(request["title"], [Section(*s) for s in request["sections"]], 0, (), "")
         else:
-            limits = Limits(**request["limits"], sign_of_life=sign_of_life)
+            limits = Limits(**request["limits"], heartbeat=heartbeat)
             loaded = load_document(Path(request["path"]), request["name"], limits)
         title = fitting_title(loaded.title, token_spans, request["chunk_tokens"])
         for sections in _portions(() if "sections" in request else loaded.sections, lambda section: len(section.text)):

@@ -40,7 +40,7 @@ class Limits:
     max_file_mb: int = 500
     max_pages: int = 20_000
     max_text_mb: int = 200
-    sign_of_life: Callable[[], None] = lambda: None  # called after each page that took seconds
+    heartbeat: Callable[[], None] = lambda: None  # called after each page that took seconds
 
     def check_text(self, characters: int, name: str) -> None:
         """Raises UnreadableDocument when a document has more text than allowed."""
@@ -48,6 +48,15 @@ class Limits:
             raise UnreadableDocument(
                 f"{quoted(name)} holds more than {self.max_text_mb} MB of text.",
                 hint="Split it into smaller files, or raise RAG_INGEST__MAX_TEXT_MB.",
+                source=name,
+            )
+
+    def check_pages(self, pages: int, name: str, what: str = "pages") -> None:
+        """Raises UnreadableDocument when a document has more pages (or slides: `what`) than allowed."""
+        if pages > self.max_pages:
+            raise UnreadableDocument(
+                f"{quoted(name)} has {pages} {what}, more than the {self.max_pages} allowed.",
+                hint="Split it into smaller files, or raise RAG_INGEST__MAX_PAGES.",
                 source=name,
             )
 
@@ -111,6 +120,18 @@ def squeeze(text: str) -> str:
     return " ".join(text.translate(INVISIBLE).split())
 
 
+def shortened(text: str, longest: int = LONGEST_HEADING) -> str:
+    """`text` if it has at most `longest` characters, else its beginning and an ellipsis."""
+    return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
+
+
+def not_what_it_says(
+    name: str, described: str, hint: str = "Give the file the suffix of what it really is."
+) -> UnreadableDocument:
+    """What to say of a file that is not of the format that its suffix names."""
+    return UnreadableDocument(f"{quoted(name)} is not {described}, although its name says so.", hint=hint, source=name)
+
+
 class HeadingPath:
     """The headings above a place in a document, kept while reading it from top to bottom."""
 
@@ -120,11 +141,37 @@ class HeadingPath:
     def enter(self, level: int, heading: str) -> str:
         """Takes in a heading of `level` (1 is the highest); gives the path that ends with it."""
         self._levels = [(above, text) for above, text in self._levels if above < level]
-        if len(heading) > LONGEST_HEADING:
-            heading = heading[: LONGEST_HEADING - 1].rstrip() + "…"
         if heading:
-            self._levels.append((level, heading))
+            self._levels.append((level, shortened(heading)))
         return HEADING_SEPARATOR.join(text for _, text in self._levels)
+
+
+class SectionWriter:
+    """The sections of a document read from top to bottom: the lines under each heading, unless all are blank.
+
+    `sections` are those that have ended.
+    """
+
+    def __init__(self) -> None:
+        self.sections: list[Section] = []
+        self._path = HeadingPath()
+        self._heading = ""
+        self._lines: list[str] = []
+
+    def enter(self, level: int, heading: str) -> None:
+        """Begins a section under a heading of `level` (1 is the highest); under the one above that if it is ""."""
+        self.finish()
+        self._heading = self._path.enter(level, heading)
+
+    def write(self, *lines: str) -> None:
+        """Adds lines to the section."""
+        self._lines += lines
+
+    def finish(self) -> None:
+        """Ends the section; what is written next is another one under the same heading."""
+        if any(map(str.strip, self._lines)):
+            self.sections.append(Section("\n".join(self._lines) + "\n\n", heading=self._heading))
+        self._lines = []
 
 
 def headed_sections(text: str, headings: Iterable[tuple[int, int, str]]) -> tuple[str, list[Section]]:

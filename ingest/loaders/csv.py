@@ -1,4 +1,4 @@
-"""Tables in text files (csv, tsv): the delimiter is found by looking, rows go the way of all tables (see tables.py)."""
+"""Tables in text files (csv, tsv): the delimiter is sniffed, rows go the way of all tables (table_sections.py)."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _delimiter(text: str, expected: str) -> str:
     """The delimiter that gives the most rows the same number of cells, of which there are at least two."""
 
     def agreement(delimiter: str) -> tuple[int, int, bool]:
-        rows = islice(_rows(text, delimiter, whole=False), _SNIFFED_ROWS)
+        rows = islice(_rows(text, delimiter, is_complete=False), _SNIFFED_ROWS)
         widths = Counter(len(cells) for _, cells in rows)
         same, width = max(((count, width) for width, count in widths.items() if width > 1), default=(0, 0))
         return same, width, delimiter == expected
@@ -58,10 +58,10 @@ def _delimiter(text: str, expected: str) -> str:
     return max(_DELIMITERS, key=agreement)
 
 
-def _rows(text: str, delimiter: str, *, quotations: bool = True, whole: bool = True) -> Iterator[Row]:
+def _rows(text: str, delimiter: str, *, quotations: bool = True, is_complete: bool = True) -> Iterator[Row]:
     """Rows that are not blank, numbered as a spreadsheet does; white space in cells, line breaks too, collapses.
 
-    Raises _OpenQuotationError, at the end, when a quotation swallowed the rest of a `whole` text.
+    Raises _OpenQuotationError, at the end, when a quotation swallowed the rest of a text that `is_complete`.
     """
     csv.field_size_limit(max(len(text) + 1, 131_072))
     lines = chain(io.StringIO(text, newline=""), ["\n", _END])
@@ -77,5 +77,5 @@ def _rows(text: str, delimiter: str, *, quotations: bool = True, whole: bool = T
         cleaned = [" ".join(cell.split()) for cell in cells]
         if any(cleaned):
             yield number, cleaned
-    if whole:
+    if is_complete:
         raise _OpenQuotationError

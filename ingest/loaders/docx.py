@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ingest.loaders.base import HIDDEN_TEXT, Extracted, HeadingPath, Limits, sensible_title, squeeze
+from ingest.loaders.base import HIDDEN_TEXT, Extracted, Limits, SectionWriter, sensible_title, squeeze
 from ingest.loaders.hidden_text.docx import remove_hidden
 from ingest.loaders.zip_container import DOCX, Archive
-from rag.types.documents import Section
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,28 +31,20 @@ def load_docx(path: Path, name: str, limits: Limits) -> Extracted:
 
     document = docx.Document(str(path))
     styles = {style.style_id: (style.name or "").lower() for style in document.styles}
-    headings = HeadingPath()
-    heading = ""
     titles = {"title": "", "heading 1": ""}
-    sections: list[Section] = []
-    lines: list[str] = []
+    writer = SectionWriter()
     some_hidden = remove_hidden(document)
     for style, line in _lines(document, styles):
-        level = re.fullmatch(r"heading (\d)", style)
-        if level:
-            sections += _section(lines, heading)
-            heading, lines = headings.enter(int(level[1]), squeeze(line)), []
+        if level := re.fullmatch(r"heading (\d)", style):
+            writer.enter(int(level[1]), squeeze(line))
         if style in titles and not titles[style]:
             titles[style] = sensible_title(line)
-        lines.append(line)
-    sections += _section(lines, heading)
-    sections += _section(list(_footnotes(document)), "")
+        writer.write(line)
+    writer.enter(1, "")
+    writer.write(*_footnotes(document))
+    writer.finish()
     title = titles["title"] or sensible_title(document.core_properties.title) or titles["heading 1"]
-    return Extracted(title=title, sections=sections, notice=HIDDEN_TEXT if some_hidden else "")
-
-
-def _section(lines: list[str], heading: str) -> list[Section]:
-    return [Section("\n".join(lines) + "\n\n", heading=heading)] if any(line.strip() for line in lines) else []
+    return Extracted(title=title, sections=writer.sections, notice=HIDDEN_TEXT if some_hidden else "")
 
 
 def _lines(document: WordDocument, styles: dict[str, str]) -> Iterator[tuple[str, str]]:

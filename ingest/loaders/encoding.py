@@ -5,8 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 
-from ingest.loaders.base import quoted
-from rag.errors import UnreadableDocument
+from ingest.loaders.base import not_what_it_says
 
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -30,11 +29,7 @@ def decode(data: bytes, name: str, declared: str | None = None) -> tuple[str, st
     text = data.decode(encoding, "replace")
     unprintable = len(_NOT_IN_TEXT.findall(text[:_SAMPLE]))
     if unprintable > len(text[:_SAMPLE]) / 50 + 1:
-        raise UnreadableDocument(
-            f"{quoted(name)} is not a text file, although its name says so.",
-            hint="Give the file the suffix of what it really is.",
-            source=name,
-        )
+        raise not_what_it_says(name, "a text file")
     replaced = 0 if _decodes(data, encoding) else text.count("\ufffd")
     text = _DROPPED.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
     notices = [f"The encoding was guessed to be {encoding}."] if guessed else []

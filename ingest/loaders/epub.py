@@ -65,16 +65,11 @@ def load_epub(path: Path, name: str, limits: Limits) -> Extracted:
                 sections.append(Section(section.text, heading=heading))
                 characters += len(section.text)
             limits.check_text(characters, name)
-    return Extracted(
-        title=sensible_title(package.findtext(_TITLE) or ""),
-        sections=sections,
-        notice=" ".join(
-            filter(
-                None,
-                (f"{missing} chapters are missing in the file." * bool(missing), HIDDEN_TEXT * some_hidden),
-            )
-        ),
-    )
+    notices = [f"{missing} chapters are missing in the file."] if missing else []
+    if some_hidden:
+        notices.append(HIDDEN_TEXT)
+    title = sensible_title(package.findtext(_TITLE) or "")
+    return Extracted(title=title, sections=sections, notice=" ".join(notices))
 
 
 def _package_path(archive: Archive, name: str) -> str:

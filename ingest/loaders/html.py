@@ -10,9 +10,9 @@ from ingest.loaders.base import (
     HIDDEN_TEXT,
     INVISIBLE,
     Extracted,
-    HeadingPath,
     Limits,
     Section,
+    SectionWriter,
     sensible_title,
     squeeze,
 )
@@ -24,19 +24,9 @@ if TYPE_CHECKING:
 
     from bs4 import BeautifulSoup, Tag
 
-_INVISIBLE = (
-    "script",
-    "style",
-    "noscript",
-    "template",
-    "head",
-    "svg",
-    "annotation",  # a formula in another notation, inside the formula
-    "annotation-xml",
-    "iframe",
-    "object",
-    "canvas",
-    "datalist",
+_INVISIBLE = frozenset(
+    {"script", "style", "noscript", "template", "head", "svg", "iframe", "object", "canvas", "datalist"}
+    | {"annotation", "annotation-xml"}  # a formula in another notation, inside the formula
 )
 _BLOCKS = re.compile(
     r"address|article|aside|blockquote|body|caption|d[dlt]|details|dialog|div|fieldset|figcaption|figure|footer|form"
@@ -55,10 +45,9 @@ def load_html(path: Path, name: str, limits: Limits) -> Extracted:
     return Extracted(page.title, page.sections, " ".join(filter(None, (notice, page.notice))))
 
 
-def html_sections(html: str) -> tuple[str, list[Section]]:
-    """The title of a page ("" if it has none) and its sections."""
-    page = html_page(html)
-    return page.title, page.sections
+def html_text(html: str) -> str:
+    """The visible text of a page, which may be part of something else."""
+    return "".join(section.text for section in html_page(html).sections)
 
 
 def html_page(html: str) -> Extracted:
@@ -89,9 +78,9 @@ def _remove_invisible(soup: BeautifulSoup) -> None:
             return False
         return tag.name in _INVISIBLE or is_not_displayed(tag)
 
-    gone: list[PageElement] = [*soup.find_all(is_invisible)]
-    gone += soup.find_all(string=lambda string: isinstance(string, PreformattedString))  # comments, declarations
-    for element in gone:
+    invisible: list[PageElement] = [*soup.find_all(is_invisible)]
+    invisible += soup.find_all(string=lambda string: isinstance(string, PreformattedString))  # comments, declarations
+    for element in invisible:
         element.extract()
 
 
@@ -108,11 +97,8 @@ class _Reader:
     """Walks the tree once, from top to bottom, and collects lines under their headings."""
 
     def __init__(self) -> None:
-        self._path = HeadingPath()
-        self._heading = ""
-        self._lines: list[str] = []
+        self._writer = SectionWriter()
         self._line = ""
-        self._sections: list[Section] = []
 
     def read(self, soup: BeautifulSoup) -> list[Section]:
         from bs4.element import NavigableString, Tag
@@ -127,8 +113,9 @@ class _Reader:
                 stack += self._enter(element)
             elif isinstance(element, NavigableString):
                 self._write(str(element), preformatted=element.find_parent("pre") is not None)
-        self._finish_section()
-        return self._sections
+        self._break()
+        self._writer.finish()
+        return self._writer.sections
 
     def _enter(self, tag: Tag) -> list[object]:
         """Takes in a tag; gives what to read next, last first."""
@@ -136,17 +123,17 @@ class _Reader:
 
         name = tag.name
         if name in _HEADINGS:
-            self._finish_section()
+            self._break()
             heading = squeeze(tag.get_text())
-            self._heading = self._path.enter(_HEADINGS[name], heading)
-            self._lines = [heading] if heading else []
+            self._writer.enter(_HEADINGS[name], heading)
+            self._writer.write(*filter(None, [heading]))
             return []
         if name == "br":
             self._break()
             return []
         if name == "table" and tag.find(["table", *_HEADINGS]) is None:  # with these inside, it only lays out the page
             self._break()
-            self._lines += _rows(tag)
+            self._writer.write(*_rows(tag))
             return []
         if name == "a" and isinstance(tag.previous_sibling, Tag):  # menus set links apart by style only
             self._write(" ", preformatted=False)
@@ -163,7 +150,7 @@ class _Reader:
             first, *others = text.split("\n")
             self._line += first
             for line in others:
-                self._lines.append(self._line.rstrip())
+                self._writer.write(self._line.rstrip())
                 self._line = line
             return
         words = re.sub(r"\s+", " ", text.translate(INVISIBLE))
@@ -171,15 +158,9 @@ class _Reader:
 
     def _break(self) -> None:
         if self._line.strip() not in ("", "-"):
-            self._lines.append(self._line.rstrip())
+            self._writer.write(self._line.rstrip())
         if self._line != "- ":  # the first block in a list item stands behind its dash
             self._line = ""
-
-    def _finish_section(self) -> None:
-        self._break()
-        if any(self._lines):
-            self._sections.append(Section("\n".join(self._lines) + "\n\n", heading=self._heading))
-        self._lines = []
 
 
 def _rows(table: Tag) -> list[str]:

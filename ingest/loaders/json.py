@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def load_json(path: Path, name: str, limits: Limits) -> Extracted:
-    """Records (see records.py) for a list of objects, or for an object that holds one such list.
+    """Records (see jsonl.py) for a list of objects, or for an object that holds one such list.
 
     What is not quite JSON (comments, a missing end) is read as plain text, and the notice says so. Raises
     UnreadableDocument when it is not text.

@@ -36,10 +36,10 @@ def load_markdown(path: Path, name: str, limits: Limits) -> Extracted:
         title = sensible_title(line[2])
 
     headings = markdown_headings(text[body_start:])
-    own, sections = headed_sections(
+    first_heading, sections = headed_sections(
         text, [(body_start + offset, level, heading) for offset, level, heading in headings]
     )
-    title = title or own
+    title = title or first_heading
     return Extracted(title=title, sections=sections, notice=notice)
 
 

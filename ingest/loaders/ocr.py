@@ -13,9 +13,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ingest.loaders.base import Extracted, Limits, Section, quoted
+from ingest.loaders.base import Extracted, Limits, Section
 from ingest.loaders.pdf.layout import Run, shares_line, text_of
-from rag.errors import UnreadableDocument
 from rag.models.privacy import silence_openvino
 
 if TYPE_CHECKING:
@@ -43,18 +42,13 @@ def load_image(path: Path, name: str, limits: Limits) -> Extracted:
 
     with Image.open(path) as image:
         frames = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
-        if frames > limits.max_pages:
-            raise UnreadableDocument(
-                f"{quoted(name)} has {frames} pages, more than the {limits.max_pages} allowed.",
-                hint="Split it into smaller files, or raise RAG_INGEST__MAX_PAGES.",
-                source=name,
-            )
+        limits.check_pages(frames, name)
         texts: list[str] = []
         for number, frame in enumerate(ImageSequence.Iterator(image)):
             if number == frames:
                 break
             texts.append(recognised(_pixels(frame)))
-            limits.sign_of_life()
+            limits.heartbeat()
     sections = [
         Section(text, index if frames > 1 else None, str(index + 1) if frames > 1 else None)
         for index, text in enumerate(texts)
@@ -169,7 +163,15 @@ def _is_doubtful(found: list[_Found]) -> bool:
 def _text(found: list[_Found]) -> str:
     rows: list[list[Run]] = []
     for line in sorted(found, key=lambda line: line.top + line.bottom):
-        run = Run(line.text, False, line.left, line.right, -line.bottom, -line.top, False)
+        run = Run(
+            text=line.text,
+            is_broken=False,
+            left=line.left,
+            right=line.right,
+            bottom=-line.bottom,
+            top=-line.top,
+            is_turned=False,
+        )
         if rows and shares_line(rows[-1][0], run):
             rows[-1].append(run)
         else:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ingest.loaders.base import HIDDEN_TEXT, Extracted, HeadingPath, Limits, quoted, sensible_title, squeeze
+from ingest.loaders.base import HIDDEN_TEXT, Extracted, Limits, SectionWriter, sensible_title, shortened, squeeze
 from ingest.loaders.hidden_text.opendocument import remove_hidden
 from ingest.loaders.zip_container import ODP, ODT, Archive
-from rag.errors import UnreadableDocument
 from rag.types.documents import Section
 
 if TYPE_CHECKING:
@@ -47,18 +46,16 @@ def load_odt(path: Path, name: str, limits: Limits) -> Extracted:
         for style in content.iter(f"{_STYLE}style")
         if style.get(f"{_STYLE}parent-style-name") == "Title"
     }
-    headings = HeadingPath()
-    heading = title = first_heading = ""
-    sections: list[Section] = []
-    lines: list[str] = []
+    title = first_heading = ""
+    writer = SectionWriter()
     notes: list[str] = []
     body = content.find(f"{_OFFICE}body/{_OFFICE}text")
     for block, mark in _blocks(body) if body is not None else ():
         if block.tag == f"{_TEXT}h":
-            sections += _section(lines + notes, heading)
-            lines, notes = [], []
+            writer.write(*notes)
+            notes.clear()
             text = _paragraph(block, notes)
-            heading = headings.enter(int(block.get(f"{_TEXT}outline-level", "1")), squeeze(text))
+            writer.enter(int(block.get(f"{_TEXT}outline-level", "1")), squeeze(text))
             first_heading = first_heading or sensible_title(text)
         elif block.tag == f"{_TABLE}table-row":
             text = _row(block, notes)
@@ -67,10 +64,11 @@ def load_odt(path: Path, name: str, limits: Limits) -> Extracted:
             if block.get(f"{_TEXT}style-name") in title_styles:
                 title = title or sensible_title(text)
         if text:
-            lines.append(mark + text)
-    sections += _section(lines + notes, heading)
+            writer.write(mark + text)
+    writer.write(*notes)
+    writer.finish()
     title = title or property_title or first_heading
-    return Extracted(title=title, sections=sections, notice=HIDDEN_TEXT if some_hidden else "")
+    return Extracted(title=title, sections=writer.sections, notice=HIDDEN_TEXT if some_hidden else "")
 
 
 def load_odp(path: Path, name: str, limits: Limits) -> Extracted:
@@ -80,18 +78,13 @@ def load_odp(path: Path, name: str, limits: Limits) -> Extracted:
         some_hidden = remove_hidden(content, archive.xml("styles.xml") if "styles.xml" in archive else None)
         title = archive.title()
     slides = content.findall(f"{_OFFICE}body/{_OFFICE}presentation/{_DRAW}page")
-    if len(slides) > limits.max_pages:
-        raise UnreadableDocument(
-            f"{quoted(name)} has {len(slides)} slides, more than the {limits.max_pages} allowed.",
-            hint="Split it into smaller files, or raise RAG_INGEST__MAX_PAGES.",
-            source=name,
-        )
+    limits.check_pages(len(slides), name, "slides")
     sections = []
     for index, slide in enumerate(slides):
         frames = sorted(slide, key=lambda frame: frame.get(f"{_PRESENTATION}class") != "title")
         heading = ""
         if frames and frames[0].get(f"{_PRESENTATION}class") == "title":
-            heading = HeadingPath().enter(1, " ".join(_lines(frames[0])))
+            heading = shortened(" ".join(_lines(frames[0])))
         lines = [line for frame in frames if frame.tag not in _NOT_SHOWN for line in _lines(frame)]
         notes = slide.find(f"{_PRESENTATION}notes")
         if notes is not None and (noted := list(_lines(notes))):
@@ -100,10 +93,6 @@ def load_odp(path: Path, name: str, limits: Limits) -> Extracted:
         sections.append(Section(text, page_index=index, page_label=str(index + 1), heading=heading))
         title = title or (sensible_title(heading) if index == 0 else "")
     return Extracted(title=title, sections=sections, notice=HIDDEN_TEXT if some_hidden else "")
-
-
-def _section(lines: list[str], heading: str) -> list[Section]:
-    return [Section("\n".join(lines) + "\n\n", heading=heading)] if lines else []
 
 
 def _lines(parent: _Element) -> Iterator[str]:

@@ -10,13 +10,12 @@ from ingest.loaders.base import (
     LONGEST_HEADING,
     Extracted,
     Limits,
-    quoted,
     sensible_title,
+    shortened,
     squeeze,
 )
 from ingest.loaders.hidden_text.pptx import remove_hidden
 from ingest.loaders.zip_container import PPTX, Archive, parse_xml
-from rag.errors import UnreadableDocument
 from rag.types.documents import Section
 
 if TYPE_CHECKING:
@@ -49,12 +48,7 @@ def load_pptx(path: Path, name: str, limits: Limits) -> Extracted:
 
     presentation = pptx.Presentation(str(path))
     slides = list(presentation.slides)
-    if len(slides) > limits.max_pages:
-        raise UnreadableDocument(
-            f"{quoted(name)} has {len(slides)} slides, more than the {limits.max_pages} allowed.",
-            hint="Split it into smaller files, or raise RAG_INGEST__MAX_PAGES.",
-            source=name,
-        )
+    limits.check_pages(len(slides), name, "slides")
     parts = _parts(presentation)
     line_height = int((presentation.slide_height or 0) * _SAME_LINE)
     sections, hidden, titles = [], [], []
@@ -105,8 +99,7 @@ def _read(slide: Slide, line_height: int) -> tuple[str, list[str]]:
     if slide.has_notes_slide and slide.notes_slide.notes_text_frame is not None:
         notes = list(_paragraphs(slide.notes_slide.notes_text_frame._txBody))  # noqa: SLF001 - the only way to formulas
         lines += [f"Notes: {notes[0]}", *notes[1:]] if notes else []
-    heading = " ".join(titles)
-    return heading if len(heading) <= LONGEST_HEADING else heading[: LONGEST_HEADING - 1].rstrip() + "…", lines
+    return shortened(" ".join(titles)), lines
 
 
 def _unwrap_alternatives(slide: _Element) -> None:

@@ -6,11 +6,9 @@ import codecs
 import re
 from typing import TYPE_CHECKING
 
-from ingest.loaders.base import HIDDEN_TEXT, Extracted, HeadingPath, Limits, quoted, sensible_title, squeeze
+from ingest.loaders.base import HIDDEN_TEXT, Extracted, Limits, SectionWriter, not_what_it_says, sensible_title, squeeze
 from ingest.loaders.hidden_text.rtf import without_hidden
 from ingest.loaders.zip_container import DOCX, is_old_office, old_office_error
-from rag.errors import UnreadableDocument
-from rag.types.documents import Section
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,39 +30,34 @@ def load_rtf(path: Path, name: str, limits: Limits) -> Extracted:
         raise old_office_error(path, name, DOCX)
     data = path.read_bytes()
     if not data.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"{\\rtf"):
-        raise UnreadableDocument(
-            f"{quoted(name)} is not rich text (RTF), although its name says so.",
-            hint="Give the file the suffix of what it really is.",
-            source=name,
-        )
-    whole = _without_binary(data).decode(_encoding(data), "replace")
-    source = without_hidden(whole)
+        raise not_what_it_says(name, "rich text (RTF)")
+    complete = _without_binary(data).decode(_encoding(data), "replace")
+    source = without_hidden(complete)
     levels = {number: int(level) for number, level in _HEADING_STYLE.findall(source)}
     text = _text(source, levels)
-    headings = HeadingPath()
-    heading = first_heading = ""
-    sections: list[Section] = []
-    lines: list[str] = []
+    first_heading = ""
+    writer = SectionWriter()
     for line in text.split("\n"):
         level = next((_MARKS.index(character) for character in line if character in _MARKS), 0)
         words = squeeze(line.translate(dict.fromkeys(map(ord, _MARKS))))
         if level and words:
-            sections += _section(lines, heading)
-            lines, heading = [], headings.enter(level, words)
+            writer.enter(level, words)
             first_heading = first_heading or sensible_title(words)
         if words.endswith("|"):
             words = " | ".join(map(str.strip, words[:-1].split("|")))
         if words:
-            lines.append(words)
-    sections += _section(lines, heading)
+            writer.write(words)
+    writer.finish()
     title = _TITLE.search(source)
     replaced = text.count("\ufffd")
     notices = [f"{replaced} characters could not be decoded and were replaced."] if replaced else []
-    if source != whole and text != _text(whole, levels):  # what is hidden may be what is no text, such as an index
+    if source != complete and text != _text(
+        complete, levels
+    ):  # what is hidden may be what is no text, such as an index
         notices.append(HIDDEN_TEXT)
     return Extracted(
         title=(sensible_title(_plain("{\\rtf1 " + title[1])) if title else "") or first_heading,
-        sections=sections,
+        sections=writer.sections,
         notice=" ".join(notices),
     )
 
@@ -73,10 +66,6 @@ def _text(source: str, levels: dict[str, int]) -> str:
     """The text of a document, a private character before each heading; footnotes and text boxes at the end."""
     body, moved = _split(source)
     return _plain(_mark_headings(body, levels) + "".join(f"\\par\\pard {group}" for group in moved))
-
-
-def _section(lines: list[str], heading: str) -> list[Section]:
-    return [Section("\n".join(lines) + "\n\n", heading=heading)] if lines else []
 
 
 def _without_binary(data: bytes) -> bytes:

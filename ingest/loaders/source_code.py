@@ -7,6 +7,7 @@ their indentation; where that is wrong a name is wrong, never the text or the li
 from __future__ import annotations
 
 import ast
+import io
 import re
 import warnings
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from ingest.loaders.base import (
     Limits,
     printable,
     quoted,
+    shortened,
     squeeze,
 )
 from ingest.loaders.encoding import decode
@@ -70,6 +72,7 @@ _CONTAINERS = re.compile(rf"{_MODIFIER}*{_CONTAINER}")
 _TABLES = re.compile(r"\[+[^\]\n]+\]")
 _KEYS = re.compile(r"""(?:[\w./-]+|"[^"\n]*"|'[^'\n]*')\s*:(?:\s|$)""")
 _CONTINUES = re.compile(r"[\])}#]|\{|//|/\*|\*|end\b|(?:public|private|protected|default|else|case)\b.*:?\s*$|--|\w+:$")
+_BODY = re.compile(r"\s*(?:\{|=>|=\s|[,:(]*\s*$)")  # what follows the label of a definition
 _BELONGS_BELOW = re.compile(r"\s*(?:#|//|/\*|\*|@|\[|--|///|'''|\"\"\")")
 
 
@@ -86,8 +89,7 @@ def load_source_code(path: Path, name: str, limits: Limits) -> Extracted:
     """Sections that joined are the file. Raises UnreadableDocument when it is not text, or minified."""
     text, notice = decode(path.read_bytes(), name)
     limits.check_text(len(text), name)
-    lines = text.split("\n")
-    lines = [line + "\n" for line in lines[:-1]] + [line for line in lines[-1:] if line]
+    lines = list(io.StringIO(text))
     suffix = PurePath(name).suffix.lower()
     if suffix in _MINIFIED and len(text) > _MINIFIED_LINE * len(lines):
         raise UnreadableDocument(
@@ -140,7 +142,12 @@ def _pieces(lines: Sequence[str], suffix: str) -> list[_Piece]:
         for number, line in enumerate(lines):
             if begins.match(line):
                 label = line.partition(":")[0] if begins is _KEYS else line.strip().strip("[]")
-                pieces.append(_Piece(_with_comments(lines, number, pieces[-1].start), _shortened(label.strip("\"' "))))
+                pieces.append(
+                    _Piece(
+                        _with_comments(lines, number, pieces[-1].start),
+                        shortened(squeeze(label.strip("\"' ")), _LONGEST_LABEL),
+                    )
+                )
         return pieces
     above: list[tuple[int, str, bool]] = []  # indentation, label, whether it holds definitions
     for number, line in enumerate(lines):
@@ -149,16 +156,16 @@ def _pieces(lines: Sequence[str], suffix: str) -> list[_Piece]:
             continue
         indentation = len(line[:500].expandtabs(4)) - len(words.expandtabs(4))
         is_definition = _DEFINITIONS.match(words) is not None and not words.rstrip().endswith(";")
-        left = False
+        has_ended = False
         while above and indentation <= above[-1][0] and (is_definition or not _CONTINUES.match(words)):
             above.pop()
-            left = True
+            has_ended = True
         parents = tuple(label for _, label, _ in above)
         if is_definition and all(holds for _, _, holds in above) and (above or not indentation):
-            label = _shortened(re.split(r"\s*(?:\{|=>|=\s|[,:(]*\s*$)", words, maxsplit=1)[0])
+            label = shortened(squeeze(_BODY.split(words, maxsplit=1)[0]), _LONGEST_LABEL)
             pieces.append(_Piece(_with_comments(lines, number, pieces[-1].start), label, parents))
             above.append((indentation, label, _CONTAINERS.match(words) is not None))
-        elif left:
+        elif has_ended:
             pieces.append(_Piece(number, "", parents))
     return pieces
 
@@ -215,8 +222,3 @@ def _cut(first: int, end: int, lines: Sequence[str], heading: str) -> Iterator[t
         first = cut
     if first < end:
         yield first, end, heading
-
-
-def _shortened(label: str) -> str:
-    label = squeeze(label)
-    return label if len(label) <= _LONGEST_LABEL else label[: _LONGEST_LABEL - 1].rstrip() + "…"

@@ -1,4 +1,4 @@
-"""Spreadsheets (xlsx, xlsm, xlsb, xls, ods): each sheet's rows as tables (see tables.py), values as they are stored.
+"""Spreadsheets (xlsx, xlsm, xlsb, xls, ods): each sheet's rows as tables (table_sections.py), values as stored.
 
 Formulas give the results that the file holds. Formats are not known: a percentage is read as 0.15, an amount without
 its currency; dates and times become ISO 8601.
@@ -10,7 +10,7 @@ import datetime as dt
 import re
 from typing import TYPE_CHECKING
 
-from ingest.loaders.base import INVISIBLE, Extracted, Limits, quoted
+from ingest.loaders.base import INVISIBLE, Extracted, Limits, not_what_it_says, quoted
 from ingest.loaders.csv import load_csv
 from ingest.loaders.html import load_html
 from ingest.loaders.table_sections import row_sections
@@ -108,10 +108,8 @@ def _load_export(path: Path, name: str, limits: Limits) -> Extracted:
     with path.open("rb") as file:
         start = file.read(4096).lower()
     if b"\0" in start.replace(b"\xff\xfe", b"") and not start.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise UnreadableDocument(
-            f"{quoted(name)} is not a spreadsheet, although its name says so.",
-            hint="It may be damaged: open it in its own program and save it again.",
-            source=name,
+        raise not_what_it_says(
+            name, "a spreadsheet", "It may be damaged: open it in its own program and save it again."
         )
     if b"<html" in start or b"<table" in start:
         return load_html(path, name, limits)

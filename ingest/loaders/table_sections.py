@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import chain, groupby, islice, pairwise, zip_longest
 from typing import NamedTuple
 
-from ingest.loaders.base import HEADING_SEPARATOR, Limits
+from ingest.loaders.base import HEADING_SEPARATOR, Limits, shortened
 from rag.types.documents import Section
 
 Cells = list[str]  # on one line each, "" where empty
@@ -185,8 +185,7 @@ def _stacked(header: list[Row]) -> Cells:
 
 
 def _prefixes(names: Cells) -> list[str]:
-    short = (n if len(n) <= _LONGEST_NAME else n[: _LONGEST_NAME - 1].rstrip() + "…" for n in names)
-    return [f"{name.rstrip(':')}: " if name else "" for name in short]
+    return [f"{shortened(name, _LONGEST_NAME).rstrip(':')}: " if name else "" for name in names]
 
 
 def _lines(table: _Table) -> Iterator[_Line]:

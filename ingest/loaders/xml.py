@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Any
 from ingest.loaders.base import (
     HEADING_SEPARATOR,
     INVISIBLE,
-    LONGEST_HEADING,
     Extracted,
     Limits,
+    SectionWriter,
     quoted,
     sensible_title,
+    shortened,
     squeeze,
 )
 from ingest.loaders.encoding import decode
-from ingest.loaders.html import html_sections
+from ingest.loaders.html import html_page, html_text
+from ingest.loaders.zip_container import xml_parser
 from rag.errors import UnreadableDocument
 from rag.types.documents import Section
 
@@ -73,18 +75,15 @@ def load_xml(path: Path, name: str, limits: Limits) -> Extracted:
             raise _unreadable(name)
         notice = f"{notice} It is not well-formed XML: what follows the damage may be missing.".strip()
     if _name(root) == "html":
-        title, sections = html_sections(_DECLARATION.sub("", text, count=1))
-        return Extracted(title=title, sections=sections, notice=notice)
+        page = html_page(_DECLARATION.sub("", text, count=1))
+        return Extracted(title=page.title, sections=page.sections, notice=notice)
     title = ""
     if _name(root) in _FEEDS:
         sections = list(_articles(root))
         feed = next((child for child in root if _name(child) == "channel"), root)
         title = next((sensible_title(_text(child)) for child in feed if _name(child) == "title"), "")
     elif _is_document(root):
-        reader = _Reader()
-        reader.read(root)
-        reader.finish_section()
-        title, sections = reader.title, reader.sections
+        title, sections = _Reader().read(root)
     else:
         sections = list(_data(root))
     limits.check_text(sum(len(section.text) for section in sections), name)
@@ -95,17 +94,7 @@ def _parse(text: str, name: str) -> tuple[Any, bool]:
     """The root element, and whether something had to be left out to read it."""
     from lxml import etree
 
-    parser = etree.XMLParser(
-        encoding="utf-8",
-        resolve_entities=False,
-        load_dtd=False,
-        no_network=True,
-        huge_tree=False,
-        recover=True,
-        remove_comments=True,
-        remove_pis=True,
-        strip_cdata=True,
-    )
+    parser = xml_parser(lenient=True)
     try:
         root = etree.fromstring(_DECLARATION.sub("", text, count=1).lstrip().encode(), parser)
     except etree.XMLSyntaxError:
@@ -134,10 +123,6 @@ def _text(element: Any) -> str:
     return squeeze("".join(element.itertext(with_tail=False)))
 
 
-def _shortened(heading: str) -> str:
-    return heading if len(heading) <= LONGEST_HEADING else heading[: LONGEST_HEADING - 1].rstrip() + "…"
-
-
 def _is_mixed(element: Any) -> bool:
     """Whether text stands between its elements."""
     return len(element) > 0 and any(text and text.strip() for text in (element.text, *(e.tail for e in element)))
@@ -158,39 +143,35 @@ class _Reader:
     """
 
     def __init__(self) -> None:
-        self.title = ""
-        self.sections: list[Section] = []
-        self._headings: list[str] = []
-        self._lines: list[str] = []
+        self._title = ""
+        self._writer = SectionWriter()
         self._line = ""
 
-    def read(self, element: Any) -> None:
+    def read(self, root: Any) -> tuple[str, list[Section]]:
+        """The document's title and its sections."""
+        self._read_part(root, 1)
+        self._break()
+        self._writer.finish()
+        return self._title, self._writer.sections
+
+    def _read_part(self, element: Any, level: int) -> None:
         """Takes in an element and, at the end of a part with a title, goes back to the heading before it."""
         title = _title_of(element)
         if title is None:
-            self._read_content(element, None)
+            self._read_content(element, None, level)
             return
         heading = _text(title)
-        self.title = self.title or sensible_title(heading)
-        self.finish_section()
-        if _name(element) not in _HOLD_TITLES:
-            self._headings.append(_shortened(heading))
-        self._lines.append(heading)
-        self._read_content(element, title)
-        if _name(element) not in _HOLD_TITLES:
-            self.finish_section()
-            self._headings.pop()
-
-    def finish_section(self) -> None:
-        """Ends the section, if there is anything in it."""
+        self._title = self._title or sensible_title(heading)
+        is_part = _name(element) not in _HOLD_TITLES
         self._break()
-        if self._lines:
-            self.sections.append(
-                Section("\n".join(self._lines) + "\n\n", heading=HEADING_SEPARATOR.join(filter(None, self._headings)))
-            )
-        self._lines = []
+        self._writer.enter(level, heading if is_part else "")
+        self._writer.write(heading)
+        self._read_content(element, title, level + is_part)
+        if is_part:
+            self._break()
+            self._writer.enter(level, "")
 
-    def _read_content(self, element: Any, title: Any) -> None:
+    def _read_content(self, element: Any, title: Any, level: int) -> None:
         runs_on = _is_mixed(element)
         self._write(element.text)
         for child in element:
@@ -199,9 +180,8 @@ class _Reader:
                 pass
             elif name in _VERBATIM:
                 self._break()
-                self._lines += [
-                    line.rstrip() for line in "".join(child.itertext(with_tail=False)).strip("\n").split("\n")
-                ]
+                lines = "".join(child.itertext(with_tail=False)).strip("\n").split("\n")
+                self._writer.write(*(line.rstrip() for line in lines))
             elif name in _ROWS:
                 self._break()
                 cells = [text for cell in child if (text := _text(cell))]
@@ -209,10 +189,10 @@ class _Reader:
                 self._break()
             elif name and (not runs_on or (len(child) and not _is_mixed(child))):
                 self._break()
-                self.read(child)
+                self._read_part(child, level)
                 self._break()
             elif name:
-                self._read_content(child, None)
+                self._read_content(child, None, level)
             self._write(child.tail)
 
     def _write(self, text: str | None) -> None:
@@ -221,7 +201,7 @@ class _Reader:
 
     def _break(self) -> None:
         if line := self._line.translate(INVISIBLE).strip():
-            self._lines.append(line)
+            self._writer.write(line)
         self._line = ""
 
 
@@ -253,12 +233,12 @@ def _articles(root: Any) -> Iterator[Section]:
         parts = ["\n".join(filter(None, lines)), max(bodies, key=len, default="")]  # summaries repeat the content
         heading = next((_text(child) for child in article if _name(child) == "title"), "")
         yield Section(
-            "\n\n".join(filter(None, parts)) + "\n\n", heading=_shortened(heading), record_id=_identifier(article)
+            "\n\n".join(filter(None, parts)) + "\n\n", heading=shortened(heading), record_id=_identifier(article)
         )
 
 
 def _rendered(text: str) -> str:
-    return "".join(section.text for section in html_sections(text)[1]).strip() if "<" in text else text.strip()
+    return html_text(text).strip() if "<" in text else text.strip()
 
 
 def _data(root: Any) -> Iterator[Section]:
@@ -296,7 +276,7 @@ def _record(element: Any, above: str) -> Section:
     heading = f"{above}{_name(element)}"
     if label := next(filter(None, (_property(element, key) for key in _LABELS)), ""):
         heading += f": {label}"
-    return Section("\n".join(filter(None, lines)) + "\n\n", heading=_shortened(heading), record_id=_identifier(element))
+    return Section("\n".join(filter(None, lines)) + "\n\n", heading=shortened(heading), record_id=_identifier(element))
 
 
 def _line(element: Any, path: str) -> str:

@@ -7,7 +7,7 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from ingest.loaders.base import MEGABYTE, Limits, quoted, sensible_title
+from ingest.loaders.base import MEGABYTE, Limits, not_what_it_says, quoted, sensible_title
 from rag.errors import UnreadableDocument
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Archive:
         if is_old_office(path):
             raise old_office_error(path, name, named)
         if not is_zip(path):
-            raise _not_what_it_says(name, named, "It may be damaged")
+            raise _unexpected(name, named, "It may be damaged")
         try:
             self._zip = zipfile.ZipFile(path)
         except _DAMAGED as error:
@@ -159,7 +159,7 @@ class Archive:
                 source=self._name,
             )
         if all(kind.essential not in self for kind in expected):
-            raise _not_what_it_says(self._name, named, "It is some other zip archive")
+            raise _unexpected(self._name, named, "It is some other zip archive")
 
     def _damaged(self, how: str = "a part of it cannot be unpacked") -> UnreadableDocument:
         return damaged_error(self._name, how)
@@ -172,7 +172,15 @@ def parse_xml(data: bytes, *, lenient: bool = False) -> _Element:
     """
     from lxml import etree
 
-    parser: Any = etree.XMLParser(
+    root = etree.fromstring(data, xml_parser(lenient=lenient))
+    return etree.Element("nothing") if root is None else root
+
+
+def xml_parser(*, lenient: bool) -> Any:
+    """A parser of XML that expands no entities, fetches nothing, and keeps its own limits on depth and size."""
+    from lxml import etree
+
+    return etree.XMLParser(
         resolve_entities=False,
         no_network=True,
         load_dtd=False,
@@ -181,8 +189,6 @@ def parse_xml(data: bytes, *, lenient: bool = False) -> _Element:
         remove_pis=True,
         recover=lenient,
     )
-    root = etree.fromstring(data, parser)
-    return etree.Element("nothing") if root is None else root
 
 
 def is_zip(path: Path) -> bool:
@@ -239,9 +245,5 @@ def _with_article(kind: Format) -> str:
     return f"{'an' if kind.described[0] in 'AEIO' else 'a'} {kind.described}"
 
 
-def _not_what_it_says(name: str, expected: Format, reason: str) -> UnreadableDocument:
-    return UnreadableDocument(
-        f"{quoted(name)} is not {_with_article(expected)}, although its name says so.",
-        hint=f"{reason}: open it in its own program and save it again.",
-        source=name,
-    )
+def _unexpected(name: str, expected: Format, reason: str) -> UnreadableDocument:
+    return not_what_it_says(name, _with_article(expected), f"{reason}: open it in its own program and save it again.")

@@ -125,13 +125,13 @@ def pack_context(
 
 def _fence_word(passages: Sequence[Passage]) -> str:
     """A short word for the lines of the fence that stands in none of the passages, however it is written there."""
-    told = "\n".join(f"{p.title}\n{p.heading}\n{p.page_label}\n{p.text}" for p in passages)
-    folded = without_any_invisible(unicodedata.normalize("NFKC", told)).casefold()
-    digest = told.encode("utf-8", "replace")
+    sources = "\n".join(f"{p.title}\n{p.heading}\n{p.page_label}\n{p.text}" for p in passages)
+    folded = without_any_invisible(unicodedata.normalize("NFKC", sources)).casefold()
+    digest = sources.encode("utf-8", "replace")
     while True:
         digest = hashlib.blake2b(digest, digest_size=_WORD_BYTES).digest()
         word = digest.hex()
-        if word not in folded and word not in told:
+        if word not in folded and word not in sources:
             return word
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from rag.answering import extractive
 from rag.answering.citations import cite
 from rag.answering.context import collect_passages
+from rag.answering.event_stream import EventStream, ignore
 from rag.answering.generation import PreparedQuestion, longest_reply, reply, write_answer
 from rag.answering.history import Summaries, fit_history, require_functions, split_conversation
 from rag.answering.prompt_budget import fitting_history, history_room
@@ -28,10 +29,9 @@ from rag.telemetry.spans import span
 from rag.types.chat import NO_FUNCTIONS, UNSPECIFIED, Functions, Sampling
 from rag.types.documents import (
     Answer,
-    AnswerCompleted,
     ChunksRetrieved,
     Citation,
-    Event,
+    Emit,
     Hit,
     LanguageModel,
     Message,
@@ -80,34 +80,32 @@ class ChatEngine:
     summaries: Summaries = field(default_factory=Summaries)
     most_chunks: int | None = None
 
-    async def stream(
+    def stream(
         self,
         messages: Sequence[Message],
         scope: Scope,
         sampling: Sampling = UNSPECIFIED,
         functions: Functions = NO_FUNCTIONS,
-    ) -> AsyncGenerator[Event, None]:
-        """Answer the last user message. Ends with AnswerCompleted; closing the generator stops the model.
+    ) -> EventStream:
+        """What `answer` emits, and at last the answer itself; closing the stream stops the model."""
+        return EventStream(partial(self.answer, messages, scope, sampling, functions))
+
+    async def answer(
+        self,
+        messages: Sequence[Message],
+        scope: Scope,
+        sampling: Sampling = UNSPECIFIED,
+        functions: Functions = NO_FUNCTIONS,
+        emit: Emit = ignore,
+    ) -> Answer:
+        """Answer the last user message.
 
         Raises InvalidRequest when there is no question, or when the model cannot call the functions; BackendError when
         the model fails.
         """
-        asked = await self.prepare(messages, sampling, functions)
-        question = await self.condense(asked)
-        if question != asked.question:
-            yield QueryCondensed(question)
-        finding = await self.find(question, scope)
-        async with aclosing(self.write(asked, finding)) as events:
-            async for event in events:
-                yield event
-
-    async def answer(self, messages: Sequence[Message], scope: Scope) -> Answer:
-        """The whole answer at once."""
-        async with aclosing(self.stream(messages, scope)) as events:
-            async for event in events:
-                if isinstance(event, AnswerCompleted):
-                    return event.answer
-        raise RagError("The answer ended without being completed.")
+        prepared = await self.prepare(messages, sampling, functions)
+        question = await self.condense(prepared, emit)
+        return await self.write(prepared, await self.find(question, scope), emit)
 
     # ---------------------------------------------------------------------------------------------------- the steps
 
@@ -124,34 +122,45 @@ class ChatEngine:
         Raises InvalidRequest when there is no question, or when the model cannot call the functions; BackendUnavailable
         when nothing is known of the model yet.
         """
-        told = split_conversation(messages)
+        split = split_conversation(messages)
         require_functions(self.model, messages, functions)
         model = await refresh_model(self.model)
-        said = [model.system_prompt, *(message.content for message in messages if message.role == "system")]
-        instructions = "\n\n".join(filter(None, said))
+        system_prompts = [model.system_prompt, *(message.content for message in messages if message.role == "system")]
+        instructions = "\n\n".join(filter(None, system_prompts))
         own = ANSWER_SYSTEM.format(not_found=NOT_FOUND) if from_documents else ""
-        own += FUNCTIONS if own and (functions.may_be_called or told.steps) else ""
+        own += FUNCTIONS if own and (functions.may_be_called or split.steps) else ""
         rules = "\n\n".join(filter(None, [instructions, own]))
         room = history_room(
             model,
             rules,
-            told.question.content,
+            split.question.content,
             longest_reply(model, sampling),
             sources=from_documents,
             examples=self.examples,
-            steps=told.steps,
+            steps=split.steps,
             functions=functions,
         )
-        history = await fit_history(model, told.history, room, self.settings.history, self.summaries)
-        conversation = [*history, told.question]
+        history = await fit_history(model, split.history, room, self.settings.history, self.summaries)
         return PreparedQuestion(
-            model, instructions, rules, conversation, sampling, self.examples, functions, told.steps
+            model,
+            instructions=instructions,
+            rules=rules,
+            conversation=[*history, split.question],
+            sampling=sampling,
+            examples=self.examples,
+            functions=functions,
+            steps=split.steps,
         )
 
-    async def condense(self, asked: PreparedQuestion) -> str:
-        """A question that stands on its own; the one asked when there is no history or the model fails."""
-        model, question = asked.model, asked.question
-        history = asked.conversation[:-1]
+    async def condense(self, prepared: PreparedQuestion, emit: Emit = ignore) -> str:
+        """A question that stands on its own; QueryCondensed is emitted where it is not the one asked, which it stays
+        when there is no history or the model fails."""
+        question = await self._condensed(prepared.model, prepared.question, prepared.conversation[:-1])
+        if question != prepared.question:
+            emit(QueryCondensed(question))
+        return question
+
+    async def _condensed(self, model: LanguageModel, question: str, history: Sequence[Message]) -> str:
         if not history:
             return question
         room = model.context_window - _CONDENSED_TOKENS - template_tokens(1)
@@ -159,8 +168,8 @@ class ChatEngine:
         recent = fitting_history(history, model.count_tokens, room)
         if model.llm is None or not recent:
             return _joined_with_previous(history, question)
-        told = "\n".join(f"{message.role}: {message.written}" for message in recent)
-        prompt = Message("user", CONDENSE.format(conversation=told, question=question))
+        conversation = "\n".join(f"{message.role}: {message.written}" for message in recent)
+        prompt = Message("user", CONDENSE.format(conversation=conversation, question=question))
         try:
             with span("condense"):
                 condensed = (await reply(model, [prompt], _CONDENSED_TOKENS)).text
@@ -173,33 +182,30 @@ class ChatEngine:
     async def find(self, question: str, scope: Scope) -> RetrievalResult:
         """What the documents have on a question that stands on its own."""
         limit = self.settings.retrieval.max_passages * _HITS_PER_PASSAGE
-        found = await self.retrieve(question, scope, limit)
-        hits = found[: self.most_chunks]
+        ranked = await self.retrieve(question, scope, limit)
+        hits = ranked[: self.most_chunks]
         with span("pack"):
             passages = await asyncio.to_thread(
                 collect_passages, hits, self.retriever.index.catalog.page_text, self.settings.retrieval.max_passages
             )
-        relevance = await self.retriever.relevance(question, found)
-        return RetrievalResult(
-            question, hits, passages, bool(passages) and relevance >= self.settings.retrieval.min_relevance
-        )
+        relevance = await self.retriever.relevance(question, ranked)
+        is_enough = bool(passages) and relevance >= self.settings.retrieval.min_relevance
+        return RetrievalResult(question, hits, passages, is_enough)
 
-    async def write(self, asked: PreparedQuestion, finding: RetrievalResult) -> AsyncGenerator[Event, None]:
+    async def write(self, prepared: PreparedQuestion, result: RetrievalResult, emit: Emit = ignore) -> Answer:
         """Answer from what was found: in the model's words, in quotes, or that it is not enough, where no function may
         know more."""
-        if not finding.enough and not asked.functions_may_know:
-            yield ChunksRetrieved(finding.hits, finding.passages)
-            refusal = await asyncio.to_thread(self._refuse, asked.model, finding)
-            yield TextDelta(refusal.text)
-            yield AnswerCompleted(refusal)
-        elif asked.model.llm is None:
-            yield ChunksRetrieved(finding.hits, finding.passages)
-            async for event in self._quote(asked.model, finding):
-                yield event
+        if result.enough or prepared.functions_may_know:
+            if prepared.model.llm is not None:
+                return await write_answer(prepared, emit, result.passages, result.hits)
+            answer = self._quotes
         else:
-            async with aclosing(write_answer(asked, finding.passages, finding.hits)) as events:
-                async for event in events:
-                    yield event
+            answer = self._refusal
+        emit(ChunksRetrieved(result.hits, result.passages))
+        written = await asyncio.to_thread(answer, prepared.model, result)
+        for paragraph in written.text.splitlines(keepends=True):
+            emit(TextDelta(paragraph))
+        return written
 
     async def retrieve(self, question: str, scope: Scope, limit: int) -> tuple[Hit, ...]:
         """The best chunks for a question, without asking a model."""
@@ -207,22 +213,24 @@ class ChatEngine:
 
     # ------------------------------------------------------------------------------------------------ without a model
 
-    def _refuse(self, model: LanguageModel, finding: RetrievalResult) -> Answer:
-        """Say that the documents do not tell, and where they come nearest; no model is asked."""
-        nearest = tuple(cite(passage, finding.question) for passage in finding.passages[:_NEAREST])
+    def _refusal(self, model: LanguageModel, result: RetrievalResult) -> Answer:
+        """That the documents do not tell, and where they come nearest; no model is asked."""
+        nearest = tuple(cite(passage, result.question) for passage in result.passages[:_NEAREST])
         text = NOT_FOUND if self.retriever.index.catalog.documents() else NO_DOCUMENTS
         if nearest:
             text = "\n".join([text, NEAREST, *map(_place, nearest)])
-        return Answer(text, nearest, finding.passages, model.name, found=False, finish_reason="stop", usage=Usage(0, 0))
+        return _without_model(text, nearest, model, result, found=False)
 
-    async def _quote(self, model: LanguageModel, finding: RetrievalResult) -> AsyncGenerator[Event, None]:
-        found = await asyncio.to_thread(
-            extractive.best_sentences, finding.question, finding.passages, self.retriever.index.embedding
-        )
-        text = extractive.compose(found)
-        for paragraph in text.splitlines(keepends=True):
-            yield TextDelta(paragraph)
-        yield AnswerCompleted(Answer(text, tuple(found), finding.passages, model.name, True, "stop", Usage(0, 0)))
+    def _quotes(self, model: LanguageModel, result: RetrievalResult) -> Answer:
+        """The sentences that come nearest."""
+        citations = extractive.best_sentences(result.question, result.passages, self.retriever.index.embedding)
+        return _without_model(extractive.compose(citations), tuple(citations), model, result, found=True)
+
+
+def _without_model(
+    text: str, citations: tuple[Citation, ...], model: LanguageModel, result: RetrievalResult, *, found: bool
+) -> Answer:
+    return Answer(text, citations, result.passages, model.name, found, finish_reason="stop", usage=Usage(0, 0))
 
 
 def _place(citation: Citation) -> str:

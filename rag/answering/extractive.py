@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from rag.answering.citations import citation, without_markers
+from rag.answering.citations import citation
 from rag.text.analysis import sentence_spans, terms
+from rag.text.markers import round_markers
 from rag.types.documents import Citation, Embedding, Passage
 
 LEAD = "Quoted from your documents:"
@@ -91,7 +92,7 @@ def _scores(
     cosines = embedding.embed_passages(texts) @ embedding.embed_query(question)
     frequency = Counter(term for sentence in sentences for term in set(sentence.terms))
     weights = {term: math.log(1 + len(texts) / (1 + frequency[term])) for term in set(terms(question))}
-    whole = sum(weights.values()) or 1.0
+    total = sum(weights.values()) or 1.0
     context = {id(s.passage): set(terms(f"{s.passage.title} {s.passage.heading}")) for s in sentences}
 
     def score(window: range) -> float:
@@ -102,7 +103,7 @@ def _scores(
         meaning = (mean + max(float(cosines[place]) for place in window)) / 2
         # Title and heading go without saying: they speak for every sentence below, not for one that repeats them.
         present = context[id(sentences[window[0]].passage)].union(*(sentences[place].terms for place in window))
-        words = sum(weights[term] for term in weights.keys() & present) / whole
+        words = sum(weights[term] for term in weights.keys() & present) / total
         of_window = _WORDS_WEIGHT * words + (1 - _WORDS_WEIGHT) * meaning
         return (1 - _PASSAGE_WEIGHT) * of_window + _PASSAGE_WEIGHT * sentences[window[0]].passage.score
 
@@ -119,5 +120,5 @@ def compose(quotes: Sequence[Citation]) -> str:
 
 
 def _shown(quote: str) -> str:
-    text = without_markers(" ".join(quote.split()))
+    text = round_markers(" ".join(quote.split()))
     return text if len(text) <= _LONGEST else text[: text.rfind(" ", 0, _LONGEST)] + " …"

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-from rag.answering.citations import MarkerFilter, collect_citations
+from rag.answering.citations import collect_citations
 from rag.answering.prompt_budget import Prompt, fit_prompt
 from rag.answering.prompts import NOT_FOUND
 from rag.answering.verification.claims import check_claims
 from rag.errors import InvalidRequest, PromptTooLong
 from rag.models.llm import stream_text
 from rag.telemetry.spans import span
+from rag.text.markers import MarkerFilter
 from rag.types.chat import DEFAULT_MAX_TOKENS, NO_FUNCTIONS, Functions, Sampling, ToolCallDelta, joined
 from rag.types.documents import (
     Answer,
-    AnswerCompleted,
     ChunksRetrieved,
-    Event,
+    Emit,
     FinishReason,
     Hit,
     LanguageModel,
@@ -64,9 +64,15 @@ class PreparedQuestion:
 
     def prompt(self, passages: Sequence[Passage]) -> Prompt:
         """What is sent to the model, with as many of the passages as fit; blocking. Raises InvalidRequest."""
-        longest = longest_reply(self.model, self.sampling)
         return fit_prompt(
-            *(self.model, self.rules, self.conversation, passages, longest, self.examples, self.steps, self.functions)
+            self.model,
+            self.rules,
+            self.conversation,
+            passages,
+            longest_reply(self.model, self.sampling),
+            examples=self.examples,
+            steps=self.steps,
+            functions=self.functions,
         )
 
 
@@ -103,39 +109,35 @@ async def reply(model: LanguageModel, messages: Sequence[Message], max_tokens: i
 
 
 async def write_answer(
-    asked: PreparedQuestion, passages: Sequence[Passage], hits: tuple[Hit, ...] = ()
-) -> AsyncGenerator[Event, None]:
+    prepared: PreparedQuestion, emit: Emit, passages: Sequence[Passage] = (), hits: tuple[Hit, ...] = ()
+) -> Answer:
     """Answer from the passages, or without any. A server that counts more tokens than we do is asked again with half as
     much, and once more.
 
     Where there are passages, ChunksRetrieved says which of them the model reads; it comes again when fewer are left.
     """
-    window = asked.model.context_window
+    window = prepared.model.context_window
     refusal: PromptTooLong | None = None
     refused: Prompt | None = None
     while True:
-        smaller = replace(asked, model=replace(asked.model, context_window=window))
+        smaller = replace(prepared, model=replace(prepared.model, context_window=window))
         try:
             with span("prompt"):
                 prompt = await asyncio.to_thread(smaller.prompt, passages)
         except InvalidRequest as error:  # not even the rules fit
             raise refusal or error from None
         if refused:
-            yield Progress(f"the prompt was too long for the model: {_left_out(refused, prompt)} left out")
+            emit(Progress(f"the prompt was too long for the model: {_left_out(refused, prompt)} left out"))
         if passages:
-            yield ChunksRetrieved(hits, prompt.passages)
+            emit(ChunksRetrieved(hits, prompt.passages))
         try:
-            async with aclosing(write_prompt(asked.model, prompt, asked.sampling)) as events:
-                async for event in events:
-                    yield event
+            return await write_prompt(prepared.model, prompt, prepared.sampling, emit)
         except PromptTooLong as error:
             refusal, refused, window = error, prompt, window // 2
-            nothing_to_leave_out = len(prompt.passages) < 2 if passages else len(asked.conversation) < 2
-            if nothing_to_leave_out or window < asked.model.context_window // _SMALLEST_PROMPT:
+            nothing_to_leave_out = len(prompt.passages) < 2 if passages else len(prepared.conversation) < 2
+            if nothing_to_leave_out or window < prepared.model.context_window // _SMALLEST_PROMPT:
                 raise
             logger.warning("The prompt did not fit, trying a shorter one: %s", error)
-        else:
-            return
 
 
 def _left_out(refused: Prompt, prompt: Prompt) -> str:
@@ -147,46 +149,55 @@ def _left_out(refused: Prompt, prompt: Prompt) -> str:
     return " and ".join(parts)
 
 
-async def write_prompt(model: LanguageModel, prompt: Prompt, sampling: Sampling) -> AsyncGenerator[Event, None]:
-    """The reply to a prompt; what it says of the prompt's passages is cited and checked. Ends with AnswerCompleted.
+async def write_prompt(model: LanguageModel, prompt: Prompt, sampling: Sampling, emit: Emit) -> Answer:
+    """The reply to a prompt; what it says of the prompt's passages is cited and checked.
 
     Sentences without a source are not held against an answer that rests on what a function gave. Without passages the
     reply is passed on as it is: what looks like a footnote there is none.
     """
     markers = MarkerFilter([passage.number for passage in prompt.passages])
     parts: list[str] = []
-    called: list[ToolCallDelta] = []
+    call_deltas: list[ToolCallDelta] = []
     finish_reason: FinishReason = "stop"
     usage: Usage | None = None
     deltas = stream_text(model, prompt.messages, replace(sampling, max_tokens=prompt.max_tokens), prompt.functions)
-    async with aclosing(deltas):
-        with span("generate"):
+    with span("generate"):
+        async with aclosing(deltas):
             async for delta in deltas:
                 finish_reason = delta.finish_reason or finish_reason
                 usage = delta.usage or usage
                 if delta.waiting:
-                    yield Progress(delta.waiting)
+                    emit(Progress(delta.waiting))
                 if text := markers.feed(delta.text) if prompt.passages else delta.text:
                     parts.append(text)
-                    yield TextDelta(text)
-                for call in delta.calls:
-                    called.append(call)
-                    yield call
+                    emit(TextDelta(text))
+                for call_delta in delta.calls:
+                    call_deltas.append(call_delta)
+                    emit(call_delta)
     if text := markers.flush():
         parts.append(text)
-        yield TextDelta(text)
+        emit(TextDelta(text))
     text = "".join(parts)
-    calls = joined(called)
+    calls = joined(call_deltas)
     if calls and finish_reason == "stop":
         finish_reason = "tool_calls"
     usage = usage or _counted(model, prompt.messages, Message("assistant", text, calls).written)
-    answer = Answer(text, (), prompt.passages, model.name, True, finish_reason, usage, calls=calls)
+    answer = Answer(
+        text,
+        citations=(),
+        passages=prompt.passages,
+        model=model.name,
+        found=True,
+        finish_reason=finish_reason,
+        usage=usage,
+        calls=calls,
+    )
     if prompt.passages:
         with span("cite"):
             answer = await asyncio.to_thread(with_footnotes, answer)
     if prompt.messages[-1].role == "tool":
         answer = replace(answer, claims=tuple(claim for claim in answer.claims if claim.numbers))
-    yield AnswerCompleted(answer)
+    return answer
 
 
 def with_footnotes(answer: Answer) -> Answer:

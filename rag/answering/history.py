@@ -79,9 +79,9 @@ async def fit_history(
     summary, done = "", 0
     for place in range(len(turns), 0, -1):
         if text := summaries.get(keys[place]):
-            told = _told(text, turns[place:])
-            if turn_tokens(told, count) <= room:
-                return told
+            fitted = _with_summary(text, turns[place:])
+            if turn_tokens(fitted, count) <= room:
+                return fitted
             if place <= border:
                 summary, done = text, place
                 break
@@ -91,7 +91,7 @@ async def fit_history(
         logger.warning("The beginning of a conversation could not be summarised: %s", error)
         return list(history)
     summaries.put(keys[border], summary)
-    return _told(summary, turns[border:])
+    return _with_summary(summary, turns[border:])
 
 
 async def _continued(model: LanguageModel, prompt: str, summary: str, turns: Sequence[Turn], length: int) -> str:
@@ -104,11 +104,11 @@ async def _continued(model: LanguageModel, prompt: str, summary: str, turns: Seq
         taken = 1
         while taken < len(texts) and model.count_tokens("\n".join(texts[: taken + 1])) <= left:
             taken += 1
-        told = beginning("\n".join(texts[:taken]), model.count_tokens, left)
-        if not told:
+        excerpt = beginning("\n".join(texts[:taken]), model.count_tokens, left)
+        if not excerpt:
             raise InvalidRequest("The model's window is too small for a summary.")
-        said = await reply(model, [Message("user", head + told)], length)
-        summary = beginning(said.text, model.count_tokens, length)
+        continued = await reply(model, [Message("user", head + excerpt)], length)
+        summary = beginning(continued.text, model.count_tokens, length)
         if not summary:
             raise InvalidRequest("The model wrote no summary.")
         texts = texts[taken:]
@@ -135,7 +135,7 @@ def _keys(turns: Sequence[Turn], prompt: str) -> Iterator[bytes]:
         yield digest.digest()
 
 
-def _told(summary: str, turns: Sequence[Turn]) -> list[Message]:
+def _with_summary(summary: str, turns: Sequence[Turn]) -> list[Message]:
     return [*_summary_turn(summary), *(message for turn in turns for message in turn)]
 
 

@@ -24,11 +24,11 @@ class Role:
 
     def play(self, request: Request) -> Request:
         """The request as the persona takes it. What the request itself says of model and sampling goes first."""
-        told = [Message("system", self.persona.instructions)] if self.persona.instructions else []
+        instructions = [Message("system", self.persona.instructions)] if self.persona.instructions else []
         own = () if request.mode == "compare" else tuple(filter(None, [self.persona.model]))
         return replace(
             request,
-            messages=[*told, *request.messages],
+            messages=[*instructions, *request.messages],
             models=request.models or own,
             sampling=request.sampling.over(self.persona.sampling),
             examples=self.examples,

@@ -55,17 +55,17 @@ def fit_prompt(
     best: Prompt | None = None
     allowance, fits, too_much = room, 0, room * 100  # as `count_tokens` counts
     for _ in range(_DRAFTS):
-        messages, packed, whole = _draft(model.count_tokens, rules, around, conversation, passages, allowance)
+        messages, packed, is_complete = _draft(model.count_tokens, rules, around, conversation, passages, allowance)
         if best and messages == best.messages:
             break
         estimated = _estimate(model.count_tokens, messages)
-        told = model.count_prompt(messages)
-        actual = estimated if told is None else told
+        counted = model.count_prompt(messages)
+        actual = estimated if counted is None else counted
         if actual <= room:
             fits = allowance
             if packed or not passages:
                 best = Prompt(messages, packed, reserved, functions)
-            if actual >= room * _FULL or whole:
+            if actual >= room * _FULL or is_complete:
                 break
         elif packed or len(messages) > len(examples) + len(steps) + 2:
             too_much = min(allowance, estimated)
@@ -130,10 +130,10 @@ def _draft(
     history = fitting_history(earlier, count_tokens, left // 3 if passages else left)
     left -= turn_tokens(history, count_tokens)
     packed, sources = pack_context(passages, count_tokens, left)
-    told = "\n\n".join(filter(None, [rules, sources]))
-    system = [Message("system", told)] if told else []
-    whole = packed == tuple(passages) and len(history) == len(earlier)
-    return [*system, *examples, *history, question, *steps], packed, whole
+    system_text = "\n\n".join(filter(None, [rules, sources]))
+    system = [Message("system", system_text)] if system_text else []
+    is_complete = packed == tuple(passages) and len(history) == len(earlier)
+    return [*system, *examples, *history, question, *steps], packed, is_complete
 
 
 def turn_tokens(turns: Sequence[Message], count_tokens: Callable[[str], int]) -> int:

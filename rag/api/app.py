@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
 
+from asgi_correlation_id import CorrelationIdMiddleware
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
@@ -13,15 +15,15 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, HTTPConnection
 
-from rag.api import control, docs, documents, health, metrics, older_clients, page_images
-from rag.api.errors import ERROR_RESPONSES, error_response
-from rag.api.mcp import OpenLibrary, create_mcp
+from rag.api import control, docs, documents, health, metrics, page_images
+from rag.api.compat import geniusrise, petals
+from rag.api.errors import ERROR_RESPONSES, error_response, status_response
+from rag.api.mcp import UserLibrary, create_mcp
 from rag.api.middleware.authentication import Authentication, principal_of
 from rag.api.middleware.concurrency import ConcurrencyLimit
 from rag.api.middleware.errors import UnexpectedErrors
 from rag.api.middleware.metrics import RequestMetrics
 from rag.api.middleware.origin import OriginCheck
-from rag.api.middleware.request_id import RequestId
 from rag.api.openai import (
     chat_completions,
     completions,
@@ -41,11 +43,12 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
 def create_api(services: Services, token: str, lifespan: Lifespan | None = None) -> FastAPI:
-    """The application without the chat UI. `token` opens the command line's routes."""
+    """The application without the chat UI. `token` opens the command line's routes. What is added later is as closed as
+    the rest: see rag/api/route_policy.py."""
 
-    def library_for(request: HTTPConnection | None) -> OpenLibrary:
+    def library_for(request: HTTPConnection | None) -> UserLibrary:
         assert request is not None
-        return OpenLibrary(services.access(principal_of(request)), services.engine.retriever)
+        return UserLibrary(services.access(principal_of(request)), services.engine.retriever)
 
     tools = create_mcp(library_for)
     tools_app = tools.streamable_http_app()
@@ -60,9 +63,9 @@ def create_api(services: Services, token: str, lifespan: Lifespan | None = None)
 
     app = FastAPI(
         title="Footnote",
+        description="OpenAI's protocol. Errors come in OpenAI's envelope, with a hint.",
         version=version("footnote"),
-        docs_url=None,
-        redoc_url=None,
+        openapi_url=None,  # see rag/api/docs.py
         lifespan=running,
         responses=ERROR_RESPONSES,
     )
@@ -73,25 +76,14 @@ def create_api(services: Services, token: str, lifespan: Lifespan | None = None)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(ClientDisconnect, _on_disconnect)
-    stores = (files, vector_stores, vector_store_files)
+    is_compatible = bool(services.settings.server.older_clients.get_secret_value())
     for module in (
-        health,
-        metrics,
-        models,
-        chat_completions,
-        completions,
-        responses,
-        embeddings,
-        *stores,
-        documents,
-        page_images,
-        docs,
-        control,
+        *(health, metrics, models, chat_completions, completions, responses, embeddings),
+        *(files, vector_stores, vector_store_files, documents, page_images, docs, control),
+        *((geniusrise, petals) if is_compatible else ()),
     ):
         app.include_router(module.router)
     app.router.routes.extend(tools_app.routes)
-    if services.settings.server.older_clients.get_secret_value():
-        app.include_router(older_clients.router)
     app.add_api_route(
         "/v1/{path:path}",
         _unknown_route,
@@ -107,8 +99,13 @@ def create_api(services: Services, token: str, lifespan: Lifespan | None = None)
     app.add_middleware(OriginCheck, settings=services.settings)
     app.add_middleware(UnexpectedErrors)
     app.add_middleware(RequestMetrics, telemetry=services.telemetry)
-    app.add_middleware(RequestId)  # outermost: a refusal has a name, too
+    # outermost: a refusal has an id, too; a client cannot choose it
+    app.add_middleware(CorrelationIdMiddleware, validator=None, transformer=_request_id)
     return app
+
+
+def _request_id(_: str) -> str:
+    return f"req_{secrets.token_hex(12)}"
 
 
 async def _on_rag_error(_: Request, error: Exception) -> JSONResponse:
@@ -130,9 +127,7 @@ async def _on_validation_error(_: Request, error: Exception) -> JSONResponse:
 
 async def _on_http_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    kind = "invalid_request_error" if error.status_code < 500 else "server_error"
-    body = {"error": {"message": error.detail, "type": kind, "param": None, "code": None}}
-    return JSONResponse(body, error.status_code, error.headers)
+    return status_response(error.status_code, error.detail, error.headers)
 
 
 async def _unknown_route(path: str) -> JSONResponse:

@@ -1,4 +1,4 @@
-"""The command line's routes: what `ingest` and `rag` do while a server owns the storage folder.
+"""The command line's routes: a Backend over HTTP, for `ingest` and `rag` while a server owns the storage folder.
 
 They read files of this machine by path, so they answer only to who can read the token in the storage folder.
 """
@@ -6,42 +6,66 @@ They read files of this machine by path, so they answer only to who can read the
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import secrets
 import threading
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
-from urllib.parse import unquote_to_bytes
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request
-from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, TypeAdapter
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
-from rag.answering.modes import request as modes
 from rag.answering.modes.route import Shares
-from rag.answering.personas import addressed
+from rag.api.dependencies import AppServices
 from rag.api.errors import unknown_error
+from rag.api.route_policy import PUBLIC
 from rag.errors import Forbidden, RagError
-from rag.models.benchmark import Speed, measure_all
-from rag.operations.archive.backup import BackupResult, back_up
-from rag.operations.archive.export import ExportResult, export
-from rag.operations.archive.format import ArchiveProgress
-from rag.operations.services import Services
+from rag.operations.archive.writer import back_up, export
+from rag.operations.control_protocol import (
+    AskRequest,
+    BackupRequest,
+    ExportRequest,
+    IngestRequest,
+    SearchRequest,
+    TagRequest,
+    error_body,
+    error_line,
+    event_line,
+)
+from rag.operations.local_backend import LocalBackend
 from rag.settings import EmbeddingSettings
-from rag.storage import document_attributes
-from rag.storage.selection import EVERYTHING, Selection, scope_of
 from rag.telemetry.spans import note_error
-from rag.types.documents import AttributeValue, Document, Event, Hit, Message
-from rag.types.ingest import FileReport, IngestOptions, IngestProgress, Job
+from rag.types.documents import Document, Hit
+from rag.types.ingest import FileReport, Job
 
-_Progress = TypeVar("_Progress")
 _STEP = 0.05  # seconds between two attempts to end work that nobody waits for
 _CANCELLING = 10.0  # seconds to wait for a cancelled job to end
+
+
+class _ControlRoute(APIRoute):
+    """A route whose errors keep message and hint apart: the command line shows each on a line of its own."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handler = super().get_route_handler()
+
+        async def handled(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except (HTTPException, RequestValidationError, ClientDisconnect):  # which have no hint
+                raise
+            except Exception as error:  # noqa: BLE001  (the edge)
+                known = _noted(error)
+                return JSONResponse(error_body(known), known.status)
+
+        return handled
 
 
 def _require_token(request: Request, authorization: Annotated[str, Header()] = "") -> None:
@@ -49,219 +73,155 @@ def _require_token(request: Request, authorization: Annotated[str, Header()] = "
         raise Forbidden("This address is for the command line of this machine.")
 
 
-router = APIRouter(prefix="/local", dependencies=[Depends(_require_token)], include_in_schema=False)
+def _backend(services: AppServices) -> LocalBackend:
+    return LocalBackend(services)
 
 
-class IngestRequest(BaseModel):
-    """Absolute paths on this machine, their bytes quoted with percent signs."""
-
-    paths: list[str]
-    collection: str
-    options: IngestOptions = IngestOptions()
+AnyBackend = Annotated[LocalBackend, Depends(_backend)]
+router = APIRouter(
+    prefix="/local", dependencies=[PUBLIC, Depends(_require_token)], include_in_schema=False, route_class=_ControlRoute
+)
 
 
-class ExportRequest(BaseModel):
-    """The absolute path of the archive to write, its bytes quoted with percent signs, and what is to be in it."""
-
-    archive: str
-    collections: list[str]
-    with_files: bool
-    overwrite: bool
-
-
-class BackupRequest(BaseModel):
-    """The absolute path of the backup to write, its bytes quoted with percent signs."""
-
-    backup: str
-    overwrite: bool
-
-
-class SearchRequest(BaseModel):
-    """A question to search for."""
-
-    question: str
-    collection: str
-    limit: int
-    selection: Selection = EVERYTHING
-
-
-class AskRequest(BaseModel):
-    """A conversation to answer; without a mode, the collection's persona decides it."""
-
-    messages: list[Message]
-    collection: str
-    selection: Selection = EVERYTHING
-    mode: modes.Mode | None = None
-    models: tuple[str, ...] = ()
-
-
-class TagRequest(BaseModel):
-    """Attributes to give to a document; null takes one away."""
-
-    attributes: dict[str, AttributeValue | None]
-
-
-@router.post("/ingest")
-def ingest(body: IngestRequest, request: Request) -> StreamingResponse:
-    """Ingest paths; one JSON line a sign of progress."""
-    services: Services = request.app.state.services
-    paths = [_path(path) for path in body.paths]
-    return _stream(services.ingest.add_paths(paths, body.collection, body.options), TypeAdapter(IngestProgress))
-
-
-@router.post("/reindex")
-def reindex(body: EmbeddingSettings, request: Request) -> StreamingResponse:
-    """Switch to another embedding model; one JSON line a sign of progress."""
-    services: Services = request.app.state.services
-    return _stream(services.ingest.reindex(body), TypeAdapter(IngestProgress))
-
-
-@router.post("/export")
-def export_archive(body: ExportRequest, request: Request) -> StreamingResponse:
-    """Write an archive; one JSON line a sign of progress, the last one tells what was written."""
-    services: Services = request.app.state.services
-    writing = export(
-        services.storage.index,
-        _path(body.archive),
-        body.collections,
-        with_files=body.with_files,
-        overwrite=body.overwrite,
-    )
-    return _stream(writing, TypeAdapter(ArchiveProgress | ExportResult))
-
-
-@router.post("/backup")
-def back_up_everything(body: BackupRequest, request: Request) -> StreamingResponse:
-    """Write a backup; one JSON line a sign of progress, the last one tells what was written."""
-    services: Services = request.app.state.services
-    storage = services.settings.storage.dir
-    writing = back_up(services.storage.index, storage, _path(body.backup), overwrite=body.overwrite)
-    return _stream(writing, TypeAdapter(ArchiveProgress | BackupResult))
+# --------------------------------------------------------------------------------------------- questions and documents
 
 
 @router.get("/collections")
-def collections(request: Request) -> list[str]:
+def collections(backend: AnyBackend) -> list[str]:
     """What the collections are called."""
-    services: Services = request.app.state.services
-    return [collection.name for collection in services.catalog.collections()]
+    return backend.collections()
 
 
 @router.get("/documents")
-def documents(request: Request, collection: str | None = None) -> list[Document]:
+def documents(backend: AnyBackend, collection: str | None = None) -> list[Document]:
     """All documents, or those of a collection; a path whose bytes are no UTF-8 as it is shown, not as it is."""
-    services: Services = request.app.state.services
-    return [_shown(document) for document in services.catalog.documents(collection)]
+    return [_shown(document) for document in backend.documents(collection)]
 
 
 @router.get("/documents/{document_id}/text")
-def page_text(document_id: str, request: Request, page_index: int | None = None) -> tuple[Document, str]:
+def page_text(document_id: str, backend: AnyBackend, page_index: int | None = None) -> tuple[Document, str]:
     """A document and the text of one of its pages."""
-    services: Services = request.app.state.services
-    document = services.catalog.document(document_id)
-    return _shown(document), services.catalog.page_text(document_id, page_index)
+    document, text = backend.page_text(document_id, page_index)
+    return _shown(document), text
 
 
 @router.patch("/documents/{document_id}")
-def tag(document_id: str, body: TagRequest, request: Request) -> Document:
+def tag(document_id: str, body: TagRequest, backend: AnyBackend) -> Document:
     """Give attributes to a document."""
-    services: Services = request.app.state.services
-    return _shown(document_attributes.tag(services.catalog, document_id, body.attributes))
+    return _shown(backend.tag(document_id, body.attributes))
+
+
+@router.post("/search")
+async def search(body: SearchRequest, backend: AnyBackend) -> Sequence[Hit]:
+    """The best chunks for a question."""
+    return await backend.search(body)
+
+
+@router.post("/relevance")
+async def relevance(body: SearchRequest, backend: AnyBackend) -> float:
+    """How far the best chunks speak to the question: see rag/retrieval/relevance_gate.py."""
+    return await backend.relevance(body)
+
+
+@router.post("/ask")
+async def ask(body: AskRequest, backend: AnyBackend) -> StreamingResponse:
+    """The events of the answer."""
+    return _events(backend.ask(body))
+
+
+@router.get("/models")
+async def measure_models(backend: AnyBackend) -> StreamingResponse:
+    """How fast every model is."""
+    return _events(backend.measure_models())
+
+
+@router.get("/route")
+def route_shares(backend: AnyBackend) -> Shares:
+    """Who answered in the mode `route`."""
+    return backend.route_shares()
+
+
+# ---------------------------------------------------------------------------------------------------------- write side
+
+
+@router.post("/ingest")
+def ingest(body: IngestRequest, services: AppServices) -> StreamingResponse:
+    """Ingest paths."""
+    return _progress(services.ingest.add_paths(body.paths, body.collection, body.options))
 
 
 @router.delete("/documents/{document_id}")
-def remove(document_id: str, request: Request) -> FileReport:
-    """Remove a document."""
-    services: Services = request.app.state.services
-    return services.ingest.remove(document_id)
+def delete(document_id: str, services: AppServices) -> FileReport:
+    """Delete a document."""
+    return services.ingest.delete(document_id)
+
+
+@router.post("/reindex")
+def reindex(body: EmbeddingSettings, services: AppServices) -> StreamingResponse:
+    """Switch to another embedding model."""
+    return _progress(services.ingest.reindex(body))
 
 
 @router.get("/jobs")
-def jobs(request: Request) -> list[Job]:
+def jobs(services: AppServices) -> list[Job]:
     """The uploads, newest first."""
-    services: Services = request.app.state.services
     return services.ingest.jobs()
 
 
 @router.delete("/jobs/{job_id}")
-def cancel(job_id: str, request: Request) -> Job:
+def cancel(job_id: str, services: AppServices) -> Job:
     """Stop a job; the answer comes when it is over, or after some seconds."""
-    services: Services = request.app.state.services
     services.ingest.cancel(job_id)
     return services.ingest.wait(job_id, _CANCELLING)
 
 
-@router.post("/search")
-async def search(body: SearchRequest, request: Request) -> list[Hit]:
-    """The best chunks for a question."""
-    services: Services = request.app.state.services
-    scope = await asyncio.to_thread(scope_of, services.catalog, body.collection, body.selection)
-    return list(await services.engine.retrieve(body.question, scope, body.limit))
+# ------------------------------------------------------------------------------------------------------------ archives
 
 
-@router.post("/relevance")
-async def relevance(body: SearchRequest, request: Request) -> float:
-    """How far the best chunks speak to the question: see rag/retrieval/relevance_gate.py."""
-    services: Services = request.app.state.services
-    hits = await search(body, request)
-    return await services.engine.retriever.relevance(body.question, hits)
+@router.post("/export")
+def export_archive(body: ExportRequest, services: AppServices) -> StreamingResponse:
+    """Write an archive; the last event tells what was written."""
+    index, options = services.storage.index, {"with_files": body.with_files, "overwrite": body.overwrite}
+    return _progress(export(index, body.archive, body.collections, **options))
 
 
-@router.post("/ask")
-async def ask(body: AskRequest, request: Request) -> StreamingResponse:
-    """The events of the answer, one JSON line each."""
-    services: Services = request.app.state.services
-    scope = await asyncio.to_thread(scope_of, services.catalog, body.collection, body.selection)
-    asked = addressed(
-        modes.Request(body.messages, scope, models=body.models), body.collection, services.roles, body.mode
-    )
-    events = services.ask(asked)
-
-    async def lines() -> AsyncGenerator[str]:
-        async with aclosing(events):
-            async for event in events:
-                yield event_to_line(event)
-
-    return StreamingResponse(_with_errors(lines()), media_type="application/x-ndjson")
+@router.post("/backup")
+def back_up_everything(body: BackupRequest, services: AppServices) -> StreamingResponse:
+    """Write a backup; the last event tells what was written."""
+    folder = services.settings.storage.dir
+    return _progress(back_up(services.storage.index, folder, body.backup, overwrite=body.overwrite))
 
 
-@router.get("/models")
-async def measure_models(request: Request) -> StreamingResponse:
-    """How fast every model is, one JSON line each."""
-    services: Services = request.app.state.services
-
-    async def lines() -> AsyncGenerator[str]:
-        async for speed in measure_all(services.models):
-            yield TypeAdapter(Speed).dump_json(speed).decode() + "\n"
-
-    return StreamingResponse(_with_errors(lines()), media_type="application/x-ndjson")
-
-
-@router.get("/route")
-def route_shares(request: Request) -> Shares:
-    """Who answered in the mode `route`."""
-    services: Services = request.app.state.services
-    return services.route_counts.shares
+# ------------------------------------------------------------------------------------------------------- lines of JSON
 
 
 def _shown(document: Document) -> Document:
     return replace(document, content=Path(os.fsencode(document.content).decode("utf-8", "backslashreplace")))
 
 
-def _path(quoted: str) -> Path:
-    return Path(os.fsdecode(unquote_to_bytes(quoted)))
+def _events(events: AsyncGenerator[Any, None]) -> StreamingResponse:
+    """The events, one a line, and what failed as the last one."""
+
+    async def lines() -> AsyncIterator[str]:
+        try:
+            async with aclosing(events):
+                async for event in events:
+                    yield event_line(event)
+        except Exception as error:  # noqa: BLE001  (the edge of a stream that has begun)
+            yield error_line(_noted(error))
+
+    return StreamingResponse(lines(), media_type="application/x-ndjson")
 
 
-def _stream(progresses: Iterator[_Progress], adapter: TypeAdapter[_Progress]) -> StreamingResponse:
-    """Signs of progress, one JSON line each, as they come. When the client leaves, the work ends."""
+def _progress(events: Iterator[Any]) -> StreamingResponse:
+    """The same of work that blocks. When the client leaves, the work ends."""
 
     def lines() -> Generator[str]:
         try:
-            for progress in progresses:
-                yield adapter.dump_json(progress).decode() + "\n"
-        except RagError as error:
-            yield _error_line(error)
+            for event in events:
+                yield event_line(event)
         except Exception as error:  # noqa: BLE001  (the edge of a stream that has begun)
-            yield _error_line(unknown_error(error))
+            yield error_line(_noted(error))
 
     async def sent() -> AsyncIterator[str]:
         working = lines()
@@ -274,18 +234,6 @@ def _stream(progresses: Iterator[_Progress], adapter: TypeAdapter[_Progress]) ->
     return StreamingResponse(sent(), media_type="application/x-ndjson")
 
 
-async def _with_errors(lines: AsyncGenerator[str]) -> AsyncIterator[str]:
-    """The lines, and what failed as the last one."""
-    try:
-        async with aclosing(lines):
-            async for line in lines:
-                yield line
-    except RagError as error:
-        yield _error_line(error)
-    except Exception as error:  # noqa: BLE001  (the edge of a stream that has begun)
-        yield _error_line(unknown_error(error))
-
-
 def _end(working: Generator[str]) -> None:
     while True:
         try:
@@ -296,13 +244,7 @@ def _end(working: Generator[str]) -> None:
             return
 
 
-def event_to_line(event: Event) -> str:
-    """An event as one JSON line, with its kind's name."""
-    kind = type(event)
-    return json.dumps({"event": kind.__name__, "body": TypeAdapter(kind).dump_python(event, mode="json")}) + "\n"
-
-
-def _error_line(error: RagError) -> str:
-    note_error(error.code)
-    body: dict[str, Any] = {"message": error.message, "hint": error.hint, "code": error.code}
-    return json.dumps({"error": body}) + "\n"
+def _noted(error: Exception) -> RagError:
+    known = error if isinstance(error, RagError) else unknown_error(error)
+    note_error(known.code)
+    return known

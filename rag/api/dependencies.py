@@ -1,4 +1,4 @@
-"""What every route asks for: the access of whoever sent the request."""
+"""What routes ask for: the access of whoever sent the request, and the parts of the application."""
 
 from __future__ import annotations
 
@@ -9,6 +9,13 @@ from starlette.requests import HTTPConnection
 
 from rag.api.middleware.authentication import principal_of
 from rag.auth.access import Access
+from rag.operations.services import Services
+
+
+async def services_of(connection: HTTPConnection) -> Services:
+    """The parts of the application that answers the request."""
+    services: Services = connection.app.state.services
+    return services
 
 
 async def access_of(connection: HTTPConnection) -> Access:
@@ -17,4 +24,5 @@ async def access_of(connection: HTTPConnection) -> Access:
     return access
 
 
+AppServices = Annotated[Services, Depends(services_of)]
 Caller = Annotated[Access, Depends(access_of)]

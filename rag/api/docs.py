@@ -1,95 +1,80 @@
-"""`GET /docs`: the API as one page to read, made from its own schema; nothing on it comes from another host."""
+"""`/docs` and `/redoc`: FastAPI's pages of the API, with Swagger UI and ReDoc from an installed package.
+
+Nothing on them comes from another host, which the Content-Security-Policy sees to, too.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from html import escape
-from typing import Any
+import base64
+import hashlib
+import re
+from pathlib import Path
+from typing import Any, Literal
 
+import fastapi_offline
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse
+from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
+from fastapi.responses import FileResponse, HTMLResponse
 
-router = APIRouter(include_in_schema=False)
+from rag.api.route_policy import SESSION
 
-_HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
-_STYLE = """
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-h2 { margin-top: 2.5rem; border-bottom: 1px solid #8884; }
-h3 { margin: 1.6rem 0 .2rem; font-size: 1rem; }
-code { font: .9em ui-monospace, monospace; }
-.verb { display: inline-block; min-width: 4.5em; font-weight: 700; }
-table { border-collapse: collapse; width: 100%; margin: .4rem 0; }
-td { border-top: 1px solid #8883; padding: .2rem .8rem .2rem 0; vertical-align: top; }
-td:first-child { width: 14rem; }
-.scroll { overflow-x: auto; }
-"""
+router = APIRouter(include_in_schema=False, dependencies=[SESSION])
+
+_ASSETS = Path(fastapi_offline.__file__).with_name("static")
+_INLINE_SCRIPT = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
+_POLICY = (
+    "default-src 'none'; connect-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
+    "worker-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; script-src 'self'"
+)
+Asset = Literal["swagger-ui-bundle.js", "swagger-ui.css", "redoc.standalone.js", "favicon.png"]
+
+
+@router.get("/openapi.json")
+def read_schema(request: Request) -> dict[str, Any]:
+    """The API's schema, with the key that most routes want."""
+    schema: dict[str, Any] = request.app.openapi()
+    schemes = {"API key": {"type": "http", "scheme": "bearer"}}
+    return {
+        **schema,
+        "components": {**schema["components"], "securitySchemes": schemes},
+        "security": [{"API key": []}],
+    }
 
 
 @router.get("/docs")
-def read_reference(request: Request) -> HTMLResponse:
-    """The page."""
-    return HTMLResponse(reference_page(request.app.openapi()), headers=_HEADERS)
-
-
-def reference_page(schema: Mapping[str, Any]) -> str:
-    """The HTML of an OpenAPI schema: its routes by tag, with parameters and the fields of bodies."""
-    groups: dict[str, list[str]] = {}
-    for path, operations in schema["paths"].items():
-        for verb, operation in operations.items():
-            group = operation.get("tags", ["chat, models, health"])[0]
-            groups.setdefault(group, []).append("".join(_operation(schema, verb, path, operation)))
-    body = "".join(f"<h2>{escape(group.capitalize())}</h2>{''.join(items)}" for group, items in groups.items())
-    title = f"{schema['info']['title']} API {schema['info']['version']}"
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
-        '<meta name="viewport" content="width=device-width"><style>'
-        f"{_STYLE}</style><h1>{escape(title)}</h1>"
-        "<p>OpenAI's protocol; errors come in OpenAI's envelope, with a hint. The schema is at "
-        f'<a href="/openapi.json">/openapi.json</a>.</p>{body}</html>'
+def read_swagger_ui(request: Request) -> HTMLResponse:
+    """The routes, to read and to try."""
+    page = get_swagger_ui_html(
+        openapi_url="/openapi.json",
+        title=request.app.title,
+        swagger_js_url="/docs/swagger-ui-bundle.js",
+        swagger_css_url="/docs/swagger-ui.css",
+        swagger_favicon_url="/docs/favicon.png",
     )
+    return _with_policy(page)
 
 
-def _operation(schema: Mapping[str, Any], verb: str, path: str, operation: Mapping[str, Any]) -> Iterator[str]:
-    yield f'<h3><code><span class="verb">{verb.upper()}</span> {escape(path)}</code></h3>'
-    yield f"<p>{escape(operation.get('description', ''))}</p>"
-    rows = [
-        (parameter["name"], parameter.get("required", False), parameter["schema"])
-        for parameter in operation.get("parameters", [])
-    ]
-    for content in operation.get("requestBody", {}).get("content", {}).values():
-        body = _resolved(schema, content["schema"])
-        wanted = body.get("required", [])
-        rows += [(name, name in wanted, field) for name, field in body.get("properties", {}).items()]
-    if rows:
-        cells = (
-            f"<tr><td><code>{escape(name)}</code></td><td>{escape(_kind(schema, field))}"
-            f"{', required' if required else ''}</td></tr>"
-            for name, required, field in rows
-        )
-        yield f'<div class="scroll"><table>{"".join(cells)}</table></div>'
+@router.get("/redoc")
+def read_redoc(request: Request) -> HTMLResponse:
+    """The routes on one page to read."""
+    page = get_redoc_html(
+        openapi_url="/openapi.json",
+        title=request.app.title,
+        redoc_js_url="/docs/redoc.standalone.js",
+        redoc_favicon_url="/docs/favicon.png",
+        with_google_fonts=False,
+    )
+    return _with_policy(page)
 
 
-def _kind(schema: Mapping[str, Any], field: Mapping[str, Any]) -> str:
-    """What may stand in a field, in words."""
-    field = _resolved(schema, field)
-    if choices := field.get("anyOf"):
-        return " or ".join(_kind(schema, choice) for choice in choices if choice.get("type") != "null")
-    if "enum" in field:
-        return ", ".join(map(str, field["enum"]))
-    if "const" in field:
-        return str(field["const"])
-    if field.get("type") == "array":
-        return f"list of {_kind(schema, field.get('items', {}))}"
-    limits = [f"{words} {field[name]:g}" for name, words in (("minimum", "from"), ("maximum", "to")) if name in field]
-    default = f"default {field['default']}" if field.get("default") not in (None, {}, []) else ""
-    kind = field.get("title") if "properties" in field else field.get("type", "any")
-    return ", ".join(filter(None, [kind, *limits, default]))
+@router.get("/docs/{name}")
+def read_asset(name: Asset) -> FileResponse:
+    """A script, style or picture of these pages."""
+    return FileResponse(_ASSETS / name)
 
 
-def _resolved(schema: Mapping[str, Any], field: Mapping[str, Any]) -> Mapping[str, Any]:
-    reference = field.get("$ref")
-    if reference is None:
-        return field
-    found: Mapping[str, Any] = schema["components"]["schemas"][reference.rpartition("/")[2]]
-    return found
+def _with_policy(page: HTMLResponse) -> HTMLResponse:
+    digests = (hashlib.sha256(script).digest() for script in _INLINE_SCRIPT.findall(bytes(page.body)))
+    hashes = "".join(f" 'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
+    page.headers["Content-Security-Policy"] = _POLICY + hashes
+    return page

@@ -9,9 +9,10 @@ from fastapi import APIRouter
 from fastapi.responses import FileResponse
 
 from rag.api.dependencies import Caller
+from rag.api.route_policy import SESSION
 from rag.errors import NotFound
 
-router = APIRouter()
+router = APIRouter(dependencies=[SESSION])
 
 # A document is untrusted: if it is a page, it may be looked at, but runs nothing and fetches nothing.
 _HEADERS = {

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections.abc import Mapping
 from typing import Any
 
+from asgi_correlation_id import correlation_id
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
-from rag.api.middleware.request_id import current_request_id
 from rag.errors import RagError, RateLimited, Unauthorized
 from rag.telemetry.spans import note_error
 
@@ -17,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 class ErrorBody(BaseModel):
-    """What is said of an error; `param` names the field that is wrong."""
+    """An error; `param` names the field that is wrong."""
 
     message: str
     type: str
@@ -34,8 +37,8 @@ class ErrorEnvelope(BaseModel):
 
 # What any route may answer, for the schema.
 ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorEnvelope, "description": words}
-    for status, words in (
+    status: {"model": ErrorEnvelope, "description": description}
+    for status, description in (
         (400, "The request cannot be served; `param` names the field."),
         (401, "No key, or a wrong one."),
         (403, "Not from here, or not with this key."),
@@ -54,10 +57,8 @@ ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
 def envelope(error: RagError) -> dict[str, object]:
     """An error as OpenAI's clients know it; the hint is part of the message, and a field."""
     note_error(error.code)
-    kind = "invalid_request_error" if error.status < 500 else "server_error"
-    message = f"{error.message} {error.hint}".strip()
-    param = getattr(error, "param", None)
-    return {"error": {"message": message, "type": kind, "param": param, "code": error.code, "hint": error.hint}}
+    body = _body(error.status, f"{error.message} {error.hint}".strip(), getattr(error, "param", None), error.code)
+    return {"error": {**body, "hint": error.hint}}
 
 
 def error_response(error: RagError) -> JSONResponse:
@@ -70,8 +71,26 @@ def error_response(error: RagError) -> JSONResponse:
     return JSONResponse(envelope(error), error.status, headers)
 
 
+def status_response(status: int, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """An error that is no more than an HTTP status and a message."""
+    return JSONResponse({"error": _body(status, message)}, status, headers)
+
+
+async def refuse(response: Response, reason: str, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer an HTTP request with that; a WebSocket is closed for that reason."""
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008, "reason": reason})
+    else:
+        await response(scope, receive, send)
+
+
 def unknown_error(error: Exception) -> RagError:
     """Log an error nobody foresaw under a short id, and give what the user may see of it."""
-    number = current_request_id() or secrets.token_hex(4)
-    logger.error("Error %s", number, exc_info=error)
-    return RagError("Something went wrong inside Footnote.", hint=f"The log has the details under {number}.")
+    error_id = correlation_id.get() or secrets.token_hex(4)
+    logger.error("Error %s", error_id, exc_info=error)
+    return RagError("Something went wrong inside Footnote.", hint=f"The log has the details under {error_id}.")
+
+
+def _body(status: int, message: str, param: str | None = None, code: str | None = None) -> dict[str, object]:
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    return {"message": message, "type": kind, "param": param, "code": code}

@@ -10,6 +10,8 @@ from typing import Any, NoReturn
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
+from rag.text.unicode import without_half_characters
+
 
 class JsonRoute(APIRoute):
     """A route whose JSON bodies have no half characters (a client may cut an emoji in two), no NaN and no Infinity."""
@@ -28,28 +30,28 @@ class _Request(Request):
     async def json(self) -> Any:
         if not hasattr(self, "_json"):
             body = await self.body()
-            self._json = _whole(json.loads(body, parse_constant=_refuse, parse_float=_finite))
+            self._json = _encodable(json.loads(body, parse_constant=_refuse_constant, parse_float=_finite_number))
         return self._json
 
 
-def _refuse(word: str) -> NoReturn:
-    raise json.JSONDecodeError(f"{word} is no number", word, 0)
+def _refuse_constant(constant: str) -> NoReturn:
+    raise json.JSONDecodeError(f"{constant} is no number", constant, 0)
 
 
-def _finite(text: str) -> float:
+def _finite_number(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
         raise json.JSONDecodeError("a number is too large", text, 0)
     return number
 
 
-def _whole(value: Any) -> Any:
+def _encodable(value: Any) -> Any:
     """The value with a question mark for every half of a character."""
     match value:
         case str():
-            return value if value.isascii() else value.encode("utf-8", "replace").decode()
+            return without_half_characters(value)
         case list():
-            return [_whole(item) for item in value]
+            return [_encodable(item) for item in value]
         case dict():
-            return {_whole(key): _whole(item) for key, item in value.items()}
+            return {_encodable(key): _encodable(item) for key, item in value.items()}
     return value

@@ -7,25 +7,25 @@ At `/mcp` for programs that connect to a running server (streamable HTTP, nothin
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, Field
 
 from rag.auth.access import Access
 from rag.errors import InvalidRequest, RagError
+from rag.operations.backend import Library
+from rag.operations.control_protocol import SearchRequest
 from rag.retrieval.retriever import HybridRetriever
-from rag.storage.catalog import DEFAULT_COLLECTION
 from rag.storage.selection import Selection
 from rag.types.documents import Document, Hit
 
 if TYPE_CHECKING:
     from mcp.server.fastmcp import FastMCP
     from starlette.requests import HTTPConnection
-
-    from rag.operations.server_client import ServerClient
 
 _MOST_LISTED = 200
 _LAST_PAGE = 10_000_000
@@ -68,78 +68,33 @@ class ListedDocument(BaseModel):
     attributes: dict[str, Any]
 
 
-class Library(Protocol):
-    """Where the tools read."""
-
-    async def search(self, query: str, collection: str | None, limit: int, selection: Selection) -> list[Hit]:
-        """The best chunks."""
-        ...
-
-    async def collections(self) -> list[str]:
-        """What the collections are called."""
-        ...
-
-    async def documents(self, collection: str | None) -> list[Document]:
-        """All documents of a collection."""
-        ...
-
-    async def page_text(self, document_id: str, page_index: int | None) -> tuple[Document, str]:
-        """A document and the text of one of its pages."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
-class OpenLibrary:
-    """The documents of the storage folder that this process has open, as far as somebody may reach them."""
+class UserLibrary(Library):
+    """The documents that a user may reach; without a collection, those that are asked where none is named."""
 
     access: Access
     retriever: HybridRetriever
 
-    async def search(self, query: str, collection: str | None, limit: int, selection: Selection) -> list[Hit]:
-        """The best chunks. Raises NotFound, InvalidRequest."""
-        scope = await asyncio.to_thread(self.access.scope, collection, selection)
-        return list(await self.retriever.retrieve(query, scope, limit))
+    async def search(self, request: SearchRequest) -> Sequence[Hit]:
+        scope = await asyncio.to_thread(self.access.scope, request.collection, request.selection)
+        return await self.retriever.retrieve(request.question, scope, request.limit)
 
-    async def collections(self) -> list[str]:
-        """What the collections are called."""
-        return list(await asyncio.to_thread(self.access.names))
+    def collections(self) -> list[str]:
+        return list(self.access.names())
 
-    async def documents(self, collection: str | None) -> list[Document]:
-        """All documents of a collection. Raises NotFound."""
-        return await asyncio.to_thread(self.access.documents, collection)
+    def documents(self, collection: str | None = None) -> list[Document]:
+        return self.access.documents(collection)
 
-    async def page_text(self, document_id: str, page_index: int | None) -> tuple[Document, str]:
-        """A document and the text of one of its pages. Raises NotFound."""
-        document = await asyncio.to_thread(self.access.document, document_id)
-        return document, await asyncio.to_thread(self.access.catalog.page_text, document_id, page_index)
+    def page_text(self, document_id: str, page_index: int | None) -> tuple[Document, str]:
+        document = self.access.document(document_id)
+        return document, self.access.catalog.page_text(document_id, page_index)
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteLibrary:
-    """The documents of a server that runs on this machine."""
-
-    server: ServerClient
-
-    async def search(self, query: str, collection: str | None, limit: int, selection: Selection) -> list[Hit]:
-        """The best chunks. Raises NotFound, InvalidRequest."""
-        named = collection or DEFAULT_COLLECTION
-        return await asyncio.to_thread(self.server.search, query, named, limit, selection)
-
-    async def collections(self) -> list[str]:
-        """What the collections are called."""
-        return await asyncio.to_thread(self.server.collections)
-
-    async def documents(self, collection: str | None) -> list[Document]:
-        """All documents of a collection. Raises NotFound."""
-        return await asyncio.to_thread(self.server.documents, collection or DEFAULT_COLLECTION)
-
-    async def page_text(self, document_id: str, page_index: int | None) -> tuple[Document, str]:
-        """A document and the text of one of its pages. Raises NotFound."""
-        return await asyncio.to_thread(self.server.page_text, document_id, page_index)
-
-
-def create_mcp(library_for: Callable[[HTTPConnection | None], Library]) -> FastMCP[Any]:
-    """The protocol's server over the library for whoever sent a request; over stdin and stdout there are none."""
+def create_mcp(
+    library_for: Callable[[HTTPConnection | None], Library], default_collection: str | None = None
+) -> FastMCP[Any]:
+    """The protocol's server over the library for whoever sent a request; over stdin and stdout there are none.
+    `default_collection` is meant where a call names none; without one, the library decides."""
     from mcp.server.fastmcp import FastMCP
     from mcp.server.fastmcp.exceptions import ToolError
     from mcp.server.transport_security import TransportSecuritySettings
@@ -159,6 +114,13 @@ def create_mcp(library_for: Callable[[HTTPConnection | None], Library]) -> FastM
     def library() -> Library:
         return library_for(server.get_context().request_context.request)
 
+    @contextmanager
+    def tool_errors() -> Iterator[None]:
+        try:
+            yield
+        except RagError as error:
+            raise ToolError(f"{error.message} {error.hint}".strip()) from error
+
     @server.tool(annotations=reads_only)
     async def search(
         query: Annotated[str, Field(description="A question or words, in any language", min_length=1)],
@@ -170,10 +132,14 @@ def create_mcp(library_for: Callable[[HTTPConnection | None], Library]) -> FastM
         ] = None,
     ) -> list[FoundPassage]:
         """Find passages in the user's documents, best first, with the page each of them is on."""
-        try:
-            hits = await library().search(query, collection, limit, Selection(filters=filters))
-        except RagError as error:
-            raise ToolError(f"{error.message} {error.hint}".strip()) from error
+        request = SearchRequest(
+            question=query,
+            collection=collection or default_collection,
+            limit=limit,
+            selection=Selection(filters=filters),
+        )
+        with tool_errors():
+            hits = await library().search(request)
         return [_passage(hit) for hit in hits]
 
     @server.tool(annotations=reads_only)
@@ -184,21 +150,20 @@ def create_mcp(library_for: Callable[[HTTPConnection | None], Library]) -> FastM
         ] = None,
     ) -> PageText:
         """Read the whole text of one page of a document."""
-        try:
-            document, text = await library().page_text(document_id, None if page is None else page - 1)
+        with tool_errors():
+            page_index = None if page is None else page - 1
+            document, text = await asyncio.to_thread(library().page_text, document_id, page_index)
             if not text:
                 raise InvalidRequest(
                     f"{document.title} has no text {'without a page' if page is None else f'on page {page}'}.",
                     hint=f"It has {document.pages} page{'' if document.pages == 1 else 's'}.",
                 )
-        except RagError as error:
-            raise ToolError(f"{error.message} {error.hint}".strip()) from error
         return PageText(document_id=document.id, title=document.title, page=page, pages=document.pages, text=text)
 
     @server.tool(annotations=reads_only)
     async def list_collections() -> list[str]:
         """List the names of the user's collections of documents."""
-        return await library().collections()
+        return await asyncio.to_thread(library().collections)
 
     @server.tool(annotations=reads_only)
     async def list_documents(
@@ -206,12 +171,10 @@ def create_mcp(library_for: Callable[[HTTPConnection | None], Library]) -> FastM
         containing: Annotated[str, Field(description="Only those with this text in title or file name")] = "",
     ) -> list[ListedDocument]:
         """List the user's documents with their titles, pages and attributes (the first 200)."""
-        try:
-            documents = await library().documents(collection)
-        except RagError as error:
-            raise ToolError(f"{error.message} {error.hint}".strip()) from error
-        wanted = containing.casefold()
-        fitting = (d for d in documents if d.chunks and wanted in f"{d.title}\n{PurePath(d.source).name}".casefold())
+        with tool_errors():
+            documents = await asyncio.to_thread(library().documents, collection or default_collection)
+        needle = containing.casefold()
+        fitting = (d for d in documents if d.chunks and needle in f"{d.title}\n{PurePath(d.source).name}".casefold())
         return [_listed(document) for document, _ in zip(fitting, range(_MOST_LISTED), strict=False)]
 
     return server

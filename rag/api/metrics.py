@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 
-from rag.api.dependencies import Caller
-from rag.operations.services import Services
+from rag.api.dependencies import AppServices, Caller
 from rag.telemetry.metrics import CONTENT_TYPE
 
 router = APIRouter(include_in_schema=False)
 
 
 @router.get("/metrics")
-def metrics(request: Request, caller: Caller) -> Response:
+def metrics(services: AppServices, caller: Caller) -> Response:
     """All figures as they stand; they are of everybody's requests, so they are for admins."""
     caller.require_admin()
-    services: Services = request.app.state.services
     return Response(services.telemetry.metrics.text(services.inventory()), media_type=CONTENT_TYPE)

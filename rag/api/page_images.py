@@ -12,10 +12,11 @@ from rag.api.dependencies import Caller
 from rag.api.rendering.highlight import boxes_of
 from rag.api.rendering.renderer import DrawnPage, PageDrawer
 from rag.api.rendering.worker import UNITS
+from rag.api.route_policy import SESSION
 from rag.errors import NotFound
 from rag.types.documents import Document, Section
 
-router = APIRouter(include_in_schema=False)  # for the chat's page; its form may change with it
+router = APIRouter(include_in_schema=False, dependencies=[SESSION])  # for the chat's page; its form may change with it
 
 _PDF = "application/pdf"
 # A version of a page never changes; the browser keeps it for its own user only.
@@ -42,13 +43,13 @@ async def get_page(
     """
     document = await asyncio.to_thread(caller.document, document_id)
     sections = [s for s in await asyncio.to_thread(caller.catalog.sections, document_id) if s.page_index is not None]
-    told = _told(document, sections, number, start, end)
+    facts = _page_facts(document, sections, number, start, end)
     if document.media_type != _PDF:
-        return told
+        return facts
     page = await _drawn(request, document, number)
-    boxes = await asyncio.to_thread(boxes_of, page.characters, told["text"], start, end) if told["quote"] else []
+    boxes = await asyncio.to_thread(boxes_of, page.characters, facts["text"], start, end) if facts["quote"] else []
     return {
-        **told,
+        **facts,
         "pages": page.pages,
         "picture": f"/documents/{document.id}/pages/{number}.png?version={document.version}",
         "width": page.width,
@@ -65,7 +66,7 @@ async def _drawn(request: Request, document: Document, number: int) -> DrawnPage
     return await drawer.page(document, number - 1)
 
 
-def _told(document: Document, sections: list[Section], number: int, start: int, end: int) -> dict[str, Any]:
+def _page_facts(document: Document, sections: list[Section], number: int, start: int, end: int) -> dict[str, Any]:
     of_page = [section for section in sections if section.page_index == number - 1]
     if not of_page and document.media_type != _PDF:
         raise NotFound(f"{document.title} has no page {number}.")

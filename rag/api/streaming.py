@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine
+import json
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import aclosing
 from typing import Any, TypeVar
 
 from fastapi import Request
+from fastapi.responses import StreamingResponse
 from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
 
+from rag.answering.event_stream import EventStream
+from rag.api.errors import envelope, unknown_error
+from rag.errors import RagError
 from rag.types.chat import ToolCallDelta
 from rag.types.documents import AnswerCompleted, Candidate, Event, Progress, TextDelta
 
 _Result = TypeVar("_Result")
+
+DONE = "data: [DONE]\n\n"
+to_json = json.JSONEncoder(ensure_ascii=False).encode
+# The first word, or what tells that it will take a while.
+_FIRST_SIGNS = (TextDelta, ToolCallDelta, AnswerCompleted, Progress, Candidate)
+
+
+def server_sent(data: Mapping[str, Any], event: str = "") -> str:
+    """An event of a stream as a server sends it."""
+    name = f"event: {event}\n" if event else ""
+    return f"{name}data: {to_json(data)}\n\n"
 
 
 async def while_connected(request: Request, work: Coroutine[Any, Any, _Result]) -> _Result:
@@ -35,17 +52,64 @@ async def _disconnected(request: Request) -> None:
         pass
 
 
-async def collect(events: AsyncGenerator[Event, None]) -> list[Event]:
+async def collect(events: EventStream) -> list[Event]:
     """All events."""
     async with aclosing(events):
         return [event async for event in events]
 
 
-async def until_first_sign(events: AsyncGenerator[Event, None], *signs: type) -> list[Event]:
-    """Up to the first word, to what tells that it will take a while, or to one of `signs`; the generator stays open."""
-    early: list[Event] = []
-    async for event in events:
-        early.append(event)
-        if isinstance(event, (TextDelta, ToolCallDelta, AnswerCompleted, Progress, Candidate, *signs)):
-            break
-    return early
+class WireForm:
+    """How an answer is streamed: the text that is sent at its beginning, for each event, and at its end."""
+
+    def begin(self) -> str:
+        """What comes before the first event."""
+        return ""
+
+    def take(self, event: Event) -> str:
+        """What tells an event; empty where nothing does."""
+        raise NotImplementedError
+
+    async def end(self) -> str:
+        """What comes after the last event."""
+        return DONE
+
+    def fail(self, error: Mapping[str, Any]) -> str:
+        """What comes instead of the rest, where an error (as rag/api/errors.py tells it) ends the answer."""
+        return server_sent(error) + DONE
+
+
+async def streamed(
+    request: Request, events: EventStream, form: WireForm, *first_signs: type[Event]
+) -> StreamingResponse:
+    """The answer as server-sent events. Waits for its first word, what tells that it will take a while, or one of the
+    `first_signs`: what fails before is raised, to be answered with its own status."""
+    await while_connected(request, events.until(*_FIRST_SIGNS, *first_signs))
+    return _EventResponse(events, form)
+
+
+class _EventResponse(StreamingResponse):
+    """Closes the events however it ends, even before anything was sent."""
+
+    def __init__(self, events: EventStream, form: WireForm) -> None:
+        super().__init__(_lines(events, form), media_type="text/event-stream")
+        self._events = events
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with aclosing(self._events):
+            await super().__call__(scope, receive, send)
+
+
+async def _lines(events: EventStream, form: WireForm) -> AsyncIterator[str]:
+    """An error after the first word becomes an event of its own. What came while the client took the last lines is sent
+    at once."""
+    try:
+        if lines := form.begin():
+            yield lines
+        async for event in events:
+            if lines := "".join(map(form.take, [event, *events.ready()])):
+                yield lines
+        yield await form.end()
+    except RagError as error:
+        yield form.fail(envelope(error))
+    except Exception as error:  # noqa: BLE001  (the edge: the status is sent, so the error goes into the stream)
+        yield form.fail(envelope(unknown_error(error)))

@@ -53,22 +53,22 @@ class Access:
             raise Forbidden(f"The collection {name!r} can only be read by you.", hint="Ask its owner to change it.")
         return best
 
-    def home(self, action: Action = "read") -> Collection:
+    def default_collection(self, action: Action = "read") -> Collection:
         """The one collection that is meant where none is named: one's own `default`, made when it is first needed, or
         the only one of a limited key. Raises Forbidden when a key may neither have one nor reach one so, InvalidRequest
         when it has several."""
         if self.principal.collections is None:
-            for collection in self.homes():
+            for collection in self.default_collections():
                 if collection.owner_id == self.principal.id and may(self.principal, action, collection):
                     return collection
             self.require_own()
             return self.collection(self.stores.own(self.principal.id, DEFAULT_COLLECTION))
-        found = [collection for collection in self.homes() if may(self.principal, action, collection)]
+        found = [collection for collection in self.default_collections() if may(self.principal, action, collection)]
         if len(found) != 1:
             raise InvalidRequest("This key is for several collections, or none.", hint="Name one of them.")
         return found[0]
 
-    def homes(self) -> list[Collection]:
+    def default_collections(self) -> list[Collection]:
         """The collections that are asked where none is named: all of a limited key; else one's own `default` and the
         machine's, as far as they may be read. Others', shared or not, are asked by name only: nobody can put words into
         the answers of people who have not asked for them."""
@@ -94,8 +94,9 @@ class Access:
             raise Forbidden("Only an admin may do that.", hint="`rag users admin NAME` makes one.")
 
     def scope(self, collection: str | None = None, selection: Selection = EVERYTHING) -> Scope:
-        """What a question to a collection, or a part of it, may search; None means `homes`. Raises InvalidRequest."""
-        found = self.homes() if collection is None else [self.collection(collection)]
+        """What a question to a collection, or a part of it, may search; None means `default_collections`. Raises
+        InvalidRequest."""
+        found = self.default_collections() if collection is None else [self.collection(collection)]
         return scope_of_all(self.catalog, [each.id for each in found], selection)
 
     def scope_of_all(self, collections: Sequence[str], selection: Selection = EVERYTHING) -> Scope:
@@ -127,8 +128,8 @@ class Access:
         return document
 
     def documents(self, collection: str | None = None) -> list[Document]:
-        """The documents of a collection, None meaning `homes`, by source."""
-        found = self.homes() if collection is None else [self.collection(collection)]
+        """The documents of a collection, None meaning `default_collections`, by source."""
+        found = self.default_collections() if collection is None else [self.collection(collection)]
         return [document for each in found for document in self.catalog.documents(each.id)]
 
     def file(self, file_id: str, action: Action = "read") -> FileRecord:

@@ -15,7 +15,7 @@ from rag.settings import Settings
 from rag.storage.database import Database
 from rag.types.documents import LOCAL_NAME
 
-_MANY_ADDRESSES = 10  # so many it takes to keep a user out, where one would be enough to guess
+_ADDRESSES_PER_USER = 10  # so many it takes to keep a user out, where one would be enough to guess
 _NO_KEY = "An API key is needed."
 _HINT = "Send `Authorization: Bearer fn-…`; `rag keys create --user NAME` makes a key."
 
@@ -30,24 +30,24 @@ class Authenticator:
         self._keys = ApiKeys(database)
         self._users = Users(database)
         self._attempts = RateLimit(settings.auth.attempts_per_minute)  # of an address
-        self._passwords = RateLimit(_MANY_ADDRESSES * settings.auth.attempts_per_minute)  # for a user
+        self._passwords = RateLimit(_ADDRESSES_PER_USER * settings.auth.attempts_per_minute)  # for a user
         self._requests = RateLimit(settings.auth.requests_per_minute)
 
     def by_header(self, authorization: str, address: str) -> Principal:
         """Who sends this `Authorization` header from that address. On an open server everybody is its owner, but who
         sends a key of ours is whom it stands for. Raises Unauthorized, RateLimited."""
-        scheme, _, told = authorization.partition(" ")
-        told = told.strip()
-        if scheme.lower() == "bearer" and (self.is_closed or told.startswith(KEY_PREFIX)):
-            return self._counted(self._by_key(told, address))
+        scheme, _, credentials = authorization.partition(" ")
+        credentials = credentials.strip()
+        if scheme.lower() == "bearer" and (self.is_closed or credentials.startswith(KEY_PREFIX)):
+            return self.counted(self._by_key(credentials, address))
         if not self.is_closed:
             return LOCAL
         if scheme.lower() == "basic":
-            name, _, secret = _decoded(told).partition(":")
+            name, _, secret = _decoded(credentials).partition(":")
             if secret.startswith(KEY_PREFIX):
-                return self._counted(self._by_key(secret, address, name))
+                return self.counted(self._by_key(secret, address, name))
             self.count_attempt(address)
-            return self._counted(self.by_password(name, secret))
+            return self.counted(self.by_password(name, secret))
         raise Unauthorized(_NO_KEY, hint=_HINT)
 
     def by_password(self, name: str, password: str) -> Principal:
@@ -71,25 +71,22 @@ class Authenticator:
         """Whose session of the chat that is, if it still holds."""
         return self._users.of_session(session)
 
-    def vouched(self, name: str) -> Principal | None:
+    def by_trusted_name(self, name: str) -> Principal | None:
         """The user of that name, for whom a proxy or a provider vouches; added if that is allowed, else None."""
-        found = None if name == LOCAL_NAME else self._users.find(name)
-        if found is None and self._signs_up:
+        principal = None if name == LOCAL_NAME else self._users.find(name)
+        if principal is None and self._signs_up:
             try:
-                found = self._users.add(name).principal
+                return self._users.add(name).principal
             except Conflict:  # added at the same moment
-                found = self._users.find(name)
+                return self._users.find(name)
             except InvalidRequest:
                 return None
-        return found
+        return principal
 
-    def count(self, principal: Principal) -> None:
-        """Count a request of a user, or with a key. Raises RateLimited."""
+    def counted(self, principal: Principal) -> Principal:
+        """The same, after a request of that user or key was counted. Raises RateLimited."""
         if self.is_closed:
             self._requests.count(principal.key_id or principal.id)
-
-    def _counted(self, principal: Principal) -> Principal:
-        self.count(principal)
         return principal
 
     def _by_key(self, key: str, address: str, name: str | None = None) -> Principal:
@@ -102,8 +99,8 @@ class Authenticator:
         return principal
 
 
-def _decoded(told: str) -> str:
+def _decoded(credentials: str) -> str:
     try:
-        return base64.b64decode(told, validate=True).decode()
+        return base64.b64decode(credentials, validate=True).decode()
     except (ValueError, binascii.Error):
         return ""

@@ -33,20 +33,20 @@ def digest(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-def hashed(password: str) -> str:
+def hash_password(password: str) -> str:
     """What is stored of a password; takes some 50 ms of a processor and 64 MB on purpose."""
     return _HASHER.hash(password)
 
 
-def is_right(stored: str, password: str) -> bool:
-    """Whether that is the password whose hash is stored; as slow as `hashed`, also where nothing is stored."""
+def verify_password(stored: str, password: str) -> bool:
+    """Whether that is the password whose hash is stored; as slow as `hash_password`, also where nothing is stored."""
     try:
-        return _HASHER.verify(stored or _nobodys(), password) and bool(stored)
+        return _HASHER.verify(stored or _dummy_hash(), password) and bool(stored)
     except (VerificationError, InvalidHashError, UnicodeEncodeError):
         return False
 
 
 @cache
-def _nobodys() -> str:
+def _dummy_hash() -> str:
     """What a password is compared with where there is no such user: that takes as long."""
-    return hashed(secrets.token_hex(16))
+    return hash_password(secrets.token_hex(16))

@@ -10,7 +10,7 @@ from limits.strategies import FixedWindowRateLimiter
 
 from rag.errors import RateLimited
 
-_LONGEST = 128  # characters of a name: who sends longer ones is nobody
+_MAX_NAME = 128  # characters of a name: who sends longer ones is nobody
 
 
 class RateLimit:
@@ -23,8 +23,8 @@ class RateLimit:
 
     def count(self, name: str) -> None:
         """Count an event. Raises RateLimited when it is one too many."""
-        if self._item is not None and not self._limiter.hit(self._item, name[:_LONGEST]):
-            raise self._refusal(self._item, name[:_LONGEST])
+        if self._item is not None and not self._limiter.hit(self._item, name[:_MAX_NAME]):
+            raise self._refusal(self._item, name[:_MAX_NAME])
 
     def _refusal(self, item: RateLimitItem, name: str) -> RateLimited:
         reset = self._limiter.get_window_stats(item, name).reset_time

@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from rag.auth.passwords import hashed, is_right
+from rag.auth.passwords import hash_password, verify_password
 from rag.auth.principals import Principal
 from rag.errors import Conflict, InvalidRequest, NotFound
 from rag.storage.catalog import new_id, now
@@ -115,7 +115,7 @@ class Users:
         """The user of that name, if that is the password; None otherwise, after the same time."""
         rows = self._database.read(f"SELECT p.password, {_COLUMNS} FROM principals p WHERE p.name = ?", (name,))
         stored, *columns = rows[0] if rows else ("",)
-        return _user(tuple(columns)) if is_right(stored, password) else None
+        return _user(tuple(columns)) if verify_password(stored, password) else None
 
     def session_of(self, user_id: str) -> str:
         """What a session of a user is called; it names the user, and their password as it is now."""
@@ -164,4 +164,4 @@ def _checked(password: str) -> str:
             hint="A few words in a row are good ones.",
             param="password",
         )
-    return hashed(password)
+    return hash_password(password)

@@ -5,21 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
 from rag.answering.modes.request import MODES, Mode
 from rag.cli.options import selection_options
-from rag.cli.runner import debug_option
-from rag.operations.server_client import find_server, require_index
-from rag.settings import load_settings
+from rag.cli.runner import debug_option, load_settings
+from rag.operations.backend import open_backend
 
 if TYPE_CHECKING:
-    from rag.answering.engine import ChatEngine
     from rag.models.benchmark import Speed
     from rag.storage.selection import Selection
     from rag.types.documents import Answer, Event
@@ -53,7 +51,7 @@ def ask(question: str, mode: Mode | None, models: tuple[str, ...], collection: s
     rag ask "Who may cancel?" --where department=legal --where "year>=2021"
     rag ask "Who may cancel?" --mode compare --model small --model large
     """
-    asyncio.run(_print_answer(_events(question, mode, models, collection, selection)))
+    _answer(question, collection, selection, mode, models)
 
 
 @click.command()
@@ -68,41 +66,18 @@ def summarize(models: tuple[str, ...], collection: str, selection: Selection) ->
     rag summarize --document report.pdf
     rag summarize --document report.pdf --pages 40-60
     """
-    asyncio.run(_print_answer(_events(_SUMMARIZE, "summarize", models, collection, selection)))
+    _answer(_SUMMARIZE, collection, selection, "summarize", models)
 
 
-async def _events(
-    question: str, mode: Mode | None, models: tuple[str, ...], collection: str, selection: Selection
-) -> AsyncGenerator[Event, None]:
-    """The events of the answer, from the server if one runs."""
+def _answer(question: str, collection: str, selection: Selection, mode: Mode | None, models: tuple[str, ...]) -> None:
+    from rag.operations.control_protocol import AskRequest
     from rag.types.documents import Message
 
-    messages = [Message("user", question)]
-    settings = load_settings()
-    server = find_server(settings)
-    if server is not None:
-        async with aclosing(server.ask(messages, collection, selection, mode, models)) as events:
-            async for event in events:
-                yield event
-        return
-    require_index(settings)
-    from rag.answering.modes.dispatch import ask as answered
-    from rag.answering.modes.request import Request
-    from rag.answering.personas import addressed, read_roles
-    from rag.operations.services import open_engine, open_models, open_storage
-    from rag.storage.selection import scope_of
-
-    with open_storage(settings) as storage, open_models(settings) as opened:
-        engine = open_engine(settings, storage, opened)
-
-        def engine_with(model: str) -> ChatEngine:
-            return replace(engine, model=opened.get(model))
-
-        request = Request(messages, scope_of(storage.index.catalog, collection, selection), models=models)
-        request = addressed(request, collection, read_roles(opened.file), mode)
-        async with aclosing(answered(request, engine_with, opened.file)) as events:
-            async for event in events:
-                yield event
+    request = AskRequest(
+        messages=[Message("user", question)], collection=collection, selection=selection, mode=mode, models=models
+    )
+    with open_backend(load_settings()) as backend:
+        asyncio.run(_print_answer(backend.ask(request)))
 
 
 async def _print_answer(events: AsyncGenerator[Event, None]) -> None:
@@ -154,29 +129,20 @@ def models(as_json: bool) -> int:
 
     Exit code 1 if one cannot be asked.
     """
-    problems = 0
-    for speed in _measured():
-        click.echo(json.dumps(asdict(speed), ensure_ascii=False) if as_json else _speed_line(speed))
-        problems += bool(speed.problem)
-    server = find_server(load_settings())
-    if server is not None and not as_json and (told := server.route_shares().told()):
-        click.echo(told)
+    with open_backend(load_settings()) as backend:
+        problems = asyncio.run(_print_speeds(backend.measure_models(), as_json))
+        if not as_json and (shares := backend.route_shares().told()):
+            click.echo(shares)
     return 1 if problems else 0
 
 
-def _measured() -> Iterator[Speed]:
-    settings = load_settings()
-    server = find_server(settings)
-    if server is not None:
-        yield from server.models()
-        return
-    from rag.models.benchmark import measure_all
-    from rag.operations.services import open_models
-
-    with open_models(settings) as opened, asyncio.Runner() as runner:
-        speeds = measure_all(opened)
-        while (speed := runner.run(anext(speeds, None))) is not None:
-            yield speed
+async def _print_speeds(speeds: AsyncGenerator[Speed, None], as_json: bool) -> int:
+    """Show how fast each model is as it comes; how many could not be asked."""
+    problems = 0
+    async for speed in speeds:
+        click.echo(json.dumps(asdict(speed), ensure_ascii=False) if as_json else _speed_line(speed))
+        problems += bool(speed.problem)
+    return problems
 
 
 def _speed_line(speed: Speed) -> str:

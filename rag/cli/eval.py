@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from rag.cli.options import selection_options
-from rag.cli.runner import debug_option
+from rag.cli.runner import debug_option, load_settings
 from rag.errors import Conflict, InvalidRequest
-from rag.operations.server_client import require_index
-from rag.settings import Settings, load_settings
+from rag.operations.backend import open_backend, require_index
 
 if TYPE_CHECKING:
-    from rag.evaluation.baseline import Baseline
+    from rich.table import Table
+
+    from rag.evaluation.baseline import Baseline, Change
     from rag.evaluation.report import Evaluation
+    from rag.settings import Settings
     from rag.storage.selection import Selection
 
 _Item = TypeVar("_Item")
@@ -121,11 +123,11 @@ def _require_outputs(questions: Path, baseline: Path | None, html: Path | None, 
         raise InvalidRequest(f"{html} holds the baseline.", hint="Name another file for --html.")
 
 
-def _is_same(one: Path, other: Path) -> bool:
+def _is_same(path: Path, other: Path) -> bool:
     """Whether both name one file, also by a link."""
-    if one.exists() and other.exists():
-        return one.samefile(other)
-    return one.resolve() == other.resolve()
+    if path.exists() and other.exists():
+        return path.samefile(other)
+    return path.resolve() == other.resolve()
 
 
 def _require_folder(path: Path) -> None:
@@ -139,14 +141,16 @@ def _evaluation(
 ) -> Evaluation:
     from rag.evaluation.questions import read_questions
     from rag.evaluation.report import evaluate as figures_of
-    from rag.evaluation.run import ask_all
-    from rag.evaluation.target import open_target
+    from rag.evaluation.run import EvaluationRun
+    from rag.storage.connect import open_catalog
 
     file = read_questions(path)
     threshold = settings.retrieval.min_relevance
-    with open_target(settings, collection, selection) as subject:
-        asked = ask_all(subject, collection, file.questions, threshold, with_answers=with_answers)
-        outcomes = list(_followed(asked, "Asking", len(file.questions)))
+    require_index(settings)
+    # the catalog is read also while a server owns the folder
+    with open_backend(settings) as backend, closing(open_catalog(settings.storage)) as catalog:
+        run = EvaluationRun(backend, catalog, collection, threshold, selection, with_answers)
+        outcomes = list(_followed(run.outcomes(file.questions), "Asking", len(file.questions)))
     if file.unknown_columns:
         click.echo(f"note    not known and passed over: {', '.join(file.unknown_columns)}", err=True)
     for outcome in outcomes:
@@ -160,22 +164,78 @@ def _show(evaluation: Evaluation, before: Baseline | None, tolerance: float) -> 
     from rich.console import Console
 
     from rag.evaluation.baseline import compare, differences
-    from rag.evaluation.report_text import changes_table, closing_words, figures_table, opening_words
 
     console = Console(highlight=False, markup=False)  # names may hold brackets
-    console.print(opening_words(evaluation))
+    console.print(_opening_words(evaluation))
     if before is None:
-        console.print(figures_table(evaluation))
-        console.print(closing_words(evaluation))
+        console.print(_figures_table(evaluation))
+        console.print(_closing_words(evaluation))
         return 0
     for difference in differences(before, evaluation):
         console.print(f"note    {difference}")
     changes = compare(before.figures, evaluation.figures, tolerance)
     worse = sum(change.is_worse for change in changes)
-    console.print(changes_table(changes))
-    console.print(closing_words(evaluation))
+    console.print(_changes_table(changes))
+    console.print(_closing_words(evaluation))
     console.print(f"{worse or 'No'} measures are worse than the baseline by more than {tolerance:g}.")
     return 1 if worse else 0
+
+
+def _opening_words(evaluation: Evaluation) -> str:
+    """What was asked, and who answered."""
+    from rag.storage.selection import as_typed
+
+    unanswerable = sum(not outcome.question.is_answerable for outcome in evaluation.outcomes)
+    part = as_typed(evaluation.selection)
+    words = f"Collection {evaluation.collection}{part and f' ({part})'}, {len(evaluation.outcomes)} questions"
+    words += f", {unanswerable} of them unanswerable" if unanswerable else ""
+    return f"{words}; answers by {evaluation.model}" if evaluation.model else words
+
+
+def _figures_table(evaluation: Evaluation) -> Table:
+    from rich.table import Table
+
+    from rag.evaluation.report import MEASURES
+
+    table = Table("measure", "value", "questions")
+    table.columns[1].justify = table.columns[2].justify = "right"
+    for measure in MEASURES:
+        if figure := evaluation.figures.get(measure.name):
+            table.add_row(measure.label, f"{figure.value:.3f}", str(figure.questions))
+    return table
+
+
+def _changes_table(changes: Sequence[Change]) -> Table:
+    """Every measure before and now; those that fell by more than the tolerance are marked."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("measure", "before", "now", "change", "")
+    for column in table.columns[1:4]:
+        column.justify = "right"
+    for change in changes:
+        before, now = change.before, change.now
+        verdict = "worse" if before and now else "not measured now"
+        table.add_row(
+            change.measure.label,
+            f"{before.value:.3f}" if before else "",
+            f"{now.value:.3f}" if now else "",
+            f"{now.value - before.value:+.3f}" if before and now else "",
+            Text(verdict, style="bold red") if change.is_worse else Text(""),
+        )
+    return table
+
+
+def _closing_words(evaluation: Evaluation) -> str:
+    """How long searches took, and how many questions failed."""
+    from rag.evaluation.report import failures
+
+    failed = sum(bool(failures(outcome)) for outcome in evaluation.outcomes)
+    latency = evaluation.latency
+    return (
+        f"A search took {latency.p50:.1f} ms (median), 95 % at most {latency.p95:.1f} ms. "
+        f"{failed} of {len(evaluation.outcomes)} questions failed in some way."
+    )
 
 
 def _draft(settings: Settings, collection: str, selection: Selection, path: Path, number: int, seed: int) -> None:

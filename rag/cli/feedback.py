@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rag.cli.runner import debug_option
-from rag.operations.server_client import require_index
+from rag.cli.runner import debug_option, load_settings
+from rag.operations.backend import require_index
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,7 +28,6 @@ def feedback(*, as_json: bool) -> None:
 
     Works beside a running server. With an answer that was deleted, or whose document was, its feedback is gone.
     """
-    from rag.settings import load_settings
     from rag.storage.connect import open_catalog
     from rag.storage.feedback import list_feedback, list_votes
 
@@ -36,15 +35,15 @@ def feedback(*, as_json: bool) -> None:
     require_index(settings)
     with closing(open_catalog(settings.storage)) as catalog:
         thumbs, votes = list_feedback(catalog.database), list_votes(catalog)
-    found: list[Feedback | Vote] = [*thumbs, *votes]
-    found.sort(key=lambda item: item.created_at, reverse=True)
-    if not found and not as_json:
+    items: list[Feedback | Vote] = [*thumbs, *votes]
+    items.sort(key=lambda item: item.created_at, reverse=True)
+    if not items and not as_json:
         click.echo("There is no feedback yet: the thumbs are under the chat's answers.")
-    for item in found:
+    for item in items:
         if as_json:
             click.echo(json.dumps(_line(item), ensure_ascii=False))
         else:
-            click.echo("\n".join(_told(item)) + "\n")
+            click.echo("\n".join(_description(item)) + "\n")
 
 
 def _line(item: Feedback | Vote) -> dict[str, Any]:
@@ -53,7 +52,7 @@ def _line(item: Feedback | Vote) -> dict[str, Any]:
     return {"kind": "vote" if isinstance(item, Vote) else "feedback", **asdict(item)}
 
 
-def _told(item: Feedback | Vote) -> Iterable[str]:
+def _description(item: Feedback | Vote) -> Iterable[str]:
     from rag.storage.feedback import Vote
 
     if isinstance(item, Vote):

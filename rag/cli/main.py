@@ -6,8 +6,8 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -17,15 +17,11 @@ from rag.cli import archive, ask, feedback, users
 from rag.cli.ask import collection_option
 from rag.cli.eval import evaluate
 from rag.cli.options import selection_options
-from rag.cli.runner import debug_option, follow
-from rag.errors import InvalidRequest, StorageLocked
-from rag.operations.server_client import find_server, require_index
-from rag.settings import Settings, load_settings
+from rag.cli.runner import debug_option, load_settings
+from rag.errors import InvalidRequest
+from rag.operations.backend import open_backend
 
 if TYPE_CHECKING:
-    from rag.operations.archive.export import ExportResult
-    from rag.operations.archive.format import ArchiveProgress
-    from rag.operations.archive.import_ import ImportResult
     from rag.storage.selection import Selection
     from rag.types.documents import Hit
 
@@ -56,6 +52,8 @@ for command in (
     ask.ask,
     ask.summarize,
     ask.models,
+    archive.export_archive,
+    archive.import_archive,
     archive.backup,
     archive.restore,
     evaluate,
@@ -75,22 +73,12 @@ def mcp() -> None:
     Name this command in the settings of Claude, an editor or an agent. While Footnote's server runs, the same tools are
     at http://127.0.0.1:8000/mcp.
     """
-    from rag.api.mcp import OpenLibrary, RemoteLibrary, create_mcp
-    from rag.auth.access import Access
-    from rag.auth.principals import LOCAL
+    from rag.api.mcp import create_mcp
+    from rag.storage.catalog import DEFAULT_COLLECTION
 
-    settings = load_settings()
-    server = find_server(settings)
-    if server is not None:
-        create_mcp(lambda _: RemoteLibrary(server)).run("stdio")
-        return
-    require_index(settings)
-    from rag.operations.services import open_retriever, open_storage
-
-    with open_storage(settings) as storage:
-        retriever = open_retriever(settings, storage.index)
-        library = OpenLibrary(Access(storage.index.catalog, LOCAL), retriever)
-        create_mcp(lambda _: library).run("stdio")
+    with open_backend(load_settings()) as backend:
+        backend.warm_up()
+        create_mcp(lambda _: backend, DEFAULT_COLLECTION).run("stdio")
 
 
 # ------------------------------------------------------------------------------------------------------------- search
@@ -133,31 +121,22 @@ def search(
     """
     if (question is None) == (batch is None):
         raise InvalidRequest("Give either a question or --batch FILE.", hint="`rag search --help` shows both.")
+    from rag.operations.control_protocol import SearchRequest
+
     questions = list(_read_batch(batch)) if batch else []
-    with _searching(load_settings(), collection, selection) as find:
+    with open_backend(load_settings()) as backend, asyncio.Runner() as runner:
+
+        def find(question: str) -> Sequence[Hit]:
+            request = SearchRequest(question=question, collection=collection, limit=limit, selection=selection)
+            return runner.run(backend.search(request))
+
         if question is not None:
-            _show_hits(find(question, limit), as_json)
-        elif output is None:
-            _search_batch(find, questions, limit, sys.stdout)
-        else:
-            with output.open("w", encoding="utf-8") as file:
-                _search_batch(find, questions, limit, file)
-
-
-@contextmanager
-def _searching(settings: Settings, collection: str, selection: Selection) -> Iterator[Callable[[str, int], list[Hit]]]:
-    server = find_server(settings)
-    if server is not None:
-        yield lambda question, limit: server.search(question, collection, limit, selection)
-        return
-    require_index(settings)
-    from rag.operations.services import open_retriever, open_storage
-    from rag.storage.selection import scope_of
-
-    with open_storage(settings) as storage, asyncio.Runner() as runner:
-        retriever = open_retriever(settings, storage.index)
-        scope = scope_of(storage.index.catalog, collection, selection)
-        yield lambda question, limit: list(runner.run(retriever.retrieve(question, scope, limit)))
+            _show_hits(find(question), as_json)
+            return
+        for item in questions[:1]:  # raises before the output is written over, and opens files, which is not measured
+            find(item["question"])
+        with nullcontext(sys.stdout) if output is None else output.open("w", encoding="utf-8") as file:
+            _search_batch(find, questions, file)
 
 
 def _read_batch(lines: TextIO) -> Iterator[dict[str, Any]]:
@@ -173,13 +152,11 @@ def _read_batch(lines: TextIO) -> Iterator[dict[str, Any]]:
                 ) from error
 
 
-def _search_batch(
-    find: Callable[[str, int], list[Hit]], questions: list[dict[str, Any]], limit: int, output: TextIO
-) -> None:
+def _search_batch(find: Callable[[str], Sequence[Hit]], questions: list[dict[str, Any]], output: TextIO) -> None:
     with click.progressbar(questions, label="Searching", file=sys.stderr) as items:
         for item in items:
             began = time.perf_counter()
-            hits = find(item["question"], limit)
+            hits = find(item["question"])
             milliseconds = round((time.perf_counter() - began) * 1000, 2)
             line = {"id": item["id"], "hits": [hit_line(hit) for hit in hits], "milliseconds": milliseconds}
             output.write(json.dumps(line, ensure_ascii=False) + "\n")
@@ -210,7 +187,7 @@ def hit_line(hit: Hit) -> dict[str, Any]:
     }
 
 
-def _show_hits(hits: list[Hit], as_json: bool) -> None:
+def _show_hits(hits: Sequence[Hit], as_json: bool) -> None:
     if as_json:
         for hit in hits:
             click.echo(json.dumps(hit_line(hit), ensure_ascii=False))
@@ -224,96 +201,6 @@ def _show_hits(hits: list[Hit], as_json: bool) -> None:
         click.echo(f"   {' '.join(hit.chunk.text[slice(*hit.snippet)].split())[:300]}\n")
 
 
-# ------------------------------------------------------------------------------------------------------ export, import
-
-
-@rag.command("export")
-@click.argument("archive", type=click.Path(path_type=Path))
-@click.option("--collection", "collections", multiple=True, metavar="NAME", help="Only this set; may be repeated.")
-@click.option("--without-files", is_flag=True, help="Leave the documents' own files out: texts and vectors only.")
-@click.option("--force", is_flag=True, help="Write over a file of that name.")
-@debug_option
-def export_archive(archive: Path, collections: tuple[str, ...], without_files: bool, force: bool) -> None:
-    """Write documents, texts, vectors and files into one archive.
-
-    \b
-    rag export backup.zip                        everything
-    rag export staff.zip --collection staff      one set of documents
-    rag export small.zip --without-files         footnotes will open no page unless the files are there, too
-
-    `rag import` takes the archive in on any machine, and embeds nothing. The archive is an ordinary zip with a
-    manifest; it gets its name when it is whole. It holds the text of all documents: keep it as safe as those. A file
-    that is gone, or has changed since it was ingested, is left out and named. Ingest may go on meanwhile.
-    """
-    exported = follow(_exporting(load_settings(), archive, collections, not without_files, force))
-    for source in exported.left_out:
-        click.echo(f"note    {source}: its file is gone or has changed since; its text is exported.", err=True)
-    files = "no files" if without_files else f"{exported.files} files"
-    click.echo(
-        f"{archive}: {exported.documents} documents, {exported.chunks} chunks, {files}, {exported.size / 1e6:,.1f} MB."
-    )
-
-
-def _exporting(
-    settings: Settings, archive: Path, collections: tuple[str, ...], with_files: bool, overwrite: bool
-) -> Iterator[ArchiveProgress | ExportResult]:
-    server = find_server(settings)
-    if server is not None:
-        yield from server.export(archive, collections, with_files=with_files, overwrite=overwrite)
-        return
-    require_index(settings)
-    from rag.operations.archive.export import export
-    from rag.operations.services import open_index
-
-    with open_index(settings) as index:
-        yield from export(index, archive, collections, with_files=with_files, overwrite=overwrite)
-
-
-@rag.command("import")
-@click.argument("archive", type=click.Path(path_type=Path))
-@click.option("--collection", "collections", multiple=True, metavar="NAME", help="Only this set; may be repeated.")
-@debug_option
-def import_(archive: Path, collections: tuple[str, ...]) -> None:
-    """Take in an archive that `rag export` wrote.
-
-    All of it is checked first: if a single bit is wrong, nothing is taken in. Then its documents are added to the sets
-    they came from; nothing is read or embedded anew. A document that is here already stays; one with the same name and
-    other content is replaced by the archive's. An import that was interrupted can be run again.
-
-    The server must not run meanwhile. The embedding model (RAG_EMBEDDING__MODEL) must be the archive's.
-    """
-    imported = follow(_importing(load_settings(), archive, collections))
-    click.echo(
-        f"{imported.added} documents added, {imported.replaced} replaced, {imported.unchanged} unchanged; "
-        f"{imported.chunks} chunks."
-    )
-    if imported.without_file:
-        click.echo(
-            f"note    {imported.without_file} documents came without their files: they can be asked, "
-            "but their footnotes open no page.",
-            err=True,
-        )
-
-
-def _importing(
-    settings: Settings, path: Path, collections: tuple[str, ...]
-) -> Iterator[ArchiveProgress | ImportResult]:
-    server = find_server(settings)
-    if server is not None:
-        raise StorageLocked(
-            "A server owns the storage folder; nothing can be imported while it runs.",
-            hint="End the server, run the import, and start it again.",
-        )
-    from rag.operations.archive.import_ import import_archive
-    from rag.operations.archive.reader import Archive
-    from rag.operations.services import open_index
-
-    with Archive(path) as archive:
-        yield from archive.verify()
-        with open_index(settings, archive.manifest.embedding) as index:
-            yield from import_archive(index, archive, settings.storage.dir, collections)
-
-
 # ------------------------------------------------------------------------------------------------------------- doctor
 
 
@@ -324,12 +211,10 @@ def doctor() -> int:
     from rag.operations.doctor import examine
 
     problems = 0
-    for finding in examine(load_settings()):
-        click.echo(
-            f"{click.style('ok     ', fg='green') if finding.ok else click.style('problem', fg='red')}  ", nl=False
-        )
-        click.echo(f"{finding.subject}: {finding.words}")
-        if finding.advice:
-            click.echo(f"         {finding.advice}")
-        problems += not finding.ok
+    for check in examine(load_settings()):
+        state = click.style("ok     ", fg="green") if check.ok else click.style("problem", fg="red")
+        click.echo(f"{state}  {check.subject}: {check.summary}")
+        if check.advice:
+            click.echo(f"         {check.advice}")
+        problems += not check.ok
     return 1 if problems else 0

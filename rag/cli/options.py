@@ -11,8 +11,6 @@ from typing import Any
 import click
 
 from rag.errors import InvalidRequest
-from rag.storage.filters import joined, read_where
-from rag.storage.selection import Selection, read_pages
 
 
 def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -43,10 +41,15 @@ def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
         pages: str | None,
         **options: object,
     ) -> object:
-        given = [read_where(comparison) for comparison in comparisons]
+        from rag.storage.filters import joined, read_where
+        from rag.storage.selection import Selection, read_pages
+
+        conditions = [read_where(comparison) for comparison in comparisons]
+        if filters is not None:
+            conditions.append(_filter(filters))
         selection = Selection(
             tuple(map(_name, documents)) or None,
-            joined(given if filters is None else [*given, _filter(filters)]),
+            joined(conditions),
             None if pages is None else read_pages(pages),
         )
         return command(*arguments, selection=selection, **options)
@@ -61,12 +64,12 @@ def _name(name: str) -> str:
 
 def _filter(text: str) -> dict[str, Any]:
     try:
-        given = json.loads(text)
+        content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InvalidRequest(
             f"The filter is no JSON: {error}.",
             hint='It looks like {"type": "gte", "key": "year", "value": 2021}, in single quotes for the shell.',
         ) from error
-    if not isinstance(given, dict):
+    if not isinstance(content, dict):
         raise InvalidRequest("The filter must be an object.", hint="It begins with { and ends with }.")
-    return given
+    return content

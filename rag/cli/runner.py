@@ -16,13 +16,13 @@ import click
 from rag.errors import RagError
 
 if TYPE_CHECKING:
-    from rag.operations.archive.backup import BackupResult
-    from rag.operations.archive.export import ExportResult
     from rag.operations.archive.format import ArchiveProgress
     from rag.operations.archive.import_ import ImportResult
     from rag.operations.archive.restore import RestoreResult
+    from rag.operations.archive.writer import WrittenArchive
+    from rag.settings import Settings
 
-_Result = TypeVar("_Result", "ExportResult", "ImportResult", "BackupResult", "RestoreResult")
+_Result = TypeVar("_Result", "WrittenArchive", "ImportResult", "RestoreResult")
 
 
 def run(command: click.Command) -> None:
@@ -50,6 +50,13 @@ def run(command: click.Command) -> None:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         fail(RagError(f"Something went wrong: {reason}", hint="The same command with --debug shows where."))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def load_settings() -> Settings:
+    """The settings: see rag/settings.py. What reads them is loaded with the first command, not to show the help."""
+    from rag.settings import load_settings as load
+
+    return load()
 
 
 def is_debugging() -> bool:

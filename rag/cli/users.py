@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rag.cli.runner import debug_option
+from rag.cli.runner import debug_option, load_settings
 
 if TYPE_CHECKING:
     from rag.storage.catalog import Catalog
@@ -26,15 +26,14 @@ class _Lifetime(click.ParamType[timedelta]):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
         """The time."""
-        found = re.fullmatch(r"(\d{1,4})([hdw])", str(value))
-        if found is None or not int(found[1]):
+        match = re.fullmatch(r"(\d{1,4})([hdw])", str(value))
+        if match is None or not int(match[1]):
             self.fail(f"{value!r} is no time such as 12h, 30d or 4w.", param, ctx)
-        return timedelta(**{_UNITS[found[2]]: int(found[1])})
+        return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
 @contextmanager
 def _catalog() -> Iterator[Catalog]:
-    from rag.settings import load_settings
     from rag.storage.connect import open_catalog
 
     with closing(open_catalog(load_settings().storage)) as catalog:
@@ -71,11 +70,11 @@ def list_users() -> None:
     from rag.auth.users import Users
 
     with _catalog() as catalog:
-        found = Users(catalog.database).all()
-    for user in found:
+        known = Users(catalog.database).all()
+    for user in known:
         notes = [*(["admin"] if user.is_admin else []), *([] if user.has_password else ["no password"])]
         click.echo(f"{user.name}  since {user.created_at[:10]}{''.join(f', {note}' for note in notes)}")
-    if not found:
+    if not known:
         click.echo("There are no users yet: `rag users add NAME`.")
 
 
@@ -174,14 +173,14 @@ def list_keys() -> None:
 
     with _catalog() as catalog:
         titles = {collection.id: collection.title for collection in catalog.collections()}
-        found = ApiKeys(catalog.database).all()
-    for key in found:
+        known = ApiKeys(catalog.database).all()
+    for key in known:
         limits = [] if key.collections is None else [", ".join(titles.get(name, name) for name in key.collections)]
         limits += ["read only"] if key.read_only else []
         limits += [f"until {key.expires_at[:16]}"] if key.expires_at else []
         used = f"used {key.used_at[:16]}" if key.used_at else "never used"
         click.echo("  ".join([f"{key.prefix}…", key.user, *filter(None, [key.name]), *limits, used]))
-    if not found:
+    if not known:
         click.echo("There are no keys yet: `rag keys create --user NAME`.")
 
 
@@ -213,13 +212,13 @@ def share(collection: str, readers: tuple[str, ...], removed: tuple[str, ...], *
 
     with _catalog() as catalog:
         known = Users(catalog.database)
-        found = sharing.share(
+        shared = sharing.share(
             catalog,
             catalog.collection(collection).id,
             add=[known.get(name).id for name in readers],
             remove=[known.get(name).id for name in removed],
             public=public,
         )
-        names = known.names(found.readers)
-    who = "everybody who may come in" if found.is_public else ", ".join(names) or "its owner only"
-    click.echo(f"{found.title or found.id} can be read by {who}.")
+        names = known.names(shared.readers)
+    who = "everybody who may come in" if shared.is_public else ", ".join(names) or "its owner only"
+    click.echo(f"{shared.title or shared.id} can be read by {who}.")

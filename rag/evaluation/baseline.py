@@ -59,14 +59,14 @@ def read_baseline(path: Path) -> Baseline:
 
 def differences(before: Baseline, now: Evaluation) -> list[str]:
     """Why the figures of two runs may differ though nothing got worse or better, in sentences."""
-    found = []
+    sentences = []
     if before.collection != now.collection:
-        found.append(f"The baseline asked another collection: {before.collection}.")
+        sentences.append(f"The baseline asked another collection: {before.collection}.")
     if before.selection != now.selection:
-        found.append(f"The baseline asked another part: {as_typed(before.selection) or 'all documents'}.")
+        sentences.append(f"The baseline asked another part: {as_typed(before.selection) or 'all documents'}.")
     if before.questions != len(now.outcomes):
-        found.append(f"The baseline asked {before.questions} questions, this run {len(now.outcomes)}.")
-    return found
+        sentences.append(f"The baseline asked {before.questions} questions, this run {len(now.outcomes)}.")
+    return sentences
 
 
 def compare(before: Mapping[str, Figure], now: Mapping[str, Figure], tolerance: float) -> list[Change]:

@@ -106,14 +106,14 @@ def draft_questions(model: LanguageModel, picks: Iterable[Pick]) -> Generator[Dr
         raise ConfigurationError(
             "Questions are drafted by a language model, and there is none.", hint=f"{HOW_TO_ADD_A_MODEL}."
         )
-    asked: set[str] = set()
+    drafted: set[str] = set()
     with asyncio.Runner() as runner:
         model = runner.run(refresh_model(model))
         for pick in picks:
             reply = runner.run(_reply(model, pick))
             question, answer = _field("question", reply), _field("answer", reply)
-            if question and answer and holds_any(pick.chunk.text, [answer]) and normalised(question) not in asked:
-                asked.add(normalised(question))
+            if question and answer and holds_any(pick.chunk.text, [answer]) and normalised(question) not in drafted:
+                drafted.add(normalised(question))
                 yield Draft(question, answer, pick)
             else:
                 yield None

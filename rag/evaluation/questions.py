@@ -118,14 +118,14 @@ def _cell(name: str, value: str) -> str | list[str]:
 
 def _question(line: int, values: Mapping[str, Any]) -> Question:
     def texts(name: str) -> tuple[str, ...]:
-        given = values.get(name)
-        several = given if isinstance(given, list) else [] if given in (None, "") else [given]
-        for value in several:
-            if isinstance(value, bool) or not isinstance(value, str | int | float) or not str(value).strip():
+        value = values.get(name)
+        items = value if isinstance(value, list) else [] if value in (None, "") else [value]
+        for item in items:
+            if isinstance(item, bool) or not isinstance(item, str | int | float) or not str(item).strip():
                 raise _Wrong(line, f"{name!r} must be text or a list of texts")
-            if any("\ud800" <= character <= "\udfff" for character in str(value)):
+            if any("\ud800" <= character <= "\udfff" for character in str(item)):
                 raise _Wrong(line, f"{name!r} holds half a character")
-        return tuple(str(value).strip() for value in several)
+        return tuple(str(item).strip() for item in items)
 
     question, ids = texts("question"), texts("id")
     if len(question) != 1:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -12,9 +11,8 @@ from pathlib import PurePosixPath
 from rag.evaluation.metrics import Rank
 from rag.evaluation.questions import Question
 from rag.storage.catalog import Catalog
+from rag.text.markers import MARKER_WITH_SPACE
 from rag.types.documents import Chunk, Citation, Hit, Passage
-
-_MARKER = re.compile(r"[ \t]*\[\d+\]")
 
 Page = tuple[str, int]  # document id, page index from 0
 
@@ -49,7 +47,7 @@ class Expected:
     unknown: tuple[str, ...] = ()
 
 
-class Library:
+class EvidenceResolver:
     """The documents of one collection by the names that people give them; looks pages up once a document."""
 
     def __init__(self, catalog: Catalog, collection: str) -> None:
@@ -82,8 +80,8 @@ class Library:
             or pages
             or [Target(documents=ids) for ids in named]
         )
-        whole = None if anywhere is None else Target(documents=anywhere)
-        return Expected(tuple(targets), tuple(pages), whole, tuple(unknown))
+        documents = None if anywhere is None else Target(documents=anywhere)
+        return Expected(tuple(targets), tuple(pages), documents, tuple(unknown))
 
     def _documents(self, name: str) -> frozenset[str]:
         """The documents of that id, source, end of a source (`folder/file.pdf`), or file name."""
@@ -112,7 +110,7 @@ def normalised(text: str) -> str:
 
 def holds_any(text: str, wanted: Sequence[str]) -> bool:
     """Whether one of the wanted texts is in `text`, marks such as `[1]` aside."""
-    plain = normalised(_MARKER.sub("", text))
+    plain = normalised(MARKER_WITH_SPACE.sub("", text))
     return any(normalised(part) in plain for part in wanted)
 
 

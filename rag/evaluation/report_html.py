@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from html import escape
 
 from rag.evaluation.report import DEPTHS, MEASURES, Evaluation, failures
-from rag.evaluation.report_text import shown
 from rag.evaluation.run import Found, Outcome
 from rag.storage.selection import as_typed
 
@@ -58,7 +57,7 @@ def report_page(evaluation: Evaluation, name: str) -> str:
     failed = [(outcome, reasons) for outcome in evaluation.outcomes if (reasons := failures(outcome))]
     written = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     part = as_typed(evaluation.selection)
-    asked = f"; asked {escape(part)}" if part else ""
+    selection = f"; asked {escape(part)}" if part else ""
     answers = f"; answers by {escape(evaluation.model)}" if evaluation.model else ""
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -71,7 +70,7 @@ def report_page(evaluation: Evaluation, name: str) -> str:
 </head>
 <body>
 <h1>Evaluation of {escape(evaluation.collection)}</h1>
-<p class="soft">{len(evaluation.outcomes)} questions of {escape(name)}{asked}{answers}; {written}</p>
+<p class="soft">{len(evaluation.outcomes)} questions of {escape(name)}{selection}{answers}; {written}</p>
 <h2>Figures</h2>
 <div class="top">{_table(evaluation)}<div class="plots">{"".join(_plots(evaluation))}</div></div>
 <h2>Failed questions: {len(failed)} of {len(evaluation.outcomes)}</h2>
@@ -84,7 +83,7 @@ def report_page(evaluation: Evaluation, name: str) -> str:
 
 def _table(evaluation: Evaluation) -> str:
     rows = [
-        (measure.label, shown(figure), figure.questions)
+        (measure.label, f"{figure.value:.3f}", figure.questions)
         for measure in MEASURES
         if (figure := evaluation.figures.get(measure.name))
     ]
@@ -106,7 +105,7 @@ def _plots(evaluation: Evaluation) -> list[str]:
         if f"{name}@{DEPTHS[0]}" in evaluation.figures
     ]
     if series:
-        names = " and ".join(one.name for one in series)
+        names = " and ".join(line.name for line in series)
         title = f"{names.capitalize()} among the first hits"
         plots.append(bars(title, [str(depth) for depth in DEPTHS], series, "hits looked at"))
     if evaluation.curve:
@@ -136,7 +135,7 @@ def _article(outcome: Outcome, reasons: Sequence[str]) -> str:
             f"({escape(claim.reason)})</p>"
             for claim in outcome.answer.doubtful
         )
-    found = "".join(_found(one) for one in outcome.found) or "<li>nothing</li>"
+    found = "".join(_found(hit) for hit in outcome.found) or "<li>nothing</li>"
     return f"""<article>
 <h3>{escape(outcome.question.question)}</h3>
 <p class="reasons">{escape("; ".join(reasons))}</p>
@@ -200,13 +199,13 @@ def bars(title: str, groups: Sequence[str], series: Sequence[Series], label: str
     for place, group in enumerate(groups):
         middle = _LEFT + wide * (place + 0.5)
         parts.append(_text(middle, HEIGHT - _BOTTOM + 16, group))
-        for number, one in enumerate(series):
-            value = one.values[place]
+        for number, line in enumerate(series):
+            value = line.values[place]
             x = middle + (number - len(series) / 2) * bar
             y = _share_y(value)
             parts.append(
-                f'<rect class="{one.style}" x="{x + 1:.1f}" y="{y:.1f}" width="{bar - 2:.1f}" '
-                f'height="{HEIGHT - _BOTTOM - y:.1f}" rx="2"><title>{escape(one.name)}, {escape(group)}: {value:.3f}'
+                f'<rect class="{line.style}" x="{x + 1:.1f}" y="{y:.1f}" width="{bar - 2:.1f}" '
+                f'height="{HEIGHT - _BOTTOM - y:.1f}" rx="2"><title>{escape(line.name)}, {escape(group)}: {value:.3f}'
                 "</title></rect>"
             )
             parts.append(_text(x + bar / 2, y - 4, f"{value:.2f}", "value"))
@@ -244,7 +243,7 @@ def histogram(title: str, values: Sequence[float], marks: Sequence[tuple[str, fl
 
 def lines(title: str, series: Sequence[Series], mark: tuple[str, float], label: str) -> str:
     """Lines through points whose y is a share; `mark` is a named x; `label` stands under the axis."""
-    xs = [x for one in series for x, _ in one.points]
+    xs = [x for line in series for x, _ in line.points]
     low, high = min(xs), max(xs)
 
     def x_of(value: float) -> float:
@@ -255,9 +254,9 @@ def lines(title: str, series: Sequence[Series], mark: tuple[str, float], label: 
         value = low + step / 4 * (high - low)
         parts.append(_text(x_of(value), HEIGHT - _BOTTOM + 16, f"{value:.2f}"))
     parts.append(_text(WIDTH / 2, HEIGHT - 8, label))
-    for one in series:
-        path = " ".join(f"{x_of(x):.1f},{_share_y(y):.1f}" for x, y in one.points)
-        parts.append(f'<polyline class="{one.style}" points="{path}"/>')
+    for line in series:
+        path = " ".join(f"{x_of(x):.1f},{_share_y(y):.1f}" for x, y in line.points)
+        parts.append(f'<polyline class="{line.style}" points="{path}"/>')
     x = x_of(mark[1])
     parts.append(_line(x, _TOP, x, HEIGHT - _BOTTOM, "mark"))
     parts.append(_text(x + 4, _TOP + 8, f"{mark[0]} {mark[1]:g}", "start"))
@@ -287,7 +286,7 @@ def _text(x: float, y: float, text: str, style: str = "middle") -> str:
 
 
 def _figure(title: str, parts: Sequence[str], series: Sequence[Series]) -> str:
-    legend = "".join(f'<span><i class="{one.style}"></i>{escape(one.name)}</span>' for one in series)
+    legend = "".join(f'<span><i class="{line.style}"></i>{escape(line.name)}</span>' for line in series)
     return (
         f"<figure><figcaption>{escape(title)}</figcaption>"
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">{"".join(parts)}</svg>'

@@ -10,9 +10,12 @@ from dataclasses import dataclass
 
 from rag.evaluation.metrics import Rank
 from rag.evaluation.questions import Question
-from rag.evaluation.relevance import Expected, Library, holds_any, is_cited, is_in_context, rank
-from rag.evaluation.target import EvaluationTarget
-from rag.types.documents import Answer, AnswerCompleted, ChunksRetrieved, Claim, Hit, Passage
+from rag.evaluation.relevance import EvidenceResolver, Expected, holds_any, is_cited, is_in_context, rank
+from rag.operations.backend import Backend
+from rag.operations.control_protocol import AskRequest, SearchRequest
+from rag.storage.catalog import Catalog
+from rag.storage.selection import EVERYTHING, Selection
+from rag.types.documents import Answer, AnswerCompleted, ChunksRetrieved, Claim, Hit, Message, Passage
 
 _LIMIT = 20  # hits that are ranked; what the gate and the prompt see is told by the answer
 _SHOWN = 5  # hits noted
@@ -71,63 +74,74 @@ class Outcome:
     answer: JudgedAnswer | None
 
 
-def ask_all(
-    subject: EvaluationTarget, collection: str, questions: Sequence[Question], threshold: float, *, with_answers: bool
-) -> Iterator[Outcome]:
-    """Ask the questions one after the other; blocking. With answers a model is asked, too, if there is one.
+@dataclass(frozen=True, slots=True)
+class EvaluationRun:
+    """Asks questions of a collection or a part of it. `catalog` is the backend's, `threshold` the relevance below which
+    a question is refused; with answers a model is asked, too, if there is one."""
 
-    `threshold` is the relevance below which a question is refused. Raises what the subject raises.
-    """
-    library = Library(subject.catalog, collection)
-    with asyncio.Runner() as runner:
-        runner.run(subject.search(questions[0].question, _LIMIT))  # the first search opens files; it is not measured
-        for question in questions:
-            expected = library.expected(question)
-            yield runner.run(_ask(subject, question, expected, threshold, with_answers=with_answers))
+    backend: Backend
+    catalog: Catalog
+    collection: str
+    threshold: float
+    selection: Selection = EVERYTHING
+    with_answers: bool = False
 
+    def outcomes(self, questions: Sequence[Question]) -> Iterator[Outcome]:
+        """Ask one after the other; blocking. Raises what the backend raises."""
+        evidence = EvidenceResolver(self.catalog, self.collection)
+        with asyncio.Runner() as runner:
+            runner.run(self._search(questions[0]))  # the first search opens files; it is not measured
+            for question in questions:
+                yield runner.run(self._ask(question, evidence.expected(question)))
 
-async def _ask(
-    subject: EvaluationTarget, question: Question, expected: Expected, threshold: float, *, with_answers: bool
-) -> Outcome:
-    began = time.perf_counter()
-    hits = await subject.search(question.question, _LIMIT)
-    milliseconds = (time.perf_counter() - began) * 1000
-    chunks, answer = await _context_and_answer(subject, question.question, with_answers=with_answers)
-    relevance = await subject.relevance(question.question, chunks.hits)
-    ranks = tuple(rank(target, hits) for target in expected.targets)
-    in_context = [is_in_context(target, chunks.passages, chunks.hits) for target in expected.targets]
-    wanted = question.answers if question.is_answerable else ()
-    return Outcome(
-        question=question,
-        unknown=expected.unknown,
-        ranks=ranks,
-        page_ranks=tuple(rank(page, hits) for page in expected.pages),
-        document_first=None if expected.documents is None else rank(expected.documents, hits) == 1,
-        evidence_in_context=sum(in_context) / len(in_context) if in_context else None,
-        answer_in_context=_any_holds(chunks.passages, wanted) if wanted else None,
-        relevance=relevance,
-        refused=not chunks.hits or relevance < threshold,
-        milliseconds=milliseconds,
-        found=tuple(_found(hit, place, expected, ranks) for place, hit in enumerate(hits[:_SHOWN], start=1)),
-        answer=None if answer is None else _judged(answer, expected, wanted),
-    )
+    async def _search(self, question: Question) -> Sequence[Hit]:
+        return await self.backend.search(self._request(question, _LIMIT))
 
+    def _request(self, question: Question, limit: int) -> SearchRequest:
+        return SearchRequest(
+            question=question.question, collection=self.collection, limit=limit, selection=self.selection
+        )
 
-async def _context_and_answer(
-    subject: EvaluationTarget, question: str, *, with_answers: bool
-) -> tuple[ChunksRetrieved, Answer | None]:
-    """What went into the prompt, and the answer; without answers the stream is closed before a model is asked."""
-    chunks = ChunksRetrieved((), ())
-    answer: Answer | None = None
-    async with aclosing(subject.ask(question)) as events:
-        async for event in events:
-            if isinstance(event, ChunksRetrieved):
-                chunks = event
-                if not with_answers:
-                    break
-            elif isinstance(event, AnswerCompleted):
-                answer = event.answer
-    return chunks, answer
+    async def _ask(self, question: Question, expected: Expected) -> Outcome:
+        began = time.perf_counter()
+        hits = await self._search(question)
+        milliseconds = (time.perf_counter() - began) * 1000
+        chunks, answer = await self._context_and_answer(question.question)
+        # the gate sees the hits of the answer, which are the best ones of the same search
+        relevance = await self.backend.relevance(self._request(question, len(chunks.hits)))
+        ranks = tuple(rank(target, hits) for target in expected.targets)
+        in_context = [is_in_context(target, chunks.passages, chunks.hits) for target in expected.targets]
+        wanted = question.answers if question.is_answerable else ()
+        return Outcome(
+            question=question,
+            unknown=expected.unknown,
+            ranks=ranks,
+            page_ranks=tuple(rank(page, hits) for page in expected.pages),
+            document_first=None if expected.documents is None else rank(expected.documents, hits) == 1,
+            evidence_in_context=sum(in_context) / len(in_context) if in_context else None,
+            answer_in_context=_any_holds(chunks.passages, wanted) if wanted else None,
+            relevance=relevance,
+            refused=not chunks.hits or relevance < self.threshold,
+            milliseconds=milliseconds,
+            found=tuple(_found(hit, place, expected, ranks) for place, hit in enumerate(hits[:_SHOWN], start=1)),
+            answer=None if answer is None else _judged(answer, expected, wanted),
+        )
+
+    async def _context_and_answer(self, question: str) -> tuple[ChunksRetrieved, Answer | None]:
+        """What went into the prompt, and the answer; without answers the stream is closed before a model is asked."""
+        chunks = ChunksRetrieved((), ())
+        answer: Answer | None = None
+        messages = [Message("user", question)]
+        request = AskRequest(messages=messages, collection=self.collection, selection=self.selection)
+        async with aclosing(self.backend.ask(request)) as events:
+            async for event in events:
+                if isinstance(event, ChunksRetrieved):
+                    chunks = event
+                    if not self.with_answers:
+                        break
+                elif isinstance(event, AnswerCompleted):
+                    answer = event.answer
+        return chunks, answer
 
 
 def _any_holds(passages: Sequence[Passage], wanted: Sequence[str]) -> bool:

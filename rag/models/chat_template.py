@@ -39,14 +39,14 @@ def to_chat(messages: Sequence[Message]) -> list[ChatMessage]:
 
     chat = []
     for message in messages:
-        told = ChatMessage(role=message.role, content=message.content)
-        told.blocks += [
+        converted = ChatMessage(role=message.role, content=message.content)
+        converted.blocks += [
             ToolCallBlock(tool_call_id=call.id, tool_name=call.name, tool_kwargs=call.arguments)
             for call in message.tool_calls
         ]
         if message.tool_call_id:
-            told.additional_kwargs["tool_call_id"] = message.tool_call_id
-        chat.append(told)
+            converted.additional_kwargs["tool_call_id"] = message.tool_call_id
+        chat.append(converted)
     return chat
 
 
@@ -83,9 +83,9 @@ def merge_turns(turns: Sequence[Turn]) -> list[Turn]:
     return merged
 
 
-def is_about_roles(said: str) -> bool:
+def is_about_roles(text: str) -> bool:
     """Whether a chat template, or who uses it, refuses a conversation for its system message."""
-    return bool(_ABOUT_ROLES.search(said))
+    return bool(_ABOUT_ROLES.search(text))
 
 
 def fold_system(turns: Sequence[Turn]) -> list[Turn]:

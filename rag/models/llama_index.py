@@ -46,7 +46,7 @@ def open_llama_index(settings: LanguageModelSettings) -> LanguageModel:
         metadata = made.metadata if isinstance(made, LLM) else None
     except Exception as error:  # a foreign program: whatever it raises, it could not make one
         raise ConfigurationError(
-            f"{settings.provider} made no model: {_said(error, secrets)}",
+            f"{settings.provider} made no model: {_shown(error, secrets)}",
             hint="Correct RAG_LLM__OPTIONS (in models.toml: options), the function's arguments.",
         ) from error
     if metadata is None:
@@ -154,7 +154,7 @@ class LlamaIndexLLM(CustomLLM):
                 provider=self._provider,
             )
         return BackendUnavailable(
-            f"{self.name} failed: {_said(error, self._secrets)}",
+            f"{self.name} failed: {_shown(error, self._secrets)}",
             hint=f"Ask again; if it fails again, check the arguments of {self._provider} (RAG_LLM__OPTIONS, in "
             "models.toml: options).",
             provider=self._provider,
@@ -167,12 +167,12 @@ class LlamaIndexLLM(CustomLLM):
         return queued_reply(self._line, work, self._limits, self.name, self._provider)
 
     def _work(self, messages: Sequence[ChatMessage], options: dict[str, Any], emit: Emit, stop: StopFlag) -> None:
-        said = ""
+        text = ""
         try:
             for response in self._llm.stream_chat(messages, **options):
                 if stop.is_set():
                     return
-                said += (delta := _delta(response, said))
+                text += (delta := _delta(response, text))
                 emit(response.model_copy(update={"delta": delta}))
         except NotImplementedError:  # some cannot stream
             response = self._llm.chat(messages, **options)
@@ -182,16 +182,14 @@ class LlamaIndexLLM(CustomLLM):
         self, messages: Sequence[ChatMessage], options: dict[str, Any]
     ) -> AsyncGenerator[ChatResponse, None]:
         clock = TokenTimeout(self._limits, self.name, self._provider)
-        said = ""
-        async with clock.limit():
-            responses = await self._llm.astream_chat(messages, **options)
+        text = ""
+        responses = await clock.within(self._llm.astream_chat(messages, **options))
         try:
             while True:
-                async with clock.limit():
-                    response = await anext(responses, None)
+                response = await clock.within(anext(responses, None))
                 if response is None:
                     return
-                said += (delta := _delta(response, said))
+                text += (delta := _delta(response, text))
                 response = response.model_copy(update={"delta": delta})
                 clock.tick(is_token=_says_something(response))
                 yield response
@@ -210,9 +208,8 @@ class LlamaIndexLLM(CustomLLM):
 
 def _takes_functions(llm: LLM, metadata: LLMMetadata) -> bool:
     """Whether OpenAI's `tools` can be passed on to it; the other classes have forms of their own."""
-    from llama_index.llms.openai import OpenAI
-
-    return isinstance(llm, OpenAI) and metadata.is_function_calling_model
+    openai = sys.modules.get("llama_index.llms.openai")  # nothing is derived from a class that was not imported
+    return openai is not None and isinstance(llm, openai.OpenAI) and metadata.is_function_calling_model
 
 
 def _says_something(response: ChatResponse) -> bool:
@@ -226,9 +223,9 @@ def _folded(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
     ]
 
 
-def _delta(response: ChatResponse, said: str) -> str:
+def _delta(response: ChatResponse, text: str) -> str:
     """What is new in a response; some have only all that was said."""
-    return response.delta if response.delta is not None else (response.message.content or "")[len(said) :]
+    return response.delta if response.delta is not None else (response.message.content or "")[len(text) :]
 
 
 def _function(provider: str) -> Callable[..., Any]:
@@ -240,7 +237,7 @@ def _function(provider: str) -> Callable[..., Any]:
         function = getattr(importlib.import_module(module_name), name, None)
     except Exception as error:  # a foreign program
         raise ConfigurationError(
-            f"The provider {provider} cannot be imported: {_said(error, ())}",
+            f"The provider {provider} cannot be imported: {_shown(error, ())}",
             hint=f"{module_name} and what it imports (e.g. llama-index-llms-azure-openai) must be installed, or lie in "
             "the folder where Footnote is started.",
         ) from error
@@ -267,7 +264,7 @@ def _filled(value: Any, secrets: list[str]) -> Any:
     return [_filled(inner, secrets) for inner in value] if isinstance(value, list | tuple) else value
 
 
-def _said(error: Exception, secrets: Sequence[str]) -> str:
+def _shown(error: Exception, secrets: Sequence[str]) -> str:
     words = " ".join(f"{type(error).__name__}: {error}".split())
     for secret in secrets:
         words = words.replace(secret, "…")

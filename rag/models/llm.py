@@ -7,7 +7,7 @@ of them, but `package.module:function`, is anybody's own.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,8 +25,6 @@ from rag.types.chat import NO_FUNCTIONS, UNSPECIFIED, Functions, Sampling, ToolC
 from rag.types.documents import FinishReason, LanguageModel, Message, Usage
 
 if TYPE_CHECKING:
-    from llama_index.core.llms import ChatResponse
-
     from rag.settings import Settings
 
 __all__ = [
@@ -98,14 +96,14 @@ async def stream_text(
     try:
         async with aclosing(await model.llm.astream_chat(to_chat(messages), **options)) as responses:
             async for response in responses:
-                delta = _delta(response, calls)
-                shown = thoughts.feed(delta.text)
-                if delta.finish_reason:  # no text may come after it
-                    shown += thoughts.flush()
-                delta = replace(delta, text=shown)
-                if delta != ModelDelta(""):
-                    has_text = has_text or bool(shown or delta.calls)
-                    yield delta
+                finish_reason, usage, call_deltas = _details(response.raw, calls)
+                text = thoughts.feed(response.delta or "")
+                if finish_reason:  # no text may come after it
+                    text += thoughts.flush()
+                reason = response.additional_kwargs.get(WAITING, "")
+                has_text = has_text or bool(text or call_deltas)
+                if text or finish_reason or usage or reason or call_deltas:
+                    yield ModelDelta(text, finish_reason, usage, reason, call_deltas)
         if shown := thoughts.flush():
             yield ModelDelta(shown)
     except BackendError as error:
@@ -130,6 +128,8 @@ class _LeadingThoughts:
 
     def feed(self, text: str) -> str:
         """What can be shown now that `text` has come."""
+        if self._place == "reply":
+            return text
         self._held += text
         if self._place == "start":
             begun = self._held.lstrip()
@@ -161,12 +161,12 @@ async def check_model(model: LanguageModel) -> None:
         await _compatible(model).check()
 
 
-async def wait_for_model(model: LanguageModel) -> AsyncGenerator[str, None]:
-    """Says what is waited for, as long as the model's server loads it and the limit for the first token allows; ends
-    when it need not be waited for."""
+async def wait_for_model(model: LanguageModel, report: Callable[[str], None]) -> None:
+    """Waits as long as the model's server loads it and the limit for the first token allows; `report` is told what is
+    waited for."""
     if model.provider == "openai" and (llm := _compatible(model)).problem:
-        async for what_for in llm.wait_until_loaded(llm.timeout):
-            yield what_for
+        async for reason in llm.wait_until_loaded(llm.limits.first):
+            report(reason)
 
 
 async def refresh_model(model: LanguageModel) -> LanguageModel:
@@ -194,25 +194,27 @@ def close_language_model(model: LanguageModel) -> None:
         close()
 
 
-def _delta(response: ChatResponse, calls: ToolCallReader | None) -> ModelDelta:
-    """A piece from a llama-index response, whose `raw` is an OpenAI-shaped chunk, a dict of that shape, or unknown.
-    `calls` reads the functions called, where some were given.
-    Providers of Footnote's own say in `additional_kwargs` what they wait for."""
-    text, waiting = response.delta or "", response.additional_kwargs.get(WAITING, "")
-    raw: Any = response.raw
+def _details(
+    raw: Any, calls: ToolCallReader | None
+) -> tuple[FinishReason | None, Usage | None, tuple[ToolCallDelta, ...]]:
+    """What a llama-index response's `raw` tells beside the text: it is an OpenAI-shaped chunk, a dict of that shape, or
+    unknown. `calls` reads the functions called, where some were given."""
     chunk = raw.model_dump() if hasattr(raw, "model_dump") else raw
-    if not isinstance(chunk, Mapping):
-        return ModelDelta(text, waiting=waiting)
+    if not isinstance(chunk, dict):
+        return None, None, ()
     choices, counts = chunk.get("choices"), chunk.get("usage")
-    choice = choices[0] if isinstance(choices, Sequence) and choices else None
-    reason = choice.get("finish_reason") if isinstance(choice, Mapping) else None
-    told = choice.get("delta") if isinstance(choice, Mapping) and calls else None
-    called = calls.feed(told.get("tool_calls")) if calls and isinstance(told, Mapping) else ()
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    finish_reason: FinishReason | None = None
+    call_deltas: tuple[ToolCallDelta, ...] = ()
+    if isinstance(choice, dict):
+        if reason := choice.get("finish_reason"):
+            finish_reason = "length" if reason == "length" else "stop"
+        if calls and isinstance(delta := choice.get("delta"), dict):
+            call_deltas = calls.feed(delta.get("tool_calls"))
     usage = None
-    if isinstance(counts, Mapping):
+    if isinstance(counts, dict):
         usage = Usage(counts.get("prompt_tokens") or 0, counts.get("completion_tokens") or 0)
-    finish_reason: FinishReason | None = None if reason is None else "length" if reason == "length" else "stop"
-    return ModelDelta(text, finish_reason, usage, waiting, called)
+    return finish_reason, usage, call_deltas
 
 
 def _compatible(model: LanguageModel) -> Any:

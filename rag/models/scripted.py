@@ -67,15 +67,15 @@ class Scripted(CustomLLM):
 
     async def _stream(self, prompt: str, script: str, max_tokens: int) -> AsyncGenerator[ChatResponse, None]:
         words = _words(script)
-        said = ""
+        text = ""
         for word in words[:max_tokens]:
             # Others get their turn, as between the tokens of a real model.
             await asyncio.sleep(1 / self.tokens_per_second if self.tokens_per_second else 0)
-            said += word
-            yield _response(said, word, {})
+            text += word
+            yield _response(text, word, {})
         reason = "length" if len(words) > max_tokens else "stop"
         usage = {"prompt_tokens": len(_words(prompt)), "completion_tokens": min(len(words), max_tokens)}
-        yield _response(said, "", {"choices": [{"finish_reason": reason}], "usage": usage})
+        yield _response(text, "", {"choices": [{"finish_reason": reason}], "usage": usage})
 
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         """The script, whole."""
@@ -91,5 +91,5 @@ def _words(text: str) -> list[str]:
     return re.findall(r"\s*\S+", text)
 
 
-def _response(said: str, delta: str, raw: dict[str, Any]) -> ChatResponse:
-    return ChatResponse(message=ChatMessage(role=MessageRole.ASSISTANT, content=said), delta=delta, raw=raw)
+def _response(text: str, delta: str, raw: dict[str, Any]) -> ChatResponse:
+    return ChatResponse(message=ChatMessage(role=MessageRole.ASSISTANT, content=text), delta=delta, raw=raw)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from rag.errors import BackendUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from llama_index.core.llms import ChatResponse
 
     from rag.settings import LanguageModelSettings
+
+_Result = TypeVar("_Result")
 
 WAITING = "waiting"  # where a response says what is waited for, in its `additional_kwargs`
 
@@ -50,6 +50,9 @@ class TokenTimeout:
         self._provider = provider
         self.has_begun = False
         self._deadline = time.monotonic() + limits.first
+        self._waiting: asyncio.Task[object] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_over = False
 
     @property
     def left(self) -> float:
@@ -58,18 +61,40 @@ class TokenTimeout:
 
     def tick(self, *, is_token: bool) -> None:
         """Something came. Until the first token the limit is for all of it, then for each thing that comes."""
-        self.has_begun = self.has_begun or is_token
+        if is_token and not self.has_begun:
+            self.has_begun = True
+            if self._timer is not None:  # it may have longer to go than the limit that holds from now on
+                self._timer.cancel()
+                self._timer = None
         if self.has_begun:
             self._deadline = time.monotonic() + self._limits.between
 
-    @asynccontextmanager
-    async def limit(self) -> AsyncIterator[None]:
-        """Within it one waits no longer than the limit. Raises BackendUnavailable, which says which limit it was."""
+    async def within(self, work: Awaitable[_Result]) -> _Result:
+        """What the work gives, within the limit. Raises BackendUnavailable, which says which limit it was."""
+        # One timer serves the whole reply and looks at the deadline when it ends: a token costs no timer of its own.
+        self._waiting = asyncio.current_task()
+        if self._timer is None:
+            self._start_timer()
         try:
-            async with asyncio.timeout(self.left):
-                yield
-        except TimeoutError as error:
-            raise self._too_slow() from error
+            return await work
+        except asyncio.CancelledError:
+            if self._is_over and self._waiting is not None and not self._waiting.uncancel():
+                raise self._too_slow() from None
+            raise
+        finally:
+            self._waiting = None
+
+    def _start_timer(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(self.left, self._look)
+
+    def _look(self) -> None:
+        """The timer has ended; the limit may have moved on since."""
+        self._timer = None
+        if self._waiting is not None and self.left:
+            self._start_timer()
+        elif self._waiting is not None:
+            self._is_over = True
+            self._waiting.cancel()
 
     def _too_slow(self) -> BackendUnavailable:
         if self.has_begun:

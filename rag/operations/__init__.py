@@ -1,1 +1,3 @@
-"""Open, check, back up, restore, shut down; and the way to a server that runs."""
+"""Open, check, back up, restore, shut down; and one Backend, here or at the server that runs."""
+
+__all__ = ["archive", "backend", "control_protocol", "doctor", "local_backend", "server_client", "services", "shutdown"]

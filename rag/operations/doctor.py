@@ -1,4 +1,4 @@
-"""What `rag doctor` examines: Python, storage, Chroma, models and their servers, GPU, disk; one finding a line."""
+"""What `rag doctor` examines: Python, storage, Chroma, models and their servers, GPU, disk; one result a line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 
 from rag.errors import BackendUnavailable, RagError, StorageLocked
-from rag.index.chroma_server import ChromaServer, chroma_server
+from rag.index.chroma_server import chroma_server
 from rag.models.llm import probe_model_servers
 from rag.models.models_file import ModelsFile
 from rag.models.openai.discovery import hint_for_containers, is_in_container
@@ -33,25 +33,31 @@ class CheckResult:
 
     ok: bool
     subject: str
-    words: str
+    summary: str
     advice: str = ""
 
 
 def examine(settings: Settings) -> Iterator[CheckResult]:
-    """All findings, one after the other; the slow ones (loading the embedding model) come late."""
+    """All results, one after the other; the slow ones (loading the embedding model) come late."""
     yield _python()
-    database = _database(settings) if settings.storage.database_url.get_secret_value() else None
-    if database is not None:
-        yield database
-    if database is None or database.ok:  # else that is what is wrong, and would be told twice
-        yield from _storage(settings)
-    if (server := chroma_server(settings.storage)) is not None:
-        yield _chroma(server)
+    database = list(_checked("Database", _database(settings)))
+    yield from database
+    if all(check.ok for check in database):  # else that is what is wrong, and would be said twice
+        yield from _checked("Storage", _storage(settings))
+    yield from _checked("Chroma", _chroma(settings))
     yield _disk(settings)
     yield _gpu()
     yield from _model_servers(settings)
-    yield from _language_models(settings)
-    yield _embedding(settings)
+    yield from _checked("Language model", _language_models(settings))
+    yield from _checked("Embedding model", _embedding(settings))
+
+
+def _checked(subject: str, results: Iterator[CheckResult]) -> Iterator[CheckResult]:
+    """The results, and an error that ends them as the last one."""
+    try:
+        yield from results
+    except RagError as error:
+        yield CheckResult(False, subject, error.message, error.hint)
 
 
 def _python() -> CheckResult:
@@ -70,37 +76,30 @@ def _installed(name: str) -> bool:
     return True
 
 
-def _database(settings: Settings) -> CheckResult:
-    try:
-        database = open_postgres(settings.storage)
-        assert database is not None
+def _database(settings: Settings) -> Iterator[CheckResult]:
+    database = open_postgres(settings.storage)
+    if database is not None:
         with closing(database):
             [(version,)] = database.read("SHOW server_version")
-    except RagError as error:
-        return CheckResult(False, "Database", error.message, error.hint)
-    return CheckResult(True, "Database", f"PostgreSQL {version} has the catalog.")
+        yield CheckResult(True, "Database", f"PostgreSQL {version} has the catalog.")
 
 
 def _storage(settings: Settings) -> Iterator[CheckResult]:
-    folder = settings.storage.dir
-    lock = StorageLock(folder, shared=settings.storage.is_shared)
+    folder, is_shared = settings.storage.dir, settings.storage.is_shared
+    lock = StorageLock(folder, shared=is_shared)
     try:
         lock.acquire()
     except StorageLocked as error:
         owner = read_owner(folder)
         if owner is not None and owner.url:
-            words = f"a server runs at {owner.address} and owns {folder}; commands work through it."
-            yield CheckResult(True, "Lock", words)
+            summary = f"a server runs at {owner.address} and owns {folder}; commands work through it."
+            yield CheckResult(True, "Lock", summary)
         else:
             yield CheckResult(True, "Lock", error.message, error.hint)
         return
-    except RagError as error:
-        yield CheckResult(False, "Storage", error.message, error.hint)
-        return
     try:
-        is_shared = settings.storage.is_shared
-        words = "other processes may share the catalog." if is_shared else "no other process uses the storage folder."
-        yield CheckResult(True, "Lock", words)
+        summary = "other processes may share the catalog." if is_shared else "no other process uses the storage folder."
+        yield CheckResult(True, "Lock", summary)
         yield _catalog(settings)
     finally:
         lock.release()
@@ -113,33 +112,30 @@ def _catalog(settings: Settings) -> CheckResult:
     if not has_catalog(settings.storage):
         return CheckResult(True, "Storage", f"{settings.storage.dir} is empty.", "`ingest PATH` adds documents.")
     try:
-        catalog = open_catalog(settings.storage)
-        try:
+        with closing(open_catalog(settings.storage)) as catalog:
             documents = catalog.documents()
-        finally:
-            catalog.close()
     except sqlite3.DatabaseError as error:
         return CheckResult(
             False, "Storage", f"{path} is damaged: {error}.", "Restore a copy, or remove it and ingest again."
         )
-    except RagError as error:
-        return CheckResult(False, "Storage", error.message, error.hint)
     failed = sum(document.status == "failed" for document in documents)
     chunks = sum(document.chunks for document in documents)
-    words = f"{len(documents)} documents, {chunks} chunks in {settings.storage.dir}"
+    summary = f"{len(documents)} documents, {chunks} chunks in {settings.storage.dir}."
     advice = f"{failed} could not be read: `ingest ls` says why." if failed else ""
-    return CheckResult(True, "Storage", words + ".", advice)
+    return CheckResult(True, "Storage", summary, advice)
 
 
-def _chroma(server: ChromaServer) -> CheckResult:
+def _chroma(settings: Settings) -> Iterator[CheckResult]:
+    server = chroma_server(settings.storage)
+    if server is None:
+        return
     try:
         server.version()
     except BackendUnavailable as error:
         logs = " `docker compose logs chroma` may tell why it is not there." if is_in_container() else ""
-        return CheckResult(False, "Chroma", error.message, error.hint + logs)
-    except RagError as error:
-        return CheckResult(False, "Chroma", error.message, error.hint)
-    return CheckResult(True, "Chroma", f"a server at {server.url}, database {server.database!r}.")
+        yield CheckResult(False, "Chroma", error.message, error.hint + logs)
+    else:
+        yield CheckResult(True, "Chroma", f"a server at {server.url}, database {server.database!r}.")
 
 
 def _disk(settings: Settings) -> CheckResult:
@@ -174,25 +170,19 @@ def _model_servers(settings: Settings) -> Iterator[CheckResult]:
 def _language_models(settings: Settings) -> Iterator[CheckResult]:
     from rag.operations.services import open_models
 
-    try:
-        with open_models(settings) as models:
-            if models.file.model or models.file.persona:
-                yield _models_file(models.file)
-            for name in models.described:
-                yield _language_model(models, name)
-    except RagError as error:
-        yield CheckResult(False, "Language model", error.message, error.hint)
+    with open_models(settings) as models:
+        if models.file.model or models.file.persona:
+            yield from _checked("Models file", _models_file(models.file))
+        for name in models.described:
+            yield _language_model(models, name)
 
 
-def _models_file(file: ModelsFile) -> CheckResult:
+def _models_file(file: ModelsFile) -> Iterator[CheckResult]:
     from rag.answering.personas import read_roles
 
-    words = f"{len(file.model)} models and {len(file.persona)} personas, from {file.folder}."
-    try:
-        read_roles(file)
-    except RagError as error:
-        return CheckResult(False, "Models file", error.message, error.hint)
-    return CheckResult(True, "Models file", words)
+    read_roles(file)
+    summary = f"{len(file.model)} models and {len(file.persona)} personas, from {file.folder}."
+    yield CheckResult(True, "Models file", summary)
 
 
 def _language_model(models: LanguageModels, name: str) -> CheckResult:
@@ -210,12 +200,9 @@ def _language_model(models: LanguageModels, name: str) -> CheckResult:
     return CheckResult(True, subject, model.description + ".")
 
 
-def _embedding(settings: Settings) -> CheckResult:
+def _embedding(settings: Settings) -> Iterator[CheckResult]:
     from rag.models.embedding import open_embedding
 
-    try:
-        embedding = open_embedding(settings.embedding)
-    except RagError as error:
-        return CheckResult(False, "Embedding model", error.message, error.hint)
-    words = f"{embedding.name}, {embedding.dimension} dimensions, reads {embedding.max_tokens} tokens."
-    return CheckResult(True, "Embedding model", words)
+    embedding = open_embedding(settings.embedding)
+    summary = f"{embedding.name}, {embedding.dimension} dimensions, reads {embedding.max_tokens} tokens."
+    yield CheckResult(True, "Embedding model", summary)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from typing import Self
 
 from rag.answering.engine import ChatEngine
-from rag.answering.modes.dispatch import ask
+from rag.answering.event_stream import EventStream
+from rag.answering.modes.dispatch import answer
 from rag.answering.modes.request import Request
 from rag.answering.modes.route import RouteCounts
-from rag.answering.personas import Role
+from rag.answering.personas import Role, read_roles
 from rag.auth.access import Access
 from rag.auth.principals import Principal
 from rag.errors import IndexMismatch, NotFound
@@ -23,17 +26,17 @@ from rag.models.models_file import load_models_file
 from rag.models.registry import LanguageModels
 from rag.models.reranker import open_reranker
 from rag.operations.archive.format import EmbeddingIdentity
-from rag.operations.backend import Backend
+from rag.operations.backend import IngestService, require_index
 from rag.operations.shutdown import Shutdown
 from rag.retrieval.retriever import HybridRetriever
-from rag.settings import Settings
+from rag.settings import EmbeddingSettings, Settings
 from rag.storage.catalog import Catalog
 from rag.storage.connect import has_catalog, open_catalog, open_database
 from rag.storage.lock import StorageLock
 from rag.telemetry.metrics import Inventory
-from rag.telemetry.spans import watched
+from rag.telemetry.spans import measured
 from rag.telemetry.telemetry import Telemetry
-from rag.types.documents import Embedding, Event, LanguageModel
+from rag.types.documents import Answer, Embedding, Emit, LanguageModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ class Services:
     storage: Storage
     models: LanguageModels
     engine: ChatEngine
-    ingest: Backend
+    ingest: IngestService
     roles: tuple[Role, ...] = ()
     route_counts: RouteCounts = field(default_factory=RouteCounts)
     telemetry: Telemetry = field(default_factory=Telemetry)
@@ -71,6 +74,11 @@ class Services:
         return self.storage.index.catalog
 
     @property
+    def retriever(self) -> HybridRetriever:
+        """What finds chunks."""
+        return self.engine.retriever
+
+    @property
     def model(self) -> LanguageModel:
         """The model that is asked where none is named."""
         return self.models.get()
@@ -80,11 +88,15 @@ class Services:
         NotFound, ConfigurationError."""
         return replace(self.engine, model=self.models.get(model))
 
-    def ask(self, request: Request) -> AsyncGenerator[Event, None]:
+    def ask(self, request: Request) -> EventStream:
         """Answer a request in its mode: see rag/answering/modes/dispatch.py."""
-        events = self.stopping.limited(ask(request, self.engine_with, self.models.file, self.route_counts))
+
+        async def work(emit: Emit) -> Answer:
+            async with self.stopping.limit():
+                return await answer(request, self.engine_with, self.models.file, self.route_counts, emit)
+
         question = request.messages[-1].content if request.messages else ""
-        return watched(events, request.mode, question, self.telemetry.finish)
+        return EventStream(partial(measured, work, request.mode, question, self.telemetry.finish))
 
     def inventory(self) -> Inventory:
         """What there is at the moment; blocking, a moment."""
@@ -96,6 +108,61 @@ class Services:
     def access(self, principal: Principal) -> Access:
         """What somebody may reach."""
         return Access(self.catalog, principal)
+
+
+class LazyServices:
+    """What a command needs of the application: each part is opened when it is first used, and closed at the end of the
+    `with` block. A list of documents needs no model, and works beside another process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.route_counts = RouteCounts()
+        self.resources = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.resources.close()
+
+    @cached_property
+    def storage(self) -> Storage:
+        """The storage folder, which is made if need be. Raises like `open_storage`."""
+        return self.resources.enter_context(open_storage(self.settings))
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog, also while another process owns the folder. Raises NotFound where there is none."""
+        return self.storage.index.catalog if "storage" in vars(self) else self._catalog
+
+    @cached_property
+    def _catalog(self) -> Catalog:
+        require_index(self.settings)
+        return self.resources.enter_context(closing(open_catalog(self.settings.storage)))
+
+    @cached_property
+    def retriever(self) -> HybridRetriever:
+        """What finds chunks. Raises NotFound where nothing was ever ingested, and like `open_storage`."""
+        require_index(self.settings)
+        return open_retriever(self.settings, self.storage.index)
+
+    @cached_property
+    def models(self) -> LanguageModels:
+        """The language models. Raises ConfigurationError."""
+        return self.resources.enter_context(open_models(self.settings))
+
+    @cached_property
+    def roles(self) -> tuple[Role, ...]:
+        """The personas. Raises ConfigurationError."""
+        return read_roles(self.models.file)
+
+    def ask(self, request: Request) -> EventStream:
+        """Answer a request in its mode."""
+
+        def engine_with(model: str) -> ChatEngine:
+            return ChatEngine(self.retriever, self.models.get(model), self.settings)
+
+        return EventStream(lambda emit: answer(request, engine_with, self.models.file, self.route_counts, emit))
 
 
 @contextmanager
@@ -149,13 +216,18 @@ def _dormant_embedding(settings: Settings, coming: EmbeddingIdentity | None) -> 
         return LazyEmbedding(settings.embedding, stored["model"], stored["fingerprint"])
     if coming is None:
         raise NotFound(f"There are no documents in {settings.storage.dir.absolute()}.", hint="`ingest PATH` adds some.")
-    if not is_configured(settings.embedding, coming.model, coming.fingerprint):
+    require_configured(settings.embedding, coming)
+    return LazyEmbedding(settings.embedding, settings.embedding.model, coming.fingerprint)
+
+
+def require_configured(settings: EmbeddingSettings, coming: EmbeddingIdentity) -> None:
+    """Raises IndexMismatch unless the settings name the embedding model that an archive's vectors were made with."""
+    if not is_configured(settings, coming.model, coming.fingerprint):
         raise IndexMismatch(
             f"The archive's vectors were made with the embedding model {coming.model}; the settings name "
-            f"{settings.embedding.model} (or other prefixes).",
-            hint=f"Set RAG_EMBEDDING__MODEL={coming.model}, for the import and from then on.",
+            f"{settings.model} (or other prefixes).",
+            hint=f"Set RAG_EMBEDDING__MODEL={coming.model}, now and from then on.",
         )
-    return LazyEmbedding(settings.embedding, settings.embedding.model, coming.fingerprint)
 
 
 def open_retriever(settings: Settings, index: Index) -> HybridRetriever:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from typing import TypeVar
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from rag.errors import ShuttingDown
-
-_Item = TypeVar("_Item")
 
 
 class Shutdown:
@@ -36,24 +34,18 @@ class Shutdown:
             for limit in self._limits:
                 limit.reschedule(self._deadline)
 
-    async def limited(self, items: AsyncGenerator[_Item, None]) -> AsyncGenerator[_Item, None]:
-        """The items as they come. Raises ShuttingDown when the program ends before they do."""
+    @asynccontextmanager
+    async def limit(self) -> AsyncIterator[None]:
+        """The block is an answer. Raises ShuttingDown when the program ends before it does."""
         self._running += 1
         try:
-            while True:
-                async with asyncio.timeout_at(self._deadline) as limit:
-                    self._limits.add(limit)
-                    try:
-                        item = await anext(items)
-                    finally:
-                        self._limits.discard(limit)
-                yield item
-        except StopAsyncIteration:
-            return
+            async with asyncio.timeout_at(self._deadline) as limit:
+                self._limits.add(limit)
+                yield
         except TimeoutError:
             if not limit.expired():
                 raise
             raise ShuttingDown("The server is being shut down.", hint="Ask again in a moment.") from None
         finally:
+            self._limits.discard(limit)
             self._running -= 1
-            await items.aclose()

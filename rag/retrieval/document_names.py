@@ -60,7 +60,7 @@ class Names:
 
 def named_documents(read: Read, question: str, scope: Scope) -> NamedDocuments:
     """The documents in the scope that the question names."""
-    asked = sorted(_asked_tokens(question))
+    question_tokens = sorted(_asked_tokens(question))
     prefixes = sorted(_initials(question))
     tokens = [
         token
@@ -68,7 +68,7 @@ def named_documents(read: Read, question: str, scope: Scope) -> NamedDocuments:
             "SELECT token, count(*) FROM names WHERE token IN (SELECT value FROM json_each(?)) GROUP BY token "
             "UNION SELECT token, count(*) FROM json_each(?) prefix "
             "JOIN names ON token BETWEEN prefix.value AND prefix.value || ? GROUP BY token",
-            (json.dumps(asked), json.dumps(prefixes), _LAST_CHARACTER),
+            (json.dumps(question_tokens), json.dumps(prefixes), _LAST_CHARACTER),
         )
         if count <= _MOST_COUNTED
     ]
@@ -143,19 +143,19 @@ def best_named(matches: Mapping[str, Collection[str]], names: Names, documents: 
     fits: dict[str, tuple[float, float]] = {}  # how well, coverage
     for document_id, tokens in matches.items():
         for name in names.of_document[document_id]:
-            said = math.fsum(weight(token) for token in sorted(name & set(tokens)))
-            whole = math.fsum(weight(token) for token in sorted(name))
-            if said >= _LEAST_SCORE:
+            matched = math.fsum(weight(token) for token in sorted(name & set(tokens)))
+            total = math.fsum(weight(token) for token in sorted(name))
+            if matched >= _LEAST_SCORE:
                 fits[document_id] = max(
-                    fits.get(document_id, (0.0, 0.0)), (said * min(1.0, 3 * said / whole), said / whole)
+                    fits.get(document_id, (0.0, 0.0)), (matched * min(1.0, 3 * matched / total), matched / total)
                 )
     best = max(fits.values(), default=(0.0, 0.0))
     named = frozenset(document_id for document_id, fit in fits.items() if math.isclose(fit[0], best[0]))
     return NamedDocuments(named, best[1]) if named and len(named) <= _MOST_NAMED else NamedDocuments()
 
 
-def _weights(frequency: Mapping[str, int], documents: int, asked: Collection[str]) -> Callable[[str], float]:
-    years = {token for token in asked if _YEAR.fullmatch(token)}
+def _weights(frequency: Mapping[str, int], documents: int, tokens: Collection[str]) -> Callable[[str], float]:
+    years = {token for token in tokens if _YEAR.fullmatch(token)}
     last = max(years, default="")
 
     def weight(token: str) -> float:

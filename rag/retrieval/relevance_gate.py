@@ -21,9 +21,9 @@ def relevance(hits: Sequence[Hit], weights: Mapping[str, float]) -> float:
 
 
 def _relevance(hit: Hit, weights: Mapping[str, float]) -> float:
-    whole = sum(weights.values())
+    total = sum(weights.values())
     present = set(terms(f"{hit.title} {hit.chunk.heading} {hit.chunk.text}"))
     shared = sum(weight for term, weight in weights.items() if term in present)
     # One more word, half found: a question of a single word is not judged by that word alone.
-    average = whole / len(weights) if weights else 1.0
-    return (hit.dense_score or 0.0) + (shared + average / 2) / (whole + average)
+    average = total / len(weights) if weights else 1.0
+    return (hit.dense_score or 0.0) + (shared + average / 2) / (total + average)

@@ -203,8 +203,8 @@ def boost_named_documents(
     best_named = max(
         (score for chunk_id, score in scores.items() if _document(chunk_id) in named.documents), default=0.0
     )
-    said = min(1.0, named.coverage / _WHOLE_NAME)
-    lift = (said * best_named / best) ** 2 if best > 0 else 1.0
+    coverage = min(1.0, named.coverage / _WHOLE_NAME)
+    lift = (coverage * best_named / best) ** 2 if best > 0 else 1.0
     chunk_ids = scores.keys() | within.keys()
     return {
         chunk_id: (scores.get(chunk_id, 0.0) + lift * within.get(chunk_id, 0.0)) / (1 + lift) for chunk_id in chunk_ids

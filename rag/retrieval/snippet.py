@@ -19,7 +19,7 @@ def snippet(text: str, weights: Mapping[str, float], standing: float) -> Span:
     and costs its share of the text; the best run of sentences is found by Kadane's algorithm (Bentley, "Programming
     Pearls: Algorithm design techniques", CACM 1984). The whole text where no sentence holds a word.
     """
-    whole = sum(weights.values())
+    total = sum(weights.values())
     price = _PRICE / max(standing, 0.01) ** _STEEPNESS
     best_gain, best = -math.inf, (0, len(text))
     gain, start = 0.0, 0
@@ -28,7 +28,7 @@ def snippet(text: str, weights: Mapping[str, float], standing: float) -> Span:
             gain, start = 0.0, sentence[0]
         present = set(terms(text[slice(*sentence)]))
         shared = sum(weight for term, weight in weights.items() if term in present)
-        gain += shared / whole - price * (sentence[1] - sentence[0]) / len(text) if whole else 0.0
+        gain += shared / total - price * (sentence[1] - sentence[0]) / len(text) if total else 0.0
         if shared and gain > best_gain:
             best_gain, best = gain, (start, sentence[1])
     return best

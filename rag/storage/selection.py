@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from rag.errors import InvalidRequest, NotFound
 from rag.storage.catalog import Catalog
 from rag.storage.filters import FILE_NAME, condition, parse_filter
+from rag.text.unicode import without_half_characters
 from rag.types.documents import Scope
 
 _MOST_NAMES = 1_000
@@ -106,7 +107,7 @@ def _rows(
         "WITH wanted AS MATERIALIZED (SELECT value FROM json_each(?)) "
         f"SELECT d.id, d.source, {FILE_NAME} FROM documents d WHERE {where}",
         # half a character, which PostgreSQL does not read, is in no name
-        (json.dumps([name.encode("utf-8", "replace").decode() for name in names]), *collection_ids),
+        (json.dumps([without_half_characters(name) for name in names]), *collection_ids),
     )
 
 

@@ -88,7 +88,7 @@ def _stages(stages: Iterable[Span]) -> dict[str, float]:
 
 def _answer(answered: Answered, *, with_content: bool) -> dict[str, Any]:
     first = None if answered.first_word is None else _milliseconds(answered.first_word)
-    told: dict[str, Any] = {
+    record: dict[str, Any] = {
         "mode": answered.mode,
         "model": answered.model,
         "outcome": answered.outcome,
@@ -97,7 +97,7 @@ def _answer(answered: Answered, *, with_content: bool) -> dict[str, Any]:
         "prompt_tokens": sum(usage.prompt_tokens for _, usage in answered.usages),
         "completion_tokens": sum(usage.completion_tokens for _, usage in answered.usages),
     }
-    return {**told, "question": answered.question, "text": answered.text} if with_content else told
+    return {**record, "question": answered.question, "text": answered.text} if with_content else record
 
 
 def _milliseconds(seconds: float) -> float:

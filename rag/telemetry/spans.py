@@ -7,14 +7,14 @@ listens is found by a context variable, so threads must be started with the call
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Literal
 
 from rag.errors import RagError
-from rag.types.documents import Answer, AnswerCompleted, Candidate, Event, TextDelta, Usage
+from rag.types.documents import Answer, AnswerCompleted, Candidate, Emit, Event, TextDelta, Usage
 
 Outcome = Literal["answered", "not_found", "refused", "failed", "stopped"]
 
@@ -84,9 +84,17 @@ class Recording:
         """The request is over."""
         self.is_over = True
         return Finished(
-            *(method, route, status, self.began, time.perf_counter() - self._clock),
-            *(request_id, principal, trace_parent),
-            *(tuple(self.stages), tuple(self.answers), tuple(self.errors)),
+            method=method,
+            route=route,
+            status=status,
+            began=self.began,
+            seconds=time.perf_counter() - self._clock,
+            request_id=request_id,
+            principal=principal,
+            trace_parent=trace_parent,
+            stages=tuple(self.stages),
+            answers=tuple(self.answers),
+            errors=tuple(self.errors),
         )
 
 
@@ -128,10 +136,14 @@ def note_error(code: str) -> None:
 CHAT = "CHAT"  # the method of a question that came by no request of its own
 
 
-async def watched(
-    events: AsyncGenerator[Event, None], mode: str, question: str, finish: Callable[[Finished], None]
-) -> AsyncGenerator[Event, None]:
-    """The events as they come. What was measured goes to the request that is being answered; a question that belongs to
+async def measured(
+    work: Callable[[Emit], Awaitable[Answer]],
+    mode: str,
+    question: str,
+    finish: Callable[[Finished], None],
+    emit: Emit,
+) -> Answer:
+    """What the work answers. What was measured goes to the request that is being answered; a question that belongs to
     none (the chat's come over a WebSocket) or outlives it is one of its own, and `finish` gets it."""
     request = current_recording()
     recording = Recording()
@@ -141,20 +153,21 @@ async def watched(
     failure: RagError | None = None
     answer: Answer | None = None
     usages: list[tuple[str, Usage]] = []
+
+    def emit_measured(event: Event) -> None:
+        nonlocal first_word
+        if first_word is None and isinstance(event, TextDelta | Candidate):
+            first_word = time.perf_counter() - clock
+        if isinstance(event, Candidate) and isinstance(event.event, AnswerCompleted):
+            usages.append((event.event.answer.model, event.event.answer.usage))
+        emit(event)
+
     try:
-        while True:
-            with recorded_in(recording):
-                event = await anext(events, None)
-            if event is None:
-                break
-            told = event.event if isinstance(event, Candidate) else event
-            if first_word is None and isinstance(told, TextDelta | AnswerCompleted):
-                first_word = time.perf_counter() - clock
-            if isinstance(told, AnswerCompleted):
-                if isinstance(event, Candidate) or not usages:  # a comparison ends with one of its candidates again
-                    usages.append((told.answer.model, told.answer.usage))
-                answer, outcome = told.answer, _outcome(told.answer)
-            yield event
+        with recorded_in(recording):
+            answer = await work(emit_measured)
+        outcome = _outcome(answer)
+        usages = usages or [(answer.model, answer.usage)]
+        first_word = time.perf_counter() - clock if first_word is None else first_word
     except RagError as error:
         outcome, failure = "failed", error
         raise
@@ -162,17 +175,16 @@ async def watched(
         outcome, failure = "failed", RagError(str(error))
         raise
     finally:
-        await events.aclose()
         recording.answers.append(
             Answered(
-                mode,
-                outcome,
-                time.perf_counter() - clock,
-                answer.model if answer else "",
-                first_word,
-                tuple(usages),
-                question,
-                answer.text if answer else "",
+                mode=mode,
+                outcome=outcome,
+                seconds=time.perf_counter() - clock,
+                model=answer.model if answer else "",
+                first_word=first_word,
+                usages=tuple(usages),
+                question=question,
+                text=answer.text if answer else "",
             )
         )
         if request is not None and not request.is_over:
@@ -182,6 +194,7 @@ async def watched(
             if failure is not None:
                 recording.errors.append(failure.code)
             finish(recording.end(CHAT, "chat", failure.status if failure else 200))
+    return answer
 
 
 def _outcome(answer: Answer) -> Outcome:

@@ -42,6 +42,11 @@ _MEANT = re.compile(
 _SMUGGLED = re.compile(f"[{_TAGS}]{{2,}}|[{_SELECTORS}]{{4,}}|[{_ZERO_WIDTH}]{{16,}}")
 
 
+def without_half_characters(text: str) -> str:
+    """`text` with a question mark for every half of a character (a client may cut an emoji in two): UTF-8 has none."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
 def without_invisible(text: str) -> str:
     """`text` without characters that show nothing and mean nothing where they stand."""
     return text if text.isascii() else _RUN.sub(_meant, text)

@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from rag.types.chat import Message as Message  # noqa: PLC0414  (one of the values that travel)
 from rag.types.chat import Sampling, ToolCall, ToolCallDelta
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     import numpy as np
-    from llama_index.core.llms import LLM
+    from llama_index.core.llms import ChatMessage, ChatResponse
     from numpy.typing import NDArray
 
     Vector = NDArray[np.float32]
@@ -300,6 +302,7 @@ class Candidate:
 
 
 Event = QueryCondensed | ChunksRetrieved | Progress | TextDelta | ToolCallDelta | Candidate | AnswerCompleted
+Emit = Callable[[Event], None]  # on the event loop; it does not wait
 
 
 # -------------------------------------------------------------------------------------------------------- back ends
@@ -337,11 +340,19 @@ class Reranker(Protocol):
         ...
 
 
+class ChatModel(Protocol):
+    """What writes replies: any LLM of llama-index, or what is asked as one."""
+
+    async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> AsyncGenerator[ChatResponse, None]:
+        """The reply, piece by piece; closing the generator stops it."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class LanguageModel:
     """A language model ready to be asked.
 
-    `llm` is any llama-index LLM; None means `quotes` mode (no model: answers are the best sentences). `count_tokens`
+    `llm` None means `quotes` mode (no model: answers are the best sentences). `count_tokens`
     counts the tokens of a text, never too few, and asks nobody; `count_prompt` counts those of a whole prompt with all
     that the chat template adds, exactly, or gives None where nobody can tell (it may ask a server: blocking, seconds at
     most). `context_window` is in tokens. `description` is the one line that the start-up message and the chat's banner
@@ -352,7 +363,7 @@ class LanguageModel:
     provider: str
     name: str
     description: str
-    llm: LLM | None = None
+    llm: ChatModel | None = None
     context_window: int = 0
     count_tokens: Callable[[str], int] = field(default=lambda text: len(text.encode()) // 3 + 1)
     count_prompt: Callable[[Sequence[Message]], int | None] = field(default=lambda _: None)

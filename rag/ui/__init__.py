@@ -1,1 +1,3 @@
 """The chat, its settings, the library page."""
+
+__all__ = ["mount"]

@@ -6,6 +6,7 @@ Chainlit.
 
 from __future__ import annotations
 
+import functools
 import html
 import importlib.util
 import json
@@ -58,8 +59,8 @@ def write_chainlit_files(
     shutil.rmtree(folder / ".files", ignore_errors=True)  # uploads of chats that ended with the last process
     _write(folder / ".chainlit" / "config.toml", _configuration(suffixes, max_upload_mb))
     for language in LANGUAGES:
-        texts = json.dumps(_translation(chainlit, language), ensure_ascii=False, indent=1)
-        _write(folder / ".chainlit" / "translations" / f"{language}.json", texts)
+        translation = json.dumps(_translation(chainlit, language), ensure_ascii=False, indent=1)
+        _write(folder / ".chainlit" / "translations" / f"{language}.json", translation)
         _write(folder / f"chainlit_{language}.md", (FOLDER / f"{language}.md").read_text(encoding="utf-8"))
     shutil.copy(folder / ".chainlit" / "translations" / "en.json", folder / ".chainlit" / "translations" / "en-US.json")
     shutil.copytree(HERE / "public", folder / "public", dirs_exist_ok=True)
@@ -87,16 +88,12 @@ def _configuration(suffixes: Collection[str], max_upload_mb: int) -> str:
 
 
 def _names(chainlit: Path, language: str) -> dict[str, str]:
-    texts = _translation(chainlit, language)
+    translation = _translation(chainlit, language)
     page = translations_in(language).sections["page"]
-    return {selector: page[path] if path in page else _text_at(texts, path) for selector, path in NAMES.items()}
-
-
-def _text_at(texts: dict[str, Any], path: str) -> str:
-    found: Any = texts
-    for name in path.split("."):
-        found = found[name]
-    return str(found)
+    return {
+        selector: page[path] if path in page else str(functools.reduce(dict.__getitem__, path.split("."), translation))
+        for selector, path in NAMES.items()
+    }
 
 
 def _translation(chainlit: Path, language: str) -> dict[str, Any]:
@@ -107,10 +104,7 @@ def _translation(chainlit: Path, language: str) -> dict[str, Any]:
         translation = _over(own, translation)
     for path, text in translations_in(language).sections["chainlit"].items():
         *groups, last = path.split(".")
-        group = translation
-        for name in groups:
-            group = group[name]
-        group[last] = text
+        functools.reduce(dict.__getitem__, groups, translation)[last] = text
     return translation
 
 
@@ -125,13 +119,13 @@ def _over(upper: dict[str, Any], lower: dict[str, Any]) -> dict[str, Any]:
 
 def _script(chainlit: Path, is_open: bool) -> str:
     """The page's scripts as one, after the texts that they show."""
-    texts = {language: translations_in(language).sections["page"] for language in LANGUAGES}
-    script = "".join((HERE / "public" / name).read_text(encoding="utf-8") for name in SCRIPTS)
-    names = {language: _names(chainlit, language) for language in LANGUAGES}
-    told = {"footnoteTexts": texts, "footnoteIsOpen": is_open, "footnoteNames": names}
-    return (
-        "".join(f"window.{name} = {json.dumps(value, ensure_ascii=False)};\n" for name, value in told.items()) + script
-    )
+    values = {
+        "footnoteTexts": {language: translations_in(language).sections["page"] for language in LANGUAGES},
+        "footnoteIsOpen": is_open,
+        "footnoteNames": {language: _names(chainlit, language) for language in LANGUAGES},
+    }
+    lines = [f"window.{name} = {json.dumps(value, ensure_ascii=False)};\n" for name, value in values.items()]
+    return "".join([*lines, *((HERE / "public" / name).read_text(encoding="utf-8") for name in SCRIPTS)])
 
 
 def _start_page(page: str, banners: Mapping[str, str]) -> str:

@@ -10,9 +10,9 @@ import chainlit as cl
 from rag.types.documents import Citation
 from rag.ui.answer.footnotes import elements, footnotes, page_names
 from rag.ui.markdown import escape, mark
-from rag.ui.settings_panel import offered
-from rag.ui.translations import here
-from rag.ui.turns import remembered
+from rag.ui.settings_panel import offered_modes
+from rag.ui.translations import current_translations
+from rag.ui.turns import turn_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,19 +31,14 @@ LONGEST_SNIPPET = 300  # characters
 _ICONS: dict[Mode, str] = {"summarize": "scroll-text", "plan": "list-checks", "compare": "columns-2"}
 
 
-def commands(services: Services, texts: Translations) -> list[CommandDict]:
+def commands(services: Services, translations: Translations) -> list[CommandDict]:
     """What can be typed after a slash. Blocking: the models are looked up."""
-    modes = [(str(mode), texts(f"mode_{mode}"), _ICONS[mode]) for mode in offered(services) if mode in _ICONS]
+    modes = [
+        (str(mode), translations(f"mode_{mode}"), _ICONS[mode]) for mode in offered_modes(services) if mode in _ICONS
+    ]
     return [
-        {
-            "id": name,
-            "description": description,
-            "icon": icon,
-            "button": False,
-            "persistent": False,
-            "selected": False,
-        }
-        for name, description, icon in [*modes, (FIND, texts("find"), "search")]
+        {"id": name, "description": description, "icon": icon, "button": False, "persistent": False, "selected": False}
+        for name, description, icon in [*modes, (FIND, translations("find"), "search")]
     ]
 
 
@@ -52,15 +47,15 @@ def mode_of(command: str | None) -> Mode | None:
     return next((mode for mode in _ICONS if mode == command), None)
 
 
-async def show_hits(hits: Sequence[Hit], question_id: str, caller: Access) -> None:
+async def show_hits(hits: Sequence[Hit], question_id: str, access: Access) -> None:
     """The hits as a list, each with a footnote that opens its place."""
     citations = [_citation(number, hit) for number, hit in enumerate(hits, start=1)]
-    texts = here()
-    lines = [_line(citation, hit, texts) for citation, hit in zip(citations, hits, strict=True)]
-    message = cl.Message("\n\n".join(lines) or texts("found_none"))
-    notes = await asyncio.to_thread(footnotes, citations, caller.catalog, texts, {})
+    translations = current_translations()
+    lines = [_line(citation, hit, translations) for citation, hit in zip(citations, hits, strict=True)]
+    message = cl.Message("\n\n".join(lines) or translations("found_none"))
+    notes = await asyncio.to_thread(footnotes, citations, access.catalog, translations, {})
     message.elements = elements(message.id, cl.context.session.thread_id, notes)
-    message.metadata = remembered(question_id, None, citations)
+    message.metadata = turn_metadata(question_id, None, citations)
     await message.send()
 
 
@@ -81,10 +76,12 @@ def _citation(number: int, hit: Hit) -> Citation:
     )
 
 
-def _line(citation: Citation, hit: Hit, texts: Translations) -> str:
-    place = ", ".join(filter(None, [citation.title, *page_names(citation.page_index, citation.page_label, texts)]))
+def _line(citation: Citation, hit: Hit, translations: Translations) -> str:
+    place = ", ".join(
+        filter(None, [citation.title, *page_names(citation.page_index, citation.page_label, translations)])
+    )
     quote = " ".join(citation.quote.split())
     if len(quote) > LONGEST_SNIPPET:
         quote = f"{quote[:LONGEST_SNIPPET].rpartition(' ')[0]} …"
-    score = texts("score", score=f"{hit.score:.2f}")
+    score = translations("score", score=f"{hit.score:.2f}")
     return f"**{escape(place)}** {mark(citation.number)} · {score}\n\n> {escape(quote)}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from chainlit.data.base import BaseDataLayer
 from chainlit.data.utils import queue_until_user_message
@@ -18,8 +18,7 @@ from rag.errors import NotFound, RagError, Unauthorized
 from rag.storage.conversations import Conversations, Element, Step
 from rag.storage.feedback import feedback_in, put_feedback, remove_feedback
 from rag.ui.answer.footnotes import file_element, readable_now
-from rag.ui.login import principal_of
-from rag.ui.session import calling_principal, calling_session
+from rag.ui.session import calling_principal, calling_session, principal_of
 from rag.ui.turns import Turn, documents_read, turns_of
 
 if TYPE_CHECKING:
@@ -43,16 +42,16 @@ _COLUMNS = ("id", "threadId", "type", "output", "parentId", "feedback", "streami
 
 
 class DataLayer(BaseDataLayer):
-    """Every method asks for whom it works: see caller.py. What is another's does not exist."""
+    """Every method asks for whom it works: see session.py. What is another's does not exist."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._one_at_a_time = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     async def turns(self, thread_id: str) -> list[Turn]:
-        """What was said; nothing if the conversation was deleted."""
+        """The turns of a conversation; none if the conversation was deleted."""
         try:
-            return turns_of(await self._ask(lambda access: _own(access).steps(thread_id)))
+            return turns_of(await self._ask(lambda access: _conversations(access).steps(thread_id)))
         except NotFound:
             return []
 
@@ -76,7 +75,7 @@ class DataLayer(BaseDataLayer):
         """The user's session if it is theirs, else nothing, which Chainlit answers with 404."""
 
         def read(access: Access) -> str:
-            _own(access).get(thread_id)
+            _conversations(access).get(thread_id)
             return calling_session()
 
         try:
@@ -88,9 +87,9 @@ class DataLayer(BaseDataLayer):
         """One's own conversations, the last used first, or those in which something was said."""
 
         def read(access: Access) -> PaginatedResponse[ThreadDict]:
-            found, has_more = _own(access).page(pagination.first, pagination.cursor, filters.search or "")
-            threads = [_thread(conversation, access, conversation.updated_at) for conversation in found]
-            first, last = (found[0].id, found[-1].id) if found else (None, None)
+            page, has_more = _conversations(access).page(pagination.first, pagination.cursor, filters.search or "")
+            threads = [_thread(conversation, access, conversation.updated_at) for conversation in page]
+            first, last = (page[0].id, page[-1].id) if page else (None, None)
             return PaginatedResponse(PageInfo(hasNextPage=has_more, startCursor=first, endCursor=last), threads)
 
         return await self._ask(read)
@@ -99,12 +98,12 @@ class DataLayer(BaseDataLayer):
         """A conversation with all that is shown of it; footnotes as they may be read now."""
 
         def read(access: Access) -> ThreadDict:
-            own = _own(access)
-            conversation = own.get(thread_id)
+            conversations = _conversations(access)
+            conversation = conversations.get(thread_id)
             opinions = feedback_in(access.catalog.database, thread_id)
             thread = _thread(conversation, access, conversation.created_at)
-            thread["steps"] = [_step_dict(step, thread_id, opinions) for step in own.steps(thread_id)]
-            elements = [readable_now(element, access) for element in own.elements(thread_id)]
+            thread["steps"] = [_step_dict(step, thread_id, opinions) for step in conversations.steps(thread_id)]
+            elements = [readable_now(element, access) for element in conversations.elements(thread_id)]
             thread["elements"] = [_element_dict(element, thread_id) for element in elements]
             return thread
 
@@ -125,19 +124,21 @@ class DataLayer(BaseDataLayer):
         conversation that was deleted while it was open would come back."""
 
         def write(access: Access) -> None:
-            own = _own(access)
+            conversations = _conversations(access)
             if user_id is not None:
-                own.begin(thread_id, name or "")
+                conversations.begin(thread_id, name or "")
             elif name is not None:
-                own.rename(thread_id, name)
+                conversations.rename(thread_id, name)
             if metadata is not None:
-                own.set_settings(thread_id, {key: metadata[key] for key in _KEPT_SETTINGS if metadata.get(key)})
+                conversations.set_settings(
+                    thread_id, {key: metadata[key] for key in _KEPT_SETTINGS if metadata.get(key)}
+                )
 
         await self._store(write)
 
     async def delete_thread(self, thread_id: str) -> None:
         """Delete a conversation with all that belongs to it."""
-        await self._store(lambda access: _own(access).remove(thread_id))
+        await self._store(lambda access: _conversations(access).remove(thread_id))
 
     # ------------------------------------------------------------------------------------------- steps and elements
 
@@ -146,7 +147,7 @@ class DataLayer(BaseDataLayer):
         """Keep something that was said or done."""
         metadata = step_dict.get("metadata") or {}
         await self._store(
-            lambda access: _own(access).put_step(
+            lambda access: _conversations(access).put_step(
                 step_dict["threadId"], _step(step_dict), metadata.get("question", ""), documents_read(metadata)
             )
         )
@@ -155,17 +156,17 @@ class DataLayer(BaseDataLayer):
     async def update_step(self, step_dict: StepDict) -> None:
         """Keep what has changed; a question that changes loses its answers."""
         if step_dict["type"] == "user_message":
-            await self._store(lambda access: _own(access).edit(step_dict["threadId"], _step(step_dict)))
+            await self._store(lambda access: _conversations(access).edit(step_dict["threadId"], _step(step_dict)))
         else:
             await self.create_step(step_dict)
 
     @queue_until_user_message()
     async def delete_step(self, step_id: str) -> None:
-        """Forget something that was said or done."""
+        """Delete something that was said or done."""
 
         def write(access: Access) -> None:
-            own = _own(access)
-            own.remove_step(own.conversation_of(step_id), step_id)
+            conversations = _conversations(access)
+            conversations.remove_step(conversations.conversation_of(step_id), step_id)
 
         await self._store(write)
 
@@ -174,8 +175,8 @@ class DataLayer(BaseDataLayer):
         """Keep what is shown with a step. Uploads are kept by `keep_files`: they became documents, or failed."""
         if element.url and element.for_id:
             body = {key: value for key, value in element.to_dict().items() if value is not None}
-            kept = Element(element.id, element.for_id, body)
-            await self._store(lambda access: _own(access).put_element(element.thread_id, kept))
+            stored = Element(element.id, element.for_id, body)
+            await self._store(lambda access: _conversations(access).put_element(element.thread_id, stored))
 
     async def keep_files(self, thread_id: str, message_id: str, documents: Iterable[tuple[str, str]]) -> None:
         """Keep what came with a message, (name, document's id), for when the conversation is opened again."""
@@ -183,7 +184,7 @@ class DataLayer(BaseDataLayer):
 
         def write(access: Access) -> None:
             for element in elements:
-                _own(access).put_element(thread_id, element)
+                _conversations(access).put_element(thread_id, element)
 
         if elements:
             await self._store(write)
@@ -196,9 +197,9 @@ class DataLayer(BaseDataLayer):
 
     @queue_until_user_message()
     async def delete_element(self, element_id: str, thread_id: str | None = None) -> None:
-        """Forget what was shown with a step."""
+        """Delete what was shown with a step."""
         if thread_id is not None:
-            await self._store(lambda access: _own(access).remove_element(thread_id, element_id))
+            await self._store(lambda access: _conversations(access).remove_element(thread_id, element_id))
 
     # ------------------------------------------------------------------------------------------------------ feedback
 
@@ -235,7 +236,7 @@ class DataLayer(BaseDataLayer):
 
     async def _ask(self, work: Callable[[Access], _Result]) -> _Result:
         """Work for who calls, in a thread. Raises what the work does, and Unauthorized."""
-        async with self._one_at_a_time:
+        async with self._lock:
             return await asyncio.to_thread(lambda: work(self._services.access(calling_principal(self._services))))
 
     async def _store(self, work: Callable[[Access], None]) -> None:
@@ -246,7 +247,7 @@ class DataLayer(BaseDataLayer):
             log.info("Not kept: %s", error)
 
 
-def _own(access: Access) -> Conversations:
+def _conversations(access: Access) -> Conversations:
     return Conversations(access.catalog.database, access.principal.id)
 
 
@@ -271,21 +272,19 @@ def _step(step_dict: StepDict) -> Step:
 
 
 def _step_dict(step: Step, thread_id: str, opinions: dict[str, tuple[str, bool, str]]) -> StepDict:
-    known: Any = {
+    columns = {
         "id": step.id,
         "threadId": thread_id,
         "type": step.type,
         "output": step.text,
         "parentId": step.parent_id,
     }
+    shown = {"name": "", "input": "", "metadata": {}, "streaming": False, **step.body, **columns}
     if step.id in opinions:
         feedback_id, is_good, comment = opinions[step.id]
-        known["feedback"] = {"forId": step.id, "id": feedback_id, "value": int(is_good), "comment": comment or None}
-    shown: StepDict = {"name": "", "input": "", "metadata": {}, "streaming": False, **step.body, **known}
-    return shown
+        shown["feedback"] = {"forId": step.id, "id": feedback_id, "value": int(is_good), "comment": comment or None}
+    return cast("StepDict", shown)
 
 
 def _element_dict(element: Element, thread_id: str) -> ElementDict:
-    shown: Any = {**element.body, "id": element.id, "threadId": thread_id, "forId": element.step_id}
-    kept: ElementDict = shown
-    return kept
+    return cast("ElementDict", {**element.body, "id": element.id, "threadId": thread_id, "forId": element.step_id})

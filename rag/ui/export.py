@@ -1,36 +1,64 @@
-"""Answers and conversations to take away: the buttons under an answer, and the Markdown that they save."""
+"""What is taken away: an answer for the clipboard, a conversation as Markdown and as a page to print.
+
+The browser makes a PDF of that page ("Save as PDF"), in the reader's own fonts.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import html
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from string import Template
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
-from fastapi.responses import Response
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import HTMLResponse, Response
+from markdown_it import MarkdownIt
 
-from rag.errors import NotFound, RagError
+from rag.api.route_policy import SESSION
+from rag.errors import NotFound
 from rag.storage.conversations import Conversation, Conversations, Element, Step
 from rag.ui.answer.footnotes import readable_now
-from rag.ui.markdown import CODE, unmarked
+from rag.ui.markdown import marked, unmarked
 from rag.ui.session import calling_principal
-from rag.ui.transcript_pdf import pdf
+from rag.ui.translations import translations_in
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
-
     from rag.auth.access import Access
-    from rag.operations.services import Services
 
+COPY = "copy"  # the name of the action that public/footnotes.js calls
 ANSWER, QUESTION = "assistant_message", "user_message"
-_MARK = re.compile(r"\[(\d+)\](?!\()")
+_PRIVATE = {"Cache-Control": "private, no-store"}
+_NOTHING_FOREIGN = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+_PAGE = Template("""<!doctype html>
+<html lang="$language">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>$title</title>
+<link rel="stylesheet" href="/public/transcript.css">
+<script src="/public/transcript.js"></script>
+</head>
+<body>
+<main>
+<h1 dir="auto">$title</h1>
+<p><time>$date</time></p>
+$entries
+</main>
+</body>
+</html>
+""")
+
+router = APIRouter(prefix="/conversations/{conversation_id}", include_in_schema=False, dependencies=[SESSION])
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A footnote: where it points (document, heading, page), and the words there."""
+    """A footnote: where it points (document, heading, page), and the words there, on one line."""
 
     number: int
     place: str
@@ -42,87 +70,111 @@ class Entry:
     """A question, as it was typed, or an answer with its sources, in Markdown."""
 
     is_question: bool
-    name: str
     text: str
     sources: tuple[Source, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """A conversation in the order in which it was held; `created_at` is ISO 8601, UTC."""
+    """A conversation in the order in which it was held; `date` is ISO 8601, UTC."""
 
     title: str
-    created_at: str
+    date: str
     entries: tuple[Entry, ...]
 
 
 def transcript_of(conversation: Conversation, steps: Sequence[Step], elements: Sequence[Element]) -> Transcript:
     """What was said, without what was done for it."""
     entries = (entry_of(step, elements) for step in steps if step.type in (QUESTION, ANSWER) and step.text.strip())
-    return Transcript(conversation.title, conversation.created_at, tuple(entries))
+    return Transcript(conversation.title, conversation.created_at[:10], tuple(entries))
 
 
 def entry_of(step: Step, elements: Sequence[Element]) -> Entry:
     """One message with its footnotes."""
+    if step.type == QUESTION:
+        return Entry(True, step.text.strip())
     notes = (
         note
         for element in elements
         if element.step_id == step.id
         for note in element.body.get("props", {}).get("citations", [])
     )
-    name = str(step.body.get("name", ""))
-    text = step.text if step.type == QUESTION else unmarked(step.text)
-    return Entry(step.type == QUESTION, name, text, tuple(_source(note) for note in notes))
+    return Entry(False, unmarked(step.text).strip(), tuple(_source(note) for note in notes))
+
+
+def _source(note: Mapping[str, Any]) -> Source:
+    parts = [note.get(key) for key in ("title", "heading", "place", "position")]
+    file = f" ({note['source']})" if note.get("source") else ""
+    place = " · ".join(str(part) for part in parts if part) + file
+    return Source(int(note["number"]), place, " ".join(str(note.get("quote") or "").split()))
+
+
+# ---------------------------------------------------------------------------------------------------------- Markdown
 
 
 def answer_markdown(entry: Entry, prefix: str = "") -> str:
     """An answer with Markdown's footnotes, `[^1]`; with a prefix these stay apart from those of other answers."""
-    numbers = {source.number for source in entry.sources}
-
-    def mark(found: re.Match[str]) -> str:
-        return f"[^{prefix}{found[1]}]" if int(found[1]) in numbers else found[0]
-
-    parts = CODE.split(entry.text)
-    parts[::2] = [_MARK.sub(mark, part) for part in parts[::2]]
-    notes = [f"[^{prefix}{source.number}]: {_note(source)}" for source in entry.sources]
-    return "\n\n".join(["".join(parts).strip(), *notes])
+    text = marked(entry.text, {source.number for source in entry.sources}, lambda number: f"[^{prefix}{number}]")
+    notes = [
+        f"[^{prefix}{source.number}]: {source.place}" + (f": “{source.quote}”" if source.quote else "")
+        for source in entry.sources
+    ]
+    return "\n\n".join([text, *notes])
 
 
-def markdown(transcript: Transcript) -> str:
-    """The whole conversation."""
-    blocks = [f"# {transcript.title}", f"*{transcript.created_at[:10]}*"]
+def transcript_markdown(transcript: Transcript) -> str:
+    """The whole conversation; questions are quotes."""
+    blocks = [f"# {transcript.title}", f"*{transcript.date}*"]
     for number, entry in enumerate(transcript.entries, start=1):
         if entry.is_question:
-            blocks.append("\n".join(f"> {line}".rstrip() for line in entry.text.strip().splitlines()))
+            blocks.append("\n".join(f"> {line}".rstrip() for line in entry.text.splitlines()))
         else:
             blocks.append(answer_markdown(entry, f"{number}-"))
     return "\n\n".join(blocks) + "\n"
 
 
-def file_name(title: str, suffix: str) -> str:
+def file_name(title: str) -> str:
     """What the file is called: the title, without what file systems do not take."""
     name = " ".join(re.sub(r"[^\w.,()'’-]+", " ", title).split())[:80].strip(" .")
-    return f"{name or 'conversation'}.{suffix}"
+    return f"{name or 'conversation'}.md"
 
 
-def _source(note: Mapping[str, Any]) -> Source:
-    told = (note.get(key) for key in ("title", "heading", "place", "position"))
-    place = " · ".join(str(part) for part in told if part)
-    source = str(note.get("source") or "")
-    return Source(int(note["number"]), f"{place} ({source})" if source else place, str(note.get("quote") or ""))
+# -------------------------------------------------------------------------------------------------------------- page
 
 
-def _note(source: Source) -> str:
-    quote = " ".join(source.quote.split())
-    return f"{source.place}: “{quote}”" if quote else source.place
+def transcript_page(transcript: Transcript, language: str) -> str:
+    """The whole conversation as HTML; of what was said, nothing but Markdown turns into markup."""
+    return _PAGE.substitute(
+        language=language,
+        title=html.escape(transcript.title),
+        date=transcript.date,
+        entries="\n".join(_entry_html(entry, number) for number, entry in enumerate(transcript.entries, start=1)),
+    )
 
-    # MOVED
+
+def _entry_html(entry: Entry, position: int) -> str:
+    if entry.is_question:
+        return f'<h2 dir="auto">{html.escape(entry.text)}</h2>'
+    numbers = {source.number for source in entry.sources}
+    text = marked(entry.text, numbers, lambda number: rf"[\[{number}\]](#note-{position}-{number})")
+    notes = "".join(_source_html(source, f"note-{position}-{source.number}") for source in entry.sources)
+    return f'<article dir="auto">\n{_renderer().render(text)}{notes}</article>'
 
 
-COPY = "copy"  # the name of the action that public/footnotes.js calls
+def _source_html(source: Source, anchor: str) -> str:
+    words = f"<br>“{html.escape(source.quote)}”" if source.quote else ""
+    return f'<p class="note" dir="auto" id="{anchor}"><b>[{source.number}]</b> {html.escape(source.place)}{words}</p>\n'
 
 
-async def copy(action: Any, access: Access, conversation_id: str) -> str:
+@cache
+def _renderer() -> MarkdownIt:
+    return MarkdownIt("js-default").disable("image")  # no HTML of the model's; tables, and safe links only
+
+
+# ------------------------------------------------------------------------------------------------- what the chat asks
+
+
+async def answer_to_copy(action: Any, access: Access, conversation_id: str) -> str:
     """The answer in Markdown, with its footnotes. Raises NotFound."""
     _, steps, elements = await asyncio.to_thread(_read, access, conversation_id)
     step = next((step for step in steps if step.id == action.payload.get("message")), None)
@@ -131,30 +183,32 @@ async def copy(action: Any, access: Access, conversation_id: str) -> str:
     return answer_markdown(entry_of(step, elements))
 
 
-def add_transcript_routes(app: FastAPI, services: Services) -> None:
-    """`GET /conversations/{id}/transcript.md` and `.pdf`, for the user who is logged in to the chat."""
+async def _own_transcript(conversation_id: str, request: Request) -> Transcript:
+    """A conversation of the user who is logged in to the chat. Raises NotFound, Unauthorized."""
+    services = request.app.state.services
 
-    def read(conversation_id: str) -> Transcript:
-        access = services.access(calling_principal(services))
-        return transcript_of(*_read(access, conversation_id))
+    def read() -> Transcript:
+        return transcript_of(*_read(services.access(calling_principal(services)), conversation_id))
 
-    async def transcript(conversation_id: str, suffix: str) -> Response:
-        try:
-            found = await asyncio.to_thread(read, conversation_id)
-        except RagError as error:
-            return Response(f"{error.message}\n", 404, media_type="text/plain")
-        if suffix == "pdf":
-            content, media_type = await asyncio.to_thread(pdf, found), "application/pdf"
-        elif suffix == "md":
-            content, media_type = markdown(found).encode(), "text/markdown; charset=utf-8"
-        else:
-            return Response("There are .md and .pdf.\n", 404, media_type="text/plain")
-        name = quote(file_name(found.title, suffix))
-        headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}", "Cache-Control": "private, no-store"}
-        return Response(content, media_type=media_type, headers=headers)
+    return await asyncio.to_thread(read)
 
-    path = "/conversations/{conversation_id}/transcript.{suffix}"
-    app.add_api_route(path, transcript, methods=["GET"], include_in_schema=False)
+
+OwnTranscript = Annotated[Transcript, Depends(_own_transcript)]
+
+
+@router.get("/transcript.md")
+async def save(transcript: OwnTranscript) -> Response:
+    """The conversation as a file."""
+    headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(file_name(transcript.title))}", **_PRIVATE}
+    return Response(transcript_markdown(transcript), media_type="text/markdown", headers=headers)
+
+
+@router.get("/transcript.html")
+async def print_page(transcript: OwnTranscript, request: Request) -> Response:
+    """The conversation as a page that opens the browser's print dialog."""
+    language = translations_in(request.headers.get("accept-language", "")).language
+    headers = {"Content-Security-Policy": _NOTHING_FOREIGN, **_PRIVATE}
+    return HTMLResponse(transcript_page(transcript, language), headers=headers)
 
 
 def _read(access: Access, conversation_id: str) -> tuple[Conversation, list[Step], list[Element]]:

@@ -1,4 +1,4 @@
-"""`/library`: the page on which one sees, adds, shares and removes documents, and the routes that it calls.
+"""`/library`: the page on which one sees, adds, shares and deletes documents, and the routes that it calls.
 
 The page itself (public/library.*) holds nothing; its routes ask `Access` like those of the API, and answer to the
 chat's log-in.
@@ -6,34 +6,48 @@ chat's log-in.
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 import tempfile
 from pathlib import Path, PurePath
 from typing import Annotated, Any
 
-from fastapi import APIRouter, File, Query, Request, UploadFile
+from fastapi import APIRouter, Depends, File, Query, UploadFile
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field, StringConstraints
 
-from rag.api.dependencies import Caller
+from rag.api.dependencies import AppServices, Caller
 from rag.api.json_body import JsonRoute
+from rag.api.route_policy import PUBLIC, SESSION, UPLOAD
 from rag.auth.access import Access
 from rag.auth.principals import may
 from rag.auth.sharing import share
 from rag.auth.users import User, Users
 from rag.errors import Forbidden, InvalidRequest, NotFound, UnsupportedFileType
-from rag.operations.services import Services
+from rag.storage import listing
 from rag.storage.catalog import DEFAULT_COLLECTION
-from rag.storage.listing import list_documents
 from rag.types.documents import LOCAL_NAME, LOCAL_PRINCIPAL, Collection, Document
 from rag.types.ingest import IngestOptions, Job
 
-router = APIRouter(include_in_schema=False, route_class=JsonRoute)
+router = APIRouter(prefix="/library", include_in_schema=False, route_class=JsonRoute, dependencies=[SESSION])
 
 _PAGE = Path(__file__).parent / "public" / "library.html"
 
 
+def _admin(caller: Caller, services: AppServices) -> Access:
+    """Where nobody logs in, users are made on the command line only: everybody on the machine comes here."""
+    if not services.settings.is_closed:
+        raise Forbidden("Nobody logs in here.", hint="`rag users` manages the users.")
+    caller.require_admin()
+    caller.require_writing()
+    return caller
+
+
+def _writable(collection_id: str, caller: Caller) -> Collection:
+    return caller.collection(collection_id, "write")
+
+
+Admin = Annotated[Access, Depends(_admin)]
+Writable = Annotated[Collection, Depends(_writable)]
 Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=256)]
 
 
@@ -66,16 +80,15 @@ class ChangedUser(BaseModel):
     is_admin: bool | None = None
 
 
-@router.get("/library")
-def page() -> FileResponse:
+@router.get("", dependencies=[PUBLIC])
+def library_page() -> FileResponse:
     """The page."""
     return FileResponse(_PAGE, media_type="text/html; charset=utf-8")
 
 
-@router.get("/library/me")
-def me(request: Request, caller: Caller) -> dict[str, Any]:
+@router.get("/me")
+def me(services: AppServices, caller: Caller) -> dict[str, Any]:
     """Who looks at the page, and what may be uploaded."""
-    services: Services = request.app.state.services
     closed = services.settings.is_closed
     return {
         "name": caller.principal.name if closed else "",
@@ -89,17 +102,17 @@ def me(request: Request, caller: Caller) -> dict[str, Any]:
 # ------------------------------------------------------------------------------------------------------- collections
 
 
-@router.get("/library/collections")
+@router.get("/collections")
 def list_collections(caller: Caller) -> list[dict[str, Any]]:
     """The collections that may be read; one's own `default`, which uploads of the chat go to, is among them."""
     if caller.may_own:
-        caller.home("write")
-    found = caller.collections()
-    found.sort(key=lambda collection: (collection.title != DEFAULT_COLLECTION, collection.title.casefold()))
-    return [_collection(caller, collection) for collection in found]
+        caller.default_collection("write")
+    collections = caller.collections()
+    collections.sort(key=lambda collection: (collection.title != DEFAULT_COLLECTION, collection.title.casefold()))
+    return [_collection(caller, collection) for collection in collections]
 
 
-@router.post("/library/collections")
+@router.post("/collections")
 def create_collection(body: NewCollection, caller: Caller) -> dict[str, Any]:
     """Make a collection."""
     caller.require_own()
@@ -107,33 +120,32 @@ def create_collection(body: NewCollection, caller: Caller) -> dict[str, Any]:
     return _collection(caller, caller.collection(store.id))
 
 
-@router.patch("/library/collections/{collection_id}")
+@router.patch("/collections/{collection_id}")
 def change_collection(collection_id: str, body: ChangedCollection, caller: Caller) -> dict[str, Any]:
     """Rename or share a collection."""
-    found = caller.collection(collection_id, "manage")
+    collection = caller.collection(collection_id, "manage")
     users = _users(caller)
     if body.readers is not None:
-        wanted = {users.get(name).id for name in body.readers}
-        share(caller.catalog, found.id, add=wanted, remove=found.readers - wanted)
-    share(caller.catalog, found.id, public=body.public)
+        readers = {users.get(name).id for name in body.readers}
+        share(caller.catalog, collection.id, add=readers, remove=collection.readers - readers)
+    share(caller.catalog, collection.id, public=body.public)
     if body.title is not None:
-        caller.stores.update(found.id, {"label": body.title})
-    return _collection(caller, caller.collection(found.id))
+        caller.stores.update(collection.id, {"label": body.title})
+    return _collection(caller, caller.collection(collection.id))
 
 
-@router.delete("/library/collections/{collection_id}")
-def delete_collection(collection_id: str, request: Request, caller: Caller) -> dict[str, bool]:
+@router.delete("/collections/{collection_id}")
+def delete_collection(collection_id: str, services: AppServices, caller: Caller) -> dict[str, bool]:
     """Delete a collection with its documents."""
-    services: Services = request.app.state.services
-    services.ingest.remove_collection(caller.collection(collection_id, "manage").id)
+    services.ingest.delete_collection(caller.collection(collection_id, "manage").id)
     return {"deleted": True}
 
 
 # --------------------------------------------------------------------------------------------------------- documents
 
 
-@router.get("/library/collections/{collection_id}/documents")
-def documents(
+@router.get("/collections/{collection_id}/documents")
+def list_documents(
     collection_id: str,
     caller: Caller,
     containing: Annotated[str, Query(max_length=200)] = "",
@@ -141,59 +153,56 @@ def documents(
     offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
 ) -> dict[str, Any]:
     """Documents of a collection, those changed last first."""
-    found, total = list_documents(
+    page, total = listing.list_documents(
         caller.catalog, caller.collection(collection_id).id, containing.strip(), limit, offset
     )
-    return {"documents": [_document(document) for document in found], "total": total}
+    return {"documents": [_document(document) for document in page], "total": total}
 
 
-@router.post("/library/collections/{collection_id}/files")
-async def upload(collection_id: str, request: Request, caller: Caller, file: Annotated[UploadFile, File()]) -> Any:
+@router.post("/collections/{collection_id}/files", dependencies=[UPLOAD])
+def upload(
+    collection: Writable, services: AppServices, caller: Caller, file: Annotated[UploadFile, File()]
+) -> dict[str, Any]:
     """Take in a file; the answer is the job that does it."""
-    services: Services = request.app.state.services
     name = file.filename or "unnamed"
-    target = await asyncio.to_thread(caller.collection, collection_id, "write")
     if not file.size:
         raise InvalidRequest(f"{name} is empty.", param="file")
     if PurePath(name).suffix.lower() not in services.ingest.suffixes:
         raise UnsupportedFileType(f"Files such as {name} cannot be read.")
-    return _job(await asyncio.to_thread(_submit, services, caller, target, file, name))
+    with tempfile.NamedTemporaryFile(dir=services.settings.storage.dir) as copy:
+        shutil.copyfileobj(file.file, copy)
+        copy.flush()
+        return _job(services.ingest.submit(Path(copy.name), name, collection.id, caller.owned))
 
 
-@router.get("/library/collections/{collection_id}/jobs")
-def jobs(collection_id: str, request: Request, caller: Caller) -> list[dict[str, Any]]:
+@router.get("/collections/{collection_id}/jobs")
+def list_jobs(collection: Writable, services: AppServices) -> list[dict[str, Any]]:
     """The uploads into a collection that are on their way in, and the last ones that were; newest first."""
-    services: Services = request.app.state.services
-    target = caller.collection(collection_id, "write")
-    return [_job(job) for job in services.ingest.jobs() if job.collection == target.name]
+    return [_job(job) for job in services.ingest.jobs() if job.collection == collection.name]
 
 
-@router.delete("/library/collections/{collection_id}/jobs/{job_id}")
-def cancel(collection_id: str, job_id: str, request: Request, caller: Caller) -> dict[str, Any]:
+@router.delete("/collections/{collection_id}/jobs/{job_id}")
+def cancel(job_id: str, collection: Writable, services: AppServices) -> dict[str, Any]:
     """Stop an upload."""
-    services: Services = request.app.state.services
-    target = caller.collection(collection_id, "write")
-    if job_id not in {job.id for job in services.ingest.jobs() if job.collection == target.name}:
+    if job_id not in {job.id for job in services.ingest.jobs() if job.collection == collection.name}:
         raise NotFound(f"There is no upload {job_id!r} here.")
     return _job(services.ingest.cancel(job_id))
 
 
-@router.delete("/library/documents/{document_id}")
-def remove(document_id: str, request: Request, caller: Caller) -> dict[str, Any]:
-    """Remove a document."""
-    services: Services = request.app.state.services
-    return {"freed": services.ingest.remove(caller.document(document_id, "write").id).freed}
+@router.delete("/documents/{document_id}")
+def delete_document(document_id: str, services: AppServices, caller: Caller) -> dict[str, Any]:
+    """Delete a document."""
+    return {"freed": services.ingest.delete(caller.document(document_id, "write").id).freed}
 
 
-@router.post("/library/documents/{document_id}/again")
-def read_again(document_id: str, request: Request, caller: Caller) -> dict[str, Any]:
+@router.post("/documents/{document_id}/again")
+def read_again(document_id: str, services: AppServices, caller: Caller) -> dict[str, Any]:
     """Read a file of a folder again, as it is now. Raises InvalidRequest for an upload, which never changes."""
-    services: Services = request.app.state.services
     document = caller.document(document_id, "write")
     if document.file_id is not None:
         raise InvalidRequest("An uploaded file does not change.", hint="Upload it again.")
-    told = services.ingest.add_paths([document.content], document.collection, IngestOptions(retry_failed=True))
-    reports = [progress.report for progress in told if progress.report]
+    steps = services.ingest.add_paths([document.content], document.collection, IngestOptions(retry_failed=True))
+    reports = [progress.report for progress in steps if progress.report]
     if not reports:
         raise NotFound(f"There is no file at {document.content} any more.", hint="Remove the document.")
     return {"outcome": reports[-1].outcome, "error": reports[-1].error, "hint": reports[-1].hint}
@@ -202,24 +211,21 @@ def read_again(document_id: str, request: Request, caller: Caller) -> dict[str, 
 # -------------------------------------------------------------------------------------------------------------- users
 
 
-@router.get("/library/users")
-def list_users(request: Request, caller: Caller) -> list[dict[str, Any]]:
+@router.get("/users")
+def list_users(caller: Admin) -> list[dict[str, Any]]:
     """The users, for admins."""
-    _require_admin(request, caller)
     return [_user(user) for user in _users(caller).all()]
 
 
-@router.post("/library/users")
-def add_user(body: NewUser, request: Request, caller: Caller) -> dict[str, Any]:
+@router.post("/users")
+def add_user(body: NewUser, caller: Admin) -> dict[str, Any]:
     """Add a user."""
-    _require_admin(request, caller)
     return _user(_users(caller).add(body.name.strip(), body.password, is_admin=body.is_admin))
 
 
-@router.patch("/library/users/{name}")
-def change_user(name: str, body: ChangedUser, request: Request, caller: Caller) -> dict[str, Any]:
+@router.patch("/users/{name}")
+def change_user(name: str, body: ChangedUser, caller: Admin) -> dict[str, Any]:
     """Change a user's password, or make an admin of them."""
-    _require_admin(request, caller)
     if body.password is not None:
         _users(caller).set_password(name, body.password)
     if body.is_admin is not None:
@@ -228,33 +234,16 @@ def change_user(name: str, body: ChangedUser, request: Request, caller: Caller) 
     return _user(_users(caller).get(name))
 
 
-@router.delete("/library/users/{name}")
-def remove_user(name: str, request: Request, caller: Caller) -> dict[str, bool]:
-    """Remove a user; what they own goes to the admin who does it."""
-    _require_admin(request, caller)
+@router.delete("/users/{name}")
+def delete_user(name: str, caller: Admin) -> dict[str, bool]:
+    """Delete a user; what they own goes to the admin who does it."""
     _require_another(caller, name)
     _users(caller).remove(name, caller.principal.name)
     return {"deleted": True}
 
 
-def _submit(services: Services, caller: Access, target: Collection, file: UploadFile, name: str) -> Job:
-    with tempfile.NamedTemporaryFile(dir=services.settings.storage.dir) as copy:
-        shutil.copyfileobj(file.file, copy)
-        copy.flush()
-        return services.ingest.submit(Path(copy.name), name, target.id, caller.owned)
-
-
 def _users(caller: Access) -> Users:
     return Users(caller.catalog.database)
-
-
-def _require_admin(request: Request, caller: Access) -> None:
-    """Where nobody logs in, users are made on the command line only: everybody on the machine comes here."""
-    services: Services = request.app.state.services
-    if not services.settings.is_closed:
-        raise Forbidden("Nobody logs in here.", hint="`rag users` manages the users.")
-    caller.require_admin()
-    caller.require_writing()
 
 
 def _require_another(caller: Access, name: str) -> None:
@@ -263,7 +252,7 @@ def _require_another(caller: Access, name: str) -> None:
 
 
 def _collection(caller: Access, collection: Collection) -> dict[str, Any]:
-    _, total = list_documents(caller.catalog, collection.id, "", 0, 0)
+    _, total = listing.list_documents(caller.catalog, collection.id, "", 0, 0)
     manages = may(caller.principal, "manage", collection)
     return {
         "id": collection.id,

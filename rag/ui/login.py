@@ -1,4 +1,4 @@
-"""Who chats: the log-in of the chat's page, where one is asked for, and the principal behind a session.
+"""The log-in of the chat's page, where one is asked for.
 
 On an open server everybody is the owner of the machine; the page logs them in by itself, because Chainlit keeps
 conversations of known users only.
@@ -12,17 +12,14 @@ import secrets
 from typing import TYPE_CHECKING
 
 from rag.auth.principals import LOCAL, Principal
-from rag.auth.users import Users
 from rag.errors import RateLimited, Unauthorized
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import chainlit as cl
-    from starlette.requests import HTTPConnection
 
     from rag.auth.authenticator import Authenticator
-    from rag.operations.services import Services
     from rag.storage.catalog import Catalog
 
 _SECRET = "chat_secret"  # noqa: S105  (the name of the property that has it)
@@ -54,12 +51,12 @@ def offer_login(authenticator: Authenticator) -> None:
 
     async def by_proxy(headers: Mapping[str, str]) -> cl.User | None:
         name = headers.get(authenticator.user_header, "")
-        principal = await asyncio.to_thread(authenticator.vouched, name) if name else None
+        principal = await asyncio.to_thread(authenticator.by_trusted_name, name) if name else None
         return user_of(principal) if principal else None
 
     async def by_provider(provider: str, _: str, __: object, found: cl.User) -> cl.User | None:
         # with the provider's name: a stranger there may be called like somebody here
-        principal = await asyncio.to_thread(authenticator.vouched, f"{provider}:{found.identifier}")
+        principal = await asyncio.to_thread(authenticator.by_trusted_name, f"{provider}:{found.identifier}")
         return user_of(principal) if principal else None
 
     async def by_itself(_: object) -> cl.User | None:
@@ -73,25 +70,3 @@ def offer_login(authenticator: Authenticator) -> None:
             cl.oauth_callback(by_provider)
     else:
         cl.header_auth_callback(by_itself)
-
-
-def chat_session(connection: HTTPConnection) -> str | None:
-    """The session that the request's cookies name; None for none."""
-    from chainlit.auth import decode_jwt, get_token_from_cookies
-    from jwt import InvalidTokenError
-
-    token = get_token_from_cookies(connection.cookies)
-    try:
-        return str(decode_jwt(token).identifier) if token else None
-    except InvalidTokenError:
-        return None
-
-
-def principal_of(services: Services, session: str | None) -> Principal:
-    """Who is behind a session. Raises Unauthorized when there is no such user any more, or the password was changed."""
-    if not services.settings.is_closed:
-        return LOCAL
-    principal = Users(services.catalog.database).of_session(session) if session else None
-    if principal is None:
-        raise Unauthorized("You are not logged in any more.", hint="Reload the page and log in again.")
-    return principal

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import partial
 from typing import TYPE_CHECKING
 
+from rag.text.markers import UNLINKED_MARKER
+
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Callable, Container
 
 SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-!|~:$&@])")
 BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 CODE = re.compile(r"(```.*?(?:```|\Z)|`[^`\n]*`)", re.DOTALL)
-MARK = re.compile(r"\[(\d{1,6})\](?!\()")
 LINKED_MARK = re.compile(r"\[\\\[(\d+)\\\]\]\(#footnote-\d+\)")
 DIRECTIVE = re.compile(r":(?=[A-Za-z])")
 
@@ -33,14 +35,14 @@ def mark(number: int) -> str:
     return rf"[\[{number}\]](#footnote-{number})"
 
 
-def marked(answer: str, numbers: Container[int]) -> str:
-    """An answer whose marks `[1]` are links, as far as there are footnotes of these numbers."""
-    parts = CODE.split(answer)
-    parts[::2] = [
-        MARK.sub(lambda found: mark(int(found[1])) if int(found[1]) in numbers else found[0], part)
-        for part in parts[::2]
-    ]
-    return "".join(parts)
+def marked(answer: str, numbers: Container[int], write: Callable[[int], str] = mark) -> str:
+    """An answer whose marks `[1]` are written in another way, as far as there are footnotes of these numbers."""
+
+    def replaced(found: re.Match[str]) -> str:
+        number = int(found[1])
+        return write(number) if number in numbers else found[0]
+
+    return _outside_code(answer, partial(UNLINKED_MARKER.sub, replaced))
 
 
 def unmarked(text: str) -> str:
@@ -51,6 +53,10 @@ def unmarked(text: str) -> str:
 def presentable(answer: str) -> str:
     """An answer's Markdown as Chainlit's page shows it whole: there `a:b` would lose `:b`, taken for a directive.
     Images become text: an answer has none, and one from another host would tell that host what was asked."""
-    parts = CODE.split(answer)
-    parts[::2] = [DIRECTIVE.sub(r"\\:", part).replace("![", r"!\[") for part in parts[::2]]
+    return _outside_code(answer, lambda part: DIRECTIVE.sub(r"\\:", part).replace("![", r"!\["))
+
+
+def _outside_code(text: str, change: Callable[[str], str]) -> str:
+    parts = CODE.split(text)
+    parts[::2] = map(change, parts[::2])
     return "".join(parts)

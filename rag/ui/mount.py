@@ -15,16 +15,16 @@ from fastapi import Request
 from fastapi.responses import JSONResponse
 
 from rag.api.errors import error_response
+from rag.api.route_policy import PUBLIC
 from rag.errors import NotFound, RagError
-from rag.ui import library
+from rag.ui import export, library
 from rag.ui.chainlit_files import write_chainlit_files
 from rag.ui.content_security_policy import ContentSecurityPolicy, content_security_policy
-from rag.ui.export import add_transcript_routes
-from rag.ui.login import chat_session, offer_login, prepare_login
+from rag.ui.login import offer_login, prepare_login
 from rag.ui.profiles import banner
-from rag.ui.session import CallerContext, refuse_odd_sessions
+from rag.ui.session import CallerContext, chat_session, refuse_odd_sessions
 from rag.ui.translations import LANGUAGES, translations_in
-from rag.ui.uploads import add_upload_route
+from rag.ui.upload_route import add_upload_route
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -65,12 +65,13 @@ def mount_chat(app: FastAPI, services: Services) -> None:
     app.state.chat_session = chat_session
     refuse_odd_sessions()
     app.include_router(library.router)
+    app.include_router(export.router)
     # Chainlit's route makes a session that is about to end last for ever.
-    app.add_api_route("/auth/jwt", _no_renewal, methods=["GET", "POST"], include_in_schema=False)
+    app.add_api_route("/auth/jwt", _no_renewal, methods=["GET", "POST"], dependencies=[PUBLIC], include_in_schema=False)
     add_upload_route(app, suffixes=services.ingest.suffixes, max_upload_mb=max_upload_mb)
-    add_transcript_routes(app, services)
     chainlit_app.state.services = services
     chainlit_app.add_exception_handler(RagError, _on_rag_error)  # such as of a user who was just removed
+    chainlit_app.router.dependencies.append(PUBLIC)  # its own log-in: see login.py
     mount_chainlit(app, target=str(Path(__file__).with_name("handlers.py")), path="/")
     app.add_middleware(CallerContext)
     app.add_middleware(ContentSecurityPolicy, policy=content_security_policy(get_html_template("/")))

@@ -36,67 +36,66 @@ class Profile:
         return self.role.persona.collection if self.role else DEFAULT_COLLECTION
 
 
-def profiles(services: Services, caller: Access, texts: Translations) -> list[Profile]:
+def profiles(services: Services, access: Access, translations: Translations) -> list[Profile]:
     """The models, the default one first, and the personas of collections that may be read. Blocking."""
     models = services.models
     names = models.names or [models.default_name]
     found = [
-        Profile(f"model {name}", name or texts("language_model"), _of_model(models, name, texts), name)
+        Profile(f"model {name}", name or translations("language_model"), _of_model(models, name, translations), name)
         for name in names
     ]
-    readable = {collection.name for collection in caller.collections()}
+    readable = {collection.name for collection in access.collections()}
     for role in services.roles:
         persona = role.persona
         if persona.collection not in readable:
             continue
-        description = escape(persona.description or texts("from_collection", collection=persona.collection))
+        description = escape(persona.description or translations("from_collection", collection=persona.collection))
         found.append(Profile(f"persona {persona.name}", persona.name, description, persona.model, role))
     return found
 
 
-def profile_of(services: Services, caller: Access, profile_id: str | None) -> Profile:
+def profile_of(services: Services, access: Access, profile_id: str | None) -> Profile:
     """The profile that a chat was begun with, else the default model. Blocking."""
-    found = profiles(services, caller, translations_in(""))  # nobody reads its description
+    found = profiles(services, access, translations_in(""))  # nobody reads its description
     return next((profile for profile in found if profile.id == profile_id), found[0])
 
 
-def no_model_notice(services: Services, texts: Translations) -> str:
+def no_model_notice(services: Services, translations: Translations) -> str:
     """Where no language model was found: where one was looked for, and how to add one; empty where there is one."""
     if services.model.llm is not None:
         return ""
     if services.settings.llm.provider != "auto":
-        return texts("no_model")
+        return translations("no_model")
     places = ", ".join(f"{name} ({port})" for name, port in USUAL_PORTS if port != services.settings.server.port)
-    wanted = services.settings.llm.model
-    if wanted:
-        return texts("no_such_model_found", model=wanted, places=places)
-    return texts("no_model_found", places=places)
+    if model := services.settings.llm.model:
+        return translations("no_such_model_found", model=model, places=places)
+    return translations("no_model_found", places=places)
 
 
-def banner(services: Services, texts: Translations, profile: Profile | None = None) -> str:
+def banner(services: Services, translations: Translations, profile: Profile | None = None) -> str:
     """The line above the chat: who answers."""
     if profile is not None and profile.role is not None:
         model = profile.model or services.models.default_name or services.model.description
-        return texts("banner_persona", name=profile.name, model=model)
+        return translations("banner_persona", name=profile.name, model=model)
     if profile is not None and profile.model and profile.model != services.models.default_name:
-        described = _described(services.models.described[profile.model], texts)
-        return texts("banner_model", model=f"{profile.model}: {described}")
+        described = _described(services.models.described[profile.model], translations)
+        return translations("banner_model", model=f"{profile.model}: {described}")
     if services.model.llm is None:
-        return texts("banner_quotes")
+        return translations("banner_quotes")
     name = f"{services.models.default_name}: " if services.models.file.model else ""
-    return texts("banner_model", model=f"{name}{services.model.description}")
+    return translations("banner_model", model=f"{name}{services.model.description}")
 
 
-def _of_model(models: LanguageModels, name: str, texts: Translations) -> str:
+def _of_model(models: LanguageModels, name: str, translations: Translations) -> str:
     if name == models.default_name:
         return escape(models.get().description)
-    return escape(_described(models.described[name], texts))
+    return escape(_described(models.described[name], translations))
 
 
-def _described(settings: LanguageModelSettings, texts: Translations) -> str:
+def _described(settings: LanguageModelSettings, translations: Translations) -> str:
     """What is known of a model that may not have been opened yet."""
     if settings.base_url:
         return " ".join(filter(None, [settings.model, f"at {shown_address(settings.base_url)}"]))
     if settings.model:
-        return texts("in_own_process", model=PurePath(settings.model).name)
-    return texts("provider", provider=settings.provider)
+        return translations("in_own_process", model=PurePath(settings.model).name)
+    return translations("provider", provider=settings.provider)

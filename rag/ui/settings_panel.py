@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -30,81 +29,60 @@ MOST_PASSAGES = 50
 # What a user chose once holds for later conversations, too; what is asked is chosen anew in each.
 REMEMBERED = ("mode", "temperature", "top_p", "max_tokens", "passages", "strictness", "instructions")
 
-Told = Mapping[str, Any]  # id of an input → what the user chose
+Values = Mapping[str, Any]  # id of an input → what the user chose
 
 
-def inputs(services: Services, caller: Access, profile: Profile, told: Told, texts: Translations) -> list[InputWidget]:
-    """The panel, with what was told before. Blocking."""
+def inputs(
+    services: Services, access: Access, profile: Profile, values: Values, translations: Translations
+) -> list[InputWidget]:
+    """The panel, with what was chosen before. Blocking."""
     from chainlit.input_widget import MultiSelect, NumberInput, Select, Slider, Tags, TextInput
 
     defaults = initial(services, profile)
-    at = {**defaults, **{name: value for name, value in told.items() if name in defaults}}
+    values = {**defaults, **{name: value for name, value in values.items() if name in defaults}}
+
+    def named(name: str) -> dict[str, Any]:
+        return {"id": name, "label": translations(f"settings_{name}"), "initial": values[name]}
+
+    def select(name: str, **choices: Any) -> Select:
+        return Select(**named(name), initial_value=values[name], **choices)
+
+    modes: dict[str, str] = {translations(f"mode_{mode}"): mode for mode in offered_modes(services)}
+    panel: list[InputWidget] = [select("mode", items=modes)]
     names = services.models.names
-    modes: dict[str, str] = {texts(f"mode_{mode}"): mode for mode in offered(services)}
-    panel: list[InputWidget] = [Select(id="mode", label=texts("settings_mode"), items=modes, initial_value=at["mode"])]
     if len(names) > 1:
-        panel.append(MultiSelect(id="models", label=texts("settings_models"), values=names, initial=at["models"]))
-    collections = collections_of(caller)
+        panel.append(MultiSelect(**named("models"), values=names))
+    collections = collection_names(access)
     if len(collections) > 1:
-        panel.append(
-            Select(
-                id="collection", label=texts("settings_collection"), values=collections, initial_value=at["collection"]
-            )
-        )
-    documents = _documents(caller, at["collection"])
-    label = texts("settings_documents")
+        panel.append(select("collection", values=collections))
+    documents = _document_names(access, values["collection"])
     if len(documents) > MOST_LISTED:
-        hint = texts("settings_documents_hint")
-        panel.append(Tags(id="documents", label=label, initial=at["documents"], description=hint))
+        panel.append(Tags(**named("documents"), description=translations("settings_documents_hint")))
     elif documents:
-        known = [chosen for chosen in at["documents"] if chosen in documents.values()]
-        panel.append(MultiSelect(id="documents", label=label, items=documents, initial=known))
-    panel.append(
-        TextInput(
-            id="pages", label=texts("settings_pages"), placeholder=texts("settings_pages_such_as"), initial=at["pages"]
-        )
-    )
-    panel.append(
-        Slider(
-            id="strictness",
-            label=texts("settings_strictness"),
-            min=0,
-            max=2,
-            step=0.01,
-            initial=at["strictness"],
-            description=texts("settings_strictness_hint"),
-        )
-    )
-    panel.append(
-        Slider(id="passages", label=texts("settings_passages"), min=1, max=MOST_PASSAGES, initial=at["passages"])
-    )
-    panel.append(
-        Slider(
-            id="temperature", label=texts("settings_temperature"), min=0, max=2, step=0.05, initial=at["temperature"]
-        )
-    )
-    panel.append(Slider(id="top_p", label=texts("settings_top_p"), min=0.05, max=1, step=0.05, initial=at["top_p"]))
-    panel.append(NumberInput(id="max_tokens", label=texts("settings_max_tokens"), initial=at["max_tokens"]))
-    panel.append(
-        TextInput(
-            id="instructions",
-            label=texts("settings_instructions"),
-            placeholder=texts("settings_instructions_such_as"),
-            multiline=True,
-            initial=at["instructions"],
-        )
-    )
-    return panel
+        listed = [document_id for document_id in values["documents"] if document_id in documents.values()]
+        panel.append(MultiSelect(**{**named("documents"), "initial": listed}, items=documents))
+    strictness_hint = translations("settings_strictness_hint")
+    example = translations("settings_instructions_such_as")
+    return [
+        *panel,
+        TextInput(**named("pages"), placeholder=translations("settings_pages_such_as")),
+        Slider(**named("strictness"), min=0, max=2, step=0.01, description=strictness_hint),
+        Slider(**named("passages"), min=1, max=MOST_PASSAGES),
+        Slider(**named("temperature"), min=0, max=2, step=0.05),
+        Slider(**named("top_p"), min=0.05, max=1, step=0.05),
+        NumberInput(**named("max_tokens")),
+        TextInput(**named("instructions"), placeholder=example, multiline=True),
+    ]
 
 
-def collections_of(caller: Access) -> list[str]:
+def collection_names(access: Access) -> list[str]:
     """What one may ask, `default` first: that is what is asked where nothing is chosen. Blocking."""
-    names = list(caller.names())
+    names = list(access.names())
     return [DEFAULT_COLLECTION, *(name for name in names if name != DEFAULT_COLLECTION)]
 
 
-def chosen(collection: str) -> str | None:
-    """The collection by that name in the panel, as `Access` understands it."""
+def collection_or_home(collection: str) -> str | None:
+    """The collection by that name in the panel as `Access` understands it: None is one's own."""
     return None if collection == DEFAULT_COLLECTION else collection
 
 
@@ -129,17 +107,17 @@ def initial(services: Services, profile: Profile) -> dict[str, Any]:
     }
 
 
-def to_remember(services: Services, profile: Profile, told: Told) -> dict[str, Any]:
+def to_remember(services: Services, profile: Profile, values: Values) -> dict[str, Any]:
     """Of what the user chose in the panel, what is kept for later: where it differs from what holds anyway."""
     defaults = initial(services, profile)
-    return {name: told[name] for name in REMEMBERED if name in told and told[name] != defaults[name]}
+    return {name: values[name] for name in REMEMBERED if name in values and values[name] != defaults[name]}
 
 
-def request(
+def build_request(
     services: Services,
-    caller: Access,
+    access: Access,
     profile: Profile,
-    told: Told,
+    values: Values,
     messages: Sequence[Message],
     attached: frozenset[str],
     mode: Mode | None = None,
@@ -150,56 +128,53 @@ def request(
     Raises NotFound, InvalidRequest.
     """
     defaults = initial(services, profile)
-    at = {**defaults, **told}
-    mode = mode or at["mode"]
-    if attached and mode == "chat":
-        mode = "documents"
-    pages = str(at["pages"] or "").strip()
-    selection = Selection(tuple(at["documents"]) or None, None, read_pages(pages) if pages else None)
+    values = {**defaults, **values}
+    mode = mode or values["mode"]
     if attached:
-        ids = dict.fromkeys(caller.collection(caller.document(document).collection).id for document in attached)
-        scope = Scope(tuple(ids), attached)
+        mode = "documents" if mode == "chat" else mode
+        collection_ids = {access.collection(access.document(document).collection).id: None for document in attached}
+        scope = Scope(tuple(collection_ids), attached)
     else:
-        scope = caller.scope(chosen(at["collection"]), selection)
-    models = tuple(at["models"]) if mode == "compare" else tuple(filter(None, [profile.model]))
-    instructions = str(at["instructions"] or "").strip()
-    asked = Request(
+        pages = str(values["pages"] or "").strip()
+        selection = Selection(tuple(values["documents"]) or None, None, read_pages(pages) if pages else None)
+        scope = access.scope(collection_or_home(values["collection"]), selection)
+    instructions = str(values["instructions"] or "").strip()
+    request = Request(
         [*([Message("system", instructions)] if instructions else []), *messages],
         scope,
         mode,
-        models,
-        _sampling(at, defaults),
-        max_passages=int(at["passages"]),
-        min_relevance=float(at["strictness"]),
+        tuple(values["models"]) if mode == "compare" else tuple(filter(None, [profile.model])),
+        _sampling(values, defaults),
+        max_passages=int(values["passages"]),
+        min_relevance=float(values["strictness"]),
     )
-    return profile.role.play(asked) if profile.role else asked
+    return profile.role.play(request) if profile.role else request
 
 
-def _sampling(told: Told, defaults: Told) -> Sampling:
+def _sampling(values: Values, defaults: Values) -> Sampling:
     """What the user changed; the rest is left to the models, which may differ."""
-    sampling = Sampling()
-    if told["temperature"] != defaults["temperature"]:
-        sampling = replace(sampling, temperature=float(told["temperature"]))
-    if told["top_p"] != defaults["top_p"]:
-        sampling = replace(sampling, top_p=float(told["top_p"]))
-    longest = _tokens(told["max_tokens"])
-    return sampling if longest == defaults["max_tokens"] else replace(sampling, max_tokens=longest)
+    max_tokens = _tokens(values["max_tokens"])
+    return Sampling(
+        temperature=float(values["temperature"]) if values["temperature"] != defaults["temperature"] else None,
+        top_p=float(values["top_p"]) if values["top_p"] != defaults["top_p"] else None,
+        max_tokens=max_tokens if max_tokens != defaults["max_tokens"] else None,
+    )
 
 
-def _tokens(told: Any) -> int | None:
+def _tokens(value: Any) -> int | None:
     """What the field for the longest answer says; None where it is empty. The page sends numbers and text."""
     try:
-        tokens = int(float(told)) if str(told or "").strip() else None
+        tokens = int(float(value)) if str(value or "").strip() else None
     except (ValueError, OverflowError):
         tokens = 0
     if tokens is not None and not 1 <= tokens <= LARGEST_REPLY:
         raise InvalidRequest(
-            f"{told!r} is no length of an answer.", hint="Set a number of tokens, such as 500, in the settings."
+            f"{value!r} is no length of an answer.", hint="Set a number of tokens, such as 500, in the settings."
         )
     return tokens
 
 
-def offered(services: Services) -> list[Mode]:
+def offered_modes(services: Services) -> list[Mode]:
     """The modes that the language models allow."""
     modes: list[Mode] = ["documents", "chat", "summarize", "plan"] if services.model.llm else ["documents"]
     if services.models.file.route:
@@ -209,9 +184,9 @@ def offered(services: Services) -> list[Mode]:
     return modes
 
 
-def _documents(caller: Access, collection: str) -> dict[str, str]:
+def _document_names(access: Access, collection: str) -> dict[str, str]:
     """What a document is called in the list → its id; the path where two have the same name."""
-    documents = [document for document in caller.documents(chosen(collection)) if document.chunks]
+    documents = [document for document in access.documents(collection_or_home(collection)) if document.chunks]
     names = Counter(PurePath(document.source).name for document in documents)
     return {
         name if names[name := PurePath(document.source).name] == 1 else document.source: document.id

@@ -35,7 +35,9 @@ class Suggestion:
     question: str
 
 
-def suggestions(headings: Iterable[tuple[str, str]], texts: Translations, limit: int = STARTERS) -> list[Suggestion]:
+def suggestions(
+    headings: Iterable[tuple[str, str]], translations: Translations, limit: int = STARTERS
+) -> list[Suggestion]:
     """At most `limit` questions from (title, heading) pairs, from as many different documents as possible."""
     topics: dict[str, list[str]] = {}
     for title, heading in headings:
@@ -43,10 +45,12 @@ def suggestions(headings: Iterable[tuple[str, str]], texts: Translations, limit:
         topic = _topic(heading, title)
         if topic and topic not in of_title:
             of_title.append(topic)
-    by_document = [[_suggestion(title, topic, texts) for topic in _best_first(of)] for title, of in topics.items()]
-    asked = [found for found in chain.from_iterable(zip_longest(*by_document)) if found is not None]
-    about = [Suggestion(title, texts("ask_what", title=title)) for title, of in topics.items() if title and not of]
-    return (asked + about)[:limit]
+    by_document = [
+        [_suggestion(title, topic, translations) for topic in _best_first(of)] for title, of in topics.items()
+    ]
+    in_turn = [found for found in chain.from_iterable(zip_longest(*by_document)) if found is not None]
+    whole = [title for title, of in topics.items() if title and not of]  # documents without a topic
+    return [*in_turn, *(Suggestion(title, translations("ask_what", title=title)) for title in whole)][:limit]
 
 
 def _topic(heading: str, title: str) -> str:
@@ -62,8 +66,8 @@ def _best_first(topics: list[str]) -> list[str]:
     return sorted(topics, key=lambda topic: (not topic.endswith("?"), abs(topics.index(topic) - middle)))
 
 
-def _suggestion(title: str, topic: str, texts: Translations) -> Suggestion:
+def _suggestion(title: str, topic: str, translations: Translations) -> Suggestion:
     if topic.endswith("?"):
         return Suggestion(topic, topic)
     # The title stays on the button: in the question its words would find the cover page.
-    return Suggestion(f"{topic} · {title}", texts("ask_about", topic=topic))
+    return Suggestion(f"{topic} · {title}", translations("ask_about", topic=topic))

@@ -35,34 +35,36 @@ class Translations:
         """A number of things."""
         return self(f"{name}_one" if count == 1 else f"{name}_many", count=count)
 
-    def of_engine(self, said: str) -> str:
-        """What the engine said in English, in this language where it is known."""
+    def of_engine(self, sentence: str) -> str:
+        """A sentence of the engine's, which are English, in this language where it is known."""
         for name, pattern in _patterns():
-            if match := pattern.fullmatch(said):
+            if match := pattern.fullmatch(sentence):
                 return self.sections["engine"][name].format(**match.groupdict())
-        return said
+        return sentence
 
     def of_answer(self, text: str) -> str:
         """An answer, with the engine's own sentences in this language; the model's words stay as they are."""
         if self.language != LANGUAGES[0]:
             for name, pattern in _sentences():
-                text = pattern.sub(partial(self._said, name), text)
+                text = pattern.sub(partial(self._translated, name), text)
         return text
 
-    def _said(self, name: str, found: re.Match[str]) -> str:
+    def _translated(self, name: str, found: re.Match[str]) -> str:
         return self.sections["answer"][name].format(**found.groupdict())
 
 
-@cache
 def translations_in(tag: str) -> Translations:
-    """The texts for a browser's language, such as `de-AT`."""
-    language = tag.partition("-")[0].lower()
-    if language not in LANGUAGES:
-        language = LANGUAGES[0]
+    """The texts for a browser's language, such as `de-AT`, or the first of those it accepts (`fr, en;q=0.5`)."""
+    language = re.split(r"\W", tag.lower(), maxsplit=1)[0]
+    return _read(language if language in LANGUAGES else LANGUAGES[0])
+
+
+@cache
+def _read(language: str) -> Translations:
     return Translations(language, tomllib.loads((FOLDER / f"{language}.toml").read_text(encoding="utf-8")))
 
 
-def here() -> Translations:
+def current_translations() -> Translations:
     """The texts for whoever is chatting; to be called in one of Chainlit's hooks."""
     import chainlit as cl
 

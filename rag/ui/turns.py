@@ -1,4 +1,4 @@
-"""What was said in one chat: turns of question and answer, kept with the messages, and what the engine is given."""
+"""The turns of one chat, a question and its answer each: kept with the messages, and as the engine is given them."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Turn:
     answer: str
 
 
-def before(turns: Sequence[Turn], message_id: str) -> list[Turn]:
+def turns_before(turns: Sequence[Turn], message_id: str) -> list[Turn]:
     """The turns before that message: all, unless it is an earlier question that was edited."""
     ids = [turn.id for turn in turns]
     return list(turns[: ids.index(message_id)] if message_id in ids else turns)
 
 
-def messages(turns: Sequence[Turn], question: str) -> list[Message]:
+def conversation_messages(turns: Sequence[Turn], question: str) -> list[Message]:
     """The conversation in the OpenAI shape, ending with `question`; a turn that was stopped before its first word is
     left out."""
     history = [
@@ -42,15 +42,15 @@ def messages(turns: Sequence[Turn], question: str) -> list[Message]:
     return [*history, Message("user", question)]
 
 
-def remembered(question_id: str, answer: str | None, passages: Iterable[Passage | Citation]) -> dict[str, Any]:
+def turn_metadata(question_id: str, answer: str | None, passages: Iterable[Passage | Citation]) -> dict[str, Any]:
     """What is kept with a message of the answer: its text as the engine is to be given it (None where another message
     of the turn has that), and the ids of the passages that were read for it."""
-    told = {"question": question_id, "passages": [passage_id(passage) for passage in passages]}
-    return told if answer is None else {**told, "answer": answer}
+    metadata = {"question": question_id, "passages": [passage_id(passage) for passage in passages]}
+    return metadata if answer is None else {**metadata, "answer": answer}
 
 
 def documents_read(metadata: Mapping[str, Any]) -> list[str]:
-    """The ids of the documents that a remembered message may quote."""
+    """The ids of the documents that a message with this metadata may quote."""
     return sorted({passage.partition(":")[0] for passage in metadata.get("passages", [])})
 
 
@@ -58,11 +58,12 @@ def turns_of(steps: Iterable[Step]) -> list[Turn]:
     """The turns of a kept conversation; of several answers to a question the last one counts."""
     turns: dict[str, Turn] = {}
     for step in steps:
-        told = step.body.get("metadata") or {}
+        metadata = step.body.get("metadata") or {}
         if step.type == "user_message":
             turns[step.id] = Turn(step.id, step.text, "")
-        elif "answer" in told and told.get("question") in turns:
-            turns[told["question"]] = replace(turns[told["question"]], answer=told["answer"])
+        elif "answer" in metadata and metadata.get("question") in turns:
+            question_id = metadata["question"]
+            turns[question_id] = replace(turns[question_id], answer=metadata["answer"])
     return list(turns.values())
 
 
@@ -70,8 +71,8 @@ def nested(steps: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Chainlit's steps, each with those that are parts of it, as the page shows them. The page would nest them by
     itself, but in a time that grows with the third power of their number."""
     by_id: dict[str, dict[str, Any]] = {step["id"]: {**step} for step in steps}
-    whole: list[dict[str, Any]] = []
+    roots: list[dict[str, Any]] = []
     for step in by_id.values():
         parent = by_id.get(step.get("parentId") or "")
-        (whole if parent is None else parent.setdefault("steps", [])).append(step)
-    return whole
+        (roots if parent is None else parent.setdefault("steps", [])).append(step)
+    return roots

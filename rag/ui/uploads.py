@@ -1,147 +1,96 @@
-"""Uploaded files: on their way into a chat, and each read and indexed as a step with its result or why it failed.
-
-`POST /project/file` takes the place of Chainlit's own route, which reads the file whole into memory and fails on an
-empty one. Here it goes to disk as it is, and under no type that a browser would open: the page must not render a
-stranger's HTML, nor ask for an encrypted PDF's password.
-"""
+"""Files that came with a message: each read and indexed as a step, with its result or why it failed."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 import uuid
 from functools import partial
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import chainlit as cl
-from fastapi import Depends, FastAPI, UploadFile
-from fastapi.responses import JSONResponse
 
 from rag.errors import Forbidden, RagError
 from rag.types.ingest import FileReport
 from rag.ui.markdown import escape, plain_line
-from rag.ui.translations import here
+from rag.ui.translations import current_translations
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Sequence
-    from pathlib import Path
+    from collections.abc import Awaitable, Callable, Sequence
 
     from rag.auth.access import Access
-    from rag.operations.backend import Backend
+    from rag.operations.backend import IngestService
     from rag.types.ingest import Job
     from rag.ui.translations import Translations
 
-
-UPLOAD_PATH = "/project/file"
-MEDIA_TYPE = "application/octet-stream"
-
-
-def add_upload_route(app: FastAPI, *, suffixes: Collection[str], max_upload_mb: int) -> None:
-    """Let the chat's page upload files with one of the suffixes, up to that size. To be called once Chainlit may be
-    imported, and before it is mounted."""
-    from chainlit.auth import get_current_user
-    from chainlit.config import FILES_DIRECTORY
-    from chainlit.session import WebsocketSession
-
-    signed_in = Depends(get_current_user)
-
-    async def receive(session_id: str, file: UploadFile, user: Any = signed_in) -> JSONResponse:
-        session = WebsocketSession.get_by_id(session_id)
-        if session is None or not session.files_dir.is_relative_to(FILES_DIRECTORY):
-            return _refusal(404, "This chat has ended. Reload the page.")
-        if user and (session.user is None or session.user.identifier != user.identifier):
-            return _refusal(401, "This chat belongs to somebody else.")
-        name = file.filename or "unnamed"
-        if PurePath(name).suffix.lower() not in suffixes:
-            return _refusal(415, f"I can read {', '.join(sorted(suffixes))}.")
-        if (file.size or 0) > max_upload_mb * 1024 * 1024:
-            return _refusal(413, f"It is larger than {max_upload_mb} MB.")
-        file_id = str(uuid.uuid4())
-        path = session.files_dir / file_id
-        await asyncio.to_thread(_keep, file, path)
-        session.files[file_id] = {"id": file_id, "path": path, "name": name, "type": MEDIA_TYPE, "size": file.size}
-        return JSONResponse({"id": file_id})
-
-    app.add_api_route(UPLOAD_PATH, receive, methods=["POST"], include_in_schema=False)
-
-
-def _refusal(status: int, reason: str) -> JSONResponse:
-    return JSONResponse({"detail": reason}, status)  # the page shows `detail`
-
-
-def _keep(file: UploadFile, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as copy:
-        shutil.copyfileobj(file.file, copy)
-
-
 log = logging.getLogger(__name__)
 
-THROW_AWAY = "throw_away"  # the name of the button's action
+DELETE_UPLOAD = "delete_upload"  # the name of the button's action
 _INTERVAL = 0.5  # seconds between two looks at a job
 
 
-async def take_in(files: Sequence[Any], ingest: Backend, caller: Access, collection: str | None) -> list[FileReport]:
-    """Backend the message's files into a collection, one after the other; one report each, never an exception. Those
-    for a collection that can only be read go to one's own."""
+async def ingest_files(
+    files: Sequence[Any], ingest: IngestService, access: Access, collection: str | None
+) -> list[FileReport]:
+    """Index the message's files into a collection, one after the other; one report each, never an exception. Those for
+    a collection that can only be read go to one's own."""
     reports = []
-    texts = here()
+    translations = current_translations()
     for position, file in enumerate(files, start=1):
-        told = {"name": plain_line(file.name), "position": position, "count": len(files)}
-        doing = texts("reading_of" if len(files) > 1 else "reading", **told)
-        async with cl.Step(name=doing, type="tool", icon="file-text") as step:
-            report = await _add(
-                Path(file.path), file.name, ingest, caller, collection, partial(_show_progress, step, doing, texts)
-            )
+        values = {"name": plain_line(file.name), "position": position, "count": len(files)}
+        title = translations("reading_of" if len(files) > 1 else "reading", **values)
+        async with cl.Step(name=title, type="tool", icon="file-text") as step:
+            show = partial(_show_progress, step, title, translations)
+            report = await _ingest_file(Path(file.path), file.name, ingest, access, collection, show)
             step.is_error = report.outcome == "failed"
-            step.name = _report_line(report, texts)
+            step.name = _report_line(report, translations)
         reports.append(report)
     return reports
 
 
 def report_text(reports: Sequence[FileReport]) -> str:
     """What became of the files, as Markdown."""
-    texts = here()
+    translations = current_translations()
     count = len(reports)
     read = sum(report.outcome != "failed" for report in reports)
     if read == count:
-        head = texts("report_one") if count == 1 else texts("report_all", count=count)
+        head = translations("report_one") if count == 1 else translations("report_all", count=count)
     elif not read:
-        head = texts("report_failed_one") if count == 1 else texts("report_failed_all", count=count)
+        head = translations("report_failed_one") if count == 1 else translations("report_failed_all", count=count)
     else:
-        head = texts("report_some", read=read, count=count)
-    return "\n".join([head, "", *(f"- {escape(_report_line(report, texts))}" for report in reports)])
+        head = translations("report_some", read=read, count=count)
+    return "\n".join([head, "", *(f"- {escape(_report_line(report, translations))}" for report in reports)])
 
 
-def way_back(reports: Sequence[FileReport]) -> list[Any]:
-    """The button that throws away what was just added; none where nothing is new."""
+def delete_button(reports: Sequence[FileReport]) -> list[Any]:
+    """The button that deletes what was just added; none where nothing is new."""
     added = [report.document_id for report in reports if report.outcome == "added"]
     if not added:
         return []
-    return [cl.Action(name=THROW_AWAY, payload={"documents": added}, icon="trash-2", label=here()("throw_away"))]
+    label = current_translations()("delete_upload")
+    return [cl.Action(name=DELETE_UPLOAD, payload={"documents": added}, icon="trash-2", label=label)]
 
 
-async def throw_away(action: cl.Action, ingest: Backend, caller: Access) -> None:
-    """Remove the documents that a button is for. Raises NotFound, Forbidden."""
+async def delete_upload(action: cl.Action, ingest: IngestService, access: Access) -> None:
+    """Delete the documents that a button is for. Raises NotFound, Forbidden."""
     for document_id in action.payload.get("documents") or []:
-        document = await asyncio.to_thread(caller.document, str(document_id), "write")
-        await asyncio.to_thread(ingest.remove, document.id)
+        document = await asyncio.to_thread(access.document, str(document_id), "write")
+        await asyncio.to_thread(ingest.delete, document.id)
 
 
-async def _add(
+async def _ingest_file(
     path: Path,
     name: str,
-    ingest: Backend,
-    caller: Access,
+    ingest: IngestService,
+    access: Access,
     collection: str | None,
     show: Callable[[Job], Awaitable[None]],
 ) -> FileReport:
     """What became of the file. When the chat is stopped meanwhile, so is the job."""
     try:
-        target = await asyncio.to_thread(_target, caller, collection)
-        job = await asyncio.to_thread(ingest.submit, path, name, target, caller.owned)
+        target = await asyncio.to_thread(_target, access, collection)
+        job = await asyncio.to_thread(ingest.submit, path, name, target, access.owned)
         try:
             while not job.is_over:
                 job = await asyncio.to_thread(ingest.wait, job.id, _INTERVAL)
@@ -149,43 +98,42 @@ async def _add(
         except asyncio.CancelledError:
             await asyncio.to_thread(ingest.cancel, job.id)
             raise
-        texts = here()
-        return job.report or FileReport(name, "failed", error=texts("file_stopped"), hint=texts("file_stopped_hint"))
+        translations = current_translations()
+        return job.report or FileReport(
+            name, "failed", error=translations("file_stopped"), hint=translations("file_stopped_hint")
+        )
     except RagError as error:
         return FileReport(name, "failed", error=error.message, hint=error.hint)
     except Exception:  # one file must not take the others, or the question, with it
         reference = uuid.uuid4().hex[:8]
         log.exception("upload failed (reference %s)", reference)
-        return FileReport(
-            name,
-            "failed",
-            error=here()("file_failed"),
-            hint=here()("file_failed_hint", reference=reference),
-        )
+        translations = current_translations()
+        hint = translations("file_failed_hint", reference=reference)
+        return FileReport(name, "failed", error=translations("file_failed"), hint=hint)
 
 
-def _target(caller: Access, collection: str | None) -> str:
+def _target(access: Access, collection: str | None) -> str:
     try:
-        found = caller.home("write") if collection is None else caller.collection(collection, "write")
+        found = access.default_collection("write") if collection is None else access.collection(collection, "write")
     except Forbidden:
-        found = caller.home("write")
+        found = access.default_collection("write")
     return found.id
 
 
-async def _show_progress(step: cl.Step, doing: str, texts: Translations, job: Job) -> None:
+async def _show_progress(step: cl.Step, title: str, translations: Translations, job: Job) -> None:
     if job.chunks and not job.is_over:
-        step.name = f"{doing}: {texts('so_far', passages=texts.counted('passages', job.chunks))}"
+        step.name = f"{title}: {translations('so_far', passages=translations.counted('passages', job.chunks))}"
         await step.update()
 
 
-def _report_line(report: FileReport, texts: Translations) -> str:
+def _report_line(report: FileReport, translations: Translations) -> str:
     """What became of one file, in plain words; errors and notices of the write side are whole sentences."""
     name = plain_line(Path(report.source).name)
     if report.outcome == "failed":
         subject = "" if name in report.error else f"{name}: "
         return plain_line(f"{subject}{report.error} {report.hint}")
-    found = [texts("pages", count=report.pages)] if report.pages > 1 else []
-    found.append(texts.counted("passages", report.chunks))
+    facts = [translations("pages", count=report.pages)] if report.pages > 1 else []
+    facts.append(translations.counted("passages", report.chunks))
     if report.outcome == "unchanged":
-        found.append(texts("known_already"))
-    return plain_line(f"{name}: {', '.join(found)}. {report.notice}")
+        facts.append(translations("known_already"))
+    return plain_line(f"{name}: {', '.join(facts)}. {report.notice}")

@@ -71,10 +71,11 @@ def test_this_version_goes_on_and_the_earlier_one_comes_back(earlier, storage):
 def test_the_stack_takes_over_what_an_earlier_version_stored(image, storage, tmp_path_factory):
     folder = tmp_path_factory.mktemp("taken-over")
     storage.parent.chmod(0o755)
-    (storage.parent / "before.backup").chmod(0o644)
+    run(ROOT, storage, "rag", "backup", storage.parent / "taken-over.backup")  # archives of another form are not read
+    (storage.parent / "taken-over.backup").chmod(0o644)
     stack = Stack(folder, image, FOOTNOTE_DATA=str(storage.parent), RAG_LLM__PROVIDER="quotes")
     with stack.removed_at_the_end():
-        stack.run("rag", "restore", "/data/before.backup")
+        stack.run("rag", "restore", "/data/taken-over.backup")
         stack.key = stack.run("rag", "keys", "create", "--user", "anna").stdout.strip()
         stack.run("rag", "users", "admin", "anna")
         stack.up()

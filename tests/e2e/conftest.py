@@ -150,19 +150,21 @@ def open_page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Call
     foreign: list[str] = []
     errors: list[str] = []
 
-    def open_one(*, width: int = 1280, height: int = 800, dark: bool = False, language: str = "en-GB") -> Page:
+    def open_new(*, width: int = 1280, height: int = 800, dark: bool = False, language: str = "en-GB") -> Page:
         context = browser.new_context(
             viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", locale=language
         )
         page = context.new_page()
-        page.on("request", lambda asked: foreign.append(asked.url) if _leaves(asked.url) else None)
-        page.on("requestfailed", lambda asked: foreign.remove(asked.url) if asked.failure == "csp" else None)
-        page.on("websocket", lambda asked: foreign.append(asked.url) if _leaves(asked.url) else None)
+        page.on("request", lambda requested: foreign.append(requested.url) if _leaves(requested.url) else None)
+        page.on(
+            "requestfailed", lambda requested: foreign.remove(requested.url) if requested.failure == "csp" else None
+        )
+        page.on("websocket", lambda requested: foreign.append(requested.url) if _leaves(requested.url) else None)
         page.on("pageerror", lambda error: errors.append(str(error)))
         pages.append(page)
         return page
 
-    yield open_one
+    yield open_new
     SCREENSHOTS.mkdir(exist_ok=True)
     name = re.sub(r"\W+", "-", request.node.name).strip("-")
     for number, page in enumerate(pages, start=1):

@@ -46,6 +46,10 @@ def test_the_chat_and_its_footnotes(open_page: Callable[..., Page], quotes_url: 
     expect(panel.locator(".footnote-box").first).to_be_visible()
     chat.page.wait_for_timeout(600)  # it slides in
     found["footnote"] = violations(chat.page)
+    chat.page.add_init_script("window.print = () => {}")  # the real dialog waits for somebody
+    chat.page.goto(quotes_url + str(answer.locator(".footnotes-html").get_attribute("href")))
+    expect(chat.page.locator("h2")).to_have_text(ILL)
+    found["printed"] = violations(chat.page)
     assert not any(found.values()), found
 
 

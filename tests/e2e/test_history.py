@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
+from pypdf import PdfReader
 
 from tests.e2e.chat_page import ChatPage
-from tests.e2e.conftest import PASSWORD, application
+from tests.e2e.conftest import PASSWORD, SCREENSHOTS, application
 from tests.e2e.model_server import ModelServer
 
 ILL = "From which day of being ill do I need a doctor's certificate?"
+
+
+def has_font(language: str) -> bool:
+    """Whether a font of this machine has the letters of that language."""
+    lists = shutil.which("fc-list")
+    return bool(lists and subprocess.run([lists, f":lang={language}"], capture_output=True, check=True).stdout)
+
+
+needs_east_asian_font = pytest.mark.skipif(not has_font("zh"), reason="no font of this machine has East Asian letters")
 
 
 def test_a_conversation_outlives_a_restart_and_goes_on(
@@ -80,11 +93,16 @@ def test_nobody_sees_anothers_conversations(open_page: Callable[..., Page], clos
     thread = anna.page.url.rpartition("/")[2]
     own_page = anna.page.request.get(f"{closed_url}/conversations/{thread}/transcript.md")
     assert "code word" in own_page.text()
-    for path in (f"project/thread/{thread}", f"project/share/{thread}", f"conversations/{thread}/transcript.md"):
+    for path in (
+        f"project/thread/{thread}",
+        f"project/share/{thread}",
+        f"conversations/{thread}/transcript.md",
+        f"conversations/{thread}/transcript.html",
+    ):
         assert ben.page.request.get(f"{closed_url}/{path}").status == 404
-    told = {"threadId": thread, "name": "Mine"}
-    assert ben.page.request.put(f"{closed_url}/project/thread", data=told).status == 404
-    assert ben.page.request.delete(f"{closed_url}/project/thread", data=told).status == 404
+    renamed = {"threadId": thread, "name": "Mine"}
+    assert ben.page.request.put(f"{closed_url}/project/thread", data=renamed).status == 404
+    assert ben.page.request.delete(f"{closed_url}/project/thread", data=renamed).status == 404
     ben.page.goto(f"{closed_url}/thread/{thread}")
     expect(ben.page.locator("#upload-button")).to_be_visible(timeout=30_000)
     expect(ben.page.get_by_text("code word")).to_have_count(0)
@@ -120,11 +138,33 @@ def test_an_answer_and_a_conversation_are_taken_away(open_page: Callable[..., Pa
     copied = page.evaluate("navigator.clipboard.readText()")
     assert "[^1]: Employee Handbook" in copied
     assert "fourth day" in copied
-    for name, start in (("Markdown", b"# From which day"), ("PDF", b"%PDF-")):
-        with page.expect_download() as download:
-            answer.get_by_role("link", name=f"as {name}").click()
-        assert Path(download.value.path()).read_bytes().startswith(start)
-        assert download.value.suggested_filename.startswith("From which day")
+    with page.expect_download() as download:
+        answer.get_by_role("link", name="as Markdown").click()
+    assert Path(download.value.path()).read_bytes().startswith(b"# From which day")
+    assert download.value.suggested_filename.startswith("From which day")
+
+
+@pytest.mark.parametrize("words", ["<b>Öl</b>, Привет", pytest.param("第四日 水泵 한국", marks=needs_east_asian_font)])
+def test_a_conversation_is_printed(model_chat: ChatPage, model: ModelServer, words: str) -> None:
+    model.reply = f"It is the **fourth** day, {words} [1]."
+    answer = model_chat.ask(f"{ILL} {words}")
+    context = model_chat.page.context
+    # the real dialog waits for somebody
+    context.add_init_script("window.print = () => document.body.classList.add('is-printed')")
+    with context.expect_page() as opened:
+        answer.get_by_role("link", name="save it as PDF").click()
+    page = opened.value
+    expect(page.locator("body.is-printed")).to_be_visible()
+    expect(page.locator("h2")).to_have_text(f"{ILL} {words}")
+    assert page.title().startswith("From which day")
+    assert page.evaluate("getComputedStyle(document.querySelector('h2')).whiteSpace") == "pre-wrap", "it has its style"
+    page.screenshot(path=SCREENSHOTS / f"printed-{len(words)}.png", full_page=True)
+    pdf = PdfReader(BytesIO(page.pdf(prefer_css_page_size=True)))
+    text = " ".join("".join(sheet.extract_text() for sheet in pdf.pages).split())
+    assert text.count(words) >= 2, "question and answer"
+    assert "It is the fourth day" in text
+    assert re.search(r"\[1\] Employee Handbook · .* · page 7 .*“", text)
+    page.close()
 
 
 def test_settings_hold_for_later_conversations(open_page: Callable[..., Page], quotes_url: str) -> None:

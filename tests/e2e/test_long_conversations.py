@@ -61,15 +61,15 @@ def write_conversation(storage: Path, conversation_id: str) -> None:
         own = Conversations(catalog.database, LOCAL.id)
         own.begin(conversation_id, "A long talk")
         for number in range(1, TURNS + 1):
-            question, run, looked, answer = (f"{conversation_id}-{part}{number}" for part in "qrla")
+            question, run, trace, answer = (f"{conversation_id}-{part}{number}" for part in "qrla")
             own.put_step(conversation_id, Step(question, "user_message", f"Question number {number}?", TIME))
-            told = {**TIME, "name": "on_message", "start": TIME["createdAt"], "end": TIME["createdAt"]}
-            own.put_step(conversation_id, Step(run, "run", "", told, question))
-            told = {**TIME, "name": "Read 1 passage from 1 document"}
-            own.put_step(conversation_id, Step(looked, "retrieval", "**Where it looked**\n", told, run))
+            body = {**TIME, "name": "on_message", "start": TIME["createdAt"], "end": TIME["createdAt"]}
+            own.put_step(conversation_id, Step(run, "run", "", body, question))
+            body = {**TIME, "name": "Read 1 passage from 1 document"}
+            own.put_step(conversation_id, Step(trace, "retrieval", "**Where it looked**\n", body, run))
             text = f"Answer number {number}: " + "the *documents* say **so**, at some length. " * 6 + mark(1)
-            told = {**TIME, "metadata": {"question": question, "answer": text, "passages": []}}
-            own.put_step(conversation_id, Step(answer, "assistant_message", text, told, run))
+            body = {**TIME, "metadata": {"question": question, "answer": text, "passages": []}}
+            own.put_step(conversation_id, Step(answer, "assistant_message", text, body, run))
             note = {**NOTE, "document": document.id, "title": document.title, "quote": f"Quote {number}"}
             props = {"message": answer, "conversation": conversation_id, "citations": [note], "doubts": []}
             shown = {"type": "custom", "name": "Footnotes", "display": "inline", "url": "about:blank", "props": props}

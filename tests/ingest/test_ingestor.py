@@ -115,7 +115,7 @@ def test_equal_chunks_of_different_files_are_embedded_once_and_all_are_found(ing
     found = index.search_dense("general terms", scope(index), 10)
     assert {chunk_id for chunk_id, _ in found} == {f"{d.id}:1:0" for d in index.catalog.documents()}
     first = index.catalog.documents()[0]
-    ingestor.remove(first.id)
+    ingestor.delete(first.id)
     assert len(index.search_dense("general terms", scope(index), 10)) == 4
 
 
@@ -240,7 +240,7 @@ def test_a_removed_document_leaves_no_trace_on_the_disk(ingestor, index, setting
     outcomes(ingestor, tmp_path / "other.txt")
     job = ingestor.wait(ingestor.submit(upload, "secret.txt", "default", OF_THIS_MACHINE).id, 60)
     assert holders(settings.storage.dir, secret)
-    freed = ingestor.remove(job.report.document_id).freed
+    freed = ingestor.delete(job.report.document_id).freed
     assert freed > upload.stat().st_size
     assert lexical(index, secret, scope(index)) == []
     assert set(index.term_weights(secret).values()) == set(index.term_weights("Neverseen5555").values())

@@ -84,7 +84,7 @@ def test_an_upload_is_taken_in_and_its_bytes_are_kept(settings, bag_of_words, tm
         assert ingestor.jobs() == [job]
         again = ingestor.wait(ingestor.submit(write(upload), "note.txt", "default", OF_THIS_MACHINE).id, 30)
         assert again.report.outcome == "unchanged"
-        ingestor.remove(document.id)
+        ingestor.delete(document.id)
     assert stored(settings) == []
 
 
@@ -135,14 +135,14 @@ def test_a_job_whose_process_died_is_tried_again_but_not_for_ever(settings, bag_
     with opened(settings, bag_of_words) as (ingestor, index):
         job = ingestor.submit(write(tmp_path / "a"), "a.txt", "default", OF_THIS_MACHINE)
         ingestor.wait(job.id, 30)
-        ingestor.remove(ingestor.wait(job.id, 0).report.document_id)
+        ingestor.delete(ingestor.wait(job.id, 0).report.document_id)
         job = ingestor.wait(ingestor.submit(write(tmp_path / "a"), "a.txt", "default", OF_THIS_MACHINE).id, 30)
-        ingestor.remove(job.report.document_id)
+        ingestor.delete(job.report.document_id)
         _died_while_running(index, job.id, starts=2)
         leave(ingestor, write(tmp_path / "a").read_bytes())
     with opened(settings, bag_of_words) as (ingestor, index):
         assert ingestor.wait(job.id, 30).state == "done"
-        ingestor.remove(ingestor.wait(job.id, 0).report.document_id)
+        ingestor.delete(ingestor.wait(job.id, 0).report.document_id)
         _died_while_running(index, job.id, starts=3)
         leave(ingestor, write(tmp_path / "a").read_bytes())
     with opened(settings, bag_of_words) as (ingestor, _):

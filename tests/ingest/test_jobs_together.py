@@ -11,8 +11,9 @@ import threading
 import time
 from dataclasses import replace
 
+from ingest.change_detection import IncomingFile
 from ingest.jobs import JobStore
-from ingest.pipeline import Claims, PipelineRun, Upload
+from ingest.pipeline import Claims, PipelineRun
 from ingest.sandbox import Sandbox
 from rag.auth.principals import OF_THIS_MACHINE
 from rag.storage.files import FileRecords
@@ -96,7 +97,7 @@ def test_all_of_them_are_stopped_at_once_when_their_collection_goes(settings, ba
         ids = attach(ingestor, [(f"{n}.txt", f"The text number {n}.") for n in range(6)], collection="other")
         assert gate.reached.wait(30)
         threading.Timer(0.3, gate.open.set).start()
-        ingestor.remove_collection("other")
+        ingestor.delete_collection("other")
         assert [job.state for job in ended(ingestor, ids)] == ["cancelled"] * 6
         assert index.catalog.documents() == []
 
@@ -186,10 +187,10 @@ def test_a_file_that_takes_long_does_not_keep_others_from_being_stored(settings,
     for number, path in enumerate(small):
         path.write_text(f"The text number {number}.")
     with opened(settings, bag_of_words) as (_, index), Sandbox(settings.ingest, 2) as sandbox:
-        run = PipelineRun(settings.ingest, index, sandbox, Claims(), "default", threading.Event())
+        run = PipelineRun(settings.ingest, index, sandbox, Claims(), "default")
         records = FileRecords(index.catalog.database)
         uploads = [
-            Upload(path, f"{path.name}.txt", records.add(path.name, path.name, 1, OF_THIS_MACHINE))
+            IncomingFile(path, f"{path.name}.txt", records.add(path.name, path.name, 1, OF_THIS_MACHINE))
             for path in [tmp_path / "slow", *small]
         ]
         progress = run.over(uploads)

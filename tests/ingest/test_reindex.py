@@ -108,7 +108,7 @@ def test_what_changes_meanwhile_is_taken_as_it_is_then(index, sandbox, settings,
         for progress in Reindexing(index, sandbox, settings.ingest, minilm):
             if progress.files_done == 2 and not changed:
                 outcomes(ingestor, folder)
-                ingestor.remove(gone)
+                ingestor.delete(gone)
                 changed = True
         assert changed
     assert index.embedding is minilm

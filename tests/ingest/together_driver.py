@@ -64,7 +64,7 @@ class Commands:
 
     def remove(self, source: str) -> None:
         (document,) = [d for d in self._index.catalog.documents() if Path(d.source).name == source]
-        self._ingestor.remove(document.id)
+        self._ingestor.delete(document.id)
 
     def state(self) -> dict[str, object]:
         """What there is, in catalog, vectors and this process's words."""

@@ -14,16 +14,13 @@ import email.policy
 import mimetypes
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ingest.loaders.base import Extracted, Limits, quoted, squeeze
-from ingest.loaders.email.message import Attachment, EmailMessage, file_message
+from ingest.loaders.base import quoted, squeeze
+from ingest.loaders.email.message import Attachment, EmailMessage
 from ingest.loaders.encoding import decode
-from ingest.loaders.html import html_sections
+from ingest.loaders.html import html_text
 from rag.errors import UnreadableDocument
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _DEEPEST = 40  # parts within parts
 _LONGEST_HEADER = 50_000  # characters
@@ -37,15 +34,7 @@ _ENCODED_WORDS = re.compile(r"=\?[^?\s]+\?[bq]\?[^?]*\?=(?:\s*=\?[^?\s]+\?[bq]\?
 _ODD_PARTS = (ValueError, LookupError, TypeError, AttributeError, AssertionError)  # what `email` raises on broken parts
 
 
-def load_eml(path: Path, name: str, limits: Limits) -> Extracted:
-    """One section for the message and those of what is attached. Raises UnreadableDocument when it is no e-mail."""
-    data = path.read_bytes()
-    if not data.strip():
-        return Extracted(title="", sections=[])
-    return file_message(parse_mail(data, name), name, limits)
-
-
-def parse_mail(data: bytes, name: str) -> EmailMessage:
+def parse_eml(data: bytes, name: str) -> EmailMessage:
     """The message in `data`. Raises UnreadableDocument when it has no header of an e-mail, or is nested too deeply."""
     if data.startswith(_WIDE_MARKS) or 0 in data[:8]:  # UTF-16, with or without a mark
         data = decode(data, name)[0].encode()
@@ -127,7 +116,7 @@ def _plain_text(content: _Content) -> str:
     plain = "\n\n".join(content.plain)
     if not content.html or len(plain.strip()) > _STUB:
         return plain
-    rendered = "\n\n".join("".join(section.text for section in html_sections(html)[1]) for html in content.html)
+    rendered = "\n\n".join(html_text(html) for html in content.html)
     return rendered if len(rendered) > 2 * len(plain.strip()) or not plain.strip() else plain
 
 

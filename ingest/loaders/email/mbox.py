@@ -6,8 +6,9 @@ import re
 from typing import TYPE_CHECKING
 
 from ingest.loaders.base import Extracted, Limits, quoted
-from ingest.loaders.email.eml import parse_mail
-from ingest.loaders.email.message import MessageReader, citable_heading
+from ingest.loaders.email.eml import parse_eml
+from ingest.loaders.email.loader import MessageReader, ReadAttachment
+from ingest.loaders.email.message import citable_heading
 from rag.errors import UnreadableDocument
 
 if TYPE_CHECKING:
@@ -21,17 +22,17 @@ _HEADER = re.compile(rb"[!-9;-~]+[ \t]*:|>From ")
 _QUOTED = re.compile(rb"^>(>*From )", re.MULTILINE)
 
 
-def load_mbox(path: Path, name: str, limits: Limits) -> Extracted:
+def load_mbox(path: Path, name: str, limits: Limits, read_attachment: ReadAttachment) -> Extracted:
     """A section for each message, its record id the Message-ID; a message that cannot be read is told in the notice.
 
     Raises UnreadableDocument when the file does not begin like a mailbox.
     """
-    reader = MessageReader(name, limits)
+    reader = MessageReader(name, limits, read_attachment)
     unreadable: list[int] = []
     with path.open("rb") as file:
         for number, data in enumerate(_messages(file, name), start=1):
             try:
-                message = parse_mail(data, name)
+                message = parse_eml(data, name)
             except UnreadableDocument:
                 unreadable.append(number)
             else:

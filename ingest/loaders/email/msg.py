@@ -5,22 +5,20 @@ Read stream by stream, so that one broken property costs nothing but itself.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from typing import TYPE_CHECKING, Any
+from functools import cached_property, reduce
+from typing import Any
 
-from ingest.loaders.base import Extracted, Limits, quoted, squeeze
-from ingest.loaders.email.message import Attachment, EmailMessage, file_message
+from ingest.loaders.base import quoted, squeeze
+from ingest.loaders.email.message import Attachment, EmailMessage
 from ingest.loaders.encoding import decode
-from ingest.loaders.html import html_sections
+from ingest.loaders.html import html_text
 from rag.errors import UnreadableDocument
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
 
 # Numbers of properties, as MS-OXPROPS lists them.
 _CLASS, _SUBJECT, _TO, _CC = 0x001A, 0x0037, 0x0E04, 0x0E03
@@ -42,15 +40,7 @@ _DICTIONARY = (  # what the compression of RTF begins with
 )
 
 
-def load_msg(path: Path, name: str, limits: Limits) -> Extracted:
-    """One section for the message and those of what is attached. Raises UnreadableDocument when it is none."""
-    data = path.read_bytes()
-    if not data.strip():
-        return Extracted(title="", sections=[])
-    return file_message(parse_outlook(data, name), name, limits)
-
-
-def parse_outlook(data: bytes, name: str) -> EmailMessage:
+def parse_msg(data: bytes, name: str) -> EmailMessage:
     """The message in `data`. Raises UnreadableDocument when it is damaged, or not a message of Outlook."""
     import olefile  # type: ignore[import-untyped]
 
@@ -58,15 +48,16 @@ def parse_outlook(data: bytes, name: str) -> EmailMessage:
         raise _not_a_message(name)
     try:
         with olefile.OleFileIO(io.BytesIO(data)) as file:
-            if not file.exists(_PROPERTIES):
-                raise _not_a_message(name)
-            return _message(_Tree(file), [], 0)
+            root = _tree(file)
     except OSError as error:  # what olefile raises
         raise UnreadableDocument(
             f"{quoted(name)} is damaged: a part of the file is missing.",
             hint="Save the message again as .msg or .eml.",
             source=name,
         ) from error
+    if _PROPERTIES not in root.streams:
+        raise _not_a_message(name)
+    return _message(root, 0)
 
 
 def _not_a_message(name: str) -> UnreadableDocument:
@@ -77,12 +68,29 @@ def _not_a_message(name: str) -> UnreadableDocument:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Properties:
-    """The properties of a message or an attachment: `streams` those of variable length, `fixed` the others' 8 bytes."""
+@dataclass
+class _Storage:
+    """A message, a recipient or an attachment: its properties, and the storages in it.
 
-    streams: Mapping[str, bytes]
-    fixed: Mapping[int, bytes]
+    `streams` are the properties of variable length, and one with those of 8 bytes, behind a header of `header_size`.
+    """
+
+    header_size: int
+    streams: dict[str, bytes] = field(default_factory=dict)
+    storages: dict[str, _Storage] = field(default_factory=dict)
+
+    def inside(self, name: str) -> _Storage:
+        """The storage of that name, made if there is none yet."""
+        return self.storages.setdefault(name, _Storage(_EMBEDDED_HEADER if name == _EMBEDDED else _PART_HEADER))
+
+    @cached_property
+    def fixed(self) -> dict[int, bytes]:
+        """The properties of 8 bytes by their numbers."""
+        table = self.streams.get(_PROPERTIES, b"")
+        return {
+            struct.unpack_from("<H", table, start + 2)[0]: table[start + 8 : start + 16]
+            for start in range(self.header_size, len(table) - 15, 16)
+        }
 
     def text(self, number: int) -> str:
         """A property that is text; "" when there is none."""
@@ -122,46 +130,26 @@ class _Properties:
             return ""
 
 
-class _Tree:
-    """The storages of a compound file: a message, its recipients, its attachments, the messages among these."""
-
-    def __init__(self, file: Any) -> None:
-        self._file = file
-        self._entries: list[list[str]] = file.listdir(streams=True, storages=True)
-
-    def properties(self, folder: list[str], header_size: int) -> _Properties:
-        """The properties of one storage; `header_size` is what stands before them in their table, in bytes."""
-        streams: dict[str, bytes] = {}
-        for entry in self._entries:
-            if entry[:-1] == folder and self._file.get_type(entry) == _STREAM:
-                try:
-                    streams[entry[-1]] = self._file.openstream(entry).read()
-                except OSError:  # a damaged chain of sectors
-                    continue
-        table = streams.pop(_PROPERTIES, b"")
-        fixed = {
-            struct.unpack_from("<H", table, start + 2)[0]: table[start + 8 : start + 16]
-            for start in range(header_size, len(table) - 15, 16)
-        }
-        return _Properties(streams, fixed)
-
-    def storages(self, folder: list[str], prefix: str) -> list[list[str]]:
-        """The storages in `folder` whose name begins with `prefix`."""
-        return [
-            entry
-            for entry in self._entries
-            if entry[:-1] == folder and entry[-1].startswith(prefix) and self._file.get_type(entry) != _STREAM
-        ]
+def _tree(file: Any) -> _Storage:
+    """All that is in a compound file. Streams that are damaged are left out."""
+    root = _Storage(_MESSAGE_HEADER)
+    for *folders, name in file.listdir(streams=True, storages=True):
+        storage = reduce(_Storage.inside, folders, root)
+        if file.get_type([*folders, name]) != _STREAM:
+            storage.inside(name)
+            continue
+        with contextlib.suppress(OSError):  # a damaged chain of sectors
+            storage.streams[name] = file.openstream([*folders, name]).read()
+    return root
 
 
-def _message(tree: _Tree, folder: list[str], depth: int) -> EmailMessage:
-    properties = tree.properties(folder, _EMBEDDED_HEADER if depth else _MESSAGE_HEADER)
-    recipients = _recipients(tree, folder)
-    attachments: list[Attachment] = []
-    for storage in tree.storages(folder, "__attach_version1.0_"):
-        attachment = _attachment(tree, storage, depth)
-        if attachment is not None:
-            attachments.append(attachment)
+def _message(properties: _Storage, depth: int) -> EmailMessage:
+    recipients = _recipients(properties)
+    attachments = [
+        attachment
+        for name, storage in properties.storages.items()
+        if name.startswith("__attach_version1.0_") and (attachment := _attachment(storage, depth)) is not None
+    ]
     body, notices = _body(properties)
     if not body and "SMIME" in properties.text(_CLASS).upper():
         notices.append("The message is encrypted or sealed: only its header could be read.")
@@ -180,13 +168,13 @@ def _message(tree: _Tree, folder: list[str], depth: int) -> EmailMessage:
     )
 
 
-def _recipients(tree: _Tree, folder: list[str]) -> dict[int, list[str]]:
+def _recipients(message: _Storage) -> dict[int, list[str]]:
     """Who it went to (1), who got a copy (2), and who one that the others do not see (3)."""
     found: dict[int, list[str]] = {1: [], 2: [], 3: []}
-    for storage in tree.storages(folder, "__recip_version1.0_"):
-        person = tree.properties(storage, _PART_HEADER)
-        address = person.line(_SMTP) or person.line(_ADDRESS)
-        found.get(person.integer(_RECIPIENT_KIND), found[1]).append(_person(person.line(_DISPLAY_NAME), address))
+    for name, person in message.storages.items():
+        if name.startswith("__recip_version1.0_"):
+            address = person.line(_SMTP) or person.line(_ADDRESS)
+            found.get(person.integer(_RECIPIENT_KIND), found[1]).append(_person(person.line(_DISPLAY_NAME), address))
     return {kind: [person for person in people if person] for kind, people in found.items()}
 
 
@@ -196,19 +184,16 @@ def _person(name: str, address: str) -> str:
     return f"{name} <{address}>" if name and address else name or address
 
 
-def _attachment(tree: _Tree, storage: list[str], depth: int) -> Attachment | None:
-    properties = tree.properties(storage, _PART_HEADER)
+def _attachment(properties: _Storage, depth: int) -> Attachment | None:
     name = next(filter(None, map(properties.line, (_LONG_NAME, _SHORT_NAME, _DISPLAY_NAME))), "attachment")
-    if tree.storages(storage, _EMBEDDED):
-        if depth >= _DEEPEST:
-            return Attachment(name, b"")
-        return Attachment(name, _message(tree, [*storage, _EMBEDDED], depth + 1))
+    if _EMBEDDED in properties.storages:
+        return Attachment(name, _message(properties.storages[_EMBEDDED], depth + 1) if depth < _DEEPEST else b"")
     if properties.integer(_HIDDEN) & 0xFF and properties.line(_CONTENT_ID):
         return None  # a picture in the text
     return Attachment(name.replace("\\", "/").rpartition("/")[2], properties.data(_DATA))
 
 
-def _body(properties: _Properties) -> tuple[str, list[str]]:
+def _body(properties: _Storage) -> tuple[str, list[str]]:
     """The plain body; else the one in HTML, else the one in RTF."""
     if plain := properties.text(_BODY).strip():
         return plain, []
@@ -217,7 +202,7 @@ def _body(properties: _Properties) -> tuple[str, list[str]]:
         html, notice = decode(data, "the message", properties.encoding(_BODY_CODE_PAGE))
         notices = [f"In the message: {notice}"] if notice else []
     if html:
-        return "".join(section.text for section in html_sections(html)[1]), notices
+        return html_text(html), notices
     if rtf := _decompressed(properties.data(_RTF)):
         from striprtf.striprtf import rtf_to_text
 

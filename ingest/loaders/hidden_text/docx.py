@@ -5,8 +5,9 @@ White text stays wherever something may lie behind it: shading, a table's style,
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
+
+from ingest.loaders.hidden_text.look import WHITE, Look, look_alike, parse_colour, style_chain
 
 if TYPE_CHECKING:
     from docx.document import Document as WordDocument
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _BEHIND = "{http://schemas.openxmlformats.org/drawingml/2006/wordprocessingDrawing}anchor"
-_WHITE = re.compile(r"(?:F[A-F\d]){3}", re.IGNORECASE)
-_TINY = 2  # half-points
 _OFF = frozenset({"0", "false", "off", "none"})
 _MAY_BE_DARK = (f"{_W}shd", f"{_W}highlight")
 _PLAIN_TABLES = frozenset({"", "TableGrid", "TableNormal"})
@@ -25,43 +24,39 @@ def remove_hidden(document: WordDocument) -> bool:
     """Takes hidden runs out of the document's body; whether there were any with words."""
     body = document.element.body
     styles = {style.style_id: style.element for style in document.styles}
-    hiding = {name for name in styles if _style_says(styles, name, "vanish")}
-    shading = {name for name in styles if _style_has(styles, name, _MAY_BE_DARK)}
+    chains = {name: style_chain(styles, name, lambda style: _value(style, "basedOn")) for name in styles}
+    hiding = {name for name, chain in chains.items() if next(filter(None, map(_vanish, chain)), "off") not in _OFF}
+    shading = {name for name, chain in chains.items() if any(_is_shaded(style) for style in chain)}
     is_plain = document.element.find(f"{_W}background") is None and not any(
         anchor.get("behindDoc") in ("1", "true") for anchor in body.iter(_BEHIND)
     )
-    some_hidden = False
-    for run in list(body.iter(f"{_W}r")):
-        properties = run.find(f"{_W}rPr")
-        hidden = _is_hidden(run, properties, hiding) or (
-            is_plain and properties is not None and _is_white(properties) and not _has_ground(run, shading)
-        )
-        if hidden:
-            some_hidden = some_hidden or any((text.text or "").strip() for text in run.iter(f"{_W}t"))
-            for text in list(run.iter(f"{_W}t")):
+    words = ""
+    for run in body.iter(f"{_W}r"):
+        look = _look(run, hiding)
+        is_white = look.colour is not None and look_alike(look.colour, WHITE)
+        if is_plain and is_white and not _may_have_ground(run, shading):
+            look = look._replace(ground=WHITE)
+        if look.is_unseen:
+            for text in run.iter(f"{_W}t"):
+                words += text.text or ""
                 text.text = ""
-    return some_hidden
+    return bool(words.strip())
 
 
-def _is_hidden(run: _Element, properties: _Element | None, hiding: set[str]) -> bool:
-    if properties is not None:
-        size = properties.find(f"{_W}sz")
-        if size is not None and str(size.get(f"{_W}val", "")).isdecimal() and int(size.get(f"{_W}val", "")) <= _TINY:
-            return True
-        vanish = properties.find(f"{_W}vanish")
-        if vanish is not None:
-            return vanish.get(f"{_W}val", "") not in _OFF
-        if _value(properties, "rStyle") in hiding:
-            return True
+def _look(run: _Element, hiding: set[str]) -> Look:
+    """What the run and its styles tell of it, but its ground."""
+    properties = run.find(f"{_W}rPr")
     paragraph = next(run.iterancestors(f"{_W}p"), None)
-    return paragraph is not None and _value(paragraph.find(f"{_W}pPr"), "pStyle") in hiding
+    styles = {_value(properties, "rStyle"), _value(None if paragraph is None else paragraph.find(f"{_W}pPr"), "pStyle")}
+    vanish, size = _vanish(run), _value(properties, "sz")
+    return Look(
+        is_hidden=vanish not in _OFF if vanish else not hiding.isdisjoint(styles),
+        size=int(size) / 2 if size.isdecimal() else None,
+        colour=parse_colour(f"#{_value(properties, 'color')}")[0],
+    )
 
 
-def _is_white(properties: _Element) -> bool:
-    return _WHITE.fullmatch(_value(properties, "color")) is not None
-
-
-def _has_ground(run: _Element, shading: set[str]) -> bool:
+def _may_have_ground(run: _Element, shading: set[str]) -> bool:
     """Whether something may be painted behind the run."""
     for element in (run, *run.iterancestors()):
         name = element.tag.rpartition("}")[2]
@@ -70,34 +65,22 @@ def _has_ground(run: _Element, shading: set[str]) -> bool:
         properties = element.find(f"{_W}{name}Pr")
         if properties is None:
             continue
-        if any(properties.find(tag) is not None for tag in _MAY_BE_DARK):
-            return True
         style = _value(properties, f"{name}Style")
         if style in shading or (name == "tbl" and style not in _PLAIN_TABLES):
             return True
+        if any(properties.find(tag) is not None for tag in _MAY_BE_DARK):
+            return True
     return False
 
 
-def _style_says(styles: dict[str, _Element], name: str, switch: str) -> bool:
-    """Whether a style, or the nearest one it is based on that says so, sets the switch."""
-    for style in _line(styles, name):
-        found = style.find(f"{_W}rPr/{_W}{switch}")
-        if found is not None:
-            return found.get(f"{_W}val", "") not in _OFF
-    return False
+def _is_shaded(style: _Element) -> bool:
+    return next(style.iter(*_MAY_BE_DARK), None) is not None
 
 
-def _style_has(styles: dict[str, _Element], name: str, tags: tuple[str, ...]) -> bool:
-    return any(next(style.iter(*tags), None) is not None for style in _line(styles, name))
-
-
-def _line(styles: dict[str, _Element], name: str) -> list[_Element]:
-    """The style and those it is based on, nearest first."""
-    line: list[_Element] = []
-    while name in styles and styles[name] not in line:
-        line.append(styles[name])
-        name = _value(styles[name], "basedOn")
-    return line
+def _vanish(element: _Element) -> str | None:
+    """Whether a run or a style says itself that it is hidden: "0" and the like if not, None if it says neither."""
+    switch = element.find(f"{_W}rPr/{_W}vanish")
+    return None if switch is None else str(switch.get(f"{_W}val", "on"))
 
 
 def _value(parent: _Element | None, name: str) -> str:

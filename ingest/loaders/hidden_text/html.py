@@ -7,64 +7,40 @@ only hides from people's eyes (tiny letters, the colour of the background, a pla
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from ingest.loaders.hidden_text.look import BLACK, FAINT, WHITE, Look, parse_colour, points
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from bs4 import BeautifulSoup, Tag
 
-_NOT_DISPLAYED = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|content-visibility\s*:\s*hidden)", re.IGNORECASE)
-_ZERO = r"[+-]?(?:0++(?:\.0*+)?|\.0++)(?:px|pt|em|rem|ex|%|vw|vh|cm|mm|in|ch|pc)?"
-_FAR = r"-\d{3,}(?:\.\d*)?(?:px|pt|em|rem|%|vw|vh|cm|mm|in|ch|pc)"
-_OUT_OF_SIGHT = re.compile(
-    rf"(?:^|;)\s*(?:text-indent\s*:\s*{_FAR}|transform\s*:\s*[^;]*scale[xy]?\(\s*0\s*[,)][^;]*"
-    rf"|clip\s*:\s*rect\((?:[\s,]*[01](?:px)?){{4}}\s*\)|clip-path\s*:\s*inset\(\s*(?:[5-9]\d|100)%[^;]*"
-    rf"|clip-path\s*:\s*circle\(\s*{_ZERO}\s*\))\s*(?:!important\s*)?(?:;|$)",
-    re.IGNORECASE,
-)
-_SEE_THROUGH = re.compile(rf"(?:^|;)\s*opacity\s*:\s*{_ZERO}\s*(?:!important\s*)?(?:;|$)", re.IGNORECASE)
+_FAR = re.compile(r"-\d{3,}(?:\.\d*)?(?:[a-z]{2,3}|%)")
+_HIDING = {  # declarations that put what they are said of out of sight
+    "text-indent": _FAR,
+    "transform": re.compile(r".*scale[xy]?\(\s*0\s*[,)].*"),
+    "clip": re.compile(r"rect\((?:[\s,]*[01](?:px)?){4}\s*\)"),
+    "clip-path": re.compile(r"inset\(\s*(?:[5-9]\d|100)%.*|circle\(\s*\+?0+(?:\.0*)?[a-z%]*\s*\)"),
+}
+_SIDES = ("left", "top", "right", "bottom", "margin-left", "margin-top")
+_ONE_PIXEL = points("1px")
 # What a script shows later: it fades in, or opens when clicked.
-_MOVING = re.compile(r"(?:^|;)\s*(?:-webkit-)?(?:transition|transform|translate|animation|will-change)", re.IGNORECASE)
-_COLLAPSED = re.compile(rf"(?:^|;)\s*(?:max-)?height\s*:\s*{_ZERO}\s*(?:!important\s*)?(?:;|$)", re.IGNORECASE)
-_POSITIONED = re.compile(r"(?:^|;)\s*position\s*:\s*(?:absolute|fixed)", re.IGNORECASE)
-_FAR_AWAY = re.compile(rf"(?:^|;)\s*(?:left|top|right|bottom|margin-left|margin-top)\s*:\s*{_FAR}", re.IGNORECASE)
-_CLIPPED = re.compile(r"(?:^|;)\s*overflow\s*:\s*hidden", re.IGNORECASE)
-_NO_SIZE = re.compile(
-    rf"(?:^|;)\s*(?:max-)?(?:width\s*:\s*(?:{_ZERO}|1px)|height\s*:\s*1px)\s*(?:!important\s*)?(?:;|$)", re.IGNORECASE
-)
-_TINY = re.compile(rf"(?:{_ZERO}|(?:1(?:\.0*+)?|0*+\.\d++)(?:px|pt))(?:\s*!important)?", re.IGNORECASE)
-_FONT_SHORTHAND = re.compile(rf"(?:^|\s)({_ZERO}|1(?:px|pt))(?=[/\s])", re.IGNORECASE)
-_RELATIVE = re.compile(r"[\d.]+(?:em|%)|smaller|larger|inherit", re.IGNORECASE)
-_INHERITED = re.compile(r"color|font|background|visibility|text-shadow|text-stroke", re.IGNORECASE)
-# What may lie on something else than the box around it, such as a picture.
-_ELSEWHERE = re.compile(
-    r"(?:^|;)\s*(?:position\s*:\s*(?!static)|grid-(?:area|row|column)|transform|translate|margin[a-z-]*\s*:[^;]*-)",
-    re.IGNORECASE,
-)
-_HEX = re.compile(r"#([0-9a-f]{3,4}|[0-9a-f]{6}|[0-9a-f]{8})\b", re.IGNORECASE)
-_RGB = re.compile(r"rgba?\(([^)]*)\)", re.IGNORECASE)
-_NAMED = {"white": (255, 255, 255), "black": (0, 0, 0), "snow": (255, 250, 250), "ivory": (255, 255, 240)}
-_SAME = 8  # of 255: colours that differ by no more look alike
-_FAINT = 0.05  # opacity
-
-_Colour = tuple[int, int, int]
-
-
-class _Look(NamedTuple):
-    """What an element hands down to those inside: None where it cannot be known."""
-
-    colour: _Colour | None
-    background: _Colour | None
-    is_transparent: bool
-    is_tiny: bool
-    is_invisible: bool
+_MOVING = re.compile(r"(?:-webkit-)?(?:transition|transform|translate|animation|will-change)")
+_SETS_LOOK = frozenset({"style", "color", "bgcolor", "background"})
+_PLACE = re.compile(r"grid-(?:area|row|column)|transform|translate")
+_RELATIVE = re.compile(r"[\d.]+(?:em|%)|smaller|larger|inherit")
 
 
 def is_not_displayed(tag: Tag) -> bool:
     """Whether the page itself says that the element is not shown, or not yet."""
-    hidden = tag.get("hidden")
-    return (hidden is not None and hidden != "until-found") or bool(_NOT_DISPLAYED.search(_style(tag)))
+    style = _style(tag)
+    return (
+        tag.get("hidden", "until-found") != "until-found"
+        or style.get("display") == "none"
+        or style.get("content-visibility") == "hidden"
+    )
 
 
 def has_style_sheet(soup: BeautifulSoup) -> bool:
@@ -77,136 +53,97 @@ def remove_out_of_sight(soup: BeautifulSoup, *, is_styled: bool) -> bool:
 
     Where the page `is_styled` by a sheet, colours that an element does not name are unknown, and so is what an element
     with a class or an id takes over from those around it."""
-    words = [tag.get_text(" ") for tag in soup.find_all(_is_out_of_sight)]
-    for tag in soup.find_all(_is_out_of_sight):
+    out_of_sight = soup.find_all(_is_out_of_sight)
+    words = [tag.get_text(" ") for tag in out_of_sight]
+    for tag in out_of_sight:
         tag.extract()
-    words += _remove_unreadable(soup, is_styled)
+    words += _remove_unseen(soup, is_styled)
     return any(re.search(r"\w{2}", text) for text in words)
 
 
 def _is_out_of_sight(tag: Tag) -> bool:
-    if tag.name in ("html", "body") or not (style := _style(tag)):  # pages that a script shows when it has loaded
+    style = _style(tag)
+    if not tag.has_attr("style") or tag.name in ("html", "body"):  # pages that a script shows when it has loaded
         return False
-    is_clipped = bool(_CLIPPED.search(style))
-    if _OUT_OF_SIGHT.search(style) or (is_clipped and _NO_SIZE.search(style)):
+    if any(pattern.fullmatch(style.get(name, "")) for name, pattern in _HIDING.items()):
         return True
-    if _SEE_THROUGH.search(style) and not _MOVING.search(style) and not (is_clipped and _COLLAPSED.search(style)):
+    widths, heights = (
+        {points(style.get(f"{most}{side}", "")) for most in ("", "max-")} for side in ("width", "height")
+    )
+    is_clipped = style.get("overflow", "").startswith("hidden")
+    if is_clipped and (widths & {0.0, _ONE_PIXEL} or _ONE_PIXEL in heights):
         return True
-    return bool(_POSITIONED.search(style) and _FAR_AWAY.search(style))
+    if points(style.get("opacity", "")) == 0 and not any(map(_MOVING.match, style)):
+        return not (is_clipped and 0.0 in heights)
+    return style.get("position") in ("absolute", "fixed") and any(
+        _FAR.fullmatch(style.get(side, "")) for side in _SIDES
+    )
 
 
-def _remove_unreadable(soup: BeautifulSoup, is_styled: bool) -> Iterator[str]:
+def _remove_unseen(soup: BeautifulSoup, is_styled: bool) -> Iterator[str]:
     """Takes out text in tiny letters, in the colour of its background, or invisible; an element inside may undo it."""
     from bs4.element import NavigableString, Tag
 
-    if not soup.find(_sets_look):
+    if not soup.find(lambda tag: not _SETS_LOOK.isdisjoint(tag.attrs)):
         return
-    ground = None if is_styled else _NAMED["white"]
-    stack: list[tuple[Tag, _Look]] = [
-        (soup, _Look(None if is_styled else _NAMED["black"], ground, False, False, False))
-    ]
+    stack: list[tuple[Tag, Look]] = [(soup, Look() if is_styled else Look(colour=BLACK, ground=WHITE))]
     while stack:
         tag, look = stack.pop()
         for child in list(tag.children):
             if isinstance(child, Tag):
-                inherited = _inherited(child, look, is_styled)
-                stack.append((child, _look(child, inherited) if _sets_look(child) else inherited))
-            elif isinstance(child, NavigableString) and child.strip() and _hides(look):
-                if not look.is_invisible:  # hidden as menus are
+                stack.append((child, _look(child, look, is_styled) if child.attrs else look))
+            elif isinstance(child, NavigableString) and look.is_unseen and child.strip():
+                if not look.is_hidden:  # as menus are
                     yield str(child)
                 child.extract()
 
 
-def _hides(look: _Look) -> bool:
-    if look.is_tiny or look.is_invisible or look.is_transparent:
-        return True
-    if look.colour is None or look.background is None:
-        return False
-    return all(abs(a - b) <= _SAME for a, b in zip(look.colour, look.background, strict=True))
-
-
-def _sets_look(tag: Tag) -> bool:
-    return (
-        tag.name == "font"
-        or tag.has_attr("bgcolor")
-        or tag.has_attr("background")
-        or bool(_INHERITED.search(_style(tag)))
-    )
-
-
-def _inherited(tag: Tag, outer: _Look, is_styled: bool) -> _Look:
-    """What is certain of an element's look before its own style is read."""
+def _look(tag: Tag, look: Look, is_styled: bool) -> Look:
+    """The look of an element inside one that has the `look` given."""
+    style = _style(tag)
     if is_styled and (tag.has_attr("class") or tag.has_attr("id")):
-        return _Look(None, None, is_transparent=False, is_tiny=False, is_invisible=outer.is_invisible)
-    return outer._replace(background=None) if _ELSEWHERE.search(_style(tag)) else outer
-
-
-def _look(tag: Tag, outer: _Look) -> _Look:
-    colour, background, is_transparent, is_tiny, is_invisible = outer
-    is_painted = False  # by more than its colour
-    for name, value in (*_attributes(tag), *_declarations(_style(tag))):
+        look = Look(is_hidden=look.is_hidden)
+    elif any(map(_is_elsewhere, style.items())):
+        look = look._replace(ground=None)
+    for name, value in style.items():
         if name == "color" and value not in ("inherit", "currentcolor"):
-            colour, is_transparent = _colour(value)
+            colour, opacity = parse_colour(value)
+            look = look._replace(colour=colour, opacity=opacity)
         elif name in ("background", "background-color", "background-image"):
-            background = _background(value, background)
-        elif name == "font-size" and not (_RELATIVE.fullmatch(value) and not _TINY.fullmatch(value)):
-            is_tiny = bool(_TINY.fullmatch(value))
+            colour, opacity = parse_colour(value)
+            if opacity > FAINT and value not in ("none", "inherit", "0", "0 0", "initial", "unset"):
+                look = look._replace(ground=colour)
+        elif name == "font-size" and (points(value) is not None or not _RELATIVE.fullmatch(value)):
+            look = look._replace(size=points(value))
         elif name == "font":
-            is_tiny = bool(_FONT_SHORTHAND.search(value))
-        elif name in ("text-shadow", "-webkit-text-stroke"):
-            is_painted |= value != "none"
-        elif name in ("background-clip", "-webkit-background-clip"):
-            is_painted |= value == "text"
+            sizes = map(points, re.split(r"[\s/]", value))
+            look = look._replace(size=next((size for size in sizes if size is not None), None))
         elif name == "visibility" and value != "inherit":
-            is_invisible = value in ("hidden", "collapse")
-    if is_painted:
-        return _Look(colour, None, False, is_tiny, is_invisible)
-    return _Look(colour, background, is_transparent, is_tiny, is_invisible)
+            look = look._replace(is_hidden=value in ("hidden", "collapse"))
+    is_painted = (  # by more than its colour
+        style.get("text-shadow", "none") != "none"
+        or style.get("-webkit-text-stroke", "none") != "none"
+        or "text" in (style.get("background-clip"), style.get("-webkit-background-clip"))
+    )
+    return look._replace(ground=None, opacity=1.0) if is_painted else look
 
 
-def _attributes(tag: Tag) -> Iterator[tuple[str, str]]:
-    """The attributes that do what a style does."""
-    if tag.name == "font" and tag.has_attr("color"):
-        yield "color", str(tag["color"])
-    if tag.has_attr("bgcolor"):
-        yield "background", str(tag["bgcolor"])
-    if tag.has_attr("background"):
-        yield "background", "url()"
+def _is_elsewhere(declaration: tuple[str, str]) -> bool:
+    """Whether an element may lie on something else than the box around it, such as a picture."""
+    name, value = declaration
+    if name == "position":
+        return value != "static"
+    return bool(_PLACE.match(name)) or (name.startswith("margin") and "-" in value)
 
 
-def _background(value: str, outer: _Colour | None) -> _Colour | None:
-    colour, is_transparent = _colour(value)
-    return outer if is_transparent or value in ("none", "inherit", "0", "0 0", "initial", "unset") else colour
+def _style(tag: Tag) -> Mapping[str, str]:
+    """The declarations in the element's own style, after what its attributes say in place of one."""
+    colour = tag.get("color", "inherit") if tag.name == "font" else "inherit"
+    background = "url()" if tag.has_attr("background") else tag.get("bgcolor", "none")
+    return _declarations(f"color:{colour};background:{background};{tag.get('style') or ''}")
 
 
-def _declarations(style: str) -> Iterator[tuple[str, str]]:
-    for declaration in style.split(";"):
-        name, _, value = declaration.partition(":")
-        yield name.strip().lower(), value.replace("!important", "").strip().lower()
-
-
-def _colour(value: str) -> tuple[_Colour | None, bool]:
-    """A colour, None if it cannot be told, and whether it is transparent."""
-    value = value.strip().lower()
-    if value == "transparent":
-        return None, True
-    if found := _HEX.fullmatch(value):
-        digits = found[1] if len(found[1]) > 4 else "".join(2 * digit for digit in found[1])
-        red, green, blue, *alpha = bytes.fromhex(digits)
-        return (red, green, blue), bool(alpha) and alpha[0] <= 255 * _FAINT
-    if found := _RGB.fullmatch(value):
-        numbers = re.findall(r"[\d.]+%?", found[1])
-        try:
-            parts = [float(n.rstrip("%")) * (2.55 if n.endswith("%") else 1) for n in numbers[:3]]
-            opacity = (
-                float(numbers[3].rstrip("%")) / (100 if numbers[3].endswith("%") else 1) if len(numbers) > 3 else 1.0
-            )
-            colour = (round(parts[0]), round(parts[1]), round(parts[2])) if len(parts) == 3 else None
-        except (ValueError, OverflowError):  # 1.2.3, and more digits than a number can have
-            return None, False
-        return colour, opacity <= _FAINT
-    return _NAMED.get(value), False
-
-
-def _style(tag: Tag) -> str:
-    return str(tag.get("style") or "")
+@lru_cache(maxsize=128)  # styles repeat on a page; some hold whole pictures
+def _declarations(style: str) -> Mapping[str, str]:
+    declarations = (declaration.partition(":") for declaration in style.lower().split(";"))
+    return {name.strip(): value.replace("!important", "").strip() for name, _, value in declarations}

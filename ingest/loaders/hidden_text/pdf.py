@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import ctypes
 from collections import deque
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Sequence
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ingest.loaders.pdf.raw import pdfium_function
 
 if TYPE_CHECKING:
     from pypdfium2 import PdfPage, PdfTextPage
@@ -52,14 +53,14 @@ def remove_hidden(
     suspects = _suspects(page, set(objects) - tiny)
     hidden = tiny | (suspects - _shown(page, places, objects, suspects, left, top) if suspects else set())
     for address in hidden - {0}:
-        _pdfium("FPDFPageObj_SetIsActive", ctypes.c_int, ctypes.c_int)(address, 0)
+        pdfium_function("FPDFPageObj_SetIsActive", ctypes.c_int, ctypes.c_int)(address, 0)
     return bool(hidden - {0})
 
 
 def _objects(text_page: PdfTextPage, indices: Sequence[int]) -> list[int]:
     """The address of each character's text object; 0 where it has none (a space that pdfium made up)."""
     handle = ctypes.cast(text_page.raw, ctypes.c_void_p).value
-    found = map(_pdfium("FPDFText_GetTextObject", ctypes.c_void_p, ctypes.c_int), repeat(handle), indices)
+    found = map(pdfium_function("FPDFText_GetTextObject", ctypes.c_void_p, ctypes.c_int), repeat(handle), indices)
     return [address or 0 for address in found]
 
 
@@ -76,12 +77,12 @@ def _tiny(page: PdfPage, places: Sequence[CharacterBox], objects: Sequence[int])
 def _suspects(page: PdfPage, objects: set[int]) -> set[int]:
     """Those painted in a colour that may not show, or not painted at all, unless the page is a scan."""
     addresses = list(objects - {0})
-    mode = _pdfium("FPDFTextObj_GetTextRenderMode", ctypes.c_int)
+    mode = pdfium_function("FPDFTextObj_GetTextRenderMode", ctypes.c_int)
     unpainted = {address for address in addresses if mode(address) in _UNPAINTED}
     colours = (ctypes.c_uint * (4 * len(addresses)))()
     start = ctypes.addressof(colours)
     end = start + 16 * len(addresses)
-    fill_colour = _pdfium("FPDFPageObj_GetFillColor", ctypes.c_int, *[ctypes.c_void_p] * 4)
+    fill_colour = pdfium_function("FPDFPageObj_GetFillColor", ctypes.c_int, *[ctypes.c_void_p] * 4)
     # One call for each object, in a loop that runs in C.
     deque(map(fill_colour, addresses, *(range(start + 4 * part, end + 4 * part, 16) for part in range(4))), maxlen=0)
     numbers = colours[:]
@@ -134,12 +135,3 @@ def _shown(
         if box.size == 0 or int((box.max(axis=(0, 1)).astype(int) - box.min(axis=(0, 1))).max()) > _BLANK:
             shown.add(address)
     return shown
-
-
-@cache
-def _pdfium(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
-    """A function of pdfium that takes addresses as plain numbers: pypdfium2's own binding takes three times as long."""
-    import pypdfium2.raw
-
-    prototype = ctypes.PYFUNCTYPE(result, ctypes.c_void_p, *arguments)
-    return prototype(ctypes.cast(getattr(pypdfium2.raw, name), ctypes.c_void_p).value or 0)

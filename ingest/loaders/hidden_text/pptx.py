@@ -6,30 +6,29 @@ style, whatever the layout or the master paints there. A hidden title stays: it 
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ingest.loaders.hidden_text.look import WHITE, Colour, Look, parse_colour
 from ingest.loaders.zip_container import parse_xml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from lxml.etree import _Element
     from pptx.slide import Slide
 
 _A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 _P = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
-_TINY = 100  # hundredths of a point
-_SEE_THROUGH = 5_000  # of 100,000: opacity
-_SAME = 8  # of 255: colours that differ by no more look alike
 _FIRST_GROUND = "1001"  # of the theme's grounds; where it is solid, it has the colour that is named with it
 _FILLS = tuple(f"{_A}{kind}Fill" for kind in ("solid", "grad", "blip", "patt", "grp"))
 _ALSO_PAINTED = (f"{_A}ln", f"{_A}effectLst", f"{_A}effectDag", f"{_A}highlight")
 _SHAPES = tuple(f"{_P}{kind}" for kind in ("sp", "pic", "graphicFrame", "grpSp", "contentPart"))
 
-_COLOUR = re.compile(r"[0-9A-Fa-f]{6}")
+_OPAQUE = 100_000
 _TITLE = frozenset({"title", "ctrTitle"})
 
+_Colours = Mapping[str, Colour | None]
 _Box = tuple[int, int, int, int] | None  # left, top, right, bottom; None may be anywhere
 
 
@@ -46,10 +45,10 @@ def remove_hidden(slide: Slide) -> bool:
         if _is_painted(shape)
     ]
     for shape in slide.shapes:
-        own = _ground_of(shape, ground, behind, colours)
+        own_ground = _ground_of(shape, ground, behind, colours)
         for run in shape.element.iter(f"{_A}r", f"{_A}fld"):
             text, properties = run.find(f"{_A}t"), run.find(f"{_A}rPr")
-            if text is not None and properties is not None and _is_unseen(properties, own, colours):
+            if text is not None and properties is not None and _look(properties, own_ground, colours).is_unseen:
                 words.append(text.text or "")
                 text.text = ""
         if _is_painted(shape):
@@ -71,42 +70,33 @@ def _remove_hidden_shapes(slide: _Element) -> Iterator[str]:
             parent.remove(shape)
 
 
-def _is_unseen(properties: _Element, ground: str, colours: Mapping[str, str]) -> bool:
-    if properties.get("sz", "").isdecimal() and int(properties.get("sz", "")) <= _TINY:
-        return True
+def _look(properties: _Element, ground: Colour | None, colours: _Colours) -> Look:
+    """How a run looks on the ground given."""
+    size = properties.get("sz", "")
+    look = Look(size=int(size) / 100 if size.isdecimal() else None)
     if any(properties.find(tag) is not None for tag in _ALSO_PAINTED):
-        return False
-    if properties.find(f"{_A}noFill") is not None:
-        return True
+        return look
     fill = properties.find(f"{_A}solidFill")
     if fill is None or len(fill) == 0:
-        return False
-    alpha = fill[0].find(f"{_A}alpha")
-    if alpha is not None and alpha.get("val", "").isdecimal() and int(alpha.get("val", "")) <= _SEE_THROUGH:
-        return True
-    return _look_alike(_colour(fill[0], colours), ground)
-
-
-def _look_alike(one: str, other: str) -> bool:
-    """Whether two colours, six hexadecimal digits or "" for one that is not known, are too near to tell apart."""
-    return bool(one and other) and all(
-        abs(a - b) <= _SAME for a, b in zip(bytes.fromhex(one), bytes.fromhex(other), strict=True)
-    )
+        return look._replace(is_hidden=properties.find(f"{_A}noFill") is not None)
+    alpha = "" if (element := fill[0].find(f"{_A}alpha")) is None else element.get("val", "")
+    opacity = int(alpha) / _OPAQUE if alpha.isdecimal() else 1.0
+    return look._replace(opacity=opacity, colour=_colour(fill[0], colours), ground=ground)
 
 
 # ----------------------------------------------------------------------------------------------------- what lies behind
 
 
-def _ground_of(shape: Any, ground: str, behind: Iterable[_Box], colours: Mapping[str, str]) -> str:
-    """The colour on which the shape's letters stand; "" if it cannot be told."""
+def _ground_of(shape: Any, ground: Colour | None, behind: Iterable[_Box], colours: _Colours) -> Colour | None:
+    """The colour on which the shape's letters stand; None if it cannot be told."""
     properties = shape.element.find(f"{_P}spPr")
     if properties is None:  # a table, a group
-        return ""
+        return None
     fill = properties.find(f"{_A}solidFill")
     if fill is not None:
-        return _colour(fill[0], colours) if len(fill) else ""
+        return _colour(fill[0], colours) if len(fill) else None
     box = _box(shape)
-    return "" if _is_painted(shape) or any(_overlap(box, other) for other in behind) else ground
+    return None if _is_painted(shape) or any(_overlap(box, other) for other in behind) else ground
 
 
 def _is_painted(shape: Any) -> bool:
@@ -132,17 +122,17 @@ def _box(shape: Any) -> _Box:
     return left, top, left + width, top + height
 
 
-def _overlap(one: _Box, other: _Box) -> bool:
-    if one is None or other is None:
+def _overlap(box: _Box, other: _Box) -> bool:
+    if box is None or other is None:
         return True
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+    return box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3]
 
 
 # -------------------------------------------------------------------------------------------------------------- colours
 
 
-def _ground(slide: Slide, theme: _Element, colours: Mapping[str, str]) -> str:
-    """The colour of the slide's background, "" if it has several or cannot be told."""
+def _ground(slide: Slide, theme: _Element, colours: _Colours) -> Colour | None:
+    """The colour of the slide's background, None if it has several or cannot be told."""
     for part in (slide, slide.slide_layout, slide.slide_layout.slide_master):
         background = part.element.find(f"{_P}cSld/{_P}bg")
         if background is not None:
@@ -150,8 +140,8 @@ def _ground(slide: Slide, theme: _Element, colours: Mapping[str, str]) -> str:
             first = next(theme.iterfind(f"{_A}themeElements/{_A}fmtScheme/{_A}bgFillStyleLst/*"), None)
             if fill is None and first is not None and first.tag == f"{_A}solidFill":
                 fill = background.find(f"{_P}bgRef[@idx='{_FIRST_GROUND}']")
-            return _colour(fill[0], colours) if fill is not None and len(fill) else ""
-    return "FFFFFF"
+            return _colour(fill[0], colours) if fill is not None and len(fill) else None
+    return WHITE
 
 
 def _theme(slide: Slide) -> _Element:
@@ -160,28 +150,23 @@ def _theme(slide: Slide) -> _Element:
     return parse_xml(slide.slide_layout.slide_master.part.part_related_by(RELATIONSHIP_TYPE.THEME).blob)
 
 
-def _colours(slide: Slide, theme: _Element) -> dict[str, str]:
-    """The theme's colours by the names that shapes have for them; none where a slide or layout swaps the names."""
-    swapped = any(
-        part.element.find(f"{_P}clrMapOvr/{_A}overrideClrMapping") is not None for part in (slide, slide.slide_layout)
-    )
-    names = slide.slide_layout.slide_master.element.find(f"{_P}clrMap")
-    if swapped or names is None:
-        return {}
+def _colours(slide: Slide, theme: _Element) -> _Colours:
+    """The theme's colours by the names that shapes have for them."""
+    override = f"{_P}clrMapOvr/{_A}overrideClrMapping"
+    layout = slide.slide_layout
+    maps = slide.element.find(override), layout.element.find(override), layout.slide_master.element.find(f"{_P}clrMap")
     scheme = theme.iterfind(f"{_A}themeElements/{_A}clrScheme/*")
-    own = {named.tag.rpartition("}")[2]: _colour(named[0], {}) for named in scheme if len(named)}
-    return own | {name: own.get(value, "") for name, value in names.attrib.items()}
+    of_theme = {named.tag.rpartition("}")[2]: _colour(named[0], {}) for named in scheme if len(named)}
+    names: Mapping[str, str] = next((names.attrib for names in maps if names is not None), {})
+    return of_theme | {name: of_theme.get(value) for name, value in names.items()}
 
 
-def _colour(colour: _Element, colours: Mapping[str, str]) -> str:
-    """Six hexadecimal digits, "" where the colour is made of another one or cannot be told."""
+def _colour(colour: _Element, colours: _Colours) -> Colour | None:
+    """None where the colour is made of another one or cannot be told."""
     if len(colour):
-        return ""
+        return None
     kind, value = colour.tag.rpartition("}")[2], colour.get("val", "")
-    digits = {
-        "srgbClr": value,
-        "sysClr": colour.get("lastClr", ""),
-        "schemeClr": colours.get(value, ""),
-        "prstClr": {"white": "FFFFFF", "black": "000000"}.get(value, ""),
-    }.get(kind, "")
-    return digits if _COLOUR.fullmatch(digits) else ""
+    if kind == "schemeClr":
+        return colours.get(value)
+    named = {"srgbClr": f"#{value}", "sysClr": f"#{colour.get('lastClr')}", "prstClr": value}
+    return parse_colour(named.get(kind, ""))[0]

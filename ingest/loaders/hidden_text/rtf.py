@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import re
 
+from ingest.loaders.hidden_text.look import WHITE, Look, look_alike
+
 _TOKEN = re.compile(r"\\([a-z]{1,32})(-?\d{1,10})? ?|\\'[0-9a-fA-F]{2}|\\[^a-z]|[{}]|[^\\{}]+|\\")
 _COLOURS = re.compile(r"\{\\colortbl([^{}]*)\}")
 _PART = re.compile(r"\\(?:red|green|blue)(\d{1,3})")
 _GROUND = re.compile(r"\\(?:cb|chcbpat|highlight|cbpat|clcbpat|trcbpat)([1-9]\d*)")
 _PAINTED = re.compile(r"\\(?:shading|clshdng|chshdng)[1-9]|\\(?:shp|do|background)(?![a-z])")
 _MAY_HIDE = re.compile(r"\\(?:v(?![a-z0])|fs[0-2](?!\d)|cf[1-9])")
-_TINY = 2  # half-points
-_WHITE = 248  # of 255: each part of a colour that looks white
 _CHARACTER = re.compile(r"u|tab|line|bullet|e[mn](?:dash|space)|qmspace|l(?:dbl)?quote|r(?:dbl)?quote")
 
 
@@ -24,20 +24,23 @@ def without_hidden(rtf: str) -> str:
         return rtf
     white = _white(rtf)
     kept: list[str] = []
-    outer: list[frozenset[str]] = []
-    hiding: frozenset[str] = frozenset()  # the words in force that hide what follows
+    outer: list[Look] = []
+    look = Look()
     for token in _TOKEN.finditer(rtf):
         word, number = token[1], token[2]
         if token[0] == "{":
-            outer.append(hiding)
+            outer.append(look)
         elif token[0] == "}":
-            hiding = outer.pop() if outer else frozenset()
+            look = outer.pop() if outer else Look()
         elif word == "plain":
-            hiding = frozenset()
-        elif word in ("v", "fs", "cf"):
-            hides = {"v": number != "0", "fs": 0 <= int(number or 24) <= _TINY, "cf": number in white}[word]
-            hiding = hiding | {word} if hides else hiding - {word}
-        elif hiding and token[0] != "\\*" and (not word or _CHARACTER.fullmatch(word)):
+            look = Look()
+        elif word == "v":
+            look = look._replace(is_hidden=number != "0")
+        elif word == "fs":
+            look = look._replace(size=int(number or 24) / 2)
+        elif word == "cf":
+            look = look._replace(colour=WHITE if number in white else None, ground=WHITE)
+        elif look.is_unseen and token[0] != "\\*" and (not word or _CHARACTER.fullmatch(word)):
             continue
         kept.append(token[0])
     return "".join(kept)
@@ -47,7 +50,11 @@ def _white(rtf: str) -> frozenset[str]:
     """The numbers of the colours in which letters cannot be seen; none where something may lie behind them."""
     table = _COLOURS.search(rtf)
     colours = [[int(part) for part in _PART.findall(colour)] for colour in table[1].split(";")] if table else []
-    white = frozenset(str(n) for n, parts in enumerate(colours) if len(parts) == 3 and min(parts) >= _WHITE)
+    white = frozenset(
+        str(number)
+        for number, parts in enumerate(colours)
+        if len(parts) == 3 and look_alike((parts[0], parts[1], parts[2]), WHITE)
+    )
     if _PAINTED.search(rtf) or any(ground not in white for ground in _GROUND.findall(rtf)):
         return frozenset()
     return white

@@ -71,7 +71,7 @@ def _printed_offset(pages: Sequence[Sequence[str]]) -> int:
     offsets: Counter[int] = Counter()
     for index, lines in enumerate(pages):
         offsets.update(int(line) - index for line in edge_lines(lines) if line.isdecimal() and len(line) < 5)
-    return offsets.most_common(1)[0][0] if offsets else 1
+    return max(offsets, key=lambda offset: (offsets[offset], -abs(offset - 1)), default=1)
 
 
 def _running(edges: Iterable[tuple[_Page, Sequence[str]]]) -> set[str]:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import ctypes
 import re
 from collections import deque
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Sequence
 from itertools import pairwise, repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 from ingest.loaders.hidden_text.pdf import CharacterBox, remove_hidden
+from ingest.loaders.pdf.raw import pdfium_function
 from ingest.loaders.pdf.reading_order import Cell, Line, reading_order
 
 if TYPE_CHECKING:
@@ -144,14 +144,14 @@ def _runs(page: PdfTextPage, text: str, rotation: int) -> list[Run]:
             ends += (CharacterBox(words[word - 1][1] - 1, left[last], right[last], bottom[last], top[last]),)
         runs.append(
             Run(
-                text[words[first][0] : words[word - 1][1]],
-                first > 0 and "\n" in text[words[first - 1][1] : words[first][0]],
-                min(left[start], left[last]),
-                max(right[start], right[last]),
-                bottom[start],
-                top[start],
-                abs(bottom[last] - bottom[start]) > abs(right[last] - left[start]),
-                ends,
+                text=text[words[first][0] : words[word - 1][1]],
+                is_broken=first > 0 and "\n" in text[words[first - 1][1] : words[first][0]],
+                left=min(left[start], left[last]),
+                right=max(right[start], right[last]),
+                bottom=bottom[start],
+                top=top[start],
+                is_turned=abs(bottom[last] - bottom[start]) > abs(right[last] - left[start]),
+                ends=ends,
             )
         )
         first = word
@@ -164,7 +164,8 @@ def _boxes(page: PdfTextPage, places: Sequence[int], rotation: int) -> list[list
     address = ctypes.addressof(boxes)
     handle = ctypes.cast(page.raw, ctypes.c_void_p).value
     # One call for each end of each word, in a loop that runs in C: a thousand take a millisecond.
-    deque(map(_box_of_character(), repeat(handle), places, range(address, address + 16 * len(places), 16)), maxlen=0)
+    loose_box = pdfium_function("FPDFText_GetLooseCharBox", ctypes.c_int, ctypes.c_int, ctypes.c_void_p)
+    deque(map(loose_box, repeat(handle), places, range(address, address + 16 * len(places), 16)), maxlen=0)
     numbers = boxes[:]
     return _turned(numbers[0::4], numbers[1::4], numbers[2::4], numbers[3::4], rotation)
 
@@ -180,15 +181,6 @@ def _turned(
     if rotation == 270:
         return [[-y for y in top], right, [-y for y in bottom], left]
     return [left, top, right, bottom]
-
-
-@cache
-def _box_of_character() -> Callable[[int | None, int, int], int]:
-    """FPDFText_GetLooseCharBox with plain addresses: pypdfium2's own binding takes three times as long."""
-    from pypdfium2.raw import FPDFText_GetLooseCharBox
-
-    prototype = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
-    return prototype(ctypes.cast(FPDFText_GetLooseCharBox, ctypes.c_void_p).value or 0)
 
 
 def _goes_down(before: Run, after: Run) -> bool:

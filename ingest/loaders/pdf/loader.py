@@ -21,6 +21,7 @@ from ingest.loaders.base import (
     HeadingPath,
     Limits,
     Section,
+    not_what_it_says,
     quoted,
     readable_stem,
     sensible_title,
@@ -33,6 +34,8 @@ from ingest.loaders.pdf.page_titles import with_page_title
 from rag.errors import UnreadableDocument
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pypdf import PdfReader
     from pypdfium2 import PdfDocument, PdfPage
 
@@ -45,6 +48,7 @@ _MANY_OBJECTS = 30  # of which a page without text may be drawn text
 _FINEST_SCALE = 300 / 72  # pixels a point
 
 Bookmark = tuple[int, int, str]  # page index, level from 1, title
+_Entry = tuple[int | None, int, str]  # the same as it stands in the file
 
 _FORMS = re.compile("[\ufb00-\ufb06\ufb13-\ufb17\ufb50-\ufdfb\ufe70-\ufefc]")  # ligatures and Arabic letter shapes
 _SPACES = re.compile("[\t \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000\uf020]+")
@@ -91,11 +95,7 @@ def load_pdf(path: Path, name: str, limits: Limits) -> Extracted:
 
     with path.open("rb") as file:
         if b"%PDF-" not in file.read(4096):
-            raise UnreadableDocument(
-                f"{quoted(name)} is not a PDF, although its name says so.",
-                hint="Give the file the suffix of what it really is.",
-                source=name,
-            )
+            raise not_what_it_says(name, "a PDF")
     try:
         document = pypdfium2.PdfDocument(path)
     except pypdfium2.PdfiumError as error:
@@ -110,7 +110,7 @@ def load_pdf(path: Path, name: str, limits: Limits) -> Extracted:
 def _load_with_pdfium(document: PdfDocument, name: str, limits: Limits) -> Extracted:
     from pypdfium2 import PdfiumError
 
-    _check_pages(len(document), name, limits)
+    limits.check_pages(len(document), name)
     pages = _Pages()
     for index in range(len(document)):
         try:
@@ -123,7 +123,7 @@ def _load_with_pdfium(document: PdfDocument, name: str, limits: Limits) -> Extra
         pages.check(limits, name)
     labels = [document.get_page_label(index) for index in range(len(document))]
     title = document.get_metadata_value("Title")
-    return _assemble(name, title, pages, labels, _bookmarks(document))
+    return _assemble(name, title, pages, labels, _bookmarks(_outline(document)))
 
 
 def _text_of_page(page: PdfPage, index: int, pages: _Pages, limits: Limits) -> str:
@@ -140,7 +140,7 @@ def _text_of_page(page: PdfPage, index: int, pages: _Pages, limits: Limits) -> s
         pages.broken.append(index)
         return text
     finally:
-        limits.sign_of_life()
+        limits.heartbeat()
     if recognised:
         pages.recognised.append(index)
     return recognised or text
@@ -171,7 +171,7 @@ def _load_with_pypdf(path: Path, name: str, limits: Limits) -> Extracted:
     reader = PdfReader(path, strict=False)
     if reader.is_encrypted and not reader.decrypt(""):
         raise _encrypted(name)
-    _check_pages(len(reader.pages), name, limits)
+    limits.check_pages(len(reader.pages), name)
     pages = _Pages()
     for index in range(len(reader.pages)):
         try:
@@ -189,7 +189,7 @@ def _load_with_pypdf(path: Path, name: str, limits: Limits) -> Extracted:
             source=name,
         )
     title = reader.metadata.title if reader.metadata else None
-    return _assemble(name, title or "", pages, _labels_of(reader), _bookmarks_of(reader))
+    return _assemble(name, title or "", pages, _labels_of(reader), _bookmarks(_outline_of(reader)))
 
 
 def _labels_of(reader: PdfReader) -> list[str]:
@@ -200,34 +200,12 @@ def _labels_of(reader: PdfReader) -> list[str]:
         return [""] * len(reader.pages)
 
 
-def _bookmarks_of(reader: PdfReader) -> list[Bookmark]:
-    """The outline as pypdf reads it; what of it cannot be read is left out."""
-    bookmarks: list[Bookmark] = []
-
-    def take(entries: list[Any], level: int) -> None:
-        for entry in entries:
-            if isinstance(entry, list):
-                take(entry, level + 1)
-                continue
-            page = reader.get_destination_page_number(entry)
-            heading = squeeze(_clean(entry.title or ""))
-            if page is not None and page >= 0 and heading:
-                bookmarks.append((page, level, heading))
-
-    try:
-        take(reader.outline, 1)
-    except Exception as error:  # noqa: BLE001 - pypdf raises anything
-        logger.info("the outline is damaged: %r", error)
-    return bookmarks
-
-
-def _check_pages(pages: int, name: str, limits: Limits) -> None:
-    if pages > limits.max_pages:
-        raise UnreadableDocument(
-            f"{quoted(name)} has {pages} pages, more than the {limits.max_pages} allowed.",
-            hint="Split it into smaller files, or raise RAG_INGEST__MAX_PAGES.",
-            source=name,
-        )
+def _outline_of(reader: PdfReader, entries: list[Any] | None = None, level: int = 1) -> Iterator[_Entry]:
+    for entry in reader.outline if entries is None else entries:
+        if isinstance(entry, list):
+            yield from _outline_of(reader, entry, level + 1)
+        else:
+            yield reader.get_destination_page_number(entry), level, entry.title or ""
 
 
 def _encrypted(name: str) -> UnreadableDocument:
@@ -238,19 +216,21 @@ def _encrypted(name: str) -> UnreadableDocument:
     )
 
 
-def _bookmarks(document: PdfDocument) -> list[Bookmark]:
-    """The outline in the order of its pages; what of it cannot be read is left out."""
-    from pypdfium2 import PdfiumError
+def _outline(document: PdfDocument) -> Iterator[_Entry]:
+    for bookmark in document.get_toc():
+        destination = bookmark.get_dest()
+        yield destination.get_index() if destination else None, bookmark.level + 1, bookmark.get_title()
 
+
+def _bookmarks(outline: Iterator[_Entry]) -> list[Bookmark]:
+    """The outline in the order of its pages; what of it cannot be read is left out."""
     bookmarks: list[Bookmark] = []
     try:
-        for bookmark in document.get_toc():
-            destination = bookmark.get_dest()
-            page = destination.get_index() if destination else None
-            heading = squeeze(_clean(bookmark.get_title()))
+        for page, level, title in outline:
+            heading = squeeze(_clean(title))
             if page is not None and page >= 0 and heading:
-                bookmarks.append((page, bookmark.level + 1, heading))
-    except (PdfiumError, UnicodeError) as error:
+                bookmarks.append((page, level, heading))
+    except Exception as error:  # noqa: BLE001 - pypdf raises anything
         logger.info("the outline is damaged: %r", error)
     return bookmarks
 

@@ -19,8 +19,12 @@ _NUMBER = r"(?P<prefix>[A-Z]{1,2}-)?(?P<number>\d{1,4})|(?P<roman>[ivxlc]{1,7}|[
 _ALONE = re.compile(rf"\W*(?:page|seite|p\.)?\s*(?:{_NUMBER})(?:\s*(?:of|von|/)\s*\d+)?\W*", re.IGNORECASE)
 _AT_START = re.compile(r"(?:page )?(?P<prefix>[A-Z]{1,2}-)?(?P<number>\d{1,4})\s(?P<rest>.*\w.*)", re.IGNORECASE)
 _AT_END = re.compile(r"(?P<rest>.*\w.*)\s(?P<prefix>[A-Z]{1,2}-)?(?P<number>\d{1,4})", re.IGNORECASE)
-_ROMAN = re.compile(r"(?:xc|xl|l?x{0,3})(?:ix|iv|v?i{0,3})")
-_ROMAN_VALUES = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
+_ROMAN = [  # by the number, 0 to 99
+    tens + ones
+    for tens in ("", "x", "xx", "xxx", "xl", "l", "lx", "lxx", "lxxx", "xc")
+    for ones in ("", "i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix")
+]
+_ROMAN_VALUES = {roman: number for number, roman in enumerate(_ROMAN) if number}
 
 _Style = tuple[str, str]  # prefix, and "1", "i" or "I"
 
@@ -66,8 +70,8 @@ def _alone(line: str) -> Iterator[tuple[_Style, int, str]]:
     match = _ALONE.fullmatch(line) if len(line) <= _LONGEST else None
     if match and match["number"]:
         yield (match["prefix"] or "", "1"), int(match["number"]), ""
-    elif match and _ROMAN.fullmatch(match["roman"].lower()):
-        yield ("", "i" if match["roman"].islower() else "I"), _value(match["roman"].lower()), ""
+    elif match and (number := _ROMAN_VALUES.get(match["roman"].lower())):
+        yield ("", "i" if match["roman"].islower() else "I"), number, ""
 
 
 def _with_text(line: str) -> Iterator[tuple[_Style, int, str]]:
@@ -77,27 +81,8 @@ def _with_text(line: str) -> Iterator[tuple[_Style, int, str]]:
                 yield (match["prefix"] or "", "1"), int(match["number"]), match["rest"]
 
 
-def _value(roman: str) -> int:
-    values = [_ROMAN_VALUES[letter] for letter in roman]
-    return sum(-value if value < after else value for value, after in zip(values, [*values[1:], 0], strict=True))
-
-
 def _written(style: _Style, number: int) -> str:
     prefix, kind = style
     if kind == "1":
         return f"{prefix}{number}"
-    roman = ""
-    for value, letters in (
-        (100, "c"),
-        (90, "xc"),
-        (50, "l"),
-        (40, "xl"),
-        (10, "x"),
-        (9, "ix"),
-        (5, "v"),
-        (4, "iv"),
-        (1, "i"),
-    ):
-        roman += letters * (number // value)
-        number %= value
-    return roman.upper() if kind == "I" else roman
+    return _ROMAN[number].upper() if kind == "I" else _ROMAN[number]

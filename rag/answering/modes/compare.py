@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 
 from rag.answering.engine import ChatEngine, RetrievalResult
 from rag.answering.generation import PreparedQuestion
-from rag.answering.modes.parallel import merged
+from rag.answering.modes.parallel import in_parallel
 from rag.answering.modes.request import Engines, Request
 from rag.errors import InvalidRequest, NotFound, RagError
 from rag.models.models_file import ModelsFile
@@ -17,22 +15,22 @@ from rag.types.documents import (
     AnswerCompleted,
     Candidate,
     ChunksRetrieved,
+    Emit,
     Event,
-    Passage,
     Progress,
-    QueryCondensed,
     TextDelta,
     Usage,
 )
 
-Prepared = tuple[ChatEngine, PreparedQuestion]
+Participant = tuple[ChatEngine, PreparedQuestion]
 
 
-async def compare(request: Request, engines: Engines, file: ModelsFile) -> AsyncGenerator[Event, None]:
-    """The answers of the models that are named, or of the first two that are offered, as Candidate events.
+async def compare(request: Request, engines: Engines, file: ModelsFile, emit: Emit) -> Answer:
+    """The answers of the models that are named, or of the first two that are offered, as Candidate events; it is the
+    first one's.
 
-    Ends with AnswerCompleted of the first one. A model that fails says so in its answer. Raises InvalidRequest for
-    fewer than two models, NotFound for an unknown one, BackendError when all fail.
+    A model that fails says so in its answer. Raises InvalidRequest for fewer than two models, NotFound for an unknown
+    one, BackendError when all fail.
     """
     names = list(dict.fromkeys(request.models)) or file.offered[:2]
     if len(names) < 2:
@@ -41,29 +39,22 @@ async def compare(request: Request, engines: Engines, file: ModelsFile) -> Async
             hint="Name them; models.toml describes the models to choose from.",
             param="models",
         )
-    ready = await asyncio.gather(*(_prepare(name, request, engines) for name in names))
-    prepared = dict(zip(names, ready, strict=True))
-    able = {name: ready for name, ready in prepared.items() if not isinstance(ready, RagError)}
+    prepared = await asyncio.gather(*(_prepare(name, request, engines) for name in names))
+    participants = dict(zip(names, prepared, strict=True))
+    able = [participant for participant in prepared if not isinstance(participant, RagError)]
     if not able:
-        raise next(error for error in prepared.values() if isinstance(error, RagError))
-    engine, asked = next(iter(able.values()))
-    question = await engine.condense(asked)
-    if question != asked.question:
-        yield QueryCondensed(question)
-    finding = await engine.find(question, request.scope)
-    yield ChunksRetrieved(finding.hits, finding.passages)
-    answers: dict[str, Answer] = {}
-    streams = [_answering(name, prepared[name], finding) for name in names]
-    async with aclosing(merged(streams, len(streams))) as events:
-        async for _, event in events:
-            if isinstance(event, Candidate) and isinstance(event.event, AnswerCompleted):
-                answers[event.model] = event.event.answer
-            if event is not None:
-                yield event
-    yield AnswerCompleted(answers[names[0]])
+        raise next(error for error in prepared if isinstance(error, RagError))
+    engine, first = able[0]
+    result = await engine.find(await engine.condense(first, emit), request.scope)
+    emit(ChunksRetrieved(result.hits, result.passages))
+
+    async def answer(name: str) -> Answer:
+        return await _answer(name, participants[name], result, emit)
+
+    return (await in_parallel(answer, names, len(names)))[0]
 
 
-async def _prepare(name: str, request: Request, engines: Engines) -> Prepared | RagError:
+async def _prepare(name: str, request: Request, engines: Engines) -> Participant | RagError:
     """The model made ready, or why it cannot answer. Raises NotFound, InvalidRequest."""
     try:
         engine = await asyncio.to_thread(engines, name)
@@ -74,26 +65,25 @@ async def _prepare(name: str, request: Request, engines: Engines) -> Prepared | 
         return error
 
 
-async def _answering(name: str, ready: Prepared | RagError, finding: RetrievalResult) -> AsyncGenerator[Event, None]:
+async def _answer(name: str, participant: Participant | RagError, result: RetrievalResult, emit: Emit) -> Answer:
     """One model's answer; what it waits for is told of all."""
-    said = ""
+    text = ""
+
+    def emit_candidate(event: Event) -> None:
+        nonlocal text
+        if isinstance(event, TextDelta):
+            text += event.text
+            emit(Candidate(name, event))
+        elif isinstance(event, Progress):
+            emit(event)
+
     try:
-        if isinstance(ready, RagError):
-            raise ready
-        engine, asked = ready
-        async with aclosing(engine.write(asked, finding)) as events:
-            async for event in events:
-                if isinstance(event, TextDelta):
-                    said += event.text
-                if isinstance(event, TextDelta | AnswerCompleted):
-                    yield Candidate(name, event)
-                elif isinstance(event, Progress):
-                    yield event
+        if isinstance(participant, RagError):
+            raise participant
+        engine, prepared = participant
+        answer = await engine.write(prepared, result, emit_candidate)
     except RagError as error:
-        told = ("\n\n" if said else "") + error.message
-        yield Candidate(name, TextDelta(told))
-        yield Candidate(name, AnswerCompleted(_failed(name, said + told, finding.passages)))
-
-
-def _failed(name: str, text: str, passages: tuple[Passage, ...]) -> Answer:
-    return Answer(text, (), passages, name, found=False, finish_reason="stop", usage=Usage(0, 0))
+        emit_candidate(TextDelta(("\n\n" if text else "") + error.message))
+        answer = Answer(text, (), result.passages, name, found=False, finish_reason="stop", usage=Usage(0, 0))
+    emit(Candidate(name, AnswerCompleted(answer)))
+    return answer

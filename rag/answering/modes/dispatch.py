@@ -1,14 +1,15 @@
-"""The one way in: a request goes to its mode, and events come back."""
+"""The one way in: a request goes to its mode, and an answer comes back."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 from rag.answering.engine import ChatEngine
+from rag.answering.event_stream import EventStream
 from rag.answering.generation import write_answer
 from rag.answering.modes.compare import compare
 from rag.answering.modes.plan import plan
@@ -20,41 +21,41 @@ from rag.models.llm import wait_for_model
 from rag.models.models_file import ModelsFile
 from rag.settings import Settings
 from rag.types.chat import ToolCallDelta
-from rag.types.documents import Event, Progress, TextDelta
+from rag.types.documents import Answer, Emit, Event, Progress, TextDelta
 
 logger = logging.getLogger(__name__)
 
-Ask = Callable[[ChatEngine, Request], AsyncGenerator[Event, None]]
+AnswerInMode = Callable[[ChatEngine, Request, Emit], Awaitable[Answer]]
 
 
-def documents(engine: ChatEngine, request: Request) -> AsyncGenerator[Event, None]:
+async def documents(engine: ChatEngine, request: Request, emit: Emit) -> Answer:
     """Answer from the documents: see rag/answering/engine.py."""
-    return engine.stream(request.messages, request.scope, request.sampling, request.functions)
+    return await engine.answer(request.messages, request.scope, request.sampling, request.functions, emit)
 
 
-async def chat(engine: ChatEngine, request: Request) -> AsyncGenerator[Event, None]:
+async def chat(engine: ChatEngine, request: Request, emit: Emit) -> Answer:
     """A conversation with the model alone: nothing is searched, nothing is cited.
 
     Answers under the instructions of model and request. Raises InvalidRequest without a language model.
     """
-    asked = await engine.prepare(request.messages, request.sampling, request.functions, from_documents=False)
-    require_model(asked.model, "A chat without documents")
-    async with aclosing(write_answer(asked, ())) as events:
-        async for event in events:
-            yield event
+    prepared = await engine.prepare(request.messages, request.sampling, request.functions, from_documents=False)
+    require_model(prepared.model, "A chat without documents")
+    return await write_answer(prepared, emit)
 
 
 _WITH_FUNCTIONS: frozenset[Mode] = frozenset({"documents", "chat"})
-OF_ONE_MODEL: Mapping[Mode, Ask] = {"documents": documents, "chat": chat, "summarize": summarize, "plan": plan}
+OF_ONE_MODEL: Mapping[Mode, AnswerInMode] = {"documents": documents, "chat": chat, "summarize": summarize, "plan": plan}
 
 
-async def ask(
-    request: Request, engines: Engines, file: ModelsFile, counts: RouteCounts | None = None
-) -> AsyncGenerator[Event, None]:
-    """Answer in the request's mode. Ends with AnswerCompleted; closing the generator stops all models.
+def ask(request: Request, engines: Engines, file: ModelsFile, counts: RouteCounts | None = None) -> EventStream:
+    """What `answer` emits, and at last the answer itself; closing the stream stops all models."""
+    return EventStream(partial(answer, request, engines, file, counts or RouteCounts()))
 
-    `counts` keeps count of who answers in the mode `route`. Raises InvalidRequest, NotFound for an unknown model,
-    BackendError.
+
+async def answer(request: Request, engines: Engines, file: ModelsFile, counts: RouteCounts, emit: Emit) -> Answer:
+    """Answer in the request's mode; `counts` keeps count of who answers in the mode `route`.
+
+    Raises InvalidRequest, NotFound for an unknown model, BackendError.
     """
 
     def open_engine(name: str) -> ChatEngine:
@@ -70,14 +71,10 @@ async def ask(
             param="tools" if request.functions else "messages",
         )
     if request.mode == "route":
-        answering = route(request, open_engine, file, counts or RouteCounts())
-    elif request.mode == "compare":
-        answering = compare(request, open_engine, file)
-    else:
-        answering = _with_fallback(OF_ONE_MODEL[request.mode], request, open_engine, file)
-    async with aclosing(answering) as events:
-        async for event in events:
-            yield event
+        return await route(request, open_engine, file, counts, emit)
+    if request.mode == "compare":
+        return await compare(request, open_engine, file, emit)
+    return await _with_fallback(OF_ONE_MODEL[request.mode], request, open_engine, file, emit)
 
 
 def _settings(settings: Settings, request: Request) -> Settings:
@@ -90,40 +87,39 @@ def _settings(settings: Settings, request: Request) -> Settings:
 
 
 async def _with_fallback(
-    mode: Ask, request: Request, engines: Engines, file: ModelsFile
-) -> AsyncGenerator[Event, None]:
+    answer_in_mode: AnswerInMode, request: Request, engines: Engines, file: ModelsFile, emit: Emit
+) -> Answer:
     """Ask the model, and when it cannot be reached the next one, as long as nobody has seen a word of the answer."""
     names = with_fallbacks(request.models[0] if request.models else "", file)
     unreachable: list[BackendUnavailable] = []
+    has_begun = False
+
+    def emit_noting_the_beginning(event: Event) -> None:
+        nonlocal has_begun
+        has_begun = has_begun or isinstance(event, TextDelta | ToolCallDelta)
+        emit(event)
+
     for name in names:
         engine = await asyncio.to_thread(engines, name)
         if unreachable and request.functions and not engine.model.calls_functions:
             continue
         if unreachable:
-            yield Progress(f"{unreachable[-1].message} {engine.model.name} answers instead.")
-        has_begun = False
+            emit(Progress(f"{unreachable[-1].message} {engine.model.name} answers instead."))
         try:
-            async with aclosing(wait_for_model(engine.model)) as waiting:
-                async for what_for in waiting:
-                    yield Progress(what_for)
-            async with aclosing(mode(engine, request)) as events:
-                async for event in events:
-                    has_begun = has_begun or isinstance(event, TextDelta | ToolCallDelta)
-                    yield event
+            await wait_for_model(engine.model, lambda reason: emit(Progress(reason)))
+            return await answer_in_mode(engine, request, emit_noting_the_beginning)
         except BackendUnavailable as error:
             if has_begun:
                 raise
             logger.warning("%s cannot be reached: %s", engine.model.name, error)
             unreachable.append(error)
-        else:
-            return
     raise unreachable[0]
 
 
 def with_fallbacks(name: str, file: ModelsFile) -> list[str]:
     """The model to ask, empty for the default one, and those that take over, in their order: the ones behind it in the
     list of `models.toml`; all of the list for a default model that is not in it."""
-    asked = name or file.default_name
-    if asked in file.fallback:
-        return [name, *file.fallback[file.fallback.index(asked) + 1 :]]
-    return [name, *file.fallback] if asked == file.default_name else [name]
+    model = name or file.default_name
+    if model in file.fallback:
+        return [name, *file.fallback[file.fallback.index(model) + 1 :]]
+    return [name, *file.fallback] if model == file.default_name else [name]

@@ -8,30 +8,30 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import Sequence
 from dataclasses import replace
 
 from rag.answering.engine import ChatEngine
+from rag.answering.event_stream import HeldEvents
 from rag.answering.generation import PreparedQuestion, longest_reply, reply, total, write_prompt
-from rag.answering.modes.parallel import at_once, in_order
+from rag.answering.modes.parallel import at_once, started
 from rag.answering.modes.request import Request, require_model
 from rag.answering.prompt_budget import Prompt, fit_prompt
 from rag.answering.prompts import CONCLUDE, PLAN
 from rag.answering.verification.claims import check_claims
 from rag.errors import InvalidRequest
+from rag.text.markers import MARKER
 from rag.types.documents import (
     Answer,
-    AnswerCompleted,
     ChunksRetrieved,
     Citation,
     Claim,
+    Emit,
     Event,
     Hit,
     Message,
     Passage,
     Progress,
-    QueryCondensed,
     TextDelta,
 )
 
@@ -41,30 +41,23 @@ _STEP = re.compile(r"\W{0,4}(?:step\s*)?\d{1,2}\W{0,2}[.):]\W{0,4}(\S.*)", re.IG
 _BULLET = re.compile(r"\s*[-*•–]\s+(\S.*)")
 
 
-async def plan(engine: ChatEngine, request: Request) -> AsyncGenerator[Event, None]:
+async def plan(engine: ChatEngine, request: Request, emit: Emit) -> Answer:
     """Answer step by step; a request that is one step is answered as any question. Raises InvalidRequest without a
     language model, BackendError."""
-    asked = await engine.prepare(request.messages, request.sampling)
-    require_model(asked.model, "A plan")
-    question = await engine.condense(asked)
-    if question != asked.question:
-        yield QueryCondensed(question)
-    yield Progress("Planning")
+    prepared = await engine.prepare(request.messages, request.sampling)
+    require_model(prepared.model, "A plan")
+    question = await engine.condense(prepared, emit)
+    emit(Progress("Planning"))
     prompt = await asyncio.to_thread(
-        fit_prompt, asked.model, PLAN.format(most=MOST_STEPS), [Message("user", question)], (), _PLAN_TOKENS
+        fit_prompt, prepared.model, PLAN.format(most=MOST_STEPS), [Message("user", question)], (), _PLAN_TOKENS
     )
-    planned = await reply(asked.model, prompt.messages, prompt.max_tokens)
+    planned = await reply(prepared.model, prompt.messages, prompt.max_tokens)
     steps = read_steps(planned.text)
     if len(steps) > 1:
-        events = _follow(engine, asked, question, request, steps)
+        answer = await _follow(engine, prepared, question, request, steps, emit)
     else:
-        events = engine.write(asked, await engine.find(question, request.scope))
-    async with aclosing(events):
-        async for event in events:
-            if isinstance(event, AnswerCompleted):
-                yield AnswerCompleted(replace(event.answer, usage=total([planned.usage, event.answer.usage])))
-            else:
-                yield event
+        answer = await engine.write(prepared, await engine.find(question, request.scope), emit)
+    return replace(answer, usage=total([planned.usage, answer.usage]))
 
 
 def read_steps(text: str) -> list[str]:
@@ -77,35 +70,36 @@ def read_steps(text: str) -> list[str]:
 
 
 async def _follow(
-    engine: ChatEngine, asked: PreparedQuestion, question: str, request: Request, steps: Sequence[str]
-) -> AsyncGenerator[Event, None]:
+    engine: ChatEngine, prepared: PreparedQuestion, question: str, request: Request, steps: Sequence[str], emit: Emit
+) -> Answer:
     """Answer the steps, then the question from their answers."""
     for number, step in enumerate(steps, start=1):
-        yield Progress(f"Step {number}: {step}", 0, len(steps))
-    told = [message for message in request.messages if message.role == "system"]
-    streams = [engine.stream([*told, Message("user", step)], request.scope, request.sampling) for step in steps]
-    composed = _Composed()
-    async with aclosing(in_order(streams, at_once(asked.model, engine.settings.modes))) as numbered_events:
-        async for number, event in numbered_events:
-            if number == composed.parts:
-                yield composed.begin(f"### {number + 1}. {steps[number]}")
-            if (shown := await composed.take(event)) is not None:
-                yield shown
-    if composed.found_parts > 1 and (prompt := await asyncio.to_thread(_last_prompt, asked, question, composed)):
-        yield composed.begin("---", prompt.passages)
-        async with aclosing(write_prompt(asked.model, prompt, request.sampling)) as events:
-            async for event in events:
-                if (shown := await composed.take(event)) is not None:
-                    yield shown
-    yield AnswerCompleted(composed.answer())
+        emit(Progress(f"Step {number}: {step}", 0, len(steps)))
+    system = [message for message in request.messages if message.role == "system"]
+    held = [HeldEvents() for _ in steps]
+
+    async def answer(number: int) -> Answer:
+        messages = [*system, Message("user", steps[number])]
+        return await engine.answer(messages, request.scope, request.sampling, emit=held[number])
+
+    composed = _Composed(emit)
+    async with started(answer, range(len(steps)), at_once(prepared.model, engine.settings.modes)) as tasks:
+        for number, task in enumerate(tasks):
+            composed.begin(f"### {number + 1}. {steps[number]}")
+            held[number].release(composed.take)
+            await composed.complete(await task)
+    if composed.found_parts > 1 and (prompt := await asyncio.to_thread(_last_prompt, prepared, question, composed)):
+        composed.begin("---", prompt.passages)
+        await composed.complete(await write_prompt(prepared.model, prompt, request.sampling, composed.take))
+    return composed.answer()
 
 
-def _last_prompt(asked: PreparedQuestion, question: str, composed: _Composed) -> Prompt | None:
+def _last_prompt(prepared: PreparedQuestion, question: str, composed: _Composed) -> Prompt | None:
     """What has the answers to the steps put together; None where they leave no room for that."""
-    rules = "\n\n".join(filter(None, [asked.instructions, CONCLUDE.format(answers=composed.text)]))
-    longest = longest_reply(asked.model, asked.sampling)
+    rules = "\n\n".join(filter(None, [prepared.instructions, CONCLUDE.format(answers=composed.text)]))
+    longest = longest_reply(prepared.model, prepared.sampling)
     try:
-        prompt = fit_prompt(asked.model, rules, [Message("user", question)], (), longest)
+        prompt = fit_prompt(prepared.model, rules, [Message("user", question)], (), longest)
     except InvalidRequest:
         return None
     return replace(prompt, passages=composed.numbering.passages)
@@ -114,11 +108,12 @@ def _last_prompt(asked: PreparedQuestion, question: str, composed: _Composed) ->
 class _Composed:
     """An answer in parts that are written one after the other, with their sources numbered through."""
 
-    def __init__(self) -> None:
+    def __init__(self, emit: Emit) -> None:
         self.numbering = Numbering()
         self.text = ""
-        self.parts = 0  # that have begun
+        self._emit = emit
         self._answers: list[Answer] = []  # of the parts, as they were written
+        self._heading = ""  # of the present part, as long as nothing of it has come
         self._start = 0  # of the present part, in the text
         self._sources: Sequence[Passage] = ()  # of the present part, numbered as its text cites them
         self._hits: dict[str, Hit] = {}
@@ -130,28 +125,31 @@ class _Composed:
         """How many are answers, and not the word that there is none."""
         return sum(answer.found for answer in self._answers)
 
-    def begin(self, heading: str, sources: Sequence[Passage] = ()) -> TextDelta:
-        """A new part, under its heading."""
-        space = "\n\n" if self.text else ""
-        delta = self._write(f"{space}{heading}\n\n")
-        self.parts, self._start, self._sources = self.parts + 1, len(self.text), sources
-        return delta
+    def begin(self, heading: str, sources: Sequence[Passage] = ()) -> None:
+        """What comes now is a new part; its heading is written with the first sign of it."""
+        self._heading, self._sources = heading, sources
 
-    async def take(self, event: Event) -> Event | None:
-        """An event of the present part, as one of the whole answer; None for the one that ends it."""
+    def take(self, event: Event) -> None:
+        """Emit an event of the present part as one of the whole answer."""
+        if self._heading:
+            space = "\n\n" if self.text else ""
+            self._write(f"{space}{self._heading}\n\n")
+            self._heading, self._start = "", len(self.text)
         match event:
             case ChunksRetrieved(hits, passages):
                 self._sources = passages
                 self._hits |= {hit.chunk.id: hit for hit in hits}
                 for passage in passages:
                     self.numbering.number(passage)
-                return ChunksRetrieved(tuple(self._hits.values()), self.numbering.passages)
+                self._emit(ChunksRetrieved(tuple(self._hits.values()), self.numbering.passages))
             case TextDelta(text):
-                return self._write(self.numbering.renumbered(text, self._sources))
-            case AnswerCompleted(answer):
-                await asyncio.to_thread(self._complete, answer)
-                return None
-        return event
+                self._write(self.numbering.renumbered(text, self._sources))
+            case _:
+                self._emit(event)
+
+    async def complete(self, answer: Answer) -> None:
+        """The present part is whole."""
+        await asyncio.to_thread(self._complete, answer)
 
     def answer(self) -> Answer:
         """All parts as one answer."""
@@ -166,9 +164,9 @@ class _Composed:
             claims=tuple(self._claims),
         )
 
-    def _write(self, text: str) -> TextDelta:
+    def _write(self, text: str) -> None:
         self.text += text
-        return TextDelta(text)
+        self._emit(TextDelta(text))
 
     def _complete(self, answer: Answer) -> None:
         self._answers.append(answer)
@@ -179,9 +177,6 @@ class _Composed:
         if answer.claims:
             for claim in check_claims(self.text[self._start :], self.numbering.passages):
                 self._claims.append(replace(claim, start=claim.start + self._start, end=claim.end + self._start))
-
-
-_MARKER = re.compile(r"\[(\d{1,3})\]")
 
 
 class Numbering:
@@ -210,4 +205,4 @@ class Numbering:
             passage = numbers.get(int(marker[1]))
             return marker[0] if passage is None else f"[{self.number(passage)}]"
 
-        return _MARKER.sub(renumber, text)
+        return MARKER.sub(renumber, text)

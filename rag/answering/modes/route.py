@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from rag.answering.engine import ChatEngine, RetrievalResult
+from rag.answering.engine import RetrievalResult
+from rag.answering.event_stream import HeldEvents
 from rag.answering.generation import PreparedQuestion, longest_reply, reply
 from rag.answering.modes.request import Engines, Request
 from rag.answering.prompt_budget import beginning
@@ -23,7 +22,7 @@ from rag.errors import BackendError, InvalidRequest
 from rag.models.chat_template import TURN_TOKENS
 from rag.models.models_file import ModelsFile
 from rag.models.models_file import Route as RouteEntry
-from rag.types.documents import Answer, AnswerCompleted, Event, Message, Progress, QueryCondensed, TextDelta, Usage
+from rag.types.documents import Answer, Emit, Message, Progress, TextDelta, Usage
 
 logger = logging.getLogger(__name__)
 
@@ -82,10 +81,8 @@ class RouteCounts:
             )
 
 
-async def route(
-    request: Request, engines: Engines, file: ModelsFile, counts: RouteCounts
-) -> AsyncGenerator[Event, None]:
-    """Answer from the documents, by the small model where it can. Ends with AnswerCompleted, which names who wrote it.
+async def route(request: Request, engines: Engines, file: ModelsFile, counts: RouteCounts, emit: Emit) -> Answer:
+    """Answer from the documents, by the small model where it can.
 
     Raises InvalidRequest where `models.toml` has no route, BackendError when the large model fails.
     """
@@ -96,76 +93,39 @@ async def route(
             param="mode",
         )
     small, large = [await asyncio.to_thread(engines, name) for name in (file.route.small, file.route.large)]
-    draft = _Draft()
+    held = HeldEvents()
+    result: RetrievalResult | None = None
+    draft: Answer | None = None
     try:
-        async with aclosing(_by_small(small, request, draft)) as events:
-            async for event in events:
-                yield event
-        objection = await _objection(draft, file.route, counts)
+        prepared = await small.prepare(request.messages, request.sampling)
+        result = await small.find(await small.condense(prepared, emit), request.scope)
+        emit(Progress(f"{prepared.model.name} answers first"))
+        draft = await small.write(
+            prepared, result, lambda event: (held if isinstance(event, TextDelta) else emit)(event)
+        )
+        objection = await _objection(prepared, result, draft, file.route, counts)
     except BackendError as error:
         logger.warning("The small model failed: %s", error)
         objection = error.message
-    if draft.answer is not None:
-        counts.add("small", draft.answer.usage, file.route, answered=not objection)
-    if not objection:
-        for event in draft.events:
-            yield event
-        return
-    yield Progress(f"{file.route.large} answers, because: {objection}")
-    async with aclosing(_by_large(large, request, draft.finding)) as events:
-        async for event in events:
-            if isinstance(event, AnswerCompleted):
-                counts.add("large", event.answer.usage, file.route, answered=True)
-            yield event
+    if draft is not None:
+        counts.add("small", draft.usage, file.route, answered=not objection)
+        if not objection:
+            held.release(emit)
+            return draft
+    emit(Progress(f"{file.route.large} answers, because: {objection}"))
+    prepared = await large.prepare(request.messages, request.sampling)
+    if result is None:
+        result = await large.find(await large.condense(prepared), request.scope)
+    answer = await large.write(prepared, result, emit)
+    counts.add("large", answer.usage, file.route, answered=True)
+    return answer
 
 
-@dataclass(slots=True)
-class _Draft:
-    """What the small model answered, held back: from `finding` to `answer` it fills while the model is at work."""
-
-    asked: PreparedQuestion | None = None
-    finding: RetrievalResult | None = None
-    events: list[Event] = field(default_factory=list)
-    answer: Answer | None = None
-
-
-async def _by_small(small: ChatEngine, request: Request, draft: _Draft) -> AsyncGenerator[Event, None]:
-    """Fill the draft; what is no part of the answer's text is told at once."""
-    draft.asked = asked = await small.prepare(request.messages, request.sampling)
-    question = await small.condense(asked)
-    if question != asked.question:
-        yield QueryCondensed(question)
-    draft.finding = await small.find(question, request.scope)
-    yield Progress(f"{asked.model.name} answers first")
-    async with aclosing(small.write(asked, draft.finding)) as events:
-        async for event in events:
-            if isinstance(event, TextDelta | AnswerCompleted):
-                draft.events.append(event)
-            else:
-                yield event
-            if isinstance(event, AnswerCompleted):
-                draft.answer = event.answer
-
-
-async def _by_large(
-    large: ChatEngine, request: Request, finding: RetrievalResult | None
-) -> AsyncGenerator[Event, None]:
-    """The large model's answer, from what was found already."""
-    asked = await large.prepare(request.messages, request.sampling)
-    if finding is None:
-        finding = await large.find(await large.condense(asked), request.scope)
-    async with aclosing(large.write(asked, finding)) as events:
-        async for event in events:
-            yield event
-
-
-async def _objection(draft: _Draft, entry: RouteEntry, counts: RouteCounts) -> str:
+async def _objection(
+    prepared: PreparedQuestion, result: RetrievalResult, answer: Answer, entry: RouteEntry, counts: RouteCounts
+) -> str:
     """What is wrong with the small model's answer; empty where it is good, and where no model was needed for it."""
-    asked, finding, answer = draft.asked, draft.finding, draft.answer
-    assert asked is not None
-    assert finding is not None
-    assert answer is not None
-    if not finding.enough or asked.model.llm is None:
+    if not result.enough or prepared.model.llm is None:
         return ""
     if not answer.found:
         return "it found no answer"
@@ -173,17 +133,17 @@ async def _objection(draft: _Draft, entry: RouteEntry, counts: RouteCounts) -> s
         return "its answer was cut off"
     if wrong := [claim for claim in answer.claims if claim.verdict == "unsupported"]:
         return f"a source does not bear its answer out ({wrong[0].reason})"
-    messages = await asyncio.to_thread(_judging, asked, finding, answer)
-    verdict = await reply(asked.model, messages, _VERDICT_TOKENS)
+    messages = await asyncio.to_thread(_judging, prepared, result, answer)
+    verdict = await reply(prepared.model, messages, _VERDICT_TOKENS)
     counts.add("small", verdict.usage, entry, answered=False)
     return "" if verdict.text.lstrip("*\"'_ ").lower().startswith("yes") else "it finds its own answer bad"
 
 
-def _judging(asked: PreparedQuestion, finding: RetrievalResult, answer: Answer) -> list[Message]:
+def _judging(prepared: PreparedQuestion, result: RetrievalResult, answer: Answer) -> list[Message]:
     """The conversation gone on with: what was sent already costs a server that remembers it nothing again."""
-    count = asked.model.count_tokens
+    count = prepared.model.count_tokens
     own = count(JUDGE) + 2 * TURN_TOKENS + _VERDICT_TOKENS
-    room = longest_reply(asked.model, asked.sampling) + own  # the answer, and what is asked of it
-    prompt = replace(asked, sampling=replace(asked.sampling, max_tokens=room)).prompt(finding.passages)
-    told = beginning(answer.text, count, prompt.max_tokens - own)
-    return [*prompt.messages, Message("assistant", told), Message("user", JUDGE)]
+    room = longest_reply(prepared.model, prepared.sampling) + own  # the answer, and what is asked of it
+    prompt = replace(prepared, sampling=replace(prepared.sampling, max_tokens=room)).prompt(result.passages)
+    answer_text = beginning(answer.text, count, prompt.max_tokens - own)
+    return [*prompt.messages, Message("assistant", answer_text), Message("user", JUDGE)]

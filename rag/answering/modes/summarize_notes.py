@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from rag.answering.citations import MarkerFilter, cited_numbers
 from rag.answering.generation import PreparedQuestion, longest_reply, reply
 from rag.answering.modes.plan import Numbering
 from rag.answering.prompt_budget import Prompt, fit_prompt
 from rag.answering.prompts import FROM_NOTES, FROM_SOURCES, NOTES, SHORTER_NOTES, SUMMARIZE
 from rag.errors import InvalidRequest
 from rag.text.analysis import sentence_spans, terms
-from rag.types.documents import Message, Passage, Usage
+from rag.text.markers import MarkerFilter, cited_numbers
+from rag.types.documents import LanguageModel, Message, Passage, Usage
 
 _NOTHING = "NOTHING"
 _MOST_SOURCES = 999  # of a prompt: a footnote's number has three digits
@@ -37,11 +37,11 @@ class Note:
 class NoteTaker:
     """Makes the prompts of a summary, each as full as the window allows, and has notes taken.
 
-    `asked` has the model and the caller's instructions, `question` is what is to be written. Methods that make prompts
-    block, and raise InvalidRequest where the window is too small for any.
+    `prepared` has the model and the caller's instructions, `question` is what is to be written. Methods that make
+    prompts block, and raise InvalidRequest where the window is too small for any.
     """
 
-    asked: PreparedQuestion
+    prepared: PreparedQuestion
     question: str
 
     def last_prompt_of_pages(self, passages: Sequence[Passage]) -> Prompt | None:
@@ -86,7 +86,7 @@ class NoteTaker:
             grouped.append(prompt or replace(left[0], usage=Usage(0, 0)))
             left = left[taken:]
         if len(grouped) == len(notes):
-            model = self.asked.model
+            model = self.model
             raise InvalidRequest(
                 f"There is too much to read for {model.name}, which reads {model.context_window} tokens at once.",
                 hint="Summarise fewer documents or pages, or use a model with a larger context window.",
@@ -94,38 +94,42 @@ class NoteTaker:
             )
         return grouped
 
-    async def take(self, prompt: Prompt | Note) -> AsyncGenerator[Note, None]:
+    async def take(self, prompt: Prompt | Note) -> Note:
         """The note that the model takes; one that is there already comes as it is. Raises BackendError."""
         if isinstance(prompt, Note):
-            yield prompt
-        else:
-            said = await reply(self.asked.model, prompt.messages, prompt.max_tokens)
-            yield _note(said.text, prompt.passages, said.usage)
+            return prompt
+        written = await reply(self.model, prompt.messages, prompt.max_tokens)
+        return _note(written.text, prompt.passages, written.usage)
+
+    @property
+    def model(self) -> LanguageModel:
+        """Who takes the notes."""
+        return self.prepared.model
 
     @property
     def _longest_answer(self) -> int:
-        return longest_reply(self.asked.model, self.asked.sampling)
+        return longest_reply(self.model, self.prepared.sampling)
 
     @property
     def _note_tokens(self) -> int:
-        return min(max(self.asked.model.context_window // _SHARE, _SHORTEST), _LONGEST)
+        return min(max(self.model.context_window // _SHARE, _SHORTEST), _LONGEST)
 
     @property
     def _words(self) -> int:
         return int(self._note_tokens * _WORDS_PER_TOKEN)
 
     def _last_rules(self, material: str) -> str:
-        return "\n\n".join(filter(None, [self.asked.instructions, SUMMARIZE.format(material=material)]))
+        return "\n\n".join(filter(None, [self.prepared.instructions, SUMMARIZE.format(material=material)]))
 
     def _shortening(self, notes: Sequence[Note]) -> Prompt | None:
         return self._of_notes(SHORTER_NOTES.format(words=self._words), notes, self._note_tokens)
 
     def _of_notes(self, rules: str, notes: Sequence[Note], max_tokens: int) -> Prompt | None:
-        told, passages = _joined(notes)
+        joined, passages = _joined(notes)
         if len(passages) > _MOST_SOURCES:
             return None
         try:
-            prompt = self._fit(f"{rules}\n\n{told}", (), max_tokens)
+            prompt = self._fit(f"{rules}\n\n{joined}", (), max_tokens)
         except InvalidRequest:
             return None
         return replace(prompt, passages=passages)
@@ -135,14 +139,14 @@ class NoteTaker:
         some: list[Passage] = []
         tokens = 0
         for passage in passages:
-            if len(some) == _MOST_SOURCES or tokens > _ROOMY * self.asked.model.context_window:
+            if len(some) == _MOST_SOURCES or tokens > _ROOMY * self.model.context_window:
                 break
             some.append(replace(passage, number=len(some) + 1))
-            tokens += self.asked.model.count_tokens(passage.text)
+            tokens += self.model.count_tokens(passage.text)
         return some
 
     def _fit(self, rules: str, passages: Sequence[Passage], max_tokens: int) -> Prompt:
-        return fit_prompt(self.asked.model, rules, [Message("user", self.question)], passages, max_tokens)
+        return fit_prompt(self.model, rules, [Message("user", self.question)], passages, max_tokens)
 
 
 def _note(text: str, passages: Sequence[Passage], usage: Usage) -> Note:
@@ -162,9 +166,9 @@ def _cited(text: str, passages: Sequence[Passage]) -> str:
     words = {passage.number: set(terms(passage.text)) for passage in passages}
     parts, last = [], 0
     for start, end in sentence_spans(text):
-        said = set(terms(text[start:end]))
-        number = max(words, key=lambda number: len(said & words[number]))
-        marker = f" [{number}]" if len(said & words[number]) > len(said) * _BORNE_OUT else ""
+        claimed = set(terms(text[start:end]))
+        number = max(words, key=lambda number: len(claimed & words[number]))
+        marker = f" [{number}]" if len(claimed & words[number]) > len(claimed) * _BORNE_OUT else ""
         parts.append(text[last:end] + marker)
         last = end
     return "".join(parts) + text[last:]

@@ -96,8 +96,8 @@ class ClaimMatch:
             context = self._known(_around(self._words, place))
             for words in near:
                 for there, other in enumerate(words):
-                    said = other.lower in against and other.lower not in self._lower
-                    if said and context & _around(words, there):
+                    contradicts = other.lower in against and other.lower not in self._lower
+                    if contradicts and context & _around(words, there):
                         return f"the page says {_quoted(other)}, not {_quoted(word)}"
         return ""
 
@@ -183,12 +183,12 @@ class ClaimMatch:
         )
 
     def _negation_left_out(self, near: Sequence[Sequence[Word]]) -> str:
-        said = self._known(self._kin)
+        claimed = self._known(self._kin)
         affirmed = [{w.term for w in words} for words in near if not negations([word.lower for word in words])]
         for words in near:
             for place in negations([word.lower for word in words]):
                 scope = {word.term for word in self._scope(words, place)}
-                if scope and scope <= said and not any(scope <= terms for terms in affirmed):
+                if scope and scope <= claimed and not any(scope <= terms for terms in affirmed):
                     return f"the page says {_quoted(words[place])}"
         return ""
 
@@ -201,19 +201,19 @@ class ClaimMatch:
         mine = [word for word in self._words if word.term]
         for place in self._near:
             theirs = [word for word in self._source.sentences[place] if word.term]
-            one, two = [word.term for word in mine], [word.term for word in theirs]
-            for kind, a, b, c, d in SequenceMatcher(None, one, two, autojunk=False).get_opcodes():
+            claim_terms, source_terms = [word.term for word in mine], [word.term for word in theirs]
+            for kind, a, b, c, d in SequenceMatcher(None, claim_terms, source_terms, autojunk=False).get_opcodes():
                 if kind != "replace" or max(b - a, d - c) > _REPLACED:
                     continue
-                said = [word for word in mine[a:b] if _is_item(word) and not self._stands_in(word, place)]
+                claimed = [word for word in mine[a:b] if _is_item(word) and not self._stands_in(word, place)]
                 other = [word for word in theirs[c:d] if _is_item(word) and word.lower not in self._lower]
-                alike = said and other and other[-1].is_name == said[-1].is_name
-                if alike and _abbreviates(said[-1], other[-1]):
+                alike = claimed and other and other[-1].is_name == claimed[-1].is_name
+                if alike and _abbreviates(claimed[-1], other[-1]):
                     continue
-                if alike and self._known(_terms_in(said)).isdisjoint(two[c:d]):
+                if alike and self._known(_terms_in(claimed)).isdisjoint(source_terms[c:d]):
                     start, end = _whole(other, self._source.figures[place])
                     there = self._source.written(place, start, end)
-                    start, end = _whole(said, self._figures)
+                    start, end = _whole(claimed, self._figures)
                     return f"the page says “{there}” there, not “{self._text[start:end].strip()}”"
         return ""
 
@@ -243,13 +243,17 @@ class ClaimMatch:
         fit = _Fit(self._is_in_order(_terms_in(name)))
         context = self._context(name[0].start, name[-1].end)
         mine = self._known(_terms_in(name))
-        said = self._known(self._kin)
+        claimed = self._known(self._kin)
         for place, other in self._source.name_places(_terms_of(context)):
             agreement = self._agreement(context, self._source.around(place, other[0].start, other[-1].end))
             theirs = _terms_in(other)
-            if any(one.startswith(two) or two.startswith(one) for one in theirs for two in mine):
+            if any(
+                their_term.startswith(my_term) or my_term.startswith(their_term)
+                for their_term in theirs
+                for my_term in mine
+            ):
                 fit.own = max(fit.own, agreement)
-            elif (fit.close and not theirs <= said) or (not theirs & said and not self._opens(place, other)):
+            elif (fit.close and not theirs <= claimed) or (not theirs & claimed and not self._opens(place, other)):
                 fit.offer(agreement, self._source.written(place, other[0].start, other[-1].end))
         return fit.rival()
 
@@ -302,10 +306,10 @@ def _whole(words: Sequence[Word], figures: Iterable[Quantity]) -> tuple[int, int
     return start, max([end, *(figure.end for figure in figures if figure.start <= words[-1].start < figure.end)])
 
 
-def _abbreviates(one: Word, other: Word) -> bool:
+def _abbreviates(first: Word, second: Word) -> bool:
     """Whether one name is the beginning of the other: Sept, September."""
-    shorter, longer = sorted((one.lower, other.lower), key=len)
-    return one.is_name and len(shorter) > 2 and longer.startswith(shorter)
+    shorter, longer = sorted((first.lower, second.lower), key=len)
+    return first.is_name and len(shorter) > 2 and longer.startswith(shorter)
 
 
 def _denying(words: Sequence[Word]) -> list[int]:

@@ -13,9 +13,9 @@ from rag.answering.verification.checks import ClaimMatch
 from rag.answering.verification.evidence import Source
 from rag.answering.verification.numbers import quantities
 from rag.text.analysis import sentence_spans, terms
+from rag.text.markers import MARKER
 from rag.types.documents import Claim, Passage, Verdict
 
-_MARKER = re.compile(r"\[(\d{1,3})\]")
 _CODE_BLOCK = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 _LIST_MARK = re.compile(r"\A\s*(?:(?:[-*•‣▪–+>]|\(?\d{1,3}[.)]|\(?[a-z][.)])(?:\s+|\Z))+")
 _HEADING = re.compile(r"#{1,6}\s|\|?[\s:|-]+\|?\Z")
@@ -80,11 +80,11 @@ def check_claims(answer: str, passages: Sequence[Passage]) -> tuple[Claim, ...]:
 def cited_sentences(answer: str) -> list[tuple[int, int, tuple[int, ...]]]:
     """The sentences of an answer (start, end) and the sources each cites."""
     blank = _CODE_BLOCK.sub(lambda match: re.sub(r"\S", " ", match[0]), answer)
-    blank = _MARKER.sub(lambda match: " " * len(match[0]), blank)
+    blank = MARKER.sub(lambda match: " " * len(match[0]), blank)
     spans = sentence_spans(blank)
     ends = [end for _, end in spans]
     cited: list[list[int]] = [[] for _ in spans]
-    for marker in _MARKER.finditer(answer):
+    for marker in MARKER.finditer(answer):
         place = sum(1 for start, _ in spans if start <= marker.start()) - 1
         following = answer.find("\n", marker.end())
         line_end = len(answer) if following < 0 else following
@@ -106,12 +106,12 @@ def claimed(sentence: str, cites: bool) -> str:
 
     `cites` tells whether it rests on a source, by a marker of its own or by one that follows.
     """
-    text = _MARKER.sub("", sentence).strip()
+    text = MARKER.sub("", sentence).strip()
     if _HEADING.match(text):
         return ""
     if bold := _BOLD.fullmatch(text):
         text = bold[1].strip() + bold[2]
-        if not _MARKER.search(sentence) and not _STATEMENT_END.search(text):
+        if not MARKER.search(sentence) and not _STATEMENT_END.search(text):
             return ""
     text = _REPLY.sub("", _LIST_MARK.sub("", text, count=1), count=1).strip()
     if text.endswith("?") or (_SILENCE if cites else _REFUSAL).search(text) or (not cites and _NO_CLAIM.match(text)):

@@ -98,14 +98,14 @@ class Source:
         self.sentences = [words_of(sentence) for sentence in self._written]
         self.figures = [stated(sentence) for sentence in self._written]
         self.stated = [figure for figures in (*self.figures, stated(self.labels)) for figure in figures]
-        whole = "\n".join([self.labels, *self.texts])
-        self.scales = table_scales(whole)
+        text = "\n".join([self.labels, *self.texts])
+        self.scales = table_scales(text)
         self.label_terms = {word.term for word in words_of(self.labels)} - {""}
         self.sentence_terms = [frozenset(word.term for word in sentence) - {""} for sentence in self.sentences]
         frequency = Counter(term for found in self.sentence_terms for term in found)
         self.rarity = {term: math.log(1 + len(self.sentences) / count) for term, count in frequency.items()}
         self.vocabulary = self.label_terms.union(*self.sentence_terms)
-        self.lower = whole.lower()
+        self.lower = text.lower()
         self.initials = "".join(word.lower[0] for sentence in self.sentences for word in sentence)
         self._around: dict[tuple[int, int], dict[str, int]] = {}
         self._beginnings: dict[str, list[str]] = {}
@@ -157,7 +157,7 @@ class Source:
         return {other for other in self._beginnings.get(term[:_SHARED], []) if _akin(term, other)}
 
 
-def _akin(one: str, other: str) -> bool:
-    shorter, longer = sorted((one, other), key=len)
+def _akin(first: str, second: str) -> bool:
+    shorter, longer = sorted((first, second), key=len)
     shared = next((place for place, (a, b) in enumerate(zip(shorter, longer, strict=False)) if a != b), len(shorter))
     return shared >= _SHARED and len(longer) - shared <= 4 and len(shorter) - shared <= 3

@@ -82,8 +82,8 @@ _OPPOSITES = (
 def _table() -> dict[str, frozenset[str]]:
     table: dict[str, set[str]] = {}
     for line in _OPPOSITES:
-        one, other = (side.split() for side in line.split("/"))
-        for mine, theirs in ((one, other), (other, one)):
+        left, right = (side.split() for side in line.split("/"))
+        for mine, theirs in ((left, right), (right, left)):
             for word in mine:
                 table.setdefault(word, set()).update(theirs)
     return {word: frozenset(words) for word, words in table.items()}

@@ -160,12 +160,12 @@ def _figures(text: str) -> Iterable[Quantity]:
 @lru_cache(maxsize=10_000)
 def _readings(figure: str) -> tuple[tuple[float, ...], float]:
     """What a figure may be worth, the likeliest first, and the worth of its last digit."""
-    whole = _GROUP.sub("", figure)
+    digits = _GROUP.sub("", figure)
     readings = []
     decimals = 0
-    if re.fullmatch(r"\d+", whole):
-        readings.append(float(whole))
-    if match := re.fullmatch(r"(\d*)[.,](\d+)", whole):
+    if re.fullmatch(r"\d+", digits):
+        readings.append(float(digits))
+    if match := re.fullmatch(r"(\d*)[.,](\d+)", digits):
         decimals = len(match[2])
         readings.append(float(f"{match[1] or 0}.{match[2]}"))
     if match := re.fullmatch(r"(\d{1,3})[.,](\d{3})", figure):  # 1.200, 1,200: thousands here, decimals there

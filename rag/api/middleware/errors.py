@@ -1,4 +1,4 @@
-"""What nobody foresaw becomes an answer like any other: OpenAI's envelope, and an id under which the log tells more."""
+"""Unexpected errors become an answer like any other: OpenAI's envelope, and an id under which the log tells more."""
 
 from __future__ import annotations
 
@@ -19,24 +19,22 @@ class UnexpectedErrors:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on."""
-        has_begun = has_left = False
+        message_types: set[str] = set()
 
-        async def noted(message: Message) -> None:
-            nonlocal has_begun
-            has_begun = has_begun or message["type"] == "http.response.start"
+        async def send_noting(message: Message) -> None:
+            message_types.add(message["type"])
             await send(message)
 
-        async def received() -> Message:
-            nonlocal has_left
+        async def receive_noting() -> Message:
             message = await receive()
-            has_left = has_left or message["type"] == "http.disconnect"
+            message_types.add(message["type"])
             return message
 
         try:
-            await self._app(scope, received, noted)
+            await self._app(scope, receive_noting, send_noting)
         except Exception as error:
-            if has_left and str(error) in _CLIENT_LEFT:
+            if "http.disconnect" in message_types and str(error) in _CLIENT_LEFT:
                 return
-            if scope["type"] != "http" or has_begun:
+            if scope["type"] != "http" or "http.response.start" in message_types:
                 raise
             await JSONResponse(envelope(unknown_error(error)), 500)(scope, receive, send)

@@ -1,15 +1,15 @@
-"""Measures every request from its first byte to the end of its answer, and tells who wants to know."""
+"""Measures every request from its first byte to the end of its answer: figures, log line and trace."""
 
 from __future__ import annotations
 
+from asgi_correlation_id import correlation_id
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from rag.api.middleware.request_id import current_request_id
 from rag.telemetry.spans import Recording, recorded_in
 from rag.telemetry.telemetry import Telemetry
 
-_LEFT = 499  # the client went before there was an answer
+_CLIENT_LEFT = 499  # the client went before there was an answer
 _NO_ROUTE = "none"
 
 
@@ -25,9 +25,9 @@ class RequestMetrics:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        status = _LEFT
+        status = _CLIENT_LEFT
 
-        async def noted(message: Message) -> None:
+        async def send_noting_status(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -36,7 +36,7 @@ class RequestMetrics:
         recording = Recording()
         try:
             with recorded_in(recording):
-                await self._app(scope, receive, noted)
+                await self._app(scope, receive, send_noting_status)
         finally:
             if status >= 400 and not recording.errors:  # refused by no code of ours
                 recording.errors.append(f"http_{status}")
@@ -44,7 +44,7 @@ class RequestMetrics:
                 scope["method"],
                 _template(scope),
                 status,
-                request_id=current_request_id(),
+                request_id=correlation_id.get() or "",
                 principal=_principal(scope),
                 trace_parent=Headers(scope=scope).get("traceparent", ""),
             )

@@ -6,17 +6,15 @@ betray themselves by a foreign `Host` or `Origin`, so these are refused before a
 
 from __future__ import annotations
 
-import re
 from urllib.parse import urlsplit
 
 from fastapi import HTTPException
 from starlette.datastructures import Headers
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from rag.api.errors import refuse, status_response
+from rag.api.route_policy import policy_of
 from rag.settings import LOOPBACK, Settings
-
-_UPLOADS = re.compile(r"/v1/files|/project/file|/library/collections/[^/]+/files")
 
 
 class OriginCheck:
@@ -25,10 +23,10 @@ class OriginCheck:
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
         server = settings.server
-        self._names = LOOPBACK | {server.host, *server.allowed_hosts}
+        self._host_names = LOOPBACK | {server.host, *server.allowed_hosts}
         # Where a key or a log-in is asked for, a foreign name betrays nothing: it comes without them. But a page under
         # a foreign name could send the header in which a proxy names the user.
-        self._any_name = settings.is_closed and not server.allowed_hosts and not settings.auth.user_header
+        self._has_any_host_name = settings.is_closed and not server.allowed_hosts and not settings.auth.user_header
         self._origins = frozenset(origin.rstrip("/") for origin in server.allowed_origins)
         self._request_bytes = server.max_request_kb * 1024
         self._upload_bytes = server.max_upload_mb * 1024 * 1024
@@ -40,7 +38,7 @@ class OriginCheck:
             return
         headers = Headers(scope=scope)
         origin = headers.get("origin")
-        if not self._any_name and _name("//" + headers.get("host", "")) not in self._names:
+        if not self._has_any_host_name and _hostname("//" + headers.get("host", "")) not in self._host_names:
             reason = "This server answers under its own name only. RAG_SERVER__ALLOWED_HOSTS gives it more."
             await _refuse(scope, receive, send, 403, reason)
         elif origin is not None and not self._is_own(origin, headers.get("host", "")):
@@ -53,17 +51,15 @@ class OriginCheck:
     def _is_own(self, origin: str, host: str) -> bool:
         if origin in self._origins:
             return True
-        return urlsplit(origin).netloc == host and (self._any_name or _name(origin) in self._names)
+        return urlsplit(origin).netloc == host and (self._has_any_host_name or _hostname(origin) in self._host_names)
 
     async def _limit_body(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
-        is_upload = scope["method"] == "POST" and _UPLOADS.fullmatch(scope["path"])
-        limit = self._upload_bytes if is_upload else self._request_bytes
+        limit = self._upload_bytes if policy_of(scope).is_upload else self._request_bytes
         declared = headers.get("content-length", "0")
         received = 0
-
         too_large = f"The request is larger than {limit // 1024} KB."
 
-        async def counted() -> Message:
+        async def receive_limited() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
@@ -75,7 +71,7 @@ class OriginCheck:
             await _refuse(scope, receive, send, 413, too_large)
             return
         try:
-            await self._app(scope, counted, send)
+            await self._app(scope, receive_limited, send)
         except _BodyTooLarge:
             await _refuse(scope, receive, send, 413, too_large)
 
@@ -84,7 +80,7 @@ class _BodyTooLarge(HTTPException):
     """An HTTPException, as FastAPI takes any other one while it reads a body for a body that cannot be parsed."""
 
 
-def _name(url: str) -> str:
+def _hostname(url: str) -> str:
     try:
         return urlsplit(url).hostname or ""
     except ValueError:
@@ -92,8 +88,4 @@ def _name(url: str) -> str:
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, message: str) -> None:
-    if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 1008, "reason": message})
-        return
-    error = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
-    await JSONResponse({"error": error}, status)(scope, receive, send)
+    await refuse(status_response(status, message), message, scope, receive, send)

@@ -11,38 +11,36 @@ Where several models answer side by side, `choices` has the first one's answer, 
 from __future__ import annotations
 
 import asyncio
-import json
-import re
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
 from fastapi import Request as HttpRequest
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from rag.answering.modes.request import Request
 from rag.answering.personas import addressed
 from rag.api.dependencies import Caller
-from rag.api.errors import envelope, unknown_error
 from rag.api.json_body import JsonRoute
 from rag.api.openai.extensions import Extensions, WithExtensions
-from rag.api.openai.models import meaning_of
+from rag.api.openai.models import resolve_model
 from rag.api.openai.tools import MOST_TOOLS, ChatTool, ChatToolCall, called, called_piece, functions_of
-from rag.api.streaming import collect, until_first_sign, while_connected
+from rag.api.streaming import WireForm, collect, server_sent, streamed, to_json, while_connected
 from rag.auth.access import Access
-from rag.errors import InvalidRequest, RagError
+from rag.errors import InvalidRequest
 from rag.operations.services import Services
 from rag.storage.catalog import new_id
+from rag.text.markers import MARKER
+from rag.text.unicode import without_half_characters
 from rag.types.chat import Sampling, ToolCallDelta
 from rag.types.documents import Answer, AnswerCompleted, Candidate, Event, Message, Progress, Scope, TextDelta
 
 router = APIRouter(route_class=JsonRoute)
 
-_MARKER = re.compile(r"\[(\d+)\]")
+_PLACEHOLDER = "\0"  # for the text in a chunk's JSON
 
 
 class ContentPart(BaseModel):
@@ -78,9 +76,7 @@ class ChatMessage(BaseModel):
             if part.type not in ("text", "input_text"):
                 raise InvalidRequest(f"Content of type {part.type!r} is not supported.", param="messages")
         role = "system" if self.role == "developer" else self.role
-        text = (
-            "".join(part.text for part in parts).encode(errors="replace").decode()
-        )  # half an emoji, cut by the client
+        text = without_half_characters("".join(part.text for part in parts))
         if role == "tool" and not self.tool_call_id:
             raise InvalidRequest("A message of the role `tool` needs a `tool_call_id`.", param="messages")
         calls = tuple(call.to_call() for call in self.tool_calls or ()) if role == "assistant" else ()
@@ -121,39 +117,36 @@ class ChatRequest(WithExtensions):
     def sampling(self) -> Sampling:
         """What the request says of sampling."""
         names = {field.name for field in fields(Sampling)}
-        told = self.model_dump(include=names, exclude_none=True)
+        options = self.model_dump(include=names, exclude_none=True)
         if self.stop is not None:
-            told["stop"] = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
-        return Sampling(**{**told, "max_tokens": self.max_completion_tokens or self.max_tokens})
+            options["stop"] = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
+        return Sampling(**{**options, "max_tokens": self.max_completion_tokens or self.max_tokens})
 
 
 @router.post("/v1/chat/completions")
 async def create_chat_completion(body: ChatRequest, request: HttpRequest, caller: Caller) -> Response:
     """Answer the last user message from the documents."""
     services: Services = request.app.state.services
-    asked = await asyncio.to_thread(request_of, body, services, caller)
-    events = services.ask(asked)
-    reply = Reply(body, str(request.base_url), asked.models)
+    prepared = await asyncio.to_thread(request_of, body, services, caller)
+    events = services.ask(prepared)
+    reply = Reply(body, str(request.base_url), prepared.models)
     if body.stream:
-        # What fails before the first word is answered with its own status, not inside a stream that began well.
-        early = await while_connected(request, until_first_sign(events))
-        return StreamingResponse(reply.stream(early, events), media_type="text/event-stream")
-    everything = await while_connected(request, collect(events))
-    return JSONResponse(reply.completion(everything))
+        return await streamed(request, events, reply)
+    return JSONResponse(reply.completion(await while_connected(request, collect(events))))
 
 
 def request_of(body: ChatRequest, services: Services, caller: Access) -> Request:
     """What the body asks for. Raises NotFound, InvalidRequest."""
-    told = body.particulars
-    collection, model = meaning_of(body.model, services, caller)
-    if collection is not None and told.collection not in (None, collection.id, collection.name, collection.title):
+    extensions = body.extensions
+    collection, model = resolve_model(body.model, services, caller)
+    if collection is not None and extensions.collection not in (None, collection.id, collection.name, collection.title):
         raise InvalidRequest(
-            f"The model names the collection {collection.title!r}, the field `footnote` {told.collection!r}.",
+            f"The model names the collection {collection.title!r}, the field `footnote` {extensions.collection!r}.",
             hint="Name the collection once.",
             param="footnote.collection",
         )
     functions = functions_of(body.tools, body.tool_choice, body.parallel_tool_calls)
-    if told.models and told.mode != "compare":
+    if extensions.models and extensions.mode != "compare":
         raise InvalidRequest(
             "Several models are asked in the mode `compare` only.",
             hint="Add the mode, or name one model in the field `model`.",
@@ -161,19 +154,19 @@ def request_of(body: ChatRequest, services: Services, caller: Access) -> Request
         )
     request = Request(
         [message.to_message() for message in body.messages],
-        _scope(collection.id if collection else told.collection, body.vector_store_ids, told, caller),
-        told.mode or "documents",
-        told.models or (() if told.mode == "compare" else tuple(filter(None, [model]))),
-        body.sampling,
+        _scope(collection.id if collection else extensions.collection, body.vector_store_ids, extensions, caller),
+        mode=extensions.mode or "documents",
+        models=extensions.models or (() if extensions.mode == "compare" else tuple(filter(None, [model]))),
+        sampling=body.sampling,
         functions=functions,
     )
-    return request if collection is None else addressed(request, collection.name, services.roles, told.mode)
+    return request if collection is None else addressed(request, collection.name, services.roles, extensions.mode)
 
 
-def _scope(collection: str | None, store_ids: Sequence[str] | None, told: Extensions, caller: Access) -> Scope:
+def _scope(collection: str | None, store_ids: Sequence[str] | None, extensions: Extensions, caller: Access) -> Scope:
     if store_ids is None:
-        return caller.scope(collection, told)
-    scope = caller.scope_of_all(store_ids, told)
+        return caller.scope(collection, extensions)
+    scope = caller.scope_of_all(store_ids, extensions)
     if collection is not None and set(scope.collection_ids) != {caller.collection(collection).id}:
         raise InvalidRequest(
             "One collection is named by `model` or `footnote`, and others by `vector_store_ids`.",
@@ -184,7 +177,7 @@ def _scope(collection: str | None, store_ids: Sequence[str] | None, told: Extens
     return scope
 
 
-class Reply:
+class Reply(WireForm):
     """The wire form of one answer."""
 
     def __init__(self, body: ChatRequest, base_url: str, models: Sequence[str]) -> None:
@@ -193,11 +186,14 @@ class Reply:
         self._first = models[0] if models else ""  # of several models, the one whose words are streamed
         self._candidates: list[dict[str, Any]] = []
         self._head = {"id": new_id("chatcmpl"), "created": int(time.time()), "model": body.model}
+        before, _, after = self._chunk({"content": _PLACEHOLDER}).rpartition(to_json(_PLACEHOLDER))
+        self._before_text, self._after_text = before, after  # most of what is sent: the same around every token
 
     def completion(self, events: Sequence[Event]) -> dict[str, Any]:
+        """The answer in one piece."""
         for event in events:
             if isinstance(event, Candidate):
-                self._take(event)
+                self._take_candidate(event)
         assert isinstance(events[-1], AnswerCompleted)
         answer = events[-1].answer
         message: dict[str, Any] = {"role": "assistant", "content": answer.text}
@@ -212,55 +208,45 @@ class Reply:
             **self._beside(answer),
         }
 
-    async def stream(self, early: list[Event], events: AsyncGenerator[Event, None]) -> AsyncIterator[str]:
-        """Server-sent events; an error after the first word becomes an event of its own."""
-        yield self._chunk({"role": "assistant", "content": ""})
-        try:
-            async with aclosing(events):
-                for event in early:
-                    for line in self._lines(event):
-                        yield line
-                async for event in events:
-                    for line in self._lines(event):
-                        yield line
-        except RagError as error:
-            yield _event(envelope(error))
-        except Exception as error:  # noqa: BLE001  (the edge: the status is sent, so the error goes into the stream)
-            yield _event(envelope(unknown_error(error)))
-        yield "data: [DONE]\n\n"
+    def begin(self) -> str:
+        """The role."""
+        return self._chunk({"role": "assistant", "content": ""})
 
-    def _lines(self, event: Event) -> list[str]:
-        if isinstance(event, Candidate):
-            return self._take(event)
-        if isinstance(event, Progress):
-            return [_comment(event)]
+    def take(self, event: Event) -> str:
+        """The chunk of an event; with the answer come its sources."""
         if isinstance(event, TextDelta):
-            return [self._chunk({"content": event.text})]
+            return self._text_chunk(event)
+        if isinstance(event, Candidate):
+            return self._take_candidate(event)
+        if isinstance(event, Progress):
+            return _comment(event)
         if isinstance(event, ToolCallDelta):
-            return [self._chunk({"tool_calls": [called_piece(event)]})]
+            return self._chunk({"tool_calls": [called_piece(event)]})
         if isinstance(event, AnswerCompleted):
             answer = event.answer
-            delta = {"annotations": self._annotations(answer)}
-            lines = [self._chunk(delta, answer.finish_reason, **self._beside(answer))]
+            last = self._chunk({"annotations": self._annotations(answer)}, answer.finish_reason, **self._beside(answer))
             if self._body.stream_options and self._body.stream_options.include_usage:
-                lines.append(_event({**self._chunk_head(), "choices": [], "usage": _usage(answer)}))
-            return lines
-        return []
+                last += server_sent({**self._chunk_head(), "choices": [], "usage": _usage(answer)})
+            return last
+        return ""
 
-    def _take(self, candidate: Candidate) -> list[str]:
-        """The lines of an event of one of several models: the first one's words. Whole answers are kept for the end."""
+    def _take_candidate(self, candidate: Candidate) -> str:
+        """The chunk of an event of one of several models: the first one's words. Whole answers are kept for the end."""
         event = candidate.event
         self._first = self._first or candidate.model
         if isinstance(event, TextDelta):
-            return [self._chunk({"content": event.text})] if candidate.model == self._first else []
+            return self._text_chunk(event) if candidate.model == self._first else ""
         answer = event.answer
-        told = {"content": answer.text, "finish_reason": answer.finish_reason, "usage": _usage(answer)}
-        self._candidates.append({"model": candidate.model, **told, **self._checked(answer)})
-        return []
+        parts = {"content": answer.text, "finish_reason": answer.finish_reason, "usage": _usage(answer)}
+        self._candidates.append({"model": candidate.model, **parts, **self._checked(answer)})
+        return ""
+
+    def _text_chunk(self, delta: TextDelta) -> str:
+        return f"{self._before_text}{to_json(delta.text)}{self._after_text}"
 
     def _chunk(self, delta: dict[str, Any], finish_reason: str | None = None, **more: object) -> str:
         choice = {"index": 0, "delta": delta, "finish_reason": finish_reason, "logprobs": None}
-        return _event({**self._chunk_head(), "choices": [choice], **more})
+        return server_sent({**self._chunk_head(), "choices": [choice], **more})
 
     def _chunk_head(self) -> dict[str, Any]:
         return {**self._head, "object": "chat.completion.chunk"}
@@ -278,14 +264,14 @@ class Reply:
                     "url": urls[number]["url"],
                 },
             }
-            for marker in _MARKER.finditer(answer.text)
+            for marker in MARKER.finditer(answer.text)
             if (number := int(marker[1])) in urls
         ]
 
     def _beside(self, answer: Answer) -> dict[str, Any]:
         """What stands beside `choices`."""
-        told = {"answered_by": answer.model, **self._checked(answer)}
-        return {**told, "candidates": self._candidates} if self._candidates else told
+        beside = {"answered_by": answer.model, **self._checked(answer)}
+        return {**beside, "candidates": self._candidates} if self._candidates else beside
 
     def _checked(self, answer: Answer) -> dict[str, Any]:
         """The sources of an answer, and its sentences checked against them."""
@@ -318,7 +304,3 @@ def _usage(answer: Answer) -> dict[str, int]:
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.prompt_tokens + usage.completion_tokens,
     }
-
-
-def _event(body: dict[str, Any]) -> str:
-    return f"data: {json.dumps(body, ensure_ascii=False)}\n\n"

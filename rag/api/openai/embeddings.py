@@ -8,13 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from rag.api.dependencies import AppServices
 from rag.api.json_body import JsonRoute
 from rag.errors import InvalidRequest, NotFound
-from rag.operations.services import Services
 from rag.text.tokenizers import token_spans
 from rag.types.documents import Embedding
 
@@ -27,8 +27,6 @@ _SPECIAL_TOKENS = 2  # that the model reads around every text
 class EmbeddingRequest(BaseModel):
     """A text, or several."""
 
-    model_config = ConfigDict(extra="ignore")
-
     model: str
     input: str | Annotated[list[str], Field(min_length=1, max_length=2048)]
     encoding_format: Literal["float", "base64"] = "float"
@@ -36,9 +34,8 @@ class EmbeddingRequest(BaseModel):
 
 
 @router.post("/v1/embeddings")
-async def create_embeddings(body: EmbeddingRequest, request: Request) -> Response:
+async def create_embeddings(body: EmbeddingRequest, services: AppServices) -> Response:
     """Unit vectors of the texts; a text longer than the model reads is cut."""
-    services: Services = request.app.state.services
     embedding = services.storage.embedding
     if body.model not in (embedding.name, embedding.name.rpartition("/")[2]):
         raise NotFound(f"There is no embedding model {body.model!r}.", hint=f"There is {embedding.name}.")
@@ -47,8 +44,7 @@ async def create_embeddings(body: EmbeddingRequest, request: Request) -> Respons
     texts = [body.input] if isinstance(body.input, str) else body.input
     if not all(texts):
         raise InvalidRequest("An empty text has no vector.", param="input")
-    whole = [text.encode(errors="replace").decode() for text in texts]
-    work = partial(_embed, embedding, whole, is_text=body.encoding_format == "base64")
+    work = partial(_embed, embedding, texts, is_text=body.encoding_format == "base64")
     return await asyncio.get_running_loop().run_in_executor(_THREAD, work)
 
 

@@ -37,11 +37,11 @@ class WithExtensions(BaseModel):
     vector_store_ids: Annotated[list[str], Field(min_length=1, max_length=16)] | None = None
 
     @property
-    def particulars(self) -> Extensions:
+    def extensions(self) -> Extensions:
         """All that is said, in one. Raises InvalidRequest where it is said twice, and differently."""
-        told = self.footnote
-        mode = _one_of("mode", self.mode, told.mode)
-        filters = _one_of("filters", self.filters, told.filters)
+        extensions = self.footnote
+        mode = _one_of("mode", self.mode, extensions.mode)
+        filters = _one_of("filters", self.filters, extensions.filters)
         if self.retrieval is not None:
             if mode is not None and (mode != "chat") != self.retrieval:
                 raise InvalidRequest(
@@ -50,10 +50,10 @@ class WithExtensions(BaseModel):
                     param="retrieval",
                 )
             mode = mode or ("documents" if self.retrieval else "chat")
-        return replace(told, mode=mode, filters=filters)
+        return replace(extensions, mode=mode, filters=filters)
 
 
-def _one_of(name: str, short: Any, told: Any) -> Any:
-    if short is not None and told is not None and short != told:
+def _one_of(name: str, short: Any, in_footnote: Any) -> Any:
+    if short is not None and in_footnote is not None and short != in_footnote:
         raise InvalidRequest(f"`{name}` and `footnote.{name}` do not say the same.", hint="Say it once.", param=name)
-    return told if short is None else short
+    return in_footnote if short is None else short

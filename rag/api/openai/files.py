@@ -6,12 +6,12 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, File, Form, Query, Request, UploadFile
+from fastapi import APIRouter, File, Form, Query, UploadFile
 from fastapi.responses import FileResponse
 
-from rag.api.dependencies import Caller
+from rag.api.dependencies import AppServices, Caller
+from rag.api.route_policy import UPLOAD
 from rag.errors import InvalidRequest
-from rag.operations.services import Services
 from rag.storage.blobs import StoredFiles
 from rag.storage.files import FileRecord
 from rag.storage.vector_stores import unix_time
@@ -22,9 +22,9 @@ Purpose = Literal["assistants", "batch", "fine-tune", "vision", "user_data", "ev
 Order = Literal["asc", "desc"]
 
 
-@router.post("")
+@router.post("", dependencies=[UPLOAD])
 async def create_file(
-    request: Request,
+    services: AppServices,
     caller: Caller,
     file: Annotated[UploadFile, File()],
     purpose: Annotated[Purpose, Form()],
@@ -32,7 +32,6 @@ async def create_file(
     seconds: Annotated[int | None, Form(alias="expires_after[seconds]", ge=3600, le=30 * 24 * 3600)] = None,
 ) -> dict[str, Any]:
     """Upload a file, to be attached to vector stores."""
-    services: Services = request.app.state.services
     caller.require_writing()
     if not file.size:
         raise InvalidRequest("The file is empty.", param="file")
@@ -65,17 +64,15 @@ def get_file(file_id: str, caller: Caller) -> dict[str, Any]:
 
 
 @router.delete("/{file_id}")
-def delete_file(file_id: str, request: Request, caller: Caller) -> dict[str, Any]:
+def delete_file(file_id: str, services: AppServices, caller: Caller) -> dict[str, Any]:
     """Delete a file, and its documents in all vector stores."""
-    services: Services = request.app.state.services
-    services.ingest.forget(caller.file(file_id, "write").id)
+    services.ingest.delete_file(caller.file(file_id, "write").id)
     return {"id": file_id, "object": "file", "deleted": True}
 
 
 @router.get("/{file_id}/content")
-def get_file_content(file_id: str, request: Request, caller: Caller) -> FileResponse:
+def get_file_content(file_id: str, services: AppServices, caller: Caller) -> FileResponse:
     """The file's bytes."""
-    services: Services = request.app.state.services
     record = caller.file(file_id)
     path = StoredFiles(services.settings.storage.dir).path_of(record.sha256)
     headers = {"X-Content-Type-Options": "nosniff"}

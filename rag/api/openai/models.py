@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 
-from rag.api.dependencies import Caller
+from rag.api.dependencies import AppServices, Caller
 from rag.auth.access import Access
 from rag.errors import NotFound
 from rag.operations.services import Services
@@ -21,16 +21,16 @@ COLLECTION_PREFIX = "footnote/"
 
 
 @router.get("/v1/models")
-async def list_models(request: Request, caller: Caller) -> dict[str, object]:
+async def list_models(services: AppServices, caller: Caller) -> dict[str, object]:
     """The models in OpenAI's list shape."""
-    names = await asyncio.to_thread(model_names, request.app.state.services, caller)
+    names = await asyncio.to_thread(model_names, services, caller)
     return {"object": "list", "data": [_model(name) for name in names]}
 
 
 @router.get("/v1/models/{name:path}")
-async def get_model(name: str, request: Request, caller: Caller) -> dict[str, object]:
+async def get_model(name: str, services: AppServices, caller: Caller) -> dict[str, object]:
     """One model. 404 when there is none of that name."""
-    await asyncio.to_thread(meaning_of, name, request.app.state.services, caller)
+    await asyncio.to_thread(resolve_model, name, services, caller)
     return _model(name)
 
 
@@ -39,20 +39,18 @@ def model_names(services: Services, caller: Access) -> list[str]:
     return [*services.models.names, *(COLLECTION_PREFIX + name for name in caller.names())]
 
 
-def meaning_of(name: str, services: Services, caller: Access) -> tuple[Collection | None, str | None]:
+def resolve_model(name: str, services: Services, caller: Access) -> tuple[Collection | None, str | None]:
     """The collection, or else the language model, that a request means by this name of a model; models that are not
     offered can be named, too. Raises NotFound."""
-    if name and name in services.models.described:
-        return None, name
-    if name in services.models.names:
+    if (name and name in services.models.described) or name in services.models.names:
         return None, name
     try:
         if name.startswith(COLLECTION_PREFIX):
             return caller.collection(name.removeprefix(COLLECTION_PREFIX)), None
     except NotFound:
-        pass  # told in words of models
-    known = model_names(services, caller)
-    raise NotFound(f"There is no model {name!r}.", hint=f"There are: {', '.join(known)}.")
+        pass  # the error below is of models
+    offered = ", ".join(model_names(services, caller))
+    raise NotFound(f"There is no model {name!r}.", hint=f"There are: {offered}.")
 
 
 def _model(name: str) -> dict[str, object]:

@@ -6,15 +6,16 @@ Footnotes are `file_citation` annotations with OpenAI's fields and four of our o
 
 from __future__ import annotations
 
-import json
-import re
+import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from rag.api.streaming import WireForm, server_sent
 from rag.errors import NotFound
 from rag.storage.catalog import Catalog, new_id
+from rag.text.markers import MARKER
 from rag.types.chat import ToolCall, ToolCallDelta
 from rag.types.documents import (
     Answer,
@@ -28,11 +29,11 @@ from rag.types.documents import (
     TextDelta,
 )
 
-_MARKER = re.compile(r"\[(\d+)\]")
+Fields = dict[str, Any]  # of an object on the wire
 
 
-class ResponseStream:
-    """One response as it comes to be: `take` its events, then ask for its `body`."""
+class ResponseStream(WireForm):
+    """One response as it comes to be: `add` its events, then ask for its `body`."""
 
     def __init__(
         self,
@@ -44,8 +45,10 @@ class ResponseStream:
         most_results: int,
         threshold: float,
         with_results: bool,
+        keep: Callable[[ResponseStream], None] | None,
     ) -> None:
-        """`echoed` are fields of the request that the response repeats; with `searches` the search is an item."""
+        """`echoed` are fields of the request that the response repeats; with `searches` the search is an item. `keep`
+        stores the response when it is whole; it blocks."""
         self._catalog = catalog
         self._echoed = echoed
         self._queries = [question]
@@ -53,6 +56,7 @@ class ResponseStream:
         self._most_results = most_results
         self._threshold = threshold
         self._with_results = with_results
+        self._keep = keep
         self._id, self._message_id, self._search_id = new_id("resp"), new_id("msg"), new_id("fs")
         self._created = time.time()
         self._sequence = -1
@@ -66,58 +70,68 @@ class ResponseStream:
 
     # ----------------------------------------------------------------------------------------------- as it comes
 
-    def begin(self) -> list[dict[str, Any]]:
+    def begin(self) -> str:
         """The first events of a stream."""
-        told = [
+        events = [
             self._event("response.created", response=self.body()),
             self._event("response.in_progress", response=self.body()),
         ]
         if self._searches:
             place = {"output_index": 0, "item_id": self._search_id}
-            told += [
+            events += [
                 self._event("response.output_item.added", output_index=0, item=self._search("in_progress")),
                 self._event("response.file_search_call.in_progress", **place),
                 self._event("response.file_search_call.searching", **place),
             ]
-        return told
+        return _sent(events)
 
-    def take(self, event: Event) -> list[dict[str, Any]]:
-        """Take what happened in; the stream's events that tell it."""
+    def take(self, event: Event) -> str:
+        """Add an event; the stream's events that tell it."""
+        return _sent(self.add(event))
+
+    async def end(self) -> str:
+        """Store it; the last event of a stream that went well."""
+        await self.store()
+        body = self.body()
+        return _sent([self._event(f"response.{body['status']}", response=body)])
+
+    def fail(self, error: Mapping[str, Any]) -> str:
+        """The last event of one that did not."""
+        message = error["error"]["message"]
+        body = self.body() | {"status": "failed", "error": {"code": "server_error", "message": message}}
+        return _sent([self._event("response.failed", response=body)])
+
+    async def store(self) -> None:
+        """Keep the response, if it is to be kept."""
+        if self._keep is not None:
+            await asyncio.to_thread(self._keep, self)
+
+    def add(self, event: Event) -> list[Fields]:
+        """Take in what happened; the stream's events that tell it."""
         match event:
-            case QueryCondensed(question):
-                self._queries = [question]
-            case ChunksRetrieved(hits, _):
-                self._hits = [hit for hit in hits if hit.score >= self._threshold][: self._most_results or None]
             case TextDelta(text):
                 opening = [*self._end_search(), *self._open_message()]
                 self.text += text
                 return [*opening, self._of_text("response.output_text.delta", delta=text, logprobs=[])]
+            case QueryCondensed(question):
+                self._queries = [question]
+            case ChunksRetrieved(hits, _):
+                self._hits = [hit for hit in hits if hit.score >= self._threshold][: self._most_results or None]
             case ToolCallDelta():
                 return [*self._end_search(), *self._of_call(event)]
             case AnswerCompleted(answer):
-                told = self._end_search()
+                events = self._end_search()
                 if answer.text or not answer.calls:
-                    told += self._open_message()
+                    events += self._open_message()
                 self._answer, self.text = answer, answer.text
                 if self._message_place is not None:
-                    told += self._close_message()
-                return told + self._close_calls(answer.calls)
+                    events += self._close_message()
+                return events + self._close_calls(answer.calls)
             case _:
                 pass
         return []
 
-    def end(self) -> dict[str, Any]:
-        """The last event of a stream that went well."""
-        body = self.body()
-        return self._event(f"response.{body['status']}", response=body)
-
-    def fail(self, envelope: Mapping[str, Any]) -> dict[str, Any]:
-        """The last event of one that did not."""
-        error = envelope["error"]
-        body = self.body() | {"status": "failed", "error": {"code": "server_error", "message": error["message"]}}
-        return self._event("response.failed", response=body)
-
-    def _end_search(self) -> list[dict[str, Any]]:
+    def _end_search(self) -> list[Fields]:
         """Something is said: the search is over."""
         if self._has_searched or not self._searches:
             return []
@@ -127,7 +141,7 @@ class ResponseStream:
             self._event("response.output_item.done", output_index=0, item=self._search("completed")),
         ]
 
-    def _open_message(self) -> list[dict[str, Any]]:
+    def _open_message(self) -> list[Fields]:
         if self._message_place is not None:
             return []
         self._message_place = self._take_place()
@@ -138,58 +152,58 @@ class ResponseStream:
             self._of_text("response.content_part.added", part=empty),
         ]
 
-    def _close_message(self) -> list[dict[str, Any]]:
+    def _close_message(self) -> list[Fields]:
         message = self._message("completed")
         (part,) = message["content"]
-        told = [
+        annotations = [
             self._of_text("response.output_text.annotation.added", annotation_index=index, annotation=annotation)
             for index, annotation in enumerate(part["annotations"])
         ]
         return [
-            *told,
+            *annotations,
             self._of_text("response.output_text.done", text=self.text, logprobs=[]),
             self._of_text("response.content_part.done", part=part),
             self._event("response.output_item.done", output_index=self._message_place, item=message),
         ]
 
-    def _of_call(self, delta: ToolCallDelta) -> list[dict[str, Any]]:
+    def _of_call(self, delta: ToolCallDelta) -> list[Fields]:
         """A piece of a call; with its first one the call becomes an item."""
-        told = []
+        events = []
         if delta.index == len(self._calls):
             self._calls.append((new_id("fc"), self._take_place()))
             call = ToolCall(delta.id, delta.name, "")
             item = _function_call(call, self._calls[-1][0], "in_progress")
-            told.append(self._event("response.output_item.added", output_index=self._calls[-1][1], item=item))
+            events.append(self._event("response.output_item.added", output_index=self._calls[-1][1], item=item))
         item_id, place = self._calls[delta.index]
         if delta.arguments:
             kind = "response.function_call_arguments.delta"
-            told.append(self._event(kind, item_id=item_id, output_index=place, delta=delta.arguments))
-        return told
+            events.append(self._event(kind, item_id=item_id, output_index=place, delta=delta.arguments))
+        return events
 
-    def _close_calls(self, calls: Sequence[ToolCall]) -> list[dict[str, Any]]:
-        told = []
+    def _close_calls(self, calls: Sequence[ToolCall]) -> list[Fields]:
+        events = []
         kind = "response.function_call_arguments.done"
         for call, (item_id, place), (_, item) in zip(calls, self._calls, self._function_calls(), strict=True):
             what = {"name": call.name, "arguments": call.arguments}
-            told.append(self._event(kind, item_id=item_id, output_index=place, **what))
-            told.append(self._event("response.output_item.done", output_index=place, item=item))
-        return told
+            events.append(self._event(kind, item_id=item_id, output_index=place, **what))
+            events.append(self._event("response.output_item.done", output_index=place, item=item))
+        return events
 
     def _take_place(self) -> int:
         self._places += 1
         return self._places - 1
 
-    def _of_text(self, kind: str, **more: Any) -> dict[str, Any]:
+    def _of_text(self, kind: str, **more: Any) -> Fields:
         place = {"item_id": self._message_id, "output_index": self._message_place, "content_index": 0}
         return self._event(kind, **place, **more)
 
-    def _event(self, kind: str, **more: Any) -> dict[str, Any]:
+    def _event(self, kind: str, **more: Any) -> Fields:
         self._sequence += 1
         return {"type": kind, "sequence_number": self._sequence, **more}
 
     # -------------------------------------------------------------------------------------------------- as it is
 
-    def body(self) -> dict[str, Any]:
+    def body(self) -> Fields:
         """The response as far as it is."""
         answer = self._answer
         output = [self._search("completed")] if self._has_searched else []
@@ -223,17 +237,17 @@ class ResponseStream:
         shown = {hit.chunk.document_id for hit in self._hits} if self._with_results else set[str]()
         return shown | ({passage.document_id for passage in self._answer.passages} if self._answer else set())
 
-    def input_items(self, message: Message) -> list[dict[str, Any]]:
+    def input_items(self, message: Message) -> list[Fields]:
         """A turn of the input as it is listed."""
         if message.role == "tool":
-            told = {"call_id": message.tool_call_id, "output": message.content}
-            return [{"id": new_id("fco"), "type": "function_call_output", "status": "completed", **told}]
+            output = {"call_id": message.tool_call_id, "output": message.content}
+            return [{"id": new_id("fco"), "type": "function_call_output", "status": "completed", **output}]
         calls = [_function_call(call, new_id("fc"), "completed") for call in message.tool_calls]
         if calls and not message.content:
             return calls
         content = [{"type": "output_text" if message.role == "assistant" else "input_text", "text": message.content}]
-        said = {"type": "message", "role": message.role, "status": "completed", "content": content}
-        return [{"id": new_id("msg"), **said}, *calls]
+        item = {"type": "message", "role": message.role, "status": "completed", "content": content}
+        return [{"id": new_id("msg"), **item}, *calls]
 
     @property
     def calls(self) -> tuple[ToolCall, ...]:
@@ -244,18 +258,18 @@ class ResponseStream:
     def _is_cut(self) -> bool:
         return self._answer is not None and self._answer.finish_reason == "length"
 
-    def _function_calls(self) -> list[tuple[int, dict[str, Any]]]:
+    def _function_calls(self) -> list[tuple[int, Fields]]:
         """The calls as items, each with its place; what was cut is so in the last one."""
-        told = list(zip(self.calls, self._calls, strict=True))
+        placed = list(zip(self.calls, self._calls, strict=True))
         return [
             (
                 place,
-                _function_call(call, item_id, "incomplete" if self._is_cut and call is told[-1][0] else "completed"),
+                _function_call(call, item_id, "incomplete" if self._is_cut and call is placed[-1][0] else "completed"),
             )
-            for call, (item_id, place) in told
+            for call, (item_id, place) in placed
         ]
 
-    def _search(self, status: str) -> dict[str, Any]:
+    def _search(self, status: str) -> Fields:
         results = [self._result(hit) for hit in self._hits] if self._with_results else None
         return {
             "id": self._search_id,
@@ -265,7 +279,7 @@ class ResponseStream:
             "results": None if status != "completed" else results,
         }
 
-    def _result(self, hit: Hit) -> dict[str, Any]:
+    def _result(self, hit: Hit) -> Fields:
         file_id, attributes = self._file(hit.chunk.document_id)
         page = {} if hit.chunk.page_index is None else {"page": hit.chunk.page_index + 1}
         return {
@@ -276,20 +290,20 @@ class ResponseStream:
             "attributes": {**attributes, **page},
         }
 
-    def _message(self, status: str) -> dict[str, Any]:
+    def _message(self, status: str) -> Fields:
         part = {"type": "output_text", "text": self.text, "annotations": self._annotations(), "logprobs": []}
         return {"id": self._message_id, "type": "message", "role": "assistant", "status": status, "content": [part]}
 
-    def _annotations(self) -> list[dict[str, Any]]:
+    def _annotations(self) -> list[Fields]:
         """One a marker in the text, with the place where the marker ends."""
         citations = {citation.number: citation for citation in self._answer.citations} if self._answer else {}
         return [
             self._citation(citations[number], marker.end())
-            for marker in _MARKER.finditer(self.text)
+            for marker in MARKER.finditer(self.text)
             if (number := int(marker[1])) in citations
         ]
 
-    def _citation(self, citation: Citation, index: int) -> dict[str, Any]:
+    def _citation(self, citation: Citation, index: int) -> Fields:
         return {
             "type": "file_citation",
             "file_id": self._file(citation.document_id)[0],
@@ -310,17 +324,16 @@ class ResponseStream:
         return document.file_id or document.id, document.attributes
 
 
-def server_sent(event: Mapping[str, Any]) -> str:
-    """An event as a server sends it."""
-    return f"event: {event['type']}\ndata: {json.dumps(event, ensure_ascii=False)}\n\n"
+def _sent(events: Iterable[Fields]) -> str:
+    return "".join(server_sent(event, event["type"]) for event in events)
 
 
-def _function_call(call: ToolCall, item_id: str, status: str) -> dict[str, Any]:
-    told = {"call_id": call.id, "name": call.name, "arguments": call.arguments}
-    return {"id": item_id, "type": "function_call", "status": status, **told}
+def _function_call(call: ToolCall, item_id: str, status: str) -> Fields:
+    function = {"call_id": call.id, "name": call.name, "arguments": call.arguments}
+    return {"id": item_id, "type": "function_call", "status": status, **function}
 
 
-def _usage(answer: Answer) -> dict[str, Any]:
+def _usage(answer: Answer) -> Fields:
     usage = answer.usage
     return {
         "input_tokens": usage.prompt_tokens,

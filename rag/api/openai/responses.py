@@ -7,34 +7,33 @@ collection. The wire form, streamed or not, is in response_form.py.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from fastapi import Request as HttpRequest
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from rag.answering.modes.request import Request
 from rag.api.dependencies import Caller
-from rag.api.errors import envelope, unknown_error
 from rag.api.json_body import JsonRoute
 from rag.api.openai.chat_completions import ChatMessage, ChatRequest, ContentPart, request_of
 from rag.api.openai.extensions import Extensions
 from rag.api.openai.files import listing
-from rag.api.openai.response_stream import ResponseStream, server_sent
+from rag.api.openai.response_stream import ResponseStream
 from rag.api.openai.tools import MOST_TOOLS, chat_choice, chat_tools
 from rag.api.openai.vector_stores import RankingOptions
-from rag.api.streaming import collect, until_first_sign, while_connected
+from rag.api.streaming import collect, streamed, while_connected
 from rag.auth.access import Access
-from rag.errors import InvalidRequest, NotFound, RagError
+from rag.errors import InvalidRequest, NotFound
 from rag.operations.services import Services
 from rag.storage.responses import ResponseRecord, ResponseRecords
 from rag.storage.selection import Selection
+from rag.text.unicode import without_half_characters
 from rag.types.chat import ToolCall
-from rag.types.documents import ChunksRetrieved, Event, Message, Scope
+from rag.types.documents import ChunksRetrieved, Message, Scope
 
 router = APIRouter(prefix="/v1/responses", tags=["responses"], route_class=JsonRoute)
 
@@ -90,32 +89,18 @@ class CreateResponse(BaseModel):
     footnote: Extensions = Extensions()
 
 
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    """A request read: what the engine is asked, what is kept of it, and how the answer is written."""
-
-    asked: Request
-    messages: list[Message]
-    documents: list[str]  # that earlier answers rest on
-    given: list[dict[str, Any]]
-    form: ResponseStream
-    store: bool
-
-
 @router.post("")
 async def create_response(body: CreateResponse, request: HttpRequest, caller: Caller) -> Response:
     """Answer the input from the documents."""
     services: Services = request.app.state.services
-    prepared = await asyncio.to_thread(_prepare, body, services, caller)
-    events = services.ask(prepared.asked)
+    prepared, form = await asyncio.to_thread(_prepare, body, services, caller)
+    events = services.ask(prepared)
     if body.stream:
-        early = await while_connected(request, until_first_sign(events, ChunksRetrieved))
-        lines = _stream(caller, prepared, early, events)
-        return StreamingResponse(lines, media_type="text/event-stream")
+        return await streamed(request, events, form, ChunksRetrieved)
     for event in await while_connected(request, collect(events)):
-        prepared.form.take(event)
-    await asyncio.to_thread(_keep, caller, prepared)
-    return JSONResponse(prepared.form.body())
+        form.add(event)
+    await form.store()
+    return JSONResponse(form.body())
 
 
 @router.get("/{response_id}")
@@ -158,17 +143,17 @@ def list_input_items(
     return listing(items[start : start + limit], has_more=len(items) > start + limit)
 
 
-def _prepare(body: CreateResponse, services: Services, caller: Access) -> _Prepared:
-    """Read the request. Raises NotFound, InvalidRequest."""
+def _prepare(body: CreateResponse, services: Services, caller: Access) -> tuple[Request, ResponseStream]:
+    """What the engine is asked, and how the answer is written. Raises NotFound, InvalidRequest."""
     before = caller.response(body.previous_response_id) if body.previous_response_id else None
-    given = _turns(body)
-    messages = [*(before.messages if before else []), *given]
-    told = [Message("system", body.instructions)] if body.instructions else []
+    turns = _turns(body)
+    messages = [*(before.messages if before else []), *turns]
+    instructions = [Message("system", body.instructions)] if body.instructions else []
     tool = _file_search(body.tools) if body.tool_choice != "none" else None
     functions, choice = chat_tools(body.tools), chat_choice(body.tool_choice)
     chat = ChatRequest(
         model=body.model,
-        messages=[ChatMessage.of(message) for message in [*told, *messages]],
+        messages=[ChatMessage.of(message) for message in [*instructions, *messages]],
         tools=functions,
         tool_choice="auto" if tool is not None and not functions and choice == "required" else choice,
         parallel_tool_calls=body.parallel_tool_calls,
@@ -177,10 +162,10 @@ def _prepare(body: CreateResponse, services: Services, caller: Access) -> _Prepa
         temperature=body.temperature,
         top_p=body.top_p,
     )
-    asked = request_of(chat, services, caller)
+    prepared = request_of(chat, services, caller)
     if tool is not None:
         scope = _scope(tool, body.footnote, caller)
-        asked = replace(asked, scope=scope, most_chunks=tool.max_num_results)
+        prepared = replace(prepared, scope=scope, most_chunks=tool.max_num_results)
     form = ResponseStream(
         services.catalog,
         echoed=body.model_dump(
@@ -193,10 +178,25 @@ def _prepare(body: CreateResponse, services: Services, caller: Access) -> _Prepa
         most_results=tool.max_num_results if tool else 0,
         threshold=tool.ranking_options.score_threshold if tool else 0.0,
         with_results=_RESULTS in body.include,
+        keep=partial(_keep, caller, turns, messages, before.documents if before else []) if body.store else None,
     )
-    known = before.documents if before else []
-    items = [item for message in given for item in form.input_items(message)]
-    return _Prepared(asked, messages, known, items, form, body.store)
+    return prepared, form
+
+
+def _keep(
+    caller: Access, turns: list[Message], messages: list[Message], documents: list[str], form: ResponseStream
+) -> None:
+    """Store a response: `turns` were its input, `messages` the conversation so far, which rests on `documents`."""
+    body = form.body()
+    record = ResponseRecord(
+        id=body["id"],
+        body=body,
+        input=[item for message in turns for item in form.input_items(message)],
+        messages=[*messages, Message("assistant", form.text, form.calls)],
+        documents=sorted({*documents, *form.documents}),
+        owned=caller.owned,
+    )
+    ResponseRecords(caller.catalog.database).put(record)
 
 
 def _scope(tool: FileSearch, footnote: Extensions, caller: Access) -> Scope:
@@ -241,7 +241,7 @@ def _text(content: str | list[ContentPart]) -> str:
     for part in parts:
         if part.type not in ("text", "input_text", "output_text"):
             raise InvalidRequest(f"Content of type {part.type!r} is not supported.", param="input")
-    return "".join(part.text for part in parts).encode(errors="replace").decode()
+    return without_half_characters("".join(part.text for part in parts))
 
 
 def _call(item: InputItem) -> ToolCall:
@@ -269,34 +269,3 @@ def _file_search(tools: list[dict[str, Any]]) -> FileSearch | None:
         except ValueError as error:
             raise InvalidRequest(f"The tool file_search is not valid: {error}", param="tools") from error
     return found
-
-
-async def _stream(
-    caller: Access, prepared: _Prepared, early: list[Event], events: AsyncGenerator[Event, None]
-) -> AsyncIterator[str]:
-    form = prepared.form
-    try:
-        for told in form.begin():
-            yield server_sent(told)
-        async with aclosing(events):
-            for event in early:
-                for told in form.take(event):
-                    yield server_sent(told)
-            async for event in events:
-                for told in form.take(event):
-                    yield server_sent(told)
-        await asyncio.to_thread(_keep, caller, prepared)
-        yield server_sent(form.end())
-    except RagError as error:
-        yield server_sent(form.fail(envelope(error)))
-    except Exception as error:  # noqa: BLE001  (the edge: the status is sent, so the error goes into the stream)
-        yield server_sent(form.fail(envelope(unknown_error(error))))
-
-
-def _keep(caller: Access, prepared: _Prepared) -> None:
-    if prepared.store:
-        body = prepared.form.body()
-        messages = [*prepared.messages, Message("assistant", prepared.form.text, prepared.form.calls)]
-        documents = sorted({*prepared.documents, *prepared.form.documents})
-        record = ResponseRecord(body["id"], body, prepared.given, messages, documents, caller.owned)
-        ResponseRecords(caller.catalog.database).put(record)

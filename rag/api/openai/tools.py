@@ -123,7 +123,7 @@ def _choice(choice: object) -> tuple[Literal["auto", "none", "required"], list[s
             return "required", [name]
         case {"type": "allowed_tools", "allowed_tools": {"mode": "auto" | "required" as mode, "tools": [*tools]}}:
             named = [_choice(tool)[1] for tool in tools]
-            names = [name for told in named for name in told or ()]
+            names = [name for mentioned in named for name in mentioned or ()]
             if names and len(names) == len(tools):
                 return mode, names
     raise InvalidRequest(

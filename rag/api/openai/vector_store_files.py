@@ -8,15 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, Field, model_validator
 
-from rag.api.dependencies import Caller
+from rag.api.dependencies import AppServices, Caller
 from rag.api.json_body import JsonRoute
 from rag.api.openai.files import Order, listing
 from rag.auth.access import Access
 from rag.errors import Conflict, InvalidRequest
-from rag.operations.services import Services
 from rag.storage.attributes import check_attributes
 from rag.storage.catalog import new_id
 from rag.storage.document_attributes import set_attributes
@@ -103,9 +102,8 @@ def cursor_of(
 
 
 @router.post("/files")
-def attach_file(store_id: str, body: Attach, request: Request, caller: Caller) -> dict[str, Any]:
+def attach_file(store_id: str, body: Attach, services: AppServices, caller: Caller) -> dict[str, Any]:
     """Attach a file; its text can be searched once its status is `completed`."""
-    services: Services = request.app.state.services
     store = _open_store(caller, store_id)
     caller.file(body.file_id)
     chunking = chunking_of([body.file_id], body.chunking_strategy)
@@ -144,12 +142,11 @@ def update_store_file(store_id: str, file_id: str, body: UpdateAttributes, calle
 
 
 @router.delete("/files/{file_id}")
-def detach_file(store_id: str, file_id: str, request: Request, caller: Caller) -> dict[str, Any]:
+def detach_file(store_id: str, file_id: str, services: AppServices, caller: Caller) -> dict[str, Any]:
     """Take a file out of a store; the file itself stays."""
-    services: Services = request.app.state.services
     file = caller.stores.file(caller.collection(store_id, "write").id, file_id)
     if file_id == file.document_id:  # of a folder
-        services.ingest.remove(file_id)
+        services.ingest.delete(file_id)
     else:
         services.ingest.detach(file_id, file.store_id)
     return {"id": file_id, "object": "vector_store.file.deleted", "deleted": True}
@@ -165,9 +162,8 @@ def get_store_file_content(store_id: str, file_id: str, caller: Caller) -> dict[
 
 
 @router.post("/file_batches")
-def create_batch(store_id: str, body: Batch, request: Request, caller: Caller) -> dict[str, Any]:
+def create_batch(store_id: str, body: Batch, services: AppServices, caller: Caller) -> dict[str, Any]:
     """Attach many files at once."""
-    services: Services = request.app.state.services
     store = _open_store(caller, store_id)
     shared = check_attributes(body.attributes or {})
     wanted = dict.fromkeys(body.file_ids, shared)
@@ -190,9 +186,8 @@ def get_batch(store_id: str, batch_id: str, caller: Caller, response: Response) 
 
 
 @router.post("/file_batches/{batch_id}/cancel")
-def cancel_batch(store_id: str, batch_id: str, request: Request, caller: Caller) -> dict[str, Any]:
+def cancel_batch(store_id: str, batch_id: str, services: AppServices, caller: Caller) -> dict[str, Any]:
     """Stop a batch; what is done stays."""
-    services: Services = request.app.state.services
     store = caller.collection(store_id, "write")
     caller.stores.batch(store.id, batch_id)
     for job_id in caller.stores.jobs_of_batch(batch_id):

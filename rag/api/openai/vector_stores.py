@@ -9,11 +9,11 @@ import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Request
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel, Field
 
 from rag.answering.engine import ChatEngine
-from rag.api.dependencies import Caller
+from rag.api.dependencies import AppServices, Caller
 from rag.api.json_body import JsonRoute
 from rag.api.openai.files import listing
 from rag.api.openai.vector_store_files import ChunkingStrategy, chunking_of, cursor_of
@@ -76,16 +76,12 @@ class UpdateStore(BaseModel):
 class RankingOptions(BaseModel):
     """The lowest score (0 to 1) of what is shown; rankers are accepted, ours is used."""
 
-    model_config = ConfigDict(extra="ignore")
-
     ranker: str | None = None
     score_threshold: float = Field(0.0, ge=0, le=1)
 
 
 class Search(BaseModel):
     """A question, or several at once."""
-
-    model_config = ConfigDict(extra="ignore")
 
     query: QueryText | Annotated[list[QueryText], Field(min_length=1, max_length=10)]
     filters: dict[str, Any] | None = None
@@ -95,9 +91,8 @@ class Search(BaseModel):
 
 
 @router.post("")
-def create_vector_store(body: CreateStore, request: Request, caller: Caller) -> dict[str, Any]:
+def create_vector_store(body: CreateStore, services: AppServices, caller: Caller) -> dict[str, Any]:
     """Make a vector store."""
-    services: Services = request.app.state.services
     caller.require_own()
     for file_id in body.file_ids:
         caller.file(file_id)
@@ -127,33 +122,29 @@ def get_vector_store(store_id: str, caller: Caller) -> dict[str, Any]:
 @router.post("/{store_id}")
 def update_vector_store(store_id: str, body: UpdateStore, caller: Caller) -> dict[str, Any]:
     """Rename a vector store, or change its metadata or its time."""
-    told = body.model_dump(exclude_unset=True)
-    changes: dict[str, Any] = {}
-    for field, column in (("name", "label"), ("description", "description")):
-        if field in told:
-            changes[column] = told[field] or ("" if column == "label" else None)
-    if "metadata" in told:
-        changes["metadata"] = told["metadata"] or {}
-    if "expires_after" in told:
-        changes["expires_days"] = told["expires_after"]["days"] if told["expires_after"] else None
+    columns = {
+        "name": ("label", body.name or ""),
+        "description": ("description", body.description or None),
+        "metadata": ("metadata", body.metadata or {}),
+        "expires_after": ("expires_days", body.expires_after.days if body.expires_after else None),
+    }
+    changes = dict(value for field, value in columns.items() if field in body.model_fields_set)
     store = caller.collection(store_id, "manage")
     _share(caller, store.id, body.sharing, _readers(caller, body.sharing))
     return store_object(caller, caller.stores.update(store.id, changes))
 
 
 @router.delete("/{store_id}")
-def delete_vector_store(store_id: str, request: Request, caller: Caller) -> dict[str, Any]:
+def delete_vector_store(store_id: str, services: AppServices, caller: Caller) -> dict[str, Any]:
     """Delete a vector store with its documents; the files stay."""
-    services: Services = request.app.state.services
     store = caller.collection(store_id, "manage")
-    services.ingest.remove_collection(store.id)
+    services.ingest.delete_collection(store.id)
     return {"id": store.id, "object": "vector_store.deleted", "deleted": True}
 
 
 @router.post("/{store_id}/search")
-async def search_vector_store(store_id: str, body: Search, request: Request, caller: Caller) -> dict[str, Any]:
+async def search_vector_store(store_id: str, body: Search, services: AppServices, caller: Caller) -> dict[str, Any]:
     """The best passages for a query, best first."""
-    services: Services = request.app.state.services
     queries = [body.query] if isinstance(body.query, str) else body.query
     if not all(query.strip() for query in queries):
         raise InvalidRequest("There is no query.", param="query")

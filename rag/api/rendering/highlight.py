@@ -15,11 +15,11 @@ from itertools import islice
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom
 
-MOST_BOXES = 400
-_ENOUGH = 0.6  # of the quote's letters must be found
+MAX_BOXES = 400
+_MIN_SHARE = 0.6  # of the quote's letters must be found
 _SHORT = 4  # letters; shorter runs stand everywhere, so they must be words of the same line
 _CANDIDATES = 50  # places looked at for one run of words
-_LONGEST = 8_000  # characters of a quote; the rest of a longer one is not looked for
+_MAX_QUOTE = 8_000  # characters of a quote; the rest of a longer one is not looked for
 _MARKS_BEFORE = re.compile(r"[\W_]*")
 _MARKS_AFTER = re.compile(r"[\W_]*\Z")
 
@@ -47,7 +47,7 @@ class _Letters:
 
 def boxes_of(page: Characters, text: str, start: int, end: int) -> list[Box]:
     """Boxes around `text[start:end]` on the page whose extracted text is `text`; none where it is not found."""
-    quote = text[start:end][:_LONGEST]
+    quote = text[start:end][:_MAX_QUOTE]
     drawn, wanted = _letters(page.text), _letters(quote).text
     if not wanted:
         return []
@@ -55,14 +55,14 @@ def boxes_of(page: Characters, text: str, start: int, end: int) -> list[Box]:
     expected = round(len(drawn.text) * before / whole)
     whole_run = _nearest(_occurrences(drawn.text, wanted), expected)
     if whole_run is not None:
-        return _around(page, drawn, whole_run, len(wanted), quote)[:MOST_BOXES]
+        return _around(page, drawn, whole_run, len(wanted), quote)[:MAX_BOXES]
     boxes: list[Box] = []
     found = 0
     for line in quote.splitlines():
         of_line, letters = _of_line(page, drawn, line, expected)
         boxes += of_line
         found += letters
-    return boxes[:MOST_BOXES] if found >= _ENOUGH * len(wanted) else []
+    return boxes[:MAX_BOXES] if found >= _MIN_SHARE * len(wanted) else []
 
 
 def _letters(text: str) -> _Letters:
@@ -163,12 +163,12 @@ def _around(page: Characters, drawn: _Letters, at: int, length: int, quote: str 
     return lines or [page.box(first)]
 
 
-def _share_line(one: Box, other: Box) -> bool:
-    overlap = min(one[3], other[3]) - max(one[1], other[1])
-    return 2 * overlap > min(one[3] - one[1], other[3] - other[1])
+def _share_line(box: Box, other: Box) -> bool:
+    overlap = min(box[3], other[3]) - max(box[1], other[1])
+    return 2 * overlap > min(box[3] - box[1], other[3] - other[1])
 
 
-def _distance(one: Box, other: Box) -> tuple[int, int]:
+def _distance(box: Box, other: Box) -> tuple[int, int]:
     """How far apart two boxes are: lines first, then along the line."""
-    across = 0 if _share_line(one, other) else abs(one[1] - other[1])
-    return across, max(other[0] - one[2], one[0] - other[2], 0)
+    across = 0 if _share_line(box, other) else abs(box[1] - other[1])
+    return across, max(other[0] - box[2], box[0] - other[2], 0)

@@ -51,7 +51,7 @@ class DrawnPage:
 
 
 class PageDrawer:
-    """Draws pages, two at a time; of those that were drawn it keeps the ones asked last. For one event loop."""
+    """Draws pages, two at a time; of those that were drawn it keeps the ones used last. For one event loop."""
 
     def __init__(self, kept: int = KEPT) -> None:
         self._limit = kept
@@ -111,6 +111,6 @@ def _drawn(document: Document, index: int) -> DrawnPage:
     if done.returncode or not picture:
         logger.info("page %d of %r cannot be drawn: %s", index + 1, name, done.stderr.decode(errors="replace")[-300:])
         raise failure
-    told = json.loads(head)
-    width, height = told["size"]
-    return DrawnPage(picture, width, height, told["pages"], Characters(told["text"], array("H", told["boxes"])))
+    facts = json.loads(head)
+    width, height = facts["size"]
+    return DrawnPage(picture, width, height, facts["pages"], Characters(facts["text"], array("H", facts["boxes"])))

@@ -23,8 +23,8 @@ UNITS = 10_000  # boxes are given in this many parts of the page's width and hei
 NO_SUCH_PAGE = 3  # the exit status for a page that the file does not have
 
 _WIDTH, _HEIGHT = 1240, 2000  # pixels at most
-_FINEST = 4.0  # pixels a point
-_MOST_CHARACTERS = 50_000  # beyond, boxes are left out
+_MAX_SCALE = 4.0  # pixels a point
+_MAX_CHARACTERS = 50_000  # beyond, boxes are left out
 
 
 def main() -> None:
@@ -53,7 +53,7 @@ def main() -> None:
 def _drawn(page: PdfPage) -> tuple[bytes, tuple[int, int]]:
     """The page as a PNG, and its width and height in pixels."""
     width, height = (max(side, 1.0) for side in page.get_size())
-    image = page.render(scale=min(_WIDTH / width, _HEIGHT / height, _FINEST)).to_pil().convert("RGB")
+    image = page.render(scale=min(_WIDTH / width, _HEIGHT / height, _MAX_SCALE)).to_pil().convert("RGB")
     file = io.BytesIO()
     image.save(file, "PNG", compress_level=4)
     return file.getvalue(), image.size
@@ -73,7 +73,7 @@ def _characters(page: PdfPage) -> dict[str, Any]:
 
     text_page = page.get_textpage()
     count = text_page.count_chars()
-    if count > _MOST_CHARACTERS:
+    if count > _MAX_CHARACTERS:
         return {"text": "", "boxes": []}
     text: list[str] = []
     boxes: list[int] = []

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Future
-from contextlib import aclosing, nullcontext, suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -187,8 +187,7 @@ async def queued_reply(
     clock: TokenTimeout | None = None  # runs from one's turn on
     async with aclosing(line.run(work)) as items:
         while True:
-            async with clock.limit() if clock else nullcontext():
-                item = await anext(items, None)
+            item = await (clock.within(anext(items, None)) if clock else anext(items, None))
             if item is None:
                 return
             if not isinstance(item, QueuePosition):

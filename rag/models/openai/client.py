@@ -10,15 +10,11 @@ import asyncio
 import logging
 import ssl
 import time
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import httpx
-import openai
-import openai.resources.chat  # the client would do so in the middle of the first question, a second long
 from llama_index.core.llms import ChatMessage, ChatResponse, MessageRole
-from llama_index.llms.openai_like import OpenAILike  # type: ignore[import-untyped]
-from pydantic import Field, PrivateAttr, SecretStr
 
 from rag.models.chat_template import Turn, estimate_tokens, fold_system, to_chat, to_turns
 from rag.models.openai.discovery import (
@@ -33,15 +29,26 @@ from rag.models.openai.discovery import (
     shown_address,
     trusts_environment,
 )
-from rag.models.openai.errors import PROVIDER, SYSTEM_ROLE, cut_short, explain, refused_fields, unusable
+from rag.models.openai.errors import (
+    PROVIDER,
+    SYSTEM_ROLE,
+    NotReached,
+    ServerError,
+    cut_short,
+    explain,
+    refused_fields,
+    unusable,
+)
+from rag.models.openai.event_reader import EventReader
 from rag.models.openai.retries import BUSY, LOADING_PAUSE, RetryPolicy
 from rag.models.openai.token_counting import COUNT_TIMEOUT, NotCounted, count_on_server
 from rag.models.timeouts import TimeLimits, TokenTimeout, waiting
 from rag.types.documents import LanguageModel, Message
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
+    from rag.errors import BackendError
     from rag.settings import LanguageModelSettings
 
 logger = logging.getLogger(__name__)
@@ -49,7 +56,8 @@ logger = logging.getLogger(__name__)
 CONNECT_TIMEOUT = 10  # seconds: a refusal comes at once, and a busy loop must not look like a dead server
 _BEYOND_OPENAI = ("top_k", "repetition_penalty", "repeat_penalty")
 _REFUSALS = 2  # of a system message, until a model is held to take none
-NO_KEY = "none"  # the client insists on a key, and would otherwise take OPENAI_API_KEY to a server it is not meant for
+_NO_CHOICES: list[dict[str, Any]] = [{}]
+_EMPTY = ChatMessage(role=MessageRole.ASSISTANT, content="")
 
 
 def open_openai(settings: LanguageModelSettings) -> LanguageModel:
@@ -57,7 +65,7 @@ def open_openai(settings: LanguageModelSettings) -> LanguageModel:
 
     Raises ConfigurationError when the address is none.
     """
-    llm = OpenAICompatible.from_settings(settings)
+    llm = OpenAICompatible(settings)
     llm.learn(llm.probe())
     return language_model(llm)
 
@@ -81,62 +89,46 @@ def language_model(llm: OpenAICompatible) -> LanguageModel:
     )
 
 
-class OpenAICompatible(OpenAILike):  # type: ignore[misc]
+class OpenAICompatible:
     """A chat model behind an OpenAI-compatible API, streamed."""
 
-    api_key: str | None = Field(default=None, repr=False)
-    wanted_window: int = 0
-    wanted_model: str = ""
-    label: str = ""  # the user's name for it
-    inter_token_timeout: float = 0
-    problem: str = "it was not asked yet"
-    is_listed: bool = True  # or the server tells no names
-    tokenizer: Tokenizer = ""
-    _key: SecretStr = PrivateAttr()
-    _tls: ssl.SSLContext = PrivateAttr(default_factory=lambda: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
-    _refused: set[str] = PrivateAttr(default_factory=set)  # fields that this server does not take
-
-    @classmethod
-    def from_settings(cls, settings: LanguageModelSettings) -> OpenAICompatible:
+    def __init__(self, settings: LanguageModelSettings) -> None:
         """The model that the settings describe, not asked yet. Raises ConfigurationError when the address is none."""
-        base_url = checked_base_url(settings.base_url)
-        llm = cls(
-            model=settings.model,
-            api_base=base_url,
-            api_key=NO_KEY,
-            is_chat_model=True,
-            context_window=settings.context_window or DEFAULT_CONTEXT_WINDOW,
-            timeout=settings.first_token_timeout,
-            max_retries=0,
-            wanted_model=settings.model,
-            label=settings.name,
-            inter_token_timeout=settings.inter_token_timeout,
-            wanted_window=settings.context_window,
-        )
-        llm._key = settings.key()
-        if base_url.startswith("https://"):
-            llm._tls = httpx.create_ssl_context(trust_env=trusts_environment(base_url))  # slow: once, not per question
-        return llm
+        self.base_url = checked_base_url(settings.base_url)
+        self.model = settings.model
+        self.label = settings.name  # the user's name for it
+        self.context_window = settings.context_window or DEFAULT_CONTEXT_WINDOW
+        self.limits = TimeLimits.from_settings(settings)
+        self.problem = "it was not asked yet"
+        self.is_listed = True  # or the server tells no names
+        self.tokenizer: Tokenizer = ""
+        self._wanted_model = settings.model
+        self._wanted_window = settings.context_window
+        self._key = settings.key()
+        self._refused: set[str] = set()  # fields that this server does not take
+        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        if self.base_url.startswith("https://"):  # slow: once, not per question
+            self._tls = httpx.create_ssl_context(trust_env=trusts_environment(self.base_url))
 
     @property
     def address(self) -> str:
         """Where the server is, as it may be shown."""
-        return shown_address(self.api_base or "")
+        return shown_address(self.base_url)
 
     def probe(self) -> ServerProbe:
         """What the server says of itself now; blocking, seconds at most."""
-        return probe_server(self.api_base or "", model=self.wanted_model, api_key=self._key.get_secret_value())
+        return probe_server(self.base_url, model=self._wanted_model, api_key=self._key.get_secret_value())
 
     def learn(self, probe: ServerProbe) -> None:
         """Take over what the server said: its models' names and window, and the `/v1` that the address lacked."""
-        self.problem = "" if probe.problem == NO_LIST and self.wanted_model else probe.problem
+        self.problem = "" if probe.problem == NO_LIST and self._wanted_model else probe.problem
         if not probe.models:
             return
-        self.api_base = probe.base_url
+        self.base_url = probe.base_url
         self.tokenizer = probe.tokenizer
-        self.model = self.wanted_model or probe.models[0]
+        self.model = self._wanted_model or probe.models[0]
         self.is_listed = bool(listed_name(self.model, probe.models))
-        windows = [window for window in (self.wanted_window, probe.context_window) if window]
+        windows = [window for window in (self._wanted_window, probe.context_window) if window]
         self.context_window = min(windows, default=DEFAULT_CONTEXT_WINDOW)
 
     async def check(self) -> None:
@@ -168,18 +160,18 @@ class OpenAICompatible(OpenAILike):  # type: ignore[misc]
         key = self._key.get_secret_value()
         with httpx.Client(
             headers={"Authorization": f"Bearer {key}"} if key else {},
-            trust_env=trusts_environment(self.api_base or ""),
+            trust_env=trusts_environment(self.base_url),
             verify=self._tls,
             follow_redirects=False,
             timeout=COUNT_TIMEOUT,
         ) as client:
             for _ in range(_REFUSALS if SYSTEM_ROLE not in self._refused else 0):  # one may be an accident
                 try:
-                    return count_on_server(client, self.api_base or "", self.tokenizer, self.model, turns)
+                    return count_on_server(client, self.base_url, self.tokenizer, self.model, turns)
                 except NotCounted as refusal:
                     if not refusal.is_about_turns:
                         raise
-            count = count_on_server(client, self.api_base or "", self.tokenizer, self.model, fold_system(turns))
+            count = count_on_server(client, self.base_url, self.tokenizer, self.model, fold_system(turns))
             self._refused.add(SYSTEM_ROLE)
             return count
 
@@ -195,41 +187,48 @@ class OpenAICompatible(OpenAILike):  # type: ignore[misc]
             await asyncio.sleep(LOADING_PAUSE)
             self.learn(await asyncio.to_thread(self.probe))
 
+    async def _try_again(self, seconds: float) -> AsyncGenerator[str, None]:
+        """Ask a server that could not be used when last asked; says what is waited for. Raises BackendUnavailable."""
+        self.learn(await asyncio.to_thread(self.probe))
+        async for reason in self.wait_until_loaded(seconds):
+            yield reason
+        if not self.model:
+            raise unusable(self.address, self.problem)
+
     async def _stream(self, turns: list[Turn], options: dict[str, Any]) -> AsyncGenerator[ChatResponse, None]:
-        limits = TimeLimits(self.timeout, self.inter_token_timeout)
-        clock = TokenTimeout(limits, f"The model server at {self.address}", PROVIDER)
-        if self.problem:  # it could not be used when last asked
-            self.learn(await asyncio.to_thread(self.probe))
-            async for what_for in self.wait_until_loaded(clock.left):
-                yield waiting(what_for)
-            if not self.model:
-                raise unusable(self.address, self.problem)
-        patience = RetryPolicy()
-        text, finished = "", False
+        clock = TokenTimeout(self.limits, f"The model server at {self.address}", PROVIDER)
+        if self.problem:
+            async for reason in self._try_again(clock.left):
+                yield waiting(reason)
+        retries = RetryPolicy()
+        finished = False
         while not finished:
             try:
-                async with self._connection() as client:
-                    stream, tried = await self._ask(client, turns, options, clock)
-                    async with stream as chunks:
-                        while (chunk := await _next(chunks, clock)) is not None:
-                            choice = (chunk.get("choices") or [{}])[0]
-                            delta = (choice.get("delta") or {}).get("content") or ""
-                            text += delta
-                            finished = finished or bool(choice.get("finish_reason"))
-                            message = ChatMessage(role=MessageRole.ASSISTANT, content=text)
-                            yield ChatResponse(message=message, delta=delta, raw=chunk)
-            except (openai.OpenAIError, httpx.HTTPError, ValueError) as error:
-                pause = None if clock.has_begun else patience.pause_after(error)
+                async with self._session() as session:
+                    response, tried = await self._ask(session, turns, options, clock)
+                    reader = EventReader()
+                    async with response:
+                        while not reader.is_done and (received := await clock.within(response.content.readany())):
+                            for chunk in reader.feed(received):
+                                choice = (chunk.get("choices") or _NO_CHOICES)[0]
+                                delta = choice.get("delta") or {}
+                                finished = finished or bool(choice.get("finish_reason"))
+                                clock.tick(is_token=_has_token(delta))
+                                yield _response(delta.get("content") or "", chunk)
+            except (NotReached, ServerError, aiohttp.ClientError, ValueError) as error:
+                pause = None if clock.has_begun else retries.pause_after(error)
                 if pause is None or pause.seconds > clock.left:
-                    key = self._key.get_secret_value()
-                    with_functions = "tools" in options or any("tool_call_id" in turn for turn in turns)
-                    raise explain(error, self.address, key, with_functions=with_functions) from error
+                    raise self._explained(error, turns, options) from error
                 if pause.what_for:
                     yield waiting(pause.what_for)
                 await asyncio.sleep(pause.seconds)
                 continue
             if not finished and (clock.has_begun or not self._learns_from_silence(turns, tried)):
                 raise cut_short(self.address, has_begun=clock.has_begun)
+
+    def _explained(self, error: Exception, turns: list[Turn], options: dict[str, Any]) -> BackendError:
+        with_functions = "tools" in options or any("tool_call_id" in turn for turn in turns)
+        return explain(error, self.address, self._key.get_secret_value(), with_functions=with_functions)
 
     def _learns_from_silence(self, turns: list[Turn], tried: frozenset[str]) -> bool:
         """Whether to ask once more what was asked without the fields `tried`: llama-cpp-python's server streams nothing
@@ -240,65 +239,65 @@ class OpenAICompatible(OpenAILike):  # type: ignore[misc]
         return is_new
 
     async def _ask(
-        self, client: openai.AsyncOpenAI, turns: list[Turn], options: dict[str, Any], clock: TokenTimeout
-    ) -> tuple[Any, frozenset[str]]:
+        self, session: aiohttp.ClientSession, turns: list[Turn], options: dict[str, Any], clock: TokenTimeout
+    ) -> tuple[aiohttp.ClientResponse, frozenset[str]]:
         """The open stream, and the fields it was asked without. What the server does not take is left out, and
         remembered for the next question."""
         while True:
             tried = frozenset(self._refused)  # another question may learn the same before this one is answered
             try:
-                async with clock.limit():
-                    return await client.post(
-                        "/chat/completions",
-                        body=self._request(turns, options),
-                        cast_to=object,  # plain dicts: the library's objects cost more than all else done to a token
-                        stream=True,
-                        stream_cls=openai.AsyncStream[object],
-                    ), tried
-            except openai.APIStatusError as error:
+                return await clock.within(self._post(session, self._request(turns, options))), tried
+            except ServerError as error:
                 refused = refused_fields(error)
                 if refused <= tried:
                     raise
                 logger.info("The model server at %s does not take %s.", self.address, ", ".join(refused - tried))
                 self._refused |= refused
 
-    def _request(self, turns: list[Turn], options: dict[str, Any]) -> dict[str, Any]:
-        told = dict(options)
-        if "repetition_penalty" in told:  # vLLM's name; llama.cpp's and Ollama's is the other
-            told["repeat_penalty"] = told["repetition_penalty"]
-        if "max_tokens" in self._refused and "max_tokens" in told:
-            told["max_completion_tokens"] = told["max_tokens"]
-        told["stream_options"] = {"include_usage": True}
-        told = {name: value for name, value in told.items() if name not in self._refused}
-        extra = {name: told.pop(name) for name in _BEYOND_OPENAI if name in told}
-        messages = fold_system(turns) if SYSTEM_ROLE in self._refused else turns
-        return {"model": self.model, "messages": messages, "stream": True, **extra, **told}
+    async def _post(self, session: aiohttp.ClientSession, body: dict[str, Any]) -> aiohttp.ClientResponse:
+        """The answer, of which nothing was read yet. Raises ServerError, NotReached."""
+        try:
+            # Documents go where the user said, and nowhere else.
+            response = await session.post(f"{self.base_url}/chat/completions", json=body, allow_redirects=False)
+            if response.status == 200:
+                return response
+            text = (await response.read()).decode(errors="replace")
+        except aiohttp.ClientError as error:
+            raise NotReached(error) from error
+        raise ServerError(text, response.status, response.headers.get("retry-after", ""))
 
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[openai.AsyncOpenAI]:
-        http = httpx.AsyncClient(
-            trust_env=trusts_environment(self.api_base or ""),
-            verify=self._tls,
-            follow_redirects=False,  # documents go where the user said, and nowhere else
-            timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT),  # the rest is timed token by token
+    def _request(self, turns: list[Turn], options: dict[str, Any]) -> dict[str, Any]:
+        fields = dict(options)
+        if "repetition_penalty" in fields:  # vLLM's name; llama.cpp's and Ollama's is the other
+            fields["repeat_penalty"] = fields["repetition_penalty"]
+        if "max_tokens" in self._refused and "max_tokens" in fields:
+            fields["max_completion_tokens"] = fields["max_tokens"]
+        fields["stream_options"] = {"include_usage": True}
+        fields = {name: value for name, value in fields.items() if name not in self._refused}
+        extra = {name: fields.pop(name) for name in _BEYOND_OPENAI if name in fields}
+        messages = fold_system(turns) if SYSTEM_ROLE in self._refused else turns
+        return {"model": self.model, "messages": messages, "stream": True, **extra, **fields}
+
+    def _session(self) -> aiohttp.ClientSession:
+        key = self._key.get_secret_value()
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=self._tls, force_close=True),
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+            trust_env=trusts_environment(self.base_url),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),  # the rest is timed by the token
         )
-        async with http:
-            key = self._key.get_secret_value() or NO_KEY
-            yield openai.AsyncOpenAI(api_key=key, base_url=self.api_base, max_retries=0, http_client=http)
 
 
 def _has_calls(messages: Sequence[Message]) -> bool:
     return any(message.tool_calls or message.tool_call_id for message in messages)
 
 
-async def _next(chunks: Any, clock: TokenTimeout) -> Any | None:
-    async with clock.limit():
-        chunk = await anext(chunks, None)
-    if chunk is not None:
-        clock.tick(is_token=any(map(_has_token, chunk.get("choices") or ())))
-    return chunk
-
-
-def _has_token(choice: Any) -> bool:
+def _has_token(delta: dict[str, Any]) -> bool:
     """Whether it brings text or thoughts (which servers put into fields of their own), and not just the role."""
-    return any(value for name, value in (choice.get("delta") or {}).items() if name != "role")
+    return any(value for name, value in delta.items() if name != "role")
+
+
+def _response(delta: str, chunk: dict[str, Any]) -> ChatResponse:
+    """A piece of a reply. It is not validated, and its message stays empty: that would cost more than all else that is
+    done to a token."""
+    return ChatResponse.model_construct(message=_EMPTY, delta=delta, raw=chunk, additional_kwargs={})

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
 from dataclasses import fields
 
-import httpx
-import openai
+import aiohttp
 
 from rag.errors import BackendError, BackendRejected, BackendUnavailable, PromptTooLong
 from rag.models.chat_template import is_about_roles
@@ -34,17 +35,42 @@ _STATUS_HINTS = {
 }
 
 
-def refused_fields(error: openai.APIStatusError) -> set[str]:
+class NotReached(Exception):
+    """No connection to the server, or it ended before anything was answered; `is_late` where it took too long."""
+
+    def __init__(self, error: aiohttp.ClientError) -> None:
+        super().__init__(str(error))
+        self.is_late = isinstance(error, aiohttp.ServerTimeoutError)
+
+
+class ServerError(Exception):
+    """What the server said instead of an answer, with its HTTP status; without one, in the middle of its answer."""
+
+    def __init__(self, text: str, status: int = 0, retry_after: str = "") -> None:
+        try:
+            body = json.loads(text)
+        except ValueError:
+            body = text
+        super().__init__(f"Error code: {status} - {body}")
+        reported = body.get("error", body) if isinstance(body, Mapping) else body
+        if isinstance(reported, Mapping):
+            reported = reported.get("message") or reported.get("detail")
+        self.status = status
+        self.retry_after = retry_after
+        self.message = str(reported or self)
+
+
+def refused_fields(error: ServerError) -> set[str]:
     """The fields of a request that the server does not take, by what it says; SYSTEM_ROLE among them for a chat
     template without one. An answer can be had without any of them."""
-    said = str(error).lower()
-    refused = {"stream_options"} if "stream_options" in said else set()
-    if is_about_roles(said):
+    text = str(error).lower()
+    refused = {"stream_options"} if "stream_options" in text else set()
+    if is_about_roles(text):
         refused.add(SYSTEM_ROLE)
-    if "max_completion_tokens" in said:
+    if "max_completion_tokens" in text:
         refused.add("max_tokens")
-    if _NOT_TAKEN.search(said):
-        refused |= {name for name in _DISPENSABLE if re.search(rf"\b{name}\b", said)}
+    if _NOT_TAKEN.search(text):
+        refused |= {name for name in _DISPENSABLE if re.search(rf"\b{name}\b", text)}
     return refused
 
 
@@ -77,20 +103,20 @@ def explain(error: Exception, address: str, key: str, *, with_functions: bool = 
     """`error` in the user's words, with the server's own ones where it said any, but never the key. `with_functions` is
     whether the request gave the model functions to call, or what they gave."""
     server = f"The model server at {address}"
-    if isinstance(error, openai.APIStatusError):
+    if isinstance(error, ServerError) and error.status:
         about_functions = is_about_roles(str(error)) or _ABOUT_FUNCTIONS.search(str(error))
-        if with_functions and about_functions and error.status_code in {400, 404, 422, 500, 501}:
+        if with_functions and about_functions and error.status in {400, 404, 422, 500, 501}:
             return BackendRejected(
-                f"{server} does not take these functions (HTTP {error.status_code}): {_said(error, key)}",
+                f"{server} does not take these functions (HTTP {error.status}): {_shown(error, key)}",
                 hint="Ask a model that can call functions, and start its server with that: vLLM with "
                 "--enable-auto-tool-choice and --tool-call-parser, llama-server with --jinja.",
                 provider=PROVIDER,
             )
         return _explain_status(error, server, key)
-    if isinstance(error, openai.APIError) and error.body is not None:  # an error event in the stream
-        message = f"{server} gave up: {_said(error, key)}"
+    if isinstance(error, ServerError):
+        message = f"{server} gave up: {_shown(error, key)}"
         return BackendUnavailable(message, hint="Ask again; the server's log says more.", provider=PROVIDER)
-    if isinstance(error, openai.APIConnectionError | httpx.ConnectError):
+    if isinstance(error, NotReached):
         return BackendUnavailable(
             f"{server} does not answer.",
             hint="Start it, or correct RAG_LLM__BASE_URL; `rag doctor` shows what answers.",
@@ -103,12 +129,12 @@ def explain(error: Exception, address: str, key: str, *, with_functions: bool = 
     )
 
 
-def _explain_status(error: openai.APIStatusError, server: str, key: str) -> BackendError:
-    status = error.status_code
+def _explain_status(error: ServerError, server: str, key: str) -> BackendError:
+    status = error.status
     if status in {408, 409, 429} or status >= 500:
         hint = "It is busy or still loading: ask again in a moment." if status in {429, 503} else "See its log."
         return BackendUnavailable(
-            f"{server} cannot answer now (HTTP {status}): {_said(error, key)}", hint=hint, provider=PROVIDER
+            f"{server} cannot answer now (HTTP {status}): {_shown(error, key)}", hint=hint, provider=PROVIDER
         )
     hint = _STATUS_HINTS.get(status, "Check RAG_LLM__MODEL and RAG_LLM__BASE_URL.")
     kind: type[BackendRejected] = BackendRejected
@@ -119,12 +145,10 @@ def _explain_status(error: openai.APIStatusError, server: str, key: str) -> Back
         )
         if _TOO_LONG.search(str(error)):
             kind = PromptTooLong
-    return kind(f"{server} refused the request (HTTP {status}): {_said(error, key)}", hint=hint, provider=PROVIDER)
+    return kind(f"{server} refused the request (HTTP {status}): {_shown(error, key)}", hint=hint, provider=PROVIDER)
 
 
-def _said(error: openai.APIError, key: str) -> str:
-    body = error.body
-    said = body.get("message") or body.get("detail") if isinstance(body, dict) else body
-    words = " ".join(str(said or error.message).split())
+def _shown(error: ServerError, key: str) -> str:
+    words = " ".join(error.message.split())
     words = words.replace(key, "…") if key else words
     return words if len(words) <= 300 else words[:299] + "…"

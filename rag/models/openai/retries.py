@@ -6,8 +6,9 @@ import email.utils
 import time
 from dataclasses import dataclass
 
-import httpx
-import openai
+import aiohttp
+
+from rag.models.openai.errors import NotReached, ServerError
 
 BUSY = {429, 502, 503, 504}  # HTTP
 LOADING_PAUSE = 1.0  # seconds
@@ -34,21 +35,18 @@ class RetryPolicy:
 
     def pause_after(self, error: Exception) -> Pause | None:
         """The pause before the next attempt; None where `error` is final."""
-        if isinstance(error, openai.APIStatusError):
+        if isinstance(error, ServerError) and error.status:
             return self._after_status(error)
-        if isinstance(error, openai.APITimeoutError | httpx.TimeoutException):  # a connection took its seconds already
-            return None
-        if isinstance(error, openai.APIConnectionError | httpx.TransportError) and self._unreachable:
-            return Pause(self._unreachable.pop(0))
-        return None
+        is_lost = isinstance(error, aiohttp.ClientError) or (isinstance(error, NotReached) and not error.is_late)
+        return Pause(self._unreachable.pop(0)) if is_lost and self._unreachable else None
 
-    def _after_status(self, error: openai.APIStatusError) -> Pause | None:
-        said = str(error).lower()
-        if error.status_code == 503 and "loading" in said:
+    def _after_status(self, error: ServerError) -> Pause | None:
+        text = str(error).lower()
+        if error.status == 503 and "loading" in text:
             return Pause(LOADING_PAUSE, "the model server is loading its model")
-        if error.status_code not in BUSY or _FOR_GOOD in said or not self._busy:
+        if error.status not in BUSY or _FOR_GOOD in text or not self._busy:
             return None
-        seconds = max(self._busy.pop(0), _asked_for(error.response.headers.get("retry-after", "")))
+        seconds = max(self._busy.pop(0), _asked_for(error.retry_after))
         return Pause(seconds, f"the model server is busy: asking again in {seconds:g} s" if seconds >= 1 else "")
 
 

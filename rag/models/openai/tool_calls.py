@@ -18,7 +18,7 @@ class ToolCallReader:
 
     def __init__(self) -> None:
         self._ids: list[str] = []  # as the client sees them
-        self._told: list[str] = []  # as the server told them
+        self._server_ids: list[str] = []  # as the server told them
         self._places: dict[int, int] = {}  # the server's number → ours
 
     def feed(self, pieces: object) -> tuple[ToolCallDelta, ...]:
@@ -29,17 +29,17 @@ class ToolCallReader:
 
     def _piece(self, piece: Mapping[str, Any]) -> ToolCallDelta:
         function = piece.get("function")
-        told = function if isinstance(function, Mapping) else {}
+        fields = function if isinstance(function, Mapping) else {}
         name, arguments, call_id = (
-            str(value or "") for value in (told.get("name"), told.get("arguments"), piece.get("id"))
+            str(value or "") for value in (fields.get("name"), fields.get("arguments"), piece.get("id"))
         )
         index = piece.get("index")
         number = index if isinstance(index, int) else self._without_number(call_id, name)
         place = self._places.get(number)
-        if place is not None and not (call_id and self._told[place] and call_id != self._told[place]):
+        if place is not None and not (call_id and self._server_ids[place] and call_id != self._server_ids[place]):
             return ToolCallDelta(place, arguments=arguments)
         self._places[number] = len(self._ids)
-        self._told.append(call_id)
+        self._server_ids.append(call_id)
         self._ids.append(call_id or f"call_{uuid.uuid4().hex[:24]}")
         return ToolCallDelta(len(self._ids) - 1, self._ids[-1], name, arguments)
 

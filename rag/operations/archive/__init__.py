@@ -1,1 +1,3 @@
-"""Exports and backups: written whole, checked whole, read back."""
+"""Archives: exports and backups of one form, written whole, checked whole, read back."""
+
+__all__ = ["format", "import_", "reader", "restore", "writer"]

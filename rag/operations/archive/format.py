@@ -1,14 +1,16 @@
-"""The form of an archive that `rag export` writes: what is in it, and what must be true of it.
+"""The form of an archive: what is in it, and what must be true of it.
 
 It is a zip whose members are stored as they are, so that an archive never holds more than its own size:
 
     manifest.json                     what it is, what made the vectors, size and SHA-256 of every other member
-    collections/1/documents.jsonl     a document a line: record, sections, chunks with the ids of their vectors
+    files/<SHA-256>                   the bytes of a file
+    collections/1/documents.jsonl     a document a line, with its sections, its chunks and the ids of their vectors
     collections/1/vectors.npy         float32; the rows of a document are its distinct vectors, in order of its chunks
-    files/<SHA-256>                   the bytes of a document's file
+    catalog.sqlite3                   of a backup alone: all else that the catalog has, such as users, keys and jobs
 
-The zip's comment is the SHA-256 of all that stands before it, so that no bit can turn unnoticed. Nothing in it tells
-when it was written: the same index gives the same archive.
+An export has collections and the files of their documents. A backup has all collections, all uploads and the catalog.
+The words are in neither: they are indexed anew. The zip's comment is the SHA-256 of all that stands before it, so that
+no bit can turn unnoticed.
 """
 
 from __future__ import annotations
@@ -17,21 +19,25 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, BinaryIO
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
 
 from pydantic import TypeAdapter
 
 from rag.errors import InvalidRequest
 from rag.storage.attributes import check_attributes
-from rag.types.documents import AttributeValue, Chunk, Chunking, DocumentStatus, Section
+from rag.storage.database import CATALOG_NAME
+from rag.types.documents import Chunk, Document, Section
 
 if TYPE_CHECKING:
     from rag.types.documents import Vector
 
 FORMAT = "footnote-archive"
-VERSION = 1
+VERSION = 2
 MANIFEST = "manifest.json"
+CATALOG = CATALOG_NAME
+DOCUMENTS = "documents.jsonl"  # in the folder of each collection
+VECTORS = "vectors.npy"
 SEAL_LENGTH = 64  # hexadecimal digits
 BLOCK = 1 << 20  # bytes read at once
 _LARGEST_NUMBER = 2**63 - 1  # that the catalog can hold
@@ -57,10 +63,10 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class ArchivedCollection:
-    """A collection, the folder it has in the archive, and what is there."""
+    """A collection, and how much is in it; the number of its folder is its place in the manifest, from 1."""
 
     name: str
-    folder: str
+    label: str | None
     documents: int
     chunks: int
     vectors: int
@@ -68,7 +74,7 @@ class ArchivedCollection:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The table of contents. `documents_without_file` counts documents whose file was gone, changed or not wanted."""
+    """The table of contents; `footnote` is the version of the program that wrote it."""
 
     format: str
     version: int
@@ -76,61 +82,83 @@ class Manifest:
     embedding: EmbeddingIdentity
     collections: list[ArchivedCollection]
     files: int
-    documents_without_file: int
     members: dict[str, Member]
 
+    @property
+    def documents(self) -> int:
+        """How many documents there are in all collections."""
+        return sum(collection.documents for collection in self.collections)
 
-@dataclass(frozen=True, slots=True)
-class ArchivedChunk:
-    """A chunk; its number is its place. See `rag.types.Chunk`."""
+    @property
+    def chunks(self) -> int:
+        """How many chunks there are in all collections."""
+        return sum(collection.chunks for collection in self.collections)
 
-    page_index: int | None
-    page_label: str | None
-    heading: str
-    record_id: str | None
-    start: int
-    end: int
-    text: str
-    vector_id: str
+    def file_members(self) -> list[str]:
+        """The names of the members that are files."""
+        return sorted(name for name in self.members if name.startswith("files/"))
 
 
 @dataclass(frozen=True, slots=True)
 class ArchivedDocument:
-    """A document as it is anywhere: without owner, and without the place of its file. See `rag.types.Document`."""
+    """A document with its text, as it is anywhere: without owner and place of its file. `vector_ids` has one a chunk.
 
-    id: str
-    source: str
-    title: str
-    media_type: str
-    sha256: str
-    size: int
-    modified_ns: int
-    fingerprint: str
-    version: int
-    status: DocumentStatus
-    pages: int
-    error: str
-    hint: str
-    created_at: str
-    updated_at: str
-    attributes: dict[str, AttributeValue] = field(default_factory=dict)  # archives of older programs have none
-    sections: list[Section] = field(default_factory=list)
-    chunks: list[ArchivedChunk] = field(default_factory=list)
-    chunking: Chunking | None = None
+    What changes in these types, other than by a new field with a default, changes VERSION."""
 
-    def vector_ids(self) -> list[str]:
+    document: Document
+    sections: list[Section]
+    chunks: list[Chunk]
+    vector_ids: list[str]
+
+    def distinct_vector_ids(self) -> list[str]:
         """The ids of the document's vectors, each once, in the order of their rows."""
-        return list(dict.fromkeys(chunk.vector_id for chunk in self.chunks))
+        return list(dict.fromkeys(self.vector_ids))
 
-    def chunks_of(self, document_id: str, version: int) -> list[Chunk]:
-        """The chunks as those of a document in a catalog."""
-        return [
-            Chunk(
-                *(f"{document_id}:{version}:{number}", document_id, number, k.page_index, k.page_label, k.heading),
-                *(k.record_id, k.start, k.end, k.text),
-            )
-            for number, k in enumerate(self.chunks)
-        ]
+    def check(self, vectors: Vector) -> None:
+        """Raises ValueError, in words, for what no catalog could hold or no footnote could point into, and for vectors,
+        of shape (distinct vectors, dimension), of which one is not finite or not of length 1."""
+        try:
+            self._check_record()
+            self._check_text()
+            _check_vectors(vectors)
+        except ValueError as error:
+            raise ValueError(f"{self.document.source}: {error}") from error
+
+    def _check_record(self) -> None:
+        document = self.document
+        if not re.fullmatch(r"[\w-]{1,64}", document.id, re.ASCII):
+            raise ValueError("its id is none")
+        if not re.fullmatch(r"[0-9a-f]{64}", document.sha256):
+            raise ValueError("its hash is none")
+        if document.version == 0 and (self.chunks or self.sections or document.status != "failed"):
+            raise ValueError("it was never read, but has text")
+        if document.chunking is not None and not 0 <= document.chunking.overlap < document.chunking.tokens:
+            raise ValueError("nothing can be cut so")
+        try:
+            check_attributes(document.attributes)
+        except InvalidRequest as error:
+            raise ValueError("its attributes are none") from error
+
+    def _check_text(self) -> None:
+        document = self.document
+        pages: defaultdict[int | None, list[str]] = defaultdict(list)
+        for section in self.sections:
+            pages[section.page_index].append(section.text)
+        numbers = document.size, document.version, document.pages, abs(document.modified_ns)
+        if not all(0 <= number <= _LARGEST_NUMBER for number in [*numbers, *(page or 0 for page in pages)]):
+            raise ValueError("a number is out of range")
+        if document.chunks != len(self.chunks) or len(self.vector_ids) != len(self.chunks):
+            raise ValueError("it has more or fewer chunks than it says")
+        texts = {page_index: "".join(parts) for page_index, parts in pages.items()}
+        for number, (chunk, vector_id) in enumerate(zip(self.chunks, self.vector_ids, strict=True)):
+            text = texts.get(chunk.page_index, "")[chunk.start : chunk.end]
+            if not 0 <= chunk.start <= chunk.end or text != chunk.text:
+                raise ValueError(f"chunk {number} is not the text of its page")
+            place = f"{document.id}:{document.version}:{number}", document.id, number
+            if (chunk.id, chunk.document_id, chunk.number) != place:
+                raise ValueError(f"chunk {number} is not in its place")
+            if not re.fullmatch(r"[0-9a-f]{32}", vector_id):
+                raise ValueError(f"chunk {number} has no vector")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,41 +174,7 @@ DOCUMENT = TypeAdapter(ArchivedDocument)
 MANIFEST_FORM = TypeAdapter(Manifest)
 
 
-def check_document(document: ArchivedDocument) -> None:
-    """Raises ValueError, in words, for a document that no catalog could hold or no footnote could point into."""
-    if not re.fullmatch(r"[\w-]{1,64}", document.id, re.ASCII):
-        raise ValueError("its id is none")
-    if not is_sha256(document.sha256):
-        raise ValueError("its hash is none")
-    if document.version == 0 and (document.chunks or document.sections or document.status != "failed"):
-        raise ValueError("it was never read, but has text")
-    if document.chunking is not None and not 0 <= document.chunking.overlap < document.chunking.tokens:
-        raise ValueError("nothing can be cut so")
-    try:
-        check_attributes(document.attributes)
-    except InvalidRequest as error:
-        raise ValueError("its attributes are none") from error
-    _check_chunks(document)
-
-
-def _check_chunks(document: ArchivedDocument) -> None:
-    pages: defaultdict[int | None, list[str]] = defaultdict(list)
-    numbers = [document.size, document.version, document.pages, abs(document.modified_ns)]
-    for section in document.sections:
-        pages[section.page_index].append(section.text)
-        numbers.append(section.page_index or 0)
-    texts = {page_index: "".join(parts) for page_index, parts in pages.items()}
-    for number, chunk in enumerate(document.chunks):
-        if not 0 <= chunk.start <= chunk.end or texts.get(chunk.page_index, "")[chunk.start : chunk.end] != chunk.text:
-            raise ValueError(f"chunk {number} is not the text of its page")
-        if not re.fullmatch(r"[0-9a-f]{32}", chunk.vector_id):
-            raise ValueError(f"chunk {number} has no vector")
-    if not all(0 <= number <= _LARGEST_NUMBER for number in numbers):
-        raise ValueError("a number is out of range")
-
-
-def check_vectors(vectors: Vector) -> None:
-    """Raises ValueError unless all rows are finite and of length 1."""
+def _check_vectors(vectors: Vector) -> None:
     import numpy as np
 
     with np.errstate(over="ignore"):  # a huge number is no unit vector either
@@ -197,11 +191,6 @@ def vectors_header(rows: int, dimension: int) -> bytes:
     return b"\x93NUMPY\x01\x00" + (118).to_bytes(2, "little") + words.ljust(117).encode() + b"\n"
 
 
-def is_sha256(text: str) -> bool:
-    """Whether the text is a SHA-256 in hexadecimal digits."""
-    return re.fullmatch(r"[0-9a-f]{64}", text) is not None
-
-
 def hash_before_seal(file: BinaryIO, digest: hashlib._Hash) -> Iterator[int]:
     """Hash all but the last bytes, where the seal is or will be, and stop there; the bytes read so far."""
     end = file.seek(0, 2) - SEAL_LENGTH
@@ -209,40 +198,3 @@ def hash_before_seal(file: BinaryIO, digest: hashlib._Hash) -> Iterator[int]:
     while (left := end - file.tell()) > 0:
         digest.update(file.read(min(left, BLOCK)))
         yield file.tell()
-
-
-class Hashing:
-    """A stream that hashes and counts what goes through it."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-        self._digest = hashlib.sha256()
-        self.size = 0
-
-    @property
-    def member(self) -> Member:
-        """Size and hash of what went through so far."""
-        return Member(self.size, self._digest.hexdigest())
-
-    def write(self, data: bytes) -> None:
-        """Write to the stream."""
-        self._stream.write(data)
-        self._count(data)
-
-    def read(self, size: int) -> bytes:
-        """Up to `size` bytes from the stream; raises EOFError when it has fewer."""
-        data = self._stream.read(size)
-        if len(data) != size:
-            raise EOFError("it ends too early")
-        self._count(data)
-        return data
-
-    def lines(self) -> Iterator[bytes]:
-        """The lines of the stream."""
-        for line in self._stream:
-            self._count(line)
-            yield line
-
-    def _count(self, data: bytes) -> None:
-        self._digest.update(data)
-        self.size += len(data)

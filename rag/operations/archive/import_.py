@@ -1,4 +1,4 @@
-"""Taking in an archive: its documents become documents here, with the vectors they bring.
+"""Taking in an archive: its documents become documents beside those that are here, with the vectors they bring.
 
 The archive is checked whole before anything is written. Documents are stored in groups, each document whole; an import
 that was interrupted is run again, and finds what it did before.
@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 from rag.auth.principals import OF_THIS_MACHINE
 from rag.errors import NotFound
 from rag.index.index import DocumentVersion, Index
-from rag.operations.archive.format import ArchivedDocument, ArchiveProgress
+from rag.operations.archive.format import ArchivedCollection, ArchiveProgress
 from rag.operations.archive.reader import Archive
 from rag.storage.blobs import StoredFiles, hash_of
-from rag.storage.catalog import new_id
+from rag.storage.catalog import Catalog, new_id
 from rag.storage.document_attributes import set_attributes
 from rag.storage.files import FileRecords
-from rag.types.documents import LOCAL_PRINCIPAL, Document
+from rag.types.documents import LOCAL_PRINCIPAL, Collection, Document
 
 if TYPE_CHECKING:
     from rag.types.documents import Vector
@@ -50,24 +50,36 @@ def import_archive(
     does not have.
     """
     present = archive.manifest.collections
-    chosen = [collection for collection in present if not collections or collection.name in collections]
-    for name in sorted(set(collections) - {collection.name for collection in chosen}):
-        known = ", ".join(collection.name for collection in present)
-        raise NotFound(f"The archive has no collection {name!r}.", hint=f"It has: {known}.")
-    importing = _Importing(index, archive, StoredFiles(storage))
-    total, done = sum(collection.documents for collection in chosen), 0
+    known = [collection.name for collection in present]
+    for name in sorted(set(collections) - set(known)):
+        raise NotFound(f"The archive has no collection {name!r}.", hint=f"It has: {', '.join(known)}.")
+    chosen = {number: c for number, c in enumerate(present) if not collections or c.name in collections}
+    importing = _Import(index, archive, StoredFiles(storage))
+    total, done = sum(collection.documents for collection in chosen.values()), 0
     yield ArchiveProgress("Importing", 0, total)
-    for collection in chosen:
-        place = index.catalog.create_collection(collection.name)
-        for document, vectors in archive.documents(collection):
-            importing.add(document, vectors, place.name, place.id)
+    for number, archived in chosen.items():
+        collection = _collection_of(index.catalog, archived)
+        for version in archive.documents(number):
+            importing.add(version, collection)
             done += 1
             yield ArchiveProgress("Importing", done, total)
         importing.store()
-    yield importing.report()
+    count = importing.count
+    yield ImportResult(*(count[name] for name in ("added", "replaced", "unchanged", "chunks", "without_file")))
 
 
-class _Importing:
+def _collection_of(catalog: Catalog, archived: ArchivedCollection) -> Collection:
+    """The collection to put the documents into, made if need be. One that is named by its id, as users' are, gets that
+    name only where it was: elsewhere nobody is there to own it."""
+    is_id = archived.name.startswith("vs_")
+    for known in catalog.collections_called(archived.name) if is_id else ():
+        if known.name == archived.name:
+            return known
+    label = archived.label or "a vector store"
+    return catalog.create_collection(f"from {label} ({archived.name})" if is_id else archived.name)
+
+
+class _Import:
     """An import on its way."""
 
     def __init__(self, index: Index, archive: Archive, files: StoredFiles) -> None:
@@ -75,31 +87,34 @@ class _Importing:
         self._archive = archive
         self._files = files
         self._group: list[DocumentVersion] = []
-        self._count: Counter[str] = Counter()
+        self.count: Counter[str] = Counter()
 
-    def report(self) -> ImportResult:
-        count = self._count
-        return ImportResult(*(count[name] for name in ("added", "replaced", "unchanged", "chunks", "without_file")))
-
-    def add(self, archived: ArchivedDocument, vectors: Vector, collection: str, collection_id: str) -> None:
+    def add(self, version: DocumentVersion, collection: Collection) -> None:
         """Take in a document, unless it is there."""
-        catalog = self._index.catalog
-        known = catalog.document_of_source(collection_id, archived.source)
+        catalog, archived = self._index.catalog, version.document
+        known = catalog.document_of_source(collection.id, archived.source)
         if known is not None and _is_same(known, archived):
-            self._count["unchanged"] += 1
+            self.count["unchanged"] += 1
             if not known.content.is_file():
                 catalog.put_record(self._with_content(known))
             return
-        self._count["added" if known is None else "replaced"] += 1
-        document = self._with_content(_record(archived, collection, known, bool(catalog.live_versions([archived.id]))))
-        self._count["chunks"] += document.chunks
+        self.count["added" if known is None else "replaced"] += 1
+        document_id, number = archived.id, archived.version
+        if known is not None:  # it keeps its id
+            document_id, number = known.id, known.version + 1 if archived.version else 0
+        elif catalog.live_versions([archived.id]):
+            document_id = new_id("doc")
+        document = replace(archived, id=document_id, collection=collection.name, owner_id=LOCAL_PRINCIPAL)
+        document = self._with_content(replace(document, version=number))
+        self.count["chunks"] += document.chunks
         if document.version == 0:
             catalog.put_record(document)
             return
-        chunks = archived.chunks_of(document.id, document.version)
-        vector_ids = [chunk.vector_id for chunk in archived.chunks]
-        rows = dict(zip(archived.vector_ids(), vectors, strict=True))
-        self._group.append(DocumentVersion(document, archived.sections, chunks, vector_ids, rows))
+        chunks = [
+            replace(chunk, id=f"{document_id}:{number}:{chunk.number}", document_id=document_id)
+            for chunk in version.chunks
+        ]
+        self._group.append(replace(version, document=document, chunks=chunks))
         if len(self._group) >= _GROUP_DOCUMENTS or sum(len(v.chunks) for v in self._group) >= _GROUP_CHUNKS:
             self.store()
 
@@ -128,10 +143,10 @@ class _Importing:
             return replace(document, content=source, file_id=None)
         has_file = self._archive.has_file(document.sha256)
         if has_file:
-            with self._archive.file(document.sha256) as file:
+            with self._archive.open(f"files/{document.sha256}") as file:
                 self._files.put(file, document.sha256)
         else:
-            self._count["without_file"] += 1
+            self.count["without_file"] += 1
         document = replace(document, content=self._files.path_of(document.sha256), file_id=None)
         if source.is_absolute() and not has_file:  # a path it stays: its folder may be ingested here, too
             return document
@@ -140,44 +155,12 @@ class _Importing:
         return replace(document, file_id=file_id)
 
 
-def _is_same(known: Document, archived: ArchivedDocument) -> bool:
+def _is_same(known: Document, archived: Document) -> bool:
     """Whether the document here was made of the same bytes by the same program, or is at least readable."""
     if archived.version == 0 and known.version > 0:
         return True
     mine, other = ((d.sha256, d.fingerprint, d.status, d.version == 0, d.chunking) for d in (known, archived))
     return mine == other
-
-
-def _record(archived: ArchivedDocument, collection: str, known: Document | None, id_is_taken: bool) -> Document:
-    """The document as it is to be here. It keeps its id where that is free, else that of the document it replaces."""
-    if known is not None:
-        document_id, version = known.id, known.version + 1
-    else:
-        document_id, version = new_id("doc") if id_is_taken else archived.id, archived.version
-    return Document(
-        id=document_id,
-        collection=collection,
-        owner_id=LOCAL_PRINCIPAL,
-        file_id=None,
-        source=archived.source,
-        title=archived.title,
-        content=Path(),
-        media_type=archived.media_type,
-        sha256=archived.sha256,
-        size=archived.size,
-        modified_ns=archived.modified_ns,
-        fingerprint=archived.fingerprint,
-        version=version if archived.version else 0,
-        status=archived.status,
-        pages=archived.pages,
-        chunks=len(archived.chunks),
-        error=archived.error,
-        hint=archived.hint,
-        created_at=archived.created_at,
-        updated_at=archived.updated_at,
-        attributes=archived.attributes,
-        chunking=archived.chunking,
-    )
 
 
 def _has_bytes(path: Path, sha256: str) -> bool:

@@ -1,4 +1,4 @@
-"""Restoring a backup: a whole storage folder is made of it beside the present one, and takes its place when it opens.
+"""Restoring a backup: a whole storage folder is made of it within the present one, and takes its place when it opens.
 
 Where the catalog is in PostgreSQL, its rows are exchanged just before, at once.
 
@@ -15,29 +15,34 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rag.errors import Conflict, IndexMismatch, UnreadableArchive
+from rag.errors import Conflict, UnreadableArchive
 from rag.index.chroma_server import chroma_server
 from rag.index.dense import VectorIndex
-from rag.index.index import Index
-from rag.models.lazy_embedding import LazyEmbedding, is_configured
-from rag.operations.archive.backup_format import CATALOG, Backup
-from rag.operations.archive.format import ArchiveProgress
+from rag.index.index import DocumentVersion, Index
+from rag.models.lazy_embedding import LazyEmbedding
+from rag.operations.archive.format import CATALOG, ArchiveProgress
+from rag.operations.archive.reader import Archive
+from rag.operations.services import require_configured
 from rag.settings import Settings
 from rag.storage.blobs import StoredFiles
+from rag.storage.catalog import Catalog, VersionedChunks
 from rag.storage.connect import open_postgres
 from rag.storage.lock import StorageLock
+from rag.storage.staged_versions import Staging
 
 if TYPE_CHECKING:
     from rag.storage.postgres import PostgresDatabase
+    from rag.types.documents import Vector
 
-_SOMETHING = """
+_ANYTHING_STORED = """
     SELECT 1 FROM documents UNION ALL SELECT 1 FROM files UNION ALL SELECT 1 FROM conversations
     UNION ALL SELECT 1 FROM principals WHERE id <> 'prn_local' LIMIT 1
 """
-_MADE = "restoring"  # folders in the storage folder
+_RESTORING = "restoring"  # folders in the storage folder
 _REPLACED = "replaced"
 # The catalog comes last: without it the folder counts as empty, and the restore can be run again.
 _PARTS = ("vectors", "words", "files", CATALOG)
+_BATCH = 4_096  # vectors added at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +50,12 @@ class RestoreResult:
     """What a restore brought back."""
 
     documents: int
-    vectors: int
+    chunks: int
     files: int
 
 
 def restore(
-    settings: Settings, backup: Backup, *, overwrite: bool = False
+    settings: Settings, backup: Archive, *, overwrite: bool = False
 ) -> Iterator[ArchiveProgress | RestoreResult]:
     """Make the storage folder what a backup, which was verified, says; last comes what was brought back.
 
@@ -60,40 +65,40 @@ def restore(
     """
     storage = settings.storage.dir
     manifest = backup.manifest
-    embedding = manifest.embedding
-    if manifest.documents and not is_configured(settings.embedding, embedding.model, embedding.fingerprint):
-        raise IndexMismatch(
-            f"The backup's vectors were made with the embedding model {embedding.model}; the settings name "
-            f"{settings.embedding.model} (or other prefixes).",
-            hint=f"Set RAG_EMBEDDING__MODEL={embedding.model}, for the restore and from then on.",
+    if not backup.is_backup:
+        raise UnreadableArchive(
+            f"{backup.path} is no backup, but an export: it has documents alone.",
+            hint="`rag import` takes it in.",
         )
+    if manifest.documents:
+        require_configured(settings.embedding, manifest.embedding)
     lock = StorageLock(storage).acquire()
     database = None
     try:
         database = open_replaced(settings, overwrite=overwrite)
-        is_there = (storage / CATALOG).exists() if database is None else bool(database.read(_SOMETHING))
+        is_there = (storage / CATALOG).exists() if database is None else bool(database.read(_ANYTHING_STORED))
         if is_there and not overwrite:
             place = storage.absolute() if database is None else "the database that RAG_STORAGE__DATABASE_URL names"
             raise Conflict(
                 f"There is a catalog in {place} already.",
                 hint="Name an empty folder or database, or give --overwrite to lose what is there.",
             )
-        made = storage / _MADE
-        shutil.rmtree(made, ignore_errors=True)  # of a restore that was interrupted
-        made.mkdir()
+        restored = storage / _RESTORING
+        shutil.rmtree(restored, ignore_errors=True)  # of a restore that was interrupted
+        restored.mkdir()
         try:
-            yield from _make(settings, backup, made)
+            yield from _build(settings, backup, restored)
             if database is not None:
-                database.copy_from(made / CATALOG)
-                (made / CATALOG).unlink()
-            _put_in_place(made, storage)
+                database.copy_from(restored / CATALOG)
+                (restored / CATALOG).unlink()
+            _put_in_place(restored, storage)
         finally:
-            shutil.rmtree(made, ignore_errors=True)
+            shutil.rmtree(restored, ignore_errors=True)
     finally:
         if database is not None:
             database.close()
         lock.release()
-    yield RestoreResult(manifest.documents, sum(c.vectors for c in manifest.collections), manifest.files)
+    yield RestoreResult(manifest.documents, manifest.chunks, manifest.files)
 
 
 def open_replaced(settings: Settings, *, overwrite: bool) -> PostgresDatabase | None:
@@ -109,35 +114,45 @@ def open_replaced(settings: Settings, *, overwrite: bool) -> PostgresDatabase | 
         return open_postgres(settings.storage)
 
 
-def _make(settings: Settings, backup: Backup, folder: Path) -> Iterator[ArchiveProgress]:
+def _build(settings: Settings, backup: Archive, folder: Path) -> Iterator[ArchiveProgress]:
     """A storage folder of the backup, which was opened once and is whole."""
     manifest = backup.manifest
-    with (folder / CATALOG).open("xb") as file:
-        for _ in backup.catalog(file):
-            pass
+    with (folder / CATALOG).open("xb") as target, backup.open(CATALOG) as content:
+        shutil.copyfileobj(content, target)
     _check_catalog(folder / CATALOG, backup)
-    total, done = sum(collection.vectors for collection in manifest.collections), 0
     # At a server, what is there stays until all have come: vectors that no catalog names count for nothing.
     server = chroma_server(settings.storage)
-    with closing(VectorIndex(server or folder / "vectors", manifest.embedding.fingerprint)) as vectors:
-        for collection in manifest.collections:
-            for ids, rows in backup.vectors(collection):
-                vectors.add(collection.id, ids, rows)
-                done += len(ids)
-                yield ArchiveProgress("Vectors", done, total)
+    with (
+        closing(Catalog(folder / CATALOG)) as catalog,
+        closing(VectorIndex(server or folder / "vectors", manifest.embedding.fingerprint)) as vectors,
+    ):
+        done = 0
+        for number, collection in enumerate(manifest.collections):
+            rows: dict[str, Vector] = {}
+            collection_id = catalog.collection(collection.name).id
+            for version in backup.documents(number):
+                _put_text(catalog, collection_id, version, backup)
+                rows |= version.vectors
+                if len(rows) >= _BATCH:
+                    vectors.add(collection_id, list(rows), list(rows.values()))
+                    rows = {}
+                done += 1
+                yield ArchiveProgress("Documents", done, manifest.documents)
+            vectors.add(collection_id, list(rows), list(rows.values()))
+        Staging(catalog).drop()  # what was prepared for another embedding model has its vectors elsewhere
+        catalog.finish()
+        catalog.set_property("words", "")  # to be indexed anew
     stored = StoredFiles(folder)
-    names = [name for name in manifest.members if name.startswith("files/")]
-    for number, name in enumerate(names, start=1):
-        sha256 = name.removeprefix("files/")
-        with backup.file(sha256) as content:
-            stored.put(content, sha256)
-        yield ArchiveProgress("Files", number, len(names))
+    for number, name in enumerate(manifest.file_members(), start=1):
+        with backup.open(name) as content:
+            stored.put(content, manifest.members[name].sha256)
+        yield ArchiveProgress("Files", number, manifest.files)
     yield ArchiveProgress("Words", 0, 1)
     model = LazyEmbedding(settings.embedding, manifest.embedding.model, manifest.embedding.fingerprint)
     Index(folder, model, chroma=server).close()  # indexes the words, and mends what does not fit the catalog
 
 
-def _check_catalog(catalog: Path, backup: Backup) -> None:
+def _check_catalog(catalog: Path, backup: Archive) -> None:
     try:
         with closing(sqlite3.connect(catalog)) as connection:
             [(verdict,), *_] = connection.execute("PRAGMA integrity_check(1)").fetchall()
@@ -145,14 +160,28 @@ def _check_catalog(catalog: Path, backup: Backup) -> None:
     except sqlite3.DatabaseError as error:
         verdict, documents = str(error), -1
     if (verdict, documents) != ("ok", backup.manifest.documents):
-        raise UnreadableArchive(
-            f"{backup.path} is not restored: its catalog is damaged ({verdict}).",
-            hint="Nothing was changed. Take another backup.",
-        )
+        raise _damaged(backup, verdict)
 
 
-def _put_in_place(made: Path, storage: Path) -> None:
-    """Exchange the parts of the storage folder for those that were made."""
+def _put_text(catalog: Catalog, collection_id: str, version: DocumentVersion, backup: Archive) -> None:
+    """Give a document of the catalog its text back."""
+    document = catalog.find_document(version.document.id)
+    if document is None or document.version != version.document.version:
+        raise _damaged(backup, f"it has no such document as {version.document.source}")
+    if document.version:
+        catalog.begin([VersionedChunks(document.id, document.version, collection_id)], {})
+        catalog.commit_document(document, version.sections, version.chunks, version.vector_ids)
+
+
+def _damaged(backup: Archive, reason: str) -> UnreadableArchive:
+    return UnreadableArchive(
+        f"{backup.path} is not restored: its catalog is damaged ({reason}).",
+        hint="Nothing was changed. Take another backup.",
+    )
+
+
+def _put_in_place(restored: Path, storage: Path) -> None:
+    """Exchange the parts of the storage folder for those that were restored."""
     replaced = storage / _REPLACED
     shutil.rmtree(replaced, ignore_errors=True)
     replaced.mkdir()
@@ -160,6 +189,6 @@ def _put_in_place(made: Path, storage: Path) -> None:
         if path.exists():
             path.rename(replaced / path.name)
     for part in _PARTS:
-        if (made / part).exists():
-            (made / part).rename(storage / part)
+        if (restored / part).exists():
+            (restored / part).rename(storage / part)
     shutil.rmtree(replaced)

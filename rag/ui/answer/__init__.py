@@ -1,1 +1,3 @@
 """An answer as the chat shows it: stream, footnotes, claims, votes."""
+
+__all__ = ["footnotes", "resume", "stream", "voting"]

@@ -7,6 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rag.text.markers import MARKER_WITH_SPACE
 from rag.ui.markdown import escape, plain_line
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from rag.ui.translations import Translations
 
 SHOWN = 160  # characters of a doubtful sentence
-_MARKER = re.compile(r"\s*\[\d+\]")
 _ADORNMENT = re.compile(r"^[\s>#*•–+-]+|[*_`]+")
 
 
@@ -28,17 +28,17 @@ class Statement:
     reason: str
 
 
-def statements(answer: Answer, texts: Translations) -> dict[int, list[Statement]]:
+def statements(answer: Answer, translations: Translations) -> dict[int, list[Statement]]:
     """The checked sentences by the number of the footnote they cite; those that cite none by 0."""
-    found = defaultdict(list)
+    by_number = defaultdict(list)
     for claim in answer.claims:
-        statement = Statement(_sentence(answer.text, claim), claim.verdict, texts.of_engine(claim.reason))
+        statement = Statement(_sentence(answer.text, claim), claim.verdict, translations.of_engine(claim.reason))
         for number in claim.numbers or (0,):
-            found[number].append(statement)
-    return dict(found)
+            by_number[number].append(statement)
+    return dict(by_number)
 
 
-def check_notice(answer: Answer, texts: Translations) -> str:
+def check_notice(answer: Answer, translations: Translations) -> str:
     """Each sentence that its source does not bear out, with the reason; or one quiet line when all are; or nothing
     when there was nothing to check."""
     claims = answer.claims
@@ -46,22 +46,22 @@ def check_notice(answer: Answer, texts: Translations) -> str:
         return ""
     doubtful = [claim for claim in claims if claim.verdict != "supported"]
     if not any(claim.numbers for claim in claims):
-        return f"⚠ {texts('names_no_source')}"
+        return f"⚠ {translations('names_no_source')}"
     if not doubtful:
-        return f"*{texts.counted('checked', len(claims))}*"
-    return "\n".join(f"- {_doubt(answer.text, claim, texts)}" for claim in doubtful)
+        return f"*{translations.counted('checked', len(claims))}*"
+    return "\n".join(f"- {_doubt(answer.text, claim, translations)}" for claim in doubtful)
 
 
-def _doubt(text: str, claim: Claim, texts: Translations) -> str:
+def _doubt(text: str, claim: Claim, translations: Translations) -> str:
     sentence = _sentence(text, claim)
     if len(sentence) > SHOWN:
         space = sentence.rfind(" ", 0, SHOWN)
         sentence = sentence[: space if space > SHOWN // 2 else SHOWN] + " …"  # Chinese and addresses have no spaces
     if not claim.numbers:
-        return f"⚠ {texts('without_source')} “{escape(sentence)}”"
-    lead = texts("partly" if claim.verdict == "partly" else "unsupported")
-    return f"⚠ {lead} “{escape(sentence)}” ({escape(texts.of_engine(claim.reason))})"
+        return f"⚠ {translations('without_source')} “{escape(sentence)}”"
+    lead = translations("partly" if claim.verdict == "partly" else "unsupported")
+    return f"⚠ {lead} “{escape(sentence)}” ({escape(translations.of_engine(claim.reason))})"
 
 
 def _sentence(text: str, claim: Claim) -> str:
-    return plain_line(_ADORNMENT.sub("", _MARKER.sub("", text[claim.start : claim.end])))
+    return plain_line(_ADORNMENT.sub("", MARKER_WITH_SPACE.sub("", text[claim.start : claim.end])))

@@ -62,12 +62,15 @@ class Footnote:
 
 
 def footnotes(
-    citations: Sequence[Citation], catalog: Catalog, texts: Translations, cited_for: Mapping[int, Sequence[Statement]]
+    citations: Sequence[Citation],
+    catalog: Catalog,
+    translations: Translations,
+    statements: Mapping[int, Sequence[Statement]],
 ) -> list[Footnote]:
     """One footnote a citation, by number, with the quote's surroundings where there is no page to open; blocking.
-    `cited_for` has the statements that rest on each number."""
+    `statements` are those that cite each number."""
     return [
-        _footnote(citation, catalog, texts, cited_for.get(citation.number, ()))
+        _footnote(citation, catalog, translations, statements.get(citation.number, ()))
         for citation in sorted(citations, key=lambda citation: citation.number)
     ]
 
@@ -92,17 +95,13 @@ def elements(
 def readable_now(element: Element, access: Access) -> Element:
     """A kept list of sources as it may be shown to who looks at it again: of documents that are gone or may not be
     read any more nothing is left but their names. A file that is gone has no address and is not shown. Blocking."""
-    props = element.body.get("props") or {}
-    if "document" in element.body:
-        return (
-            element
-            if _has_file(access, element.body["document"])
-            else replace(element, body={**element.body, "url": ""})
-        )
-    if "citations" not in props:
-        return element
-    citations = [_readable_now(note, access) for note in props["citations"]]
-    return replace(element, body={**element.body, "props": {**props, "citations": citations}})
+    body = dict(element.body)
+    if "document" in body:
+        if not _has_file(access, body["document"]):
+            body["url"] = ""
+    elif "citations" in (props := body.get("props") or {}):
+        body["props"] = {**props, "citations": [_readable_now(note, access) for note in props["citations"]]}
+    return replace(element, body=body)
 
 
 def file_element(message_id: str, name: str, document_id: str) -> Element:
@@ -118,6 +117,17 @@ def file_element(message_id: str, name: str, document_id: str) -> Element:
     return Element(uuid.uuid4().hex, message_id, body)
 
 
+def page_names(page_index: int | None, page_label: str | None, translations: Translations) -> tuple[str, str]:
+    """What is printed on the page (`page iv`) and, where that differs, which page of the file it is; empty without
+    pages."""
+    if page_index is None:
+        return "", ""
+    position = str(page_index + 1)
+    if not page_label or page_label == position:
+        return translations("page", label=position), ""
+    return translations("page", label=page_label), translations("page_of_file", number=position)
+
+
 def _has_file(access: Access, document_id: str) -> bool:
     try:
         return access.document(document_id).content.is_file()
@@ -129,39 +139,28 @@ def _readable_now(note: Mapping[str, Any], access: Access) -> dict[str, Any]:
     try:
         has_file = access.document(note["document"]).content.is_file()
     except NotFound:
-        gone: dict[str, Any] = {
-            **dict.fromkeys(("before", "quote", "after", "address"), ""),
-            "table": None,
-            "statements": [],
-        }
-        return {**note, **gone, "is_pdf": False, "is_readable": False}
+        words = dict.fromkeys(("before", "quote", "after", "address"), "")
+        return {**note, **words, "table": None, "statements": [], "is_pdf": False, "is_readable": False}
     return {**note} if has_file else {**note, "address": "", "is_pdf": False}
 
 
-def page_names(page_index: int | None, page_label: str | None, texts: Translations) -> tuple[str, str]:
-    """What is printed on the page (`page iv`) and, where that differs, which page of the file it is; empty without
-    pages."""
-    if page_index is None:
-        return "", ""
-    position = str(page_index + 1)
-    if not page_label or page_label == position:
-        return texts("page", label=position), ""
-    return texts("page", label=page_label), texts("page_of_file", number=position)
-
-
-def _footnote(citation: Citation, catalog: Catalog, texts: Translations, cited_for: Sequence[Statement]) -> Footnote:
+def _footnote(
+    citation: Citation, catalog: Catalog, translations: Translations, statements: Sequence[Statement]
+) -> Footnote:
     before = after = address = ""
     is_pdf = False
     table = None
-    place, position = page_names(citation.page_index, citation.page_label, texts)
+    place, position = page_names(citation.page_index, citation.page_label, translations)
     try:
         document = catalog.document(citation.document_id)
         if document.content.is_file():
             address = f"/documents/{document.id}/source"
         is_pdf = bool(address) and document.media_type == PDF
-        if not is_pdf:
-            before, after = _surroundings(citation, catalog)
-            table = _table(citation, catalog)
+        text = "" if is_pdf else catalog.page_text(document.id, citation.page_index)
+        if text and text[citation.start : citation.end] == citation.quote:  # else of another version of the document
+            before, after = _surroundings(citation, text)
+            if citation.source.lower().endswith(SHEETS):
+                table = table_of(text, citation.start, citation.end)
     except NotFound:  # removed since the answer began
         pass
     return Footnote(
@@ -182,26 +181,13 @@ def _footnote(citation: Citation, catalog: Catalog, texts: Translations, cited_f
         start=citation.start,
         end=citation.end,
         table=table,
-        statements=cited_for,
-        warning=texts("addresses_assistant") if citation.addresses_assistant else "",
+        statements=statements,
+        warning=translations("addresses_assistant") if citation.addresses_assistant else "",
     )
 
 
-def _table(citation: Citation, catalog: Catalog) -> Table | None:
-    """The cited rows of a sheet among their neighbours; None where the source is none."""
-    if not citation.source.lower().endswith(SHEETS):
-        return None
-    text = catalog.page_text(citation.document_id, citation.page_index)
-    if text[citation.start : citation.end] != citation.quote:  # a newer version of the document
-        return None
-    return table_of(text, citation.start, citation.end)
-
-
-def _surroundings(citation: Citation, catalog: Catalog) -> tuple[str, str]:
+def _surroundings(citation: Citation, text: str) -> tuple[str, str]:
     """The text before and after the quote, cut at white space."""
-    text = catalog.page_text(citation.document_id, citation.page_index)
-    if text[citation.start : citation.end] != citation.quote:  # a newer version of the document
-        return "", ""
     before = text[max(0, citation.start - CONTEXT) : citation.start]
     after = text[citation.end : citation.end + CONTEXT]
     if citation.start > CONTEXT:

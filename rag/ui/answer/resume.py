@@ -12,7 +12,7 @@ from chainlit.session import WebsocketSession, ws_sessions_id
 if TYPE_CHECKING:
     from chainlit.types import ThreadDict
 
-ANSWERING = "answering"  # in the session: the messages that are being written
+ANSWERING = "answering"  # in the session: the messages of the answer that is being written
 _FOLLOWING = "following"  # a task that must not be collected as garbage
 _SHOWN = 0.1  # seconds; Chainlit says that nothing runs when a conversation was resumed, and so we say it later
 
@@ -22,37 +22,37 @@ def follow(thread: ThreadDict) -> None:
 
     `thread` gets what there is by now; nothing may be awaited before it was sent.
     """
-    here = cl.context.session
-    assert isinstance(here, WebsocketSession)
+    session = cl.context.session
+    assert isinstance(session, WebsocketSession)
     for other in list(ws_sessions_id.values()):
         task = other.current_task
-        if other is here or task is None or task.done() or not _is_same(other, here):
+        if other is session or task is None or task.done() or not _shows_same(other, session):
             continue
-        other.emit = partial(_emit_to, here)
-        here.current_task = task  # so that it can be stopped here, too
+        other.emit = partial(_emit_to, session)
+        session.current_task = task  # so that it can be stopped here, too
         for message in _being_written(other):
             thread["steps"].append(message.to_dict())
-        cl.user_session.set(_FOLLOWING, asyncio.create_task(_say_that_it_runs(task)))
+        cl.user_session.set(_FOLLOWING, asyncio.create_task(_announce_running(task)))
 
 
 def _emit_to(session: WebsocketSession, event: str, data: Any) -> Any:
     return session.emit(event, data)  # another one after each reconnection
 
 
-def _is_same(other: WebsocketSession, here: WebsocketSession) -> bool:
+def _shows_same(other: WebsocketSession, session: WebsocketSession) -> bool:
     """Whether both show the same conversation of the same user."""
-    users = [session.user.identifier if session.user else None for session in (other, here)]
-    return other.thread_id == here.thread_id and users[0] == users[1]
+    users = [shown.user.identifier if shown.user else None for shown in (other, session)]
+    return other.thread_id == session.thread_id and users[0] == users[1]
 
 
 def _being_written(session: WebsocketSession) -> list[cl.Message]:
     from chainlit.user_session import user_sessions
 
-    messages: Any = user_sessions.get(session.id, {}).get(ANSWERING) or []
-    return [message for message in messages if message.streaming]
+    messages: dict[str, cl.Message] = user_sessions.get(session.id, {}).get(ANSWERING) or {}
+    return [message for message in messages.values() if message.streaming]
 
 
-async def _say_that_it_runs(task: asyncio.Task[Any]) -> None:
+async def _announce_running(task: asyncio.Task[Any]) -> None:
     await asyncio.sleep(_SHOWN)
     if not task.done():
         await cl.context.emitter.task_start()

@@ -1,4 +1,4 @@
-"""Where an answer looked: the searched question, what each of the two searches found, and what was read of it."""
+"""The trace of a search: the searched question, what each of the two searches found, and what was read of it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_SHOWN = 30  # hits
 _LONGEST_HEADING = 60  # characters
 
 
-def search_trace(question: str, hits: Sequence[Hit], passages: Sequence[Passage], texts: Translations) -> str:
+def search_trace(question: str, hits: Sequence[Hit], passages: Sequence[Passage], translations: Translations) -> str:
     """A table in Markdown: a line for each hit with its rank and score by meaning, by words and together, and the
     number of the passage that holds it. `question` is empty where it was searched as it was asked. Empty where nothing
     was searched."""
@@ -25,22 +25,22 @@ def search_trace(question: str, hits: Sequence[Hit], passages: Sequence[Passage]
         return ""
     heads = ("used", "place", "meaning", "words", "score")
     lines = [
-        f"**{texts('where_it_looked')}**\n",
-        f"{texts('looked_for')} “{escape(question)}”\n" if question else "",
-        "| " + " | ".join(texts(f"looked_{head}") for head in heads) + " |",
+        f"**{translations('trace_title')}**\n",
+        f"{translations('trace_question')} “{escape(question)}”\n" if question else "",
+        "| " + " | ".join(translations(f"trace_{head}") for head in heads) + " |",
         "|---" * len(heads) + "|",
-        *(_line(hit, passages, texts) for hit in hits[:MOST_SHOWN]),
+        *(_line(hit, passages, translations) for hit in hits[:MOST_SHOWN]),
         "",
-        texts("looked_legend"),
+        translations("trace_legend"),
     ]
     return "\n".join(lines).lstrip("\n")
 
 
-def _line(hit: Hit, passages: Sequence[Passage], texts: Translations) -> str:
-    read = [str(passage.number) for passage in passages if _holds(passage, hit)]
+def _line(hit: Hit, passages: Sequence[Passage], translations: Translations) -> str:
+    numbers = [str(passage.number) for passage in passages if _holds(passage, hit)]
     cells = (
-        " ".join(read) or "–",
-        _place(hit, bool(read), texts),
+        " ".join(numbers) or "–",
+        _place(hit, bool(numbers), translations),
         _leg(hit.dense_rank, hit.dense_score),
         _leg(hit.lexical_rank, hit.lexical_score),
         f"{hit.score:.2f}",
@@ -54,10 +54,10 @@ def _holds(passage: Passage, hit: Hit) -> bool:
     return is_same and passage.start < chunk.end and chunk.start < passage.end
 
 
-def _place(hit: Hit, is_read: bool, texts: Translations) -> str:
+def _place(hit: Hit, is_read: bool, translations: Translations) -> str:
     """Document and page, and the heading if it was read: of other documents no words are kept with the answer."""
     heading = hit.chunk.heading.rsplit(" › ", 1)[-1][:_LONGEST_HEADING] if is_read else ""
-    page, _ = page_names(hit.chunk.page_index, hit.chunk.page_label, texts)
+    page, _ = page_names(hit.chunk.page_index, hit.chunk.page_label, translations)
     parts = [f"**{escape(hit.title)}**", escape(heading if heading != hit.title else ""), escape(page)]
     return " · ".join(filter(None, parts))
 

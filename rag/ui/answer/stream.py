@@ -20,8 +20,8 @@ from rag.ui.answer.footnotes import elements, footnotes
 from rag.ui.answer.resume import ANSWERING
 from rag.ui.answer.search_trace import search_trace
 from rag.ui.markdown import escape, marked, plain_line, presentable
-from rag.ui.translations import here
-from rag.ui.turns import remembered
+from rag.ui.translations import current_translations
+from rag.ui.turns import turn_metadata
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -46,15 +46,15 @@ class Outcome:
 
 
 async def show(
-    events: AsyncGenerator[Event, None], catalog: Catalog, mode: Mode, expected: str, question_id: str
+    events: AsyncGenerator[Event, None], catalog: Catalog, mode: Mode, expected_model: str, question_id: str
 ) -> Outcome:
-    """Show the events as they come, for the question of that message. An answer by another model than `expected` says
-    so; empty: every answer does.
+    """Show the events as they come, for the question of that message. An answer by another model than
+    `expected_model` says so; empty: every answer does.
 
     An answer that breaks off stays, marked as incomplete. Raises RagError when nothing of it came.
     """
-    said = "searched_for" if mode in SEARCHING else "understood_as"
-    shown = _Shown(catalog, here(), said, expected, question_id)
+    condensed_as = "searched_for" if mode in SEARCHING else "understood_as"
+    shown = _ShownAnswer(catalog, current_translations(), condensed_as, expected_model, question_id)
     cl.user_session.set(ANSWERING, shown.messages)
     try:
         async with aclosing(events):
@@ -71,101 +71,109 @@ async def show(
     return Outcome(shown.text, shown.in_order(), shown.passages)
 
 
-class _Shown:
+class _ShownAnswer:
     """The messages and the step of one answer, in the browser."""
 
-    def __init__(self, catalog: Catalog, texts: Translations, condensed: str, expected: str, question_id: str) -> None:
-        self._candidates: dict[str, Answer] = {}
+    def __init__(
+        self, catalog: Catalog, translations: Translations, condensed_as: str, expected_model: str, question_id: str
+    ) -> None:
+        self.messages: dict[str, cl.Message] = {}  # that were begun; of several models by name, else one by ""
         self.passages: tuple[Passage, ...] = ()
         self.text = ""  # what was written; of several models, by the first one
+        self._candidates: dict[str, Answer] = {}
         self._catalog = catalog
-        self._texts = texts
+        self._translations = translations
         self._question = ""  # that was searched for, where it is not the one that was asked
-        self._condensed = condensed
-        self._expected = expected
+        self._condensed_as = condensed_as
+        self._expected_model = expected_model
         self._question_id = question_id
-        self._reply = cl.Message("")
-        self._others: dict[str, cl.Message] = {}  # of several models, by name
-        self.messages = [self._reply]  # all that are being written
         self._step: cl.Step | None = None
 
     def in_order(self) -> dict[str, Answer]:
         """The answers of several models, in the order in which they are shown."""
-        return {model: self._candidates[model] for model in self._others if model in self._candidates}
+        return {model: self._candidates[model] for model in self.messages if model in self._candidates}
 
     async def take(self, event: Event) -> None:
         match event:
             case QueryCondensed(question):
                 self._question = plain_line(question)
-                await _note(self._texts(self._condensed, question=self._question), "search")
+                await _note(self._translations(self._condensed_as, question=self._question), "search")
             case ChunksRetrieved(hits, passages):
                 self.passages = passages
-                looked = search_trace(self._question, hits, passages, self._texts)
-                known = remembered(self._question_id, None, passages)
-                await _note(_found(passages, self._texts), "book-open", looked, known)
+                trace = search_trace(self._question, hits, passages, self._translations)
+                metadata = turn_metadata(self._question_id, None, passages)
+                await _note(_found(passages, self._translations), "book-open", trace, metadata)
             case Progress(doing, done, total):
-                doing = self._texts.of_engine(plain_line(doing))
-                await self._progress(self._texts("progress", doing=doing, done=done, total=total) if total else doing)
+                doing = self._translations.of_engine(plain_line(doing))
+                values = {"doing": doing, "done": done, "total": total}
+                await self._progress(self._translations("progress", **values) if total else doing)
             case TextDelta(text):
-                self.text += text
-                await self._reply.stream_token(self._texts.of_answer(text))
-            case Candidate(model, of_model):
-                await self._take_candidate(model, of_model)
-            case AnswerCompleted(answer) if self._others:
-                self.text = answer.text
+                await self._write("", text)
+            case Candidate(model, TextDelta(text)):
+                await self._write(model, text)
+            case Candidate(model, AnswerCompleted(answer)):
+                self._candidates[model] = answer
+                await self._complete(model, answer)
             case AnswerCompleted(answer):
                 self.text = answer.text
-                await self._complete(self._reply, answer, answer.model if answer.model != self._expected else "")
+                if not any(self.messages):  # else it is that of one of several models, which is shown already
+                    await self._complete("", answer)
 
     async def break_off(self, error: RagError) -> None:
         """Mark what is unfinished."""
-        for message in self.messages:
+        for message in self.messages.values():
             if message.streaming:
-                message.content = f"{presentable(str(message.content))}\n\n⚠ {self._texts('incomplete')} "
+                message.content = f"{presentable(str(message.content))}\n\n⚠ {self._translations('incomplete')} "
                 message.content += escape(f"{error.message} {error.hint}".strip())
 
     async def end(self) -> None:
         """Nothing more will come: what is unfinished loses its cursor."""
-        for message in self.messages:
+        for message in self.messages.values():
             if message.streaming:
-                self._remember(message)
+                self._set_metadata(message)
                 await message.send()
         if self._step is not None:
             self._step.end = utc_now()
             self._step.icon = "check"
             await self._step.update()
 
-    async def _take_candidate(self, model: str, event: TextDelta | AnswerCompleted) -> None:
-        if model not in self._others:
-            self._others[model] = cl.Message("", author=model)
-            self.messages.append(self._others[model])
-            await self._others[model].stream_token(_heading(model))
-        if isinstance(event, TextDelta):
-            if model == next(iter(self._others)):
-                self.text += event.text
-            await self._others[model].stream_token(event.text)
-        else:
-            self._candidates[model] = event.answer
-            await self._complete(self._others[model], event.answer, heading=_heading(model))
+    async def _write(self, model: str, text: str) -> None:
+        message = await self._message(model)
+        if message is self._first:
+            self.text += text
+        await message.stream_token(self._translations.of_answer(text))
 
-    async def _complete(self, message: cl.Message, answer: Answer, written_by: str = "", heading: str = "") -> None:
-        signed = f"*{self._texts('answered_by', model=escape(written_by))}*" if written_by else ""
-        text = marked(
-            presentable(self._texts.of_answer(answer.text)), {citation.number for citation in answer.citations}
-        )
-        parts = [text, check_notice(answer, self._texts), signed]
-        message.content = heading + "\n\n".join(filter(None, parts))
-        cited_for = statements(answer, self._texts)
-        notes = await asyncio.to_thread(footnotes, answer.citations, self._catalog, self._texts, cited_for)
-        doubts = [said for of_number in cited_for.values() for said in of_number if said.verdict != "supported"]
+    async def _message(self, model: str) -> cl.Message:
+        """The message with that model's answer, begun with its name where there are several."""
+        if model not in self.messages:
+            self.messages[model] = cl.Message("", author=model or None)
+            if model:
+                await self.messages[model].stream_token(_heading(model))
+        return self.messages[model]
+
+    @property
+    def _first(self) -> cl.Message:
+        return next(iter(self.messages.values()))
+
+    async def _complete(self, model: str, answer: Answer) -> None:
+        message = await self._message(model)
+        numbers = {citation.number for citation in answer.citations}
+        text = marked(presentable(self._translations.of_answer(answer.text)), numbers)
+        is_signed = not model and answer.model and answer.model != self._expected_model
+        signature = f"*{self._translations('answered_by', model=escape(answer.model))}*" if is_signed else ""
+        parts = [text, check_notice(answer, self._translations), signature]
+        message.content = _heading(model) + "\n\n".join(filter(None, parts))
+        by_number = statements(answer, self._translations)
+        notes = await asyncio.to_thread(footnotes, answer.citations, self._catalog, self._translations, by_number)
+        doubts = [statement for cited in by_number.values() for statement in cited if statement.verdict != "supported"]
         message.elements = elements(message.id, cl.context.session.thread_id, notes, doubts)
-        self._remember(message)
+        self._set_metadata(message)
         await message.send()
 
-    def _remember(self, message: cl.Message) -> None:
+    def _set_metadata(self, message: cl.Message) -> None:
         """What is kept with it; of several models' answers the first one is the one the conversation goes on with."""
-        is_first = message is next(iter(self._others.values()), self._reply)
-        message.metadata = remembered(self._question_id, self.text if is_first else None, self.passages)
+        text = self.text if message is self._first else None
+        message.metadata = turn_metadata(self._question_id, text, self.passages)
 
     async def _progress(self, text: str) -> None:
         """One grey line that changes."""
@@ -178,15 +186,15 @@ class _Shown:
 
 
 def _heading(model: str) -> str:
-    return f"**{escape(model)}**\n\n"
+    return f"**{escape(model)}**\n\n" if model else ""
 
 
-def _found(passages: Sequence[Passage], texts: Translations) -> str:
+def _found(passages: Sequence[Passage], translations: Translations) -> str:
     if not passages:
-        return texts("found_nothing")
+        return translations("found_nothing")
+    count = translations.counted
     documents = len({passage.document_id for passage in passages})
-    counted = {"passages": texts.counted("passages", len(passages)), "documents": texts.counted("documents", documents)}
-    return texts("read", **counted)
+    return translations("read", passages=count("passages", len(passages)), documents=count("documents", documents))
 
 
 async def _note(text: str, icon: str, details: str = "", metadata: dict[str, Any] | None = None) -> None:

@@ -10,8 +10,8 @@ import chainlit as cl
 
 from rag.storage.feedback import passage_id, put_vote
 from rag.ui.markdown import escape
-from rag.ui.translations import here
-from rag.ui.turns import remembered
+from rag.ui.translations import current_translations
+from rag.ui.turns import turn_metadata
 
 if TYPE_CHECKING:
     from rag.auth.access import Access
@@ -33,9 +33,9 @@ class VoteOffer:
 
 async def offer_vote(turn_id: str, question: str, outcome: Outcome) -> None:
     """Ask which answer is the best."""
-    texts = here()
-    message = cl.Message(texts("which_is_better" if len(outcome.candidates) == 2 else "which_is_best"))
-    choices = [*((model, model) for model in outcome.candidates), ("", texts("none_of_them"))]
+    translations = current_translations()
+    message = cl.Message(translations("which_is_better" if len(outcome.candidates) == 2 else "which_is_best"))
+    choices = [*((model, model) for model in outcome.candidates), ("", translations("none_of_them"))]
     message.actions = [
         cl.Action(name=VOTE, label=label, payload={"comparison": message.id, "model": model})
         for model, label in choices
@@ -46,7 +46,7 @@ async def offer_vote(turn_id: str, question: str, outcome: Outcome) -> None:
     await message.send()
 
 
-async def take_vote(action: cl.Action, caller: Access) -> None:
+async def take_vote(action: cl.Action, access: Access) -> None:
     """Store the vote, unless it was cast already, and say so; the conversation goes on with the answer that was chosen.
     Raises InvalidRequest."""
     comparisons: dict[str, VoteOffer] = cl.user_session.get(_COMPARISONS) or {}
@@ -57,9 +57,11 @@ async def take_vote(action: cl.Action, caller: Access) -> None:
     answers = {name: answer.text for name, answer in comparison.outcome.candidates.items()}
     passages = [passage_id(passage) for passage in comparison.outcome.passages]
     vote = (comparison.question, answers, passages, model or None)
-    await asyncio.to_thread(put_vote, caller.catalog, caller.principal.id, *vote)
+    await asyncio.to_thread(put_vote, access.catalog, access.principal.id, *vote)
     await comparison.message.remove_actions()
-    comparison.message.content = here()("chose", model=escape(model)) if model else here()("chose_none")
+    comparison.message.content = (
+        current_translations()("chose", model=escape(model)) if model else current_translations()("chose_none")
+    )
     if model:
-        comparison.message.metadata = remembered(comparison.turn_id, answers[model], comparison.outcome.passages)
+        comparison.message.metadata = turn_metadata(comparison.turn_id, answers[model], comparison.outcome.passages)
     await comparison.message.update()

@@ -77,8 +77,8 @@ document.addEventListener("DOMContentLoaded", () => {
 
 // What the button under an answer asks for: text for the clipboard.
 window.addEventListener("message", (event) => {
-  const told = event.source === window && event.data;
-  if (told && typeof told["footnote-copy"] === "string") copy(told["footnote-copy"]);
+  const answer = event.source === window && event.data && event.data["footnote-copy"];
+  if (typeof answer === "string") copy(answer);
 });
 
 // A file that came with a message opens; Chainlit would save it.

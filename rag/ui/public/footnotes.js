@@ -74,15 +74,16 @@
     const button = make("button", { type: "button", class: "footnotes-copy", title: text("copy_with_footnotes"),
       "aria-label": text("copy_with_footnotes") });
     button.addEventListener("click", () => callAction({ name: "copy", payload: { message } }));
-    const links = [["md", "save_markdown"], ["pdf", "save_pdf"]].map(([suffix, words]) => make("a", {
-      class: `footnotes-${suffix}`, download: "", href: `/conversations/${conversation}/transcript.${suffix}`,
-      title: text(words), "aria-label": text(words) }));
-    return make("div", { class: "footnotes-tools" }, button, ...links);
+    const link = (suffix, label, attributes) => make("a", { class: `footnotes-${suffix}`, title: label, "aria-label": label,
+      href: `/conversations/${conversation}/transcript.${suffix}`, ...attributes });
+    return make("div", { class: "footnotes-tools" }, button,
+      link("md", text("save_markdown"), { download: "" }),
+      link("html", text("print"), { target: "_blank", rel: "noopener" }));
   }
 
   // Fill `place` under the answer that it is in; what undoes that comes back.
   window.footnote.show = (place, props, { setSideView, callAction }) => {
-    const { message, citations, doubts: said = [] } = props;
+    const { message, citations, doubts: statements = [] } = props;
     const open = (citation, opener) => {
       window.footnote.opener = opener; // the keyboard goes back there
       const elements = [{ id: `${message}-${citation.number}`, type: "custom", name: "Footnote", display: "side",
@@ -113,9 +114,9 @@
         mark.removeAttribute("target");
         mark.setAttribute("aria-label", `${text("source", citation)}: ${citation.title}, ${citation.place}`);
       });
-      if (!said.length) return;
+      if (!statements.length) return;
       const words = answer.querySelector(".message-content");
-      doubts.set(message, said.map(({ sentence, verdict }) => [verdict, words ? rangesOf(words, sentence) : []]));
+      doubts.set(message, statements.map(({ sentence, verdict }) => [verdict, words ? rangesOf(words, sentence) : []]));
       underline();
     };
     name();

@@ -32,12 +32,12 @@ async function ask(method, path, body) {
   const options = { method, headers: body ? { "Content-Type": "application/json" } : {}, body: body && JSON.stringify(body) };
   const response = await fetch(`/library/${path}`, options);
   if (response.status === 401) location.href = "/login";
-  const told = await response.json();
-  if (!response.ok) throw new Error(told.error ? told.error.message : response.statusText);
-  return told;
+  const answer = await response.json();
+  if (!response.ok) throw new Error(answer.error ? answer.error.message : response.statusText);
+  return answer;
 }
 
-/** Run what a button does; what goes wrong is told above the list. */
+/** Run what a button does; what goes wrong is shown above the list. */
 async function attempt(work) {
   notice("");
   try {
@@ -139,7 +139,7 @@ async function changeReaders() {
 }
 
 async function deleteCollection() {
-  const title = text("removeCollection", { name: current.title, n: current.documents });
+  const title = text("deleteCollectionTitle", { name: current.title, n: current.documents });
   if (!(await confirmed(title, make("p"), text("deleteCollection"), true))) return;
   await ask("DELETE", `collections/${current.id}`);
   await showCollections();
@@ -171,7 +171,7 @@ function row(found) {
   const actions = [];
   if (current.may_write) {
     if (!found.is_upload) actions.push(make("button", { onclick: () => attempt(() => readAgain(found)) }, text("again")));
-    actions.push(make("button", { class: "danger", onclick: () => attempt(() => removeDocument(found)) }, text("remove")));
+    actions.push(make("button", { class: "danger", onclick: () => attempt(() => deleteDocument(found)) }, text("delete")));
   }
   const address = `/documents/${found.id}/source`;
   return make("article", {},
@@ -191,14 +191,14 @@ function size(bytes) {
 }
 
 async function readAgain(found) {
-  const told = await ask("POST", `documents/${found.id}/again`);
-  notice(told.error ? `${told.error} ${told.hint}` : text(`outcome_${told.outcome}`), !told.error);
+  const report = await ask("POST", `documents/${found.id}/again`);
+  notice(report.error ? `${report.error} ${report.hint}` : text(`outcome_${report.outcome}`), !report.error);
   await showDocuments();
 }
 
-async function removeDocument(found) {
-  const body = make("p", {}, text("removeDocumentText"));
-  if (!(await confirmed(text("removeDocument", { name: found.title || found.file }), body, text("remove"), true))) return;
+async function deleteDocument(found) {
+  const body = make("p", {}, text("deleteDocumentText"));
+  if (!(await confirmed(text("deleteDocument", { name: found.title || found.file }), body, text("delete"), true))) return;
   await ask("DELETE", `documents/${found.id}`);
   await showCollections(current.id);
 }
@@ -223,11 +223,11 @@ function upload(file, collection) {
   request.upload.onprogress = (event) => { bar.value = event.loaded / event.total; };
   request.onerror = () => failed(text("lost"));
   request.onload = () => {
-    let told = {};
-    try { told = JSON.parse(request.responseText); } catch { /* a proxy's page */ }
-    if (request.status !== 200) return failed(told.error ? told.error.message : request.statusText);
+    let body = {};
+    try { body = JSON.parse(request.responseText); } catch { /* a proxy's page */ }
+    if (request.status !== 200) return failed(body.error ? body.error.message : request.statusText);
     item.remove();
-    return follow(told, collection);
+    return follow(body, collection);
   };
   state.textContent = text("sending");
   const form = new FormData();
@@ -295,7 +295,7 @@ async function showPeople() {
     make("div", { class: "actions" },
       make("button", { onclick: () => attempt(() => changePassword(user)) }, text("newPassword")),
       user.name === me.name ? null : make("button", { onclick: () => attempt(() => changeAdmin(user)) }, text(user.is_admin ? "noAdmin" : "makeAdmin")),
-      user.name === me.name ? null : make("button", { class: "danger", onclick: () => attempt(() => removeUser(user)) }, text("remove"))))));
+      user.name === me.name ? null : make("button", { class: "danger", onclick: () => attempt(() => deleteUser(user)) }, text("delete"))))));
 }
 
 async function changePassword(user) {
@@ -310,9 +310,9 @@ async function changeAdmin(user) {
   await showPeople();
 }
 
-async function removeUser(user) {
-  const body = make("p", {}, text("removeUserText", { name: user.name }));
-  if (!(await confirmed(text("removeUser", { name: user.name }), body, text("remove"), true))) return;
+async function deleteUser(user) {
+  const body = make("p", {}, text("deleteUserText", { name: user.name }));
+  if (!(await confirmed(text("deleteUser", { name: user.name }), body, text("delete"), true))) return;
   await ask("DELETE", `users/${encodeURIComponent(user.name)}`);
   await showPeople();
 }

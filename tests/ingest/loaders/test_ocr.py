@@ -121,9 +121,9 @@ def test_in_the_sandbox_its_memory_is_enough(tmp_path):
 
 
 @needs_extra
-def test_each_page_is_a_sign_of_life(tmp_path):
+def test_each_page_is_a_heartbeat(tmp_path):
     signs = []
-    load(scan(tmp_path, [LINES, None, [], LINES]), limits=Limits(sign_of_life=lambda: signs.append(1)))
+    load(scan(tmp_path, [LINES, None, [], LINES]), limits=Limits(heartbeat=lambda: signs.append(1)))
     assert len(signs) == 3
 
 

@@ -25,12 +25,11 @@ from rag.index.index import Index
 from rag.settings import Settings
 from rag.storage.blobs import hash_of
 from rag.types.ingest import IngestOptions
-from tests.commands import Commands
+from tests.commands import ROOT, Commands
 from tests.ingest.loaders.documents import make_pdf
 from tests.ingest.test_ingestor import Counting
 from tests.rag.index.test_index import assert_consistent
 from tests.rag.models.model_server import free_port
-from tests.warm_start import ROOT
 
 WORKERS = 2
 

@@ -46,7 +46,7 @@ async def test_search_and_read_what_was_found(filled):
 
 
 @pytest.mark.parametrize(
-    ("tool", "arguments", "said"),
+    ("tool", "arguments", "message"),
     [
         ("search", {"query": "x", "collection": "nobody"}, "There is no collection 'nobody'"),
         ("search", {"query": "x", "filters": {"type": "near"}}, "near"),
@@ -55,11 +55,11 @@ async def test_search_and_read_what_was_found(filled):
         ("read_page", {"document_id": "doc_none", "page": 1}, "There is no document 'doc_none'"),
     ],
 )
-async def test_what_is_wrong_is_said_and_nothing_breaks(filled, tool, arguments, said):
+async def test_what_is_wrong_is_said_and_nothing_breaks(filled, tool, arguments, message):
     async with over_http(filled[1]) as session:
         answer = await session.call_tool(tool, arguments)
         assert answer.isError
-        assert said in answer.content[0].text
+        assert message in answer.content[0].text
         assert "Traceback" not in answer.content[0].text
 
 

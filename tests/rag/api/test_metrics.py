@@ -93,11 +93,11 @@ def test_what_there_is_and_what_was_taken_in(tmp_path):
         assert seen["footnote_chunks"] == sum(document.chunks for document in catalog.documents())
         assert seen["footnote_ingest_pages_total"] == 5
         assert seen["process_resident_memory_bytes"] > 1e6
-        told = {(name, *dict(labels).values()): value for (name, labels), value in figures(http).items()}
-        assert told["footnote_documents", "ready"] == 3
-        assert told["footnote_ingest_files_total", "added"] == 3
-        assert told["footnote_ingest_failures_total", "unreadable_document"] == 1
-        assert (told["footnote_jobs", "failed"], told["footnote_jobs", "queued"]) == (1, 0)
+        values = {(name, *dict(labels).values()): value for (name, labels), value in figures(http).items()}
+        assert values["footnote_documents", "ready"] == 3
+        assert values["footnote_ingest_files_total", "added"] == 3
+        assert values["footnote_ingest_failures_total", "unreadable_document"] == 1
+        assert (values["footnote_jobs", "failed"], values["footnote_jobs", "queued"]) == (1, 0)
 
 
 def test_errors_are_counted_by_kind_and_once(http):

@@ -11,6 +11,7 @@ import openai
 import pytest
 
 from rag.api.openai.chat_completions import ChatRequest
+from rag.operations.control_protocol import AskRequest
 from rag.operations.server_client import ServerClient
 from rag.settings import ModelsSettings
 from rag.storage.lock import Owner
@@ -163,15 +164,15 @@ def test_what_is_not_there_is_not_found(client, footnote):
 
 
 async def test_the_command_line_compares_through_the_server(remote):
-    messages = [Message("user", QUESTION[0]["content"])]
-    events = [event async for event in remote.ask(messages, "default", mode="compare", models=["large", "hidden"])]
+    request = AskRequest(messages=[Message("user", QUESTION[0]["content"])], mode="compare", models=("large", "hidden"))
+    events = [event async for event in remote.ask(request)]
     whole = [e for e in events if isinstance(e, Candidate) and isinstance(e.event, AnswerCompleted)]
     assert {e.model for e in whole} == {"large", "hidden"}
     assert events[-1].answer.text == "Large says 90 days [1]."
 
 
-def test_the_command_line_measures_models_through_the_server(remote):
-    speeds = {speed.name: speed for speed in remote.models()}
+async def test_the_command_line_measures_models_through_the_server(remote):
+    speeds = {speed.name: speed async for speed in remote.measure_models()}
     assert list(speeds) == ["large", "small", "hidden", "gone"]
     assert speeds["small"].first_token > 0
     assert speeds["small"].tokens_per_second > 0

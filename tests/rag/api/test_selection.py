@@ -7,6 +7,7 @@ import openai
 import pytest
 
 from rag.errors import InvalidRequest, NotFound
+from rag.operations.control_protocol import AskRequest, SearchRequest
 from rag.operations.server_client import ServerClient
 from rag.storage.document_attributes import set_attributes
 from rag.storage.lock import Owner
@@ -76,23 +77,26 @@ def test_a_document_that_is_not_there_is_not_found(served):
 
 
 async def test_the_command_line_asks_a_part_of_the_server(remote, tagged):
-    def sources(**selection):
-        hits = remote.search(QUESTION, "default", 10, Selection(**selection))
-        return {hit.source.rpartition("/")[2] for hit in hits}
+    async def search(**selection):
+        return await remote.search(SearchRequest(question=QUESTION, limit=10, selection=Selection(**selection)))
 
-    assert len(sources()) > 1
-    assert sources(documents=("manual.pdf",)) == {"manual.pdf"}
-    assert sources(filters=YEAR) == {"page.html"}
-    hits = remote.search(QUESTION, "default", 10, Selection(pages=(2, 3)))
-    assert {hit.chunk.page_index for hit in hits} == {1, 2}
-    events = [e async for e in remote.ask([Message("user", QUESTION)], "default", Selection(pages=(3, 3)))]
+    async def sources(**selection):
+        return {hit.source.rpartition("/")[2] for hit in await search(**selection)}
+
+    assert len(await sources()) > 1
+    assert await sources(documents=("manual.pdf",)) == {"manual.pdf"}
+    assert await sources(filters=YEAR) == {"page.html"}
+    assert {hit.chunk.page_index for hit in await search(pages=(2, 3))} == {1, 2}
+    request = AskRequest(messages=[Message("user", QUESTION)], selection=Selection(pages=(3, 3)))
+    events = [event async for event in remote.ask(request)]
     assert isinstance(events[-1], AnswerCompleted)
     assert {passage.page_index for passage in events[-1].answer.passages} == {2}
     with pytest.raises(InvalidRequest, match="no range") as raised:
-        remote.search(QUESTION, "default", 10, Selection(pages=(0, 3)))
+        await search(pages=(0, 3))
     assert raised.value.hint
+    assert raised.value.hint not in raised.value.message
     with pytest.raises(NotFound):
-        remote.search(QUESTION, "default", 10, Selection(documents=("nothing.pdf",)))
+        await search(documents=("nothing.pdf",))
 
 
 def test_attributes_are_given_through_the_server(remote, tagged):

@@ -33,19 +33,19 @@ def own(catalog, principal, name):
 
 def test_the_machines_owner_means_default(catalog):
     access = Access(catalog, LOCAL)
-    assert access.home().name == "default"
+    assert access.default_collection().name == "default"
     assert access.scope().collection_ids == (catalog.collection("default").id,)
 
 
 def test_a_user_gets_a_collection_when_one_is_needed_and_asks_it_with_the_shared_one(catalog, anna):
     access = Access(catalog, anna)
-    assert access.homes() == []
+    assert access.default_collections() == []
     assert access.scope().collection_ids == ()
     shared = share(catalog, catalog.collection("default").id, public=True)
-    assert access.homes() == [shared]
-    home = access.home("write")
+    assert access.default_collections() == [shared]
+    home = access.default_collection("write")
     assert (home.owner_id, home.title) == (anna.id, "default")
-    assert access.home("write") == home
+    assert access.default_collection("write") == home
     assert access.scope().collection_ids == (home.id, shared.id)
     assert list(access.names()) == ["default", shared.id]
     assert access.collection("default") == home
@@ -54,7 +54,7 @@ def test_a_user_gets_a_collection_when_one_is_needed_and_asks_it_with_the_shared
 def test_an_admins_own_uploads_stay_their_own(catalog):
     dora = Users(catalog.database).add("dora", is_admin=True).principal
     share(catalog, catalog.collection("default").id, public=True)
-    assert Access(catalog, dora).home("write").owner_id == dora.id
+    assert Access(catalog, dora).default_collection("write").owner_id == dora.id
 
 
 def test_nobody_puts_documents_into_the_answers_of_others(catalog, anna):
@@ -73,7 +73,7 @@ def test_a_limited_key_asks_all_it_may_and_changes_what_is_named(catalog, anna):
     access = Access(catalog, key)
     assert set(access.scope().collection_ids) == set(ids[:2])
     with pytest.raises(InvalidRequest):
-        access.home("write")
+        access.default_collection("write")
     assert access.collection("one", "write").id == ids[0]
     with pytest.raises(NotFound):
         access.collection("three")
@@ -86,7 +86,7 @@ def test_a_limited_key_asks_all_it_may_and_changes_what_is_named(catalog, anna):
 def test_a_read_only_user_without_documents_is_told_and_gets_none(catalog, anna):
     access = Access(catalog, Principal(anna.id, "anna", read_only=True))
     with pytest.raises(Forbidden):
-        access.home()
+        access.default_collection()
     assert access.collections() == []
 
 

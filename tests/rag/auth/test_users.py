@@ -119,9 +119,9 @@ def test_too_many_are_refused_for_a_while_by_name():
     limit = RateLimit(2)
     limit.count("anna")
     limit.count("anna")
-    with pytest.raises(RateLimited) as told:
+    with pytest.raises(RateLimited) as refused:
         limit.count("anna")
-    assert 1 <= told.value.retry_after <= 61
+    assert 1 <= refused.value.retry_after <= 61
     limit.count("ben")
     for _ in range(100):
         RateLimit(0).count("anna")
@@ -137,7 +137,7 @@ def basic(name, password):
     return "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
 
 
-def test_guessing_passwords_is_stopped_by_address_though_the_next_one_is_right(users, closed):
+def test_guessing_passwords_is_stopped_by_address_though_the_next_one_verify_password(users, closed):
     users.add("anna", PASSWORD)
     for _ in range(2):
         with pytest.raises(Unauthorized):
@@ -176,7 +176,7 @@ def test_wrong_keys_are_counted_by_address_and_right_ones_let_in_all_the_same(us
 def test_a_session_of_the_machines_owner_opens_nothing_on_a_closed_server(closed):
     assert closed.by_session("local") is None
     assert closed.by_session(closed.session_of(LOCAL)) is None
-    assert closed.vouched("local") is None
+    assert closed.by_trusted_name("local") is None
 
 
 def test_a_session_holds_as_long_as_user_and_password_do(users, closed):

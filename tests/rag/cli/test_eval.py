@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import socket
-from dataclasses import dataclass, field
 
 import pytest
 
 from rag.cli.eval import evaluate
 from rag.errors import ConfigurationError, Conflict, InvalidRequest, NotFound
 from rag.evaluation.questions import Question
-from rag.evaluation.run import ask_all
-from rag.evaluation.target import EvaluationTarget, open_target
+from rag.evaluation.run import EvaluationRun
+from rag.operations.local_backend import LocalBackend
+from rag.operations.services import LazyServices
 from rag.settings import DEFAULT_EMBEDDING, load_settings
 from tests.commands import Commands
 from tests.ingest.loaders.documents import make_pdf
@@ -203,26 +203,16 @@ def test_names_with_brackets_and_another_baseline_are_told(commands, run):
     assert "note    The baseline asked 1 questions, this run 4." in said
 
 
-@dataclass
-class Recording:
-    """A subject that notes how many hits it was asked to judge."""
+class Recording(LocalBackend):
+    """Notes how many hits it was asked to judge."""
 
-    subject: EvaluationTarget
-    judged: list[int] = field(default_factory=list)
+    def __init__(self, services):
+        super().__init__(services)
+        self.judged = []
 
-    @property
-    def catalog(self):
-        return self.subject.catalog
-
-    async def search(self, question, limit):
-        return await self.subject.search(question, limit)
-
-    async def relevance(self, question, hits):
-        self.judged.append(len(hits))
-        return await self.subject.relevance(question, hits)
-
-    def ask(self, question):
-        return self.subject.ask(question)
+    async def relevance(self, request):
+        self.judged.append(request.limit)
+        return await super().relevance(request)
 
 
 def test_the_gate_sees_the_hits_of_the_answer(commands, monkeypatch):
@@ -233,10 +223,11 @@ def test_the_gate_sees_the_hits_of_the_answer(commands, monkeypatch):
     for name, value in {**commands.environment, "RAG_RETRIEVAL__MAX_PASSAGES": "1"}.items():
         if name.startswith("RAG_"):
             monkeypatch.setenv(name, value)
-    with open_target(load_settings(), "pumps") as subject:
-        recording = Recording(subject)
-        (outcome,) = ask_all(recording, "pumps", [Question(1, "a", "Which pump?")], 0.1, with_answers=True)
-    assert recording.judged == [3]
+    questions = [Question(1, "a", "Which pump?")]
+    with LazyServices(load_settings()) as services:
+        backend = Recording(services)
+        (outcome,) = EvaluationRun(backend, services.catalog, "pumps", 0.1, with_answers=True).outcomes(questions)
+    assert backend.judged == [3]
     assert len(outcome.found) == 5
 
 

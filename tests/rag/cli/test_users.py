@@ -88,7 +88,7 @@ def test_a_collection_is_shared_and_taken_back(command, catalog):
     with pytest.raises(NotFound):
         Access(catalog, ben).collection("default")
     assert "everybody" in command("share", "default", "--public").stdout
-    assert Access(catalog, ben).homes() == [catalog.collection("default")]
+    assert Access(catalog, ben).default_collections() == [catalog.collection("default")]
     assert command("share", "default", "--private").exit_code == 0
     with pytest.raises(NotFound):
         command("share", "default", "--with", "nobody")

@@ -12,7 +12,7 @@ from ingest.ingestor import Ingestor
 from rag.answering.citations import citation
 from rag.answering.context import collect_passages
 from rag.evaluation.questions import Question
-from rag.evaluation.relevance import Library, Target, holds_any, is_cited, is_in_context, normalised, rank
+from rag.evaluation.relevance import EvidenceResolver, Target, holds_any, is_cited, is_in_context, normalised, rank
 from rag.index.index import Index
 from rag.settings import Settings
 from tests.ingest.loaders.documents import make_pdf, rewrite_pdf
@@ -42,7 +42,7 @@ def opened(tmp_path_factory, bag_of_words):
     with closing(Index(folder / "storage", bag_of_words)) as index, Ingestor(settings, index) as ingestor:
         list(ingestor.add_paths([papers], "default"))
         ids = {document.source.removeprefix(f"{papers}/"): document.id for document in index.catalog.documents()}
-        yield Library(index.catalog, "default"), ids, papers
+        yield EvidenceResolver(index.catalog, "default"), ids, papers
 
 
 def test_documents_are_known_by_id_source_end_of_it_and_file_name(opened):

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from rag.errors import AnswerInterrupted, BackendUnavailable
+from rag.models.timeouts import TimeLimits, TokenTimeout
 from tests.rag.models.model_server import ask, chunk, events, open_at, text_of
 
 
@@ -69,3 +70,42 @@ async def test_the_limits_are_not_for_the_whole_answer(server):
 async def test_a_model_that_thinks_aloud_is_not_silent(server):
     server.reply = lambda *_: events(_thoughtful())
     assert text_of(await ask(open_at(server, first_token_timeout=0.4, inter_token_timeout=0.4))) == "Yes"
+
+
+def clock_of(first=0.1, between=0.1):
+    return TokenTimeout(TimeLimits(first, between), "The model", "tests")
+
+
+async def test_a_shorter_limit_holds_from_the_first_token_on():
+    clock = clock_of(first=60)
+    await clock.within(asyncio.sleep(0.01))
+    clock.tick(is_token=True)
+    with pytest.raises(BackendUnavailable, match="no further token"):
+        await asyncio.wait_for(clock.within(asyncio.sleep(60)), 30)
+
+
+async def test_what_is_there_already_is_never_too_late():
+    async def at_once():
+        return 1
+
+    clock = clock_of(first=0)
+    assert await clock.within(at_once()) == 1
+    await asyncio.sleep(0.05)  # is not cancelled
+
+
+async def test_a_task_that_somebody_cancels_is_not_too_slow():
+    waiting = asyncio.create_task(clock_of().within(asyncio.sleep(60)))
+    await asyncio.sleep(0.01)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
+async def test_work_that_is_too_slow_leaves_the_task_as_it_was():
+    with pytest.raises(BackendUnavailable, match="no token"):
+        await clock_of().within(asyncio.sleep(60))
+    async with asyncio.timeout(30):
+        await asyncio.sleep(0)
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0

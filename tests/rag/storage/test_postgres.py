@@ -15,9 +15,9 @@ import pytest
 from ingest.ingestor import Ingestor
 from rag.auth.principals import OF_THIS_MACHINE
 from rag.errors import ConfigurationError, Conflict, DatabaseUnavailable
-from rag.operations.archive.backup import back_up
-from rag.operations.archive.backup_format import Backup
+from rag.operations.archive.reader import Archive
 from rag.operations.archive.restore import open_replaced, restore
+from rag.operations.archive.writer import back_up
 from rag.operations.doctor import examine
 from rag.operations.services import open_storage
 from rag.settings import Settings
@@ -200,7 +200,7 @@ def test_nobody_is_told_the_password(postgres_url, capfd, caplog, tmp_path):
         assert PASSWORD not in repr(settings_of(tmp_path, url))
         (finding,) = [found for found in examine_storage(settings_of(tmp_path, url)) if found.subject == "Database"]
         assert not finding.ok
-        assert PASSWORD not in finding.words + finding.advice
+        assert PASSWORD not in finding.summary + finding.advice
     told = capfd.readouterr()
     assert PASSWORD not in told.out + told.err + caplog.text
 
@@ -219,7 +219,7 @@ def test_doctor_names_the_database(postgres_url, tmp_path):
         found for found in examine_storage(settings_of(tmp_path, postgres_url)) if found.subject == "Database"
     ]
     assert finding.ok
-    assert finding.words.startswith("PostgreSQL 1")
+    assert finding.summary.startswith("PostgreSQL 1")
 
 
 def test_a_server_that_was_started_anew_is_found_again(postgres_url, database):
@@ -379,7 +379,7 @@ def test_a_backup_goes_from_sqlite_to_postgresql_and_back(postgres_url, tmp_path
         }
 
     def bring_back(path, settings, *, overwrite=False):
-        with Backup(path) as backup:
+        with Archive(path) as backup:
             last(backup.verify())
             return last(restore(settings, backup, overwrite=overwrite))
 

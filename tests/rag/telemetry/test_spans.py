@@ -6,11 +6,13 @@ import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from functools import partial
 
 import pytest
 
+from rag.answering.event_stream import EventStream
 from rag.errors import BackendUnavailable
-from rag.telemetry.spans import Recording, recorded_in, span, watched
+from rag.telemetry.spans import Recording, measured, recorded_in, span
 from rag.types.documents import Answer, AnswerCompleted, Candidate, Progress, TextDelta, Usage
 
 
@@ -18,19 +20,30 @@ def answer(model="tiny", *, found=True, tokens=5):
     return Answer("Yes.", (), (), model, found, "stop", Usage(10 * bool(tokens), tokens))
 
 
-async def events_of(*items, error=None):
-    with span("generate"):
-        for item in items:
-            await asyncio.sleep(0)
-            yield item
-    if error:
-        raise error
+def answering(*items, error=None):
+    """Work that emits these and then fails, or else returns the last one."""
+
+    async def work(emit):
+        events = items if error else items[:-1]
+        with span("generate"):
+            for event in events:
+                emit(event)
+                await asyncio.sleep(0)
+        if error:
+            raise error
+        return items[-1]
+
+    return work
+
+
+def measured_stream(work, mode, question, finish):
+    return EventStream(partial(measured, work, mode, question, finish))
 
 
 async def follow(*items, error=None, until=None):
     """The only request that was told of, and what the reader saw."""
     told, seen = [], []
-    async with aclosing(watched(events_of(*items, error=error), "documents", "Why?", told.append)) as events:
+    async with aclosing(measured_stream(answering(*items, error=error), "documents", "Why?", told.append)) as events:
         try:
             async for event in events:
                 seen.append(event)
@@ -51,9 +64,9 @@ async def follow(*items, error=None, until=None):
     ],
 )
 async def test_a_question_of_the_chat_is_a_request_of_its_own(completed, outcome):
-    items = [Progress("reading"), TextDelta("Yes."), AnswerCompleted(completed)]
-    finished, seen = await follow(*items)
-    assert seen == items
+    events = [Progress("reading"), TextDelta("Yes.")]
+    finished, seen = await follow(*events, completed)
+    assert seen == [*events, AnswerCompleted(completed)]
     assert (finished.method, finished.route, finished.status) == ("CHAT", "chat", 200)
     [answered] = finished.answers
     assert (answered.mode, answered.outcome, answered.model) == ("documents", outcome, "tiny")
@@ -65,7 +78,7 @@ async def test_a_question_of_the_chat_is_a_request_of_its_own(completed, outcome
 async def test_tokens_of_a_comparison_are_counted_once_for_each_model():
     first, second = AnswerCompleted(answer("one", tokens=3)), AnswerCompleted(answer("two", tokens=4))
     finished, _ = await follow(
-        Candidate("one", TextDelta("Yes.")), Candidate("one", first), Candidate("two", second), first
+        Candidate("one", TextDelta("Yes.")), Candidate("one", first), Candidate("two", second), first.answer
     )
     assert [(name, usage.completion_tokens) for name, usage in finished.answers[0].usages] == [("one", 3), ("two", 4)]
     assert finished.answers[0].model == "one"
@@ -75,14 +88,14 @@ async def test_failures_and_readers_who_leave():
     finished, seen = await follow(TextDelta("Ye"), error=BackendUnavailable("gone"))
     assert seen[-1] == "error"
     assert (finished.status, finished.errors, finished.answers[0].outcome) == (503, ("backend_unavailable",), "failed")
-    finished, _ = await follow(TextDelta("Ye"), TextDelta("s."), until=TextDelta("Ye"))
+    finished, _ = await follow(TextDelta("Ye"), TextDelta("s."), answer(), until=TextDelta("Ye"))
     assert (finished.errors, finished.answers[0].outcome) == ((), "stopped")
 
 
 async def test_within_a_request_it_belongs_to_that():
     recording, told = Recording(), []
     with recorded_in(recording):
-        seen = [event async for event in watched(events_of(AnswerCompleted(answer())), "chat", "", told.append)]
+        seen = [event async for event in measured_stream(answering(answer()), "chat", "", told.append)]
     assert len(seen) == 1
     assert told == []
     assert [answered.mode for answered in recording.answers] == ["chat"]
@@ -91,7 +104,7 @@ async def test_within_a_request_it_belongs_to_that():
 async def test_what_outlives_its_request_is_one_of_its_own():
     recording, told = Recording(), []
     with recorded_in(recording):
-        events = watched(events_of(TextDelta("Ye"), AnswerCompleted(answer())), "chat", "", told.append)
+        events = measured_stream(answering(TextDelta("Ye"), answer()), "chat", "", told.append)
         assert await anext(events) == TextDelta("Ye")
         recording.end("POST", "/ws/socket.io", 200)
         assert len([event async for event in events]) == 1

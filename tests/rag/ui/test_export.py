@@ -1,17 +1,12 @@
-"""What is taken away of a conversation: Markdown whose footnotes do not collide, and a PDF of all of it."""
+"""What is taken away of a conversation: Markdown whose footnotes do not collide, and a page to print."""
 
 from __future__ import annotations
 
-import io
-
 import pytest
-from pypdf import PdfReader
+from lxml import html
 
 from rag.storage.conversations import Conversation, Element, Step
-from rag.ui.export import answer_markdown, entry_of, file_name, markdown, transcript_of
-from rag.ui.transcript_pdf import pdf
-from rag.ui.turns import Turn, documents_read, remembered, turns_of
-from tests.rag.storage.test_votes import place
+from rag.ui.export import answer_markdown, entry_of, file_name, transcript_markdown, transcript_of, transcript_page
 
 TEXT = r"""The *fourth* day [\[1\]](#footnote-1), not `x[1]` nor [2].
 
@@ -49,7 +44,7 @@ def transcript():
 
 
 def test_markdown_has_footnotes_of_its_own_for_each_answer(transcript):
-    text = markdown(transcript)
+    text = transcript_markdown(transcript)
     assert text.startswith("# From which day?\n\n*2026-11-21*\n\n> From which day?\n> And why <i>?\n")
     assert "day [^2-1], not `x[1]` nor [2]." in text
     assert "[^2-1]: Handbook · Illness · page 7 (h.pdf): “day four”" in text
@@ -57,12 +52,49 @@ def test_markdown_has_footnotes_of_its_own_for_each_answer(transcript):
     assert answer_markdown(transcript.entries[1]).endswith("[^1]: Handbook · Illness · page 7 (h.pdf): “day four”")
 
 
-def test_the_pdf_holds_all_that_was_said(transcript):
-    read = PdfReader(io.BytesIO(pdf(transcript)))
-    text = " ".join(page.extract_text() for page in read.pages)
-    for words in ("And why <i>?", "fourth", "weight", "yes <b>", 'print("code")', "Handbook", "“day four”", "Öl"):
-        assert words in text
-    assert read.metadata.title == "From which day?"
+def test_the_page_holds_all_that_was_said(transcript):
+    page = html.document_fromstring(transcript_page(transcript, "de"))
+    assert page.get("lang") == "de"
+    assert page.findtext("head/title") == "From which day?"
+    (question,) = page.iter("h2")
+    assert question.text == "From which day?\nAnd why <i>?"
+    first, second = page.iter("article")
+    assert [item.text_content() for item in first.iter("li")] == ["one", "two, with weight"]
+    assert [cell.text for cell in first.iter("td")] == ["4", "yes <b>"]
+    assert first.find("pre").text_content() == 'print("code")\n'
+    assert first.find(".//code").text == "x[1]"
+    assert "nor [2]." in first.text_content()
+    assert "Привет, Öl, 東京 [1]." in second.text_content()
+
+
+def test_marks_on_the_page_lead_to_the_notes_of_their_own_answer(transcript):
+    page = html.document_fromstring(transcript_page(transcript, "en"))
+    for answer in page.iter("article"):
+        (mark,) = answer.iter("a")
+        (note,) = answer.find_class("note")
+        assert mark.get("href") == f"#{note.get('id')}"
+        assert note.text_content().strip() == "[1] Handbook · Illness · page 7 (h.pdf)“day four”"
+    assert len({note.get("id") for note in page.find_class("note")}) == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<script>alert(1)</script>",
+        "![x](http://203.0.113.7/x.png)",
+        "[x](javascript:alert(1))",
+        "<img src=x onerror=y>",
+    ],
+)
+def test_nothing_that_was_said_is_fetched_or_run(text):
+    conversation = Conversation("c1", text, {}, "2026-11-21T10:00:00+00:00", "")
+    steps = [Step("q1", "user_message", text), Step("a1", "assistant_message", text)]
+    notes = Element("e1", "a1", {"props": {"citations": [{**NOTE, "title": text, "quote": text}]}})
+    page = html.document_fromstring(transcript_page(transcript_of(conversation, steps, [notes]), "en"))
+    assert [script.get("src") for script in page.iter("script")] == ["/public/transcript.js"]
+    assert list(page.iter("img")) == []
+    assert not any("javascript" in link.get("href") for link in page.iter("a"))
+    assert page.text_content().count(text) >= 4  # title, heading, question and note show it as it is
 
 
 def test_an_answer_without_footnotes_stays_as_it_is():
@@ -70,22 +102,5 @@ def test_an_answer_without_footnotes_stays_as_it_is():
 
 
 def test_a_file_is_called_like_the_conversation():
-    assert file_name('Who/what: "Öl"?\n..', "md") == "Who what Öl.md"
-    assert file_name("???", "pdf") == "conversation.pdf"
-
-
-def test_turns_come_back_as_they_were_remembered():
-    class Read:  # what a passage needs to be named
-        document_id, page_index, start, end = "doc_a", 3, 10, 20
-
-    metadata = remembered("q1", "Day 4 [1].", [Read()])
-    assert documents_read(metadata) == ["doc_a"]
-    assert metadata["passages"] == [place("doc_a")]
-    steps = [
-        Step("q1", "user_message", "Which day?"),
-        Step("a0", "assistant_message", "**small** Day 4.", {"metadata": remembered("q1", "first", [])}),
-        Step("a1", "assistant_message", "You chose large.", {"metadata": metadata}),
-        Step("q2", "user_message", "Stopped?"),
-        Step("a2", "assistant_message", "A note", {"metadata": remembered("q2", None, [])}),
-    ]
-    assert turns_of(steps) == [Turn("q1", "Which day?", "Day 4 [1]."), Turn("q2", "Stopped?", "")]
+    assert file_name('Who/what: "Öl"?\n..') == "Who what Öl.md"
+    assert file_name("???") == "conversation.md"

@@ -30,7 +30,7 @@ model = "large"
 mode = "chat"
 max_tokens = 77
 """
-ASKED = [Message("user", "Why?")]
+QUESTION = [Message("user", "Why?")]
 
 
 @pytest.fixture(scope="module")
@@ -43,13 +43,13 @@ def services(tmp_path_factory):
         yield served.services
 
 
-def request(services, profile="model small", attached=frozenset(), **told):
-    return settings_panel.request(
+def request(services, profile="model small", attached=frozenset(), **values):
+    return settings_panel.build_request(
         services,
         services.access(LOCAL),
         profiles.profile_of(services, services.access(LOCAL), profile),
-        told,
-        ASKED,
+        values,
+        QUESTION,
         attached,
     )
 
@@ -79,48 +79,48 @@ def test_the_panel_begins_with_what_holds_anyway(services):
 def test_what_nobody_changed_is_left_to_the_model(services):
     untouched = initial(services)
     untouched["max_tokens"] = str(float(untouched["max_tokens"]))  # as the page sends it
-    for told in ({}, untouched):
-        asked = request(services, **told)
-        assert (asked.mode, asked.models, asked.sampling.given()) == ("documents", ("small",), {})
-        assert asked.scope.document_ids is None
+    for values in ({}, untouched):
+        built = request(services, **values)
+        assert (built.mode, built.models, built.sampling.given()) == ("documents", ("small",), {})
+        assert built.scope.document_ids is None
 
 
 def test_what_was_chosen_becomes_the_request(services):
     (manual,) = [d.id for d in services.catalog.documents() if d.source.endswith("manual.pdf")]
-    asked = request(services, mode="summarize", documents=[manual], pages=" 2-3 ", temperature=1, max_tokens="50")
-    assert asked.scope.document_ids == {manual}
-    assert asked.scope.pages == (2, 3)
-    assert asked.sampling.given() == {"temperature": 1.0, "max_tokens": 50}
+    built = request(services, mode="summarize", documents=[manual], pages=" 2-3 ", temperature=1, max_tokens="50")
+    assert built.scope.document_ids == {manual}
+    assert built.scope.pages == (2, 3)
+    assert built.sampling.given() == {"temperature": 1.0, "max_tokens": 50}
     assert request(services, mode="compare", models=["large", "small"]).models == ("large", "small")
 
 
 def test_a_persona_speaks_in_the_chat_too(services):
-    asked = request(services, "persona Pirate")
-    assert (asked.mode, asked.models, asked.messages[0].content) == ("chat", ("large",), "Speak like a pirate.")
-    assert asked.sampling.max_tokens == 77
+    built = request(services, "persona Pirate")
+    assert (built.mode, built.models, built.messages[0].content) == ("chat", ("large",), "Speak like a pirate.")
+    assert built.sampling.max_tokens == 77
 
 
 def test_a_question_with_files_is_put_to_these(services):
     attached = frozenset({services.catalog.documents()[0].id})
-    asked = request(services, "persona Pirate", attached, pages="2")
-    assert (asked.mode, asked.scope.document_ids, asked.scope.pages) == ("documents", attached, None)
+    built = request(services, "persona Pirate", attached, pages="2")
+    assert (built.mode, built.scope.document_ids, built.scope.pages) == ("documents", attached, None)
 
 
-@pytest.mark.parametrize("told", [{"pages": "3-"}, {"pages": "3-1"}, {"max_tokens": "many"}, {"max_tokens": "-5"}])
-def test_what_cannot_be_read_is_refused(services, told):
+@pytest.mark.parametrize("values", [{"pages": "3-"}, {"pages": "3-1"}, {"max_tokens": "many"}, {"max_tokens": "-5"}])
+def test_what_cannot_be_read_is_refused(services, values):
     with pytest.raises(InvalidRequest) as raised:
-        request(services, **told)
+        request(services, **values)
     assert raised.value.hint
 
 
 def test_what_is_chosen_of_search_and_writing_becomes_the_request(services):
-    asked = request(services, passages=3.0, strictness=0, top_p=0.5, instructions=" Be brief. ")
-    assert (asked.max_passages, asked.min_relevance, asked.sampling.given()) == (3, 0.0, {"top_p": 0.5})
-    assert asked.messages == [Message("system", "Be brief."), *ASKED]
-    assert request(services).messages == ASKED
+    built = request(services, passages=3.0, strictness=0, top_p=0.5, instructions=" Be brief. ")
+    assert (built.max_passages, built.min_relevance, built.sampling.given()) == (3, 0.0, {"top_p": 0.5})
+    assert built.messages == [Message("system", "Be brief."), *QUESTION]
+    assert request(services).messages == QUESTION
 
 
 def test_only_what_differs_from_what_holds_anyway_is_remembered(services):
     profile = profiles.profile_of(services, services.access(LOCAL), "model small")
-    told = {**initial(services), "mode": "chat", "documents": ["doc_a"], "temperature": 0.3, "passages": 9}
-    assert settings_panel.to_remember(services, profile, told) == {"mode": "chat", "passages": 9}
+    values = {**initial(services), "mode": "chat", "documents": ["doc_a"], "temperature": 0.3, "passages": 9}
+    assert settings_panel.to_remember(services, profile, values) == {"mode": "chat", "passages": 9}

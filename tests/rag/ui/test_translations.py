@@ -19,7 +19,7 @@ UI = Path(module.__file__).parent
 OTHERS = [language for language in LANGUAGES if language != "en"]
 
 
-SAID_BY_NAME = {"supported", *NAMES.values()}  # a verdict's name, and those of buttons
+USED_BY_NAME = {"supported", *NAMES.values()}  # a verdict's name, and those of buttons
 
 
 def fields(text):
@@ -68,13 +68,13 @@ def test_the_code_uses_only_texts_that_are_there_and_all_of_them():
     chat = UI / "public"
     found = [chat / "chat.js", chat / "footnotes.js", *chat.glob("elements/*.jsx")]
     scripts = "".join(path.read_text(encoding="utf-8") for path in found)
-    in_python = re.compile(r"(?:texts|here\(\))\(\s*[\"'](\w+)")
-    assert set(in_python.findall(python)) <= ENGLISH.sections["chat"].keys() | {"looked_", "mode_"}
+    in_python = re.compile(r"(?:translations|_translations\(\))\(\s*[\"'](\w+)")
+    assert set(in_python.findall(python)) <= ENGLISH.sections["chat"].keys() | {"trace_", "mode_", "settings_"}
     assert set(re.findall(r"\btext\(\"(\w+)\"", scripts)) <= ENGLISH.sections["page"].keys()
     for source, section in ((python, "chat"), (scripts, "page")):
-        for name in ENGLISH.sections[section].keys() - SAID_BY_NAME:
-            stem = re.sub(r"^(looked|mode)_|_(one|many)$", "", name)  # the rest is put to it
-            assert re.search(rf"[\"']({name}|{stem})[\"']", source), f"nobody says {name}"
+        for name in ENGLISH.sections[section].keys() - USED_BY_NAME:
+            stem = re.sub(r"^(trace|mode|settings)_|_(one|many)$", "", name)  # the rest is put to it
+            assert re.search(rf"[\"']({name}|{stem})[\"']", source), f"nothing uses {name}"
 
 
 def test_counted_things():
@@ -115,8 +115,8 @@ def test_the_engines_own_sentences_in_answers_are_translated_and_the_models_are_
     assert german.of_answer(f"{LEAD}\n\n“Oil.” [1]") == "Aus deinen Dokumenten zitiert:\n\n“Oil.” [1]"
     assert german.of_answer(NO_DOCUMENTS) == german.sections["answer"]["no_documents"]
     for read in ("Read 1 page of 3 in 1 document. The others hold no text.", "Read 2 pages of 1,200 in 10 documents."):
-        told = german.of_answer(f"The pump leaks.\n\n{read}")
-        assert told.startswith("The pump leaks.\n\n")
-        assert "ead" not in told
+        answer = german.of_answer(f"The pump leaks.\n\n{read}")
+        assert answer.startswith("The pump leaks.\n\n")
+        assert "ead" not in answer
         assert ENGLISH.of_answer(read) == read
     assert german.of_answer("There are no documents. Read it in 1 document.").startswith("There are no")

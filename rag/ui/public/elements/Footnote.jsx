@@ -96,7 +96,7 @@ function Page({ citation, onNumber }) {
     onNumber(number);
     fetch(`/documents/${citation.document}/pages/${number}${marked}`)
       .then((answer) => (answer.ok ? answer.json() : Promise.reject(answer.status)))
-      .then((told) => isWanted && setPage(told))
+      .then((found) => isWanted && setPage(found))
       .catch(() => isWanted && setFailed(true));
     return () => { isWanted = false; };
   }, [number]);

@@ -57,3 +57,11 @@ def test_a_page_of_nothing_but_running_lines_is_empty():
     texts = pages("Ember 140 Manual", "{number}")
     texts[3] = "Ember 140 Manual\n4"
     assert stripped(texts)[3] == ""
+
+
+def test_a_year_beside_page_numbers_is_none():
+    texts = pages()
+    texts[0] += "\n2021"
+    texts[1] += "\n2"
+
+    assert [text.split("\n")[-1] for text in stripped(texts)[:2]] == ["2021", "Leave 300 mm free."]

@@ -14,6 +14,7 @@ from fastapi.routing import APIWebSocketRoute
 from pydantic import SecretStr
 
 from rag.api.app import create_api
+from rag.api.route_policy import policies
 from rag.auth.api_keys import ApiKeys
 from rag.auth.sharing import share
 from rag.auth.users import Users
@@ -34,7 +35,7 @@ UNKNOWN = {
 OPEN = {"/healthz", "/readyz", "/library"}  # the last is a page without anything on it
 
 
-def asked(model, **more):
+def question(model, **more):
     return {"model": model, "messages": [{"role": "user", "content": "What is the code word of the vault?"}], **more}
 
 
@@ -52,12 +53,12 @@ def recipes(i, own):
         "GET /v1/models": [("GET", "/v1/models", None)],
         "GET /v1/models/{name:path}": [("GET", f"/v1/models/{collection}", None)],
         "POST /v1/chat/completions": [
-            ("POST", "/v1/chat/completions", asked(collection)),
-            ("POST", "/v1/chat/completions", asked("scripted", footnote=part)),
-            ("POST", "/v1/chat/completions", asked("scripted", footnote=part, stream=True)),
-            ("POST", "/v1/chat/completions", asked("scripted", footnote=here)),
-            ("POST", "/v1/chat/completions", asked("scripted", vector_store_ids=[i["store"]])),
-            ("POST", "/v1/chat/completions", asked("scripted", vector_store_ids=[own["store"], i["store"]])),
+            ("POST", "/v1/chat/completions", question(collection)),
+            ("POST", "/v1/chat/completions", question("scripted", footnote=part)),
+            ("POST", "/v1/chat/completions", question("scripted", footnote=part, stream=True)),
+            ("POST", "/v1/chat/completions", question("scripted", footnote=here)),
+            ("POST", "/v1/chat/completions", question("scripted", vector_store_ids=[i["store"]])),
+            ("POST", "/v1/chat/completions", question("scripted", vector_store_ids=[own["store"], i["store"]])),
         ],
         "POST /v1/completions": [
             ("POST", "/v1/completions", {"model": collection, "prompt": "The code word?"}),
@@ -123,6 +124,9 @@ def recipes(i, own):
         "GET /documents/{document_id}/pages/{number}": [("GET", f"/documents/{i['document']}/pages/1", None)],
         "GET /documents/{document_id}/pages/{number}.png": [("GET", f"/documents/{i['document']}/pages/1.png", None)],
         "GET /docs": [("GET", "/docs", None)],
+        "GET /redoc": [("GET", "/redoc", None)],
+        "GET /docs/{name}": [("GET", "/docs/redoc.standalone.js", None)],
+        "GET /openapi.json": [("GET", "/openapi.json", None)],
         "POST /api/v1/chat": [("POST", "/api/v1/chat", {"prompt": "What is the code word of the vault?"})],
         "POST /api/v1/chat_vllm": [("POST", "/api/v1/chat_vllm", {"prompt": "The code word of the vault?"})],
         "POST /api/v1/chat_llama_cpp": [("POST", "/api/v1/chat_llama_cpp", {"prompt": "The code word of the vault?"})],
@@ -155,7 +159,8 @@ def recipes(i, own):
 
 # Routes that answer everybody who may come in with what is theirs: that nothing of others is in it is all to be seen.
 OF_ONES_OWN = {
-    *("GET /v1/models", "GET /v1/files", "GET /v1/vector_stores", "POST /v1/embeddings", "GET /docs", "POST /mcp"),
+    *("GET /v1/models", "GET /v1/files", "GET /v1/vector_stores", "POST /v1/embeddings", "POST /mcp"),
+    *("GET /docs", "GET /redoc", "GET /docs/{name}", "GET /openapi.json"),
     *("GET /library/me", "GET /library/collections"),
     *(f"POST /api/v1/{name}" for name in ("chat", "chat_vllm", "chat_llama_cpp", "generate")),
 }
@@ -226,26 +231,17 @@ def world(tmp_path_factory):
 def test_every_route_has_a_recipe(world):
     app = create_api(world.services, "token")
     app.include_router(library.router)
-    routes = list(leaves(app.routes))
-    sockets = {path for path, methods in routes if methods is None}
-    named = {f"{method} {path}" for path, methods in routes for method in (methods or set()) - {"HEAD", "OPTIONS"}}
+    routes = [route for route, _ in policies(app.routes)]
+    sockets = {route.path for route in routes if isinstance(route.original_route, APIWebSocketRoute)}
+    named = {f"{method} {route.path}" for route in routes if route.path not in sockets for method in methods_of(route)}
     named = {name for name in named if name.partition(" ")[2] not in OPEN and "/local" not in name}
-    unnamed = {
-        "GET /openapi.json",
-        *(f"{verb} /v1/{{path:path}}" for verb in ("GET", "POST", "PUT", "PATCH", "DELETE")),
-    }
+    unnamed = {f"{verb} /v1/{{path:path}}" for verb in ("GET", "POST", "PUT", "PATCH", "DELETE")}
     assert named - unnamed == set(recipes(world.annas, world.own["ben"]))
     assert sockets == {"/api/v2/generate"}
 
 
-def leaves(routes, prefix=""):
-    """Path and methods (None: a WebSocket) of all routes."""
-    for route in routes:
-        if hasattr(route, "path"):
-            is_socket = isinstance(route, APIWebSocketRoute)
-            yield prefix + route.path, None if is_socket else getattr(route, "methods", None) or {"POST"}
-        else:
-            yield from leaves(route.original_router.routes)
+def methods_of(route):
+    return (route.methods or {"POST"}) - {"HEAD", "OPTIONS"}
 
 
 @pytest.mark.parametrize("who", ["nobody", "expired", "revoked", "made up"])
@@ -256,7 +252,6 @@ def test_who_has_no_key_gets_in_nowhere(world, who):
             assert response.status_code == 401, request
             assert response.headers["www-authenticate"]
             assert response.json()["error"]["code"] == "invalid_api_key"
-    assert world.send(who, "GET", "/openapi.json", None).status_code == 401
     assert world.send(who, "POST", "/v1/files", None).status_code == 401
 
 
@@ -275,10 +270,10 @@ def test_what_is_not_ones_own_is_as_if_it_were_not_there(world, who):
                 )
                 continue
             assert response.status_code in (403, 404), (request, response.text)
-            told = response.text
+            text = response.text
             for name, known in world.annas.items():
-                told = told.replace(known, UNKNOWN[name])
-            assert (response.status_code, told) == (expected.status_code, expected.text), request
+                text = text.replace(known, UNKNOWN[name])
+            assert (response.status_code, text) == (expected.status_code, expected.text), request
     assert_unharmed(world)
 
 
@@ -342,7 +337,7 @@ def test_a_read_only_key_uploads_and_makes_nothing(world):
 
 
 def test_a_key_for_one_collection_asks_that_one_without_naming_it(world):
-    answer = world.send("to the vault", "POST", "/v1/chat/completions", asked("scripted")).json()
+    answer = world.send("to the vault", "POST", "/v1/chat/completions", question("scripted")).json()
     assert "zanzibar" in answer["citations"][0]["quote"]
     models = world.send("to the vault", "GET", "/v1/models", None).json()["data"]
     assert [model["id"] for model in models] == ["scripted", "footnote/vault-plan"]
@@ -384,7 +379,7 @@ def test_several_collections_of_one_name_are_told_apart(world):
     ours = have(world.url, world.keys["ben"], "vault-plan", "The vault of ben is blue.")
     share(world.services.catalog, ours["store"], public=True)
     for who, word in (("ben", "blue"), ("anna", "zanzibar")):
-        answer = world.send(who, "POST", "/v1/chat/completions", asked("footnote/vault-plan")).json()
+        answer = world.send(who, "POST", "/v1/chat/completions", question("footnote/vault-plan")).json()
         assert word in answer["citations"][0]["quote"]
     names = [model["id"] for model in world.send("anna", "GET", "/v1/models", None).json()["data"]]
     assert {"footnote/vault-plan", f"footnote/{ours['store']}"} <= set(names)
@@ -393,13 +388,13 @@ def test_several_collections_of_one_name_are_told_apart(world):
 
 def test_name_and_password_or_key_open_the_older_apis(world):
     for secret in (PASSWORD, world.keys["ben"]):
-        told = base64.b64encode(f"ben:{secret}".encode()).decode()
-        headers = {"Authorization": f"Basic {told}"}
+        credentials = base64.b64encode(f"ben:{secret}".encode()).decode()
+        headers = {"Authorization": f"Basic {credentials}"}
         body = {"prompt": "What is noted?"}
         assert httpx.post(f"{world.url}/api/v1/chat", json=body, headers=headers).status_code == 200
     for name, secret in (("ben", "wrong password"), ("anna", world.keys["ben"]), ("old", "client-password"), ("x", "")):
-        told = base64.b64encode(f"{name}:{secret}".encode()).decode()
-        headers = {"Authorization": f"Basic {told}"}
+        credentials = base64.b64encode(f"{name}:{secret}".encode()).decode()
+        headers = {"Authorization": f"Basic {credentials}"}
         assert httpx.post(f"{world.url}/api/v1/chat", json=body, headers=headers).status_code == 401
 
 

@@ -1,18 +1,35 @@
-"""Requests that mean work are admitted a few at a time, and nobody who waits for something else keeps a place."""
+"""Requests that mean work are limited a few at a time, and nobody who waits for something else keeps a place."""
 
 from __future__ import annotations
 
 import asyncio
 
 import pytest
+from fastapi import FastAPI
+from starlette.routing import Route
 
 from rag.api.middleware.concurrency import ConcurrencyLimit
+from rag.api.route_policy import PUBLIC, UPLOAD
 from rag.concurrency import release_slot
 
 BODY = {"type": "http.request", "body": b"{}", "more_body": False}
 JSON = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]}
 EVENTS = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream; a=b")]}
 END = {"type": "http.response.body", "body": b"", "more_body": False}
+
+
+def routes():
+    """An application with a route of each kind; only its routes are looked at."""
+    app = FastAPI()
+    app.add_api_route("/v1/chat/completions", lambda: None, methods=["POST"])
+    app.add_api_route("/v1/models", lambda: None)
+    app.add_api_route("/v1/files", lambda: None, methods=["POST"], dependencies=[UPLOAD])
+    app.routes.append(Route("/mcp", lambda: None, methods=["POST"]))
+    app.mount("/project", FastAPI(dependencies=[PUBLIC]))
+    return app
+
+
+ROUTES = routes()
 
 
 class Application:
@@ -42,7 +59,7 @@ class Application:
         await send(END)
 
 
-async def ask(admitted, *, method="POST", path="/v1/chat/completions", body=None, send=None):
+async def ask(limited, *, method="POST", path="/v1/chat/completions", body=None, send=None):
     messages = iter([BODY])
 
     async def receive():
@@ -51,8 +68,8 @@ async def ask(admitted, *, method="POST", path="/v1/chat/completions", body=None
     async def sent(_):
         pass
 
-    scope = {"type": "http", "method": method, "path": path}
-    await admitted(scope, body or receive, send or sent)
+    scope = {"type": "http", "method": method, "path": path, "app": ROUTES}
+    await limited(scope, body or receive, send or sent)
 
 
 async def begun(tasks):
@@ -62,24 +79,24 @@ async def begun(tasks):
 
 
 @pytest.fixture
-async def asked():
+async def send_requests():
     """Starts requests; those that still run at the end are cancelled."""
     tasks = []
 
-    def start(admitted, count, **options):
-        tasks.extend(asyncio.create_task(ask(admitted, **options)) for _ in range(count))
+    def create(limited, count, **options):
+        tasks.extend(asyncio.create_task(ask(limited, **options)) for _ in range(count))
         return tasks
 
-    yield start
+    yield create
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @pytest.mark.parametrize("start", [JSON, EVENTS])
-async def test_a_few_are_worked_on_at_a_time_and_all_in_the_end(asked, start):
+async def test_a_few_are_worked_on_at_a_time_and_all_in_the_end(send_requests, start):
     application = Application(start)
-    tasks = asked(ConcurrencyLimit(application, at_once=2), 5)
+    tasks = send_requests(ConcurrencyLimit(application, max_concurrent=2), 5)
     assert await begun(tasks) == 0
     assert application.begun == 2
     application.go_on.set()
@@ -91,28 +108,28 @@ async def test_a_few_are_worked_on_at_a_time_and_all_in_the_end(asked, start):
     ("method", "path"),
     [("GET", "/v1/models"), ("POST", "/v1/files"), ("POST", "/project/threads"), ("POST", "/mcp")],
 )
-async def test_what_is_no_work_passes(asked, method, path):
+async def test_what_is_no_work_passes(send_requests, method, path):
     application = Application()
-    admitted = ConcurrencyLimit(application, at_once=1)
-    await begun(asked(admitted, 2))
-    await begun(asked(admitted, 1, method=method, path=path))
+    limited = ConcurrencyLimit(application, max_concurrent=1)
+    await begun(send_requests(limited, 2))
+    await begun(send_requests(limited, 1, method=method, path=path))
     assert application.begun == 2
 
 
-async def test_who_waits_for_a_model_lets_the_others_in(asked):
+async def test_who_waits_for_a_model_lets_the_others_in(send_requests):
     application = Application(EVENTS, asks_a_model=True)
-    await begun(asked(ConcurrencyLimit(application, at_once=1), 5))
+    await begun(send_requests(ConcurrencyLimit(application, max_concurrent=1), 5))
     assert application.begun == 5
 
 
-async def test_who_sends_slowly_keeps_no_place(asked):
+async def test_who_sends_slowly_keeps_no_place(send_requests):
     application = Application()
-    admitted = ConcurrencyLimit(application, at_once=1)
+    limited = ConcurrencyLimit(application, max_concurrent=1)
     more = asyncio.Queue()
-    slow = asked(admitted, 1, body=more.get)[0]
+    slow = send_requests(limited, 1, body=more.get)[0]
     await more.put({"type": "http.request", "body": b"{", "more_body": True})
     await begun([slow])
-    await begun(asked(admitted, 1))
+    await begun(send_requests(limited, 1))
     assert application.begun == 1
     application.go_on.set()
     await more.put(BODY)
@@ -120,32 +137,32 @@ async def test_who_sends_slowly_keeps_no_place(asked):
     assert application.begun == 2
 
 
-async def test_who_reads_slowly_keeps_no_place(asked):
+async def test_who_reads_slowly_keeps_no_place(send_requests):
     application = Application()
     application.go_on.set()
-    admitted = ConcurrencyLimit(application, at_once=1)
+    limited = ConcurrencyLimit(application, max_concurrent=1)
     never = asyncio.Event()
 
     async def stuck(_):
         await never.wait()
 
-    tasks = asked(admitted, 3, send=stuck)
+    tasks = send_requests(limited, 3, send=stuck)
     assert await begun(tasks) == 0
     assert application.begun == 3
 
 
-async def test_failures_and_who_leaves_give_their_place_up(asked):
+async def test_failures_and_who_leaves_give_their_place_up(send_requests):
     application = Application(fails=True)
-    admitted = ConcurrencyLimit(application, at_once=1)
+    limited = ConcurrencyLimit(application, max_concurrent=1)
     for _ in range(3):
         with pytest.raises(ValueError, match="no more"):
-            await ask(admitted)
+            await ask(limited)
     application.fails = False
-    works, waits, *_ = asked(admitted, 2)
+    works, waits, *_ = send_requests(limited, 2)
     await begun([works, waits])
     waits.cancel()
     works.cancel()
     await begun([works, waits])
     application.go_on.set()
-    await ask(admitted)
+    await ask(limited)
     assert application.begun == 5

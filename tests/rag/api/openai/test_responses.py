@@ -140,7 +140,7 @@ def test_a_response_goes_with_the_document_it_quotes(tmp_path):
     ):
         first = client.responses.create(model="scripted", input=QUESTION)
         second = client.responses.create(model="scripted", input="And hotels?", previous_response_id=first.id)
-        served.services.ingest.remove(served.document_id("manual.pdf"))
+        served.services.ingest.delete(served.document_id("manual.pdf"))
         for response in (first, second):
             with pytest.raises(openai.NotFoundError):
                 client.responses.retrieve(response.id)

@@ -177,7 +177,7 @@ def test_a_chats_document_outlives_an_api_file_of_its_name_and_bytes(client, ser
     job = ingest.wait(ingest.submit(tmp_path / "shared.txt", "shared.txt", "default", OF_THIS_MACHINE).id, 30)
     client.files.delete(upload(client, "shared.txt", "A walrus came to the office.").id)
     assert client.vector_stores.search("default", query="walrus").data[0].filename == "shared.txt"
-    ingest.remove(job.report.document_id)
+    ingest.delete(job.report.document_id)
     with pytest.raises(openai.NotFoundError):
         client.files.content(job.file_id)
 

@@ -100,9 +100,9 @@ def test_auto_takes_the_first_server_that_lists_the_model_and_gives_it_no_key(se
         ports = [("dead", ModelServer().port), ("page", foreign.port), ("first", server.port), ("second", second.port)]
         probes = probe_model_servers(settings, ports)
         assert [probe.models for probe in probes] == [(), (), ("tiny",), ("qwen3:8b",)]
-        assert _open_first(probes, settings).llm.api_base == server.base_url
+        assert _open_first(probes, settings).llm.base_url == server.base_url
         wanted = settings.model_copy(update={"llm": settings.llm.model_copy(update={"model": "qwen3:8b"})})
-        assert _open_first(probes, wanted).llm.api_base == second.base_url
+        assert _open_first(probes, wanted).llm.base_url == second.base_url
         assert "secret" not in str(server.headers + foreign.headers + second.headers)
         nowhere = settings.model_copy(update={"llm": settings.llm.model_copy(update={"model": "gpt-9"})})
         assert "has the model gpt-9" in _open_first(probes, nowhere).description

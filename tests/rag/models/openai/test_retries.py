@@ -7,7 +7,6 @@ import email.utils
 import socket
 import time
 from collections import deque
-from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -109,12 +108,14 @@ async def test_a_model_that_is_being_loaded_at_the_start_is_waited_for_and_its_w
     listed, server.models = server.models, JSONResponse(LOADING, 503)
     model = open_at(server)
     assert "still loading" in model.description
-    said = []
-    async with aclosing(wait_for_model(model)) as waits:
-        async for what_for in waits:
-            said.append(what_for)
-            server.models = listed
-    assert said == ["the model server is loading its model"]
+    reasons = []
+
+    def report(reason):
+        reasons.append(reason)
+        server.models = listed
+
+    await wait_for_model(model, report)
+    assert reasons == ["the model server is loading its model"]
     assert (await refresh_model(model)).context_window == 2048
 
 
@@ -130,7 +131,9 @@ async def test_a_question_to_a_model_that_is_being_loaded_waits_by_itself(server
 
 
 async def test_a_ready_model_is_not_waited_for(server):
-    assert [what_for async for what_for in wait_for_model(open_at(server))] == []
+    reasons = []
+    await wait_for_model(open_at(server), reasons.append)
+    assert reasons == []
 
 
 async def test_a_server_that_is_being_started_anew_is_asked_once_more():
@@ -160,7 +163,7 @@ async def test_a_connection_that_is_reset_before_the_first_byte_is_made_once_mor
 
     model = open_at(server)
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as front:
-        model.llm.api_base = f"http://127.0.0.1:{front.sockets[0].getsockname()[1]}/v1"
+        model.llm.base_url = f"http://127.0.0.1:{front.sockets[0].getsockname()[1]}/v1"
         deltas = await ask(model)
     assert text_of(deltas) == "Yes."
     assert len(connections) == 2

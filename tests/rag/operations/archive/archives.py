@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from rag.index.index import Index
-from rag.operations.archive.export import export
 from rag.operations.archive.import_ import import_archive
 from rag.operations.archive.reader import Archive
+from rag.operations.archive.writer import export
 from rag.storage.document_attributes import set_attributes
 from rag.types.documents import Chunking, Scope
 from tests.rag.index.test_index import assert_consistent
@@ -32,6 +32,11 @@ class Mute:
 def last(progresses):
     *_, result = progresses
     return result
+
+
+def tree(folder):
+    """The bytes of all files in a folder, by path."""
+    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def put_file(index, embedding, folder, name, pages, **options):

@@ -12,17 +12,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from rag.auth.users import Users
 from rag.errors import IndexMismatch, NotFound
 from rag.index.index import Index
 from rag.models.embedding import open_embedding
 from rag.models.lazy_embedding import LazyEmbedding
-from rag.operations.archive.export import export
 from rag.operations.archive.format import EmbeddingIdentity
 from rag.operations.archive.import_ import import_archive
 from rag.operations.archive.reader import Archive
+from rag.operations.archive.writer import export
 from rag.operations.services import open_index
 from rag.settings import EmbeddingSettings
 from rag.storage.document_attributes import set_attributes
+from rag.storage.vector_stores import VectorStores
 from rag.types.documents import Scope
 from tests.rag.index.test_index import assert_consistent
 from tests.rag.operations.archive.archives import Mute, assert_nothing_is_lacking, last, put_file, state, take_in
@@ -103,6 +105,20 @@ def test_one_collection(tmp_path, storage, archive, bag_of_words):
     assert state(tmp_path / "one", bag_of_words) == state(tmp_path / "two", bag_of_words)
     with pytest.raises(NotFound, match="unknown"):
         take_in(archive, tmp_path / "two", bag_of_words, ["staff", "unknown"])
+
+
+def test_a_users_collection_is_taken_in_under_a_name_that_tells_where_it_comes_from(tmp_path, storage, bag_of_words):
+    with closing(Index(storage, bag_of_words)) as index:
+        anna = Users(index.catalog.database).add("anna", "a password of hers")
+        store = VectorStores(index.catalog.database).own(anna.id, "hers")
+        index.replace_documents([make_version("doc_hers", ["a line of hers"], bag_of_words, collection=store)])
+        last(export(index, tmp_path / "all.zip"))
+    for added in (7, 0):
+        assert take_in(tmp_path / "all.zip", tmp_path / "new", bag_of_words).added == added
+    assert take_in(tmp_path / "all.zip", storage, bag_of_words).unchanged == 7  # where it was, it is known
+    with closing(Index(tmp_path / "new", bag_of_words)) as index:
+        document = index.catalog.document("doc_hers")
+    assert (document.collection, document.owner_id) == (f"from hers ({store})", "prn_local")
 
 
 def test_documents_that_are_there_stay_or_are_replaced(tmp_path, archive, papers, bag_of_words):

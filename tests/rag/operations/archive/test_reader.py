@@ -7,11 +7,14 @@ import io
 import json
 import random
 import zipfile
+from contextlib import closing
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from rag.errors import UnreadableArchive
+from rag.index.index import Index
 from rag.operations.archive.format import SEAL_LENGTH
 from rag.operations.archive.reader import Archive
 from tests.rag.operations.archive.archives import build, last, take_in
@@ -112,7 +115,7 @@ LINES, ROWS = "collections/1/documents.jsonl", "collections/1/vectors.npy"
 def of_a_document(change):
     def forged(members, manifest):
         documents = [json.loads(line) for line in members[LINES].splitlines()]
-        change(next(document for document in documents if document["id"] == "doc_apple"))
+        change(next(document for document in documents if document["document"]["id"] == "doc_apple"))
         members[LINES] = b"".join(json.dumps(document).encode() + b"\n" for document in documents)
 
     return forged
@@ -127,17 +130,44 @@ def with_rows(change):
     return forged
 
 
+def renamed(line, document_id):
+    line["document"]["id"] = document_id
+    for chunk in line["chunks"]:
+        chunk.update(id=chunk["id"].replace("doc_apple", document_id), document_id=document_id)
+
+
+def with_one_document(members, manifest):
+    """A dimension of -1 would mean as many numbers as there are."""
+    manifest["collections"] = [{**manifest["collections"][2], "vectors": 1, "chunks": 1}]
+    [line] = [json.loads(line) for line in members["collections/3/documents.jsonl"].splitlines()]
+    line["document"]["chunks"] = 1
+    for name in ("chunks", "vector_ids"):
+        del line[name][1:]
+    header = b"\x93NUMPY\x01\x00" + (118).to_bytes(2, "little")
+    header += b"{'descr': '<f4', 'fortran_order': False, 'shape': (1, -1), }".ljust(117) + b"\n"
+    rows = members["collections/3/vectors.npy"][128 : 128 + 2048]
+    for name in [name for name in members if name.startswith("collections/")]:
+        del members[name]
+    members[LINES], members[ROWS] = json.dumps(line).encode() + b"\n", header + rows
+    manifest["embedding"]["dimension"] = -1
+
+
 FORGERIES = {
-    "newer": lambda members, manifest: manifest.update(version=2),
+    "newer": lambda members, manifest: manifest.update(version=3),
+    "older": lambda members, manifest: manifest.update(version=1),
+    "a backup of the form before": lambda members, manifest: manifest.update(format="footnote-backup", version=1),
+    "no version": lambda members, manifest: manifest.update(version="2"),
     "another program's": lambda members, manifest: manifest.update(format="zip"),
     "no embedding": lambda members, manifest: manifest.pop("embedding"),
     "other dimension": lambda members, manifest: manifest["embedding"].update(dimension=256),
     "no dimension": lambda members, manifest: manifest["embedding"].update(dimension=0),
+    "negative dimension": with_one_document,
     "huge dimension": lambda members, manifest: manifest["embedding"].update(dimension=10**30),
     "path upwards": lambda members, manifest: members.update({"../../evil": b"x"}),
     "path upwards in files": lambda members, manifest: members.update({"files/../../evil": b"x"}),
     "absolute path": lambda members, manifest: members.update({"/tmp/evil": b"x"}),
-    "folder upwards": lambda members, manifest: manifest["collections"][0].update(folder="../1"),
+    "folder upwards": lambda members, manifest: members.update({"collections/../1/vectors.npy": members.pop(ROWS)}),
+    "folder without collection": lambda members, manifest: members.update({"collections/9/documents.jsonl": b""}),
     "no collection": lambda members, manifest: manifest.update(collections=[]),
     "collection twice": lambda members, manifest: manifest["collections"][1].update(name="default"),
     "nameless collection": lambda members, manifest: manifest["collections"][0].update(name=""),
@@ -155,18 +185,23 @@ FORGERIES = {
     "infinite": with_rows(lambda rows: rows.__setitem__(5, np.inf)),
     "zero": with_rows(lambda rows: rows.__setitem__(slice(512), 0)),
     "too long": with_rows(lambda rows: rows.__imul__(2)),
-    "other words": of_a_document(lambda document: document["chunks"][0].update(text="never said")),
-    "chunk beyond": of_a_document(lambda document: document["chunks"][0].update(start=-3)),
-    "no vector id": of_a_document(lambda document: document["chunks"][0].update(vector_id="doc_a:1:0")),
-    "id with colons": of_a_document(lambda document: document.update(id="doc:1:2")),
-    "hash upwards": of_a_document(lambda document: document.update(sha256="../" * 21 + "x")),
-    "huge number": of_a_document(lambda document: document.update(size=2**63)),
-    "huge page": of_a_document(lambda document: document["sections"][1].update(page_index=2**70)),
-    "unknown status": of_a_document(lambda document: document.update(status="fine")),
-    "number as text": of_a_document(lambda document: document.update(size="12")),
-    "unread with text": of_a_document(lambda document: document.update(version=0)),
-    "lone surrogate": of_a_document(lambda document: document.update(title="\ud800")),
-    "source twice": of_a_document(lambda document: document.update(source="/documents/doc_gone.txt")),
+    "other words": of_a_document(lambda line: line["chunks"][0].update(text="never said")),
+    "chunk beyond": of_a_document(lambda line: line["chunks"][0].update(start=-3)),
+    "chunk of another document": of_a_document(lambda line: line["chunks"][0].update(document_id="doc_gone")),
+    "chunk with another's id": of_a_document(lambda line: line["chunks"][0].update(id="doc_gone:1:0")),
+    "chunk out of order": of_a_document(lambda line: line["chunks"][0].update(number=1)),
+    "chunk too many": of_a_document(lambda line: line["document"].update(chunks=2)),
+    "vector id too many": of_a_document(lambda line: line["vector_ids"].append(line["vector_ids"][0])),
+    "no vector id": of_a_document(lambda line: line["vector_ids"].__setitem__(0, "doc_a:1:0")),
+    "id with colons": of_a_document(lambda line: renamed(line, "doc:1:2")),
+    "hash upwards": of_a_document(lambda line: line["document"].update(sha256="../" * 21 + "x")),
+    "huge number": of_a_document(lambda line: line["document"].update(size=2**63)),
+    "huge page": of_a_document(lambda line: line["sections"][1].update(page_index=2**70)),
+    "unknown status": of_a_document(lambda line: line["document"].update(status="fine")),
+    "number as text": of_a_document(lambda line: line["document"].update(size="12")),
+    "unread with text": of_a_document(lambda line: line["document"].update(version=0)),
+    "lone surrogate": of_a_document(lambda line: line["document"].update(title="\ud800")),
+    "source twice": of_a_document(lambda line: line["document"].update(source="/documents/doc_gone.txt")),
 }
 
 
@@ -227,5 +262,59 @@ def test_contents_are_held_against_the_manifest(tmp_path, built):
         members[name] = b"X" + members[name][1:]
 
     refused(forge(built, tmp_path / "forged.zip", change, keep_hashes=True), "not what the manifest says")
-    other = forge(built, tmp_path / "forged.zip", FORGERIES["newer"])
-    assert "form 2" in refused(other)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("newer", "Update Footnote: it was written by version"),
+        ("older", "with the Footnote that wrote it"),
+        ("a backup of the form before", "with the Footnote that wrote it"),
+    ],
+)
+def test_another_form_is_named_and_what_to_do(tmp_path, built, name, hint):
+    forged = forge(built, tmp_path / "forged.zip", FORGERIES[name])
+    assert "reads a footnote-archive of form 2" in refused(forged)
+    with Archive(forged) as archive, pytest.raises(UnreadableArchive) as raised:
+        last(archive.verify())
+    assert hint in raised.value.hint
+
+
+def test_the_archive_with_one_document_is_good_but_for_its_dimension(tmp_path, built, bag_of_words):
+    def change(members, manifest):
+        with_one_document(members, manifest)
+        manifest["embedding"]["dimension"] = 512
+        members[ROWS] = members[ROWS][:128].replace(b"(1, -1), } ", b"(1, 512), }") + members[ROWS][128:]
+
+    assert take_in(forge(built, tmp_path / "good.zip", change), tmp_path / "new", bag_of_words).added == 1
+
+
+def test_the_form_changes_with_its_version_alone(built):
+    """What is in a line comes from the types of the program: whoever changes those changes the form."""
+    with zipfile.ZipFile(built) as opened:
+        line = json.loads(opened.read(LINES).splitlines()[-1])
+        manifest = json.loads(opened.read("manifest.json"))
+    assert manifest["version"] == 2
+    assert set(line) == {"document", "sections", "chunks", "vector_ids"}
+    assert " ".join(line["document"]) == (
+        "id collection owner_id file_id source title content media_type sha256 size modified_ns fingerprint version "
+        "status pages chunks error hint created_at updated_at attributes chunking"
+    )
+    assert (line["document"]["owner_id"], line["document"]["content"]) == ("prn_local", ".")
+    assert " ".join(line["sections"][0]) == "text page_index page_label heading record_id"
+    assert " ".join(line["chunks"][0]) == (
+        "id document_id number page_index page_label heading record_id start end text"
+    )
+
+
+def test_owner_and_places_that_an_archive_names_are_not_believed(tmp_path, built, bag_of_words):
+    def change(line):
+        line["document"].update(owner_id="prn_somebody", file_id="file_x", content="/etc/passwd", collection="secrets")
+
+    forged = forge(built, tmp_path / "forged.zip", of_a_document(change))
+    take_in(forged, tmp_path / "new", bag_of_words)
+    with closing(Index(tmp_path / "new", bag_of_words)) as index:
+        document = index.catalog.document("doc_apple")
+    assert (document.owner_id, document.collection) == ("prn_local", "default")
+    assert document.content != Path("/etc/passwd")
+    assert document.file_id != "file_x"

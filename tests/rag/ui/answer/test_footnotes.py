@@ -90,14 +90,16 @@ def test_a_footnote_knows_what_it_is_cited_for(tmp_path, bag_of_words):
     )
     answer = Answer(text, (), (), "model", True, "stop", Usage(0, 0), claims)
     german = translations_in("de")
-    found = statements(answer, german)
-    assert [said.sentence for said in found[1]] == ["It needs oil.", "It needs care."]
-    assert [(said.verdict, said.reason) for said in found[2]] == [("partly", "die Seite sagt wenig davon")]
-    assert [said.verdict for said in found[0]] == ["unsupported"]
+    by_number = statements(answer, german)
+    assert [statement.sentence for statement in by_number[1]] == ["It needs oil.", "It needs care."]
+    assert [(statement.verdict, statement.reason) for statement in by_number[2]] == [
+        ("partly", "die Seite sagt wenig davon")
+    ]
+    assert [statement.verdict for statement in by_number[0]] == ["unsupported"]
     with closing(Index(tmp_path, bag_of_words)) as index:
         version = make_version("doc_gone", ["Text."], bag_of_words)
-        (note,) = footnotes([cited(version.document, "Text.", 0)], index.catalog, german, found)
-    assert list(note.statements) == found[1]
+        (note,) = footnotes([cited(version.document, "Text.", 0)], index.catalog, german, by_number)
+    assert list(note.statements) == by_number[1]
 
 
 def test_a_kept_quote_is_shown_to_who_may_still_read_the_document(tmp_path, bag_of_words):

@@ -22,7 +22,7 @@ def test_each_hit_with_both_ranks_and_the_passage_that_holds_it():
     assert head == "| Read | Place | By meaning | By words | Together |"
     assert first == r"| 1 | **The \| manual** · Care · page iv | 2 (0.43) | 1 (7.50) | 0.50 |"
     assert second == r"| – | **The \| manual** · page iv | – | 4 | 0.50 |"
-    assert legend == ENGLISH("looked_legend")
+    assert legend == ENGLISH("trace_legend")
 
 
 def test_the_question_is_told_where_it_is_another_one():

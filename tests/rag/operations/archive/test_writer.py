@@ -1,27 +1,27 @@
-"""Exports are whole or not at all, each document as it stood at one moment; and the commands for archives."""
+"""Exports are whole or not at all, of one moment, and have nobody's secrets; and the commands for archives."""
 
 from __future__ import annotations
 
 import json
+import stat
 import threading
+import zipfile
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from rag.auth.users import Users
 from rag.errors import Conflict, RagError
 from rag.index.index import Index
-from rag.operations.archive.export import export
 from rag.operations.archive.reader import Archive
+from rag.operations.archive.writer import back_up, export
 from rag.storage.lock import StorageLock
 from tests.commands import Commands
+from tests.rag.index.test_index import assert_consistent
 from tests.rag.models.model_server import free_port
-from tests.rag.operations.archive.archives import Mute, last, state, take_in
+from tests.rag.operations.archive.archives import Mute, last, state, take_in, tree
 from tests.rag.versions import make_version
-
-
-def tree(folder):
-    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def test_files_that_are_gone_or_changed_are_left_out_and_named(tmp_path, storage, papers, bag_of_words):
@@ -36,7 +36,7 @@ def test_files_that_are_gone_or_changed_are_left_out_and_named(tmp_path, storage
     assert exported.files == 1
     with Archive(tmp_path / "partly.zip") as archive:
         last(archive.verify())
-        assert archive.manifest.documents_without_file == 4
+        assert (archive.manifest.documents, archive.manifest.files) == (6, 1)
 
 
 def test_an_archive_gets_its_name_when_it_is_whole(tmp_path, storage, bag_of_words):
@@ -65,7 +65,9 @@ def test_an_archive_gets_its_name_when_it_is_whole(tmp_path, storage, bag_of_wor
         last(archive.verify())
 
 
-def test_documents_that_change_meanwhile_are_whole_in_the_archive(tmp_path, storage, bag_of_words):
+def test_documents_that_change_meanwhile_are_in_the_archive_as_they_were_when_it_was_begun(
+    tmp_path, storage, bag_of_words
+):
     with closing(Index(storage, bag_of_words)) as index:
         for number in range(1, 6):
             pages = [f"number {number}\nline of {number}"]
@@ -77,20 +79,22 @@ def test_documents_that_change_meanwhile_are_whole_in_the_archive(tmp_path, stor
                 if step == 2 and number == 5:
                     index.remove_documents(["doc_pay"])
         new = tmp_path / "new"
-        assert take_in(target, new, bag_of_words).added == 5
+        assert take_in(target, new, bag_of_words).added == 6
     state(new, bag_of_words)
+    with closing(Index(new, bag_of_words)) as index:
+        assert index.catalog.page_text("doc_gone", 0) == "number 4\nline of 4"
+        assert index.catalog.document("doc_pay").version == 1
 
 
 class Restless(Index):
-    """An index in which a document gets its next version at the worst moment: when it is half read."""
+    """An index in which a document gets its next version at the worst moment: when its vectors are asked for."""
 
     next_versions = ()
 
-    def vectors_of(self, document):
-        vectors = super().vectors_of(document)
-        if self.next_versions and document.id == "doc_gone":
+    def vectors(self, collection_id, vector_ids):
+        while self.next_versions:
             self.replace_documents([self.next_versions.pop(0)])
-        return vectors
+        return super().vectors(collection_id, vector_ids)
 
 
 def test_a_document_is_never_half_of_one_version_and_half_of_another(tmp_path, storage, bag_of_words):
@@ -100,10 +104,12 @@ def test_a_document_is_never_half_of_one_version_and_half_of_another(tmp_path, s
             for number in range(2, 6)
         ]
         last(export(index, tmp_path / "restless.zip"))
+        assert index.catalog.document("doc_gone").version == 5
     take_in(tmp_path / "restless.zip", tmp_path / "new", bag_of_words)
     with closing(Index(tmp_path / "new", bag_of_words)) as index:
-        assert index.catalog.document("doc_gone").version == 5
-        assert index.catalog.page_text("doc_gone", 0) == "number 5\nline of 5"
+        assert index.catalog.document("doc_gone").version == 1
+        assert index.catalog.page_text("doc_gone", 0) == "gone but not forgotten"
+        assert_consistent(index)
 
 
 def test_an_export_while_another_thread_ingests(tmp_path, storage, bag_of_words):
@@ -127,6 +133,18 @@ def test_an_export_while_another_thread_ingests(tmp_path, storage, bag_of_words)
             thread.join()
     take_in(tmp_path / "backup.zip", tmp_path / "new", bag_of_words)
     state(tmp_path / "new", bag_of_words)
+
+
+def test_an_export_has_no_users_keys_or_conversations(tmp_path, storage, archive, bag_of_words):
+    with closing(Index(storage, Mute(bag_of_words))) as index:
+        user = Users(index.catalog.database).add("anna", "a password of hers")
+        last(export(index, tmp_path / "again.zip"))
+        last(back_up(index, storage, tmp_path / "all.backup"))
+    assert stat.S_IMODE((tmp_path / "again.zip").stat().st_mode) == 0o600
+    assert (tmp_path / "again.zip").read_bytes() == archive.read_bytes()
+    assert user.id.encode() in (tmp_path / "all.backup").read_bytes()
+    with zipfile.ZipFile(archive) as opened:
+        assert {name.partition("/")[0] for name in opened.namelist()} == {"collections", "files", "manifest.json"}
 
 
 # --------------------------------------------------------------------------------------------------------- command line

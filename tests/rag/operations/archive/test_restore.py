@@ -7,6 +7,7 @@ import json
 import random
 import stat
 import threading
+import zipfile
 from contextlib import closing
 
 import httpx
@@ -14,21 +15,25 @@ import pytest
 
 from ingest.ingestor import Ingestor
 from rag.auth.principals import OF_THIS_MACHINE
+from rag.auth.users import Users
 from rag.errors import Conflict, IndexMismatch, RagError, StorageLocked, UnreadableArchive
 from rag.index.chroma_server import ChromaServer
 from rag.index.index import Index
-from rag.operations.archive.backup import back_up
-from rag.operations.archive.backup_format import Backup
+from rag.models.embedding import open_embedding
 from rag.operations.archive.format import SEAL_LENGTH
+from rag.operations.archive.reader import Archive
 from rag.operations.archive.restore import restore
+from rag.operations.archive.writer import back_up
 from rag.operations.services import open_storage
-from rag.settings import Settings
+from rag.settings import EmbeddingSettings, Settings
+from rag.storage.catalog import Catalog
 from rag.storage.lock import StorageLock
+from rag.storage.staged_versions import Staging
 from tests.commands import Commands
 from tests.rag.index.test_index import assert_consistent
 from tests.rag.models.model_server import free_port
-from tests.rag.operations.archive.archives import Mute, assert_nothing_is_lacking, last, put_file, state
-from tests.rag.operations.archive.test_export import tree
+from tests.rag.operations.archive.archives import Mute, assert_nothing_is_lacking, last, put_file, state, take_in, tree
+from tests.rag.operations.archive.test_reader import forge
 from tests.rag.versions import make_version
 
 
@@ -37,7 +42,7 @@ def settings_of(storage, model="bag-of-words"):
 
 
 def bring_back(path, storage, *, overwrite=False, model="bag-of-words"):
-    with Backup(path) as backup:
+    with Archive(path) as backup:
         last(backup.verify())
         return last(restore(settings_of(storage, model), backup, overwrite=overwrite))
 
@@ -93,6 +98,64 @@ def test_uploads_jobs_and_all_tables_come_along(tmp_path, settings):
         assert database.read("SELECT name FROM files WHERE id = ?", (kept,)) == [("later.txt",)]
         for name in rows.keys() - {"documents", "properties"}:
             assert database.read(f"SELECT * FROM {name}") == rows[name], name
+
+
+def test_texts_are_in_a_backup_once_and_what_was_deleted_is_not(tmp_path, storage, bag_of_words):
+    with closing(Index(storage, bag_of_words)) as index:
+        index.replace_documents([make_version("doc_secret", ["a secret line"], bag_of_words)])
+        index.remove_documents(["doc_secret"])
+        last(back_up(index, storage, tmp_path / "all.backup"))
+    with zipfile.ZipFile(tmp_path / "all.backup") as opened:
+        catalog = opened.read("catalog.sqlite3")
+    assert b"boiler.txt" in catalog
+    assert "the boiler’s valve".encode() not in catalog
+    assert b"a secret line" not in catalog
+
+
+def test_the_preparation_of_another_embedding_model_is_not_in_a_backup(tmp_path, storage, bag_of_words):
+    other = open_embedding(EmbeddingSettings(model="bag-of-words", query_prefix="query: "))
+    with closing(Index(storage, bag_of_words)) as index, index.switching(other):
+        document = index.catalog.document("doc_gone")
+        version = make_version("doc_gone", ["gone but not forgotten"], other, version=2)
+        index.stage(document, "fingerprint", version.chunks, version.vector_ids, version.vectors)
+        last(back_up(index, storage, tmp_path / "all.backup"))
+        assert len(Staging(index.catalog).versions()) == 1
+    bring_back(tmp_path / "all.backup", tmp_path / "new")
+    with closing(Index(tmp_path / "new", bag_of_words)) as index:
+        assert_consistent(index)
+        assert Staging(index.catalog).versions() == []
+        assert Staging(index.catalog).target() is None
+
+
+def test_a_backup_is_taken_in_beside_what_is_there_without_users(tmp_path, storage, papers, archive, bag_of_words):
+    with closing(Index(storage, Mute(bag_of_words))) as index:
+        Users(index.catalog.database).add("anna", "a password of hers")
+        last(back_up(index, storage, tmp_path / "all.backup"))
+    new = tmp_path / "new"
+    with closing(Index(new, bag_of_words)) as index:
+        put_file(index, bag_of_words, tmp_path / "more", "mine.txt", ["mine"])
+    imported = take_in(tmp_path / "all.backup", new, bag_of_words)
+    assert (imported.added, imported.without_file) == (6, 2)
+    with closing(Index(new, bag_of_words)) as index:
+        assert index.catalog.page_text("doc_mine", 0) == "mine"
+        assert index.catalog.document("doc_apple").content == papers / "apple.txt"
+        assert Users(index.catalog.database).all() == []
+    imported = take_in(archive, new, bag_of_words)
+    assert (imported.added, imported.unchanged) == (0, 6)
+
+
+@pytest.mark.parametrize("catalog", [b"", b"no database", "another's"])
+def test_a_catalog_that_does_not_fit_its_documents_is_refused_and_changes_nothing(
+    tmp_path, storage, backup, bag_of_words, catalog
+):
+    if catalog == "another's":
+        Catalog(tmp_path / "other.sqlite3").close()
+        catalog = (tmp_path / "other.sqlite3").read_bytes()
+    forged = forge(backup, tmp_path / "forged", lambda members, manifest: members.update({"catalog.sqlite3": catalog}))
+    before = tree(storage)
+    with pytest.raises(UnreadableArchive, match="its catalog is damaged"):
+        bring_back(forged, storage, overwrite=True)
+    assert {**tree(storage), storage / "lock": b""} == {**before, storage / "lock": b""}
 
 
 def test_a_backup_while_documents_come_and_go(tmp_path, storage, bag_of_words):
@@ -189,7 +252,7 @@ def test_what_is_there_is_lost_only_when_that_is_said(tmp_path, storage, backup,
 
 def test_a_restore_that_was_interrupted_is_run_again(tmp_path, backup, storage, bag_of_words):
     new = tmp_path / "new"
-    with Backup(backup) as opened:
+    with Archive(backup) as opened:
         last(opened.verify())
         steps = restore(settings_of(new), opened)
         for _ in range(3):
@@ -230,7 +293,7 @@ def test_a_server_is_backed_up_and_restored_elsewhere(tmp_path):
         )
         assert uploaded.status_code == 200
         said = commands.run("rag", "backup", "all.backup")
-        assert "1 documents, 1 vectors, 1 uploaded files" in said.stdout
+        assert "1 documents, 1 chunks, 1 uploaded files" in said.stdout
         assert "A server owns" in commands.refused("rag", "restore", "all.backup")
     assert "--overwrite" in commands.refused("rag", "restore", "all.backup", code=1)
     elsewhere = {"RAG_STORAGE__DIR": str(tmp_path / "new")}
@@ -246,7 +309,7 @@ def test_a_backup_comes_back_at_a_server_and_nothing_is_embedded(chroma, tmp_pat
         last(back_up(index, storage, tmp_path / "all.backup"))
     there = {"dir": tmp_path / "new", "chroma_url": chroma.url, "chroma_database": "restored"}
     settings = Settings(_env_file=None, storage=there, embedding={"model": "bag-of-words"})
-    with Backup(tmp_path / "all.backup") as backup:
+    with Archive(tmp_path / "all.backup") as backup:
         last(backup.verify())
         restored = last(restore(settings, backup))
     assert restored.documents == 6

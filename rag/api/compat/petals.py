@@ -1,0 +1,180 @@
+"""The Petals chat server: `POST /api/v1/generate`, and the WebSocket `/api/v2/generate`, on which a session is opened
+and generates several times.
+
+Answers are from the default collection. Errors come in that server's form, without its tracebacks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request, WebSocket, WebSocketDisconnect
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from starlette.requests import ClientDisconnect
+
+from rag.api.compat.basic_auth import BASIC_AUTH
+from rag.api.dependencies import Caller
+from rag.api.errors import unknown_error
+from rag.api.json_body import JsonRoute
+from rag.api.middleware.authentication import authenticate_again
+from rag.api.openai.chat_completions import ChatMessage, ChatRequest, request_of
+from rag.api.streaming import while_connected
+from rag.auth.access import Access
+from rag.errors import RagError
+from rag.operations.services import Services
+from rag.types.chat import Sampling
+from rag.types.documents import Message, TextDelta
+
+router = APIRouter(prefix="/api", tags=["older clients"], dependencies=[BASIC_AUTH], route_class=JsonRoute)
+
+_STEP_TIMEOUT = 300  # seconds a session may be silent
+_MAX_MESSAGES = 100  # of a session
+
+
+class Generate(BaseModel):
+    """The server's parameters. `max_new_tokens` of 1 with a stop sequence means: token by token."""
+
+    inputs: str | None = None
+    do_sample: bool = False
+    temperature: float = Field(1.0, ge=0, le=2)
+    top_k: int | None = Field(None, ge=1)
+    top_p: float | None = Field(None, gt=0, le=1)
+    repetition_penalty: float | None = Field(None, gt=0, le=2)
+    max_length: int | None = Field(None, ge=1)
+    max_new_tokens: int | None = Field(None, ge=1)
+    stop_sequence: str | None = Field(None, min_length=1)
+
+    @property
+    def sampling(self) -> Sampling:
+        """As the engine knows it; without `do_sample` the likeliest word is taken."""
+        max_tokens = self.max_length if self.stop_sequence else self.max_new_tokens or self.max_length
+        return Sampling(
+            max_tokens=max_tokens,
+            temperature=self.temperature if self.do_sample else 0.0,
+            top_k=self.top_k if self.do_sample else None,
+            top_p=self.top_p if self.do_sample else None,
+            stop=(self.stop_sequence,) if self.stop_sequence else None,
+            repetition_penalty=self.repetition_penalty,
+        )
+
+
+class Question(Generate):
+    """A request outside of a session."""
+
+    inputs: str = Field(min_length=1)
+
+
+class Step(Generate):
+    """A message of a session that is open."""
+
+    type: Literal["generate"]
+
+
+class Open(BaseModel):
+    """The first message of a session."""
+
+    type: Literal["open_inference_session"]
+    max_length: int = Field(ge=1)
+
+
+@router.post("/v1/generate")
+async def generate(request: Request, caller: Caller) -> dict[str, Any]:
+    """A whole answer to `inputs`; the fields come as a form, in the address or as JSON."""
+    try:
+        if request.headers.get("content-type", "").startswith("application/json"):
+            fields = await request.json()
+        else:
+            fields = {**request.query_params, **await request.form()}
+        question = Question.model_validate(fields)
+        services: Services = request.app.state.services
+        texts = _answer_texts(services, caller, [Message("user", question.inputs)], question)
+        return {"ok": True, "outputs": await while_connected(request, _joined(texts))}
+    except ClientDisconnect:
+        raise
+    except (RagError, ValidationError, json.JSONDecodeError) as error:
+        return _failure(error)
+    except Exception as error:  # noqa: BLE001  (the edge: no traceback leaves the house)
+        return _failure(unknown_error(error))
+
+
+@router.websocket("/v2/generate")
+async def generate_in_session(socket: WebSocket, caller: Caller) -> None:
+    """A session: `open_inference_session`, then any number of `generate`, each continuing the conversation."""
+    await socket.accept()
+    messages: list[Message] = []
+    try:
+        opened = Open.model_validate(await _receive(socket))
+        await socket.send_json({"ok": True})
+        while True:
+            step = Step.model_validate({"max_length": opened.max_length, **await _receive(socket)})
+            await authenticate_again(socket)
+            if step.inputs:
+                messages = [*messages, Message("user", step.inputs)][-_MAX_MESSAGES:]
+                messages.append(Message("assistant", await _send_answer(socket, caller, messages, step)))
+            else:  # the answer was whole: nothing is left to generate
+                await socket.send_json({"ok": True, "outputs": "", "stop": True})
+    except WebSocketDisconnect:
+        return
+    except TimeoutError:
+        await socket.close(1000, "Nothing was sent for a while.")
+    except (RagError, ValidationError) as error:
+        await socket.send_json(_failure(error))
+        await socket.close(1003)
+    except Exception as error:  # noqa: BLE001  (the edge: no traceback leaves the house)
+        await socket.send_json(_failure(unknown_error(error)))
+        await socket.close(1011)
+
+
+async def _receive(socket: WebSocket) -> dict[str, Any]:
+    async with asyncio.timeout(_STEP_TIMEOUT):
+        return TypeAdapter(dict[str, Any]).validate_json(await socket.receive_text())
+
+
+async def _send_answer(socket: WebSocket, caller: Access, messages: Sequence[Message], step: Step) -> str:
+    """Send an answer, word by word where a stop sequence is given, else whole; its text."""
+    sent: list[str] = []
+    async with aclosing(_answer_texts(socket.app.state.services, caller, messages, step)) as texts:
+        async for text in texts:
+            sent.append(text)
+            if step.stop_sequence:
+                await socket.send_json({"ok": True, "outputs": text, "stop": False})
+    answer = "".join(sent)
+    # a client waits for the stop sequence in the text, which our models leave out
+    await socket.send_json({"ok": True, "outputs": step.stop_sequence or answer, "stop": True})
+    return answer
+
+
+async def _joined(texts: AsyncGenerator[str, None]) -> str:
+    async with aclosing(texts):
+        return "".join([text async for text in texts])
+
+
+async def _answer_texts(
+    services: Services, caller: Access, messages: Sequence[Message], parameters: Generate
+) -> AsyncGenerator[str, None]:
+    chat = ChatRequest(
+        model=services.model.name,
+        messages=[ChatMessage(role=message.role, content=message.content) for message in messages],
+    )
+    request = await asyncio.to_thread(request_of, chat, services, caller)
+    async with aclosing(services.ask(replace(request, sampling=parameters.sampling))) as events:
+        async for event in events:
+            if isinstance(event, TextDelta):
+                yield event.text
+
+
+def _failure(error: Exception) -> dict[str, Any]:
+    """In the server's form: clients show `traceback`, so it has the message."""
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        message = f"{'.'.join(map(str, first['loc'])) or 'The message'}: {first['msg']}."
+    elif isinstance(error, RagError):
+        message = f"{error.message} {error.hint}".strip()
+    else:
+        message = "The message is not JSON."
+    return {"ok": False, "error": message, "traceback": message}
