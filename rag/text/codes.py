@@ -18,6 +18,9 @@ _LONGEST = 64  # characters
 _JOINED = re.compile(r"(?<![^\W_])[A-Za-z0-9]{1,16}(?:[-./:_][A-Za-z0-9]{1,16}){1,7}(?![^\W_])")
 # A short form in capitals before a number, with a space or nothing between: `EL 2140`, `E1062`.
 _NUMBERED = re.compile(r"(?<![^\W_])([A-Z]{1,5})[ \u00a0]?(\d{2,12})(?![^\W_]|[.,:/-]\d)")
+_LONG_NUMBER = re.compile(r"(?<![^\W_]|[.,:/-])\d{4,12}(?![^\W_]|[.,:/-]\d)")
+_YEAR = re.compile(r"(?:1[5-9]|20)\d\d")
+_PERIOD_OR_MEASURE = re.compile(r"(?:[fc]y|[qht][1-4])\d+|\d+[a-z]{3,}")
 _GROUP = re.compile(r"[A-Za-z]+|\d+")
 _MONTHS = {
     name: number
@@ -61,6 +64,14 @@ def code_words(text: str) -> Iterator[str]:
     for year, month, day in _dates(text):
         if 1 <= month <= 12 and 1 <= day <= 31:
             yield f"{year}{_JOINT}{month:02}{_JOINT}{day:02}"
+
+
+def question_codes(question: str) -> list[str]:
+    """The words of the codes, dates and long numbers that a question asks for, each once. What much else is written
+    like is none: the number alone of `E05` (which `code_words` has beside the code), years, `FY2019`, `24-hour`."""
+    codes = [word for word in code_words(question) if not word.isdigit() and not _PERIOD_OR_MEASURE.fullmatch(word)]
+    numbers = [number for number in _LONG_NUMBER.findall(question) if not _YEAR.fullmatch(number)]
+    return list(dict.fromkeys([*codes, *numbers]))
 
 
 def _word(code: str) -> str:

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from rag.text.analysis import terms
-from rag.text.codes import code_words
+from rag.text.codes import code_words, question_codes
 
 
 @pytest.mark.parametrize(
@@ -60,3 +60,19 @@ def test_long_runs_take_linear_time(run):
 
     seconds(1000)
     assert seconds(80_000) < 40 * max(seconds(8_000), 0.002)  # ten times as long; quadratic would be a hundred
+
+
+@pytest.mark.parametrize(
+    ("question", "codes"),
+    [
+        ("What does clause 9.1.2 say of clause 9.1.2?", ["9qz1qz2"]),
+        ("My kiln shows E05.", ["e05"]),
+        ("Who has employee id 1062?", ["1062"]),
+        ("What was decided on 3 June 2025?", ["2025qz06qz03"]),
+        ("What was the revenue of 2019, and how many of 12,500 and 300 left?", []),
+        ("Was the FY2019 margin of Q2 2019 above that of the 2-year plan and FY 21?", []),
+        ("Is well-known text a code?", []),
+    ],
+)
+def test_codes_of_a_question(question, codes):
+    assert question_codes(question) == codes
