@@ -2,12 +2,14 @@
 
 A small model often answers rightly and cites nothing, or cites the wrong source. While an answer streams, each sentence
 is held against the passages (see verification/) as soon as it has ended, and before what follows is passed on: if it
-has no marker and a passage bears it out, that passage's marker is put behind it; if its markers are wrong and another
-passage bears it out, they are replaced. A sentence that no passage bears out is left as it is.
+has no marker and a passage bears it out, that passage's marker is put behind it; if the markers at its end are wrong
+and another passage bears it out, they are replaced. A sentence that no passage bears out is left as it is, and so are
+code, tables and data.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Sequence
 from functools import cached_property
@@ -16,96 +18,121 @@ from rag.answering.verification.checks import ClaimMatch
 from rag.answering.verification.claims import claimed, judge
 from rag.answering.verification.evidence import Source
 from rag.text.analysis import sentence_spans
+from rag.text.markers import MARKER
 from rag.types.documents import Passage
 
-_MARKER = re.compile(r"\[(\d{1,3})\]")
-_TERMINAL = frozenset(".!?…。！？")
+_TERMINAL = ".!?…。！？"
 _WIDE = frozenset("。！？")  # no space follows them
-_CLOSING = frozenset("\"'”’»)*_")
-_BEHIND = frozenset(" \t[]0123456789")  # what markers and the space around them are made of
-_LONGEST = 2_000  # characters; what is longer is no sentence
+_CLOSING = "\"'”’»)*_"
+_STARTS_TAIL = re.compile(rf"[\n\[{_TERMINAL}]")
+_OF_TAIL = frozenset(f" \t\n[]{_TERMINAL}{_CLOSING}")
+_TAIL = re.compile(
+    rf"(?P<before>(?:{MARKER.pattern}[ \t]*)*)(?P<end>[{_TERMINAL}]*[{_CLOSING}]*)"
+    rf"(?P<behind>(?:[ \t]*{MARKER.pattern})*)"
+)
+_LONGEST_TAIL = 200  # characters
+_LONGEST_SENTENCE = 2_000  # characters; what is longer is no sentence
 _LOOKED_BACK = 120  # characters, for where a sentence ended
-_FENCE, _TABLE_ROW = "```", "|"
+_FENCE = "```"
+_DATA = re.compile(r"\s*(?:[{<]|\[(?!\d{1,3}\]))")  # JSON or markup: the answer begins with it
+_NO_PROSE = re.compile(r"\s*[|{}<]|.*(?: \| |\":)", re.DOTALL)
 
 
 class Attribution:
     """Passes an answer's text on, with the markers put right; `found` has the offsets (in what was passed on) of those
     that Footnote put in.
 
-    Text comes in with markers written `[n]`. What stands behind the end of a sentence is held back until the next one
-    begins. A sentence takes some milliseconds a passage when it ends; else `feed` is quick.
+    Text comes in with markers written `[n]`. From where a sentence may have ended, it is held back until it is clear
+    whether it has. When it has, comparing takes some milliseconds a passage, in a thread.
     """
 
     def __init__(self, passages: Sequence[Passage]) -> None:
         self._passages = passages
-        self._sentence: list[str] = []  # its characters, passed on, since the last end of one
-        self._behind: str | None = None  # held, since the sentence may have ended; None within it
-        self._in_code = False
+        self._sentence: list[str] = []  # what was passed on since the last one ended
+        self._tail = ""  # held: marks of the end and markers, perhaps
+        self._in_code = self._is_data = False
         self._length = 0
         self.found: list[int] = []
 
-    def feed(self, text: str) -> str:
+    async def feed(self, text: str) -> str:
         """The text that can be shown after this piece."""
+        if self._tail or _STARTS_TAIL.search(text, 0, len(text) - 1):
+            return await asyncio.to_thread(self._fed, text)
+        return self._fed(text)
+
+    async def flush(self, *, is_cut_off: bool = False) -> str:
+        """What is still held at the end of the answer; half a sentence, where that is cut off, gets no marker."""
+        return self._tail if is_cut_off else await asyncio.to_thread(self._end_sentence)
+
+    def _fed(self, text: str) -> str:
         return "".join(map(self._next, text))
 
-    def flush(self) -> str:
-        """What is still held at the end of the answer."""
-        return self._ended()
-
     def _next(self, character: str) -> str:
-        behind = self._behind
-        if behind is None:
+        if not self._tail:
             return self._within(character)
-        if character in _BEHIND and (behind or not character.isdigit()):
-            self._behind = behind + character
+        # A digit is held within brackets alone: it is one of a marker.
+        is_held = self._tail.rfind("[") > self._tail.rfind("]") if character.isdigit() else character in _OF_TAIL
+        if is_held and len(self._tail) < _LONGEST_TAIL:
+            self._tail += character
             return ""
-        if not behind and (character in _CLOSING or character in _TERMINAL):
-            self._sentence.append(character)
-            return self._passed(character)
-        if character != "\n" and not self._has_ended(f"{behind}{character}"):
-            self._sentence.extend(behind)  # as in "e.g. this", "3.5"
-            self._behind = None
-            return self._passed(behind) + self._within(character)
-        return self._ended() + self._within(character)
-
-    def _has_ended(self, following: str) -> bool:
-        if not following[0].isspace() and self._sentence[-1] not in _WIDE:
-            return following[0] == "["
-        return len(sentence_spans("".join(self._sentence[-_LOOKED_BACK:]) + following)) > 1
+        if self._has_ended(character):
+            return self._end_sentence() + self._within(character)
+        tail, self._tail = self._tail, ""  # as in "e.g. this", "3.5", "items[i]"
+        self._sentence.append(tail)
+        return self._passed(tail) + self._within(character)
 
     def _within(self, character: str) -> str:
-        if character == "\n":
-            ended = self._ended()
-            return ended + self._passed(character)
+        if _STARTS_TAIL.match(character) and (character != "\n" or self._sentence):
+            self._tail = character
+            return ""
         self._sentence.append(character)
-        self._behind = "" if character in _TERMINAL else None
         return self._passed(character)
 
-    def _ended(self) -> str:
-        """What stands behind the sentence that has ended, markers put right."""
-        sentence, behind = "".join(self._sentence), self._behind or ""
-        self._sentence, self._behind = [], None
-        if sentence.lstrip().startswith(_FENCE):
-            self._in_code = not self._in_code
-        if not self._in_code and not sentence.lstrip().startswith((_TABLE_ROW, _FENCE)):
-            number = self._better(sentence, behind)
-            if number is not None:
-                self.found.append(self._length)
-                behind = f" [{number}]{behind[len(behind.rstrip()) :]}"
-        return self._passed(behind)
+    def _has_ended(self, following: str) -> bool:
+        """Whether the sentence ends in the tail that is held, seen that `following` comes behind."""
+        parts = _parts(self._tail)
+        has_mark = any(mark in parts["end"] for mark in _TERMINAL)
+        rest = self._tail[parts.end() :]
+        if "\n" in rest:
+            return has_mark or "\n\n" in rest or not following.islower()
+        if not has_mark or parts["behind"] or not _WIDE.isdisjoint(parts["end"]):
+            return has_mark
+        text = "".join(self._sentence[-_LOOKED_BACK:]) + parts["end"].rstrip("*_") + rest + following
+        return bool(rest) and len(sentence_spans(text)) > 1
 
-    def _better(self, sentence: str, behind: str) -> int | None:
-        """The passage to cite instead of those cited; None where these are right, or no other bears it out."""
-        if len(sentence) > _LONGEST:
+    def _end_sentence(self) -> str:
+        """What was held at the end of the sentence, markers put right; what follows begins the next one."""
+        parts = _parts(self._tail)
+        rest = self._tail[parts.end() :]
+        sentence = "".join(self._sentence) + parts["end"]
+        if not self._length or self._length == len(sentence) - len(parts["end"]):
+            self._is_data = bool(_DATA.match(sentence + self._tail))
+        is_fence = _FENCE in sentence
+        self._in_code ^= sentence.count(_FENCE) % 2 == 1
+        number = None
+        if not (self._in_code or self._is_data or is_fence or _NO_PROSE.match(sentence)):
+            number = self._better(sentence, [int(cited) for cited in MARKER.findall(parts["before"] + parts["behind"])])
+        self._sentence, self._tail = list(rest), ""
+        if number is None:
+            return self._passed(parts[0] + rest)
+        if parts["before"]:
+            self.found.append(self._length)
+            before = parts["before"]
+            return self._passed(f"[{number}]{before[len(before.rstrip()) :]}{parts['end']}{rest}")
+        self.found.append(self._length + len(parts["end"]))
+        return self._passed(f"{parts['end']} [{number}]{rest}")
+
+    def _better(self, sentence: str, own: Sequence[int]) -> int | None:
+        """The passage to cite instead of its `own`; None where these are right, or no other bears the sentence out."""
+        if len(sentence) > _LONGEST_SENTENCE or MARKER.search(sentence):
             return None
-        own = [int(number) for number in _MARKER.findall(behind)]
         claim = claimed(sentence, bool(own))
-        if not claim or _MARKER.search(sentence):
+        if not claim:
             return None
         if any(judge(claim, self._sources[number])[0] != "unsupported" for number in own if number in self._sources):
             return None
         supporting = [number for number, source in self._sources.items() if judge(claim, source)[0] == "supported"]
-        return max(supporting, key=lambda n: ClaimMatch(claim, self._sources[n]).share, default=None)
+        return max(supporting, key=lambda number: ClaimMatch(claim, self._sources[number]).share, default=None)
 
     @cached_property
     def _sources(self) -> dict[int, Source]:
@@ -114,3 +141,10 @@ class Attribution:
     def _passed(self, text: str) -> str:
         self._length += len(text)
         return text
+
+
+def _parts(tail: str) -> re.Match[str]:
+    """The tail's markers and marks; it always matches, if only the empty beginning."""
+    match = _TAIL.match(tail)
+    assert match is not None
+    return match
