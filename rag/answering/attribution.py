@@ -50,7 +50,8 @@ class Attribution:
         self._passages = passages
         self._sentence: list[str] = []  # what was passed on since the last one ended
         self._tail = ""  # held: marks of the end and markers, perhaps
-        self._in_code = self._is_data = False
+        self._in_code = False
+        self._is_data: bool | None = None  # nobody knows before the first sentence has ended
         self._length = 0
         self.found: list[int] = []
 
@@ -105,7 +106,7 @@ class Attribution:
         parts = _parts(self._tail)
         rest = self._tail[parts.end() :]
         sentence = "".join(self._sentence) + parts["end"]
-        if not self._length or self._length == len(sentence) - len(parts["end"]):
+        if self._is_data is None:
             self._is_data = bool(_DATA.match(sentence + self._tail))
         is_fence = _FENCE in sentence
         self._in_code ^= sentence.count(_FENCE) % 2 == 1

@@ -81,9 +81,9 @@ async def answer(request: Request, engines: Engines, file: ModelsFile, counts: R
             hint=f"Leave them out, or use one of these modes: {', '.join(sorted(_WITH_FUNCTIONS))}.",
             param="tools" if request.functions else "messages",
         )
-    if request.mode != "chat" and is_client_task(request.messages[-1].content if request.messages else ""):
-        small = (file.route.small,) if request.mode == "route" and file.route else request.models[:1]
-        return await _with_fallback(client_task, replace(request, models=small), open_engine, file, emit)
+    if request.mode != "chat" and any(m.role == "user" and is_client_task(m.content) for m in request.messages[-1:]):
+        models = (file.route.small,) if request.mode == "route" and file.route else request.models[:1]
+        return await _with_fallback(client_task, replace(request, models=models), open_engine, file, emit)
     if request.mode == "route":
         return await route(request, open_engine, file, counts, emit)
     if request.mode == "compare":
