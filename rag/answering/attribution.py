@@ -14,9 +14,7 @@ import re
 from collections.abc import Sequence
 from functools import cached_property
 
-from rag.answering.verification.checks import ClaimMatch
-from rag.answering.verification.claims import claimed, judge
-from rag.answering.verification.evidence import Source
+from rag.answering.verification.claims import Sources, better_source, sources_by_number
 from rag.text.analysis import sentence_spans
 from rag.text.markers import MARKER
 from rag.types.documents import Passage
@@ -110,9 +108,11 @@ class Attribution:
             self._is_data = bool(_DATA.match(sentence + self._tail))
         is_fence = _FENCE in sentence
         self._in_code ^= sentence.count(_FENCE) % 2 == 1
+        is_prose = not (self._in_code or self._is_data or is_fence or _NO_PROSE.match(sentence))
         number = None
-        if not (self._in_code or self._is_data or is_fence or _NO_PROSE.match(sentence)):
-            number = self._better(sentence, [int(cited) for cited in MARKER.findall(parts["before"] + parts["behind"])])
+        if is_prose and len(sentence) <= _LONGEST_SENTENCE and not MARKER.search(sentence):
+            cited = [int(number) for number in MARKER.findall(parts["before"] + parts["behind"])]
+            number = better_source(sentence, cited, self._sources)
         self._sentence, self._tail = list(rest), ""
         if number is None:
             return self._passed(parts[0] + rest)
@@ -123,21 +123,9 @@ class Attribution:
         self.found.append(self._length + len(parts["end"]))
         return self._passed(f"{parts['end']} [{number}]{rest}")
 
-    def _better(self, sentence: str, own: Sequence[int]) -> int | None:
-        """The passage to cite instead of its `own`; None where these are right, or no other bears the sentence out."""
-        if len(sentence) > _LONGEST_SENTENCE or MARKER.search(sentence):
-            return None
-        claim = claimed(sentence, bool(own))
-        if not claim:
-            return None
-        if any(judge(claim, self._sources[number])[0] != "unsupported" for number in own if number in self._sources):
-            return None
-        supporting = [number for number, source in self._sources.items() if judge(claim, source)[0] == "supported"]
-        return max(supporting, key=lambda number: ClaimMatch(claim, self._sources[number]).share, default=None)
-
     @cached_property
-    def _sources(self) -> dict[int, Source]:
-        return {passage.number: Source([passage]) for passage in self._passages}
+    def _sources(self) -> Sources:
+        return sources_by_number(self._passages)
 
     def _passed(self, text: str) -> str:
         self._length += len(text)
