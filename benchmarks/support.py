@@ -11,6 +11,7 @@ set, drawn by the hash of its text, was used while the check was written (`--dev
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import random
@@ -28,9 +29,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from rag.answering.attribution import Attribution
 from rag.answering.verification.claims import check_claims
 from rag.answering.verification.numbers import quantities
 from rag.text.analysis import sentence_spans
+from rag.text.markers import MARKER
 from rag.types.documents import Passage
 
 COLUMNS = ("true", "number", "name", "negation", "source")
@@ -63,6 +66,7 @@ def main() -> int:
         print("Set RAG_EVALS_DIR to a folder with evaluation sets; nothing was measured.")
         return 0
     flagged: dict[tuple[str, str], list[bool]] = defaultdict(list)
+    attributed: dict[tuple[str, str], list[bool]] = defaultdict(list)
     times = []
     for truth in truths(Path(root)):
         if (zlib.crc32(truth.sentence.encode()) % 2 == 0) != options.development:
@@ -74,10 +78,19 @@ def main() -> int:
             flagged[truth.set, kind].append(is_flagged)
             if kind == options.show and is_flagged == (kind == "true"):
                 print(f"{truth.set} | {kind} | {sentence} | {reason}")
+            if truth.others and len(truth.sources) == 1:
+                for outcome, is_so in attribution(truth, kind, sentence).items():
+                    attributed[truth.set, outcome].append(is_so)
     table = Table("set", *(f"{column} (n)" for column in COLUMNS))
     for name in dict.fromkeys(name for name, _ in flagged):
         table.add_row(name, *(_cell(flagged[name, column]) for column in COLUMNS))
     Console(width=120).print("Sentences flagged, %: few of the true ones, many of the others")
+    Console(width=120).print(table)
+    outcomes = list(dict.fromkeys(outcome for _, outcome in attributed))
+    table = Table("set", *outcomes)
+    for name in dict.fromkeys(name for name, _ in attributed):
+        table.add_row(name, *(_cell(attributed[name, outcome]) for outcome in outcomes))
+    Console(width=120).print("Sentences without a marker that get one, %: of six passages, one their source")
     Console(width=120).print(table)
     print(
         f"{statistics.mean(times):.2f} ms a sentence with its source (p95 {statistics.quantiles(times, n=20)[-1]:.2f})"
@@ -95,6 +108,27 @@ def check(sentence: str, sources: tuple[str, ...], title: str) -> tuple[bool, st
     claims = check_claims(f"{sentence.rstrip('.')} {marks}.", passages)
     flagged = [claim.reason for claim in claims if claim.verdict != "supported"]
     return bool(flagged), "; ".join(flagged)
+
+
+def attribution(truth: Truth, kind: str, sentence: str) -> dict[str, bool]:
+    """Which marker the sentence gets, where its source is one of six passages, or (kind `source`) is not among them."""
+    texts = list(truth.others[:5])
+    place = random.Random(truth.sentence).randrange(len(texts) + 1)
+    if kind != "source":
+        texts.insert(place, truth.sources[0])
+    passages = [
+        Passage(number, "doc", truth.title, "", None, None, "", 0, len(text), text, 1.0)
+        for number, text in enumerate(texts)
+    ]
+
+    async def passed_on() -> str:
+        footnotes = Attribution(passages)
+        return await footnotes.feed(sentence) + await footnotes.flush()
+
+    numbers = [int(marker[1]) for marker in MARKER.finditer(asyncio.run(passed_on()))]
+    if kind == "true":
+        return {"true: its source": place in numbers, "true: another": bool(set(numbers) - {place})}
+    return {"source left out" if kind == "source" else f"other {kind}": bool(numbers)}
 
 
 def variants(truth: Truth) -> Iterator[tuple[str, str, tuple[str, ...]]]:

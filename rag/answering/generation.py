@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
+from rag.answering.attribution import Attribution
 from rag.answering.citations import collect_citations
 from rag.answering.prompt_budget import Prompt, fit_prompt
 from rag.answering.prompts import NOT_FOUND
@@ -156,7 +158,14 @@ async def write_prompt(model: LanguageModel, prompt: Prompt, sampling: Sampling,
     reply is passed on as it is: what looks like a footnote there is none.
     """
     markers = MarkerFilter([passage.number for passage in prompt.passages])
+    attribution = Attribution(prompt.passages)
     parts: list[str] = []
+
+    def show(text: str) -> None:
+        if text:
+            parts.append(text)
+            emit(TextDelta(text))
+
     call_deltas: list[ToolCallDelta] = []
     finish_reason: FinishReason = "stop"
     usage: Usage | None = None
@@ -168,15 +177,13 @@ async def write_prompt(model: LanguageModel, prompt: Prompt, sampling: Sampling,
                 usage = delta.usage or usage
                 if delta.waiting:
                     emit(Progress(delta.waiting))
-                if text := markers.feed(delta.text) if prompt.passages else delta.text:
-                    parts.append(text)
-                    emit(TextDelta(text))
+                show(await attribution.feed(markers.feed(delta.text)) if prompt.passages else delta.text)
                 for call_delta in delta.calls:
                     call_deltas.append(call_delta)
                     emit(call_delta)
-    if text := markers.flush():
-        parts.append(text)
-        emit(TextDelta(text))
+    if prompt.passages:
+        show(await attribution.feed(markers.flush()))
+        show(await attribution.flush(is_cut_off=finish_reason == "length"))
     text = "".join(parts)
     calls = joined(call_deltas)
     if calls and finish_reason == "stop":
@@ -194,17 +201,22 @@ async def write_prompt(model: LanguageModel, prompt: Prompt, sampling: Sampling,
     )
     if prompt.passages:
         with span("cite"):
-            answer = await asyncio.to_thread(with_footnotes, answer)
+            answer = await asyncio.to_thread(with_footnotes, answer, attribution.found)
     if prompt.messages[-1].role == "tool":
         answer = replace(answer, claims=tuple(claim for claim in answer.claims if claim.numbers))
     return answer
 
 
-def with_footnotes(answer: Answer) -> Answer:
-    """The answer with the citations and the checked claims that its text and its passages give."""
+def with_footnotes(answer: Answer, attributed: Collection[int] = ()) -> Answer:
+    """The answer with the citations and the checked claims that its text and its passages give; `attributed` are the
+    offsets of the markers that the model did not write."""
     citations = collect_citations(answer.text, answer.passages)
     found = bool(citations) or NOT_FOUND not in answer.text
-    return replace(answer, citations=citations, found=found, claims=check_claims(answer.text, answer.passages))
+    claims = check_claims(answer.text, answer.passages)
+    starts = [claim.start for claim in claims]
+    places = {bisect_left(starts, offset) - 1 for offset in attributed}
+    claims = tuple(replace(claim, attributed=place in places) for place, claim in enumerate(claims))
+    return replace(answer, citations=citations, found=found, claims=claims)
 
 
 def _counted(model: LanguageModel, messages: Sequence[Message], text: str) -> Usage:

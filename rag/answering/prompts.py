@@ -6,6 +6,7 @@ NOT_FOUND = "I could not find an answer to this in your documents."
 
 NEAREST = "\nThe nearest passages, which seem to be about something else:"
 NO_DOCUMENTS = "There are no documents yet. Upload a file here, or add a folder with `ingest PATH`."
+NO_MODEL = "This needs a language model, and there is none."
 
 ANSWER_SYSTEM = """\
 You answer questions from the user's own documents. Each source stands between lines with <source, </source and one \

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from rag.storage.database import Database
 from rag.storage.document_names import PART, WORD, names_of, tokens_of
 from rag.text.analysis import terms
+from rag.text.codes import code_words
 from rag.types.documents import Scope
 
 _MOST_SHARED = 0.5  # a name that more of the documents share tells nothing
@@ -170,4 +171,6 @@ def _weights(frequency: Mapping[str, int], documents: int, tokens: Collection[st
 
 def _divided(name: str) -> frozenset[str]:
     """The tokens of a name; of words that mix letters and digits only the parts, as a question may have them apart."""
-    return frozenset(terms(" ".join(part for word in WORD.findall(name) for part in PART.findall(word))))
+    parts = " ".join(part for word in WORD.findall(name) for part in PART.findall(word))
+    codes = {word for word in code_words(parts) if not word.isdigit()}  # parts that were put side by side are no code
+    return frozenset(terms(parts)) - codes

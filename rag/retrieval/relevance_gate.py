@@ -2,7 +2,8 @@
 
 A chunk's relevance is its cosine similarity to the question plus the share of the question's words that it (with its
 title and headings) holds, rare words counting more. Each of the two alone refuses worse: one is blind for names and
-numbers, the other for paraphrases. docs/retrieval.md has the measurements.
+numbers, the other for paraphrases. A chunk with the very code that is asked for needs neither. docs/retrieval.md has
+the measurements.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from rag.text.analysis import terms
 from rag.types.documents import Hit
 
 _LOOKED_AT = 10
+_HIGHEST = 2.0
 
 
 def relevance(hits: Sequence[Hit], weights: Mapping[str, float]) -> float:
@@ -21,6 +23,8 @@ def relevance(hits: Sequence[Hit], weights: Mapping[str, float]) -> float:
 
 
 def _relevance(hit: Hit, weights: Mapping[str, float]) -> float:
+    if hit.is_exact:
+        return _HIGHEST
     total = sum(weights.values())
     present = set(terms(f"{hit.title} {hit.chunk.heading} {hit.chunk.text}"))
     shared = sum(weight for term, weight in weights.items() if term in present)

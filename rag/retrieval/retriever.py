@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
@@ -25,6 +26,7 @@ from rag.settings import RetrievalSettings
 from rag.storage.catalog import StoredChunk
 from rag.telemetry.spans import span
 from rag.text.analysis import contextual_text
+from rag.text.codes import question_codes
 from rag.text.tokenizers import continued_words, token_spans
 from rag.types.documents import Chunk, ChunkId, Hit, Reranker, Scope
 
@@ -38,6 +40,12 @@ _LONGEST_QUESTION = 4_000  # characters: more than the embedding model reads
 _LOOKED_UP = 64  # chunks a look into the catalog
 _WHOLE_NAME = 0.7  # share of a document's name that is as good as the whole: who speaks of a report leaves out its form
 _REPEATED_PAGE = 0.6  # what a further chunk of a page keeps of its score: another page is worth more than more of one
+# A code of the question (a clause, an id, a date) that few chunks hold is what is asked for.
+_FEW = 20  # chunks
+_RARE = math.log(5)  # the idf of a word in every fifth chunk
+_MOST_CODES = 8  # of a question
+_OPENING = 0.5  # what a line that begins with a code is worth, in codes
+_LINE_MARKS = " \t#*-•|>"
 # An embedding model knows a language as well as its vocabulary does. The more of a question's words fall into pieces,
 # the less the vectors weigh, down to a part of their weight that is enough for names and loan words.
 _KNOWN = 0.35  # share of the words that do in a question about a special field
@@ -92,8 +100,9 @@ class HybridRetriever:
                 narrow = self._search(question, replace(scope, document_ids=named.documents), candidates)
                 scores = boost_named_documents(scores, convex_fusion(narrow, dense_weight), named)
                 legs = LegResults(_united(legs.dense, narrow.dense), _united(legs.lexical, narrow.lexical))
+            exact = self._exact(question, scope) if legs.lexical else {}
             with span("look_up"):
-                hits, is_complete = self._hits(question, scores, legs, scope, limit)
+                hits, is_complete = self._hits(question, scores, exact, legs, scope, limit)
             if is_complete or before == self.index.catalog.revision:
                 break
         return hits
@@ -125,11 +134,38 @@ class HybridRetriever:
             raise RagError("The search failed.", hint="`rag doctor` checks the storage folder.") from failures[0]
         return LegResults(found.get("dense", ()), found.get("lexical", ()))
 
+    def _exact(self, question: str, scope: Scope) -> dict[str, float]:
+        """Chunk id → which share of the question's codes it holds, of those that few chunks hold; somewhat more where a
+        line begins with one: the clause itself is worth more than what refers to it."""
+        codes = question_codes(question)[:_MOST_CODES]
+        if not codes:
+            return {}
+        weights = self.index.term_weights(" ".join(codes))
+        rare = [code for code in codes if weights.get(code, 0.0) >= _RARE]
+        legs = {code: self.index.search_lexical(code, scope, _FEW + 1) for code in rare}
+        found = {code: leg for code, leg in legs.items() if 0 < len(leg) <= _FEW}
+        held = Counter(chunk_id for leg in found.values() for chunk_id, _ in leg)
+        live = self.index.live_chunks(list(held), scope)
+        opening = {chunk_id for chunk_id, stored in live.items() if _opens_with(found.keys(), stored.chunk)}
+        return {
+            chunk_id: (count + _OPENING * (chunk_id in opening)) / (len(found) + _OPENING)
+            for chunk_id, count in held.items()
+        }
+
     def _hits(
-        self, question: str, scores: Mapping[str, float], legs: LegResults, scope: Scope, limit: int
+        self,
+        question: str,
+        scores: Mapping[str, float],
+        exact: Mapping[str, float],
+        legs: LegResults,
+        scope: Scope,
+        limit: int,
     ) -> tuple[tuple[Hit, ...], bool]:
         """The best hits, and whether all that was looked at still exists."""
-        order = sorted(scores, key=lambda chunk_id: (-scores[chunk_id], chunk_id))
+        order = sorted(
+            scores.keys() | exact.keys(),
+            key=lambda chunk_id: (-exact.get(chunk_id, 0), -scores.get(chunk_id, 0), chunk_id),
+        )
         looked_up = order[: max(limit * 3, _LOOKED_UP)]
         live = self.index.live_chunks(looked_up, scope)
         if len(live) < min(limit, len(looked_up)):  # much of it went meanwhile
@@ -137,9 +173,10 @@ class HybridRetriever:
         ranks = [{chunk_id: rank for rank, (chunk_id, _) in enumerate(leg, 1)} for leg in (legs.dense, legs.lexical)]
         found = [dict(legs.dense), dict(legs.lexical)]
         weights = self.index.term_weights(question)
-        ranked = {chunk_id: scores[chunk_id] for chunk_id in looked_up if chunk_id in live}
+        ranked = {chunk_id: scores.get(chunk_id, 0.0) for chunk_id in looked_up if chunk_id in live}
         if self.reranker is not None:
             ranked = self._reranked(self.reranker, question, ranked, live)
+        ranked = exact_first(ranked, exact)
         best = spread(ranked, {chunk_id: stored.chunk for chunk_id, stored in live.items()})[:limit]
         highest = best[0][1] if best else 0.0
         hits = tuple(
@@ -153,6 +190,7 @@ class HybridRetriever:
                 lexical_rank=ranks[1].get(chunk_id),
                 lexical_score=found[1].get(chunk_id),
                 snippet=snippet(live[chunk_id].chunk.text, weights, score / highest if highest else 1.0),
+                is_exact=chunk_id in exact,
             )
             for chunk_id, score in best
         )
@@ -209,6 +247,21 @@ def boost_named_documents(
     return {
         chunk_id: (scores.get(chunk_id, 0.0) + lift * within.get(chunk_id, 0.0)) / (1 + lift) for chunk_id in chunk_ids
     }
+
+
+def exact_first(scores: Mapping[str, float], exact: Mapping[str, float]) -> dict[str, float]:
+    """The scores, in 0–1 still, with the chunks first that hold codes of the question, by the `exact` share of them."""
+    if not exact:
+        return dict(scores)
+    lifted = {chunk_id: 1 + share for chunk_id, share in exact.items()}
+    return {chunk_id: (score + lifted.get(chunk_id, 0.0)) / 3 for chunk_id, score in scores.items()}
+
+
+def _opens_with(codes: Collection[str], chunk: Chunk) -> bool:
+    """Whether a heading or a line of the chunk begins with one of the codes, as `9.1.2 …` and `Clause 9.1.2 …` do."""
+    lines = [*chunk.heading.split(" › "), *chunk.text.splitlines()]
+    beginnings = (" ".join(line.strip(_LINE_MARKS).split(maxsplit=2)[:2]) for line in lines)
+    return any(code in codes for beginning in beginnings for code in question_codes(beginning))
 
 
 def spread(scores: Mapping[str, float], chunks: Mapping[str, Chunk]) -> list[tuple[str, float]]:

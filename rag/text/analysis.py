@@ -11,12 +11,14 @@ import unicodedata
 from functools import cache
 from typing import TYPE_CHECKING
 
+from rag.text.codes import code_words
+
 if TYPE_CHECKING:
     import tantivy
 
 Span = tuple[int, int]
 
-ANALYSIS_VERSION = "3"  # of what `terms` gives and an index of words holds; one of another version is made again
+ANALYSIS_VERSION = "4"  # of what `terms` gives and an index of words holds; one of another version is made again
 
 _TERMINAL = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’»)\]]*(?=\s)|[。！？]+[」』”）]*")
 _BLANK_LINE = re.compile(r"\n[^\S\n]*\n")
@@ -154,7 +156,9 @@ def terms(text: str) -> list[str]:
 def segmented(text: str) -> str:
     """`text` as `analyzer` takes it: without accents and vowel marks, and with spaces in scripts that are written
     without: overlapping pairs of Chinese, Japanese and Korean characters, as Lucene's CJKAnalyzer has them, and triples
-    of Thai, Lao, Khmer and Burmese ones."""
+    of Thai, Lao, Khmer and Burmese ones. Codes and dates follow at the end as words of their own: see codes.py."""
+    if codes := " ".join(code_words(text)):
+        text = f"{text}\n{codes}"
     if not _OTHER_SCRIPT.search(text):  # Latin letters with accents are `analyzer`'s own affair
         return text
     text = unicodedata.normalize("NFC", _MARKS.sub("", unicodedata.normalize("NFKD", text)))

@@ -179,7 +179,9 @@ class Scope:
 class Hit:
     """A chunk that was found, with the rank (from 1) and score each leg gave it; None where a leg did not find it.
 
-    `snippet` is the span of `chunk.text` that speaks to the question."""
+    `snippet` is the span of `chunk.text` that speaks to the question. `is_exact` says that the chunk holds a code of
+    the question (a clause number, an id, a date) that few others hold.
+    """
 
     chunk: Chunk
     title: str
@@ -190,6 +192,7 @@ class Hit:
     dense_score: float | None = None
     lexical_rank: int | None = None
     lexical_score: float | None = None
+    is_exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +256,8 @@ class Claim:
     """A sentence of an answer, checked against the sources it cites (`numbers`).
 
     `start` and `end` are its character offsets in the answer's text. `reason` says in a phrase what the sources do not
-    bear out; it is empty for what is supported.
+    bear out; it is empty for what is supported. `attributed` says that the model did not cite that source: Footnote
+    found it (see rag/answering/attribution.py).
     """
 
     start: int
@@ -261,6 +265,7 @@ class Claim:
     numbers: tuple[int, ...]
     verdict: Verdict
     reason: str = ""
+    attributed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

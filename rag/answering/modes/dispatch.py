@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
+from rag.answering.client_tasks import is_client_task
 from rag.answering.engine import ChatEngine
 from rag.answering.generation import write_answer
 from rag.answering.modes.compare import compare
@@ -14,12 +15,13 @@ from rag.answering.modes.plan import plan
 from rag.answering.modes.request import Engines, Mode, Request, require_model
 from rag.answering.modes.route import RouteCounts, route
 from rag.answering.modes.summarize import summarize
+from rag.answering.prompts import NO_MODEL
 from rag.errors import BackendUnavailable, InvalidRequest
 from rag.models.llm import wait_for_model
 from rag.models.models_file import ModelsFile
 from rag.settings import Settings
 from rag.types.chat import ToolCallDelta
-from rag.types.documents import Answer, Emit, Event, Progress, TextDelta
+from rag.types.documents import Answer, Emit, Event, Progress, TextDelta, Usage
 
 logger = logging.getLogger(__name__)
 
@@ -41,12 +43,21 @@ async def chat(engine: ChatEngine, request: Request, emit: Emit) -> Answer:
     return await write_answer(prepared, emit)
 
 
+async def client_task(engine: ChatEngine, request: Request, emit: Emit) -> Answer:
+    """Do a task that a client has of its own by the model alone; without one, say that there is none."""
+    if engine.model.llm is not None:
+        return await chat(engine, request, emit)
+    emit(TextDelta(NO_MODEL))
+    return Answer(NO_MODEL, (), (), engine.model.name, found=False, finish_reason="stop", usage=Usage(0, 0))
+
+
 _WITH_FUNCTIONS: frozenset[Mode] = frozenset({"documents", "chat"})
 OF_ONE_MODEL: Mapping[Mode, AnswerInMode] = {"documents": documents, "chat": chat, "summarize": summarize, "plan": plan}
 
 
 async def answer(request: Request, engines: Engines, file: ModelsFile, counts: RouteCounts, emit: Emit) -> Answer:
-    """Answer in the request's mode; `counts` keeps count of who answers in the mode `route`.
+    """Answer in the request's mode, a client's own task (rag/answering/client_tasks.py) as a chat; `counts` keeps count
+    of who answers in the mode `route`.
 
     Raises InvalidRequest, NotFound for an unknown model, BackendError.
     """
@@ -63,6 +74,9 @@ async def answer(request: Request, engines: Engines, file: ModelsFile, counts: R
             hint=f"Leave them out, or use one of these modes: {', '.join(sorted(_WITH_FUNCTIONS))}.",
             param="tools" if request.functions else "messages",
         )
+    if request.mode != "chat" and any(m.role == "user" and is_client_task(m.content) for m in request.messages[-1:]):
+        models = (file.route.small,) if request.mode == "route" and file.route else request.models[:1]
+        return await _with_fallback(client_task, replace(request, models=models), open_engine, file, emit)
     if request.mode == "route":
         return await route(request, open_engine, file, counts, emit)
     if request.mode == "compare":

@@ -10,6 +10,7 @@ import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain, repeat
 
 from rag.answering.engine import ChatEngine
 from rag.answering.event_stream import HeldEvents
@@ -175,8 +176,11 @@ class _Composed:
             number = numbers[citation.number]
             self._citations.setdefault(number, replace(citation, number=number))
         if answer.claims:
-            for claim in check_claims(self.text[self._start :], self.numbering.passages):
-                self._claims.append(replace(claim, start=claim.start + self._start, end=claim.end + self._start))
+            claims = check_claims(self.text[self._start :], self.numbering.passages)
+            attributed = chain((claim.attributed for claim in answer.claims), repeat(False))
+            for claim, is_attributed in zip(claims, attributed, strict=False):
+                start, end = claim.start + self._start, claim.end + self._start
+                self._claims.append(replace(claim, start=start, end=end, attributed=is_attributed))
 
 
 class Numbering:

@@ -7,7 +7,7 @@ found, and a sentence that misreads what the page means in the page's own words 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rag.answering.verification.checks import ClaimMatch
 from rag.answering.verification.evidence import Source
@@ -54,6 +54,8 @@ _SILENCE = re.compile(
     rf"|\b(?:no (?:information|mention)\b.*|not (?:mentioned|specified|stated|provided|found|given))\sin {_SOURCES}\b",
     re.IGNORECASE,
 )
+Sources = Mapping[int, Source]  # by the number that cites it
+
 _ENOUGH, _LITTLE = 0.5, 0.34  # shares of a sentence's words: what is below them is borne out partly, or not
 
 
@@ -119,6 +121,23 @@ def claimed(sentence: str, cites: bool) -> str:
     if text.endswith(":") and not any(not quantity.idle for quantity in quantities(text)):
         return ""
     return text if len(set(terms(text))) > 1 or quantities(text) else ""
+
+
+def sources_by_number(passages: Sequence[Passage]) -> Sources:
+    """Each passage as a source of its own, by its number."""
+    return {passage.number: Source([passage]) for passage in passages}
+
+
+def better_source(sentence: str, cited: Sequence[int], sources: Sources) -> int | None:
+    """The number of the source to cite for a sentence (without markers) instead of those it cites: the one that holds
+    most of its words of those that bear it out. None where a cited one is right, and where none bears it out."""
+    claim = claimed(sentence, bool(cited))
+    if not claim:
+        return None
+    if any(judge(claim, sources[number])[0] != "unsupported" for number in cited if number in sources):
+        return None
+    supporting = [number for number, source in sources.items() if judge(claim, source)[0] == "supported"]
+    return max(supporting, key=lambda number: ClaimMatch(claim, sources[number]).share, default=None)
 
 
 def judge(sentence: str, source: Source) -> tuple[Verdict, str]:

@@ -48,7 +48,9 @@ def check_notice(answer: Answer, translations: Translations) -> str:
     if not any(claim.numbers for claim in claims):
         return f"⚠ {translations('names_no_source')}"
     if not doubtful:
-        return f"*{translations.counted('checked', len(claims))}*"
+        attributed = sum(claim.attributed for claim in claims)
+        found = f" {translations.counted('attributed', attributed)}" if attributed else ""
+        return f"*{translations.counted('checked', len(claims))}{found}*"
     return "\n".join(f"- {_doubt(answer.text, claim, translations)}" for claim in doubtful)
 
 

@@ -98,6 +98,37 @@ async def test_each_sentence_is_checked_against_its_source(filled, make_engine):
     assert quoted.claims == refused.claims == (), "quotes and refusals need no check"
 
 
+async def test_a_sentence_without_a_footnote_gets_that_of_its_source(filled, make_engine):
+    script = (
+        "The pump needs oil every 90 days. It is e.g. made of cheese. Hotels cost 185 EUR [1].\n\n- Keep the crate dry"
+    )
+    engine = make_engine(script=script)
+    question = [Message("user", "How often does the pump need oil, and what do hotels cost?")]
+    events = await events_of(engine, question, everything(filled))
+    answer = events[-1].answer
+    assert answer.text == "".join(event.text for event in events if isinstance(event, TextDelta))
+    number = {passage.document_id: passage.number for passage in answer.passages if "hello" not in passage.text}
+    pump, hotels = number["doc_a"], number["doc_b"]
+    assert answer.text == (
+        f"The pump needs oil every 90 days. [{pump}] It is e.g. made of cheese. Hotels cost 185 EUR [{hotels}].\n\n"
+        f"- Keep the crate dry [{pump}]"
+    )
+    assert [(claim.verdict, claim.attributed) for claim in answer.claims] == [
+        ("supported", True),
+        ("unsupported", False),
+        ("supported", hotels != 1),
+        ("supported", True),
+    ]
+    assert {citation.number for citation in answer.citations} == {pump, hotels}
+
+
+async def test_code_and_data_of_a_model_are_left_alone(filled, make_engine):
+    for script in ('{"answer": "The pump needs oil every 90 days."}', "```\nThe pump needs oil every 90 days.\n```"):
+        answer = await make_engine(script=script).answer(QUESTION, everything(filled))
+        assert answer.text == script
+        assert answer.citations == ()
+
+
 async def test_instructions_of_the_caller_come_first_and_ours_stay(filled, make_engine):
     engine = make_engine()
     await engine.answer([Message("system", "Speak like a pirate."), *QUESTION], everything(filled))

@@ -96,13 +96,13 @@ def test_figures_page_and_gate(commands, run):
 
 
 def test_answers(commands, run):
-    script = "It needs oil every 90\ndays [1]."
+    script = "It needs oil every 90\ndays [1]. The moon is made of cheese."
     _, said = run("questions.jsonl", "--answers", "--json", "answers.json", RAG_LLM__SCRIPT=script)
     assert "4 questions, 1 of them unanswerable; answers by scripted" in said
     figures = rounded(read(commands, "answers.json"))
     assert figures["answer_holds_text"] == (0.5, 2)
     assert figures["answer_cites_page"] == (1, 1)
-    assert figures["claims_supported"][0] < 1  # what is said of the pump does not answer for the fox
+    assert figures["claims_supported"] == (0.5, 3)
     assert figures["unanswerable_not_answered"] == (1, 1)
     assert figures["answerable_not_answered"] == (0, 3)
     code, said = run("questions.jsonl", "--baseline", "answers.json")

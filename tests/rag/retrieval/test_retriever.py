@@ -179,6 +179,69 @@ def lose_words(index, tmp_path):
     index._lexical._schema = tantivy.SchemaBuilder().build()
 
 
+CONTRACT = """9.1.2 The Supplier keeps records for 15 months.
+9.1.21 The Customer pays within 30 days.
+Records under clause 9.1.2 are open to the Customer for inspection of any clause, as clause 12.1.2 tells.
+12.1.2 The parties meet in Oslo on 3 June 2025.
+The kiln E05 takes element set EL-2140."""
+
+
+@pytest.fixture
+def contract(tmp_path, bag_of_words):
+    """A contract, with chunks about clauses that share more words with a question than the clause does."""
+    others = "\n".join(f"What does a clause say of clause law, part {number}?" for number in range(12))
+    with closing(Index(tmp_path / "storage", bag_of_words)) as index:
+        for document_id, text in {"doc_a": CONTRACT, "doc_b": others}.items():
+            index.replace_documents([make_version(document_id, [text], bag_of_words)])
+        yield index, Scope((index.catalog.collection().id,))
+
+
+@pytest.mark.parametrize(
+    ("question", "beginning"),
+    [
+        ("What does clause 9.1.2 say?", "9.1.2"),
+        ("What does clause 12.1.2 say?", "12.1.2"),
+        ("What does a clause say of 2025-06-03?", "12.1.2"),
+        ("What does a clause say of EL 2140?", "The kiln E05"),
+        ("What does a clause say of part 2140?", "The kiln E05"),
+        ("Compare clause 9.1.2 with clause 12.1.2.", "Records under"),  # which holds both
+    ],
+)
+@pytest.mark.parametrize("reranker", [False, True])
+async def test_what_holds_a_code_of_the_question_comes_first(contract, question, beginning, reranker):
+    index, scope = contract
+    retriever = HybridRetriever(index, RetrievalSettings(), ByLength() if reranker else None)
+    hits = await retriever.retrieve(question, scope, 20)
+    assert hits[0].chunk.text.startswith(beginning)
+    exact = [hit.is_exact for hit in hits]
+    assert exact == sorted(exact, reverse=True)
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+    assert await retriever.relevance(question, hits) >= RetrievalSettings().min_relevance
+
+
+@pytest.mark.parametrize("question", ["What does clause 9.9.9 say?", "What does clause part 7 say?", "What of 2025?"])
+async def test_other_questions_have_no_exact_hits(contract, question):
+    index, scope = contract
+    hits = await HybridRetriever(index, RetrievalSettings()).retrieve(question, scope, 20)
+    assert not any(hit.is_exact for hit in hits)
+
+
+async def test_a_code_that_many_chunks_hold_is_no_exact_hit(contract, bag_of_words):
+    index, scope = contract
+    pages = "\n".join(f"3 June 2025: note {number} on visitors." for number in range(12))
+    index.replace_documents([make_version("doc_c", [pages], bag_of_words)])
+    hits = await HybridRetriever(index, RetrievalSettings()).retrieve("Who met on 2025-06-03?", scope, 20)
+    assert not any(hit.is_exact for hit in hits)
+
+
+async def test_exact_hits_keep_to_the_scope(contract):
+    index, scope = contract
+    elsewhere = replace(scope, document_ids=frozenset({"doc_b"}))
+    hits = await HybridRetriever(index, RetrievalSettings()).retrieve("What does clause 9.1.2 say?", elsewhere, 20)
+    assert {hit.chunk.document_id for hit in hits} == {"doc_b"}
+    assert not any(hit.is_exact for hit in hits)
+
+
 class ByLength:
     """A reranker that holds the longest passage for the best, and has read what it was given."""
 
@@ -189,7 +252,7 @@ class ByLength:
 
     def score(self, question, passages):
         self.read = list(passages)
-        return [len(passage) / 100 for passage in passages]
+        return [len(passage) / 1000 for passage in passages]
 
 
 async def test_a_reranker_orders_the_best_anew(opened):

@@ -65,7 +65,7 @@ async def test_a_good_answer_of_the_small_model_is_shown(filled, events_of, verd
         (GOOD, "", "finds its own answer bad", 2),
         (NOT_FOUND, "Yes.", "found no answer", 1),
         ("The pump needs oil every 80 days [1].", "Yes.", "“80” is not on the page", 1),
-        ("The pump needs oil.", "Yes.", "no source is named", 1),
+        ("The pump is made of cheese.", "Yes.", "no source is named", 1),
         ("word " * 2000 + "[1]", "Yes.", "cut off", 1),
         (BackendUnavailable("The small one is gone."), "Yes.", "The small one is gone.", 1),
         (GOOD, BackendUnavailable("The small one is gone."), "The small one is gone.", 2),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rag.answering.verification.claims import check_claims, cited_sentences
+from rag.answering.verification.claims import better_source, check_claims, cited_sentences, sources_by_number
 from rag.types.documents import Passage
 
 PUMP = """The pump needs oil every 90 days. It weighs 1,200 kg and was built by Karl Meyer in Dresden.
@@ -213,3 +213,17 @@ def test_a_claim_against_its_own_source(sentence, source, verdict):
 )
 def test_a_statement_without_a_source_is_a_claim(sentence):
     assert verdicts(sentence) == ["unsupported"]
+
+
+def test_the_source_to_cite_instead_of_those_cited():
+    sources = sources_by_number(
+        [
+            passage(1, "Hotels cost 185 EUR. Salaries are paid on the 25th."),
+            passage(2, "Salaries and wages are paid on the 25th of each month."),
+        ]
+    )
+    assert better_source("Salaries and wages are paid on the 25th.", (), sources) == 2
+    assert better_source("Hotels cost 185 EUR.", (2,), sources) == 1
+    assert better_source("Salaries are paid on the 25th.", (1,), sources) is None, "the cited one is right"
+    assert better_source("Salaries are paid on the 15th.", (1,), sources) is None, "no source bears it out"
+    assert better_source("When are salaries paid?", (), sources) is None

@@ -40,7 +40,15 @@ def check_sources(annotations, citations, text, served):
         assert (place["title"], place["url"]) == ("Pump manual", url)
 
 
-CLAIM = {"text": "Every 90 days [1].", "start": 0, "end": 18, "numbers": [1], "verdict": "supported", "reason": ""}
+CLAIM = {
+    "text": "Every 90 days [1].",
+    "start": 0,
+    "end": 18,
+    "numbers": [1],
+    "verdict": "supported",
+    "reason": "",
+    "attributed": False,
+}
 
 
 def test_models(client, served):

@@ -351,7 +351,8 @@ def test_the_examples_of_the_documentation_run(behind, model, capsys, number):
     assert len(blocks) == 2
     assert "http://127.0.0.1:8000" in blocks[number]
     exec(compile(blocks[number].replace("http://127.0.0.1:8000", behind[1].url), "example", "exec"), {})
-    assert capsys.readouterr().out == "Oslo has 4 degrees.\n\nThe pump needs oil every 90 days [1].\n"
+    # The model cites [1]; whichever passage is about the pump is cited instead.
+    assert re.fullmatch(r"Oslo has 4 degrees\.\n\nThe pump needs oil every 90 days \[\d\]\.\n", capsys.readouterr().out)
     asked, answered = [request["messages"] for request in model.requests]
     assert [turn["role"] for turn in asked] == ["system", "user"]
     assert answered[2]["tool_calls"][0]["function"] == {"name": "weather", "arguments": '{"place": "Oslo"}'}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rag.types.documents import Answer, Claim, Usage
 from rag.ui.answer.claims import SHOWN, check_notice
 from rag.ui.translations import translations_in
@@ -24,6 +26,13 @@ def test_nothing_checked_nothing_said():
 def test_all_supported_is_said_quietly():
     assert notice(TRUE, TRUE) == "*All 2 cited statements were checked against their pages.*"
     assert notice(TRUE) == "*The cited statement was checked against its page.*"
+
+
+def test_sources_that_the_model_did_not_name_are_told():
+    found = replace(TRUE, attributed=True)
+    checked = "All 2 cited statements were checked against their pages."
+    assert notice(TRUE, found) == f"*{checked} Footnote, not the model, found one of the sources.*"
+    assert notice(found, found) == f"*{checked} Footnote, not the model, found 2 of the sources.*"
 
 
 def test_each_doubtful_sentence_is_named_with_its_reason():

@@ -1,0 +1,26 @@
+"""The gate: what is near in meaning or shares the question's rare words passes, and the very code that is asked for."""
+
+from __future__ import annotations
+
+import pytest
+
+from rag.retrieval.relevance_gate import relevance
+from rag.types.documents import Chunk, Hit
+
+
+def hit(text, *, dense=None, is_exact=False):
+    chunk = Chunk("doc_a:1:0", "doc_a", 0, None, None, "", None, 0, len(text), text)
+    return Hit(chunk, "Title", "a.txt", 1.0, (0, len(text)), dense_score=dense, is_exact=is_exact)
+
+
+def test_the_best_of_the_first_hits_counts():
+    weights = {"pump": 3.0, "oil": 1.0}
+    # (shared weight + half a word of average weight) / (all weight + a word of average weight), and the cosine
+    assert relevance([hit("A pump.", dense=0.2)], weights) == pytest.approx(0.2 + 4 / 6)
+    assert relevance([hit("A boat."), hit("A pump.", dense=0.2)], weights) == pytest.approx(0.2 + 4 / 6)
+    assert relevance([hit("A boat.")] * 10 + [hit("A pump.")], weights) == pytest.approx(1 / 6)
+    assert relevance([], weights) == 0
+
+
+def test_the_very_code_that_is_asked_for_passes():
+    assert relevance([hit("A boat."), hit("9.1.2 A boat.", is_exact=True)], {"9": 0.1, "9qz1qz2": 5.0}) == 2
