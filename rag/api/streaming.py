@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import aclosing
 from typing import Any, TypeVar
@@ -58,16 +59,16 @@ async def collect(events: EventStream) -> list[Event]:
         return [event async for event in events]
 
 
-class WireForm:
+class WireForm(ABC):
     """How an answer is streamed: the text that is sent at its beginning, for each event, and at its end."""
 
     def begin(self) -> str:
         """What comes before the first event."""
         return ""
 
+    @abstractmethod
     def take(self, event: Event) -> str:
         """What tells an event; empty where nothing does."""
-        raise NotImplementedError
 
     async def end(self) -> str:
         """What comes after the last event."""
