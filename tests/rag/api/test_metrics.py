@@ -33,17 +33,31 @@ def figures(http):
     }
 
 
+def answered(figures):
+    """How many requests are counted, but those for the figures."""
+    counted = {labels: value for (name, labels), value in figures.items() if name == "footnote_requests_total"}
+    return sum(value for labels, value in counted.items() if ("route", "/metrics") not in labels)
+
+
 @contextmanager
 def changes(http):
-    """A function that tells by how much a figure changed in the block."""
+    """A function that tells by how much a figure changed in the block. A request is counted when its answer has been
+    sent, which a client can see a moment earlier."""
     before, after = figures(http), {}
+    paths = []
+    http.event_hooks = {"response": [lambda response: paths.append(response.request.url.path)]}
 
     def change(name, **labels):
         key = f"footnote_{name}", frozenset(labels.items())
         return after.get(key, 0) - before.get(key, 0)
 
-    yield change
-    after |= figures(http)
+    try:
+        yield change
+    finally:
+        http.event_hooks = {}
+    deadline = time.monotonic() + 10
+    while answered(after) < answered(before) + len(paths) and time.monotonic() < deadline:
+        after |= figures(http)
 
 
 def ask(http, question=QUESTION, **more):
