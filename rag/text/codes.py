@@ -21,6 +21,12 @@ _NUMBERED = re.compile(r"(?<![^\W_])([A-Z]{1,5})[ \u00a0]?(\d{2,12})(?![^\W_]|[.
 _LONG_NUMBER = re.compile(r"(?<![^\W_]|[.,:/-])\d{4,12}(?![^\W_]|[.,:/-]\d)")
 _YEAR = re.compile(r"(?:1[5-9]|20)\d\d")
 _PERIOD_OR_MEASURE = re.compile(r"(?:[fc]y|[qht][1-4])\d+|\d+[a-z]{3,}")
+# What a text must have for the patterns above and below to find anything; these look in a tenth of their time.
+_JOINED_HINT = re.compile(r"\d[-./:_]|[-./:_]\d")
+_NUMBERED_HINT = re.compile(r"[A-Z][ \u00a0]?\d")
+_YEAR_OF_DATE = re.compile(r"(?:19|20)\d\d")
+_DIGIT = re.compile(r"\d")
+_AROUND = 64  # characters before and after such a place that hold the rest of it
 _GROUP = re.compile(r"[A-Za-z]+|\d+")
 _MONTHS = {
     name: number
@@ -51,19 +57,24 @@ _DAY_FIRST = re.compile(
 _MONTH_FIRST = re.compile(r"(?<![^\W_])([^\W\d_]{3,10})\.? (\d{1,2})(?:st|nd|rd|th)?,? ((?:19|20)\d\d)(?!\d)")
 
 
-def code_words(text: str) -> Iterator[str]:
+def code_words(text: str) -> list[str]:
     """For each code and each date in `text` the words that stand for it, in small letters."""
-    if not any(map(str.isdigit, text)):
-        return
-    for match in _JOINED.finditer(text):
-        if len(match[0]) <= _LONGEST and (word := _word(match[0])):
-            yield word
-    for match in _NUMBERED.finditer(text):
-        yield f"{match[1].lower()}{match[2]}"
-        yield match[2]
-    for year, month, day in _dates(text):
-        if 1 <= month <= 12 and 1 <= day <= 31:
-            yield f"{year}{_JOINT}{month:02}{_JOINT}{day:02}"
+    return list(_code_words(text)) if _DIGIT.search(text) else []  # most texts that are analysed are sentences without
+
+
+def _code_words(text: str) -> Iterator[str]:
+    if places := _places(_JOINED_HINT, text):
+        for match in _found(_JOINED, text, places):
+            if len(match[0]) <= _LONGEST and (word := _word(match[0])):
+                yield word
+    if places := _places(_NUMBERED_HINT, text):
+        for match in _found(_NUMBERED, text, places):
+            yield f"{match[1].lower()}{match[2]}"
+            yield match[2]
+    if places := _places(_YEAR_OF_DATE, text):
+        for year, month, day in _dates(text, places):
+            if 1 <= month <= 12 and 1 <= day <= 31:
+                yield f"{year}{_JOINT}{month:02}{_JOINT}{day:02}"
 
 
 def question_codes(question: str) -> list[str]:
@@ -86,18 +97,33 @@ def _word(code: str) -> str:
     return word
 
 
-def _dates(text: str) -> Iterator[tuple[str, int, int]]:
+def _dates(text: str, places: list[tuple[int, int]]) -> Iterator[tuple[str, int, int]]:
     """Year, month and day of each date; of `03/06/2025`, which is written in two ways, both."""
-    for match in _ISO_DATE.finditer(text):
+    for match in _found(_ISO_DATE, text, places):
         yield match[1], int(match[2]), int(match[3])
-    for match in _SHORT_DATE.finditer(text):
+    for match in _found(_SHORT_DATE, text, places):
         yield match[4], int(match[3]), int(match[1])
         if match[2] == "/":
             yield match[4], int(match[1]), int(match[3])
-    for match in _DAY_FIRST.finditer(text):
+    for match in _found(_DAY_FIRST, text, places):
         yield match[3], _month(match[2]), int(match[1])
-    for match in _MONTH_FIRST.finditer(text):
+    for match in _found(_MONTH_FIRST, text, places):
         yield match[3], _month(match[1]), int(match[2])
+
+
+def _places(hint: re.Pattern[str], text: str) -> list[tuple[int, int]]:
+    """The parts of the text, start and end, around what the hint matches; they do not overlap."""
+    places: list[tuple[int, int]] = []
+    for match in hint.finditer(text):
+        start, end = max(0, match.start() - _AROUND), match.end() + _AROUND
+        if places and start <= places[-1][1]:
+            start = places.pop()[0]
+        places.append((start, end))
+    return places
+
+
+def _found(pattern: re.Pattern[str], text: str, places: list[tuple[int, int]]) -> Iterator[re.Match[str]]:
+    return itertools.chain.from_iterable(pattern.finditer(text, start, end) for start, end in places)
 
 
 def _month(name: str) -> int:
