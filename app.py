@@ -6,6 +6,7 @@ python app.py PATH…       ingest these files and folders first
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import re
@@ -125,6 +126,7 @@ def _mirror(settings: Settings, services: Services) -> contextlib.AbstractContex
 def _serve(settings: Settings, services: Services, listener: socket.socket) -> None:
     import uvicorn
 
+    from rag.answering import message_kinds
     from rag.api.app import create_api
     from rag.storage.lock import Owner
     from rag.ui.mount import mount_chat
@@ -138,7 +140,9 @@ def _serve(settings: Settings, services: Services, listener: socket.socket) -> N
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         services.storage.lock.announce(Owner(os.getpid(), url, token, socket.gethostname()))
         _introduce(services, url)
+        learning = asyncio.create_task(asyncio.to_thread(message_kinds.learn))  # before the first message comes
         yield
+        await learning
 
     api = create_api(services, token, lifespan)
     mount_chat(api, services)

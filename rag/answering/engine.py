@@ -9,7 +9,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from rag.answering import extractive
@@ -19,13 +19,15 @@ from rag.answering.event_stream import EventStream, ignore
 from rag.answering.generation import PreparedQuestion, longest_reply, reply, write_answer
 from rag.answering.history import Summaries, fit_history, require_functions, split_conversation
 from rag.answering.prompt_budget import fitting_history, history_room
-from rag.answering.prompts import ANSWER_SYSTEM, CONDENSE, FUNCTIONS, NEAREST, NO_DOCUMENTS, NOT_FOUND
+from rag.answering.prompts import ANSWER_SYSTEM, CONDENSE, FUNCTIONS
+from rag.answering.replies import reply_to
 from rag.errors import RagError
 from rag.models.chat_template import template_tokens
 from rag.models.llm import refresh_model
 from rag.retrieval.retriever import HybridRetriever
 from rag.settings import Settings
 from rag.telemetry.spans import span
+from rag.text.markers import without_markers
 from rag.types.chat import NO_FUNCTIONS, UNSPECIFIED, Functions, Sampling
 from rag.types.documents import (
     Answer,
@@ -115,9 +117,11 @@ class ChatEngine:
         sampling: Sampling = UNSPECIFIED,
         functions: Functions = NO_FUNCTIONS,
         *,
+        system: str = ANSWER_SYSTEM,
         from_documents: bool = True,
     ) -> PreparedQuestion:
-        """The conversation as the model will be told it: long ones are shortened (see rag/answering/history.py).
+        """The conversation as the model will be told it, under the rules `system`: long ones are shortened (see
+        rag/answering/history.py), and without the numbers of sources, which others have now.
 
         Raises InvalidRequest when there is no question, or when the model cannot call the functions; BackendUnavailable
         when nothing is known of the model yet.
@@ -127,8 +131,8 @@ class ChatEngine:
         model = await refresh_model(self.model)
         system_prompts = [model.system_prompt, *(message.content for message in messages if message.role == "system")]
         instructions = "\n\n".join(filter(None, system_prompts))
-        own = ANSWER_SYSTEM.format(not_found=NOT_FOUND) if from_documents else ""
-        own += FUNCTIONS if own and (functions.may_be_called or split.steps) else ""
+        own = system.format(not_found=await asyncio.to_thread(reply_to, split.question.content, "not_found"))
+        own += FUNCTIONS if from_documents and (functions.may_be_called or split.steps) else ""
         rules = "\n\n".join(filter(None, [instructions, own]))
         room = history_room(
             model,
@@ -140,7 +144,7 @@ class ChatEngine:
             steps=split.steps,
             functions=functions,
         )
-        history = await fit_history(model, split.history, room, self.settings.history, self.summaries)
+        history = await fit_history(model, _without_markers(split.history), room, self.settings.history, self.summaries)
         return PreparedQuestion(
             model,
             instructions=instructions,
@@ -202,7 +206,7 @@ class ChatEngine:
         else:
             answer = self._refusal
         emit(ChunksRetrieved(result.hits, result.passages))
-        written = await asyncio.to_thread(answer, prepared.model, result)
+        written = await asyncio.to_thread(answer, prepared, result)
         for paragraph in written.text.splitlines(keepends=True):
             emit(TextDelta(paragraph))
         return written
@@ -213,18 +217,20 @@ class ChatEngine:
 
     # ------------------------------------------------------------------------------------------------ without a model
 
-    def _refusal(self, model: LanguageModel, result: RetrievalResult) -> Answer:
+    def _refusal(self, prepared: PreparedQuestion, result: RetrievalResult) -> Answer:
         """That the documents do not tell, and where they come nearest; no model is asked."""
         nearest = tuple(cite(passage, result.question) for passage in result.passages[:_NEAREST])
-        text = NOT_FOUND if self.retriever.index.catalog.documents() else NO_DOCUMENTS
+        say = partial(reply_to, prepared.question)
+        text = say("not_found" if self.retriever.index.catalog.documents() else "no_documents")
         if nearest:
-            text = "\n".join([text, NEAREST, *map(_place, nearest)])
-        return _without_model(text, nearest, model, result, found=False)
+            text = "\n".join([text, "", say("nearest"), *(place(prepared.question, citation) for citation in nearest)])
+        return _without_model(text, nearest, prepared.model, result, found=False)
 
-    def _quotes(self, model: LanguageModel, result: RetrievalResult) -> Answer:
+    def _quotes(self, prepared: PreparedQuestion, result: RetrievalResult) -> Answer:
         """The sentences that come nearest."""
         citations = extractive.best_sentences(result.question, result.passages, self.retriever.index.embedding)
-        return _without_model(extractive.compose(citations), tuple(citations), model, result, found=True)
+        text = extractive.compose(reply_to(prepared.question, "quoted"), citations)
+        return _without_model(text, tuple(citations), prepared.model, result, found=True)
 
 
 def _without_model(
@@ -233,9 +239,19 @@ def _without_model(
     return Answer(text, citations, result.passages, model.name, found, finish_reason="stop", usage=Usage(0, 0))
 
 
-def _place(citation: Citation) -> str:
-    page = f", page {citation.page_label}" if citation.page_label else ""
-    return f"- {citation.title}{page} [{citation.number}]"
+def place(question: str, citation: Citation) -> str:
+    """A line that names the place, in the language of the question."""
+    if not citation.page_label:
+        return f"- {citation.title} [{citation.number}]"
+    values = {"title": citation.title, "label": citation.page_label, "number": citation.number}
+    return reply_to(question, "place", **values)
+
+
+def _without_markers(history: Sequence[Message]) -> list[Message]:
+    return [
+        replace(message, content=without_markers(message.content)) if message.role == "assistant" else message
+        for message in history
+    ]
 
 
 def _joined_with_previous(history: Sequence[Message], question: str) -> str:

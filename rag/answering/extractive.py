@@ -12,8 +12,6 @@ from rag.text.analysis import sentence_spans, terms
 from rag.text.markers import round_markers
 from rag.types.documents import Citation, Embedding, Passage
 
-LEAD = "Quoted from your documents:"
-
 # Chosen by the measurements in docs/retrieval.md: the first quote of 88 % of XQuAD questions holds the answer.
 _QUOTES = 3
 _SHORTEST = 16  # words that carry meaning: a shorter sentence is quoted with those that follow it
@@ -114,9 +112,9 @@ def _citation(first: _Sentence, last: _Sentence) -> Citation:
     return citation(first.passage, first.start, last.end)
 
 
-def compose(quotes: Sequence[Citation]) -> str:
+def compose(lead: str, quotes: Sequence[Citation]) -> str:
     """The answer's text: a lead that says what follows, then one quote a paragraph, each with its marker."""
-    return "\n\n".join([LEAD, *(f"“{_shown(quote.quote)}” [{quote.number}]" for quote in quotes)])
+    return "\n\n".join([lead, *(f"“{_shown(quote.quote)}” [{quote.number}]" for quote in quotes)])
 
 
 def _shown(quote: str) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from rag.answering.attribution import Attribution
 from rag.answering.citations import collect_citations
 from rag.answering.prompt_budget import Prompt, fit_prompt
-from rag.answering.prompts import NOT_FOUND
+from rag.answering.replies import says_not_found
 from rag.answering.verification.claims import check_claims
 from rag.errors import InvalidRequest, PromptTooLong
 from rag.models.llm import stream_text
@@ -211,7 +211,7 @@ def with_footnotes(answer: Answer, attributed: Collection[int] = ()) -> Answer:
     """The answer with the citations and the checked claims that its text and its passages give; `attributed` are the
     offsets of the markers that the model did not write."""
     citations = collect_citations(answer.text, answer.passages)
-    found = bool(citations) or NOT_FOUND not in answer.text
+    found = bool(citations) or not says_not_found(answer.text)
     claims = check_claims(answer.text, answer.passages)
     starts = [claim.start for claim in claims]
     places = {bisect_left(starts, offset) - 1 for offset in attributed}

@@ -25,6 +25,7 @@ from rag.types.documents import (
     Candidate,
     ChunksRetrieved,
     Message,
+    MessageClassified,
     Progress,
     QueryCondensed,
     TextDelta,
@@ -34,7 +35,7 @@ from rag.types.ingest import IngestOptions, IngestProgress
 _EVENTS = {
     kind.__name__: kind
     for kind in (
-        *(QueryCondensed, ChunksRetrieved, Progress, TextDelta, Candidate, AnswerCompleted),
+        *(MessageClassified, QueryCondensed, ChunksRetrieved, Progress, TextDelta, Candidate, AnswerCompleted),
         *(Speed, IngestProgress, ArchiveProgress, WrittenArchive),
     )
 }

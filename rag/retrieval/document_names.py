@@ -43,10 +43,15 @@ _WITHIN = "documents d WHERE d.version > 0 AND d.collection_id IN (SELECT value 
 
 @dataclass(frozen=True, slots=True)
 class NamedDocuments:
-    """The documents that a question names, by id, and how much of their name it says, in 0–1."""
+    """The documents that a question names, by id; how much of their name it says, in 0–1; and by which tokens."""
 
     documents: frozenset[str] = frozenset()
     coverage: float = 0.0
+    tokens: frozenset[str] = frozenset()
+
+    def words_of(self, question: str) -> frozenset[str]:
+        """The words of the question that name the documents."""
+        return frozenset(word for word in WORD.findall(question) if not self.tokens.isdisjoint(tokens_of([word])))
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,18 +148,18 @@ def best_named(matches: Mapping[str, Collection[str]], names: Names, documents: 
     """
     frequency = {token: min(count, documents) for token, count in names.frequency.items()}
     weight = _weights(frequency, documents, {token for tokens in matches.values() for token in tokens})
-    fits: dict[str, tuple[float, float]] = {}  # how well, coverage
+    fits: dict[str, tuple[float, float, frozenset[str]]] = {}  # how well, coverage, tokens
     for document_id, tokens in matches.items():
         for name in names.of_document[document_id]:
-            matched = math.fsum(weight(token) for token in sorted(name & set(tokens)))
+            said = name & frozenset(tokens)
+            matched = math.fsum(weight(token) for token in sorted(said))
             total = math.fsum(weight(token) for token in sorted(name))
             if matched >= _LEAST_SCORE:
-                fits[document_id] = max(
-                    fits.get(document_id, (0.0, 0.0)), (matched * min(1.0, 3 * matched / total), matched / total)
-                )
-    best = max(fits.values(), default=(0.0, 0.0))
-    named = frozenset(document_id for document_id, fit in fits.items() if math.isclose(fit[0], best[0]))
-    return NamedDocuments(named, best[1]) if named and len(named) <= _MOST_NAMED else NamedDocuments()
+                fit = (matched * min(1.0, 3 * matched / total), matched / total, said)
+                fits[document_id] = max(fits.get(document_id, fit), fit, key=lambda fit: fit[:2])
+    best, coverage, said = max(fits.values(), default=(0.0, 0.0, frozenset()), key=lambda fit: fit[:2])
+    named = frozenset(document_id for document_id, (other, *_) in fits.items() if math.isclose(other, best))
+    return NamedDocuments(named, coverage, said) if named and len(named) <= _MOST_NAMED else NamedDocuments()
 
 
 def _weights(frequency: Mapping[str, int], documents: int, tokens: Collection[str]) -> Callable[[str], float]:

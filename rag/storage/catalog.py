@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rag.errors import InvalidRequest, NotFound
@@ -177,6 +177,20 @@ class Catalog:
             **values,
         )
         (total,) = self._read(f"SELECT count(*) FROM documents d WHERE {where}", **values)[0]
+        return [document_of(row) for row in rows], total
+
+    def latest_documents(self, scope: Scope, limit: int) -> tuple[list[Document], int]:
+        """Up to `limit` documents of the scope that can be searched, those changed last first, and how many there are
+        in all."""
+        where = "d.version > 0 AND d.collection_id IN (SELECT value FROM json_each(:ids))"
+        within, values = _within(replace(scope, pages=None))
+        values |= {"ids": json.dumps(scope.collection_ids)}
+        rows = self._read(
+            f"{select_documents()} AND {where}{within} ORDER BY d.updated_at DESC, d.rowid DESC LIMIT :limit",
+            limit=limit,
+            **values,
+        )
+        (total,) = self._read(f"SELECT count(*) FROM documents d WHERE {where}{within}", **values)[0]
         return [document_of(row) for row in rows], total
 
     def document(self, document_id: str) -> Document:

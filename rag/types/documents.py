@@ -240,6 +240,9 @@ class Citation:
 # ------------------------------------------------------------------------------------------------- answers and events
 
 FinishReason = Literal["stop", "length", "tool_calls"]
+# What a message is: a question to the documents; small talk; about which documents there are; about one as a whole;
+# work on what was said; a task of the client's own (see rag/answering/).
+MessageKind = Literal["question", "small_talk", "collection", "document", "conversation", "client_task"]
 Verdict = Literal["supported", "partly", "unsupported"]
 
 
@@ -270,7 +273,8 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A finished answer. `found` is False for "not in your documents"; `model` names who wrote it.
+    """A finished answer. `found` is False for "not in your documents"; `model` names who wrote it; `kind` is what the
+    message was taken for.
 
     `claims` are the checked sentences of a model's answer; quotes and refusals need no check and have none. `calls` are
     the functions that the model wants called before it goes on; then `text` may be empty.
@@ -285,6 +289,14 @@ class Answer:
     usage: Usage
     claims: tuple[Claim, ...] = ()
     calls: tuple[ToolCall, ...] = ()
+    kind: MessageKind = "question"
+
+
+@dataclass(frozen=True, slots=True)
+class MessageClassified:
+    """The message is no question to the documents, but of this kind; it is answered accordingly."""
+
+    kind: MessageKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,7 +345,8 @@ class Candidate:
     event: TextDelta | AnswerCompleted
 
 
-Event = QueryCondensed | ChunksRetrieved | Progress | TextDelta | ToolCallDelta | Candidate | AnswerCompleted
+Found = MessageClassified | QueryCondensed | ChunksRetrieved
+Event = Found | Progress | TextDelta | ToolCallDelta | Candidate | AnswerCompleted
 Emit = Callable[[Event], None]  # on the event loop; it does not wait
 
 

@@ -10,14 +10,13 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "languages"
 LANGUAGES = ("en", "de", "fr", "es")  # the first one is for all others
 
 _FIELD = re.compile(r"\\\{(\w+)\\\}")  # of an escaped template
-_WORD, _LINE = r"[^\s\]]+", r"[^\n]+"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +40,6 @@ class Translations:
             if match := pattern.fullmatch(sentence):
                 return self.sections["engine"][name].format(**match.groupdict())
         return sentence
-
-    def of_answer(self, text: str) -> str:
-        """An answer, with the engine's own sentences in this language; the model's words stay as they are."""
-        if self.language != LANGUAGES[0]:
-            for name, pattern in _sentences():
-                text = pattern.sub(partial(self._translated, name), text)
-        return text
-
-    def _translated(self, name: str, found: re.Match[str]) -> str:
-        return self.sections["answer"][name].format(**found.groupdict())
 
 
 def translations_in(tag: str) -> Translations:
@@ -77,17 +66,3 @@ def _patterns() -> list[tuple[str, re.Pattern[str]]]:
     templates = translations_in(LANGUAGES[0]).sections["engine"]
     by_words = sorted(templates.items(), key=lambda item: -len(re.sub(r"\{\w+\}", "", item[1])))
     return [(name, re.compile(_FIELD.sub(r"(?P<\1>.+)", re.escape(template)))) for name, template in by_words]
-
-
-@cache
-def _sentences() -> list[tuple[str, re.Pattern[str]]]:
-    """How the engine's sentences in answers look; their values are numbers and labels of pages, but for titles."""
-
-    def value(field: re.Match[str]) -> str:
-        return f"(?P<{field[1]}>{_LINE if field[1] == 'title' else _WORD})"
-
-    templates = translations_in(LANGUAGES[0]).sections["answer"]
-    return [
-        (name, re.compile(rf"(?<!\S){_FIELD.sub(value, re.escape(template))}(?!\S)"))
-        for name, template in templates.items()
-    ]

@@ -11,26 +11,22 @@ from rag.answering.client_tasks import is_client_task
 from rag.answering.engine import ChatEngine
 from rag.answering.generation import write_answer
 from rag.answering.modes.compare import compare
+from rag.answering.modes.documents import documents, read_message
 from rag.answering.modes.plan import plan
 from rag.answering.modes.request import Engines, Mode, Request, require_model
 from rag.answering.modes.route import RouteCounts, route
 from rag.answering.modes.summarize import summarize
-from rag.answering.prompts import NO_MODEL
+from rag.answering.replies import reply_to
 from rag.errors import BackendUnavailable, InvalidRequest
 from rag.models.llm import wait_for_model
 from rag.models.models_file import ModelsFile
 from rag.settings import Settings
 from rag.types.chat import ToolCallDelta
-from rag.types.documents import Answer, Emit, Event, Progress, TextDelta, Usage
+from rag.types.documents import Answer, Emit, Event, MessageClassified, MessageKind, Progress, TextDelta, Usage
 
 logger = logging.getLogger(__name__)
 
 AnswerInMode = Callable[[ChatEngine, Request, Emit], Awaitable[Answer]]
-
-
-async def documents(engine: ChatEngine, request: Request, emit: Emit) -> Answer:
-    """Answer from the documents: see rag/answering/engine.py."""
-    return await engine.answer(request.messages, request.scope, request.sampling, request.functions, emit)
 
 
 async def chat(engine: ChatEngine, request: Request, emit: Emit) -> Answer:
@@ -38,17 +34,22 @@ async def chat(engine: ChatEngine, request: Request, emit: Emit) -> Answer:
 
     Answers under the instructions of model and request. Raises InvalidRequest without a language model.
     """
-    prepared = await engine.prepare(request.messages, request.sampling, request.functions, from_documents=False)
+    prepared = await engine.prepare(
+        request.messages, request.sampling, request.functions, system="", from_documents=False
+    )
     require_model(prepared.model, "A chat without documents")
     return await write_answer(prepared, emit)
 
 
 async def client_task(engine: ChatEngine, request: Request, emit: Emit) -> Answer:
     """Do a task that a client has of its own by the model alone; without one, say that there is none."""
+    emit(MessageClassified("client_task"))
     if engine.model.llm is not None:
-        return await chat(engine, request, emit)
-    emit(TextDelta(NO_MODEL))
-    return Answer(NO_MODEL, (), (), engine.model.name, found=False, finish_reason="stop", usage=Usage(0, 0))
+        return replace(await chat(engine, request, emit), kind="client_task")
+    text = await asyncio.to_thread(reply_to, request.messages[-1].content, "no_model")
+    emit(TextDelta(text))
+    name = engine.model.name
+    return Answer(text, (), (), name, found=False, finish_reason="stop", usage=Usage(0, 0), kind="client_task")
 
 
 _WITH_FUNCTIONS: frozenset[Mode] = frozenset({"documents", "chat"})
@@ -78,10 +79,17 @@ async def answer(request: Request, engines: Engines, file: ModelsFile, counts: R
         models = (file.route.small,) if request.mode == "route" and file.route else request.models[:1]
         return await _with_fallback(client_task, replace(request, models=models), open_engine, file, emit)
     if request.mode == "route":
+        if file.route and (await _kind(request, open_engine, file.route.small)) != "question":
+            small = replace(request, mode="documents", models=(file.route.small,))
+            return await _with_fallback(documents, small, open_engine, file, emit)
         return await route(request, open_engine, file, counts, emit)
     if request.mode == "compare":
         return await compare(request, open_engine, file, emit)
     return await _with_fallback(OF_ONE_MODEL[request.mode], request, open_engine, file, emit)
+
+
+async def _kind(request: Request, engines: Engines, model: str) -> MessageKind:
+    return (await read_message(await asyncio.to_thread(engines, model), request)).kind
 
 
 def _settings(settings: Settings, request: Request) -> Settings:

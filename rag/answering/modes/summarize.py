@@ -17,7 +17,7 @@ from rag.answering.modes.request import Request, require_model
 from rag.answering.modes.summarize_notes import Note, NoteTaker
 from rag.answering.modes.summarize_pages import Pages, read_pages
 from rag.answering.prompt_budget import Prompt
-from rag.answering.prompts import NOT_FOUND
+from rag.answering.replies import reply_to
 from rag.errors import InvalidRequest, PromptTooLong
 from rag.types.documents import Answer, ChunksRetrieved, Emit, Passage, Progress, TextDelta, Usage
 
@@ -29,7 +29,7 @@ async def summarize(engine: ChatEngine, request: Request, emit: Emit) -> Answer:
 
     Raises InvalidRequest where there is no text or no language model, BackendError.
     """
-    prepared = await engine.prepare(request.messages, request.sampling, from_documents=False)
+    prepared = await engine.prepare(request.messages, request.sampling, system="", from_documents=False)
     require_model(prepared.model, "A summary")
     window = prepared.model.context_window
     catalog = engine.retriever.index.catalog
@@ -75,12 +75,13 @@ async def _write(taker: NoteTaker, pages: Pages, limit: int, emit: Emit) -> Answ
             notes = await in_parallel(taker.take, await asyncio.to_thread(taker.groups, notes), limit)
             usages += [note.usage for note in notes]
     if prompt is None:
-        emit(TextDelta(NOT_FOUND))
-        answer = Answer(NOT_FOUND, (), (), taker.model.name, found=False, finish_reason="stop", usage=Usage(0, 0))
+        not_found = await asyncio.to_thread(reply_to, taker.prepared.question, "not_found")
+        emit(TextDelta(not_found))
+        answer = Answer(not_found, (), (), taker.model.name, found=False, finish_reason="stop", usage=Usage(0, 0))
     else:
         emit(ChunksRetrieved((), prompt.passages))
         answer = await write_prompt(taker.model, prompt, taker.prepared.sampling, emit)
-    end = f"\n\n{_what_was_read(pages)}"
+    end = f"\n\n{_what_was_read(taker.prepared.question, pages)}"
     emit(TextDelta(end))
     return replace(answer, text=answer.text + end, usage=total([*usages, answer.usage]))
 
@@ -89,10 +90,11 @@ def _page(passage: Passage) -> tuple[str, int | None]:
     return passage.document_id, passage.page_index
 
 
-def _what_was_read(pages: Pages) -> str:
-    read, documents = _count(pages.pages_with_text, "page"), _count(pages.documents, "document")
-    summary = f"Read {read} of {pages.pages} in {documents}."
-    return summary if pages.pages_with_text == pages.pages else f"{summary} The others hold no text."
+def _what_was_read(question: str, pages: Pages) -> str:
+    name = "read_many" if pages.documents > 1 else "read_one" if pages.pages_with_text > 1 else "read_page"
+    values = {"read": pages.pages_with_text, "pages": pages.pages, "documents": pages.documents}
+    summary = reply_to(question, name, **values)
+    return summary if pages.pages_with_text == pages.pages else f"{summary} {reply_to(question, 'others')}"
 
 
 def _count(number: int, noun: str) -> str:

@@ -229,6 +229,7 @@ class ResponseStream(WireForm):
             "usage": None if answer is None else _usage(answer),
             **self._echoed,
             "metadata": self._echoed.get("metadata") or {},
+            "kind": answer.kind if answer else None,
             "claims": [asdict(claim) for claim in answer.claims] if answer else [],
         }
 

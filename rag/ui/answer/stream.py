@@ -14,7 +14,15 @@ import chainlit as cl
 from chainlit.utils import utc_now
 
 from rag.errors import RagError
-from rag.types.documents import AnswerCompleted, Candidate, ChunksRetrieved, Progress, QueryCondensed, TextDelta
+from rag.types.documents import (
+    AnswerCompleted,
+    Candidate,
+    ChunksRetrieved,
+    MessageClassified,
+    Progress,
+    QueryCondensed,
+    TextDelta,
+)
 from rag.ui.answer.claims import check_notice, statements
 from rag.ui.answer.footnotes import elements, footnotes
 from rag.ui.answer.resume import ANSWERING
@@ -95,6 +103,8 @@ class _ShownAnswer:
 
     async def take(self, event: Event) -> None:
         match event:
+            case MessageClassified(kind):
+                await _note(self._translations(f"kind_{kind}"), "signpost")
             case QueryCondensed(question):
                 self._question = plain_line(question)
                 await _note(self._translations(self._condensed_as, question=self._question), "search")
@@ -109,15 +119,19 @@ class _ShownAnswer:
                 await self._progress(self._translations("progress", **values) if total else doing)
             case TextDelta(text):
                 await self._write("", text)
-            case Candidate(model, TextDelta(text)):
-                await self._write(model, text)
-            case Candidate(model, AnswerCompleted(answer)):
-                self._candidates[model] = answer
-                await self._complete(model, answer)
+            case Candidate(model, event):
+                await self._take_candidate(model, event)
             case AnswerCompleted(answer):
                 self.text = answer.text
                 if not any(self.messages):  # else it is that of one of several models, which is shown already
                     await self._complete("", answer)
+
+    async def _take_candidate(self, model: str, event: TextDelta | AnswerCompleted) -> None:
+        if isinstance(event, TextDelta):
+            await self._write(model, event.text)
+        else:
+            self._candidates[model] = event.answer
+            await self._complete(model, event.answer)
 
     async def break_off(self, error: RagError) -> None:
         """Mark what is unfinished."""
@@ -141,7 +155,7 @@ class _ShownAnswer:
         message = await self._message(model)
         if message is self._first:
             self.text += text
-        await message.stream_token(self._translations.of_answer(text))
+        await message.stream_token(text)
 
     async def _message(self, model: str) -> cl.Message:
         """The message with that model's answer, begun with its name where there are several."""
@@ -158,7 +172,7 @@ class _ShownAnswer:
     async def _complete(self, model: str, answer: Answer) -> None:
         message = await self._message(model)
         numbers = {citation.number for citation in answer.citations}
-        text = marked(presentable(self._translations.of_answer(answer.text)), numbers)
+        text = marked(presentable(answer.text), numbers)
         is_signed = not model and answer.model and answer.model != self._expected_model
         signature = f"*{self._translations('answered_by', model=escape(answer.model))}*" if is_signed else ""
         parts = [text, check_notice(answer, self._translations), signature]

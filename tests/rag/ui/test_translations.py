@@ -3,13 +3,12 @@
 import re
 from pathlib import Path
 from string import Formatter
+from typing import get_args
 
 import pytest
 
-from rag.answering.extractive import LEAD
-from rag.answering.prompts import NEAREST, NO_DOCUMENTS, NOT_FOUND
 from rag.answering.verification.claims import check_claims
-from rag.types.documents import Passage
+from rag.types.documents import MessageKind, Passage
 from rag.ui import translations as module
 from rag.ui.chainlit_files import NAMES
 from rag.ui.translations import FOLDER, LANGUAGES, translations_in
@@ -19,7 +18,8 @@ UI = Path(module.__file__).parent
 OTHERS = [language for language in LANGUAGES if language != "en"]
 
 
-USED_BY_NAME = {"supported", *NAMES.values()}  # a verdict's name, and those of buttons
+# a verdict's name, those of buttons, and of kinds of messages
+USED_BY_NAME = {"supported", *NAMES.values(), *(f"kind_{kind}" for kind in get_args(MessageKind))}
 
 
 def fields(text):
@@ -69,7 +69,7 @@ def test_the_code_uses_only_texts_that_are_there_and_all_of_them():
     found = [chat / "chat.js", chat / "footnotes.js", *chat.glob("elements/*.jsx")]
     scripts = "".join(path.read_text(encoding="utf-8") for path in found)
     in_python = re.compile(r"(?:translations|_translations\(\))\(\s*[\"'](\w+)")
-    assert set(in_python.findall(python)) <= ENGLISH.sections["chat"].keys() | {"trace_", "mode_", "settings_"}
+    assert set(in_python.findall(python)) <= ENGLISH.sections["chat"].keys() | {"trace_", "mode_", "settings_", "kind_"}
     assert set(re.findall(r"\btext\(\"(\w+)\"", scripts)) <= ENGLISH.sections["page"].keys()
     for source, section in ((python, "chat"), (scripts, "page")):
         for name in ENGLISH.sections[section].keys() - USED_BY_NAME:
@@ -102,21 +102,3 @@ def test_the_reasons_of_the_check_are_known():
     reasons = {claim.reason for claim in check_claims(answer, [passage]) if claim.reason}
     assert len(reasons) >= 4
     assert [reason for reason in reasons if translations_in("de").of_engine(reason) == reason] == []
-
-
-def test_the_engines_own_sentences_in_answers_are_translated_and_the_models_are_not():
-    german = translations_in("de")
-    refused = f"{NOT_FOUND}\n{NEAREST}\n- Employee Handbook, page 7 [1]\n- Manual, page iv [2]"
-    assert german.of_answer(refused) == (
-        "In deinen Dokumenten habe ich darauf keine Antwort gefunden.\n\n"
-        "Die nächstgelegenen Stellen, in denen es aber wohl um etwas anderes geht:\n"
-        "- Employee Handbook, Seite 7 [1]\n- Manual, Seite iv [2]"
-    )
-    assert german.of_answer(f"{LEAD}\n\n“Oil.” [1]") == "Aus deinen Dokumenten zitiert:\n\n“Oil.” [1]"
-    assert german.of_answer(NO_DOCUMENTS) == german.sections["answer"]["no_documents"]
-    for read in ("Read 1 page of 3 in 1 document. The others hold no text.", "Read 2 pages of 1,200 in 10 documents."):
-        answer = german.of_answer(f"The pump leaks.\n\n{read}")
-        assert answer.startswith("The pump leaks.\n\n")
-        assert "ead" not in answer
-        assert ENGLISH.of_answer(read) == read
-    assert german.of_answer("There are no documents. Read it in 1 document.").startswith("There are no")

@@ -13,16 +13,18 @@ from rag.answering.event_stream import EventStream
 from rag.answering.modes.dispatch import OF_ONE_MODEL, answer, with_fallbacks
 from rag.answering.modes.request import MODES, Request
 from rag.answering.modes.route import RouteCounts
-from rag.answering.prompts import NO_MODEL
+from rag.answering.replies import reply_to
 from rag.errors import BackendRejected, BackendUnavailable, NotFound
 from rag.models.llm import open_language_model
 from rag.settings import LanguageModelSettings
 from rag.types.chat import Functions
-from rag.types.documents import LanguageModel, Message, Progress, TextDelta
+from rag.types.documents import LanguageModel, Message, MessageClassified, Progress, TextDelta
 from tests.rag.answering.modes.conftest import models_file
 from tests.rag.answering.modes.speaking import speaking
 from tests.rag.models.model_server import ModelServer, chunk, events, free_port, running
 from tests.rag.versions import make_version
+
+NO_MODEL = reply_to("In English", "no_model")
 
 QUESTION = "How often does the pump need oil?"
 FUNCTIONS = Functions(({"name": "weather"},))
@@ -72,17 +74,19 @@ TASK = "### Task:\nWrite a title.\n<chat_history>\nUSER: How often does the pump
 async def test_a_task_of_the_client_is_the_models_alone(filled, events_of, mode, models, expected):
     file = models_file("a", "b", "c", "d", route={"small": "c", "large": "d"})
     speaking_models = [saying(name, "Oil [1]. The pump needs oil every 90 days.") for name in "abcd"]
-    *deltas, completed = await events_of(TASK, *speaking_models, mode=mode, models=models, file=file)
-    assert all(isinstance(event, TextDelta) for event in deltas), "nothing is searched"
+    *events, completed = await events_of(TASK, *speaking_models, mode=mode, models=models, file=file)
+    others = [event for event in events if not isinstance(event, TextDelta)]
+    assert others == ([] if mode == "chat" else [MessageClassified("client_task")]), "nothing is searched"
     answer = completed.answer
     assert (answer.model, answer.text) == (expected, "Oil [1]. The pump needs oil every 90 days.")
+    assert answer.kind == ("question" if mode == "chat" else "client_task")
     assert answer.citations == answer.claims == answer.passages == ()
     assert [model.llm.asked[0][0] for model in speaking_models if model.llm.asked] == [f"user: {TASK}"]
 
 
 async def test_without_a_model_a_task_of_the_client_is_declined_without_citations(filled, events_of):
     quotes = LanguageModel("quotes", "quotes", "")
-    delta, completed = await events_of(TASK, quotes)
+    _, delta, completed = await events_of(TASK, quotes)
     assert delta == TextDelta(NO_MODEL)
     assert (completed.answer.text, completed.answer.citations, completed.answer.found) == (NO_MODEL, (), False)
 

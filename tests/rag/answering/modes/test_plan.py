@@ -7,7 +7,7 @@ import re
 import pytest
 
 from rag.answering.modes.plan import read_steps
-from rag.answering.prompts import NOT_FOUND
+from rag.answering.replies import reply_to
 from rag.errors import BackendUnavailable, InvalidRequest
 from rag.types.documents import (
     AnswerCompleted,
@@ -20,6 +20,8 @@ from rag.types.documents import (
 )
 from tests.rag.answering.modes.speaking import assert_within_window, speaking
 from tests.rag.versions import make_version
+
+NOT_FOUND = reply_to("In English", "not_found")
 
 STEPS = ["How often does the pump need oil?", "What do hotels cost a night?", "Is the crate dry?"]
 PLANNED = "\n".join(f"{number}. {step}" for number, step in enumerate(STEPS, start=1))

@@ -7,13 +7,16 @@ from dataclasses import replace
 import pytest
 
 from rag.answering.modes.route import RouteCounts, Share
-from rag.answering.prompts import JUDGE, NOT_FOUND
+from rag.answering.prompts import JUDGE
+from rag.answering.replies import reply_to
 from rag.errors import BackendUnavailable, InvalidRequest
 from rag.models.models_file import Route
 from rag.types.documents import AnswerCompleted, LanguageModel, Message, Progress, QueryCondensed, TextDelta, Usage
 from tests.rag.answering.modes.conftest import models_file
 from tests.rag.answering.modes.speaking import assert_within_window, speaking
 from tests.rag.versions import make_version
+
+NOT_FOUND = reply_to("In English", "not_found")
 
 FILE = models_file("small", "large", route={"small": "small", "large": "large", "small_cost": 2.0, "large_cost": 50.0})
 QUESTION = "How often does the pump need oil?"

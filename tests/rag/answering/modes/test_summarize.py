@@ -8,7 +8,7 @@ from math import ceil
 
 import pytest
 
-from rag.answering.prompts import NOT_FOUND
+from rag.answering.replies import reply_to
 from rag.errors import BackendRejected, BackendUnavailable, InvalidRequest, PromptTooLong
 from rag.types.documents import (
     AnswerCompleted,
@@ -22,6 +22,8 @@ from rag.types.documents import (
 )
 from tests.rag.answering.modes.speaking import assert_within_window, speaking
 from tests.rag.versions import make_version
+
+NOT_FOUND = reply_to("In English", "not_found")
 
 SOURCE = re.compile(r'<source (\d+) \w+: "([^"]*)">\n(.*?)\n</source', re.DOTALL)
 NOTED = re.compile(r"Fact (\d+) is stated")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import openai
 import pytest
 
-from rag.answering.prompts import NOT_FOUND
+from rag.answering.replies import reply_to
 from tests.rag.api.conftest import api_settings
 from tests.rag.api.serving import serving, write_documents
+
+NOT_FOUND = reply_to("In English", "not_found")
 
 QUESTION = "How often does the pump need oil?"
 
