@@ -156,16 +156,14 @@ class Database(ABC):
         if self._closed:
             raise Conflict("The catalog is closed.", hint="The program is ending: start it again.")
 
-    def _migrate(self, newer: Conflict) -> bool:
-        """Make the tables, or bring older ones up to date; whether there was anything to do. Raises `newer` where a
-        newer program made them."""
+    def _migrate(self, newer: Conflict) -> None:
+        """Make the tables, or bring older ones up to date. Raises `newer` where a newer program made them."""
         with self.connected() as connection:
             if current_revision(connection.sqlalchemy) == REVISION:
-                return False
+                return
         with self.transaction() as connection:  # other processes may be opening it, too
             if not migrate(connection.sqlalchemy):
                 raise newer
-        return True
 
 
 def copy_rows(source: Connection, target: Connection) -> None:

@@ -78,7 +78,7 @@ class PostgresDatabase(Database):
         )
         self._is_ending = threading.Event()
         newer = Conflict(
-            f"The tables in {self._name} were made by a newer version of Footnote.",
+            f"The tables in {self._name} were made by a newer version of Footnote, or by a very old one.",
             hint="Update Footnote, or set RAG_STORAGE__DATABASE_URL to another database.",
         )
         try:

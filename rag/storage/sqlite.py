@@ -45,12 +45,11 @@ class SqliteDatabase(Database):
         )
         path.parent.mkdir(parents=True, exist_ok=True)
         newer = Conflict(
-            f"{path} was written by a newer version of Footnote.",
+            f"{path} was written by a newer version of Footnote, or by a very old one.",
             hint="Update Footnote, or set RAG_STORAGE__DIR to another folder.",
         )
         try:
-            if self._migrate(newer):
-                self._shrink_migrated()
+            self._migrate(newer)
         except DatabaseError as error:
             self.close()
             raise ConfigurationError(
@@ -111,12 +110,6 @@ class SqliteDatabase(Database):
         with self._writing, self.connected() as connection:
             for pragma in ("incremental_vacuum", "wal_checkpoint(TRUNCATE)"):
                 _driver(connection).execute(f"PRAGMA {pragma}").fetchall()  # the first works as long as one reads
-
-    def _shrink_migrated(self) -> None:
-        with self._writing, self.connected() as connection:
-            if connection.execute("PRAGMA auto_vacuum").scalar() == 0:  # made before `shrink`, which needs another
-                connection.execute("VACUUM")  # layout of the file
-        self.shrink()
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
