@@ -99,6 +99,16 @@ class Database(ABC):
         with self._reading() as connection:
             return connection.execute(statement, **values).all()
 
+    def first(self, statement: str | Executable, /, **values: object) -> Row | None:
+        """The first row of a query, None where it has none; as with `read`."""
+        with self._reading() as connection:
+            return connection.execute(statement, **values).first()
+
+    def write(self, statement: str, /, **values: object) -> int:
+        """Run a statement in a transaction of its own; how many rows it changed."""
+        with self.transaction() as connection:
+            return connection.execute(statement, **values).rowcount
+
     def read_fast(self, statement: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
         """Like `read`, past SQLAlchemy, for the few queries of every search: `PLACE` stands for a value."""
         with self._reading() as connection:
