@@ -168,9 +168,10 @@ def _model_servers(settings: Settings) -> Iterator[CheckResult]:
 
 
 def _language_models(settings: Settings) -> Iterator[CheckResult]:
-    from rag.operations.services import open_models
+    from rag.operations.services import Services
 
-    with open_models(settings) as models:
+    with Services(settings) as services:
+        models = services.models
         if models.file.model or models.file.persona:
             yield from _checked("Models file", _models_file(models.file))
         for name in models.described:

@@ -25,7 +25,6 @@ from rag.operations.services import open_index
 from rag.settings import EmbeddingSettings
 from rag.storage.document_attributes import set_attributes
 from rag.storage.vector_stores import VectorStores
-from rag.types.documents import Scope
 from tests.rag.index.test_index import assert_consistent
 from tests.rag.operations.archive.archives import Mute, assert_nothing_is_lacking, last, put_file, state, take_in
 from tests.rag.versions import make_version
@@ -172,24 +171,6 @@ def test_an_import_that_was_interrupted_is_run_again(tmp_path, archive, storage,
             progresses.close()
     take_in(archive, new, bag_of_words)
     assert state(new, bag_of_words) == before
-
-
-def test_ids_of_vectors_from_before_they_had_their_own_are_made_anew(tmp_path, bag_of_words):
-    """They named document, version and number, which may mean another text on another machine."""
-    version = make_version("doc_a", ["one line\nanother line"], bag_of_words)
-    ids = [chunk.id for chunk in version.chunks]
-    old = dict(zip(ids, version.vectors.values(), strict=True))
-    with closing(Index(tmp_path / "old", bag_of_words)) as index:
-        index.replace_documents([replace(version, vector_ids=ids, vectors=old)])
-        last(export(index, tmp_path / "old.zip"))
-    other = make_version("doc_b", ["about trains\nabout ships"], bag_of_words)
-    with closing(Index(tmp_path / "new", bag_of_words)) as index:
-        other = replace(other, vector_ids=ids, vectors=dict(zip(ids, other.vectors.values(), strict=True)))
-        index.replace_documents([other])
-    take_in(tmp_path / "old.zip", tmp_path / "new", bag_of_words)
-    with closing(Index(tmp_path / "new", bag_of_words)) as index:
-        found = index.search_dense("another line", Scope((index.catalog.collection().id,)), 1)
-        assert found[0][0] == "doc_a:1:1"
 
 
 # -------------------------------------------------------------------------------------------------- the embedding model
