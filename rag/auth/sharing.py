@@ -15,10 +15,10 @@ def share(
     collection_id: str,
     *,
     add: Iterable[str] = (),
-    remove: Iterable[str] = (),
+    delete: Iterable[str] = (),
     public: bool | None = None,
 ) -> Collection:
-    """Add and remove readers (ids of principals), and say whether everybody may read; None leaves that as it is.
+    """Add and delete readers (ids of principals), and say whether everybody may read; None leaves that as it is.
     Blocking, milliseconds. Raises NotFound."""
     with catalog.database.transaction() as connection:
         connection.executemany(
@@ -26,7 +26,7 @@ def share(
         )
         connection.executemany(
             "DELETE FROM shares WHERE collection_id = :collection AND principal_id = :reader",
-            [{"collection": collection_id, "reader": reader} for reader in remove],
+            [{"collection": collection_id, "reader": reader} for reader in delete],
         )
         if public is not None:
             connection.execute(

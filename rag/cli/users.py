@@ -216,7 +216,7 @@ def share(collection: str, readers: tuple[str, ...], removed: tuple[str, ...], *
             catalog,
             catalog.collection(collection).id,
             add=[known.get(name).id for name in readers],
-            remove=[known.get(name).id for name in removed],
+            delete=[known.get(name).id for name in removed],
             public=public,
         )
         names = known.names(shared.readers)

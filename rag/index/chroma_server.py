@@ -1,6 +1,6 @@
 """A Chroma server, reached by HTTP: what fails while it is away is asked again, and told in words.
 
-All requests that Footnote sends it may be repeated without harm: they look, put what is there already, or remove it.
+All requests that Footnote sends it may be repeated without harm: they look, put what is there already, or delete it.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rag.errors import InvalidRequest, NotFound
-from rag.storage import conversations, document_names, feedback, responses, schema
+from rag.storage import conversations, feedback, name_tokens, responses, schema
 from rag.storage.database import Connection, Database, contains, pattern_of
 from rag.storage.ids import new_id, now
 from rag.storage.rows import (
@@ -143,7 +143,7 @@ class Catalog:
         return self.collection(name)
 
     def delete_collection(self, collection_id: str) -> bool:
-        """Forget a collection if it is empty; whether it is gone."""
+        """Delete a collection if it is empty; whether it is gone."""
         with self._transaction() as connection:
             connection.execute(
                 "DELETE FROM collections WHERE id = :id AND NOT EXISTS "
@@ -243,7 +243,7 @@ class Catalog:
     # ----------------------------------------------------------------------------------------------------- chunks
 
     def chunks(self, ids: Sequence[str]) -> dict[str, StoredChunk]:
-        """The live chunks among `ids`. What is not live (removed, replaced, never committed) is simply missing."""
+        """The live chunks among `ids`. What is not live (deleted, replaced, never committed) is simply missing."""
         found: dict[str, StoredChunk] = {}
         for batch in _batches([ChunkId(chunk_id).parts for chunk_id in ids]):
             wanted = ", ".join([f"({', '.join([self.database.PLACE] * 3)})"] * len(batch))
@@ -331,12 +331,12 @@ class Catalog:
 
     def _note_names(self) -> None:
         """Note the names of all documents, if another version of the program noted them or none did."""
-        if self.property("names") == document_names.NAMES_VERSION:
+        if self.property("names") == name_tokens.NAMES_VERSION:
             return
         with self._transaction() as connection:
             for document_id, title, source in connection.execute("SELECT id, title, source FROM documents").fetchall():
-                document_names.put_names(connection, document_id, title, source)
-        self.set_property("names", document_names.NAMES_VERSION)
+                name_tokens.put_names(connection, document_id, title, source)
+        self.set_property("names", name_tokens.NAMES_VERSION)
 
     @property
     def revision(self) -> int:
@@ -392,7 +392,7 @@ class Catalog:
     def put_record(self, document: Document) -> None:
         """Store what is known of a document without touching its text: a failure, a new modification time.
 
-        Nothing happens when the document was removed, or got a newer version, since the caller read it, or another has
+        Nothing happens when the document was deleted, or got a newer version, since the caller read it, or another has
         its source; one that was never stored (version 0) is added."""
         with self._transaction() as connection:
             row = connection.execute("SELECT version FROM documents WHERE id = :id", id=document.id).fetchone()
@@ -401,7 +401,7 @@ class Catalog:
                 put_document(connection, document, self.collection(document.collection).id)
 
     def delete_documents(self, document_ids: Sequence[str]) -> None:
-        """Forget documents and their text; the commit point of a removal. Raises NotFound before anything is done."""
+        """Delete documents and their text; the commit point of it. Raises NotFound before anything is done."""
         with self._transaction() as connection:
             for document_id in document_ids:
                 _note_live_version(connection, document_id)
@@ -412,7 +412,7 @@ class Catalog:
             connection.execute(NEXT_REVISION)
 
     def unfinished(self) -> list[VersionedChunks]:
-        """Versions whose words are not wanted: never committed, replaced, or removed."""
+        """Versions whose words are not wanted: never committed, replaced, or deleted."""
         rows = self._read("SELECT document_id, version, collection_id FROM unfinished")
         return [VersionedChunks(*row) for row in rows]
 

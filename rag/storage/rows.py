@@ -13,7 +13,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 from sqlalchemy import Table
 
 from rag.errors import Conflict
-from rag.storage import document_names, schema
+from rag.storage import name_tokens, schema
 from rag.storage.database import Connection, Row
 from rag.types.documents import Chunk, Collection, Document, Section, chunking_of
 
@@ -101,7 +101,7 @@ def put_document(connection: Connection, document: Document, collection_id: str)
     row["attributes"] = json.dumps(dict(document.attributes), ensure_ascii=False)
     row["chunking"] = str(document.chunking) if document.chunking else None
     connection.execute(_PUT_DOCUMENT, **row)
-    document_names.put_names(connection, document.id, document.title, document.source)
+    name_tokens.put_names(connection, document.id, document.title, document.source)
 
 
 def _path_to_text(path: Path) -> str:

@@ -1,7 +1,7 @@
 """Collections as OpenAI's vector stores: what a store is called and when it expires, and the files in it.
 
-A document that came with a file has the file's id here, one from a folder its own: both can be listed, read and taken
-out. What becomes of a file is told by its job until its document is there.
+A document that came with a file has the file's id here, one from a folder its own: both can be listed, read and
+detached. What becomes of a file is told by its job until its document is there.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _STORE = (
 )
 _IS_EXPIRED = "unixepoch(coalesce(c.active_at, c.created_at)) + 86400 * c.expires_days < unixepoch()"
 # Every file of every store with the document made of it and the job that makes it, as far as there are any. A document
-# that was removed otherwise, with its job done, is no member any more; in a store that has expired its file is one
+# that was deleted otherwise, with its job done, is no member any more; in a store that has expired its file is one
 # still, so that it can be attached elsewhere.
 _MEMBERS = """
     (

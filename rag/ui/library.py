@@ -126,7 +126,7 @@ def change_collection(collection_id: str, body: ChangedCollection, caller: Calle
     users = _users(caller)
     if body.readers is not None:
         readers = {users.get(name).id for name in body.readers}
-        share(caller.catalog, collection.id, add=readers, remove=collection.readers - readers)
+        share(caller.catalog, collection.id, add=readers, delete=collection.readers - readers)
     share(caller.catalog, collection.id, public=body.public)
     if body.title is not None:
         caller.stores.update(collection.id, {"label": body.title})

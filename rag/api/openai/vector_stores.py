@@ -203,7 +203,7 @@ def _readers(caller: Access, sharing: Sharing | None) -> frozenset[str]:
 def _share(caller: Access, store_id: str, sharing: Sharing | None, readers: frozenset[str]) -> None:
     if sharing is not None:
         before = caller.catalog.collection(store_id).readers
-        share(caller.catalog, store_id, add=readers, remove=before - readers, public=sharing.public)
+        share(caller.catalog, store_id, add=readers, delete=before - readers, public=sharing.public)
 
 
 def store_object(caller: Access, store: VectorStore) -> dict[str, Any]:
