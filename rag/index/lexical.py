@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from rag.text.analysis import analyzer, segmented, terms
 from rag.types.documents import ChunkId
@@ -42,33 +42,8 @@ class LexicalEntry:
         return ChunkId(self.chunk_id).version_name
 
 
-class LexicalReader(Protocol):
-    """What a search asks of the words; may be called from any thread."""
-
-    def count(self) -> int:
-        """How many chunks are indexed."""
-
-    def search(
-        self,
-        question: str,
-        collection_ids: Sequence[str] | None,
-        limit: int,
-        versions: Sequence[str] | None = None,
-        pages: tuple[int, int] | None = None,
-    ) -> list[tuple[str, float]]:
-        """The best chunk ids with their BM25 scores, best first; none if no word of the question is known.
-
-        `collection_ids` are the collections searched, None all; `versions` narrows the search to those
-        (`{document}:{version}`), `pages` to chunks on the pages with those indexes and between them; an empty scope
-        finds nothing.
-        """
-
-    def term_weights(self, question: str) -> dict[str, float]:
-        """The question's words (as `terms` gives them) with their inverse document frequency, as BM25 has it."""
-
-
 class LexicalIndex:
-    """An open tantivy index, to read."""
+    """An open tantivy index, to read; methods may be called from any thread."""
 
     def __init__(self, path: Path) -> None:
         import tantivy
@@ -101,7 +76,12 @@ class LexicalIndex:
         versions: Sequence[str] | None = None,
         pages: tuple[int, int] | None = None,
     ) -> list[tuple[str, float]]:
-        """See LexicalReader."""
+        """The best chunk ids with their BM25 scores, best first; none if no word of the question is known.
+
+        `collection_ids` are the collections searched, None all; `versions` narrows the search to those
+        (`{document}:{version}`), `pages` to chunks on the pages with those indexes and between them; an empty scope
+        finds nothing.
+        """
         query = self._query(question)
         ids, field = (collection_ids, "collection") if versions is None else (versions, "version")
         if query is None or (ids is not None and not ids):
@@ -122,7 +102,7 @@ class LexicalIndex:
         return [(str(searcher.doc(address)["id"][0]), float(score)) for score, address in found.hits]
 
     def term_weights(self, question: str) -> dict[str, float]:
-        """See LexicalReader."""
+        """The question's words (as `terms` gives them) with their inverse document frequency, as BM25 has it."""
         searcher = self.tantivy.searcher()
         count = searcher.num_docs
         weights = {}
