@@ -39,7 +39,6 @@ from rag.types.documents import LOCAL_NAME, LOCAL_PRINCIPAL, Chunk, ChunkId, Col
 DEFAULT_COLLECTION = "default"
 
 _LIVE_CHUNKS = "chunks k JOIN documents d ON d.id = k.document_id AND d.version = k.version"
-_Key = tuple[str, int, int]
 _BATCH = 500  # keys a statement: SQLite's limit on variables is far above
 
 
@@ -245,7 +244,9 @@ class Catalog:
     def chunks(self, ids: Sequence[str]) -> dict[str, StoredChunk]:
         """The live chunks among `ids`. What is not live (deleted, replaced, never committed) is simply missing."""
         found: dict[str, StoredChunk] = {}
-        for batch in _batches([ChunkId(chunk_id).parts for chunk_id in ids]):
+        keys = [ChunkId(chunk_id).parts for chunk_id in ids]
+        for start in range(0, len(keys), _BATCH):
+            batch = keys[start : start + _BATCH]
             wanted = ", ".join([f"({', '.join([self.database.PLACE] * 3)})"] * len(batch))
             for row in self.database.read_fast(
                 f"""
@@ -281,10 +282,7 @@ class Catalog:
 
     def vector_ids(self, document_id: str) -> list[str]:
         """The ids of a document's vectors, one a live chunk, in order."""
-        rows = self._read(
-            f"SELECT k.vector_id FROM {_LIVE_CHUNKS} WHERE d.id = :id ORDER BY k.number",
-            id=document_id,
-        )
+        rows = self._read(f"SELECT k.vector_id FROM {_LIVE_CHUNKS} WHERE d.id = :id ORDER BY k.number", id=document_id)
         return [vector_id for (vector_id,) in rows]
 
     def chunks_of_vectors(
@@ -355,10 +353,7 @@ class Catalog:
     def begin(self, versions: Sequence[VersionedChunks], vectors: Mapping[str, Iterable[str]]) -> None:
         """Note what is about to be written, so that a crash leaves a trace: versions, and vector ids by collection."""
         with self._transaction() as connection:
-            connection.executemany(
-                upsert(schema.unfinished),
-                [asdict(version) for version in versions],
-            )
+            connection.executemany(upsert(schema.unfinished), [asdict(version) for version in versions])
             connection.executemany(
                 upsert(schema.loose_vectors),
                 [
@@ -460,8 +455,3 @@ def _note_live_version(connection: Connection, document_id: str) -> None:
         f"FROM {_LIVE_CHUNKS} WHERE d.id = :id ON CONFLICT DO NOTHING",
         id=document_id,
     )
-
-
-def _batches(keys: Sequence[_Key]) -> Iterator[Sequence[_Key]]:
-    for start in range(0, len(keys), _BATCH):
-        yield keys[start : start + _BATCH]

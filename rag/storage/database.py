@@ -79,6 +79,7 @@ class Database(ABC):
     BEGIN: ClassVar[str]  # of a transaction that writes
     PLACE: ClassVar[str]  # of a value, for the driver
     UNINDEXED: ClassVar[str]  # before a column: it is to be found by no index, where the planner would go wrong
+    is_shared: ClassVar[bool]  # whether other processes may write at the same time
 
     def __init__(self) -> None:
         self._threads = threading.local()
@@ -132,11 +133,6 @@ class Database(ABC):
                 raise
             finally:
                 self._threads.transaction = None
-
-    @property
-    @abstractmethod
-    def is_shared(self) -> bool:
-        """Whether other processes may use it at the same time."""
 
     @abstractmethod
     def exclusive(self, name: str, *, wait: bool = True) -> AbstractContextManager[Callable[[], bool]]:

@@ -71,6 +71,7 @@ class PostgresDatabase(Database):
     BEGIN = f"BEGIN; SELECT pg_advisory_xact_lock({_LOCK_SPACE}, hashtext(current_schema()))"
     PLACE = "%s"
     UNINDEXED = ""  # its planner knows how many rows there are
+    is_shared = True
 
     def __init__(self, url: str) -> None:
         """`url` is one of libpq's: `postgresql://user:password@host/database`."""
@@ -123,11 +124,6 @@ class PostgresDatabase(Database):
                         connection.detach()  # so that it is closed, as there is no pool any more
         except (exc.OperationalError, exc.TimeoutError, psycopg.OperationalError) as error:
             raise _unavailable(error) from error
-
-    @property
-    def is_shared(self) -> bool:
-        """Other processes may write at any time."""
-        return True
 
     @contextmanager
     def exclusive(self, name: str, *, wait: bool = True) -> Iterator[Callable[[], bool]]:

@@ -34,6 +34,7 @@ class SqliteDatabase(Database):
     BEGIN = "BEGIN IMMEDIATE"
     PLACE = "?"
     UNINDEXED = "+"
+    is_shared = False
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -86,11 +87,6 @@ class SqliteDatabase(Database):
             if _driver(connection).in_transaction:  # its commit failed: SQLAlchemy holds it for over
                 _driver(connection).rollback()
             raise
-
-    @property
-    def is_shared(self) -> bool:
-        """The storage folder has one owner, who writes."""
-        return False
 
     def exclusive(self, name: str, *, wait: bool = True) -> AbstractContextManager[Callable[[], bool]]:
         """There are no other processes that write."""
