@@ -122,7 +122,7 @@ def _serve(settings: Settings, services: Services, listener: socket.socket) -> N
     import uvicorn
 
     from rag.api.app import create_api
-    from rag.storage.lock import Owner
+    from rag.storage.lock import Owner, StorageLock
     from rag.ui.mount import mount_chat
 
     host = settings.server.host
@@ -132,7 +132,8 @@ def _serve(settings: Settings, services: Services, listener: socket.socket) -> N
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        services.storage.lock.announce(Owner(os.getpid(), url, token, socket.gethostname()))
+        lock = StorageLock(settings.storage.dir, shared=settings.storage.is_shared)  # which `services` has
+        lock.announce(Owner(os.getpid(), url, token, socket.gethostname()))
         _introduce(services, url)
         yield
 
@@ -172,7 +173,7 @@ def _introduce(services: Services, url: str) -> None:
     failed = sum(document.status == "failed" for document in documents)
     more = f", {failed} could not be read (see `ingest ls`)" if failed else ""
     click.echo(f"Documents:        {len(ready)}, in {chunks} chunks{more}")
-    click.echo(f"Embedding model:  {services.storage.index.embedding.name}")
+    click.echo(f"Embedding model:  {services.index.embedding.name}")
     click.echo(f"Language model:   {services.model.description}")
     click.echo(f"Footnote is at    {url}   (Ctrl-C ends it)")
 

@@ -41,15 +41,15 @@ class LocalIngestBackend(LocalBackend, Ingestion):
     def _ingestor(self) -> Ingestor:
         from ingest.ingestor import Ingestor
 
-        storage, cluster = self._opened.storage, None
+        index, cluster = self._opened.index, None
         if self._ray_address:
             from ingest.ray.cluster import RayCluster
 
-            cluster = RayCluster(self._ray_address, self._settings, storage.index.embedding)
+            cluster = RayCluster(self._ray_address, self._settings, index.embedding)
             self._opened.resources.enter_context(cluster)
         # uploads are the servers' work, where several processes share all: this one ends with its own
         takes_jobs = not self._settings.storage.is_shared
-        ingestor = Ingestor(self._settings, storage.index, cluster, takes_jobs=takes_jobs)
+        ingestor = Ingestor(self._settings, index, cluster, takes_jobs=takes_jobs)
         return self._opened.resources.enter_context(ingestor)
 
     def documents(self, collection: str | None = None) -> list[Document]:
@@ -68,7 +68,7 @@ class LocalIngestBackend(LocalBackend, Ingestion):
         from ingest.sandbox import Sandbox
         from rag.models.embedding import open_embedding
 
-        index = self._opened.index
+        index = self._opened.dormant_index
         sandbox = self._opened.resources.enter_context(Sandbox(self._settings.ingest))
         return iter(Reindexing(index, sandbox, self._settings.ingest, open_embedding(embedding)))
 

@@ -93,11 +93,11 @@ def _importing(
     settings: Settings, path: Path, collections: tuple[str, ...]
 ) -> Iterator[ArchiveProgress | ImportResult]:
     from rag.operations.archive import import_
-    from rag.operations.services import open_index
+    from rag.operations.services import open_dormant_index
 
     with _opened(settings, path) as archive:
         yield from archive.verify()
-        with open_index(settings, archive.manifest.embedding) as index:
+        with open_dormant_index(settings, archive.manifest.embedding) as index:
             yield from import_.import_archive(index, archive, settings.storage.dir, collections)
 
 

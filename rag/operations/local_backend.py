@@ -60,12 +60,13 @@ class LocalBackend(Backend):
         return document_attributes.tag(self._services.catalog, document_id, attributes)
 
     def export(self, request: ExportRequest) -> Iterator[ArchiveProgress | WrittenArchive]:
-        index, options = self._services.index, {"with_files": request.with_files, "overwrite": request.overwrite}
+        index = self._services.dormant_index
+        options = {"with_files": request.with_files, "overwrite": request.overwrite}
         return writer.export(index, request.archive, request.collections, **options)
 
     def back_up(self, request: BackupRequest) -> Iterator[ArchiveProgress | WrittenArchive]:
         folder = self._services.settings.storage.dir
-        return writer.back_up(self._services.index, folder, request.backup, overwrite=request.overwrite)
+        return writer.back_up(self._services.dormant_index, folder, request.backup, overwrite=request.overwrite)
 
     def measure_models(self) -> AsyncGenerator[Speed, None]:
         return measure_all(self._services.models)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
-from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Self
 
@@ -42,14 +41,6 @@ from rag.types.documents import Answer, Embedding, Emit, LanguageModel
 _OpenIngest = Callable[[Index], AbstractContextManager[IngestService]]
 
 
-@dataclass(frozen=True, slots=True)
-class Storage:
-    """An owned storage folder: its lock and its index."""
-
-    lock: StorageLock
-    index: Index
-
-
 class Services:
     """The application. Each part is opened when it is first used, and closed at the end of the `with` block: a list of
     documents needs no model, and works beside another process. A server opens all at its start.
@@ -76,26 +67,26 @@ class Services:
 
     def open_all(self) -> None:
         """Open all parts now: a server is not to fail with the first question. Raises what each of them raises."""
-        _ = self.storage, self.ingest, self.models, self.engine, self.roles
-
-    @cached_property
-    def storage(self) -> Storage:
-        """The storage folder, which is made if need be. Raises like `open_storage`."""
-        return self.resources.enter_context(open_storage(self.settings))
+        _ = self.index, self.ingest, self.models, self.engine, self.roles
 
     @cached_property
     def index(self) -> Index:
-        """The index; where nothing else has opened it, without the embedding model, for what asks none. Raises NotFound
-        where nothing was ever ingested, and like `open_index`."""
-        if "storage" in vars(self):
-            return self.storage.index
-        require_index(self.settings)
+        """The index of the storage folder, which is made if need be. Raises like `open_index`."""
         return self.resources.enter_context(open_index(self.settings))
+
+    @cached_property
+    def dormant_index(self) -> Index:
+        """The index for what asks no embedding model: that is not loaded for it. Raises NotFound where nothing was ever
+        ingested, and like `open_dormant_index`."""
+        if "index" in vars(self):
+            return self.index
+        require_index(self.settings)
+        return self.resources.enter_context(open_dormant_index(self.settings))
 
     @property
     def catalog(self) -> Catalog:
         """The catalog, also while another process owns the folder. Raises NotFound where there is none."""
-        return self.storage.index.catalog if "storage" in vars(self) else self._catalog
+        return self.index.catalog if "index" in vars(self) else self._catalog
 
     @cached_property
     def _catalog(self) -> Catalog:
@@ -106,13 +97,13 @@ class Services:
     def ingest(self) -> IngestService:
         """The write side."""
         assert self._open_ingest is not None, "nobody has handed it over"
-        return self.resources.enter_context(self._open_ingest(self.storage.index))
+        return self.resources.enter_context(self._open_ingest(self.index))
 
     @cached_property
     def retriever(self) -> HybridRetriever:
-        """What finds chunks. Raises NotFound where nothing was ever ingested, and like `open_storage`."""
+        """What finds chunks. Raises NotFound where nothing was ever ingested, and like `open_index`."""
         require_index(self.settings)
-        return open_retriever(self.settings, self.storage.index)
+        return open_retriever(self.settings, self.index)
 
     @cached_property
     def models(self) -> LanguageModels:
@@ -162,7 +153,7 @@ class Services:
 
 
 @contextmanager
-def open_storage(settings: Settings, choose_embedding: Callable[[], Embedding] | None = None) -> Iterator[Storage]:
+def open_index(settings: Settings, choose_embedding: Callable[[], Embedding] | None = None) -> Iterator[Index]:
     """Take the storage folder and open what is in it; blocking, seconds where the embedding model is loaded (that of
     the settings, if none is chosen).
 
@@ -173,20 +164,20 @@ def open_storage(settings: Settings, choose_embedding: Callable[[], Embedding] |
         embedding = choose_embedding() if choose_embedding else open_embedding(settings.embedding)
         database, chroma = open_database(settings.storage), chroma_server(settings.storage)
         with closing(Index(settings.storage.dir, embedding, database, chroma)) as index:
-            yield Storage(lock, index)
+            yield index
     finally:
         lock.release()
 
 
 @contextmanager
-def open_index(settings: Settings, coming: EmbeddingIdentity | None = None) -> Iterator[Index]:
+def open_dormant_index(settings: Settings, coming: EmbeddingIdentity | None = None) -> Iterator[Index]:
     """Take the storage folder without loading the embedding model: for what has all vectors at hand.
 
     `coming` is what made the vectors that are to be added, None where none are. Raises StorageLocked; IndexMismatch
     when they do not fit those that are there (in an empty folder, the settings); NotFound when there is nothing.
     """
-    with open_storage(settings, lambda: _dormant_embedding(settings, coming)) as storage:
-        yield storage.index
+    with open_index(settings, lambda: _dormant_embedding(settings, coming)) as index:
+        yield index
 
 
 def _dormant_embedding(settings: Settings, coming: EmbeddingIdentity | None) -> LazyEmbedding:

@@ -21,7 +21,7 @@ from rag.operations.archive.format import EmbeddingIdentity
 from rag.operations.archive.import_ import import_archive
 from rag.operations.archive.reader import Archive
 from rag.operations.archive.writer import export
-from rag.operations.services import open_index
+from rag.operations.services import open_dormant_index
 from rag.settings import EmbeddingSettings
 from rag.storage.document_attributes import set_attributes
 from rag.storage.vector_stores import VectorStores
@@ -176,6 +176,9 @@ def test_an_import_that_was_interrupted_is_run_again(tmp_path, archive, storage,
 # -------------------------------------------------------------------------------------------------- the embedding model
 
 
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+
+
 def settings_of(settings, tmp_path, **embedding):
     chosen = settings.embedding.model_copy(update=embedding)
     return settings.model_copy(
@@ -194,25 +197,25 @@ def test_the_model_of_an_archive_must_be_that_of_settings_and_index(tmp_path, se
     assert (coming.model, coming.fingerprint, coming.dimension) == ("bag-of-words", bag_of_words.fingerprint, 512)
     with (
         pytest.raises(IndexMismatch, match=r"bag-of-words.*sentence-transformers/all-MiniLM-L6-v2"),
-        open_index(settings_of(settings, tmp_path / "new", model="sentence-transformers/all-MiniLM-L6-v2"), coming),
+        open_dormant_index(settings_of(settings, tmp_path / "new", model=MINILM), coming),
     ):
         pass
     with (
         pytest.raises(IndexMismatch, match="prefixes"),
-        open_index(settings_of(settings, tmp_path / "new", query_prefix="query: "), coming),
+        open_dormant_index(settings_of(settings, tmp_path / "new", query_prefix="query: "), coming),
     ):
         pass
     assert not (tmp_path / "new" / "catalog.sqlite3").exists()
     other = open_embedding(EmbeddingSettings(model="bag-of-words", query_prefix="query: "))
     with closing(Index(tmp_path / "other", other)) as index:
         index.replace_documents([make_version("doc_x", ["text"], other)])
-    with pytest.raises(IndexMismatch), open_index(settings_of(settings, tmp_path / "other"), coming):
+    with pytest.raises(IndexMismatch), open_dormant_index(settings_of(settings, tmp_path / "other"), coming):
         pass
 
 
 def test_the_default_model_is_known_without_being_loaded(tmp_path, settings, minilm):
     coming = EmbeddingIdentity(minilm.name, minilm.fingerprint, minilm.dimension)
-    with open_index(settings_of(settings, tmp_path / "new", model=minilm.name), coming) as index:
+    with open_dormant_index(settings_of(settings, tmp_path / "new", model=minilm.name), coming) as index:
         assert isinstance(index.embedding, LazyEmbedding)
         index.replace_documents([make_version("doc_x", ["a line\nanother"], minilm)])
         assert index.embedding._model is None
@@ -221,15 +224,15 @@ def test_the_default_model_is_known_without_being_loaded(tmp_path, settings, min
 
 
 def test_an_index_is_opened_whatever_model_the_settings_name(tmp_path, settings, storage, bag_of_words):
-    with open_index(settings_of(settings, storage, model="no such model")) as index:
+    with open_dormant_index(settings_of(settings, storage, model="no such model")) as index:
         assert last(export(index, tmp_path / "again.zip")).documents == 6
     shutil.rmtree(storage / "vectors")
     other = settings_of(settings, storage, query_prefix="query: ")
-    with pytest.raises(IndexMismatch), open_index(other):  # it must be mended, and cannot be
+    with pytest.raises(IndexMismatch), open_dormant_index(other):  # it must be mended, and cannot be
         pass
-    with open_index(settings_of(settings, storage)) as index:  # loads the model to mend it
+    with open_dormant_index(settings_of(settings, storage)) as index:  # loads the model to mend it
         assert_nothing_is_lacking(index)
-    with pytest.raises(NotFound), open_index(settings_of(settings, tmp_path / "nothing")):
+    with pytest.raises(NotFound), open_dormant_index(settings_of(settings, tmp_path / "nothing")):
         pass
 
 
