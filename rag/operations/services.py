@@ -159,14 +159,11 @@ def open_index(settings: Settings, choose_embedding: Callable[[], Embedding] | N
 
     Raises StorageLocked, IndexMismatch, ConfigurationError, and BackendError where the Chroma server is not there.
     """
-    lock = StorageLock(settings.storage.dir, shared=settings.storage.is_shared).acquire()
-    try:
+    with StorageLock(settings.storage.dir, shared=settings.storage.is_shared):
         embedding = choose_embedding() if choose_embedding else open_embedding(settings.embedding)
         database, chroma = open_database(settings.storage), chroma_server(settings.storage)
         with closing(Index(settings.storage.dir, embedding, database, chroma)) as index:
             yield index
-    finally:
-        lock.release()
 
 
 @contextmanager

@@ -57,6 +57,11 @@ class Connection:
     def __init__(self, connection: sqlalchemy.Connection) -> None:
         self.sqlalchemy = connection
 
+    @property
+    def driver(self) -> Any:
+        """The connection of the database's own library."""
+        return self.sqlalchemy.connection.driver_connection
+
     def execute(self, statement: str | Executable, /, **values: object) -> Result:
         """Run a statement with its values."""
         if not isinstance(statement, str):
@@ -113,8 +118,7 @@ class Database(ABC):
     def read_fast(self, statement: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
         """Like `read`, past SQLAlchemy, for the few queries of every search: `PLACE` stands for a value."""
         with self._reading() as connection:
-            driver: Any = connection.sqlalchemy.connection.driver_connection
-            rows: list[tuple[Any, ...]] = driver.execute(statement, values).fetchall()
+            rows: list[tuple[Any, ...]] = connection.driver.execute(statement, values).fetchall()
             return rows
 
     @contextmanager

@@ -41,8 +41,9 @@ class Owner:
 
 
 class StorageLock:
-    """Ownership of a storage folder, from `acquire` until `release`: exclusive, or shared by processes that keep
-    catalog and vectors at servers. Those leave no note: each is as good as the other, and commands work beside them."""
+    """Ownership of a storage folder, within a `with` block or from `acquire` until `release`: exclusive, or shared by
+    processes that keep catalog and vectors at servers. Those leave no note: each is as good as the other, and commands
+    work beside them."""
 
     def __init__(self, storage: Path, *, shared: bool = False) -> None:
         self._shared = shared
@@ -71,6 +72,11 @@ class StorageLock:
         self._descriptor = descriptor
         self.announce(Owner(os.getpid()))
         return self
+
+    __enter__ = acquire
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
     def is_taken(self) -> bool:
         """Whether another process owns the folder; takes nothing and makes nothing."""

@@ -198,7 +198,7 @@ class Archive:
                 raise ValueError(f"the vectors of {collection.name} are not of the form that the manifest says")
             for line in lines:
                 archived = DOCUMENT.validate_json(line, strict=True)
-                ids = archived.distinct_vector_ids()
+                ids = list(dict.fromkeys(archived.vector_ids))  # in the order of their rows
                 rows = np.frombuffer(data.read(len(ids) * dimension * 4), dtype="<f4").reshape(len(ids), dimension)
                 archived.check(rows)
                 by_id = dict(zip(ids, rows, strict=True))
