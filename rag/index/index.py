@@ -24,8 +24,7 @@ from typing import TYPE_CHECKING, cast
 from rag.errors import Conflict
 from rag.index.chroma_server import ChromaServer
 from rag.index.dense import DIRECT_COMPARISON, VectorIndex
-from rag.index.lexical import LexicalIndex, LexicalWriter
-from rag.index.lexical_entries import lexical_entries
+from rag.index.lexical import LexicalIndex, LexicalWriter, lexical_entries
 from rag.index.lexical_replica import LexicalReplica
 from rag.index.purge import Purger
 from rag.index.repair import open_or_set_aside, repair_vectors, repair_words

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rag.storage.catalog import Catalog
 from rag.text.analysis import analyzer, segmented, terms
-from rag.types.documents import ChunkId
+from rag.types.documents import Chunk, ChunkId
 
 if TYPE_CHECKING:
     import tantivy
@@ -191,3 +192,22 @@ class LexicalWriter:
     def _commit(self) -> None:
         self._writer.commit()
         self.index.tantivy.reload()
+
+
+def lexical_entries(title: str, collection_id: str, chunks: Iterable[Chunk]) -> Iterator[LexicalEntry]:
+    """What is indexed of the chunks of a document of that title."""
+    for chunk in chunks:
+        yield LexicalEntry(chunk.id, collection_id, title, chunk.heading, chunk.text, chunk.page_index)
+
+
+def live_entries(catalog: Catalog, version: str) -> list[LexicalEntry]:
+    """What is indexed of a version (`{document}:{version}`); nothing where it is not the live one, or not any more."""
+    document_id = version.rpartition(":")[0]
+    document = catalog.find_document(document_id)
+    entries = [
+        entry
+        for live in catalog.live_versions([document_id])
+        if document is not None
+        for entry in lexical_entries(document.title, live.collection_id, catalog.chunks_of(document_id))
+    ]
+    return entries if all(entry.version == version for entry in entries) else []

@@ -19,8 +19,7 @@ import time
 from pathlib import Path
 
 from rag.errors import DatabaseUnavailable
-from rag.index.lexical import LexicalIndex, LexicalWriter
-from rag.index.lexical_entries import live_entries
+from rag.index.lexical import LexicalIndex, LexicalWriter, live_entries
 from rag.index.purge import purge_words
 from rag.storage.catalog import Catalog, VersionedChunks
 
