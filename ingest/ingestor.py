@@ -27,9 +27,9 @@ from rag.index.index import Index
 from rag.models.embedding import open_embedding
 from rag.operations.backend import IngestService
 from rag.settings import EmbeddingSettings, Settings
+from rag.storage.attributes import set_attributes
 from rag.storage.blobs import StoredFiles
 from rag.storage.catalog import DEFAULT_COLLECTION
-from rag.storage.document_attributes import set_attributes
 from rag.storage.files import FileRecord, FileRecords
 from rag.storage.lock import ProcessLock
 from rag.storage.vector_stores import VectorStores

@@ -16,7 +16,7 @@ from rag.operations.archive.writer import WrittenArchive
 from rag.operations.backend import Backend
 from rag.operations.control_protocol import AskRequest, BackupRequest, ExportRequest, SearchRequest
 from rag.operations.services import Services
-from rag.storage import document_attributes
+from rag.storage.attributes import tag
 from rag.storage.catalog import DEFAULT_COLLECTION
 from rag.storage.selection import scope_of
 from rag.types.documents import AttributeValue, Document, Event, Hit, Scope
@@ -57,7 +57,7 @@ class LocalBackend(Backend):
         return catalog.document(document_id), catalog.page_text(document_id, page_index)
 
     def tag(self, document_id: str, attributes: Mapping[str, AttributeValue | None]) -> Document:
-        return document_attributes.tag(self._services.catalog, document_id, attributes)
+        return tag(self._services.catalog, document_id, attributes)
 
     def export(self, request: ExportRequest) -> Iterator[ArchiveProgress | WrittenArchive]:
         index = self._services.dormant_index

@@ -7,7 +7,6 @@ __all__ = [
     "connect",
     "conversations",
     "database",
-    "document_attributes",
     "feedback",
     "files",
     "filters",

@@ -14,8 +14,8 @@ from rag.errors import InvalidRequest, NotFound
 from rag.index.index import Index
 from rag.retrieval.retriever import HybridRetriever
 from rag.settings import RetrievalSettings
+from rag.storage.attributes import read_tags, set_attributes, tag
 from rag.storage.catalog import Catalog
-from rag.storage.document_attributes import read_tags, set_attributes, tag
 from rag.storage.selection import Selection, scope_of
 from tests.rag.versions import make_version
 

@@ -23,7 +23,7 @@ from rag.operations.archive.reader import Archive
 from rag.operations.archive.writer import export
 from rag.operations.services import open_dormant_index
 from rag.settings import EmbeddingSettings
-from rag.storage.document_attributes import set_attributes
+from rag.storage.attributes import set_attributes
 from rag.storage.vector_stores import VectorStores
 from tests.rag.index.test_index import assert_consistent
 from tests.rag.operations.archive.archives import Mute, assert_nothing_is_lacking, last, put_file, state, take_in
