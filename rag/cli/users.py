@@ -205,12 +205,12 @@ def revoke_key(beginning: str) -> None:
 @debug_option
 def share(collection: str, readers: tuple[str, ...], removed: tuple[str, ...], *, public: bool | None) -> None:
     """Say who may read a collection. Without options: show who does."""
-    from rag.auth import sharing
+    from rag.auth import access
     from rag.auth.users import Users
 
     with _catalog() as catalog:
         known = Users(catalog.database)
-        shared = sharing.share(
+        shared = access.share(
             catalog,
             catalog.collection(collection).id,
             add=[known.get(name).id for name in readers],

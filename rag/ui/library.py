@@ -18,9 +18,8 @@ from pydantic import BaseModel, Field, StringConstraints
 from rag.api.dependencies import AppServices, Caller
 from rag.api.json_body import JsonRoute
 from rag.api.route_policy import PUBLIC, SESSION, UPLOAD
-from rag.auth.access import Access
+from rag.auth.access import Access, share
 from rag.auth.principals import may
-from rag.auth.sharing import share
 from rag.auth.users import User, Users
 from rag.errors import Forbidden, InvalidRequest, NotFound, UnsupportedFileType
 from rag.storage.catalog import DEFAULT_COLLECTION

@@ -17,9 +17,8 @@ from rag.api.dependencies import AppServices, Caller
 from rag.api.json_body import JsonRoute
 from rag.api.openai.files import listing
 from rag.api.openai.vector_store_files import ChunkingStrategy, chunking_of, cursor_of
-from rag.auth.access import Access
+from rag.auth.access import Access, share
 from rag.auth.principals import may
-from rag.auth.sharing import share
 from rag.auth.users import Users
 from rag.errors import InvalidRequest
 from rag.operations.services import Services
