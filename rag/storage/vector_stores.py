@@ -35,7 +35,7 @@ _STORE = (
     "c.id, coalesce(c.label, c.name) AS name, c.description, c.metadata, c.expires_days, "
     "coalesce(c.active_at, c.created_at) AS active_at, c.created_at"
 )
-_IS_EXPIRED = "unixepoch(coalesce(c.active_at, c.created_at)) + 86400 * c.expires_days < unixepoch()"
+IS_EXPIRED = "unixepoch(coalesce(c.active_at, c.created_at)) + 86400 * c.expires_days < unixepoch()"
 # Every file of every store with the document made of it and the job that makes it, as far as there are any. A document
 # that was deleted otherwise, with its job done, is no member any more; in a store that has expired its file is one
 # still, so that it can be attached elsewhere.
@@ -61,7 +61,7 @@ _STATUS = """
 """
 _IS_MEMBER = (
     "(m.document_id IS NOT NULL OR coalesce(j.state, 'done') <> 'done' "
-    f"OR EXISTS (SELECT 1 FROM collections c WHERE c.id = m.collection_id AND {_IS_EXPIRED}))"
+    f"OR EXISTS (SELECT 1 FROM collections c WHERE c.id = m.collection_id AND {IS_EXPIRED}))"
 )
 _FILE = (
     "m.id, m.collection_id AS store_id, m.document_id, m.name, m.size, m.created_at, "
@@ -191,7 +191,7 @@ class VectorStores:
     def expired(self) -> list[str]:
         """The ids of the stores whose time is over, and in which there is something still."""
         rows = self._database.read(
-            f"SELECT c.id FROM collections c WHERE {_IS_EXPIRED} AND (EXISTS (SELECT 1 FROM documents d "
+            f"SELECT c.id FROM collections c WHERE {IS_EXPIRED} AND (EXISTS (SELECT 1 FROM documents d "
             "WHERE d.collection_id = c.id) OR EXISTS (SELECT 1 FROM jobs j WHERE j.collection = c.name "
             "AND j.state IN ('queued', 'running')))"
         )
