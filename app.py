@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,22 +83,17 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
 @contextlib.contextmanager
 def _services(settings: Settings) -> Iterator[Services]:
     from ingest.ingestor import Ingestor
-    from rag.answering.personas import read_roles
-    from rag.operations.services import Services, open_engine, open_models, open_storage
+    from rag.operations.services import Services
     from rag.telemetry.logging import request_line
     from rag.telemetry.telemetry import Telemetry
     from rag.telemetry.tracing import open_traces
 
-    with (
-        open_traces(settings.telemetry) as traces,
-        open_storage(settings) as storage,
-        Ingestor(settings, storage.index) as ingestor,
-        open_models(settings) as models,
-    ):
-        engine = open_engine(settings, storage, models)
-        _require_way_in(settings, storage.index.catalog)
+    with open_traces(settings.telemetry) as traces:
         telemetry = Telemetry(others=(request_line(with_content=settings.log.content), *traces))
-        yield Services(settings, storage, models, engine, ingestor, read_roles(models.file), telemetry=telemetry)
+        with Services(settings, partial(Ingestor, settings), telemetry) as services:
+            services.open_all()
+            _require_way_in(settings, services.catalog)
+            yield services
 
 
 def _require_way_in(settings: Settings, catalog: Catalog) -> None:
@@ -128,7 +124,7 @@ def _serve(settings: Settings, services: Services, listener: socket.socket) -> N
 
     from rag.answering import message_kinds
     from rag.api.app import create_api
-    from rag.storage.lock import Owner
+    from rag.storage.lock import Owner, StorageLock
     from rag.ui.mount import mount_chat
 
     host = settings.server.host
@@ -138,7 +134,8 @@ def _serve(settings: Settings, services: Services, listener: socket.socket) -> N
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        services.storage.lock.announce(Owner(os.getpid(), url, token, socket.gethostname()))
+        lock = StorageLock(settings.storage.dir, shared=settings.storage.is_shared)  # which `services` has
+        lock.announce(Owner(os.getpid(), url, token, socket.gethostname()))
         _introduce(services, url)
         learning = asyncio.create_task(asyncio.to_thread(message_kinds.learn))  # before the first message comes
         yield
@@ -180,7 +177,7 @@ def _introduce(services: Services, url: str) -> None:
     failed = sum(document.status == "failed" for document in documents)
     more = f", {failed} could not be read (see `ingest ls`)" if failed else ""
     click.echo(f"Documents:        {len(ready)}, in {chunks} chunks{more}")
-    click.echo(f"Embedding model:  {services.storage.embedding.name}")
+    click.echo(f"Embedding model:  {services.index.embedding.name}")
     click.echo(f"Language model:   {services.model.description}")
     click.echo(f"Footnote is at    {url}   (Ctrl-C ends it)")
 

@@ -23,7 +23,8 @@ from rich.table import Table
 from ingest.ingestor import Ingestor
 from rag.answering import extractive
 from rag.answering.context import collect_passages
-from rag.operations.services import Storage, open_retriever, open_storage
+from rag.index.index import Index
+from rag.operations.services import open_index, open_retriever
 from rag.settings import Settings, StorageSettings, load_settings
 from rag.storage.selection import scope_of
 
@@ -43,13 +44,13 @@ def main(name: str) -> int:
         corpus = Path(folder) / "corpus.jsonl"
         corpus.write_text("".join(json.dumps(r) + "\n" for r in records if r["title"] in kept), encoding="utf-8")
         settings = Settings(**{**dict(load_settings()), "storage": StorageSettings(dir=Path(folder) / "storage")})
-        with open_storage(settings) as opened:
-            with Ingestor(settings, opened.index) as ingestor:
+        with open_index(settings) as index:
+            with Ingestor(settings, index) as ingestor:
                 for _ in ingestor.add_paths([corpus]):
                     pass
             answerable = [question for question in questions if question["metadata"]["article"] in kept]
             others = [question for question in questions if question["metadata"]["article"] not in kept]
-            seen, unseen = (asyncio.run(ask(opened, settings, asked)) for asked in (answerable, others))
+            seen, unseen = (asyncio.run(ask(index, settings, asked)) for asked in (answerable, others))
     console = Console()
     console.print(f"{name}: {len(seen)} answerable questions, {len(unseen)} about articles that are left out")
     table = Table("threshold", "answerable refused", "unanswerable refused")
@@ -65,16 +66,16 @@ def main(name: str) -> int:
     return 0
 
 
-async def ask(opened: Storage, settings: Settings, questions: Sequence[dict[str, Any]]) -> list[tuple[float, int]]:
+async def ask(index: Index, settings: Settings, questions: Sequence[dict[str, Any]]) -> list[tuple[float, int]]:
     """For each question its relevance, and after how many quotes the answer's text was quoted."""
-    retriever = open_retriever(settings, opened.index)
-    scope = scope_of(opened.index.catalog, "default")
+    retriever = open_retriever(settings, index)
+    scope = scope_of(index.catalog, "default")
     results = []
     for question in questions:
         hits = await retriever.retrieve(question["text"], scope, HITS)
         relevance = await retriever.relevance(question["text"], hits)
-        passages = collect_passages(hits, opened.index.catalog.page_text, settings.retrieval.max_passages)
-        quoted = extractive.best_sentences(question["text"], passages, opened.index.embedding)
+        passages = collect_passages(hits, index.catalog.page_text, settings.retrieval.max_passages)
+        quoted = extractive.best_sentences(question["text"], passages, index.embedding)
         answers = [text.lower() for text, _ in question["metadata"]["answers"]]
         for place in range(1, len(quoted) + 1):
             if any(answer in " ".join(citation.quote for citation in quoted[:place]).lower() for answer in answers):

@@ -33,7 +33,7 @@ from rich.table import Table
 
 from ingest.ingestor import Ingestor
 from rag.auth.principals import OF_THIS_MACHINE
-from rag.operations.services import open_storage
+from rag.operations.services import open_index
 from rag.settings import Settings, StorageSettings, load_settings
 from rag.text.analysis import contextual_text
 
@@ -63,24 +63,24 @@ def cost_of(command: Sequence[str], environment: dict[str, str]) -> Cost:
 
 def embed_alone(settings: Settings) -> tuple[int, float]:
     """How many vectors the index in the storage folder has, and how many seconds their texts take from memory."""
-    with open_storage(settings) as opened:
+    with open_index(settings) as index:
         texts: dict[str, str] = {}
-        for document in opened.index.catalog.documents():
-            chunks = opened.index.catalog.chunks_of(document.id)
-            for vector_id, chunk in zip(opened.index.catalog.vector_ids(document.id), chunks, strict=True):
+        for document in index.catalog.documents():
+            chunks = index.catalog.chunks_of(document.id)
+            for vector_id, chunk in zip(index.catalog.vector_ids(document.id), chunks, strict=True):
                 texts[vector_id] = contextual_text(document.title, chunk.heading, chunk.text)
         by_length = sorted(texts.values(), key=len)
-        opened.embedding.embed_passages(["warm-up"])
+        index.embedding.embed_passages(["warm-up"])
         began = time.perf_counter()
         for start in range(0, len(by_length), SLICE):
-            opened.embedding.embed_passages(by_length[start : start + SLICE])
+            index.embedding.embed_passages(by_length[start : start + SLICE])
         return len(by_length), time.perf_counter() - began
 
 
 def ingest_here(settings: Settings, paths: Sequence[Path]) -> tuple[int, float, float]:
     """Files, seconds of a first ingest with the model loaded, and of a second one."""
-    with open_storage(settings) as opened, Ingestor(settings, opened.index) as ingestor:
-        opened.embedding.embed_passages(["warm-up"])
+    with open_index(settings) as index, Ingestor(settings, index) as ingestor:
+        index.embedding.embed_passages(["warm-up"])
         began = time.perf_counter()
         files = sum(1 for progress in ingestor.add_paths(paths) if progress.report)
         first = time.perf_counter() - began
@@ -98,11 +98,11 @@ def small_file(number: int, source: Sequence[str]) -> bytes:
 
 def attach(settings: Settings, numbers: Sequence[int], *, together: bool) -> float:
     """Seconds until small files are in a new vector store."""
-    with open_storage(settings) as opened, Ingestor(settings, opened.index) as ingestor:
-        opened.embedding.embed_passages(["warm-up"])
+    with open_index(settings) as index, Ingestor(settings, index) as ingestor:
+        index.embedding.embed_passages(["warm-up"])
         words = Path(__file__).with_name("ingest.py").read_text().split()
         ids = [ingestor.keep(BytesIO(small_file(n, words)), f"{n}.txt", "assistants", OF_THIS_MACHINE) for n in numbers]
-        collection = opened.index.catalog.create_collection("small files").id
+        collection = index.catalog.create_collection("small files").id
         began = time.perf_counter()
         for batch in [ids] if together else [[file_id] for file_id in ids]:
             ingestor.attach({file_id: {} for file_id in batch}, collection)
@@ -110,7 +110,7 @@ def attach(settings: Settings, numbers: Sequence[int], *, together: bool) -> flo
                 while not ingestor.wait(job.id, 60).is_over:
                     pass
         seconds = time.perf_counter() - began
-        assert len(opened.index.catalog.documents(collection)) == len(ids)
+        assert len(index.catalog.documents(collection)) == len(ids)
         return seconds
 
 

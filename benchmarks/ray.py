@@ -29,7 +29,7 @@ from rich.table import Table
 from benchmarks.ingest import small_file
 from ingest.ingestor import Ingestor
 from ingest.ray.cluster import RayCluster
-from rag.operations.services import open_storage
+from rag.operations.services import open_index
 from rag.settings import Settings, StorageSettings, load_settings
 
 WARM_UP = 8.0  # seconds
@@ -48,16 +48,16 @@ class Cost:
 def ingest(settings: Settings, folder: Path, workers: int) -> Cost:
     """A first ingest of the folder, with so many workers (0: without Ray)."""
     with ExitStack() as stack:
-        opened = stack.enter_context(open_storage(settings))
+        index = stack.enter_context(open_index(settings))
         cluster = None
         if workers:
-            cluster = stack.enter_context(RayCluster("local", settings, opened.embedding, workers))
+            cluster = stack.enter_context(RayCluster("local", settings, index.embedding, workers))
             list(cluster.embed("", [["warm-up"]], lambda: False))
             end = time.perf_counter() + WARM_UP
             while time.perf_counter() < end:
                 list(cluster.embed("", [["warm-up"]] * 8, lambda: False))
-        ingestor = stack.enter_context(Ingestor(settings, opened.index, cluster))
-        opened.embedding.embed_passages(["warm-up"])
+        ingestor = stack.enter_context(Ingestor(settings, index, cluster))
+        index.embedding.embed_passages(["warm-up"])
         began, before = time.perf_counter(), own_cpu_seconds()
         *_, last = ingestor.add_paths([folder])
         return Cost(time.perf_counter() - began, own_cpu_seconds() - before, last.chunks)

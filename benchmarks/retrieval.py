@@ -31,7 +31,7 @@ from rich.table import Table
 from ingest.ingestor import Ingestor
 from rag.evaluation.metrics import ndcg
 from rag.index.index import Index
-from rag.operations.services import open_retriever, open_storage
+from rag.operations.services import open_index, open_retriever
 from rag.settings import Settings, StorageSettings, load_settings
 from rag.storage.selection import scope_of
 from rag.types.documents import Chunk, Hit, Scope
@@ -93,16 +93,16 @@ def measure(name: str, task: Task, storage: Path) -> Iterable[Sequence[str]]:
     settings = Settings(**{**dict(load_settings()), "storage": StorageSettings(dir=storage)})
     values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     times: list[float] = []
-    with open_storage(settings) as opened, Ingestor(settings, opened.index) as ingestor, asyncio.Runner() as runner:
+    with open_index(settings) as index, Ingestor(settings, index) as ingestor, asyncio.Runner() as runner:
         for _ in ingestor.add_paths(task.paths):
             pass
-        retriever = open_retriever(settings, opened.index)
-        scope = scope_of(opened.index.catalog, "default")
+        retriever = open_retriever(settings, index)
+        scope = scope_of(index.catalog, "default")
         for question, judge in task.questions:
             began = time.perf_counter()
             hits = runner.run(retriever.retrieve(question, scope, DEPTH))
             times.append((time.perf_counter() - began) * 1000)
-            answers = {**legs(opened.index, question, scope), "Footnote": [of_hit(hit) for hit in hits]}
+            answers = {**legs(index, question, scope), "Footnote": [of_hit(hit) for hit in hits]}
             for system, found in answers.items():
                 for measured, value in judge(found).items():
                     values[measured][system].append(value)

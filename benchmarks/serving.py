@@ -32,7 +32,7 @@ from rich.table import Table
 
 from ingest.ingestor import Ingestor
 from rag.answering.context import collect_passages
-from rag.operations.services import open_storage
+from rag.operations.services import open_index
 from rag.retrieval.retriever import HybridRetriever
 from rag.settings import Settings
 from rag.storage.selection import scope_of
@@ -218,11 +218,11 @@ def processor_seconds(process: int) -> float:
 def ingest_and_time_retrieval(folder: Path) -> float:
     """Take in the sample documents, and return the median seconds of finding the passages for a question."""
     settings = Settings(_env_file=None, storage={"dir": folder / "storage"}, embedding={"device": "cpu"})
-    with open_storage(settings) as storage:
-        with Ingestor(settings, storage.index) as ingestor:
+    with open_index(settings) as index:
+        with Ingestor(settings, index) as ingestor:
             for report in ingestor.add_paths([ROOT / "data" / "sample"], "default"):
                 del report
-        retriever = HybridRetriever(storage.index, settings.retrieval)
+        retriever = HybridRetriever(index, settings.retrieval)
         return asyncio.run(time_retrieval(retriever, settings.retrieval.max_passages))
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag.errors import InvalidRequest
-from rag.operations.backend import Ingestion, find_server, require_index
+from rag.operations.backend import Ingestion, find_server
 from rag.operations.local_backend import LocalBackend
-from rag.operations.services import LazyServices, open_index
+from rag.operations.services import Services
 from rag.storage.connect import has_catalog
 from rag.types.ingest import IngestOptions
 
@@ -27,7 +27,7 @@ class LocalIngestBackend(LocalBackend, Ingestion):
     """The storage folder, each part of it opened when it is first needed. `ray_address` names a Ray cluster that reads
     and embeds."""
 
-    def __init__(self, services: LazyServices, ray_address: str | None = None) -> None:
+    def __init__(self, services: Services, ray_address: str | None = None) -> None:
         super().__init__(services)
         self._settings = services.settings
         self._opened = services
@@ -41,15 +41,15 @@ class LocalIngestBackend(LocalBackend, Ingestion):
     def _ingestor(self) -> Ingestor:
         from ingest.ingestor import Ingestor
 
-        storage, cluster = self._opened.storage, None
+        index, cluster = self._opened.index, None
         if self._ray_address:
             from ingest.ray.cluster import RayCluster
 
-            cluster = RayCluster(self._ray_address, self._settings, storage.embedding)
+            cluster = RayCluster(self._ray_address, self._settings, index.embedding)
             self._opened.resources.enter_context(cluster)
         # uploads are the servers' work, where several processes share all: this one ends with its own
         takes_jobs = not self._settings.storage.is_shared
-        ingestor = Ingestor(self._settings, storage.index, cluster, takes_jobs=takes_jobs)
+        ingestor = Ingestor(self._settings, index, cluster, takes_jobs=takes_jobs)
         return self._opened.resources.enter_context(ingestor)
 
     def documents(self, collection: str | None = None) -> list[Document]:
@@ -68,8 +68,7 @@ class LocalIngestBackend(LocalBackend, Ingestion):
         from ingest.sandbox import Sandbox
         from rag.models.embedding import open_embedding
 
-        require_index(self._settings)
-        index = self._opened.resources.enter_context(open_index(self._settings))
+        index = self._opened.dormant_index
         sandbox = self._opened.resources.enter_context(Sandbox(self._settings.ingest))
         return iter(Reindexing(index, sandbox, self._settings.ingest, open_embedding(embedding)))
 
@@ -101,7 +100,7 @@ def open_ingest_backend(
     is to do the work."""
     server = find_server(settings)
     if server is None:
-        with LazyServices(settings) as services:
+        with Services(settings) as services:
             yield LocalIngestBackend(services, ray_address)
     elif ray_address:
         raise InvalidRequest(

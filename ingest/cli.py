@@ -93,8 +93,7 @@ def add(
     from ingest.backend import open_ingest_backend
     from ingest.discovery import left_out
     from ingest.progress import print_events, print_left_out, show_left_out, show_progress
-    from rag.storage.attributes import check_attributes
-    from rag.storage.document_attributes import read_tags
+    from rag.storage.attributes import check_attributes, read_tags
 
     if watch and dry_run:
         raise InvalidRequest("--watch cannot be a --dry-run.", hint="Leave one of them out.")
@@ -193,7 +192,7 @@ def tag(name: str, attributes: tuple[str, ...], collection: str) -> None:
     2021 is a number, true and false are what they say, anything else is a text; so is "2021", with its quotation marks.
     """
     from ingest.backend import open_ingest_backend
-    from rag.storage.document_attributes import read_tags
+    from rag.storage.attributes import read_tags
 
     tags = read_tags(attributes)
     with open_ingest_backend(load_settings()) as backend:

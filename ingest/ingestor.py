@@ -27,9 +27,9 @@ from rag.index.index import Index
 from rag.models.embedding import open_embedding
 from rag.operations.backend import IngestService
 from rag.settings import EmbeddingSettings, Settings
+from rag.storage.attributes import set_attributes
 from rag.storage.blobs import StoredFiles
 from rag.storage.catalog import DEFAULT_COLLECTION
-from rag.storage.document_attributes import set_attributes
 from rag.storage.files import FileRecord, FileRecords
 from rag.storage.lock import ProcessLock
 from rag.storage.vector_stores import VectorStores
@@ -393,7 +393,7 @@ class Ingestor(IngestService):
         """Delete stored uploads that nothing needs any more; the bytes freed."""
         with self._file_use:
             unused = [sha256 for sha256 in set(hashes) if not self._records.is_needed(sha256)]
-            return sum(self._files.discard(self._files.path_of(sha256)) for sha256 in unused)
+            return sum(self._files.delete(self._files.path_of(sha256)) for sha256 in unused)
 
     def _find_files_again(self) -> None:
         """The storage folder may have been moved, or is called by another name: uploads are where their hash says."""

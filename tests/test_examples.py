@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from ingest.ingestor import Ingestor
 from rag.answering.modes.request import Request
-from rag.answering.personas import addressed, read_roles
+from rag.answering.personas import addressed
 from rag.auth.principals import LOCAL
 from rag.models.models_file import load_models_file
-from rag.operations.services import Services, open_engine, open_models, open_storage
+from rag.operations.services import Services
 from rag.settings import Settings
 from rag.types.documents import AnswerCompleted, Message
 
@@ -32,26 +33,20 @@ async def test_a_persona_answers_from_its_documents(tmp_path, folder, documents,
         models={"file": str(EXAMPLES / folder / "models.toml")},
     )
     (persona,) = load_models_file(settings).persona
-    with (
-        open_storage(settings) as storage,
-        Ingestor(settings, storage.index) as ingestor,
-        open_models(settings) as models,
-    ):
-        reports = [p.report for p in ingestor.add_paths([EXAMPLES / folder / documents], persona.collection)]
+    with Services(settings, partial(Ingestor, settings)) as services:
+        reports = [p.report for p in services.ingest.add_paths([EXAMPLES / folder / documents], persona.collection)]
         assert [report.outcome for report in reports if report] == ["added"] * 3
-        roles = read_roles(models.file)
-        services = Services(settings, storage, models, open_engine(settings, storage, models), ingestor, roles)
         request = Request([Message("user", question)], services.access(LOCAL).scope(persona.collection))
-        request = addressed(request, persona.collection, roles, None)
+        request = addressed(request, persona.collection, services.roles, None)
         events = [event async for event in services.ask(request)]
         assert isinstance(events[-1], AnswerCompleted)
         (citation,) = events[-1].answer.citations
         assert citation.source.endswith(source)
         prompt = services.model.llm.prompts[-1]
         first, last = prompt.index(persona.instructions.strip()), prompt.index(f"user: {question}")
-        for example in roles[0].examples:
+        for example in services.roles[0].examples:
             assert first < prompt.index(f"{example.role}: {example.content}") < last
-        assert len(roles[0].examples) == 4
+        assert len(services.roles[0].examples) == 4
 
 
 @pytest.mark.parametrize("folder", [folder for folder, *_ in ASKED])

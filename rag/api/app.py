@@ -48,7 +48,7 @@ def create_api(services: Services, token: str, lifespan: Lifespan | None = None)
 
     def library_for(request: HTTPConnection | None) -> UserLibrary:
         assert request is not None
-        return UserLibrary(services.access(principal_of(request)), services.engine.retriever)
+        return UserLibrary(services.access(principal_of(request)), services.retriever)
 
     tools = create_mcp(library_for)
     tools_app = tools.streamable_http_app()

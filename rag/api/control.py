@@ -28,7 +28,6 @@ from rag.api.dependencies import AppServices
 from rag.api.errors import unknown_error
 from rag.api.route_policy import PUBLIC
 from rag.errors import Forbidden, RagError
-from rag.operations.archive.writer import back_up, export
 from rag.operations.control_protocol import (
     AskRequest,
     BackupRequest,
@@ -179,17 +178,15 @@ def cancel(job_id: str, services: AppServices) -> Job:
 
 
 @router.post("/export")
-def export_archive(body: ExportRequest, services: AppServices) -> StreamingResponse:
+def export(body: ExportRequest, backend: AnyBackend) -> StreamingResponse:
     """Write an archive; the last event tells what was written."""
-    index, options = services.storage.index, {"with_files": body.with_files, "overwrite": body.overwrite}
-    return _progress(export(index, body.archive, body.collections, **options))
+    return _progress(backend.export(body))
 
 
 @router.post("/backup")
-def back_up_everything(body: BackupRequest, services: AppServices) -> StreamingResponse:
+def back_up(body: BackupRequest, backend: AnyBackend) -> StreamingResponse:
     """Write a backup; the last event tells what was written."""
-    folder = services.settings.storage.dir
-    return _progress(back_up(services.storage.index, folder, body.backup, overwrite=body.overwrite))
+    return _progress(backend.back_up(body))
 
 
 # ------------------------------------------------------------------------------------------------------- lines of JSON

@@ -35,7 +35,7 @@ async def readyz(services: AppServices) -> JSONResponse:
         census = await asyncio.to_thread(services.catalog.census)
         report["documents"] = sum(documents for documents, _ in census.values())
 
-    index = asyncio.to_thread(services.storage.index.check)
+    index = asyncio.to_thread(services.index.check)
     names = ("catalog", "index", "model")
     problems = await asyncio.gather(*map(_problem, names, (count_documents(), index, check_model(services.model))))
     parts = {name: problem or "ok" for name, problem in zip(names, problems, strict=True)}

@@ -5,15 +5,17 @@ What a principal may not read does not exist for it: NotFound. What it may read 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rag.auth.principals import Action, Principal, may
 from rag.errors import Forbidden, InvalidRequest, NotFound
+from rag.storage import schema
 from rag.storage.catalog import DEFAULT_COLLECTION, Catalog, unknown_document
 from rag.storage.files import FileRecord, FileRecords, unknown_file
 from rag.storage.paging import Cursor, Page
 from rag.storage.responses import ResponseRecord, ResponseRecords, unknown_response
+from rag.storage.rows import upsert
 from rag.storage.selection import EVERYTHING, Selection, scope_of_all
 from rag.storage.vector_stores import VectorStore, VectorStores
 from rag.types.documents import LOCAL_PRINCIPAL, Collection, Document, Owned, Scope
@@ -172,3 +174,28 @@ class Access:
     def _distance(self, collection: Collection) -> tuple[bool, bool]:
         """One's own come first, then the machine's, then others'."""
         return collection.owner_id != self.principal.id, collection.owner_id != LOCAL_PRINCIPAL
+
+
+def share(
+    catalog: Catalog,
+    collection_id: str,
+    *,
+    add: Iterable[str] = (),
+    delete: Iterable[str] = (),
+    public: bool | None = None,
+) -> Collection:
+    """Add and delete readers of a collection (ids of principals), and say whether everybody may read it; None leaves
+    that as it is. Blocking, milliseconds. Raises NotFound."""
+    with catalog.database.transaction() as connection:
+        connection.executemany(
+            upsert(schema.shares), [{"collection_id": collection_id, "principal_id": reader} for reader in add]
+        )
+        connection.executemany(
+            "DELETE FROM shares WHERE collection_id = :collection AND principal_id = :reader",
+            [{"collection": collection_id, "reader": reader} for reader in delete],
+        )
+        if public is not None:
+            connection.execute(
+                "UPDATE collections SET is_public = :public WHERE id = :id", public=public, id=collection_id
+            )
+    return catalog.collection(collection_id)

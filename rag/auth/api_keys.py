@@ -58,26 +58,25 @@ class ApiKeys:
         """A new key for a user: the secret itself, which cannot be had again."""
         key = new_key()
         expires_at = None if lifetime is None else (datetime.now(UTC) + lifetime).isoformat(timespec="seconds")
-        with self._database.transaction() as connection:
-            connection.execute(
-                insert(schema.keys),
-                id=new_id("key"),
-                principal_id=user_id,
-                name=name,
-                prefix=shown_part(key),
-                digest=digest(key),
-                collections=None if collections is None else json.dumps(list(collections)),
-                read_only=read_only,
-                created_at=now(),
-                expires_at=expires_at,
-                used_at=None,
-            )
+        self._database.write(
+            insert(schema.keys),
+            id=new_id("key"),
+            principal_id=user_id,
+            name=name,
+            prefix=shown_part(key),
+            digest=digest(key),
+            collections=None if collections is None else json.dumps(list(collections)),
+            read_only=read_only,
+            created_at=now(),
+            expires_at=expires_at,
+            used_at=None,
+        )
         return key
 
     def all(self) -> list[ApiKey]:
         """All keys, the oldest first."""
         rows = self._database.read(
-            "SELECT k.id, p.name AS user_name, k.name, k.prefix, k.collections, k.read_only, k.created_at, "
+            'SELECT k.id, p.name AS "user", k.name, k.prefix, k.collections, k.read_only, k.created_at, '
             "k.expires_at, k.used_at FROM keys k JOIN principals p ON p.id = k.principal_id ORDER BY k.rowid"
         )
         return [_api_key(row) for row in rows]
@@ -90,22 +89,20 @@ class ApiKeys:
             raise NotFound(f"There is no key that begins with {beginning!r}.", hint="`rag keys list` shows the keys.")
         if len(found) > 1:
             raise Conflict(f"{len(found)} keys begin with {beginning!r}.", hint="Give more of it, or the key's id.")
-        with self._database.transaction() as connection:
-            connection.execute("DELETE FROM keys WHERE id = :id", id=found[0].id)
+        self._database.write("DELETE FROM keys WHERE id = :id", id=found[0].id)
         return found[0]
 
     def principal(self, key: str) -> Principal | None:
         """Whom a key stands for; None for one that is unknown, revoked or expired."""
-        rows = self._database.read(
+        row = self._database.first(
             "SELECT k.id, k.collections, k.read_only, k.used_at, k.principal_id, p.name, p.is_admin FROM keys k "
             "JOIN principals p ON p.id = k.principal_id "
             "WHERE k.digest = :digest AND (k.expires_at IS NULL OR k.expires_at > :now)",
             digest=digest(key),
             now=now(),
         )
-        if not rows:
+        if row is None:
             return None
-        row = rows[0]
         self._note_use(row.id, row.used_at)
         limits = None if row.collections is None else frozenset(json.loads(row.collections))
         return Principal(row.principal_id, row.name, bool(row.is_admin), bool(row.read_only), limits, row.id)
@@ -117,8 +114,7 @@ class ApiKeys:
 
         def write() -> None:
             try:
-                with self._database.transaction() as connection:
-                    connection.execute("UPDATE keys SET used_at = :now WHERE id = :id", now=now(), id=key_id)
+                self._database.write("UPDATE keys SET used_at = :now WHERE id = :id", now=now(), id=key_id)
             except (RagError, SQLAlchemyError) as error:  # closed, or busy for long: the next use will do
                 logger.info("the use of a key was not noted: %s", error)
 
@@ -126,14 +122,5 @@ class ApiKeys:
 
 
 def _api_key(row: Row) -> ApiKey:
-    return ApiKey(
-        id=row.id,
-        user=row.user_name,
-        name=row.name,
-        prefix=row.prefix,
-        collections=None if row.collections is None else tuple(json.loads(row.collections)),
-        read_only=bool(row.read_only),
-        created_at=row.created_at,
-        expires_at=row.expires_at,
-        used_at=row.used_at,
-    )
+    limits = None if row.collections is None else tuple(json.loads(row.collections))
+    return ApiKey(**row._asdict() | {"collections": limits, "read_only": bool(row.read_only)})

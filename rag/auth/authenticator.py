@@ -28,7 +28,7 @@ class Authenticator:
         self.user_header = settings.auth.user_header if settings.is_closed else ""
         self._signs_up = settings.auth.sign_up
         self._keys = ApiKeys(database)
-        self._users = Users(database)
+        self.users = Users(database)
         self._attempts = RateLimit(settings.auth.attempts_per_minute)  # of an address
         self._passwords = RateLimit(_ADDRESSES_PER_USER * settings.auth.attempts_per_minute)  # for a user
         self._requests = RateLimit(settings.auth.requests_per_minute)
@@ -54,7 +54,7 @@ class Authenticator:
         """Who logs in with that name and password. Every try counts, before it is looked at: many at once must not get
         through. Raises Unauthorized, RateLimited."""
         self._passwords.count(name)
-        user = self._users.with_password(name, password)
+        user = self.users.with_password(name, password)
         if user is None:
             raise Unauthorized("Wrong user or password.")
         return user.principal
@@ -63,22 +63,14 @@ class Authenticator:
         """Count a password, or a wrong key, from that address. Raises RateLimited."""
         self._attempts.count(address)
 
-    def session_of(self, principal: Principal) -> str:
-        """What the chat's session of a principal is called."""
-        return self._users.session_of(principal.id)
-
-    def by_session(self, session: str) -> Principal | None:
-        """Whose session of the chat that is, if it still holds."""
-        return self._users.of_session(session)
-
     def by_trusted_name(self, name: str) -> Principal | None:
         """The user of that name, for whom a proxy or a provider vouches; added if that is allowed, else None."""
-        principal = None if name == LOCAL_NAME else self._users.find(name)
+        principal = None if name == LOCAL_NAME else self.users.find(name)
         if principal is None and self._signs_up:
             try:
-                return self._users.add(name).principal
+                return self.users.add(name).principal
             except Conflict:  # added at the same moment
-                return self._users.find(name)
+                return self.users.find(name)
             except InvalidRequest:
                 return None
         return principal

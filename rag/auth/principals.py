@@ -13,7 +13,7 @@ from rag.types.documents import LOCAL_NAME, LOCAL_PRINCIPAL, Collection, Owned
 
 OF_THIS_MACHINE = Owned(LOCAL_PRINCIPAL)
 
-# read: search, ask, download. write: add, change and remove documents. manage: rename, share and delete as a whole.
+# read: search, ask, download. write: add, change and delete documents. manage: rename, share and delete as a whole.
 Action = Literal["read", "write", "manage"]
 
 

@@ -127,17 +127,17 @@ class Users:
 
     def session_of(self, user_id: str) -> str:
         """What a session of a user is called; it names the user, and their password as it is now."""
-        rows = self._database.read("SELECT password FROM principals WHERE id = :id", id=user_id)
-        stored = rows[0].password if rows else ""
+        row = self._database.first("SELECT password FROM principals WHERE id = :id", id=user_id)
+        stored = "" if row is None else row.password
         return f"{user_id}.{hashlib.sha256(stored.encode()).hexdigest()[:16]}"
 
     def of_session(self, session: str) -> Principal | None:
         """Whose session that is; None when the user is gone, or has another password since."""
         user_id = session.partition(".")[0]
-        rows = self._database.read(f"SELECT {_COLUMNS} FROM principals p WHERE p.id = :id", id=user_id)
-        if not rows or user_id == LOCAL_PRINCIPAL or self.session_of(user_id) != session:
+        row = self._database.first(f"SELECT {_COLUMNS} FROM principals p WHERE p.id = :id", id=user_id)
+        if row is None or user_id == LOCAL_PRINCIPAL or self.session_of(user_id) != session:
             return None
-        return _user(rows[0]).principal
+        return _user(row).principal
 
     def anybody_may_log_in(self) -> bool:
         """Whether there is a password or an API key that opens something."""
@@ -150,8 +150,7 @@ class Users:
         )
 
     def _row(self, name: str) -> Row | None:
-        rows = self._database.read(f"SELECT {_COLUMNS} FROM principals p WHERE p.name = :name", name=name)
-        return rows[0] if rows else None
+        return self._database.first(f"SELECT {_COLUMNS} FROM principals p WHERE p.name = :name", name=name)
 
     def _changeable(self, name: str) -> User:
         user = self.get(name)
@@ -160,8 +159,7 @@ class Users:
         return user
 
     def _set(self, user: User, column: str, value: object) -> None:
-        with self._database.transaction() as connection:
-            connection.execute(f"UPDATE principals SET {column} = :value WHERE id = :id", value=value, id=user.id)
+        self._database.write(f"UPDATE principals SET {column} = :value WHERE id = :id", value=value, id=user.id)
 
 
 def _user(row: Row) -> User:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rag.errors import ConfigurationError
 from rag.settings import Settings
-from rag.storage.postgres import password_of
+from rag.storage.connect import database_password
 
 _WELL_KNOWN = (
     "admin changeit changeme default example footnote passw0rd password pass postgres root secret test user "
@@ -15,7 +15,7 @@ _WELL_KNOWN = (
 def refuse_weak_secrets(settings: Settings) -> None:
     """Raises ConfigurationError for a password that comes first to mind."""
     secrets = {
-        "RAG_STORAGE__DATABASE_URL": password_of(settings.storage.database_url.get_secret_value()),
+        "RAG_STORAGE__DATABASE_URL": database_password(settings.storage),
         "RAG_STORAGE__CHROMA_TOKEN": settings.storage.chroma_token.get_secret_value(),
         "RAG_SERVER__OLDER_CLIENTS": settings.server.older_clients.get_secret_value().partition(":")[2],
     }

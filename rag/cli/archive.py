@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +10,7 @@ import click
 
 from rag.cli.runner import debug_option, follow, load_settings
 from rag.errors import StorageLocked
-from rag.operations.backend import find_server, require_index
+from rag.operations.backend import find_server, open_backend
 
 if TYPE_CHECKING:
     from rag.operations.archive.format import ArchiveProgress
@@ -21,8 +19,6 @@ if TYPE_CHECKING:
     from rag.operations.archive.restore import RestoreResult
     from rag.operations.archive.writer import WrittenArchive
     from rag.settings import Settings
-
-    _Write = Callable[..., Iterator[ArchiveProgress | WrittenArchive]]
 
 _force_option = click.option("--force", is_flag=True, help="Write over a file of that name.")
 _collections_option = click.option(
@@ -49,8 +45,13 @@ def export_archive(archive: Path, collections: tuple[str, ...], without_files: b
     as safe as those. A file that is gone, or has changed since it was ingested, is left out and named. Ingest may go on
     meanwhile.
     """
-    with _writers(load_settings()) as (export, _):
-        written = follow(export(archive, collections, with_files=not without_files, overwrite=force))
+    from rag.operations.control_protocol import ExportRequest
+
+    request = ExportRequest(
+        archive=archive, collections=list(collections), with_files=not without_files, overwrite=force
+    )
+    with open_backend(load_settings()) as backend:
+        written = follow(backend.export(request))
     for source in written.left_out:
         click.echo(f"note    {source}: its file is gone or has changed since; its text is exported.", err=True)
     _show(archive, written, "no files" if without_files else f"{written.files} files")
@@ -59,21 +60,6 @@ def export_archive(archive: Path, collections: tuple[str, ...], without_files: b
 def _show(archive: Path, written: WrittenArchive, files: str) -> None:
     size = f"{written.size / 1e6:,.1f} MB"
     click.echo(f"{archive}: {written.documents} documents, {written.chunks} chunks, {files}, {size}.")
-
-
-@contextmanager
-def _writers(settings: Settings) -> Iterator[tuple[_Write, _Write]]:
-    """What writes an export and what writes a backup: the server that has the storage folder, else this process."""
-    server = find_server(settings)
-    if server is not None:
-        yield server.export, server.back_up
-        return
-    require_index(settings)
-    from rag.operations.archive import writer
-    from rag.operations.services import open_index
-
-    with open_index(settings) as index:
-        yield partial(writer.export, index), partial(writer.back_up, index, settings.storage.dir)
 
 
 @click.command("import")
@@ -107,11 +93,11 @@ def _importing(
     settings: Settings, path: Path, collections: tuple[str, ...]
 ) -> Iterator[ArchiveProgress | ImportResult]:
     from rag.operations.archive import import_
-    from rag.operations.services import open_index
+    from rag.operations.services import open_dormant_index
 
     with _opened(settings, path) as archive:
         yield from archive.verify()
-        with open_index(settings, archive.manifest.embedding) as index:
+        with open_dormant_index(settings, archive.manifest.embedding) as index:
             yield from import_.import_archive(index, archive, settings.storage.dir, collections)
 
 
@@ -139,8 +125,10 @@ def backup(archive: Path, force: bool) -> None:
     that are ingested from folders of yours are not in it, only their texts and vectors; back those folders up as you do
     anyway.
     """
-    with _writers(load_settings()) as (_, back_up):
-        written = follow(back_up(archive, overwrite=force))
+    from rag.operations.control_protocol import BackupRequest
+
+    with open_backend(load_settings()) as backend:
+        written = follow(backend.back_up(BackupRequest(backup=archive, overwrite=force)))
     for name in written.left_out:
         click.echo(
             f"note    {name}: its bytes were deleted meanwhile, or are damaged; all else of it is there.", err=True

@@ -241,20 +241,17 @@ def _closing_words(evaluation: Evaluation) -> str:
 def _draft(settings: Settings, collection: str, selection: Selection, path: Path, number: int, seed: int) -> None:
     """Write drafts into a new file; what was drafted before an interruption is kept."""
     from rag.evaluation.draft import ATTEMPTS, Draft, draft_questions, pick_passages
-    from rag.operations.services import open_models
-    from rag.storage.connect import open_catalog
+    from rag.operations.services import Services
 
     if path.exists():
         raise Conflict(f"There is a file {path} already.", hint="Give another name: somebody may have edited it.")
     _require_folder(path)
-    require_index(settings)
     kept: list[Draft] = []
     dropped = 0
     try:
-        # the catalog is read also while a server owns the folder
-        with open_models(settings) as models, closing(open_catalog(settings.storage)) as catalog:
-            picks = islice(pick_passages(catalog, collection, seed, selection), ATTEMPTS * number)
-            with closing(draft_questions(models.get(), picks)) as drafts:
+        with Services(settings) as services:
+            picks = islice(pick_passages(services.catalog, collection, seed, selection), ATTEMPTS * number)
+            with closing(draft_questions(services.model, picks)) as drafts:
                 for draft in _followed(drafts, "Drafting"):
                     if draft is None:
                         dropped += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import closing
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -29,7 +29,7 @@ def feedback(*, as_json: bool) -> None:
     Works beside a running server. With an answer that was deleted, or whose document was, its feedback is gone.
     """
     from rag.storage.connect import open_catalog
-    from rag.storage.feedback import list_feedback, list_votes
+    from rag.storage.feedback import Vote, list_feedback, list_votes
 
     settings = load_settings()
     require_index(settings)
@@ -41,15 +41,10 @@ def feedback(*, as_json: bool) -> None:
         click.echo("There is no feedback yet: the thumbs are under the chat's answers.")
     for item in items:
         if as_json:
-            click.echo(json.dumps(_line(item), ensure_ascii=False))
+            kind = "vote" if isinstance(item, Vote) else "feedback"
+            click.echo(json.dumps({"kind": kind, **asdict(item)}, ensure_ascii=False))
         else:
             click.echo("\n".join(_description(item)) + "\n")
-
-
-def _line(item: Feedback | Vote) -> dict[str, Any]:
-    from rag.storage.feedback import Vote
-
-    return {"kind": "vote" if isinstance(item, Vote) else "feedback", **asdict(item)}
 
 
 def _description(item: Feedback | Vote) -> Iterable[str]:

@@ -14,6 +14,7 @@ import click
 from rag.cli.runner import debug_option, load_settings
 
 if TYPE_CHECKING:
+    from rag.auth.users import Users
     from rag.storage.catalog import Catalog
 
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
@@ -40,6 +41,14 @@ def _catalog() -> Iterator[Catalog]:
         yield catalog
 
 
+@contextmanager
+def _users() -> Iterator[Users]:
+    from rag.auth.users import Users
+
+    with _catalog() as catalog:
+        yield Users(catalog.database)
+
+
 # -------------------------------------------------------------------------------------------------------------- users
 
 
@@ -55,11 +64,9 @@ def users() -> None:
 @debug_option
 def add_user(name: str, *, is_admin: bool, without_password: bool) -> None:
     """Add a user; the password is asked for, or read from a pipe: `echo secret | rag users add anna`."""
-    from rag.auth.users import Users
-
     password = "" if without_password else _ask_password()
-    with _catalog() as catalog:
-        Users(catalog.database).add(name, password, is_admin=is_admin)
+    with _users() as known:
+        known.add(name, password, is_admin=is_admin)
     click.echo(f"{name} may come in{' as an admin' if is_admin else ''}.")
 
 
@@ -67,14 +74,12 @@ def add_user(name: str, *, is_admin: bool, without_password: bool) -> None:
 @debug_option
 def list_users() -> None:
     """Show the users."""
-    from rag.auth.users import Users
-
-    with _catalog() as catalog:
-        known = Users(catalog.database).all()
-    for user in known:
+    with _users() as known:
+        all_users = known.all()
+    for user in all_users:
         notes = [*(["admin"] if user.is_admin else []), *([] if user.has_password else ["no password"])]
         click.echo(f"{user.name}  since {user.created_at[:10]}{''.join(f', {note}' for note in notes)}")
-    if not known:
+    if not all_users:
         click.echo("There are no users yet: `rag users add NAME`.")
 
 
@@ -83,10 +88,7 @@ def list_users() -> None:
 @debug_option
 def change_password(name: str) -> None:
     """Change a user's password; it is asked for, or read from a pipe."""
-    from rag.auth.users import Users
-
-    with _catalog() as catalog:
-        known = Users(catalog.database)
+    with _users() as known:
         known.get(name)
         known.set_password(name, _ask_password())
     click.echo(f"The password of {name} is changed.")
@@ -98,10 +100,8 @@ def change_password(name: str) -> None:
 @debug_option
 def make_admin(name: str, *, is_admin: bool) -> None:
     """Make a user an admin."""
-    from rag.auth.users import Users
-
-    with _catalog() as catalog:
-        Users(catalog.database).set_admin(name, is_admin=is_admin)
+    with _users() as known:
+        known.set_admin(name, is_admin=is_admin)
     click.echo(f"{name} is {'an admin' if is_admin else 'an ordinary user'} now.")
 
 
@@ -111,10 +111,8 @@ def make_admin(name: str, *, is_admin: bool) -> None:
 @debug_option
 def remove_user(name: str, heir: str) -> None:
     """Remove a user with all keys and conversations."""
-    from rag.auth.users import Users
-
-    with _catalog() as catalog:
-        Users(catalog.database).delete(name, heir)
+    with _users() as known:
+        known.delete(name, heir)
     click.echo(f"{name} is gone.")
 
 
@@ -207,16 +205,16 @@ def revoke_key(beginning: str) -> None:
 @debug_option
 def share(collection: str, readers: tuple[str, ...], removed: tuple[str, ...], *, public: bool | None) -> None:
     """Say who may read a collection. Without options: show who does."""
-    from rag.auth import sharing
+    from rag.auth import access
     from rag.auth.users import Users
 
     with _catalog() as catalog:
         known = Users(catalog.database)
-        shared = sharing.share(
+        shared = access.share(
             catalog,
             catalog.collection(collection).id,
             add=[known.get(name).id for name in readers],
-            remove=[known.get(name).id for name in removed],
+            delete=[known.get(name).id for name in removed],
             public=public,
         )
         names = known.names(shared.readers)

@@ -1,6 +1,6 @@
 """A Chroma server, reached by HTTP: what fails while it is away is asked again, and told in words.
 
-All requests that Footnote sends it may be repeated without harm: they look, put what is there already, or remove it.
+All requests that Footnote sends it may be repeated without harm: they look, put what is there already, or delete it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class ChromaServer:
 
     def connect(self) -> ClientAPI:
         """A client of our database, which is made if need be. Raises BackendUnavailable, BackendError."""
-        return self.asked(self._connect, WRITE_PATIENCE)
+        return self.retry(self._connect, WRITE_PATIENCE)
 
     def disconnect(self, client: ClientAPI) -> None:
         """Close the connections of a client."""
@@ -55,9 +55,9 @@ class ChromaServer:
 
     def version(self) -> str:
         """What the server says it is, asked once. Raises BackendUnavailable, BackendError."""
-        return self.asked(self._version, 0)
+        return self.retry(self._version, 0)
 
-    def asked(self, request: Callable[[], _Answer], patience: float) -> _Answer:
+    def retry(self, request: Callable[[], _Answer], patience: float) -> _Answer:
         """What `request` gives; it is repeated for `patience` seconds while the server is away.
 
         Raises BackendUnavailable when it stays away, BackendError when it refuses."""

@@ -52,7 +52,7 @@ class VectorIndex:
         self._fingerprint = fingerprint
         if isinstance(place, ChromaServer):
             self._client = client or place.connect()
-            self._batch = min(_LARGEST_BODY, place.asked(self._client.get_max_batch_size, WRITE_PATIENCE))
+            self._batch = min(_LARGEST_BODY, place.retry(self._client.get_max_batch_size, WRITE_PATIENCE))
         else:
             self._client = client or _open(place)
             self._batch = self._client.get_max_batch_size()
@@ -149,7 +149,7 @@ class VectorIndex:
         return vectors
 
     def _request(self, request: Callable[[], _Answer], patience: float) -> _Answer:
-        return self._place.asked(request, patience) if isinstance(self._place, ChromaServer) else request()
+        return self._place.retry(request, patience) if isinstance(self._place, ChromaServer) else request()
 
     def _ask(
         self,

@@ -24,8 +24,7 @@ from typing import TYPE_CHECKING, cast
 from rag.errors import Conflict
 from rag.index.chroma_server import ChromaServer
 from rag.index.dense import DIRECT_COMPARISON, VectorIndex
-from rag.index.lexical import LexicalIndex, LexicalReader, LexicalWriter
-from rag.index.lexical_entries import lexical_entries
+from rag.index.lexical import LexicalIndex, LexicalWriter, lexical_entries
 from rag.index.lexical_replica import LexicalReplica
 from rag.index.purge import Purger
 from rag.index.repair import open_or_set_aside, repair_vectors, repair_words
@@ -95,10 +94,8 @@ class Index:
             self._dense = embedding, vectors  # one thing: a search takes both or, after a switch, both others
             self._coming: tuple[Embedding, VectorIndex] | None = None
             self._staging = Staging(self.catalog)
-            words = LexicalReplica(self.catalog) if self._shared else self._open_words()
-            self._close_words = words.close
-            self._lexical: LexicalReader = words if isinstance(words, LexicalReplica) else words.index
-            self._writer = None if isinstance(words, LexicalReplica) else words  # a replica follows the catalog itself
+            self._words = LexicalReplica(self.catalog) if self._shared else self._open_words()
+            self._writer = self._words if isinstance(self._words, LexicalWriter) else None  # a replica needs none
             with self._writing:  # what another process is writing must not be taken for a remainder
                 vectors.delete_other_models([self._staging.target() or ""])
                 self._delete_unfinished()
@@ -124,6 +121,10 @@ class Index:
         return self._dense[0]
 
     @property
+    def _lexical(self) -> LexicalIndex:
+        return self._words.index
+
+    @property
     def _vectors(self) -> VectorIndex:
         return self._dense[1]
 
@@ -132,7 +133,7 @@ class Index:
         if self._purger is not None:
             self._purger.close()
         with self._writing.here:
-            self._close_words()
+            self._words.close()
             self._vectors.close()
             self.catalog.close()
 

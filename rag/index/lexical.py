@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from rag.storage.catalog import Catalog
 from rag.text.analysis import analyzer, segmented, terms
-from rag.types.documents import ChunkId
+from rag.types.documents import Chunk, ChunkId
 
 if TYPE_CHECKING:
     import tantivy
@@ -42,33 +43,8 @@ class LexicalEntry:
         return ChunkId(self.chunk_id).version_name
 
 
-class LexicalReader(Protocol):
-    """What a search asks of the words; may be called from any thread."""
-
-    def count(self) -> int:
-        """How many chunks are indexed."""
-
-    def search(
-        self,
-        question: str,
-        collection_ids: Sequence[str] | None,
-        limit: int,
-        versions: Sequence[str] | None = None,
-        pages: tuple[int, int] | None = None,
-    ) -> list[tuple[str, float]]:
-        """The best chunk ids with their BM25 scores, best first; none if no word of the question is known.
-
-        `collection_ids` are the collections searched, None all; `versions` narrows the search to those
-        (`{document}:{version}`), `pages` to chunks on the pages with those indexes and between them; an empty scope
-        finds nothing.
-        """
-
-    def term_weights(self, question: str) -> dict[str, float]:
-        """The question's words (as `terms` gives them) with their inverse document frequency, as BM25 has it."""
-
-
 class LexicalIndex:
-    """An open tantivy index, to read."""
+    """An open tantivy index, to read; methods may be called from any thread."""
 
     def __init__(self, path: Path) -> None:
         import tantivy
@@ -101,7 +77,12 @@ class LexicalIndex:
         versions: Sequence[str] | None = None,
         pages: tuple[int, int] | None = None,
     ) -> list[tuple[str, float]]:
-        """See LexicalReader."""
+        """The best chunk ids with their BM25 scores, best first; none if no word of the question is known.
+
+        `collection_ids` are the collections searched, None all; `versions` narrows the search to those
+        (`{document}:{version}`), `pages` to chunks on the pages with those indexes and between them; an empty scope
+        finds nothing.
+        """
         query = self._query(question)
         ids, field = (collection_ids, "collection") if versions is None else (versions, "version")
         if query is None or (ids is not None and not ids):
@@ -122,7 +103,7 @@ class LexicalIndex:
         return [(str(searcher.doc(address)["id"][0]), float(score)) for score, address in found.hits]
 
     def term_weights(self, question: str) -> dict[str, float]:
-        """See LexicalReader."""
+        """The question's words (as `terms` gives them) with their inverse document frequency, as BM25 has it."""
         searcher = self.tantivy.searcher()
         count = searcher.num_docs
         weights = {}
@@ -211,3 +192,22 @@ class LexicalWriter:
     def _commit(self) -> None:
         self._writer.commit()
         self.index.tantivy.reload()
+
+
+def lexical_entries(title: str, collection_id: str, chunks: Iterable[Chunk]) -> Iterator[LexicalEntry]:
+    """What is indexed of the chunks of a document of that title."""
+    for chunk in chunks:
+        yield LexicalEntry(chunk.id, collection_id, title, chunk.heading, chunk.text, chunk.page_index)
+
+
+def live_entries(catalog: Catalog, version: str) -> list[LexicalEntry]:
+    """What is indexed of a version (`{document}:{version}`); nothing where it is not the live one, or not any more."""
+    document_id = version.rpartition(":")[0]
+    document = catalog.find_document(document_id)
+    entries = [
+        entry
+        for live in catalog.live_versions([document_id])
+        if document is not None
+        for entry in lexical_entries(document.title, live.collection_id, catalog.chunks_of(document_id))
+    ]
+    return entries if all(entry.version == version for entry in entries) else []

@@ -16,12 +16,10 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from rag.errors import DatabaseUnavailable
-from rag.index.lexical import LexicalIndex, LexicalWriter
-from rag.index.lexical_entries import live_entries
+from rag.index.lexical import LexicalIndex, LexicalWriter, live_entries
 from rag.index.purge import purge_words
 from rag.storage.catalog import Catalog, VersionedChunks
 
@@ -36,7 +34,7 @@ _TOGETHER = 256  # documents indexed at once
 
 
 class LexicalReplica:
-    """The words of all live chunks of a catalog, to read; see LexicalReader."""
+    """The words of all live chunks of a catalog, to read."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
@@ -64,33 +62,12 @@ class LexicalReplica:
         shutil.rmtree(self._folder, ignore_errors=True)
         os.close(self._lock)
 
-    def count(self) -> int:
-        """How many chunks are indexed."""
-        self._follow()
-        return self._index.count()
-
-    def search(
-        self,
-        question: str,
-        collection_ids: Sequence[str] | None,
-        limit: int,
-        versions: Sequence[str] | None = None,
-        pages: tuple[int, int] | None = None,
-    ) -> list[tuple[str, float]]:
-        """See LexicalIndex."""
-        self._follow()
-        return self._index.search(question, collection_ids, limit, versions, pages)
-
-    def term_weights(self, question: str) -> dict[str, float]:
-        """See LexicalIndex."""
-        self._follow()
-        return self._index.term_weights(question)
-
-    def _follow(self) -> None:
-        """Wait a moment for what is new in the catalog, and until all is there the first time."""
+    @property
+    def index(self) -> LexicalIndex:
+        """The index, after a moment's wait for what is new in the catalog, and until all is there the first time."""
         revision = self._catalog.revision
         if self._revision == revision:
-            return
+            return self._index
         with self._news:
             if self._thread is None and not self._closing.is_set():
                 self._catch_up()
@@ -99,6 +76,7 @@ class LexicalReplica:
             self._wanted = True
             self._news.notify_all()
             self._news.wait_for(lambda: self._revision >= revision or self._closing.is_set(), _PATIENCE)
+        return self._index
 
     def _run(self) -> None:
         while not self._closing.is_set():
@@ -122,7 +100,7 @@ class LexicalReplica:
                 self._news.wait_for(lambda: self._wanted or self._closing.is_set(), _LOOK)
 
     def _catch_up(self) -> None:
-        """Take out what is gone and take in what is new; what fails is left for the next time."""
+        """Delete what is gone and take in what is new; what fails is left for the next time."""
         revision = self._catalog.revision  # before the versions: what comes in between is seen next time
         live = {VersionedChunks(*row) for row in self._catalog.database.read(_LIVE)}
         if gone := self._indexed - live:

@@ -16,8 +16,7 @@ from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 
 from rag.errors import RagError
-from rag.index.lexical import LexicalWriter
-from rag.index.lexical_entries import live_entries
+from rag.index.lexical import LexicalWriter, live_entries
 from rag.index.segments import segments_with_deleted, unlisted_segments
 from rag.storage.catalog import Catalog
 

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from rag.index.dense import VectorIndex
-from rag.index.lexical import LexicalWriter
-from rag.index.lexical_entries import lexical_entries
+from rag.index.lexical import LexicalWriter, lexical_entries
 from rag.storage.catalog import Catalog
 from rag.text.analysis import ANALYSIS_VERSION, contextual_text
 from rag.types.documents import Document, Embedding

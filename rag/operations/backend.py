@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
     from rag.answering.modes.route import Shares
     from rag.models.benchmark import Speed
-    from rag.operations.control_protocol import AskRequest, SearchRequest
+    from rag.operations.archive.format import ArchiveProgress
+    from rag.operations.archive.writer import WrittenArchive
+    from rag.operations.control_protocol import AskRequest, BackupRequest, ExportRequest, SearchRequest
     from rag.operations.server_client import ServerClient
     from rag.settings import EmbeddingSettings, Settings
     from rag.types.documents import AttributeValue, Chunking, Document, Event, Hit, Owned
@@ -67,6 +69,16 @@ class Backend(Library, Protocol):
 
     def tag(self, document_id: str, attributes: Mapping[str, AttributeValue | None]) -> Document:
         """Give attributes to a document; None takes one away. Raises NotFound, InvalidRequest."""
+        ...
+
+    def export(self, request: ExportRequest) -> Iterator[ArchiveProgress | WrittenArchive]:
+        """Write collections into an archive on this machine; last comes what was written. Raises NotFound, and Conflict
+        when there is a file of that name."""
+        ...
+
+    def back_up(self, request: BackupRequest) -> Iterator[ArchiveProgress | WrittenArchive]:
+        """Write all that is stored into an archive on this machine; last comes what was written. Raises like
+        `export`."""
         ...
 
     def measure_models(self) -> AsyncGenerator[Speed, None]:
@@ -168,9 +180,9 @@ def open_backend(settings: Settings) -> Iterator[Backend]:
         yield server
         return
     from rag.operations.local_backend import LocalBackend
-    from rag.operations.services import LazyServices
+    from rag.operations.services import Services
 
-    with LazyServices(settings) as services:
+    with Services(settings) as services:
         yield LocalBackend(services)
 
 

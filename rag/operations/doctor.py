@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from importlib import metadata
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from rag.errors import BackendUnavailable, RagError, StorageLocked
@@ -62,18 +62,10 @@ def _checked(subject: str, results: Iterator[CheckResult]) -> Iterator[CheckResu
 
 def _python() -> CheckResult:
     version = platform.python_version()
-    missing = [name for name in ("chromadb", "tantivy", "chainlit", "torch") if not _installed(name)]
+    missing = [name for name in ("chromadb", "tantivy", "chainlit", "torch") if find_spec(name) is None]
     if missing:
         return CheckResult(False, "Python", f"{', '.join(missing)} missing.", "Run `make setup`.")
     return CheckResult(True, "Python", version)
-
-
-def _installed(name: str) -> bool:
-    try:
-        metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
 
 
 def _database(settings: Settings) -> Iterator[CheckResult]:
@@ -168,9 +160,10 @@ def _model_servers(settings: Settings) -> Iterator[CheckResult]:
 
 
 def _language_models(settings: Settings) -> Iterator[CheckResult]:
-    from rag.operations.services import open_models
+    from rag.operations.services import Services
 
-    with open_models(settings) as models:
+    with Services(settings) as services:
+        models = services.models
         if models.file.model or models.file.persona:
             yield from _checked("Models file", _models_file(models.file))
         for name in models.described:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 
 from rag.answering.modes.request import Request
 from rag.answering.modes.route import Shares
 from rag.answering.personas import addressed
 from rag.models.benchmark import Speed, measure_all
+from rag.operations.archive import writer
+from rag.operations.archive.format import ArchiveProgress
+from rag.operations.archive.writer import WrittenArchive
 from rag.operations.backend import Backend
-from rag.operations.control_protocol import AskRequest, SearchRequest
-from rag.operations.services import LazyServices, Services
-from rag.storage import document_attributes
+from rag.operations.control_protocol import AskRequest, BackupRequest, ExportRequest, SearchRequest
+from rag.operations.services import Services
+from rag.storage.attributes import tag
 from rag.storage.catalog import DEFAULT_COLLECTION
 from rag.storage.selection import scope_of
 from rag.types.documents import AttributeValue, Document, Event, Hit, Scope
@@ -22,7 +25,7 @@ from rag.types.documents import AttributeValue, Document, Event, Hit, Scope
 class LocalBackend(Backend):
     """The machine's view, to which all collections are open: see Access for that of a user."""
 
-    def __init__(self, services: Services | LazyServices) -> None:
+    def __init__(self, services: Services) -> None:
         self._services = services
 
     def warm_up(self) -> None:
@@ -54,7 +57,16 @@ class LocalBackend(Backend):
         return catalog.document(document_id), catalog.page_text(document_id, page_index)
 
     def tag(self, document_id: str, attributes: Mapping[str, AttributeValue | None]) -> Document:
-        return document_attributes.tag(self._services.catalog, document_id, attributes)
+        return tag(self._services.catalog, document_id, attributes)
+
+    def export(self, request: ExportRequest) -> Iterator[ArchiveProgress | WrittenArchive]:
+        index = self._services.dormant_index
+        options = {"with_files": request.with_files, "overwrite": request.overwrite}
+        return writer.export(index, request.archive, request.collections, **options)
+
+    def back_up(self, request: BackupRequest) -> Iterator[ArchiveProgress | WrittenArchive]:
+        folder = self._services.settings.storage.dir
+        return writer.back_up(self._services.dormant_index, folder, request.backup, overwrite=request.overwrite)
 
     def measure_models(self) -> AsyncGenerator[Speed, None]:
         return measure_all(self._services.models)

@@ -50,7 +50,7 @@ class ServerClient(Backend, Ingestion):
         }
         self._address = owner.address
 
-    # ---------------------------------------------------------------------------------------- questions and documents
+    # -------------------------------------------------------------------------------- questions, documents and archives
 
     def warm_up(self) -> None:
         self.collections()  # all else is open there
@@ -78,6 +78,12 @@ class ServerClient(Backend, Ingestion):
         body = TagRequest(attributes=dict(attributes))
         return self._request(Document, "PATCH", f"documents/{quote(document_id, safe='')}", body)
 
+    def export(self, request: ExportRequest) -> Iterator[ArchiveProgress | WrittenArchive]:
+        return self._progress("export", request)
+
+    def back_up(self, request: BackupRequest) -> Iterator[ArchiveProgress | WrittenArchive]:
+        return self._progress("backup", request)
+
     def measure_models(self) -> AsyncGenerator[Speed, None]:
         return self._events("GET", "models")
 
@@ -102,19 +108,6 @@ class ServerClient(Backend, Ingestion):
 
     def cancel(self, job_id: str) -> Job:
         return self._request(Job, "DELETE", f"jobs/{quote(job_id, safe='')}")
-
-    # -------------------------------------------------------------------------------------------------------- archives
-
-    def export(
-        self, archive: Path, collections: Sequence[str], *, with_files: bool, overwrite: bool
-    ) -> Iterator[ArchiveProgress | WrittenArchive]:
-        """Have the server write an archive on this machine; last comes what was written."""
-        body = ExportRequest(archive=archive, collections=list(collections), with_files=with_files, overwrite=overwrite)
-        return self._progress("export", body)
-
-    def back_up(self, backup: Path, *, overwrite: bool) -> Iterator[ArchiveProgress | WrittenArchive]:
-        """Have the server write a backup on this machine; last comes what was written."""
-        return self._progress("backup", BackupRequest(backup=backup, overwrite=overwrite))
 
     # ------------------------------------------------------------------------------------------------------------ HTTP
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from functools import cached_property, partial
 from typing import Self
 
 from rag.answering.engine import ChatEngine
 from rag.answering.event_stream import EventStream
+from rag.answering.history import Summaries
 from rag.answering.modes.dispatch import answer
 from rag.answering.modes.request import Request
 from rag.answering.modes.route import RouteCounts
@@ -38,55 +38,97 @@ from rag.telemetry.spans import measured
 from rag.telemetry.telemetry import Telemetry
 from rag.types.documents import Answer, Embedding, Emit, LanguageModel
 
-
-@dataclass(frozen=True, slots=True)
-class Storage:
-    """An owned storage folder: its lock and its index."""
-
-    lock: StorageLock
-    index: Index
-
-    @property
-    def embedding(self) -> Embedding:
-        """The embedding model that the index is made with."""
-        return self.index.embedding
+_OpenIngest = Callable[[Index], AbstractContextManager[IngestService]]
 
 
-@dataclass(frozen=True, slots=True)
 class Services:
-    """The whole application. `ingest` is the write side, handed over by `app.py`; `roles` are the personas;
-    `route_counts` tell who answered in the mode `route`, `telemetry` is told what is measured, and `stopping` ends the
-    answers when the program ends."""
+    """The application. Each part is opened when it is first used, and closed at the end of the `with` block: a list of
+    documents needs no model, and works beside another process. A server opens all at its start.
 
-    settings: Settings
-    storage: Storage
-    models: LanguageModels
-    engine: ChatEngine
-    ingest: IngestService
-    roles: tuple[Role, ...] = ()
-    route_counts: RouteCounts = field(default_factory=RouteCounts)
-    telemetry: Telemetry = field(default_factory=Telemetry)
-    stopping: Shutdown = field(default_factory=Shutdown)
+    `open_ingest` opens the write side over the index; who hands none over has none. `route_counts` tell who answered in
+    the mode `route`, `telemetry` is told what is measured, and `stopping` ends the answers when the program ends."""
+
+    def __init__(
+        self, settings: Settings, open_ingest: _OpenIngest | None = None, telemetry: Telemetry | None = None
+    ) -> None:
+        self.settings = settings
+        self.route_counts = RouteCounts()
+        self.telemetry = telemetry or Telemetry()
+        self.stopping = Shutdown()
+        self.resources = ExitStack()
+        self._open_ingest = open_ingest
+        self._summaries = Summaries()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.resources.close()
+
+    def open_all(self) -> None:
+        """Open all parts now: a server is not to fail with the first question. Raises what each of them raises."""
+        _ = self.index, self.ingest, self.models, self.engine, self.roles
+
+    @cached_property
+    def index(self) -> Index:
+        """The index of the storage folder, which is made if need be. Raises like `open_index`."""
+        return self.resources.enter_context(open_index(self.settings))
+
+    @cached_property
+    def dormant_index(self) -> Index:
+        """The index for what asks no embedding model: that is not loaded for it. Raises NotFound where nothing was ever
+        ingested, and like `open_dormant_index`."""
+        if "index" in vars(self):
+            return self.index
+        require_index(self.settings)
+        return self.resources.enter_context(open_dormant_index(self.settings))
 
     @property
     def catalog(self) -> Catalog:
-        """The catalog of the storage folder."""
-        return self.storage.index.catalog
+        """The catalog, also while another process owns the folder. Raises NotFound where there is none."""
+        return self.index.catalog if "index" in vars(self) else self._catalog
 
-    @property
+    @cached_property
+    def _catalog(self) -> Catalog:
+        require_index(self.settings)
+        return self.resources.enter_context(closing(open_catalog(self.settings.storage)))
+
+    @cached_property
+    def ingest(self) -> IngestService:
+        """The write side."""
+        assert self._open_ingest is not None, "nobody has handed it over"
+        return self.resources.enter_context(self._open_ingest(self.index))
+
+    @cached_property
     def retriever(self) -> HybridRetriever:
-        """What finds chunks."""
-        return self.engine.retriever
+        """What finds chunks. Raises NotFound where nothing was ever ingested, and like `open_index`."""
+        require_index(self.settings)
+        return open_retriever(self.settings, self.index)
+
+    @cached_property
+    def models(self) -> LanguageModels:
+        """The language models that the settings and `models.toml` describe. Raises ConfigurationError."""
+        return self.resources.enter_context(closing(LanguageModels(self.settings, load_models_file(self.settings))))
 
     @property
     def model(self) -> LanguageModel:
         """The model that is asked where none is named."""
         return self.models.get()
 
+    @cached_property
+    def roles(self) -> tuple[Role, ...]:
+        """The personas. Raises ConfigurationError."""
+        return read_roles(self.models.file)
+
+    @cached_property
+    def engine(self) -> ChatEngine:
+        """The engine that asks the default model."""
+        return self.engine_with("")
+
     def engine_with(self, model: str) -> ChatEngine:
         """An engine that asks the model of that name, empty for the default one; blocking: it may be opened. Raises
         NotFound, ConfigurationError."""
-        return replace(self.engine, model=self.models.get(model))
+        return ChatEngine(self.retriever, self.models.get(model), self.settings, summaries=self._summaries)
 
     def ask(self, request: Request) -> EventStream:
         """Answer a request in its mode: see rag/answering/modes/dispatch.py."""
@@ -110,94 +152,29 @@ class Services:
         return Access(self.catalog, principal)
 
 
-class LazyServices:
-    """What a command needs of the application: each part is opened when it is first used, and closed at the end of the
-    `with` block. A list of documents needs no model, and works beside another process."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.route_counts = RouteCounts()
-        self.resources = ExitStack()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.resources.close()
-
-    @cached_property
-    def storage(self) -> Storage:
-        """The storage folder, which is made if need be. Raises like `open_storage`."""
-        return self.resources.enter_context(open_storage(self.settings))
-
-    @property
-    def catalog(self) -> Catalog:
-        """The catalog, also while another process owns the folder. Raises NotFound where there is none."""
-        return self.storage.index.catalog if "storage" in vars(self) else self._catalog
-
-    @cached_property
-    def _catalog(self) -> Catalog:
-        require_index(self.settings)
-        return self.resources.enter_context(closing(open_catalog(self.settings.storage)))
-
-    @cached_property
-    def retriever(self) -> HybridRetriever:
-        """What finds chunks. Raises NotFound where nothing was ever ingested, and like `open_storage`."""
-        require_index(self.settings)
-        return open_retriever(self.settings, self.storage.index)
-
-    @cached_property
-    def models(self) -> LanguageModels:
-        """The language models. Raises ConfigurationError."""
-        return self.resources.enter_context(open_models(self.settings))
-
-    @cached_property
-    def roles(self) -> tuple[Role, ...]:
-        """The personas. Raises ConfigurationError."""
-        return read_roles(self.models.file)
-
-    def ask(self, request: Request) -> EventStream:
-        """Answer a request in its mode."""
-
-        def engine_with(model: str) -> ChatEngine:
-            return ChatEngine(self.retriever, self.models.get(model), self.settings)
-
-        return EventStream(lambda emit: answer(request, engine_with, self.models.file, self.route_counts, emit))
-
-
 @contextmanager
-def open_storage(settings: Settings) -> Iterator[Storage]:
-    """Take the storage folder and open what is in it; blocking, seconds (the embedding model is loaded).
+def open_index(settings: Settings, choose_embedding: Callable[[], Embedding] | None = None) -> Iterator[Index]:
+    """Take the storage folder and open what is in it; blocking, seconds where the embedding model is loaded (that of
+    the settings, if none is chosen).
 
     Raises StorageLocked, IndexMismatch, ConfigurationError, and BackendError where the Chroma server is not there.
     """
-    lock = StorageLock(settings.storage.dir, shared=settings.storage.is_shared).acquire()
-    try:
-        embedding = open_embedding(settings.embedding)
-        index = Index(settings.storage.dir, embedding, open_database(settings.storage), chroma_server(settings.storage))
-        try:
-            yield Storage(lock, index)
-        finally:
-            index.close()
-    finally:
-        lock.release()
+    with StorageLock(settings.storage.dir, shared=settings.storage.is_shared):
+        embedding = choose_embedding() if choose_embedding else open_embedding(settings.embedding)
+        database, chroma = open_database(settings.storage), chroma_server(settings.storage)
+        with closing(Index(settings.storage.dir, embedding, database, chroma)) as index:
+            yield index
 
 
 @contextmanager
-def open_index(settings: Settings, coming: EmbeddingIdentity | None = None) -> Iterator[Index]:
+def open_dormant_index(settings: Settings, coming: EmbeddingIdentity | None = None) -> Iterator[Index]:
     """Take the storage folder without loading the embedding model: for what has all vectors at hand.
 
     `coming` is what made the vectors that are to be added, None where none are. Raises StorageLocked; IndexMismatch
     when they do not fit those that are there (in an empty folder, the settings); NotFound when there is nothing.
     """
-    lock = StorageLock(settings.storage.dir, shared=settings.storage.is_shared).acquire()
-    try:
-        embedding = _dormant_embedding(settings, coming)
-        database, chroma = open_database(settings.storage), chroma_server(settings.storage)
-        with closing(Index(settings.storage.dir, embedding, database, chroma)) as index:
-            yield index
-    finally:
-        lock.release()
+    with open_index(settings, lambda: _dormant_embedding(settings, coming)) as index:
+        yield index
 
 
 def _dormant_embedding(settings: Settings, coming: EmbeddingIdentity | None) -> LazyEmbedding:
@@ -233,15 +210,3 @@ def require_configured(settings: EmbeddingSettings, coming: EmbeddingIdentity) -
 def open_retriever(settings: Settings, index: Index) -> HybridRetriever:
     """What finds chunks in the index, with the reranker if one is named. Raises ConfigurationError."""
     return HybridRetriever(index, settings.retrieval, open_reranker(settings.retrieval))
-
-
-@contextmanager
-def open_models(settings: Settings) -> Iterator[LanguageModels]:
-    """The language models that the settings and `models.toml` describe. Raises ConfigurationError."""
-    with closing(LanguageModels(settings, load_models_file(settings))) as models:
-        yield models
-
-
-def open_engine(settings: Settings, storage: Storage, models: LanguageModels) -> ChatEngine:
-    """A chat engine over the storage, with the default model. Raises ConfigurationError."""
-    return ChatEngine(open_retriever(settings, storage.index), models.get(), settings)

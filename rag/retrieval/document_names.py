@@ -1,7 +1,7 @@
 """Which documents a question names: "FY2019 capex of Activision Blizzard" is about ACTIVISIONBLIZZARD_2019_10K.pdf.
 
 A document's names are the words of its title, file name and folder, as the word index knows them, and the parts of
-words such as `2021Q1`. The catalog keeps them as a table of token and document (rag/storage/document_names.py); the
+words such as `2021Q1`. The catalog keeps them as a table of token and document (rag/storage/name_tokens.py); the
 rest is computed here.
 """
 
@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from rag.storage.database import Database
-from rag.storage.document_names import PART, WORD, names_of, tokens_of
+from rag.storage.name_tokens import PART, WORD, names_of, tokens_of
 from rag.text.analysis import terms
 from rag.text.codes import code_words
 from rag.types.documents import Scope

@@ -1,6 +1,7 @@
 """The attributes of documents: pairs of key and value that a user gives them, and what such a pair may be.
 
-The limits are those of OpenAI's vector stores.
+They hold at once and for every search from then on: nothing is read or embedded anew. The limits are those of OpenAI's
+vector stores.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import math
 from collections.abc import Mapping
 
 from rag.errors import InvalidRequest
-from rag.types.documents import AttributeValue
+from rag.storage.catalog import Catalog, unknown_document
+from rag.storage.database import Connection
+from rag.types.documents import AttributeValue, Document
 
 _MOST = 16  # attributes a document
 _LONGEST_KEY = 64  # characters
@@ -57,6 +60,39 @@ def read_value(text: str) -> AttributeValue:
     except (ValueError, RecursionError):
         return text
     return value if isinstance(value, str | int | float) else text
+
+
+def set_attributes(catalog: Catalog, document_id: str, attributes: Mapping[str, AttributeValue]) -> None:
+    """Give a document these attributes instead of those it has. Raises NotFound, InvalidRequest."""
+    with catalog.database.transaction() as connection:
+        _store(connection, document_id, attributes)
+
+
+def tag(catalog: Catalog, document_id: str, changes: Mapping[str, AttributeValue | None]) -> Document:
+    """Give a document these attributes beside those it has; None takes one away. Raises NotFound, InvalidRequest."""
+    with catalog.database.transaction() as connection:
+        merged = {**catalog.document(document_id).attributes, **changes}
+        _store(connection, document_id, {key: value for key, value in merged.items() if value is not None})
+    return catalog.document(document_id)
+
+
+def read_tags(words: tuple[str, ...]) -> dict[str, AttributeValue | None]:
+    """Changes as they are typed: `year=2021 department=legal`; `department=` takes it away. Raises InvalidRequest."""
+    changes: dict[str, AttributeValue | None] = {}
+    for word in words:
+        key, sign, value = word.partition("=")
+        if not sign:
+            raise InvalidRequest(f"{word!r} is no attribute.", hint="It looks like year=2021 or department=legal.")
+        changes[check_key(key.strip(), "attributes")] = read_value(value.strip()) if value.strip() else None
+    return changes
+
+
+def _store(connection: Connection, document_id: str, attributes: Mapping[str, AttributeValue]) -> None:
+    text = json.dumps(check_attributes(attributes), ensure_ascii=False)
+    if not connection.execute(
+        "UPDATE documents SET attributes = :text WHERE id = :id", text=text, id=document_id
+    ).rowcount:
+        raise unknown_document(document_id)
 
 
 def _is_storable(text: str) -> bool:

@@ -11,11 +11,11 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from rag.errors import InvalidRequest, NotFound
-from rag.storage import conversations, document_names, feedback, responses, schema
+from rag.storage import conversations, feedback, name_tokens, responses, schema
 from rag.storage.database import Connection, Database, contains, pattern_of
 from rag.storage.ids import new_id, now
 from rag.storage.rows import (
@@ -23,6 +23,7 @@ from rag.storage.rows import (
     NEXT_REVISION,
     PUT_PROPERTY,
     SELECT_COLLECTIONS,
+    SELECT_DOCUMENTS,
     chunk_of,
     collection_of,
     document_of,
@@ -30,7 +31,6 @@ from rag.storage.rows import (
     put_document,
     put_sections,
     require_begun,
-    select_documents,
     upsert,
 )
 from rag.storage.sqlite import SqliteDatabase
@@ -39,7 +39,6 @@ from rag.types.documents import LOCAL_NAME, LOCAL_PRINCIPAL, Chunk, ChunkId, Col
 DEFAULT_COLLECTION = "default"
 
 _LIVE_CHUNKS = "chunks k JOIN documents d ON d.id = k.document_id AND d.version = k.version"
-_Key = tuple[str, int, int]
 _BATCH = 500  # keys a statement: SQLite's limit on variables is far above
 
 
@@ -81,14 +80,13 @@ class Catalog:
         self.database: Database = SqliteDatabase(place) if isinstance(place, Path) else place
         self._read = self.database.read
         self._transaction = self.database.transaction
-        with self._transaction() as connection:
-            connection.execute(
-                "INSERT INTO principals (id, name, created_at, is_admin) VALUES (:id, :name, :now, 1) "
-                "ON CONFLICT DO NOTHING",
-                id=LOCAL_PRINCIPAL,
-                name=LOCAL_NAME,
-                now=now(),
-            )
+        self.database.write(
+            "INSERT INTO principals (id, name, created_at, is_admin) VALUES (:id, :name, :now, 1) "
+            "ON CONFLICT DO NOTHING",
+            id=LOCAL_PRINCIPAL,
+            name=LOCAL_NAME,
+            now=now(),
+        )
         self.create_collection(DEFAULT_COLLECTION)
         self._note_names()
 
@@ -109,11 +107,11 @@ class Catalog:
 
     def collection(self, name: str = DEFAULT_COLLECTION) -> Collection:
         """The collection of that name or id. Raises NotFound."""
-        rows = self._read(f"{SELECT_COLLECTIONS} WHERE c.name = :name OR c.id = :name", name=name)
-        if not rows:
+        row = self.database.first(f"{SELECT_COLLECTIONS} WHERE c.name = :name OR c.id = :name", name=name)
+        if row is None:
             known = ", ".join(collection.name for collection in self.collections())
             raise NotFound(f"There is no collection {name!r}.", hint=f"There are: {known}.")
-        return collection_of(rows[0])
+        return collection_of(row)
 
     def collections_called(self, name: str) -> list[Collection]:
         """The collections with that id, name or label, the oldest first."""
@@ -133,19 +131,18 @@ class Catalog:
         """The collection of that name, made if need be. Raises InvalidRequest for a name that looks like an id."""
         if name.startswith("vs_"):
             raise InvalidRequest(f"There is no collection {name!r}.", hint="The name of a new one cannot begin so.")
-        with self._transaction() as connection:
-            connection.execute(
-                "INSERT INTO collections (id, name, owner_id, created_at) VALUES (:id, :name, :owner, :now) "
-                "ON CONFLICT DO NOTHING",
-                id=new_id("vs"),
-                name=name,
-                owner=LOCAL_PRINCIPAL,
-                now=now(),
-            )
+        self.database.write(
+            "INSERT INTO collections (id, name, owner_id, created_at) VALUES (:id, :name, :owner, :now) "
+            "ON CONFLICT DO NOTHING",
+            id=new_id("vs"),
+            name=name,
+            owner=LOCAL_PRINCIPAL,
+            now=now(),
+        )
         return self.collection(name)
 
     def delete_collection(self, collection_id: str) -> bool:
-        """Forget a collection if it is empty; whether it is gone."""
+        """Delete a collection if it is empty; whether it is gone."""
         with self._transaction() as connection:
             connection.execute(
                 "DELETE FROM collections WHERE id = :id AND NOT EXISTS "
@@ -160,7 +157,7 @@ class Catalog:
         """All documents, or those of one collection (name or id), by source."""
         of_collection = None if collection is None else self.collection(collection).id
         where = "" if of_collection is None else " AND c.id = :id"
-        rows = self._read(f"{select_documents()}{where} ORDER BY c.name, d.source", id=of_collection)
+        rows = self._read(f"{SELECT_DOCUMENTS}{where} ORDER BY c.name, d.source", id=of_collection)
         return [document_of(row) for row in rows]
 
     def list_documents(
@@ -171,7 +168,7 @@ class Catalog:
         where = "d.collection_id = :collection AND " + contains("d.title", "d.source")
         values = {"collection": collection_id, "pattern": pattern_of(containing)}
         rows = self._read(
-            f"{select_documents()} AND {where} ORDER BY d.updated_at DESC, d.rowid DESC LIMIT :limit OFFSET :offset",
+            f"{SELECT_DOCUMENTS} AND {where} ORDER BY d.updated_at DESC, d.rowid DESC LIMIT :limit OFFSET :offset",
             limit=limit,
             offset=offset,
             **values,
@@ -202,27 +199,27 @@ class Catalog:
 
     def find_document(self, document_id: str) -> Document | None:
         """The document of that id, if there is one."""
-        rows = self._read(f"{select_documents()} AND d.id = :id", id=document_id)
-        return document_of(rows[0]) if rows else None
+        row = self.database.first(f"{SELECT_DOCUMENTS} AND d.id = :id", id=document_id)
+        return None if row is None else document_of(row)
 
     def document_of_source(self, collection: str, source: str) -> Document | None:
         """The document that stands for that source in the collection (name or id), if both exist."""
-        rows = self._read(
-            f"{select_documents()} AND d.source = :source "
+        row = self.database.first(
+            f"{SELECT_DOCUMENTS} AND d.source = :source "
             "AND d.collection_id = (SELECT id FROM collections WHERE name = :collection OR id = :collection)",
             source=source,
             collection=collection,
         )
-        return document_of(rows[0]) if rows else None
+        return None if row is None else document_of(row)
 
     def documents_of_content(self, sha256: str) -> list[Document]:
         """The documents whose bytes have that hash, oldest first."""
-        rows = self._read(f"{select_documents()} AND d.sha256 = :sha256 ORDER BY d.created_at, d.id", sha256=sha256)
+        rows = self._read(f"{SELECT_DOCUMENTS} AND d.sha256 = :sha256 ORDER BY d.created_at, d.id", sha256=sha256)
         return [document_of(row) for row in rows]
 
     def documents_of_file(self, file_id: str) -> list[Document]:
         """The documents that were made of an uploaded file."""
-        return [document_of(row) for row in self._read(f"{select_documents()} AND d.file_id = :id", id=file_id)]
+        return [document_of(row) for row in self._read(f"{SELECT_DOCUMENTS} AND d.file_id = :id", id=file_id)]
 
     def sections(self, document_id: str) -> list[Section]:
         """The extracted text of a document as its loader gave it."""
@@ -259,9 +256,11 @@ class Catalog:
     # ----------------------------------------------------------------------------------------------------- chunks
 
     def chunks(self, ids: Sequence[str]) -> dict[str, StoredChunk]:
-        """The live chunks among `ids`. What is not live (removed, replaced, never committed) is simply missing."""
+        """The live chunks among `ids`. What is not live (deleted, replaced, never committed) is simply missing."""
         found: dict[str, StoredChunk] = {}
-        for batch in _batches([ChunkId(chunk_id).parts for chunk_id in ids]):
+        keys = [ChunkId(chunk_id).parts for chunk_id in ids]
+        for start in range(0, len(keys), _BATCH):
+            batch = keys[start : start + _BATCH]
             wanted = ", ".join([f"({', '.join([self.database.PLACE] * 3)})"] * len(batch))
             for row in self.database.read_fast(
                 f"""
@@ -297,10 +296,7 @@ class Catalog:
 
     def vector_ids(self, document_id: str) -> list[str]:
         """The ids of a document's vectors, one a live chunk, in order."""
-        rows = self._read(
-            f"SELECT k.vector_id FROM {_LIVE_CHUNKS} WHERE d.id = :id ORDER BY k.number",
-            id=document_id,
-        )
+        rows = self._read(f"SELECT k.vector_id FROM {_LIVE_CHUNKS} WHERE d.id = :id ORDER BY k.number", id=document_id)
         return [vector_id for (vector_id,) in rows]
 
     def chunks_of_vectors(
@@ -347,12 +343,12 @@ class Catalog:
 
     def _note_names(self) -> None:
         """Note the names of all documents, if another version of the program noted them or none did."""
-        if self.property("names") == document_names.NAMES_VERSION:
+        if self.property("names") == name_tokens.NAMES_VERSION:
             return
         with self._transaction() as connection:
             for document_id, title, source in connection.execute("SELECT id, title, source FROM documents").fetchall():
-                document_names.put_names(connection, document_id, title, source)
-        self.set_property("names", document_names.NAMES_VERSION)
+                name_tokens.put_names(connection, document_id, title, source)
+        self.set_property("names", name_tokens.NAMES_VERSION)
 
     @property
     def revision(self) -> int:
@@ -361,24 +357,17 @@ class Catalog:
 
     def property(self, name: str) -> str | None:
         """A stored property of the whole catalog, such as the fingerprint that the vectors were made with."""
-        rows = self._read("SELECT value FROM properties WHERE name = :name", name=name)
-        return str(rows[0][0]) if rows else None
+        row = self.database.first("SELECT value FROM properties WHERE name = :name", name=name)
+        return None if row is None else str(row.value)
 
     def set_property(self, name: str, value: str) -> None:
         """Store a property of the whole catalog."""
-        with self._transaction() as connection:
-            connection.execute(PUT_PROPERTY, name=name, value=value)
+        self.database.write(PUT_PROPERTY, name=name, value=value)
 
     def begin(self, versions: Sequence[VersionedChunks], vectors: Mapping[str, Iterable[str]]) -> None:
         """Note what is about to be written, so that a crash leaves a trace: versions, and vector ids by collection."""
         with self._transaction() as connection:
-            connection.executemany(
-                upsert(schema.unfinished),
-                [
-                    {"document_id": v.document_id, "version": v.version, "collection_id": v.collection_id}
-                    for v in versions
-                ],
-            )
+            connection.executemany(upsert(schema.unfinished), [asdict(version) for version in versions])
             connection.executemany(
                 upsert(schema.loose_vectors),
                 [
@@ -412,7 +401,7 @@ class Catalog:
     def put_record(self, document: Document) -> None:
         """Store what is known of a document without touching its text: a failure, a new modification time.
 
-        Nothing happens when the document was removed, or got a newer version, since the caller read it, or another has
+        Nothing happens when the document was deleted, or got a newer version, since the caller read it, or another has
         its source; one that was never stored (version 0) is added."""
         with self._transaction() as connection:
             row = connection.execute("SELECT version FROM documents WHERE id = :id", id=document.id).fetchone()
@@ -421,7 +410,7 @@ class Catalog:
                 put_document(connection, document, self.collection(document.collection).id)
 
     def delete_documents(self, document_ids: Sequence[str]) -> None:
-        """Forget documents and their text; the commit point of a removal. Raises NotFound before anything is done."""
+        """Delete documents and their text; the commit point of it. Raises NotFound before anything is done."""
         with self._transaction() as connection:
             for document_id in document_ids:
                 _note_live_version(connection, document_id)
@@ -432,7 +421,7 @@ class Catalog:
             connection.execute(NEXT_REVISION)
 
     def unfinished(self) -> list[VersionedChunks]:
-        """Versions whose words are not wanted: never committed, replaced, or removed."""
+        """Versions whose words are not wanted: never committed, replaced, or deleted."""
         rows = self._read("SELECT document_id, version, collection_id FROM unfinished")
         return [VersionedChunks(*row) for row in rows]
 
@@ -480,8 +469,3 @@ def _note_live_version(connection: Connection, document_id: str) -> None:
         f"FROM {_LIVE_CHUNKS} WHERE d.id = :id ON CONFLICT DO NOTHING",
         id=document_id,
     )
-
-
-def _batches(keys: Sequence[_Key]) -> Iterator[Sequence[_Key]]:
-    for start in range(0, len(keys), _BATCH):
-        yield keys[start : start + _BATCH]

@@ -28,6 +28,16 @@ def open_postgres(storage: StorageSettings) -> PostgresDatabase | None:
     return PostgresDatabase(url)
 
 
+def database_password(storage: StorageSettings) -> str:
+    """The password in the URL of the database, empty if there is none. Raises ConfigurationError."""
+    url = storage.database_url.get_secret_value()
+    if not url:
+        return ""
+    from rag.storage.postgres import password_of
+
+    return password_of(url)
+
+
 def open_catalog(storage: StorageSettings) -> Catalog:
     """The catalog. Raises like `open_database`."""
     return Catalog(open_database(storage))

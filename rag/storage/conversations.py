@@ -6,7 +6,8 @@ Each belongs to one user and does not exist for others. With a document goes wha
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -101,28 +102,24 @@ class Conversations:
 
     def get(self, conversation_id: str) -> Conversation:
         """A conversation. Raises NotFound."""
-        rows = self._database.read(
-            f"SELECT {_COLUMNS} FROM conversations WHERE id = :id AND owner_id = :owner",
-            id=conversation_id,
-            owner=self._owner_id,
-        )
-        if not rows:
+        statement = f"SELECT {_COLUMNS} FROM conversations WHERE id = :id AND owner_id = :owner"
+        row = self._database.first(statement, id=conversation_id, owner=self._owner_id)
+        if row is None:
             raise unknown_conversation(conversation_id)
-        return _conversation(rows[0])
+        return _conversation(row)
 
     def begin(self, conversation_id: str, question: str) -> None:
         """Add a conversation with a title made from its first question; nothing happens if it is there already. Raises
         NotFound."""
-        with self._database.transaction() as connection:
-            connection.execute(
-                "INSERT INTO conversations (id, owner_id, title, settings, created_at, updated_at) "
-                "VALUES (:id, :owner, :title, '{}', :now, :now) ON CONFLICT (id) DO NOTHING",
-                id=conversation_id,
-                owner=self._owner_id,
-                title=title_of(question),
-                now=_now(),
-            )
-            self._require(connection, conversation_id)
+        self._database.write(
+            "INSERT INTO conversations (id, owner_id, title, settings, created_at, updated_at) "
+            "VALUES (:id, :owner, :title, '{}', :now, :now) ON CONFLICT (id) DO NOTHING",
+            id=conversation_id,
+            owner=self._owner_id,
+            title=title_of(question),
+            now=_now(),
+        )
+        self.get(conversation_id)
 
     def rename(self, conversation_id: str, title: str) -> None:
         """Give a conversation another title. Raises NotFound."""
@@ -134,8 +131,7 @@ class Conversations:
 
     def delete(self, conversation_id: str) -> None:
         """Delete a conversation with all that was said. Raises NotFound."""
-        with self._database.transaction() as connection:
-            self._require(connection, conversation_id)
+        with self._changing(conversation_id) as connection:
             connection.execute("DELETE FROM conversations WHERE id = :id", id=conversation_id)
 
     # -------------------------------------------------------------------------------------------------- what is in it
@@ -152,8 +148,7 @@ class Conversations:
     def put_step(self, conversation_id: str, step: Step, question_id: str = "", documents: Iterable[str] = ()) -> None:
         """Add a step, or store it anew. `documents` are the ids of those that were read for the answer to the step
         `question_id`. Raises NotFound, also when the step is another conversation's."""
-        with self._database.transaction() as connection:
-            self._require(connection, conversation_id)
+        with self._changing(conversation_id) as connection:
             stored = connection.execute(
                 "INSERT INTO steps (id, conversation_id, parent_id, type, text, body) "
                 "VALUES (:id, :conversation, :parent, :type, :text, :body) "
@@ -189,8 +184,7 @@ class Conversations:
 
     def edit(self, conversation_id: str, question: Step) -> None:
         """Put a question in another way: what was done for it goes. Raises NotFound."""
-        with self._database.transaction() as connection:
-            self._require(connection, conversation_id)
+        with self._changing(conversation_id) as connection:
             self._delete_parts(connection, conversation_id, question.id)
             connection.execute(
                 "DELETE FROM readings WHERE question_id IN "
@@ -203,8 +197,7 @@ class Conversations:
     def delete_step(self, conversation_id: str, step_id: str) -> None:
         """Delete a step with its parts and what was shown with them; nothing happens if it is not there. Raises
         NotFound."""
-        with self._database.transaction() as connection:
-            self._require(connection, conversation_id)
+        with self._changing(conversation_id) as connection:
             self._delete_parts(connection, conversation_id, step_id)
             connection.execute(
                 "DELETE FROM steps WHERE id = :id AND conversation_id = :conversation",
@@ -214,15 +207,15 @@ class Conversations:
 
     def conversation_of(self, step_id: str) -> str:
         """The id of the conversation that a step belongs to. Raises NotFound."""
-        rows = self._database.read(
+        row = self._database.first(
             "SELECT c.id FROM steps s JOIN conversations c ON c.id = s.conversation_id "
             "WHERE s.id = :id AND c.owner_id = :owner",
             id=step_id,
             owner=self._owner_id,
         )
-        if not rows:
+        if row is None:
             raise NotFound(f"There is no message {step_id!r}.", hint="Reload the page.")
-        return str(rows[0][0])
+        return str(row.id)
 
     def elements(self, conversation_id: str) -> list[Element]:
         """What is shown with all steps. Raises NotFound."""
@@ -236,8 +229,7 @@ class Conversations:
 
     def put_element(self, conversation_id: str, element: Element) -> None:
         """Store what is shown with a step, if the step is still there. Raises NotFound."""
-        with self._database.transaction() as connection:
-            self._require(connection, conversation_id)
+        with self._changing(conversation_id) as connection:
             connection.execute(
                 "INSERT INTO elements (id, step_id, body) "
                 "SELECT CAST(:id AS TEXT), id, CAST(:body AS TEXT) FROM steps "
@@ -252,8 +244,7 @@ class Conversations:
 
     def delete_element(self, conversation_id: str, element_id: str) -> None:
         """Delete what is shown with a step. Raises NotFound."""
-        with self._database.transaction() as connection:
-            self._require(connection, conversation_id)
+        with self._changing(conversation_id) as connection:
             connection.execute(
                 "DELETE FROM elements WHERE id = :id AND step_id IN "
                 "(SELECT id FROM steps WHERE conversation_id = :conversation)",
@@ -272,16 +263,17 @@ class Conversations:
         )
 
     def _update(self, conversation_id: str, column: str, value: str) -> None:
-        with self._database.transaction() as connection:
-            self._require(connection, conversation_id)
+        with self._changing(conversation_id) as connection:
             connection.execute(
                 f"UPDATE conversations SET {column} = :value WHERE id = :id", value=value, id=conversation_id
             )
 
-    def _require(self, connection: Connection, conversation_id: str) -> None:
-        found = connection.execute("SELECT owner_id FROM conversations WHERE id = :id", id=conversation_id).fetchone()
-        if found != (self._owner_id,):
-            raise unknown_conversation(conversation_id)
+    @contextmanager
+    def _changing(self, conversation_id: str) -> Iterator[Connection]:
+        """A transaction in which a conversation is there and the user's. Raises NotFound."""
+        with self._database.transaction() as connection:
+            self.get(conversation_id)
+            yield connection
 
 
 def delete_of_document(connection: Connection, document_id: str) -> None:
@@ -319,13 +311,10 @@ def _text(value: Mapping[str, Any]) -> str:
 
 def preferences(database: Database, owner_id: str) -> dict[str, Any]:
     """What the user chose; blocking, a millisecond."""
-    rows = database.read("SELECT settings FROM preferences WHERE owner_id = :owner", owner=owner_id)
-    return dict(json.loads(rows[0][0])) if rows else {}
+    row = database.first("SELECT settings FROM preferences WHERE owner_id = :owner", owner=owner_id)
+    return {} if row is None else dict(json.loads(row.settings))
 
 
 def put_preferences(database: Database, owner_id: str, settings: Mapping[str, Any]) -> None:
     """Keep what the user chose, instead of what was chosen before; blocking, milliseconds."""
-    with database.transaction() as connection:
-        connection.execute(
-            upsert(schema.preferences, "settings"), owner_id=owner_id, settings=json.dumps(settings, ensure_ascii=False)
-        )
+    database.write(upsert(schema.preferences, "settings"), owner_id=owner_id, settings=_text(settings))

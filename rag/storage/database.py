@@ -57,6 +57,11 @@ class Connection:
     def __init__(self, connection: sqlalchemy.Connection) -> None:
         self.sqlalchemy = connection
 
+    @property
+    def driver(self) -> Any:
+        """The connection of the database's own library."""
+        return self.sqlalchemy.connection.driver_connection
+
     def execute(self, statement: str | Executable, /, **values: object) -> Result:
         """Run a statement with its values."""
         if not isinstance(statement, str):
@@ -79,6 +84,7 @@ class Database(ABC):
     BEGIN: ClassVar[str]  # of a transaction that writes
     PLACE: ClassVar[str]  # of a value, for the driver
     UNINDEXED: ClassVar[str]  # before a column: it is to be found by no index, where the planner would go wrong
+    is_shared: ClassVar[bool]  # whether other processes may write at the same time
 
     def __init__(self) -> None:
         self._threads = threading.local()
@@ -99,11 +105,20 @@ class Database(ABC):
         with self._reading() as connection:
             return connection.execute(statement, **values).all()
 
+    def first(self, statement: str | Executable, /, **values: object) -> Row | None:
+        """The first row of a query, None where it has none; as with `read`."""
+        with self._reading() as connection:
+            return connection.execute(statement, **values).first()
+
+    def write(self, statement: str, /, **values: object) -> int:
+        """Run a statement in a transaction of its own; how many rows it changed."""
+        with self.transaction() as connection:
+            return connection.execute(statement, **values).rowcount
+
     def read_fast(self, statement: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
         """Like `read`, past SQLAlchemy, for the few queries of every search: `PLACE` stands for a value."""
         with self._reading() as connection:
-            driver: Any = connection.sqlalchemy.connection.driver_connection
-            rows: list[tuple[Any, ...]] = driver.execute(statement, values).fetchall()
+            rows: list[tuple[Any, ...]] = connection.driver.execute(statement, values).fetchall()
             return rows
 
     @contextmanager
@@ -122,11 +137,6 @@ class Database(ABC):
                 raise
             finally:
                 self._threads.transaction = None
-
-    @property
-    @abstractmethod
-    def is_shared(self) -> bool:
-        """Whether other processes may use it at the same time."""
 
     @abstractmethod
     def exclusive(self, name: str, *, wait: bool = True) -> AbstractContextManager[Callable[[], bool]]:
@@ -156,16 +166,14 @@ class Database(ABC):
         if self._closed:
             raise Conflict("The catalog is closed.", hint="The program is ending: start it again.")
 
-    def _migrate(self, newer: Conflict) -> bool:
-        """Make the tables, or bring older ones up to date; whether there was anything to do. Raises `newer` where a
-        newer program made them."""
+    def _migrate(self, newer: Conflict) -> None:
+        """Make the tables, or bring older ones up to date. Raises `newer` where a newer program made them."""
         with self.connected() as connection:
             if current_revision(connection.sqlalchemy) == REVISION:
-                return False
+                return
         with self.transaction() as connection:  # other processes may be opening it, too
             if not migrate(connection.sqlalchemy):
                 raise newer
-        return True
 
 
 def copy_rows(source: Connection, target: Connection) -> None:

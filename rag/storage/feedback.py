@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from rag.errors import InvalidRequest, NotFound
 from rag.storage import schema
@@ -58,14 +58,13 @@ def put_feedback(database: Database, owner_id: str, step_id: str, comment: str, 
 
 def delete_feedback(database: Database, owner_id: str, feedback_id: str) -> bool:
     """Take one's own feedback back; whether there was any. Blocking, milliseconds."""
-    with database.transaction() as connection:
-        deleted = connection.execute(
-            "DELETE FROM feedback WHERE id = :id AND step_id IN (SELECT s.id FROM steps s "
-            "JOIN conversations c ON c.id = s.conversation_id WHERE c.owner_id = :owner)",
-            id=feedback_id,
-            owner=owner_id,
-        )
-    return bool(deleted.rowcount)
+    deleted = database.write(
+        "DELETE FROM feedback WHERE id = :id AND step_id IN (SELECT s.id FROM steps s "
+        "JOIN conversations c ON c.id = s.conversation_id WHERE c.owner_id = :owner)",
+        id=feedback_id,
+        owner=owner_id,
+    )
+    return bool(deleted)
 
 
 def feedback_in(database: Database, conversation_id: str) -> dict[str, tuple[str, bool, str]]:
@@ -88,7 +87,7 @@ def list_feedback(database: Database) -> list[Feedback]:
     """All feedback, newest first; blocking, milliseconds."""
     rows = database.read(
         """
-        SELECT f.id, p.name, f.is_good, f.comment, coalesce(q.text, '') AS question,
+        SELECT f.id, p.name AS "user", f.is_good, f.comment, coalesce(q.text, '') AS question,
             coalesce(json_extract(s.body, '$.metadata.answer'), s.text) AS answer,
             coalesce(json_extract(s.body, '$.metadata.passages'), '[]') AS passages, f.created_at
         FROM feedback f JOIN steps s ON s.id = f.step_id JOIN conversations c ON c.id = s.conversation_id
@@ -98,16 +97,7 @@ def list_feedback(database: Database) -> list[Feedback]:
         """
     )
     return [
-        Feedback(
-            id=row.id,
-            user=row.name,
-            is_good=bool(row.is_good),
-            comment=row.comment,
-            question=row.question,
-            answer=row.answer,
-            passages=tuple(json.loads(row.passages)),
-            created_at=row.created_at,
-        )
+        Feedback(**row._asdict() | {"is_good": bool(row.is_good), "passages": tuple(json.loads(row.passages))})
         for row in rows
     ]
 
@@ -148,17 +138,8 @@ def put_vote(
             param="chosen",
         )
     vote = Vote(new_id("vote"), question, dict(answers), tuple(passages), chosen, now())
-    with database.transaction() as connection:
-        connection.execute(
-            insert(schema.votes),
-            id=vote.id,
-            owner_id=owner_id,
-            question=question,
-            answers=json.dumps(vote.answers),
-            passages=json.dumps(vote.passages),
-            chosen=chosen,
-            created_at=vote.created_at,
-        )
+    in_json = {"answers": json.dumps(vote.answers), "passages": json.dumps(vote.passages)}
+    database.write(insert(schema.votes), owner_id=owner_id, **asdict(vote) | in_json)
     return vote
 
 
@@ -168,14 +149,7 @@ def list_votes(database: Database) -> list[Vote]:
         "SELECT id, question, answers, passages, chosen, created_at FROM votes ORDER BY created_at DESC, rowid DESC"
     )
     return [
-        Vote(
-            id=row.id,
-            question=row.question,
-            answers=json.loads(row.answers),
-            passages=tuple(json.loads(row.passages)),
-            chosen=row.chosen,
-            created_at=row.created_at,
-        )
+        Vote(**row._asdict() | {"answers": json.loads(row.answers), "passages": tuple(json.loads(row.passages))})
         for row in rows
     ]
 

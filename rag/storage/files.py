@@ -7,7 +7,7 @@ there, and the same bytes under the same name are one such file.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from rag.errors import NotFound
 from rag.storage import schema
@@ -55,50 +55,32 @@ class FileRecords:
         """Record a file; its id (`file_…`). Without a purpose, that of a known one of the same owner with these bytes
         and this name."""
         with self._database.transaction() as connection:
-            known = (
-                None
-                if purpose
-                else connection.execute(
-                    "SELECT id FROM files WHERE sha256 = :sha256 AND name = :name AND owner_id = :owner "
-                    "AND key_id = :key AND purpose = ''",
-                    sha256=sha256,
-                    name=name,
-                    owner=owned.owner_id,
-                    key=owned.key_id,
+            row = {"sha256": sha256, "name": name, **asdict(owned)}
+            if not purpose and (
+                known := connection.execute(
+                    "SELECT id FROM files WHERE sha256 = :sha256 AND name = :name AND owner_id = :owner_id "
+                    "AND key_id = :key_id AND purpose = ''",
+                    **row,
                 ).scalar()
-            )
-            if known is not None:
+            ):
                 return str(known)
-            file_id = new_id("file")
-            connection.execute(
-                insert(schema.files),
-                id=file_id,
-                owner_id=owned.owner_id,
-                sha256=sha256,
-                name=name,
-                size=size,
-                created_at=now(),
-                purpose=purpose,
-                expires_at=expires_at,
-                key_id=owned.key_id,
-            )
-            return file_id
+            row |= {"id": new_id("file"), "size": size, "created_at": now()}
+            connection.execute(insert(schema.files), **row, purpose=purpose, expires_at=expires_at)
+            return str(row["id"])
 
     def get(self, file_id: str) -> FileRecord:
         """A file that can be had. Raises NotFound."""
         record = self.find(file_id)
-        is_there = record is not None and (record.purpose or self._has_document(file_id))
-        if record is None or not is_there or (record.expires_at is not None and record.expires_at < now()):
+        if record is None or (record.expires_at is not None and record.expires_at < now()):
+            raise unknown_file(file_id)
+        if not record.purpose and not self._database.read("SELECT 1 FROM documents WHERE file_id = :id", id=file_id):
             raise unknown_file(file_id)
         return record
 
     def find(self, file_id: str) -> FileRecord | None:
         """What is known of a file, also of one that has expired or whose document is gone."""
-        rows = self._database.read(f"SELECT {_COLUMNS} FROM files WHERE id = :id", id=file_id)
-        return _record(rows[0]) if rows else None
-
-    def _has_document(self, file_id: str) -> bool:
-        return bool(self._database.read("SELECT 1 FROM documents WHERE file_id = :id LIMIT 1", id=file_id))
+        row = self._database.first(f"SELECT {_COLUMNS} FROM files WHERE id = :id", id=file_id)
+        return None if row is None else _record(row)
 
     def needed(self) -> set[str]:
         """The hashes of all bytes that are needed: by a document, by a job that is not over, or for their own sake."""
@@ -106,11 +88,8 @@ class FileRecords:
 
     def is_needed(self, sha256: str) -> bool:
         """Whether these bytes are needed."""
-        return bool(
-            self._database.read(
-                f"SELECT 1 FROM files f WHERE f.sha256 = :sha256 AND {_IS_NEEDED} LIMIT 1", sha256=sha256
-            )
-        )
+        statement = f"SELECT 1 FROM files f WHERE f.sha256 = :sha256 AND {_IS_NEEDED} LIMIT 1"
+        return bool(self._database.read(statement, sha256=sha256))
 
     def expired(self) -> list[FileRecord]:
         """The files whose time is over."""
@@ -146,13 +125,5 @@ class FileRecords:
 
 
 def _record(row: Row) -> FileRecord:
-    return FileRecord(
-        id=row.id,
-        name=row.name,
-        size=row.size,
-        sha256=row.sha256,
-        purpose=row.purpose,
-        created_at=row.created_at,
-        expires_at=row.expires_at,
-        owned=Owned(row.owner_id, row.key_id),
-    )
+    values = row._asdict()
+    return FileRecord(owned=Owned(values.pop("owner_id"), values.pop("key_id")), **values)

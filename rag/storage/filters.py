@@ -38,17 +38,8 @@ _HINT = (
 _WHERE = re.compile(r"\s*([^<>=!]+?)\s*(==|!=|>=|<=|=|>|<)(?![<>=])\s*(.*?)\s*", re.DOTALL)
 _SIGNS: dict[str, Operator] = {"=": "eq", "==": "eq", "!=": "ne", ">": "gt", ">=": "gte", "<": "lt", "<=": "lte"}
 
-# For each operator how SQL compares, and whether the comparison is then denied.
-_SQL_OPERATORS: dict[Operator, tuple[str, bool]] = {
-    "eq": ("=", False),
-    "in": ("=", False),
-    "ne": ("=", True),
-    "nin": ("=", True),
-    "gt": (">", False),
-    "gte": (">=", False),
-    "lt": ("<", False),
-    "lte": ("<=", False),
-}
+_SQL_OPERATORS: dict[Operator, str] = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}  # of all others: =
+_DENIED = ("ne", "nin")
 # How values of each kind are compared: what the document has is `a`, what is wanted `w`; {} is the sign.
 _COMPARISONS = {
     "number": "CASE WHEN a.type IN ('integer', 'real') THEN CAST(a.value AS NUMERIC) {} CAST(w.value AS NUMERIC) END",
@@ -123,7 +114,7 @@ def condition(wanted: Filter, name: str = "filter") -> tuple[str, dict[str, obje
             clauses.append(sql)
             values |= of_part
         return f"({(' AND ' if wanted.junction == 'and' else ' OR ').join(clauses)})", values
-    sign, is_denied = _SQL_OPERATORS[wanted.operator]
+    sign = _SQL_OPERATORS.get(wanted.operator, "=")
     clauses = []
     for kind, comparison in _COMPARISONS.items():
         of_kind = [value for value in wanted.values if _kind(value) == kind]
@@ -133,7 +124,7 @@ def condition(wanted: Filter, name: str = "filter") -> tuple[str, dict[str, obje
             clauses.append(f"EXISTS (SELECT 1 FROM ({candidates}) a JOIN {json_each} w ON {comparison.format(sign)})")
             # as JSON, like the attributes: the database reads both alike, to the last digit
             values |= {f"{name}_key": wanted.key, f"{name}_{kind}": json.dumps(of_kind, ensure_ascii=False)}
-    return f"{'NOT ' * is_denied}({' OR '.join(clauses) or 'false'})", values
+    return f"{'NOT ' * (wanted.operator in _DENIED)}({' OR '.join(clauses) or 'false'})", values
 
 
 def _kind(value: AttributeValue) -> str:

@@ -13,11 +13,10 @@ import re
 import socket
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rag.errors import ConfigurationError, DatabaseUnavailable, StorageLocked
 from rag.storage.database import Database
@@ -42,8 +41,9 @@ class Owner:
 
 
 class StorageLock:
-    """Ownership of a storage folder, from `acquire` until `release`: exclusive, or shared by processes that keep
-    catalog and vectors at servers. Those leave no note: each is as good as the other, and commands work beside them."""
+    """Ownership of a storage folder, within a `with` block or from `acquire` until `release`: exclusive, or shared by
+    processes that keep catalog and vectors at servers. Those leave no note: each is as good as the other, and commands
+    work beside them."""
 
     def __init__(self, storage: Path, *, shared: bool = False) -> None:
         self._shared = shared
@@ -72,6 +72,11 @@ class StorageLock:
         self._descriptor = descriptor
         self.announce(Owner(os.getpid()))
         return self
+
+    __enter__ = acquire
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
     def is_taken(self) -> bool:
         """Whether another process owns the folder; takes nothing and makes nothing."""
@@ -127,19 +132,18 @@ class ProcessLock:
         self._name = name
         self._began = began
         self.here = threading.Lock()  # what keeps the threads of this process apart
-        self._elsewhere: AbstractContextManager[Callable[[], bool]] | None = None
+        self._held = ExitStack()
         self._is_ours: Callable[[], bool] = bool
 
     def __enter__(self) -> None:
-        self.here.acquire()
-        try:
-            elsewhere = self._database.exclusive(self._name)
-            self._is_ours = elsewhere.__enter__()
-            self._elsewhere = elsewhere
+        with ExitStack() as stack:
+            stack.enter_context(self.here)
+            self._is_ours = stack.enter_context(self._database.exclusive(self._name))
             self._began()
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
+            self._held = stack.pop_all()
+
+    def __exit__(self, *error: Any) -> None:
+        self._held.__exit__(*error)
 
     def require(self) -> None:
         """Raises DatabaseUnavailable where the lock was lost with the connection to the database, so that another
@@ -149,13 +153,3 @@ class ProcessLock:
                 "The connection to the database was lost in the middle of a write.",
                 hint="Repeat it: nothing was changed.",
             )
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        elsewhere, self._elsewhere = self._elsewhere, None
-        try:
-            if elsewhere is not None:
-                elsewhere.__exit__(kind, error, trace)
-        finally:
-            self.here.release()

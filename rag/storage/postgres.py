@@ -1,5 +1,8 @@
 """A catalog in PostgreSQL, which several processes may share. Writes go one at a time, over all processes: each
-transaction holds a lock of the database."""
+transaction holds a lock of the database.
+
+Only who is given the URL of a database imports this: without psycopg that raises ConfigurationError.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, LiteralString
+from typing import Any, LiteralString
 
 import sqlalchemy
 from sqlalchemy import exc
@@ -19,8 +22,17 @@ from rag.storage import schema
 from rag.storage.database import Connection, Database, copy_rows
 from rag.storage.sqlite import SqliteDatabase, make_one_file
 
-if TYPE_CHECKING:
+try:
     import psycopg
+    from psycopg import sql
+    from psycopg.adapt import Dumper
+    from psycopg.conninfo import conninfo_to_dict
+    from psycopg.errors import LockNotAvailable
+except ImportError as error:
+    raise ConfigurationError(
+        "RAG_STORAGE__DATABASE_URL names a PostgreSQL database, but psycopg is not installed.",
+        hint="pip install 'footnote[postgres]', or `make setup EXTRAS=postgres`.",
+    ) from error
 
 _MOST_CONNECTIONS = 10  # of a process: PostgreSQL lets 100 in
 _PATIENCE = 30  # seconds that a writer waits for another one, as with SQLite
@@ -51,15 +63,15 @@ _REFUSED = re.compile(
 class PostgresDatabase(Database):
     """An open database. Close it when done; opening makes its tables, or migrates older ones.
 
-    Raises ConfigurationError when the server lets nobody in with this URL or psycopg is not installed,
-    DatabaseUnavailable while the server cannot be reached (as all methods do), Conflict when a newer program made the
-    tables.
+    Raises ConfigurationError when the server lets nobody in with this URL, DatabaseUnavailable while the server cannot
+    be reached (as all methods do), Conflict when a newer program made the tables.
     """
 
     # a lock of the database, which ends with the transaction, however that is
     BEGIN = f"BEGIN; SELECT pg_advisory_xact_lock({_LOCK_SPACE}, hashtext(current_schema()))"
     PLACE = "%s"
     UNINDEXED = ""  # its planner knows how many rows there are
+    is_shared = True
 
     def __init__(self, url: str) -> None:
         """`url` is one of libpq's: `postgresql://user:password@host/database`."""
@@ -78,7 +90,7 @@ class PostgresDatabase(Database):
         )
         self._is_ending = threading.Event()
         newer = Conflict(
-            f"The tables in {self._name} were made by a newer version of Footnote.",
+            f"The tables in {self._name} were made by a newer version of Footnote, or by a very old one.",
             hint="Update Footnote, or set RAG_STORAGE__DATABASE_URL to another database.",
         )
         try:
@@ -102,8 +114,6 @@ class PostgresDatabase(Database):
     @contextmanager
     def connected(self) -> Iterator[Connection]:
         """A connection that nobody else uses meanwhile."""
-        import psycopg
-
         self._require_open()
         try:
             with self._engine.connect() as connection:
@@ -115,19 +125,12 @@ class PostgresDatabase(Database):
         except (exc.OperationalError, exc.TimeoutError, psycopg.OperationalError) as error:
             raise _unavailable(error) from error
 
-    @property
-    def is_shared(self) -> bool:
-        """Other processes may write at any time."""
-        return True
-
     @contextmanager
     def exclusive(self, name: str, *, wait: bool = True) -> Iterator[Callable[[], bool]]:
         """While the block lasts, no other process is in one of that name; it ends with its process, however that is.
         The value tells whether that is so: not where another is there and `wait` is off, and no more when the
         connection was lost. Raises Conflict where it would have to wait after `stop_waiting`."""
         key = f"{_LOCK_SPACE + 1}, hashtext(current_schema() || %s)"
-        import psycopg
-
         try:
             with closing(self._connect()) as connection:  # of its own: nothing else may end it
                 taken = connection.execute(f"SELECT pg_try_advisory_lock({key})", (name,)).fetchone()
@@ -148,8 +151,6 @@ class PostgresDatabase(Database):
 
     def _wait(self, connection: psycopg.Connection[Any], take: LiteralString, name: str) -> None:
         """Run a statement that waits for a lock, with looks at whether that is still wanted."""
-        from psycopg.errors import LockNotAvailable
-
         connection.execute(f"SET lock_timeout = '{_LOOK}s'")
         deadline = time.monotonic() + _LONG_PATIENCE
         while not self._is_ending.is_set():
@@ -189,8 +190,6 @@ class PostgresDatabase(Database):
         """PostgreSQL gives space back by itself (autovacuum)."""
 
     def _connect(self) -> psycopg.Connection[Any]:
-        import psycopg
-
         try:
             connection = psycopg.Connection.connect(**self._parameters, autocommit=True)
         except psycopg.OperationalError as error:
@@ -216,14 +215,6 @@ class PostgresDatabase(Database):
 
 def _parsed(url: str) -> dict[str, Any]:
     """The parameters of a connection. Raises ConfigurationError, which does not repeat the URL: a password is in it."""
-    try:
-        import psycopg
-        from psycopg.conninfo import conninfo_to_dict
-    except ImportError as error:
-        raise ConfigurationError(
-            "RAG_STORAGE__DATABASE_URL names a PostgreSQL database, but psycopg is not installed.",
-            hint="pip install 'footnote[postgres]', or `make setup EXTRAS=postgres`.",
-        ) from error
     if re.match(r"postgres(ql)?://", url):
         with suppress(psycopg.ProgrammingError):
             return {**_PARAMETERS, **conninfo_to_dict(url)}
@@ -236,14 +227,11 @@ def _parsed(url: str) -> dict[str, Any]:
 
 def password_of(url: str) -> str:
     """The password in a URL, empty if there is none. Raises ConfigurationError for what is no URL of a database."""
-    return str(_parsed(url).get("password") or "") if url else ""
+    return str(_parsed(url).get("password") or "")
 
 
 def drop_all(url: str) -> None:
     """Remove the tables, of whatever version, with what is in them. Raises ConfigurationError, DatabaseUnavailable."""
-    import psycopg
-    from psycopg import sql
-
     try:
         with psycopg.Connection.connect(**_parsed(url)) as connection:
             [(name,)] = connection.execute("SELECT current_schema()").fetchall()
@@ -254,34 +242,32 @@ def drop_all(url: str) -> None:
         raise _unavailable(error) from error
 
 
+class _Text(Dumper):
+    oid = 25
+
+    def dump(self, obj: str) -> bytes:
+        return obj.replace("\0", "\ufffd").encode("utf-8", "replace")
+
+
+class _Integer(Dumper):
+    oid = 20
+
+    def dump(self, obj: int) -> bytes:
+        return b"%d" % obj
+
+    def quote(self, obj: int) -> bytes:  # where the server takes no values, as in FETCH
+        return self.dump(obj)
+
+
 def _adapt(connection: psycopg.Connection[Any]) -> None:
     """Send values as SQLite would keep them: all whole numbers alike, truth as a number, texts without what cannot be
     stored in UTF-8 or by PostgreSQL; lengths stay."""
-    from psycopg.adapt import Dumper
-
-    class Text(Dumper):
-        oid = 25
-
-        def dump(self, obj: str) -> bytes:
-            return obj.replace("\0", "\ufffd").encode("utf-8", "replace")
-
-    class Integer(Dumper):
-        oid = 20
-
-        def dump(self, obj: int) -> bytes:
-            return b"%d" % obj
-
-        def quote(self, obj: int) -> bytes:  # where the server takes no values, as in FETCH
-            return self.dump(obj)
-
-    connection.adapters.register_dumper(str, Text)
-    connection.adapters.register_dumper(int, Integer)
-    connection.adapters.register_dumper(bool, Integer)
+    connection.adapters.register_dumper(str, _Text)
+    connection.adapters.register_dumper(int, _Integer)
+    connection.adapters.register_dumper(bool, _Integer)
 
 
 def _is_alive(connection: psycopg.Connection[Any]) -> bool:
-    import psycopg
-
     try:
         connection.execute("SELECT 1")
     except psycopg.OperationalError:

@@ -66,12 +66,11 @@ class ResponseRecords:
 
     def get(self, response_id: str) -> ResponseRecord:
         """A response. Raises NotFound."""
-        rows = self._database.read(
+        row = self._database.first(
             "SELECT body, input, messages, documents, owner_id, key_id FROM responses WHERE id = :id", id=response_id
         )
-        if not rows:
+        if row is None:
             raise unknown_response(response_id)
-        row = rows[0]
         return ResponseRecord(
             id=response_id,
             body=json.loads(row.body),
@@ -83,9 +82,8 @@ class ResponseRecords:
 
     def delete(self, response_id: str) -> None:
         """Delete a response. Raises NotFound."""
-        with self._database.transaction() as connection:
-            if not connection.execute("DELETE FROM responses WHERE id = :id", id=response_id).rowcount:
-                raise unknown_response(response_id)
+        if not self._database.write("DELETE FROM responses WHERE id = :id", id=response_id):
+            raise unknown_response(response_id)
 
 
 def delete_of_document(connection: Connection, document_id: str) -> None:

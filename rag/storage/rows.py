@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_from_bytes, unquote_to_bytes
@@ -13,14 +13,17 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 from sqlalchemy import Table
 
 from rag.errors import Conflict
-from rag.storage import document_names, schema
+from rag.storage import name_tokens, schema
 from rag.storage.database import Connection, Row
 from rag.types.documents import Chunk, Collection, Document, Section, chunking_of
 
 _DOCUMENT_FIELDS = [field.name for field in fields(Document)]
 _CHUNK_FIELDS = [field.name for field in fields(Chunk)]
-DOCUMENT_COLUMNS = ", ".join(
+_DOCUMENT_COLUMNS = ", ".join(
     "c.name AS collection" if name == "collection" else f"d.{name}" for name in _DOCUMENT_FIELDS
+)
+SELECT_DOCUMENTS = (  # a condition can be added
+    f"SELECT {_DOCUMENT_COLUMNS} FROM documents d JOIN collections c ON c.id = d.collection_id WHERE true"
 )
 CHUNK_COLUMNS = ", ".join(
     ["k.document_id || ':' || k.version || ':' || k.number AS id", *(f'k."{name}"' for name in _CHUNK_FIELDS[1:])]
@@ -58,13 +61,8 @@ def collection_of(row: Row) -> Collection:
     return Collection(row.id, row.name, row.owner_id, row.label, bool(row.is_public), readers)
 
 
-def select_documents() -> str:
-    """The query for all documents; a condition can be added."""
-    return f"SELECT {DOCUMENT_COLUMNS} FROM documents d JOIN collections c ON c.id = d.collection_id WHERE true"
-
-
 def document_of(row: Row) -> Document:
-    """A document from a row of `select_documents`."""
+    """A document from a row of `SELECT_DOCUMENTS`."""
     values = dict(zip(_DOCUMENT_FIELDS, row, strict=True))  # there may be thousands: by name, each takes twice as long
     values["content"] = _text_to_path(row.content)
     values["attributes"] = json.loads(row.attributes)
@@ -80,15 +78,7 @@ def chunk_of(row: Sequence[Any]) -> Chunk:
 def put_sections(connection: Connection, document_id: str, sections: Sequence[Section]) -> None:
     """Store the extracted text of a document."""
     rows = [
-        {
-            "document_id": document_id,
-            "number": number,
-            "page_index": section.page_index,
-            "label": section.page_label,
-            "text": section.text,
-            "heading": section.heading,
-            "record_id": section.record_id,
-        }
+        {**asdict(section), "document_id": document_id, "number": number, "label": section.page_label}
         for number, section in enumerate(sections)
     ]
     connection.executemany(insert(schema.sections), rows)
@@ -111,7 +101,7 @@ def put_document(connection: Connection, document: Document, collection_id: str)
     row["attributes"] = json.dumps(dict(document.attributes), ensure_ascii=False)
     row["chunking"] = str(document.chunking) if document.chunking else None
     connection.execute(_PUT_DOCUMENT, **row)
-    document_names.put_names(connection, document.id, document.title, document.source)
+    name_tokens.put_names(connection, document.id, document.title, document.source)
 
 
 def _path_to_text(path: Path) -> str:

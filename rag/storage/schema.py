@@ -18,7 +18,6 @@ from sqlalchemy import (
     Identity,
     Index,
     MetaData,
-    PrimaryKeyConstraint,
     String,
     Table,
     UniqueConstraint,
@@ -28,7 +27,13 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateColumn
 from sqlalchemy.sql.compiler import DDLCompiler
 
-metadata = MetaData()
+
+def _reference(index: Index, table: Table) -> str:
+    """What the first column of an index names: `file` where that is `file_id`."""
+    return index.columns[0].name.removesuffix("_id")
+
+
+metadata = MetaData(naming_convention={"reference": _reference, "ix": "%(table_name)s_by_%(reference)s"})
 revisions = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
 
 _TEXT = TEXT().with_variant(TEXT(collation="C"), "postgresql")
@@ -53,13 +58,20 @@ def _integer(name: str, *, default: int | None = None, **options: Any) -> Column
     return Column(name, _INTEGER, server_default=expression, **{"nullable": False, **options})
 
 
+def _texts(*names: str, **options: Any) -> list[Column[str]]:
+    return [_text(name, **options) for name in names]
+
+
+def _integers(*names: str, **options: Any) -> list[Column[int]]:
+    return [_integer(name, **options) for name in names]
+
+
 def _rowid() -> Column[int]:
     return Column("rowid", _INTEGER, Identity(), nullable=False)
 
 
 def _of(table: str, *, cascade: bool = False) -> ForeignKey:
-    column = table if "." in table else f"{table}.id"
-    return ForeignKey(column, ondelete="CASCADE" if cascade else None)
+    return ForeignKey(f"{table}.id", ondelete="CASCADE" if cascade else None)
 
 
 def _table(name: str, *parts: Any, with_rowid: bool = True) -> Table:
@@ -80,14 +92,12 @@ keys = _table(
     "keys",
     _text("id", primary_key=True),
     _text("principal_id", _of("principals", cascade=True)),
-    _text("name"),
-    _text("prefix"),
+    *_texts("name", "prefix"),
     _text("digest", unique=True),
     _text("collections", nullable=True),
     _integer("read_only"),
     _text("created_at"),
-    _text("expires_at", nullable=True),
-    _text("used_at", nullable=True),
+    *_texts("expires_at", "used_at", nullable=True),
     _rowid(),
 )
 collections = _table(
@@ -96,8 +106,7 @@ collections = _table(
     _text("name"),
     _text("owner_id", _of("principals")),
     _text("created_at"),
-    _text("label", nullable=True),
-    _text("description", nullable=True),
+    *_texts("label", "description", nullable=True),
     _text("metadata", default="{}"),
     _integer("expires_days", nullable=True),
     _text("active_at", nullable=True),
@@ -107,9 +116,8 @@ collections = _table(
 )
 shares = _table(
     "shares",
-    _text("collection_id", _of("collections", cascade=True)),
-    _text("principal_id", _of("principals", cascade=True)),
-    PrimaryKeyConstraint("collection_id", "principal_id"),
+    _text("collection_id", _of("collections", cascade=True), primary_key=True),
+    _text("principal_id", _of("principals", cascade=True), primary_key=True),
     with_rowid=False,
 )
 preferences = _table(
@@ -124,7 +132,7 @@ files = _table(
     "files",
     _text("id", primary_key=True),
     _text("owner_id", _of("principals")),
-    _text("sha256"),
+    _text("sha256", index=True),
     _text("name"),
     _integer("size"),
     _text("created_at"),
@@ -132,95 +140,69 @@ files = _table(
     _text("expires_at", nullable=True),
     _text("key_id", default=""),
     _rowid(),
-    Index("files_by_sha256", "sha256"),
 )
 documents = _table(
     "documents",
     _text("id", primary_key=True),
     _text("collection_id", _of("collections")),
     _text("owner_id", _of("principals")),
-    _text("file_id", _of("files"), nullable=True),
-    _text("source"),
-    _text("title"),
-    _text("content"),
-    _text("media_type"),
-    _text("sha256"),
-    _integer("size"),
-    _integer("modified_ns"),
+    _text("file_id", _of("files"), nullable=True, index=True),
+    *_texts("source", "title", "content", "media_type"),
+    _text("sha256", index=True),
+    *_integers("size", "modified_ns"),
     _text("fingerprint"),
     _integer("version"),
     _text("status"),
-    _integer("pages"),
-    _integer("chunks"),
-    _text("error"),
-    _text("hint"),
-    _text("created_at"),
-    _text("updated_at"),
+    *_integers("pages", "chunks"),
+    *_texts("error", "hint", "created_at", "updated_at"),
     _text("attributes", default="{}"),  # that the user gives them: see attributes.py
     _text("chunking", nullable=True),  # how they are to be cut, where somebody says so
     _rowid(),
     UniqueConstraint("collection_id", "source"),
-    Index("documents_by_sha256", "sha256"),
-    Index("documents_by_file", "file_id"),
 )
 # Sections and chunks have row ids: without, SQLite keeps whole rows in the inner nodes of a tree that gets three times
 # as deep.
 sections = _table(
     "sections",
-    _text("document_id", _of("documents", cascade=True)),
-    _integer("number"),
+    _text("document_id", _of("documents", cascade=True), primary_key=True),
+    _integer("number", primary_key=True),
     _integer("page_index", nullable=True),
     _text("label", nullable=True),
-    _text("text"),
-    _text("heading"),
+    *_texts("text", "heading"),
     _text("record_id", nullable=True),
-    PrimaryKeyConstraint("document_id", "number"),
 )
 chunks = _table(
     "chunks",
-    _text("document_id", _of("documents", cascade=True)),
-    _integer("version"),
-    _integer("number"),
+    _text("document_id", _of("documents", cascade=True), primary_key=True),
+    *_integers("version", "number", primary_key=True),
     _integer("page_index", nullable=True),
     _text("page_label", nullable=True),
     _text("heading"),
     _text("record_id", nullable=True),
-    _integer("start"),
-    _integer("end"),
+    *_integers("start", "end"),
     _text("text"),
     _text("vector_id"),  # made from what was embedded, so that equal chunks share one
-    PrimaryKeyConstraint("document_id", "version", "number"),
     Index("chunks_by_vector", "vector_id", "document_id", "version", "number"),
 )
 names = _table(
     "names",
-    _text("token"),
-    _text("document_id", _of("documents", cascade=True)),
-    PrimaryKeyConstraint("token", "document_id"),
-    Index("names_by_document", "document_id"),
+    _text("token", primary_key=True),
+    _text("document_id", _of("documents", cascade=True), primary_key=True, index=True),
     with_rowid=False,
 )
 unfinished = _table(
     "unfinished",
-    _text("document_id"),
-    _integer("version"),
+    _text("document_id", primary_key=True),
+    _integer("version", primary_key=True),
     _text("collection_id"),
-    PrimaryKeyConstraint("document_id", "version"),
     with_rowid=False,
 )
-loose_vectors = _table(
-    "loose_vectors",
-    _text("collection_id"),
-    _text("vector_id"),
-    PrimaryKeyConstraint("collection_id", "vector_id"),
-    with_rowid=False,
-)
+loose_vectors = _table("loose_vectors", *_texts("collection_id", "vector_id", primary_key=True), with_rowid=False)
 staged = _table(
     "staged",
     _text("document_id", _of("documents", cascade=True), primary_key=True),
     _integer("version"),
-    _text("title"),
-    _text("fingerprint"),
+    *_texts("title", "fingerprint"),
     _integer("chunks"),
     with_rowid=False,
 )
@@ -233,31 +215,25 @@ jobs = _table(
     _text("id", primary_key=True),
     _text("owner_id", _of("principals")),
     _text("collection"),
-    _text("file_id", _of("files")),
-    _text("state"),
+    _text("file_id", _of("files"), index=True),
+    _text("state", index=True),
     _integer("starts"),
-    _text("report"),
-    _text("created_at"),
-    _text("updated_at"),
+    *_texts("report", "created_at", "updated_at"),
     _text("attributes", default="{}"),
     _text("chunking", nullable=True),
     _text("runner", default=""),  # the process that works on it
     _integer("stop", default=0),
     _rowid(),
-    Index("jobs_by_state", "state"),
-    Index("jobs_by_file", "file_id"),
 )
 runners = _table("runners", _text("id", primary_key=True), _integer("seen_at"))  # in seconds since 1970
 attachments = _table(
     "attachments",
     _text("collection_id", _of("collections", cascade=True)),
-    _text("file_id", _of("files", cascade=True)),
-    _text("job_id"),
+    _text("file_id", _of("files", cascade=True), index=True),
+    _text("job_id", index=True),
     _text("created_at"),
     _rowid(),
     UniqueConstraint("collection_id", "file_id"),
-    Index("attachments_by_job", "job_id"),
-    Index("attachments_by_file", "file_id"),
 )
 batches = _table(
     "batches",
@@ -267,11 +243,9 @@ batches = _table(
 )
 batch_jobs = _table(
     "batch_jobs",
-    _text("batch_id", _of("batches", cascade=True)),
-    _text("job_id"),
-    _text("file_id"),
-    PrimaryKeyConstraint("batch_id", "file_id"),
-    Index("batch_jobs_by_job", "job_id"),
+    _text("batch_id", _of("batches", cascade=True), primary_key=True),
+    _text("job_id", index=True),
+    _text("file_id", primary_key=True),
     with_rowid=False,
 )
 
@@ -281,11 +255,7 @@ responses = _table(
     "responses",
     _text("id", primary_key=True),
     _text("owner_id", _of("principals")),
-    _text("body"),
-    _text("input"),
-    _text("messages"),
-    _text("documents"),
-    _text("created_at"),
+    *_texts("body", "input", "messages", "documents", "created_at"),
     _text("key_id", default=""),
     _rowid(),
 )
@@ -294,9 +264,7 @@ votes = _table(
     "votes",
     _text("id", primary_key=True),
     _text("owner_id", _of("principals")),
-    _text("question"),
-    _text("answers"),
-    _text("passages"),
+    *_texts("question", "answers", "passages"),
     _text("chosen", nullable=True),
     _text("created_at"),
     _rowid(),
@@ -305,10 +273,7 @@ conversations = _table(
     "conversations",
     _text("id", primary_key=True),
     _text("owner_id", _of("principals")),
-    _text("title"),
-    _text("settings"),
-    _text("created_at"),
-    _text("updated_at"),
+    *_texts("title", "settings", "created_at", "updated_at"),
     Index("conversations_by_owner", "owner_id", "updated_at"),
 )
 steps = _table(
@@ -316,36 +281,31 @@ steps = _table(
     Column("number", _INTEGER, Identity(), primary_key=True),
     _text("id", unique=True),
     _text("conversation_id", _of("conversations", cascade=True)),
-    _text("parent_id", nullable=True),
+    _text("parent_id", nullable=True, index=True),
     _text("type"),
     _text("text"),  # what the step says
     _text("body"),
     Index("steps_by_conversation", "conversation_id", "number"),
-    Index("steps_by_parent", "parent_id"),
 )
 readings = _table(
     "readings",
-    _text("document_id"),
-    _text("question_id", _of("steps", cascade=True)),
-    PrimaryKeyConstraint("document_id", "question_id"),
-    Index("readings_by_question", "question_id"),
+    _text("document_id", primary_key=True),
+    _text("question_id", _of("steps", cascade=True), primary_key=True, index=True),
     with_rowid=False,
 )
 elements = _table(
     "elements",
     _text("id", primary_key=True),
-    _text("step_id", _of("steps", cascade=True)),
+    _text("step_id", _of("steps", cascade=True), index=True),
     _text("body"),
     _rowid(),
-    Index("elements_by_step", "step_id"),
 )
 feedback = _table(
     "feedback",
     _text("id", primary_key=True),
     _text("step_id", _of("steps", cascade=True), unique=True),
     _integer("is_good"),
-    _text("comment"),
-    _text("created_at"),
+    *_texts("comment", "created_at"),
     _rowid(),
 )
 

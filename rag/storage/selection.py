@@ -13,15 +13,11 @@ from rag.errors import InvalidRequest, NotFound
 from rag.storage.catalog import Catalog
 from rag.storage.database import Row
 from rag.storage.filters import FILE_NAME, condition, parse_filter
+from rag.storage.vector_stores import IS_EXPIRED
 from rag.text.unicode import without_half_characters
 from rag.types.documents import Scope
 
 _MOST_NAMES = 1_000
-_EXPIRED = (
-    "SELECT 1 FROM collections WHERE id = :id AND "
-    "unixepoch(coalesce(active_at, created_at)) + 86400 * expires_days < unixepoch()"
-)
-
 _PAGES = re.compile(r"\s*(\d{1,9})\s*(?:[-–]\s*(\d{1,9})\s*)?")
 
 
@@ -75,7 +71,7 @@ def scope_of_all(catalog: Catalog, collections: Sequence[str], selection: Select
 def _open_collection(catalog: Catalog, name: str) -> str:
     """The id of a collection that has not expired."""
     collection = catalog.collection(name)
-    if catalog.database.read(_EXPIRED, id=collection.id):
+    if catalog.database.read(f"SELECT 1 FROM collections c WHERE c.id = :id AND {IS_EXPIRED}", id=collection.id):
         raise InvalidRequest(f"The collection {collection.title!r} has expired.", hint="Nobody used it for too long.")
     return collection.id
 

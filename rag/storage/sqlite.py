@@ -34,6 +34,7 @@ class SqliteDatabase(Database):
     BEGIN = "BEGIN IMMEDIATE"
     PLACE = "?"
     UNINDEXED = "+"
+    is_shared = False
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -45,12 +46,11 @@ class SqliteDatabase(Database):
         )
         path.parent.mkdir(parents=True, exist_ok=True)
         newer = Conflict(
-            f"{path} was written by a newer version of Footnote.",
+            f"{path} was written by a newer version of Footnote, or by a very old one.",
             hint="Update Footnote, or set RAG_STORAGE__DIR to another folder.",
         )
         try:
-            if self._migrate(newer):
-                self._shrink_migrated()
+            self._migrate(newer)
         except DatabaseError as error:
             self.close()
             raise ConfigurationError(
@@ -84,14 +84,9 @@ class SqliteDatabase(Database):
         try:
             yield connection
         except BaseException:
-            if _driver(connection).in_transaction:  # its commit failed: SQLAlchemy holds it for over
-                _driver(connection).rollback()
+            if connection.driver.in_transaction:  # its commit failed: SQLAlchemy holds it for over
+                connection.driver.rollback()
             raise
-
-    @property
-    def is_shared(self) -> bool:
-        """The storage folder has one owner, who writes."""
-        return False
 
     def exclusive(self, name: str, *, wait: bool = True) -> AbstractContextManager[Callable[[], bool]]:
         """There are no other processes that write."""
@@ -103,20 +98,14 @@ class SqliteDatabase(Database):
     def copy_to(self, path: Path) -> None:
         """Write all of it, as it stands at one moment, into a file that must not be there; nobody has to wait."""
         with closing(sqlite3.connect(path)) as copy, self.connected() as connection:
-            _driver(connection).backup(copy)
+            connection.driver.backup(copy)
         make_one_file(path)
 
     def shrink(self) -> None:
         """Give the space of what was deleted back to the file system."""
         with self._writing, self.connected() as connection:
             for pragma in ("incremental_vacuum", "wal_checkpoint(TRUNCATE)"):
-                _driver(connection).execute(f"PRAGMA {pragma}").fetchall()  # the first works as long as one reads
-
-    def _shrink_migrated(self) -> None:
-        with self._writing, self.connected() as connection:
-            if connection.execute("PRAGMA auto_vacuum").scalar() == 0:  # made before `shrink`, which needs another
-                connection.execute("VACUUM")  # layout of the file
-        self.shrink()
+                connection.driver.execute(f"PRAGMA {pragma}").fetchall()  # the first works as long as one reads
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
@@ -127,12 +116,6 @@ class SqliteDatabase(Database):
             connection.close()
             raise
         return connection
-
-
-def _driver(connection: Connection) -> sqlite3.Connection:
-    driver = connection.sqlalchemy.connection.driver_connection
-    assert isinstance(driver, sqlite3.Connection)
-    return driver
 
 
 def make_one_file(path: Path) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from rag.storage import schema
 from rag.storage.catalog import Catalog, VersionedChunks
-from rag.storage.database import Connection
 from rag.storage.rows import CHUNK_COLUMNS, NEXT_REVISION, PUT_PROPERTY, chunk_of, put_chunks, require_begun, upsert
 from rag.types.documents import Chunk, Document
 
@@ -24,16 +23,17 @@ class Staging:
         return self._catalog.property("staging")
 
     def aim_at(self, fingerprint: str) -> None:
-        """Prepare a switch to that model; what was staged for another one is dropped."""
+        """Prepare a switch to that model; what was staged for another one is deleted."""
         if self.target() != fingerprint:
-            with self._database.transaction() as connection:
-                _drop_staged(connection)
+            self.delete()
             self._catalog.set_property("staging", fingerprint)
 
-    def drop(self) -> None:
-        """Prepare no switch any more."""
+    def delete(self) -> None:
+        """Delete what is staged: no switch is prepared any more."""
+        staged = "SELECT document_id, version FROM staged"
         with self._database.transaction() as connection:
-            _drop_staged(connection)
+            connection.execute(f"DELETE FROM chunks WHERE (document_id, version) IN ({staged})")
+            connection.execute("DELETE FROM staged")
             connection.execute("DELETE FROM properties WHERE name = 'staging'")
 
     def unstaged(self) -> list[str]:
@@ -109,8 +109,3 @@ class Staging:
             connection.execute(PUT_PROPERTY, name="embedding", value=json.dumps(embedding))
             connection.execute("DELETE FROM properties WHERE name = 'staging'")
             connection.execute(NEXT_REVISION)
-
-
-def _drop_staged(connection: Connection) -> None:
-    connection.execute("DELETE FROM chunks WHERE (document_id, version) IN (SELECT document_id, version FROM staged)")
-    connection.execute("DELETE FROM staged")

@@ -1,7 +1,7 @@
 """Collections as OpenAI's vector stores: what a store is called and when it expires, and the files in it.
 
-A document that came with a file has the file's id here, one from a folder its own: both can be listed, read and taken
-out. What becomes of a file is told by its job until its document is there.
+A document that came with a file has the file's id here, one from a folder its own: both can be listed, read and
+detached. What becomes of a file is told by its job until its document is there.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 
 from rag.errors import NotFound
 from rag.storage import schema
-from rag.storage.database import Database, Row
+from rag.storage.database import Connection, Database, Row
 from rag.storage.ids import new_id, now
 from rag.storage.paging import Cursor, Page
 from rag.storage.rows import insert
@@ -32,11 +32,12 @@ _STATUS_OF_JOB: Mapping[str, FileStatus] = {
     "cancelled": "cancelled",
 }
 _STORE = (
-    "c.id, coalesce(c.label, c.name) AS title, c.description, c.metadata, c.expires_days, c.active_at, c.created_at"
+    "c.id, coalesce(c.label, c.name) AS name, c.description, c.metadata, c.expires_days, "
+    "coalesce(c.active_at, c.created_at) AS active_at, c.created_at"
 )
-_IS_EXPIRED = "unixepoch(coalesce(c.active_at, c.created_at)) + 86400 * c.expires_days < unixepoch()"
+IS_EXPIRED = "unixepoch(coalesce(c.active_at, c.created_at)) + 86400 * c.expires_days < unixepoch()"
 # Every file of every store with the document made of it and the job that makes it, as far as there are any. A document
-# that was removed otherwise, with its job done, is no member any more; in a store that has expired its file is one
+# that was deleted otherwise, with its job done, is no member any more; in a store that has expired its file is one
 # still, so that it can be attached elsewhere.
 _MEMBERS = """
     (
@@ -60,10 +61,10 @@ _STATUS = """
 """
 _IS_MEMBER = (
     "(m.document_id IS NOT NULL OR coalesce(j.state, 'done') <> 'done' "
-    f"OR EXISTS (SELECT 1 FROM collections c WHERE c.id = m.collection_id AND {_IS_EXPIRED}))"
+    f"OR EXISTS (SELECT 1 FROM collections c WHERE c.id = m.collection_id AND {IS_EXPIRED}))"
 )
 _FILE = (
-    "m.id, m.collection_id, m.document_id, m.name, m.size, m.created_at, "
+    "m.id, m.collection_id AS store_id, m.document_id, m.name, m.size, m.created_at, "
     "coalesce(m.attributes, j.attributes, '{}') AS attributes, coalesce(m.error, '') AS error, "
     "coalesce(j.report, '') AS report, m.job_id, "
     "CASE WHEN m.document_id IS NULL OR j.state IN ('queued', 'running') THEN j.chunking ELSE m.chunking END "
@@ -133,55 +134,45 @@ class VectorStores:
     ) -> VectorStore:
         """A new, empty store; several may have one name. The collection has this name for the command line, too, if it
         is free and the owner of the machine makes the store."""
-        store_id, time = new_id("vs"), now()
         with self._database.transaction() as connection:
             is_taken = connection.execute(
                 "SELECT 1 FROM collections WHERE name = :name OR id = :name", name=name
             ).fetchone() or (name or "").startswith("vs_")  # as ids do
             is_its_name = bool(name) and not is_taken and owner_id == LOCAL_PRINCIPAL
-            connection.execute(
-                insert(schema.collections),
-                id=store_id,
-                name=name if is_its_name else store_id,
+            store_id = self._insert(
+                connection,
                 owner_id=owner_id,
-                created_at=time,
+                name=name if is_its_name else None,
                 label=name or "",
                 description=description,
                 metadata=json.dumps(dict(metadata or {}), ensure_ascii=False),
                 expires_days=expires_days,
-                active_at=time,
-                is_public=False,
             )
         return self.get(store_id)
 
+    def _insert(self, connection: Connection, name: str | None = None, **values: object) -> str:
+        """Add a store, by default with its id as its name; its id."""
+        store_id, time = new_id("vs"), now()
+        row = {"description": None, "metadata": "{}", "expires_days": None, "is_public": False, **values}
+        connection.execute(
+            insert(schema.collections), id=store_id, name=name or store_id, created_at=time, active_at=time, **row
+        )
+        return store_id
+
     def own(self, owner_id: str, name: str) -> str:
         """The id of the oldest store of that name that somebody owns, made if there is none."""
-        store_id, time = new_id("vs"), now()
+        called = "owner_id = :owner AND coalesce(label, name) = :name"
+        oldest = f"SELECT id FROM collections WHERE {called} ORDER BY rowid LIMIT 1"
         with self._database.transaction() as connection:  # two at once make one
-            connection.execute(
-                "INSERT INTO collections (id, name, owner_id, created_at, label, active_at) "
-                "SELECT CAST(:id AS TEXT), CAST(:id AS TEXT), CAST(:owner AS TEXT), CAST(:time AS TEXT), "
-                "CAST(:name AS TEXT), CAST(:time AS TEXT) WHERE NOT EXISTS "
-                "(SELECT 1 FROM collections WHERE owner_id = :owner AND coalesce(label, name) = :name)",
-                id=store_id,
-                owner=owner_id,
-                time=time,
-                name=name,
-            )
-        (row,) = self._database.read(
-            "SELECT id FROM collections WHERE owner_id = :owner AND coalesce(label, name) = :name "
-            "ORDER BY rowid LIMIT 1",
-            owner=owner_id,
-            name=name,
-        )
-        return str(row.id)
+            known = connection.execute(oldest, owner=owner_id, name=name).scalar()
+            return str(known or self._insert(connection, owner_id=owner_id, label=name))
 
     def get(self, store_id: str) -> VectorStore:
         """The store of that id. Raises NotFound."""
-        rows = self._database.read(f"SELECT {_STORE} FROM collections c WHERE c.id = :id", id=store_id)
-        if not rows:
-            raise _unknown(store_id)
-        return self._store(rows[0])
+        row = self._database.first(f"SELECT {_STORE} FROM collections c WHERE c.id = :id", id=store_id)
+        if row is None:
+            raise NotFound(f"There is no vector store {store_id!r}.", hint="GET /v1/vector_stores lists them.")
+        return self._store(row)
 
     def page(self, cursor: Cursor, among: Sequence[str]) -> Page[VectorStore]:
         """Those of the stores with these ids that are wanted, in order of their making. Raises NotFound when the
@@ -200,7 +191,7 @@ class VectorStores:
     def expired(self) -> list[str]:
         """The ids of the stores whose time is over, and in which there is something still."""
         rows = self._database.read(
-            f"SELECT c.id FROM collections c WHERE {_IS_EXPIRED} AND (EXISTS (SELECT 1 FROM documents d "
+            f"SELECT c.id FROM collections c WHERE {IS_EXPIRED} AND (EXISTS (SELECT 1 FROM documents d "
             "WHERE d.collection_id = c.id) OR EXISTS (SELECT 1 FROM jobs j WHERE j.collection = c.name "
             "AND j.state IN ('queued', 'running')))"
         )
@@ -218,16 +209,14 @@ class VectorStores:
 
     def touch(self, store_id: str) -> None:
         """Note that a store was used: from now its time counts. Seldom written: a search must not wait for writers."""
-        rows = self._database.read(
+        is_due = self._database.read(
             "SELECT 1 FROM collections WHERE id = :id AND expires_days IS NOT NULL "
             "AND coalesce(active_at, '') < :before",
             id=store_id,
-            before=_ago(_ACTIVE_STEP),
+            before=(datetime.now(UTC) - _ACTIVE_STEP).isoformat(timespec="seconds"),
         )
-        if not rows:
-            return
-        with self._database.transaction() as connection:
-            connection.execute("UPDATE collections SET active_at = :now WHERE id = :id", now=now(), id=store_id)
+        if is_due:
+            self._database.write("UPDATE collections SET active_at = :now WHERE id = :id", now=now(), id=store_id)
 
     def _store(self, row: Row) -> VectorStore:
         counts: dict[FileStatus, int] = dict.fromkeys(STATUSES, 0)
@@ -239,37 +228,26 @@ class VectorStores:
         ):
             counts[status] = count
             usage += int(size)
-        return VectorStore(
-            id=row.id,
-            name=row.title,
-            description=row.description,
-            metadata=json.loads(row.metadata),
-            expires_days=row.expires_days,
-            active_at=row.active_at or row.created_at,
-            created_at=row.created_at,
-            usage_bytes=usage,
-            counts=counts,
-        )
+        values = row._asdict() | {"metadata": json.loads(row.metadata)}
+        return VectorStore(**values, usage_bytes=usage, counts=counts)
 
     # ------------------------------------------------------------------------------------------------------- files
 
     def detach(self, store_id: str, file_id: str) -> None:
         """Detach a file from a store."""
-        with self._database.transaction() as connection:
-            connection.execute(
-                "DELETE FROM attachments WHERE collection_id = :store AND file_id = :file", store=store_id, file=file_id
-            )
+        statement = "DELETE FROM attachments WHERE collection_id = :store AND file_id = :file"
+        self._database.write(statement, store=store_id, file=file_id)
 
     def file(self, store_id: str, file_id: str) -> StoreFile:
         """A file of the store. Raises NotFound."""
-        rows = self._database.read(
+        row = self._database.first(
             f"SELECT {_FILE} FROM {_MEMBERS} WHERE m.collection_id = :store AND m.id = :file AND {_IS_MEMBER}",
             store=store_id,
             file=file_id,
         )
-        if not rows:
+        if row is None:
             raise NotFound(f"There is no file {file_id!r} in the vector store {store_id!r}.")
-        return _file(rows[0])
+        return _file(row)
 
     def files(
         self, store_id: str, cursor: Cursor, status: FileStatus | None = None, batch_id: str | None = None
@@ -298,10 +276,10 @@ class VectorStores:
 
     def batch(self, store_id: str, batch_id: str) -> tuple[str, dict[FileStatus, int]]:
         """When a batch was made, and how many of its files are how far. Raises NotFound."""
-        rows = self._database.read(
+        row = self._database.first(
             "SELECT created_at FROM batches WHERE id = :id AND collection_id = :store", id=batch_id, store=store_id
         )
-        if not rows:
+        if row is None:
             raise NotFound(f"There is no batch {batch_id!r} in the vector store {store_id!r}.")
         counts: dict[FileStatus, int] = dict.fromkeys(STATUSES, 0)
         for state, count in self._database.read(
@@ -310,7 +288,7 @@ class VectorStores:
             id=batch_id,
         ):
             counts[_STATUS_OF_JOB[state]] += count
-        return str(rows[0].created_at), counts
+        return str(row.created_at), counts
 
     def jobs_of_batch(self, batch_id: str) -> list[str]:
         """The ids of a batch's jobs."""
@@ -318,33 +296,12 @@ class VectorStores:
         return [row.job_id for row in rows]
 
 
-def _unknown(store_id: str) -> NotFound:
-    return NotFound(f"There is no vector store {store_id!r}.", hint="GET /v1/vector_stores lists them.")
-
-
 def _file(row: Row) -> StoreFile:
-    error = ""
-    if row.status == "failed":
-        report = json.loads(row.report) if row.report else {}
-        error = " ".join(filter(None, [report.get("error"), report.get("hint")])) or row.error
-        error = error or "It could not be read."
-    return StoreFile(
-        id=row.id,
-        store_id=row.collection_id,
-        document_id=row.document_id,
-        name=row.name,
-        size=row.size,
-        created_at=row.created_at,
-        attributes=json.loads(row.attributes),
-        error=error,
-        job_id=row.job_id,
-        chunking=chunking_of(row.chunking),
-        status=row.status,
-    )
-
-
-def _ago(span: timedelta) -> str:
-    return (datetime.now(UTC) - span).isoformat(timespec="seconds")
+    values = row._asdict()
+    report = json.loads(values.pop("report") or "{}")
+    of_job = " ".join(filter(None, [report.get("error"), report.get("hint")]))
+    values["error"] = (of_job or row.error or "It could not be read.") if row.status == "failed" else ""
+    return StoreFile(**values | {"attributes": json.loads(row.attributes), "chunking": chunking_of(row.chunking)})
 
 
 def unix_time(time: str) -> int:

@@ -18,9 +18,8 @@ from pydantic import BaseModel, Field, StringConstraints
 from rag.api.dependencies import AppServices, Caller
 from rag.api.json_body import JsonRoute
 from rag.api.route_policy import PUBLIC, SESSION, UPLOAD
-from rag.auth.access import Access
+from rag.auth.access import Access, share
 from rag.auth.principals import may
-from rag.auth.sharing import share
 from rag.auth.users import User, Users
 from rag.errors import Forbidden, InvalidRequest, NotFound, UnsupportedFileType
 from rag.storage.catalog import DEFAULT_COLLECTION
@@ -126,7 +125,7 @@ def change_collection(collection_id: str, body: ChangedCollection, caller: Calle
     users = _users(caller)
     if body.readers is not None:
         readers = {users.get(name).id for name in body.readers}
-        share(caller.catalog, collection.id, add=readers, remove=collection.readers - readers)
+        share(caller.catalog, collection.id, add=readers, delete=collection.readers - readers)
     share(caller.catalog, collection.id, public=body.public)
     if body.title is not None:
         caller.stores.update(collection.id, {"label": body.title})

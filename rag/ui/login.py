@@ -40,7 +40,7 @@ def offer_login(authenticator: Authenticator) -> None:
     from chainlit.oauth_providers import get_configured_oauth_providers
 
     def user_of(principal: Principal) -> cl.User:
-        return cl.User(identifier=authenticator.session_of(principal), display_name=principal.name)
+        return cl.User(identifier=authenticator.users.session_of(principal.id), display_name=principal.name)
 
     async def by_password(name: str, password: str) -> cl.User | None:
         try:

@@ -36,7 +36,7 @@ class EmbeddingRequest(BaseModel):
 @router.post("/v1/embeddings")
 async def create_embeddings(body: EmbeddingRequest, services: AppServices) -> Response:
     """Unit vectors of the texts; a text longer than the model reads is cut."""
-    embedding = services.storage.embedding
+    embedding = services.index.embedding
     if body.model not in (embedding.name, embedding.name.rpartition("/")[2]):
         raise NotFound(f"There is no embedding model {body.model!r}.", hint=f"There is {embedding.name}.")
     if body.dimensions not in (None, embedding.dimension):

@@ -16,8 +16,7 @@ from rag.api.json_body import JsonRoute
 from rag.api.openai.files import Order, listing
 from rag.auth.access import Access
 from rag.errors import Conflict, InvalidRequest
-from rag.storage.attributes import check_attributes
-from rag.storage.document_attributes import set_attributes
+from rag.storage.attributes import check_attributes, set_attributes
 from rag.storage.ids import new_id
 from rag.storage.paging import Cursor
 from rag.storage.vector_stores import FileStatus, StoreFile, VectorStore, VectorStores, unix_time

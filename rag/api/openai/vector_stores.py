@@ -17,9 +17,8 @@ from rag.api.dependencies import AppServices, Caller
 from rag.api.json_body import JsonRoute
 from rag.api.openai.files import listing
 from rag.api.openai.vector_store_files import ChunkingStrategy, chunking_of, cursor_of
-from rag.auth.access import Access
+from rag.auth.access import Access, share
 from rag.auth.principals import may
-from rag.auth.sharing import share
 from rag.auth.users import Users
 from rag.errors import InvalidRequest
 from rag.operations.services import Services
@@ -203,7 +202,7 @@ def _readers(caller: Access, sharing: Sharing | None) -> frozenset[str]:
 def _share(caller: Access, store_id: str, sharing: Sharing | None, readers: frozenset[str]) -> None:
     if sharing is not None:
         before = caller.catalog.collection(store_id).readers
-        share(caller.catalog, store_id, add=readers, remove=before - readers, public=sharing.public)
+        share(caller.catalog, store_id, add=readers, delete=before - readers, public=sharing.public)
 
 
 def store_object(caller: Access, store: VectorStore) -> dict[str, Any]:

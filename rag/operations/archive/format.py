@@ -110,10 +110,6 @@ class ArchivedDocument:
     chunks: list[Chunk]
     vector_ids: list[str]
 
-    def distinct_vector_ids(self) -> list[str]:
-        """The ids of the document's vectors, each once, in the order of their rows."""
-        return list(dict.fromkeys(self.vector_ids))
-
     def check(self, vectors: Vector) -> None:
         """Raises ValueError, in words, for what no catalog could hold or no footnote could point into, and for vectors,
         of shape (distinct vectors, dimension), of which one is not finite or not of length 1."""

@@ -35,7 +35,6 @@ from rag.operations.archive.format import (
     vectors_header,
 )
 
-_EARLIER_FORMAT = "footnote-backup"  # what backups were while they had a form of their own
 # what zipfile, numpy and our own checks raise for content that is not as it must be
 _MALFORMED = (ValueError, LookupError, ArithmeticError, EOFError, RuntimeError, struct.error, zipfile.BadZipFile)
 
@@ -116,13 +115,13 @@ class Archive:
         return manifest
 
     def _check_form(self, head: dict[str, Any]) -> None:
-        name, version, program = head.get("format"), head.get("version"), head.get("footnote")
-        if name not in (FORMAT, _EARLIER_FORMAT):
+        version, program = head.get("version"), head.get("footnote")
+        if head.get("format") != FORMAT:
             raise ValueError("it is no archive of Footnote")
-        if (name, version) != (FORMAT, VERSION):
-            is_newer = name == FORMAT and isinstance(version, int) and version > VERSION
+        if version != VERSION:
+            is_newer = isinstance(version, int) and version > VERSION
             raise UnreadableArchive(
-                f"{self.path} is a {name} of form {version}; this Footnote reads a {FORMAT} of form {VERSION}.",
+                f"{self.path} is a {FORMAT} of form {version}; this Footnote reads a {FORMAT} of form {VERSION}.",
                 hint=f"Update Footnote: it was written by version {program}."
                 if is_newer
                 else f"Take it in with the Footnote that wrote it ({program}), and write a new one with this one.",
@@ -199,7 +198,7 @@ class Archive:
                 raise ValueError(f"the vectors of {collection.name} are not of the form that the manifest says")
             for line in lines:
                 archived = DOCUMENT.validate_json(line, strict=True)
-                ids = archived.distinct_vector_ids()
+                ids = list(dict.fromkeys(archived.vector_ids))  # in the order of their rows
                 rows = np.frombuffer(data.read(len(ids) * dimension * 4), dtype="<f4").reshape(len(ids), dimension)
                 archived.check(rows)
                 by_id = dict(zip(ids, rows, strict=True))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,10 +72,10 @@ def restore(
         )
     if manifest.documents:
         require_configured(settings.embedding, manifest.embedding)
-    lock = StorageLock(storage).acquire()
-    database = None
-    try:
+    with StorageLock(storage), ExitStack() as stack:
         database = open_replaced(settings, overwrite=overwrite)
+        if database is not None:
+            stack.callback(database.close)
         is_there = (storage / CATALOG).exists() if database is None else bool(database.read(_ANYTHING_STORED))
         if is_there and not overwrite:
             place = storage.absolute() if database is None else "the database that RAG_STORAGE__DATABASE_URL names"
@@ -94,10 +94,6 @@ def restore(
             _put_in_place(restored, storage)
         finally:
             shutil.rmtree(restored, ignore_errors=True)
-    finally:
-        if database is not None:
-            database.close()
-        lock.release()
     yield RestoreResult(manifest.documents, manifest.chunks, manifest.files)
 
 
@@ -139,7 +135,7 @@ def _build(settings: Settings, backup: Archive, folder: Path) -> Iterator[Archiv
                 done += 1
                 yield ArchiveProgress("Documents", done, manifest.documents)
             vectors.add(collection_id, list(rows), list(rows.values()))
-        Staging(catalog).drop()  # what was prepared for another embedding model has its vectors elsewhere
+        Staging(catalog).delete()  # what was prepared for another embedding model has its vectors elsewhere
         catalog.finish()
         catalog.set_property("words", "")  # to be indexed anew
     stored = StoredFiles(folder)

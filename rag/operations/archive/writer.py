@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO
 
 from rag.errors import Conflict, RagError
-from rag.index.dense import vector_id
 from rag.operations.archive.format import (
     BLOCK,
     CATALOG,
@@ -238,8 +237,7 @@ class _Writer:
             vectors = self._vectors(collection_id, texts)
             for document, chunks, ids in group:
                 record = replace(document, owner_id=LOCAL_PRINCIPAL, file_id=None, content=Path())
-                sections, portable = self._catalog.sections(document.id), [_portable(vector) for vector in ids]
-                archived = ArchivedDocument(record, sections, chunks, portable)
+                archived = ArchivedDocument(record, self._catalog.sections(document.id), chunks, ids)
                 rows = [vectors[vector] for vector in dict.fromkeys(ids)]
                 matrix = np.stack(rows).astype("<f4", copy=False) if rows else np.zeros((0, self._dimension), "<f4")
                 self._dimension = matrix.shape[1]
@@ -307,11 +305,6 @@ class _HashingWriter:
         self._stream.write(data)
         self.sha256.update(data)
         self.size += len(data)
-
-
-def _portable(stored: str) -> str:
-    """The id of a vector; one made by an older Footnote names its document, which may have another id elsewhere."""
-    return stored if len(stored) == len(vector_id("")) else vector_id(stored)
 
 
 def _refuse_existing(path: Path, overwrite: bool) -> None:

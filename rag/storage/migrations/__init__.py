@@ -1,7 +1,7 @@
 """From the tables of older programs to those of schema.py, step by step, with Alembic.
 
-A new database gets its tables from schema.py at once. One that a program without Alembic made is first brought to the
-last form that these knew (before_alembic.py), where the revisions in `versions/` begin.
+A new database gets its tables from schema.py at once. The revisions in `versions/` begin at the last form that was made
+without Alembic. Its number is in SQLite's `user_version`, or in PostgreSQL's table `schema_version`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from pathlib import Path
 import sqlalchemy
 
 from rag.storage import schema
-from rag.storage.migrations import before_alembic
 
 REVISION = "0001"  # of the tables in schema.py: the last one in `versions/`
+LAST_BEFORE_ALEMBIC = 13
 _one_at_a_time = threading.Lock()  # Alembic has one context for the whole process
 
 
@@ -27,20 +27,39 @@ def current_revision(connection: sqlalchemy.Connection) -> str | None:
 
 def migrate(connection: sqlalchemy.Connection) -> bool:
     """Make the tables, or bring older ones up to date, within the connection's transaction. False, with nothing done,
-    where a newer program made them."""
-    revision = current_revision(connection)
-    if revision is None and not before_alembic.version(connection):
-        if connection.dialect.name == "postgresql":
-            connection.exec_driver_sql(schema.POSTGRES_FUNCTIONS, execution_options={"no_parameters": True})
-        schema.metadata.create_all(connection, checkfirst=False)
-        schema.revisions.create(connection)
-        connection.execute(schema.properties.insert(), {"name": "revision", "value": "0"})
-        connection.execute(schema.revisions.insert(), {"version_num": REVISION})
-        before_alembic.refuse_older_programs(connection)
-        return True
-    if revision is None and not before_alembic.upgrade(connection):
-        return False
+    where a newer program made them, or one before the last without Alembic."""
+    if current_revision(connection) is None:
+        found = _version_before_alembic(connection)
+        if not found:
+            _create_tables(connection)
+        if found != LAST_BEFORE_ALEMBIC:
+            return not found
     return _upgrade(connection)
+
+
+def _version_before_alembic(connection: sqlalchemy.Connection) -> int:
+    """The version of the tables that a program without Alembic made; 0 where there are none."""
+    if connection.dialect.name == "sqlite":
+        return int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
+    if not sqlalchemy.inspect(connection).has_table("schema_version"):
+        return 0
+    return int(connection.exec_driver_sql("SELECT version FROM schema_version").scalar_one())
+
+
+def _create_tables(connection: sqlalchemy.Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(schema.POSTGRES_FUNCTIONS, execution_options={"no_parameters": True})
+    schema.metadata.create_all(connection, checkfirst=False)
+    schema.revisions.create(connection)
+    connection.execute(schema.properties.insert(), {"name": "revision", "value": "0"})
+    connection.execute(schema.revisions.insert(), {"version_num": REVISION})
+    refuse_older_programs(connection)
+
+
+def refuse_older_programs(connection: sqlalchemy.Connection) -> None:
+    """Let programs that know no Alembic find tables newer than theirs. In PostgreSQL they fail by themselves."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(f"PRAGMA user_version = {LAST_BEFORE_ALEMBIC + 1}")
 
 
 def _upgrade(connection: sqlalchemy.Connection) -> bool:

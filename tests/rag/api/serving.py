@@ -6,15 +6,15 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import uvicorn
 from fastapi import APIRouter
 
 from ingest.ingestor import Ingestor
-from rag.answering.personas import read_roles
 from rag.api.app import create_api
-from rag.operations.services import Services, open_engine, open_models, open_storage
+from rag.operations.services import Services
 from rag.settings import Settings
 from tests.ingest.loaders.documents import make_pdf
 from tests.rag.models.model_server import free_port
@@ -43,15 +43,10 @@ def write_documents(folder: Path) -> Path:
 
 @contextmanager
 def serving(settings: Settings, paths: Sequence[Path], *routers: APIRouter) -> Iterator[Served]:
-    with (
-        open_storage(settings) as storage,
-        Ingestor(settings, storage.index) as ingestor,
-        open_models(settings) as models,
-    ):
-        reports = [progress.report for progress in ingestor.add_paths(paths, "default") if progress.report]
+    with Services(settings, partial(Ingestor, settings)) as services:
+        services.open_all()
+        reports = [progress.report for progress in services.ingest.add_paths(paths, "default") if progress.report]
         assert all(report.outcome == "added" for report in reports), reports
-        engine = open_engine(settings, storage, models)
-        services = Services(settings, storage, models, engine, ingestor, read_roles(models.file))
         app = create_api(services, TOKEN)
         for router in routers:
             app.include_router(router)

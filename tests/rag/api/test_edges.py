@@ -28,7 +28,7 @@ def test_health(http):
 
 def test_readiness_names_the_part_that_is_broken(tmp_path):
     with serving(api_settings(tmp_path), [write_documents(tmp_path / "documents")]) as served:
-        served.services.storage.index._vectors.close()
+        served.services.index._vectors.close()
         response = httpx.get(f"{served.url}/readyz", trust_env=False)
         assert response.status_code == 503
         parts = response.json()["parts"]

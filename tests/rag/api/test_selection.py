@@ -9,7 +9,7 @@ import pytest
 from rag.errors import InvalidRequest, NotFound
 from rag.operations.control_protocol import AskRequest, SearchRequest
 from rag.operations.server_client import ServerClient
-from rag.storage.document_attributes import set_attributes
+from rag.storage.attributes import set_attributes
 from rag.storage.lock import Owner
 from rag.storage.selection import Selection
 from rag.types.documents import AnswerCompleted, Message

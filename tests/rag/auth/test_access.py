@@ -6,9 +6,8 @@ from contextlib import closing
 
 import pytest
 
-from rag.auth.access import Access
+from rag.auth.access import Access, share
 from rag.auth.principals import LOCAL, Principal
-from rag.auth.sharing import share
 from rag.auth.users import Users
 from rag.errors import Forbidden, InvalidRequest, NotFound
 from rag.storage.catalog import Catalog

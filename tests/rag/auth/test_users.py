@@ -174,21 +174,21 @@ def test_wrong_keys_are_counted_by_address_and_right_ones_let_in_all_the_same(us
 
 
 def test_a_session_of_the_machines_owner_opens_nothing_on_a_closed_server(closed):
-    assert closed.by_session("local") is None
-    assert closed.by_session(closed.session_of(LOCAL)) is None
+    assert closed.users.of_session("local") is None
+    assert closed.users.of_session(closed.users.session_of(LOCAL.id)) is None
     assert closed.by_trusted_name("local") is None
 
 
 def test_a_session_holds_as_long_as_user_and_password_do(users, closed):
     anna = users.add("anna", PASSWORD).principal
-    session = closed.session_of(anna)
-    assert closed.by_session(session) == anna
-    assert closed.by_session(session[:-1]) is None
+    session = closed.users.session_of(anna.id)
+    assert closed.users.of_session(session) == anna
+    assert closed.users.of_session(session[:-1]) is None
     users.set_password("anna", "another one, longer")
-    assert closed.by_session(session) is None
+    assert closed.users.of_session(session) is None
     users.delete("anna")
     users.add("anna", PASSWORD)
-    assert closed.by_session(session) is None, "another anna"
+    assert closed.users.of_session(session) is None, "another anna"
 
 
 def test_the_machine_itself_gets_no_password(users):

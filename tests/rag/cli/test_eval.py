@@ -12,7 +12,7 @@ from rag.errors import ConfigurationError, Conflict, InvalidRequest, NotFound
 from rag.evaluation.questions import Question
 from rag.evaluation.run import EvaluationRun
 from rag.operations.local_backend import LocalBackend
-from rag.operations.services import LazyServices
+from rag.operations.services import Services
 from rag.settings import DEFAULT_EMBEDDING, load_settings
 from tests.commands import Commands
 from tests.ingest.loaders.documents import make_pdf
@@ -225,7 +225,7 @@ def test_the_gate_sees_the_hits_of_the_answer(commands, monkeypatch):
         if name.startswith("RAG_"):
             monkeypatch.setenv(name, value)
     questions = [Question(1, "a", "Which pump?")]
-    with LazyServices(load_settings()) as services:
+    with Services(load_settings()) as services:
         backend = Recording(services)
         (outcome,) = EvaluationRun(backend, services.catalog, "pumps", 0.1, with_answers=True).outcomes(questions)
     assert backend.judged == [3]

@@ -21,9 +21,9 @@ def test_words_follow_the_catalog_and_go_with_their_process(database, bag_of_wor
         commit(catalog, make_version("doc_a", ["apple\nbanana"], bag_of_words))
         with closing(LexicalReplica(catalog)) as first, closing(LexicalReplica(catalog)) as second:
             assert len(list(tmp_path.glob("footnote-words-*"))) == 2
-            assert (first.count(), second.count()) == (2, 2)
+            assert (first.index.count(), second.index.count()) == (2, 2)
             commit(catalog, make_version("doc_a", ["cherry"], bag_of_words, version=2))
-            assert [chunk for chunk, _ in first.search("cherry apple", None, 5)] == ["doc_a:2:0"]
+            assert [chunk for chunk, _ in first.index.search("cherry apple", None, 5)] == ["doc_a:2:0"]
         assert list(tmp_path.glob("footnote-words-*")) == []
 
 
@@ -33,11 +33,14 @@ def test_what_is_deleted_leaves_the_files_of_every_process_soon(database, bag_of
         for document_id, word in (("doc_a", "apple"), ("doc_b", "banana"), ("doc_c", "cherry")):
             commit(catalog, make_version(document_id, [word], bag_of_words))
         with closing(LexicalReplica(catalog)) as replica:
-            assert replica.count() == 3
+            assert replica.index.count() == 3
             [folder] = tmp_path.glob("footnote-words-*/words")
             catalog.delete_documents(["doc_b"])
             deadline = time.monotonic() + 30
             while LexicalIndex(folder).tantivy.searcher().doc_freq("body", "banana"):
                 assert time.monotonic() < deadline
                 time.sleep(0.1)
-            assert [chunk for chunk, _ in replica.search("apple banana cherry", None, 5)] == ["doc_a:1:0", "doc_c:1:0"]
+            assert [chunk for chunk, _ in replica.index.search("apple banana cherry", None, 5)] == [
+                "doc_a:1:0",
+                "doc_c:1:0",
+            ]

@@ -195,6 +195,7 @@ def test_a_catalog_of_a_newer_program_is_refused_and_left_alone(tmp_path):
 def test_a_migration_that_was_interrupted_is_done_again(tmp_path):
     path = tmp_path / "catalog.sqlite3"
     with closing(sqlite3.connect(path)) as raw:  # an empty file of the right kind: nothing was migrated yet
+        raw.execute("PRAGMA auto_vacuum = INCREMENTAL")
         raw.execute("PRAGMA journal_mode = WAL")
     with closing(Catalog(path)) as catalog:
         assert [collection.name for collection in catalog.collections()] == ["default"]

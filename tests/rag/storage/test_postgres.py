@@ -20,7 +20,7 @@ from rag.operations.archive.reader import Archive
 from rag.operations.archive.restore import open_replaced, restore
 from rag.operations.archive.writer import back_up
 from rag.operations.doctor import examine
-from rag.operations.services import open_storage
+from rag.operations.services import open_index
 from rag.settings import Settings
 from rag.storage.catalog import Catalog
 from rag.storage.lock import ProcessLock
@@ -347,34 +347,34 @@ def test_a_backup_goes_from_sqlite_to_postgresql_and_back(postgres_url, tmp_path
             return last(restore(settings, backup, overwrite=overwrite))
 
     first, second = settings_of(tmp_path / "first"), settings_of(tmp_path / "second", postgres_url)
-    with open_storage(first) as opened, Ingestor(first, opened.index) as ingestor:
+    with open_index(first) as index, Ingestor(first, index) as ingestor:
         (tmp_path / "note.txt").write_text("The fox is orange.")
         job = ingestor.submit(tmp_path / "note.txt", "note.txt", "default", OF_THIS_MACHINE)
         assert ingestor.wait(job.id, 30).state == "done"
         ingestor.keep(io.BytesIO(b"for later"), "later.txt", "assistants", OF_THIS_MACHINE)
-        last(back_up(opened.index, first.storage.dir, tmp_path / "first.backup"))
-        before = rows(opened.index.catalog.database)
+        last(back_up(index, first.storage.dir, tmp_path / "first.backup"))
+        before = rows(index.catalog.database)
     bring_back(tmp_path / "first.backup", second)
     with pytest.raises(Conflict, match="already"):
         bring_back(tmp_path / "first.backup", second)
     bring_back(tmp_path / "first.backup", second, overwrite=True)
     assert not (second.storage.dir / "catalog.sqlite3").exists()
-    with open_storage(second) as opened, Ingestor(second, opened.index) as ingestor:
-        database = opened.index.catalog.database
+    with open_index(second) as index, Ingestor(second, index) as ingestor:
+        database = index.catalog.database
         after = rows(database)
         places = {row[0] for row in database.read("SELECT rowid FROM files")}
-        assert opened.index.search_lexical("fox", Scope((opened.index.catalog.collection().id,)), 5)
+        assert index.search_lexical("fox", Scope((index.catalog.collection().id,)), 5)
         ingestor.keep(io.BytesIO(b"still later"), "last.txt", "assistants", OF_THIS_MACHINE)
         assert database.read("SELECT rowid FROM files WHERE name = 'last.txt'")[0][0] > max(places)
-        last(back_up(opened.index, second.storage.dir, tmp_path / "second.backup"))
+        last(back_up(index, second.storage.dir, tmp_path / "second.backup"))
     for table in before.keys() - {"documents"}:  # the paths of stored files are the new folder's
         assert after[table] == before[table], table
     third = settings_of(tmp_path / "third")
     bring_back(tmp_path / "second.backup", third)
-    with open_storage(third) as opened:
-        assert [name for (name,) in opened.index.catalog.database.read("SELECT name FROM files ORDER BY rowid")] == [
+    with open_index(third) as index:
+        assert [name for (name,) in index.catalog.database.read("SELECT name FROM files ORDER BY rowid")] == [
             "note.txt",
             "later.txt",
             "last.txt",
         ]
-        assert [document.title for document in opened.index.catalog.documents()] == ["note"]
+        assert [document.title for document in index.catalog.documents()] == ["note"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import shutil
-import sqlite3
 from contextlib import closing
 from dataclasses import replace
 
@@ -15,9 +14,8 @@ from rag.errors import InvalidRequest, NotFound
 from rag.index.index import Index
 from rag.retrieval.retriever import HybridRetriever
 from rag.settings import RetrievalSettings
+from rag.storage.attributes import read_tags, set_attributes, tag
 from rag.storage.catalog import Catalog
-from rag.storage.document_attributes import read_tags, set_attributes, tag
-from rag.storage.migrations.before_alembic import SCRIPTS
 from rag.storage.selection import Selection, scope_of
 from tests.rag.versions import make_version
 
@@ -211,32 +209,14 @@ def test_attributes_as_they_are_typed():
 # ---------------------------------------------------------------------------------------------- older storage folders
 
 
-def take_back(path, version):
-    """Make a catalog one of an older version of the program, with what that knew."""
-    present = path.rename(path.with_suffix(".present"))
-    with closing(sqlite3.connect(path)) as connection:
-        for script in SCRIPTS[:version]:
-            connection.executescript(script)
-        connection.execute("ATTACH ? AS present", (str(present),))
-        connection.execute("DELETE FROM properties")
-        tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
-        for (table,) in connection.execute(tables).fetchall():
-            columns = ", ".join(f'"{row[1]}"' for row in connection.execute(f"PRAGMA table_info({table})"))
-            connection.execute(f"INSERT INTO {table} ({columns}) SELECT {columns} FROM present.{table}")
-        connection.execute(f"PRAGMA user_version = {version}")
-        connection.commit()
-    present.unlink()
-
-
 def test_a_folder_of_an_older_program_is_taken_over(tmp_path, bag_of_words, caplog):
-    """Without attributes in the catalog, and with an index of words that knows no pages."""
+    """With an index of words that knows no pages."""
     import tantivy
 
     storage = tmp_path / "storage"
     with closing(Index(storage, bag_of_words)) as index:
         put(index, bag_of_words, "doc_a", "pump one", "pump two")
         index.catalog.set_property("words", "2")
-    take_back(storage / "catalog.sqlite3", 3)
     shutil.rmtree(storage / "words")
     (storage / "words").mkdir()
     names = ("id", "version", "collection", "title", "heading", "body")

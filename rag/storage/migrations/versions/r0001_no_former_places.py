@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import op
 
-from rag.storage.migrations import before_alembic
+from rag.storage.migrations import refuse_older_programs
 
 revision = "0001"
 down_revision = None
@@ -25,4 +25,4 @@ def upgrade() -> None:
             op.execute(f"DROP TRIGGER IF EXISTS {item}_deleted")
         op.execute("DROP TABLE IF EXISTS former_places")
         op.create_index("attachments_by_file", "attachments", ["file_id"])
-    before_alembic.refuse_older_programs(op.get_bind())
+    refuse_older_programs(op.get_bind())

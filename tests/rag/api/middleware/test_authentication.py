@@ -15,8 +15,8 @@ from pydantic import SecretStr
 
 from rag.api.app import create_api
 from rag.api.route_policy import policies
+from rag.auth.access import share
 from rag.auth.api_keys import ApiKeys
-from rag.auth.sharing import share
 from rag.auth.users import Users
 from rag.ui import library
 from tests.rag.api.conftest import api_settings

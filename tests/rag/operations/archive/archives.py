@@ -11,7 +11,7 @@ from rag.index.index import Index
 from rag.operations.archive.import_ import import_archive
 from rag.operations.archive.reader import Archive
 from rag.operations.archive.writer import export
-from rag.storage.document_attributes import set_attributes
+from rag.storage.attributes import set_attributes
 from rag.types.documents import Chunking, Scope
 from tests.rag.index.test_index import assert_consistent
 from tests.rag.versions import make_version

@@ -21,11 +21,10 @@ from rag.operations.archive.format import EmbeddingIdentity
 from rag.operations.archive.import_ import import_archive
 from rag.operations.archive.reader import Archive
 from rag.operations.archive.writer import export
-from rag.operations.services import open_index
+from rag.operations.services import open_dormant_index
 from rag.settings import EmbeddingSettings
-from rag.storage.document_attributes import set_attributes
+from rag.storage.attributes import set_attributes
 from rag.storage.vector_stores import VectorStores
-from rag.types.documents import Scope
 from tests.rag.index.test_index import assert_consistent
 from tests.rag.operations.archive.archives import Mute, assert_nothing_is_lacking, last, put_file, state, take_in
 from tests.rag.versions import make_version
@@ -174,25 +173,10 @@ def test_an_import_that_was_interrupted_is_run_again(tmp_path, archive, storage,
     assert state(new, bag_of_words) == before
 
 
-def test_ids_of_vectors_from_before_they_had_their_own_are_made_anew(tmp_path, bag_of_words):
-    """They named document, version and number, which may mean another text on another machine."""
-    version = make_version("doc_a", ["one line\nanother line"], bag_of_words)
-    ids = [chunk.id for chunk in version.chunks]
-    old = dict(zip(ids, version.vectors.values(), strict=True))
-    with closing(Index(tmp_path / "old", bag_of_words)) as index:
-        index.replace_documents([replace(version, vector_ids=ids, vectors=old)])
-        last(export(index, tmp_path / "old.zip"))
-    other = make_version("doc_b", ["about trains\nabout ships"], bag_of_words)
-    with closing(Index(tmp_path / "new", bag_of_words)) as index:
-        other = replace(other, vector_ids=ids, vectors=dict(zip(ids, other.vectors.values(), strict=True)))
-        index.replace_documents([other])
-    take_in(tmp_path / "old.zip", tmp_path / "new", bag_of_words)
-    with closing(Index(tmp_path / "new", bag_of_words)) as index:
-        found = index.search_dense("another line", Scope((index.catalog.collection().id,)), 1)
-        assert found[0][0] == "doc_a:1:1"
-
-
 # -------------------------------------------------------------------------------------------------- the embedding model
+
+
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
 
 def settings_of(settings, tmp_path, **embedding):
@@ -213,25 +197,25 @@ def test_the_model_of_an_archive_must_be_that_of_settings_and_index(tmp_path, se
     assert (coming.model, coming.fingerprint, coming.dimension) == ("bag-of-words", bag_of_words.fingerprint, 512)
     with (
         pytest.raises(IndexMismatch, match=r"bag-of-words.*sentence-transformers/all-MiniLM-L6-v2"),
-        open_index(settings_of(settings, tmp_path / "new", model="sentence-transformers/all-MiniLM-L6-v2"), coming),
+        open_dormant_index(settings_of(settings, tmp_path / "new", model=MINILM), coming),
     ):
         pass
     with (
         pytest.raises(IndexMismatch, match="prefixes"),
-        open_index(settings_of(settings, tmp_path / "new", query_prefix="query: "), coming),
+        open_dormant_index(settings_of(settings, tmp_path / "new", query_prefix="query: "), coming),
     ):
         pass
     assert not (tmp_path / "new" / "catalog.sqlite3").exists()
     other = open_embedding(EmbeddingSettings(model="bag-of-words", query_prefix="query: "))
     with closing(Index(tmp_path / "other", other)) as index:
         index.replace_documents([make_version("doc_x", ["text"], other)])
-    with pytest.raises(IndexMismatch), open_index(settings_of(settings, tmp_path / "other"), coming):
+    with pytest.raises(IndexMismatch), open_dormant_index(settings_of(settings, tmp_path / "other"), coming):
         pass
 
 
 def test_the_default_model_is_known_without_being_loaded(tmp_path, settings, minilm):
     coming = EmbeddingIdentity(minilm.name, minilm.fingerprint, minilm.dimension)
-    with open_index(settings_of(settings, tmp_path / "new", model=minilm.name), coming) as index:
+    with open_dormant_index(settings_of(settings, tmp_path / "new", model=minilm.name), coming) as index:
         assert isinstance(index.embedding, LazyEmbedding)
         index.replace_documents([make_version("doc_x", ["a line\nanother"], minilm)])
         assert index.embedding._model is None
@@ -240,15 +224,15 @@ def test_the_default_model_is_known_without_being_loaded(tmp_path, settings, min
 
 
 def test_an_index_is_opened_whatever_model_the_settings_name(tmp_path, settings, storage, bag_of_words):
-    with open_index(settings_of(settings, storage, model="no such model")) as index:
+    with open_dormant_index(settings_of(settings, storage, model="no such model")) as index:
         assert last(export(index, tmp_path / "again.zip")).documents == 6
     shutil.rmtree(storage / "vectors")
     other = settings_of(settings, storage, query_prefix="query: ")
-    with pytest.raises(IndexMismatch), open_index(other):  # it must be mended, and cannot be
+    with pytest.raises(IndexMismatch), open_dormant_index(other):  # it must be mended, and cannot be
         pass
-    with open_index(settings_of(settings, storage)) as index:  # loads the model to mend it
+    with open_dormant_index(settings_of(settings, storage)) as index:  # loads the model to mend it
         assert_nothing_is_lacking(index)
-    with pytest.raises(NotFound), open_index(settings_of(settings, tmp_path / "nothing")):
+    with pytest.raises(NotFound), open_dormant_index(settings_of(settings, tmp_path / "nothing")):
         pass
 
 

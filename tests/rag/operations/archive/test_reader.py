@@ -155,7 +155,6 @@ def with_one_document(members, manifest):
 FORGERIES = {
     "newer": lambda members, manifest: manifest.update(version=3),
     "older": lambda members, manifest: manifest.update(version=1),
-    "a backup of the form before": lambda members, manifest: manifest.update(format="footnote-backup", version=1),
     "no version": lambda members, manifest: manifest.update(version="2"),
     "another program's": lambda members, manifest: manifest.update(format="zip"),
     "no embedding": lambda members, manifest: manifest.pop("embedding"),
@@ -269,7 +268,6 @@ def test_contents_are_held_against_the_manifest(tmp_path, built):
     [
         ("newer", "Update Footnote: it was written by version"),
         ("older", "with the Footnote that wrote it"),
-        ("a backup of the form before", "with the Footnote that wrote it"),
     ],
 )
 def test_another_form_is_named_and_what_to_do(tmp_path, built, name, hint):

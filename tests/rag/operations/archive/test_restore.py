@@ -24,7 +24,7 @@ from rag.operations.archive.format import SEAL_LENGTH
 from rag.operations.archive.reader import Archive
 from rag.operations.archive.restore import restore
 from rag.operations.archive.writer import back_up
-from rag.operations.services import open_storage
+from rag.operations.services import open_index
 from rag.settings import EmbeddingSettings, Settings
 from rag.storage.catalog import Catalog
 from rag.storage.lock import StorageLock
@@ -71,7 +71,7 @@ def test_what_comes_back_is_what_was_there(tmp_path, storage, backup, bag_of_wor
 def test_uploads_jobs_and_all_tables_come_along(tmp_path, settings):
     storage, new = settings.storage.dir, tmp_path / "new"
     path = tmp_path / "all.backup"
-    with open_storage(settings) as opened, Ingestor(settings, opened.index) as ingestor:
+    with open_index(settings) as index, Ingestor(settings, index) as ingestor:
         (tmp_path / "note.txt").write_text("The fox is orange.")
         job = ingestor.submit(tmp_path / "note.txt", "note.txt", "default", OF_THIS_MACHINE)
         assert ingestor.wait(job.id, 30).state == "done"
@@ -80,18 +80,18 @@ def test_uploads_jobs_and_all_tables_come_along(tmp_path, settings):
         for stored in storage.glob("files/*/*"):
             if stored.read_bytes() == b"rotten":
                 stored.write_bytes(b"rotteN")
-        written = last(back_up(opened.index, storage, path))
+        written = last(back_up(index, storage, path))
         assert (written.files, written.left_out) == (2, ("rotten.txt",))
-        tables = opened.index.catalog.database.read("SELECT name FROM sqlite_master WHERE type = 'table'")
-        rows = {name: opened.index.catalog.database.read(f"SELECT * FROM {name}") for (name,) in tables}
+        tables = index.catalog.database.read("SELECT name FROM sqlite_master WHERE type = 'table'")
+        rows = {name: index.catalog.database.read(f"SELECT * FROM {name}") for (name,) in tables}
         assert lost
     bring_back(path, new)
     with (
-        open_storage(settings_of(new)) as opened,
-        Ingestor(settings_of(new), opened.index) as ingestor,
+        open_index(settings_of(new)) as index,
+        Ingestor(settings_of(new), index) as ingestor,
     ):
-        database = opened.index.catalog.database
-        [document] = opened.index.catalog.documents()
+        database = index.catalog.database
+        [document] = index.catalog.documents()
         assert document.content.is_relative_to(new)
         assert document.content.read_text() == "The fox is orange."
         assert [found.state for found in ingestor.jobs()] == ["done"]
@@ -317,5 +317,5 @@ def test_a_backup_comes_back_at_a_server_and_nothing_is_embedded(chroma, tmp_pat
     assert restored.documents == 6
     with closing(Index(tmp_path / "new", Mute(bag_of_words), chroma=ChromaServer(chroma.url, "restored"))) as index:
         assert_nothing_is_lacking(index)
-    with open_storage(settings) as opened:
-        assert_consistent(opened.index)
+    with open_index(settings) as index:
+        assert_consistent(index)

@@ -179,4 +179,7 @@
     FOR EACH ROW EXECUTE FUNCTION former_places_are_few();
 CREATE FUNCTION files_deleted() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM note_former_place('files', OLD.id, OLD.rowid); RETURN NULL; END $$;CREATE TRIGGER files_deleted AFTER DELETE ON files FOR EACH ROW EXECUTE FUNCTION files_deleted();CREATE FUNCTION collections_deleted() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM note_former_place('collections', OLD.id, OLD.rowid); RETURN NULL; END $$;CREATE TRIGGER collections_deleted AFTER DELETE ON collections FOR EACH ROW EXECUTE FUNCTION collections_deleted();CREATE FUNCTION attachments_deleted() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM note_former_place(OLD.collection_id, OLD.file_id, OLD.rowid); RETURN NULL; END $$;CREATE TRIGGER attachments_deleted AFTER DELETE ON attachments FOR EACH ROW EXECUTE FUNCTION attachments_deleted();CREATE FUNCTION documents_deleted() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM note_former_place(OLD.collection_id, coalesce(OLD.file_id, OLD.id), 4611686018427387904 + OLD.rowid); RETURN NULL; END $$;CREATE TRIGGER documents_deleted AFTER DELETE ON documents FOR EACH ROW EXECUTE FUNCTION documents_deleted();
 CREATE TABLE schema_version (version bigint NOT NULL);
-INSERT INTO schema_version VALUES (12);
+ALTER TABLE jobs ADD COLUMN runner text COLLATE "C" NOT NULL DEFAULT '';
+ALTER TABLE jobs ADD COLUMN stop bigint NOT NULL DEFAULT 0;
+CREATE TABLE runners (id text COLLATE "C" PRIMARY KEY, seen_at bigint NOT NULL);
+INSERT INTO schema_version VALUES (13);
