@@ -11,21 +11,9 @@ from typing import TYPE_CHECKING, TypeVar
 from rag.errors import BackendUnavailable
 
 if TYPE_CHECKING:
-    from llama_index.core.llms import ChatResponse
-
     from rag.settings import LanguageModelSettings
 
 _Result = TypeVar("_Result")
-
-WAITING = "waiting"  # where a response says what is waited for, in its `additional_kwargs`
-
-
-def waiting(what_for: str) -> ChatResponse:
-    """A response without text that says what is waited for."""
-    from llama_index.core.llms import ChatMessage, ChatResponse, MessageRole
-
-    message = ChatMessage(role=MessageRole.ASSISTANT, content="")
-    return ChatResponse(message=message, delta="", additional_kwargs={WAITING: what_for})
 
 
 @dataclass(frozen=True, slots=True)
