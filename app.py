@@ -84,7 +84,7 @@ def _services(settings: Settings) -> Iterator[Services]:
     from rag.answering.personas import read_roles
     from rag.operations.services import Services, open_engine, open_models, open_storage
     from rag.telemetry.logging import request_line
-    from rag.telemetry.telemetry import Telemetry
+    from rag.telemetry.metrics import Telemetry
     from rag.telemetry.tracing import open_traces
 
     with (

@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from importlib import metadata
 
 from rag.settings import TelemetrySettings
-from rag.telemetry.spans import Answered, Finished
+from rag.telemetry.spans import Answered, Recording
 
 _PATIENCE = 3.0  # seconds for a collector to take spans, all attempts together; so long the program's end may take
 
 
 @contextmanager
-def open_traces(settings: TelemetrySettings) -> Iterator[tuple[Callable[[Finished], None], ...]]:
+def open_traces(settings: TelemetrySettings) -> Iterator[tuple[Callable[[Recording], None], ...]]:
     """What is to be told of requests that are over: nobody, unless the settings name a collector."""
     if not settings.otlp_endpoint:
         yield ()
@@ -34,7 +34,7 @@ def open_traces(settings: TelemetrySettings) -> Iterator[tuple[Callable[[Finishe
     provider.add_span_processor(BatchSpanProcessor(exporter))
     tracer = provider.get_tracer("footnote")
 
-    def tell(finished: Finished) -> None:
+    def tell(finished: Recording) -> None:
         above = TraceContextTextMapPropagator().extract({"traceparent": finished.trace_parent})
         span = tracer.start_span(
             f"{finished.method} {finished.route}",
@@ -58,7 +58,7 @@ def open_traces(settings: TelemetrySettings) -> Iterator[tuple[Callable[[Finishe
         provider.shutdown()  # sends what is left
 
 
-def _attributes(finished: Finished) -> dict[str, str | int | float]:
+def _attributes(finished: Recording) -> dict[str, str | int | float]:
     attributes: dict[str, str | int | float] = {
         "http.request.method": finished.method,
         "http.route": finished.route,
