@@ -12,7 +12,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import SecretStr
 
@@ -23,6 +23,7 @@ from rag.types.chat import NO_FUNCTIONS, UNSPECIFIED, Functions, Sampling
 from rag.types.documents import LanguageModel, Message, ModelDelta
 
 if TYPE_CHECKING:
+    from rag.models.openai.client import OpenAICompatible
     from rag.settings import LanguageModelSettings, Settings
 
 __all__ = [
@@ -146,14 +147,14 @@ class _LeadingThoughts:
 
 async def check_model(model: LanguageModel) -> None:
     """Whether the model can be asked now: its server is asked for its models (2 s). Raises BackendUnavailable."""
-    if model.provider == "openai":
-        await _compatible(model).check()
+    if llm := _on_server(model):
+        await llm.check()
 
 
 async def wait_for_model(model: LanguageModel, report: Callable[[str], None]) -> None:
     """Waits as long as the model's server loads it and the limit for the first token allows; `report` is told what is
     waited for."""
-    if model.provider == "openai" and (llm := _compatible(model)).problem:
+    if (llm := _on_server(model)) and llm.problem:
         async for reason in llm.wait_until_loaded(llm.limits.first):
             report(reason)
 
@@ -163,14 +164,11 @@ async def refresh_model(model: LanguageModel) -> LanguageModel:
 
     Raises BackendUnavailable when the server still does not answer.
     """
-    if model.provider != "openai":
+    if not (llm := _on_server(model)):
         return model
-    from rag.models.openai.client import language_model
-
-    llm = _compatible(model)
     if llm.problem:
         await llm.check()
-    known = language_model(llm)
+    known = llm.language_model()
     if (known.description, known.context_window) == (model.description, model.context_window):
         return model
     return replace(model, name=known.name, description=known.description, context_window=known.context_window)
@@ -183,11 +181,13 @@ def close_language_model(model: LanguageModel) -> None:
         close()
 
 
-def _compatible(model: LanguageModel) -> Any:
+def _on_server(model: LanguageModel) -> OpenAICompatible | None:
+    """What asks for the model, where that is at a server that may be away."""
+    if model.provider != "openai":
+        return None
     from rag.models.openai.client import OpenAICompatible
 
-    if not isinstance(model.llm, OpenAICompatible):
-        raise TypeError(f"not a model of the openai provider: {model.name}")
+    assert isinstance(model.llm, OpenAICompatible)
     return model.llm
 
 

@@ -68,7 +68,10 @@ class LlamaCpp:
             llama = load(path, n_ctx=window, n_gpu_layers=gpu_layers, n_threads=threads, n_threads_batch=threads)
         except NotLoaded as error:  # not the file's fault, or its vocabulary would not have been loaded either
             vocabulary.close()
-            raise _too_large(path, window) from error
+            raise ConfigurationError(
+                f"There is not enough memory to load {path} with a context of {window} tokens.",
+                hint="Lower RAG_LLM__CONTEXT_WINDOW or RAG_LLM__GPU_LAYERS, or set RAG_LLM__MODEL to a smaller model.",
+            ) from error
         self.name = path.stem
         self.context_window: int = llama.n_ctx()
         self._limits = TimeLimits.from_settings(settings)
@@ -126,18 +129,13 @@ class LlamaCpp:
     def _explain(self, error: Exception) -> BackendError:
         if isinstance(error, QueueClosed) or (isinstance(error, Stopped) and self._closed.is_set()):
             return self._is_closed()
-        if isinstance(error, ValueError) and _TOO_LONG in str(error):
-            return PromptTooLong(
-                f"{self.name} cannot take this prompt: {error}",
-                hint="Ask a shorter question, lower RAG_RETRIEVAL__MAX_PASSAGES, or raise RAG_LLM__CONTEXT_WINDOW.",
-                provider=PROVIDER,
-            )
         if isinstance(error, ValueError):  # mostly the template, which may refuse a conversation
-            return BackendRejected(
-                f"{self.name} cannot take this prompt: {error}",
-                hint="Ask in other words, or set RAG_LLM__MODEL to another model.",
-                provider=PROVIDER,
-            )
+            kind: type[BackendRejected] = BackendRejected
+            hint = "Ask in other words, or set RAG_LLM__MODEL to another model."
+            if _TOO_LONG in str(error):
+                kind = PromptTooLong
+                hint = "Ask a shorter question, lower RAG_RETRIEVAL__MAX_PASSAGES, or raise RAG_LLM__CONTEXT_WINDOW."
+            return kind(f"{self.name} cannot take this prompt: {error}", hint=hint, provider=PROVIDER)
         return BackendUnavailable(
             f"{self.name} failed: {type(error).__name__}: {error}",
             hint="Ask again; if it fails again, restart.",
@@ -161,14 +159,16 @@ class LlamaCpp:
         """Turns as the template wants them. What looks like a control token in a text (a document may say `</s>` or
         `[/INST]`) is broken up, so that it cannot end a turn."""
         turns = fold_system(turns) if self._folds_system else merge_turns(turns)
-        return [{**turn, "content": self._control_tokens.sub(_break_up, turn["content"])} for turn in turns]
+        return [
+            {
+                **turn,
+                "content": self._control_tokens.sub(lambda token: f"{token[0][0]} {token[0][1:]}", turn["content"]),
+            }
+            for turn in turns
+        ]
 
 
 _TOO_LONG = "exceed context window"  # in the words of llama-cpp-python
-
-
-def _break_up(match: re.Match[str]) -> str:
-    return f"{match[0][0]} {match[0][1:]}"
 
 
 def _checked_path(model: str) -> Path:
@@ -190,13 +190,6 @@ def _not_usable(path: Path) -> ConfigurationError:
     return ConfigurationError(
         f"{path} is not a GGUF model that llama.cpp can load.",
         hint="Download it again (it may be cut short), or set RAG_LLM__MODEL to another GGUF file.",
-    )
-
-
-def _too_large(path: Path, window: int) -> ConfigurationError:
-    return ConfigurationError(
-        f"There is not enough memory to load {path} with a context of {window} tokens.",
-        hint="Lower RAG_LLM__CONTEXT_WINDOW or RAG_LLM__GPU_LAYERS, or set RAG_LLM__MODEL to a smaller model.",
     )
 
 

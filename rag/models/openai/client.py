@@ -72,26 +72,7 @@ def open_openai(settings: LanguageModelSettings) -> LanguageModel:
         )
     llm = OpenAICompatible(settings)
     llm.learn(llm.probe())
-    return language_model(llm)
-
-
-def language_model(llm: OpenAICompatible) -> LanguageModel:
-    """`llm` with what is known of it by now."""
-    description = f"{llm.model or 'a model'} at {llm.address}"
-    if llm.problem:
-        description += f": {llm.problem} (asked again with every question)"
-    elif not llm.is_listed:
-        description += ": the server does not list this model (asked for it all the same)"
-    return LanguageModel(
-        provider=PROVIDER,
-        name=llm.label or llm.model,
-        description=description,
-        llm=llm,
-        context_window=llm.context_window,
-        count_tokens=estimate_tokens,
-        count_prompt=llm.count_prompt,
-        calls_functions=True,  # or its server says that it does not
-    )
+    return llm.language_model()
 
 
 class OpenAICompatible:
@@ -101,7 +82,7 @@ class OpenAICompatible:
         """The model that the settings describe, not asked yet. Raises ConfigurationError when the address is none."""
         self.base_url = checked_base_url(settings.base_url)
         self.model = settings.model
-        self.label = settings.name  # the user's name for it
+        self._label = settings.name  # the user's name for it
         self.context_window = settings.context_window or DEFAULT_CONTEXT_WINDOW
         self.limits = TimeLimits.from_settings(settings)
         self.problem = "it was not asked yet"
@@ -114,6 +95,24 @@ class OpenAICompatible:
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         if self.base_url.startswith("https://"):  # slow: once, not per question
             self._tls = httpx.create_ssl_context(trust_env=trusts_environment(self.base_url))
+
+    def language_model(self) -> LanguageModel:
+        """The model with what is known of it by now."""
+        description = f"{self.model or 'a model'} at {self.address}"
+        if self.problem:
+            description += f": {self.problem} (asked again with every question)"
+        elif not self.is_listed:
+            description += ": the server does not list this model (asked for it all the same)"
+        return LanguageModel(
+            provider=PROVIDER,
+            name=self._label or self.model,
+            description=description,
+            llm=self,
+            context_window=self.context_window,
+            count_tokens=estimate_tokens,
+            count_prompt=self.count_prompt,
+            calls_functions=True,  # or its server says that it does not
+        )
 
     @property
     def address(self) -> str:
