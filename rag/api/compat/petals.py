@@ -96,10 +96,8 @@ async def generate(request: Request, caller: Caller) -> dict[str, Any]:
         return {"ok": True, "outputs": await while_connected(request, _joined(texts))}
     except ClientDisconnect:
         raise
-    except (RagError, ValidationError, json.JSONDecodeError) as error:
-        return _failure(error)
     except Exception as error:  # noqa: BLE001  (the edge: no traceback leaves the house)
-        return _failure(unknown_error(error))
+        return _failure(error)
 
 
 @router.websocket("/v2/generate")
@@ -122,12 +120,9 @@ async def generate_in_session(socket: WebSocket, caller: Caller) -> None:
         return
     except TimeoutError:
         await socket.close(1000, "Nothing was sent for a while.")
-    except (RagError, ValidationError) as error:
-        await socket.send_json(_failure(error))
-        await socket.close(1003)
     except Exception as error:  # noqa: BLE001  (the edge: no traceback leaves the house)
-        await socket.send_json(_failure(unknown_error(error)))
-        await socket.close(1011)
+        await socket.send_json(_failure(error))
+        await socket.close(1003 if isinstance(error, RagError | ValidationError) else 1011)
 
 
 async def _receive(socket: WebSocket) -> dict[str, Any]:
@@ -173,8 +168,9 @@ def _failure(error: Exception) -> dict[str, Any]:
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         message = f"{'.'.join(map(str, first['loc'])) or 'The message'}: {first['msg']}."
-    elif isinstance(error, RagError):
-        message = f"{error.message} {error.hint}".strip()
-    else:
+    elif isinstance(error, json.JSONDecodeError):
         message = "The message is not JSON."
+    else:
+        known = error if isinstance(error, RagError) else unknown_error(error)
+        message = f"{known.message} {known.hint}".strip()
     return {"ok": False, "error": message, "traceback": message}
