@@ -16,13 +16,14 @@ from rag.answering.engine import ChatEngine
 from rag.api.dependencies import AppServices, Caller
 from rag.api.json_body import JsonRoute
 from rag.api.openai.files import listing
+from rag.api.openai.response_stream import found_file
 from rag.api.openai.vector_store_files import ChunkingStrategy, chunking_of, cursor_of
 from rag.auth.access import Access
 from rag.auth.principals import may
 from rag.auth.sharing import share
 from rag.auth.users import Users
 from rag.errors import InvalidRequest
-from rag.operations.services import Services
+from rag.storage.catalog import Catalog
 from rag.storage.paging import Cursor
 from rag.storage.selection import Selection
 from rag.storage.vector_stores import VectorStore, unix_time
@@ -154,7 +155,7 @@ async def search_vector_store(store_id: str, body: Search, services: AppServices
     return {
         "object": "vector_store.search_results.page",
         "search_query": queries,
-        "data": await asyncio.to_thread(lambda: [result_object(services, hit) for hit in shown]),
+        "data": await asyncio.to_thread(lambda: [_result(services.catalog, hit) for hit in shown]),
         "has_more": False,
         "next_page": None,
     }
@@ -179,19 +180,8 @@ async def search(
     return sorted(best.values(), key=lambda hit: -hit.score)[:limit]
 
 
-def result_object(services: Services, hit: Hit) -> dict[str, Any]:
-    """A hit in OpenAI's shape; its page (counted from 1) is one of its attributes."""
-    document = services.catalog.document(hit.chunk.document_id)
-    attributes = dict(document.attributes)
-    if hit.chunk.page_index is not None:
-        attributes |= {"page": hit.chunk.page_index + 1}
-    return {
-        "file_id": document.file_id or document.id,
-        "filename": hit.source.rpartition("/")[2],
-        "score": min(1.0, max(0.0, hit.score)),
-        "attributes": attributes,
-        "content": [{"type": "text", "text": hit.chunk.text}],
-    }
+def _result(catalog: Catalog, hit: Hit) -> dict[str, Any]:
+    return {**found_file(catalog, hit), "content": [{"type": "text", "text": hit.chunk.text}]}
 
 
 def _readers(caller: Access, sharing: Sharing | None) -> frozenset[str]:
