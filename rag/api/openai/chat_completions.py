@@ -71,16 +71,22 @@ class ChatMessage(BaseModel):
 
     def to_message(self) -> Message:
         """The turn as the engine knows it. Raises InvalidRequest for content that is not text."""
-        parts = self.content if isinstance(self.content, list) else [ContentPart(type="text", text=self.content or "")]
-        for part in parts:
-            if part.type not in ("text", "input_text"):
-                raise InvalidRequest(f"Content of type {part.type!r} is not supported.", param="messages")
+        text = text_of(self.content or "", "messages")
         role = "system" if self.role == "developer" else self.role
-        text = without_half_characters("".join(part.text for part in parts))
         if role == "tool" and not self.tool_call_id:
             raise InvalidRequest("A message of the role `tool` needs a `tool_call_id`.", param="messages")
         calls = tuple(call.to_call() for call in self.tool_calls or ()) if role == "assistant" else ()
         return Message(role, text, calls, self.tool_call_id or "" if role == "tool" else "")
+
+
+def text_of(content: str | list[ContentPart], param: str) -> str:
+    """The text of a message or a function's result. Raises InvalidRequest, which names the field `param`, for content
+    that is not text."""
+    parts = content if isinstance(content, list) else [ContentPart(type="text", text=content)]
+    for part in parts:
+        if part.type not in ("text", "input_text", "output_text"):
+            raise InvalidRequest(f"Content of type {part.type!r} is not supported.", param=param)
+    return without_half_characters("".join(part.text for part in parts))
 
 
 class StreamOptions(BaseModel):
@@ -204,7 +210,7 @@ class Reply(WireForm):
             **self._head,
             "object": "chat.completion",
             "choices": [{"index": 0, "message": message, "finish_reason": answer.finish_reason, "logprobs": None}],
-            "usage": _usage(answer),
+            "usage": usage_of(answer),
             **self._beside(answer),
         }
 
@@ -226,7 +232,7 @@ class Reply(WireForm):
             answer = event.answer
             last = self._chunk({"annotations": self._annotations(answer)}, answer.finish_reason, **self._beside(answer))
             if self._body.stream_options and self._body.stream_options.include_usage:
-                last += server_sent({**self._chunk_head(), "choices": [], "usage": _usage(answer)})
+                last += server_sent({**self._chunk_head(), "choices": [], "usage": usage_of(answer)})
             return last
         return ""
 
@@ -237,7 +243,7 @@ class Reply(WireForm):
         if isinstance(event, TextDelta):
             return self._text_chunk(event) if candidate.model == self._first else ""
         answer = event.answer
-        parts = {"content": answer.text, "finish_reason": answer.finish_reason, "usage": _usage(answer)}
+        parts = {"content": answer.text, "finish_reason": answer.finish_reason, "usage": usage_of(answer)}
         self._candidates.append({"model": candidate.model, **parts, **self._checked(answer)})
         return ""
 
@@ -297,7 +303,8 @@ def _comment(progress: Progress) -> str:
     return f": {' '.join(progress.doing.split())}{steps}\n\n"
 
 
-def _usage(answer: Answer) -> dict[str, int]:
+def usage_of(answer: Answer) -> dict[str, int]:
+    """The tokens of an answer."""
     usage = answer.usage
     return {
         "prompt_tokens": usage.prompt_tokens,

@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field
 
 from rag.api.dependencies import Caller
 from rag.api.json_body import JsonRoute
-from rag.api.openai.chat_completions import ChatMessage, ChatRequest, request_of
+from rag.api.openai.chat_completions import ChatMessage, ChatRequest, request_of, usage_of
 from rag.api.openai.extensions import WithExtensions
 from rag.api.streaming import WireForm, collect, server_sent, streamed, while_connected
 from rag.operations.services import Services
@@ -68,10 +68,7 @@ class _Completion(WireForm):
 
     def body(self, answer: Answer) -> dict[str, Any]:
         """The answer in one piece."""
-        usage = answer.usage
-        counts = {"prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens}
-        choice = _choice(answer.text, answer.finish_reason)
-        return {**self._head, "choices": [choice], "usage": {**counts, "total_tokens": sum(counts.values())}}
+        return {**self._head, "choices": [_choice(answer.text, answer.finish_reason)], "usage": usage_of(answer)}
 
     def take(self, event: Event) -> str:
         """The chunk of an event."""
