@@ -6,6 +6,7 @@ from asgi_correlation_id import correlation_id
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from rag.auth.principals import Principal
 from rag.telemetry.metrics import Telemetry
 from rag.telemetry.spans import Recording, recorded_in
 
@@ -52,5 +53,5 @@ def _template(scope: Scope) -> str:
 
 def _principal(scope: Scope) -> str:
     """The id of who asks, where that is known."""
-    principal = scope.get("state", {}).get("principal")
-    return "" if principal is None else str(getattr(principal, "id", principal))
+    principal: Principal | None = scope.get("state", {}).get("principal")
+    return principal.id if principal else ""

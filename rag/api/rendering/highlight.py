@@ -151,13 +151,8 @@ def _around(page: Characters, drawn: _Letters, at: int, length: int, quote: str 
         if page.text[number].isspace() or box[0] >= box[2] or box[1] >= box[3]:
             continue
         if lines and _share_line(lines[-1], box):
-            before = lines[-1]
-            lines[-1] = (
-                min(before[0], box[0]),
-                min(before[1], box[1]),
-                max(before[2], box[2]),
-                max(before[3], box[3]),
-            )
+            left, top, right, bottom = zip(lines[-1], box, strict=True)
+            lines[-1] = min(left), min(top), max(right), max(bottom)
         else:
             lines.append(box)
     return lines or [page.box(first)]

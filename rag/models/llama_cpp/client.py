@@ -159,13 +159,8 @@ class LlamaCpp:
         """Turns as the template wants them. What looks like a control token in a text (a document may say `</s>` or
         `[/INST]`) is broken up, so that it cannot end a turn."""
         turns = fold_system(turns) if self._folds_system else merge_turns(turns)
-        return [
-            {
-                **turn,
-                "content": self._control_tokens.sub(lambda token: f"{token[0][0]} {token[0][1:]}", turn["content"]),
-            }
-            for turn in turns
-        ]
+        break_up = partial(self._control_tokens.sub, lambda token: f"{token[0][0]} {token[0][1:]}")
+        return [{**turn, "content": break_up(turn["content"])} for turn in turns]
 
 
 _TOO_LONG = "exceed context window"  # in the words of llama-cpp-python
