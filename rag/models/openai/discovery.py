@@ -200,8 +200,8 @@ def _entries(body: object) -> list[dict[str, Any]] | None:
 
 
 def _context_window(client: httpx.Client, base_url: str, entry: Mapping[str, Any], timeout: float) -> int:
-    if (told := _positive(entry.get("max_model_len"))) > 0:  # vLLM
-        return told
+    if window := _positive(entry.get("max_model_len")):  # vLLM
+        return window
     meta = entry.get("meta")
     if not isinstance(meta, Mapping):
         return 0
