@@ -51,11 +51,10 @@ def boxes_of(page: Characters, text: str, start: int, end: int) -> list[Box]:
     drawn, wanted = _letters(page.text), _letters(quote).text
     if not wanted:
         return []
-    before, whole = len(_letters(text[:start]).text), len(_letters(text).text)
-    expected = round(len(drawn.text) * before / whole)
-    whole_run = _nearest(_occurrences(drawn.text, wanted), expected)
-    if whole_run is not None:
-        return _around(page, drawn, whole_run, len(wanted), quote)[:MAX_BOXES]
+    expected = round(len(drawn.text) * len(_letters(text[:start]).text) / len(_letters(text).text))
+    place = _nearest(_occurrences(drawn.text, wanted), expected)
+    if place is not None:
+        return _around(page, drawn, place, len(wanted), quote)[:MAX_BOXES]
     boxes: list[Box] = []
     found = 0
     for line in quote.splitlines():
