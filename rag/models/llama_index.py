@@ -123,25 +123,20 @@ class LlamaIndexLLM:
 
     def _explain(self, error: Exception) -> BackendError:
         if isinstance(error, QueueClosed):
-            return BackendUnavailable(
-                f"{self.name} is closed.", hint="Start the application again.", provider=self._provider
-            )
+            return BackendUnavailable(f"{self.name} is closed.", hint="Start the application again.")
         if isinstance(error, QueueStuck):
             return BackendUnavailable(
-                f"{self.name} is still busy with a question that was given up.",
-                hint="Ask again later, or restart.",
-                provider=self._provider,
+                f"{self.name} is still busy with a question that was given up.", hint="Ask again later, or restart."
             )
         return BackendUnavailable(
             f"{self.name} failed: {_shown(error, self._secrets)}",
             hint=f"Ask again; if it fails again, check the arguments of {self._provider} (RAG_LLM__OPTIONS, in "
             "models.toml: options).",
-            provider=self._provider,
         )
 
     def _in_thread(self, messages: Sequence[ChatMessage], options: dict[str, Any]) -> AsyncGenerator[ModelDelta, None]:
         work = partial(self._work, messages, options)
-        return queued_reply(self._queue, work, self._limits, self.name, self._provider)
+        return queued_reply(self._queue, work, self._limits, self.name)
 
     def _work(self, messages: Sequence[ChatMessage], options: dict[str, Any], emit: Emit, stop: StopFlag) -> None:
         read = _ResponseReader(options)
@@ -156,7 +151,7 @@ class LlamaIndexLLM:
     async def _on_loop(
         self, messages: Sequence[ChatMessage], options: dict[str, Any]
     ) -> AsyncGenerator[ModelDelta, None]:
-        clock = TokenTimeout(self._limits, self.name, self._provider)
+        clock = TokenTimeout(self._limits, self.name)
         read = _ResponseReader(options)
         responses = await clock.within(self._llm.astream_chat(messages, **options))
         try:

@@ -76,7 +76,7 @@ async def stream_text(
     has no text. Raises BackendUnavailable or BackendRejected; AnswerInterrupted once text has come.
     """
     if model.llm is None:
-        raise BackendUnavailable("There is no language model.", hint=f"{HOW_TO_ADD_A_MODEL}.", provider=model.provider)
+        raise BackendUnavailable("There is no language model.", hint=f"{HOW_TO_ADD_A_MODEL}.")
     options = sampling.over(model.sampling).given()
     if "stop" in options:
         options["stop"] = list(options["stop"])
@@ -99,13 +99,12 @@ async def stream_text(
     except BackendError as error:
         if not has_text:
             raise
-        raise AnswerInterrupted(error.message, hint=error.hint, provider=error.provider) from error
+        raise AnswerInterrupted(error.message, hint=error.hint) from error
     except Exception as error:
         kind = AnswerInterrupted if has_text else BackendUnavailable
         raise kind(
             f"{model.name} failed: {type(error).__name__}: {error}",
             hint="Ask again; if it fails again, the log says more.",
-            provider=model.provider,
         ) from error
 
 

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from rag.settings import LanguageModelSettings
 
-PROVIDER = "scripted"
 CONTEXT_WINDOW = 8192  # tokens
 DEFAULT_SCRIPT = "The documents say so [1]."
 
@@ -23,8 +22,8 @@ DEFAULT_SCRIPT = "The documents say so [1]."
 def open_scripted(settings: LanguageModelSettings) -> LanguageModel:
     """A model that answers every question with `settings.script`."""
     return LanguageModel(
-        provider=PROVIDER,
-        name=PROVIDER,
+        provider="scripted",
+        name="scripted",
         description="scripted: the same reply to every question, for tests",
         llm=Scripted(settings.script or DEFAULT_SCRIPT),
         context_window=settings.context_window or CONTEXT_WINDOW,

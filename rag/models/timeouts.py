@@ -30,12 +30,11 @@ class TimeLimits:
 
 
 class TokenTimeout:
-    """Times one reply, from now on; `who` (`provider`'s) is named where it is too slow."""
+    """Times one reply, from now on; `who` is named where it is too slow."""
 
-    def __init__(self, limits: TimeLimits, who: str, provider: str) -> None:
+    def __init__(self, limits: TimeLimits, who: str) -> None:
         self._limits = limits
         self._who = who
-        self._provider = provider
         self.has_begun = False
         self._deadline = time.monotonic() + limits.first
         self._waiting: asyncio.Task[object] | None = None
@@ -89,11 +88,9 @@ class TokenTimeout:
             return BackendUnavailable(
                 f"{self._who} sent no further token for {self._limits.between:g} seconds.",
                 hint="Ask again; RAG_LLM__INTER_TOKEN_TIMEOUT (the limit between two tokens) allows it more time.",
-                provider=self._provider,
             )
         return BackendUnavailable(
             f"{self._who} sent no token within {self._limits.first:g} seconds.",
             hint="It may still be loading the model, or be busy or too large for its machine; "
             "RAG_LLM__FIRST_TOKEN_TIMEOUT (the limit for the first token) allows it more time.",
-            provider=self._provider,
         )

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from rag.settings import LanguageModelSettings
 
-PROVIDER = "llama_cpp"
 LARGEST_DEFAULT_WINDOW = 8192  # tokens; what models could read at most would often not fit into memory
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
@@ -41,7 +40,7 @@ def open_llama_cpp(settings: LanguageModelSettings) -> LanguageModel:
     path = _checked_path(settings.model)
     llm = LlamaCpp(settings, path)
     return LanguageModel(
-        provider=PROVIDER,
+        provider="llama_cpp",
         name=path.stem,
         description=f"{path.name} in this process (llama.cpp, {llm.context_window} tokens)",
         llm=llm,
@@ -118,7 +117,7 @@ class LlamaCpp:
         """The reply, piece by piece; closing the generator stops it. Raises BackendError."""
         work = partial(self._reply, to_turns(messages), dict(options))
         try:
-            async with aclosing(queued_reply(self._queue, work, self._limits, self.name, PROVIDER)) as deltas:
+            async with aclosing(queued_reply(self._queue, work, self._limits, self.name)) as deltas:
                 async for delta in deltas:
                     yield delta
         except BackendError:
@@ -135,15 +134,13 @@ class LlamaCpp:
             if _TOO_LONG in str(error):
                 kind = PromptTooLong
                 hint = "Ask a shorter question, lower RAG_RETRIEVAL__MAX_PASSAGES, or raise RAG_LLM__CONTEXT_WINDOW."
-            return kind(f"{self.name} cannot take this prompt: {error}", hint=hint, provider=PROVIDER)
+            return kind(f"{self.name} cannot take this prompt: {error}", hint=hint)
         return BackendUnavailable(
-            f"{self.name} failed: {type(error).__name__}: {error}",
-            hint="Ask again; if it fails again, restart.",
-            provider=PROVIDER,
+            f"{self.name} failed: {type(error).__name__}: {error}", hint="Ask again; if it fails again, restart."
         )
 
     def _is_closed(self) -> BackendError:
-        return BackendUnavailable(f"{self.name} is closed.", hint="Start the application again.", provider=PROVIDER)
+        return BackendUnavailable(f"{self.name} is closed.", hint="Start the application again.")
 
     def _reply(self, turns: list[Turn], options: dict[str, Any], emit: Emit, stop: StopFlag) -> None:
         """One whole reply, in the worker thread, the usage last."""

@@ -176,7 +176,7 @@ class WorkerQueue:
 
 
 async def queued_reply(
-    queue: WorkerQueue, work: Work, limits: TimeLimits, who: str, provider: str
+    queue: WorkerQueue, work: Work, limits: TimeLimits, who: str
 ) -> AsyncGenerator[ModelDelta, None]:
     """What `work` emits; before it, a delta for every position in the queue, where waiting has no limit.
 
@@ -195,7 +195,7 @@ async def queued_reply(
             elif item.before:
                 yield ModelDelta("", waiting=str(item))
             else:
-                clock = TokenTimeout(limits, who, provider)
+                clock = TokenTimeout(limits, who)
 
 
 _END = object()

@@ -32,7 +32,6 @@ from rag.models.openai.discovery import (
     trusts_environment,
 )
 from rag.models.openai.errors import (
-    PROVIDER,
     SYSTEM_ROLE,
     NotReached,
     ServerError,
@@ -104,7 +103,7 @@ class OpenAICompatible:
         elif not self.is_listed:
             description += ": the server does not list this model (asked for it all the same)"
         return LanguageModel(
-            provider=PROVIDER,
+            provider="openai",
             name=self._label or self.model,
             description=description,
             llm=self,
@@ -198,7 +197,7 @@ class OpenAICompatible:
     async def stream(self, messages: Sequence[Message], options: Mapping[str, Any]) -> AsyncGenerator[ModelDelta, None]:
         """The reply, piece by piece; closing the generator closes the connection. Raises BackendError."""
         turns = to_turns(messages)
-        clock = TokenTimeout(self.limits, f"The model server at {self.address}", PROVIDER)
+        clock = TokenTimeout(self.limits, f"The model server at {self.address}")
         if self.problem:
             async for reason in self._try_again(clock.left):
                 yield ModelDelta("", waiting=reason)

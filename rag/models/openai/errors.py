@@ -14,7 +14,6 @@ from rag.models.chat_template import is_about_roles
 from rag.models.openai.discovery import LOADING
 from rag.types.chat import Sampling
 
-PROVIDER = "openai"
 SYSTEM_ROLE = "system role"  # what a server may refuse beside the fields of a request
 
 _TOO_LONG = re.compile(r"context[ _](length|window|size)|prompt is too long|too many tokens", re.IGNORECASE)
@@ -79,7 +78,6 @@ def unusable(address: str, problem: str) -> BackendUnavailable:
     return BackendUnavailable(
         f"The model server at {address} cannot be used: {problem}.",
         hint=_HINTS.get(problem, "Start it, or correct RAG_LLM__BASE_URL; `rag doctor` shows what answers."),
-        provider=PROVIDER,
     )
 
 
@@ -89,13 +87,11 @@ def cut_short(address: str, *, has_begun: bool) -> BackendError:
         return BackendUnavailable(
             f"The model server at {address} stopped in the middle of the answer.",
             hint="Ask again; the server's log says why it stopped.",
-            provider=PROVIDER,
         )
     return BackendRejected(
         f"The model server at {address} answered with nothing at all.",
         hint="llama-cpp-python's server does so when the prompt is longer than it can read: set "
         "RAG_LLM__CONTEXT_WINDOW to its --n_ctx. Otherwise check RAG_LLM__BASE_URL.",
-        provider=PROVIDER,
     )
 
 
@@ -114,7 +110,7 @@ def explain(error: Exception, address: str, key: str, *, with_functions: bool = 
     else:
         what = f"broke off the answer ({type(error).__name__})."
         hint = "Ask again; the server's log says why it stopped."
-    return kind(f"The model server at {address} {what}", hint=hint, provider=PROVIDER)
+    return kind(f"The model server at {address} {what}", hint=hint)
 
 
 def _of_status(error: ServerError, *, with_functions: bool) -> tuple[type[BackendError], str, str]:
