@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter
 from fastapi import Request as HttpRequest
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from rag.answering.modes.request import Request
 from rag.answering.personas import addressed
@@ -95,25 +95,28 @@ class StreamOptions(BaseModel):
     include_usage: bool = False
 
 
-class ChatRequest(WithExtensions):
-    """The fields of OpenAI's request that Footnote uses; others are accepted and ignored."""
+class SamplingFields(BaseModel):
+    """How the reply's words are picked: fields that OpenAI's older API and other servers have, too."""
 
-    model_config = ConfigDict(extra="ignore")
+    max_tokens: int | None = Field(None, ge=1)
+    temperature: float | None = Field(None, ge=0, le=2)
+    top_p: float | None = Field(None, gt=0, le=1)
+    stop: str | Annotated[list[str], Field(max_length=16)] | None = None
+    seed: int | None = None
+    repetition_penalty: float | None = Field(None, gt=0, le=2)  # vLLM's and llama.cpp's, as is `top_k`
+    presence_penalty: float | None = Field(None, ge=-2, le=2)
+    frequency_penalty: float | None = Field(None, ge=-2, le=2)
+
+
+class ChatRequest(SamplingFields, WithExtensions):
+    """The fields of OpenAI's request that Footnote uses; others are accepted and ignored."""
 
     model: str
     messages: list[ChatMessage] = Field(min_length=1, max_length=10_000)
     stream: bool = False
     stream_options: StreamOptions | None = None
-    max_tokens: int | None = Field(None, ge=1)
     max_completion_tokens: int | None = Field(None, ge=1)
-    temperature: float | None = Field(None, ge=0, le=2)
-    top_p: float | None = Field(None, gt=0, le=1)
-    top_k: int | None = Field(None, ge=1)  # vLLM's and llama.cpp's, as the next but two
-    stop: str | Annotated[list[str], Field(max_length=16)] | None = None
-    seed: int | None = None
-    repetition_penalty: float | None = Field(None, gt=0, le=2)
-    presence_penalty: float | None = Field(None, ge=-2, le=2)
-    frequency_penalty: float | None = Field(None, ge=-2, le=2)
+    top_k: int | None = Field(None, ge=1)
     n: Literal[1] = 1
     tools: Annotated[list[ChatTool], Field(max_length=MOST_TOOLS)] | None = None
     tool_choice: Any = None

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from fastapi import Request as HttpRequest
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from rag.answering.modes.request import Request
 from rag.api.dependencies import Caller
@@ -42,8 +42,6 @@ _RESULTS = "file_search_call.results"
 class FileSearch(BaseModel):
     """The vector stores to search, or a part of them."""
 
-    model_config = ConfigDict(extra="ignore")
-
     type: Literal["file_search"]
     vector_store_ids: list[str] = Field(min_length=1, max_length=16)
     filters: dict[str, Any] | None = None
@@ -53,8 +51,6 @@ class FileSearch(BaseModel):
 
 class InputItem(BaseModel):
     """A turn of the conversation, or what a client sends back of an earlier output."""
-
-    model_config = ConfigDict(extra="ignore")
 
     type: str = "message"
     role: Literal["system", "developer", "user", "assistant"] | None = None
@@ -67,8 +63,6 @@ class InputItem(BaseModel):
 
 class CreateResponse(BaseModel):
     """The fields of OpenAI's request that Footnote uses; others are accepted and ignored."""
-
-    model_config = ConfigDict(extra="ignore")
 
     model: str
     input: str | Annotated[list[InputItem], Field(min_length=1, max_length=10_000)]

@@ -34,8 +34,6 @@ router = APIRouter(prefix="/v1/vector_stores", tags=["vector stores"], route_cla
 Metadata = Annotated[
     dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]], Field(max_length=16)
 ]
-
-
 QueryText = Annotated[str, Field(max_length=4096)]
 
 
@@ -53,18 +51,6 @@ class Sharing(BaseModel):
     public: bool = False
 
 
-class CreateStore(BaseModel):
-    """A new store, with files in it from the start if wished."""
-
-    name: str | None = Field(None, max_length=256)
-    description: str | None = Field(None, max_length=512)
-    file_ids: list[str] = Field(default_factory=list, max_length=500)
-    chunking_strategy: ChunkingStrategy | None = None
-    expires_after: ExpiresAfter | None = None
-    metadata: Metadata | None = None
-    sharing: Sharing | None = None
-
-
 class UpdateStore(BaseModel):
     """What is to change; what is not named stays, null removes."""
 
@@ -73,6 +59,13 @@ class UpdateStore(BaseModel):
     expires_after: ExpiresAfter | None = None
     metadata: Metadata | None = None
     sharing: Sharing | None = None
+
+
+class CreateStore(UpdateStore):
+    """A new store, with files in it from the start if wished."""
+
+    file_ids: list[str] = Field(default_factory=list, max_length=500)
+    chunking_strategy: ChunkingStrategy | None = None
 
 
 class RankingOptions(BaseModel):
