@@ -128,6 +128,5 @@ class TextFormatter(logging.Formatter):
         """The line."""
         facts: dict[str, Any] = getattr(record, _FACTS, {})
         more = {name: value for name, value in facts.items() if name not in ("method", "route", "status")}
-        return " ".join(
-            [super().format(record), json.dumps(more, ensure_ascii=False)] if more else [super().format(record)]
-        )
+        line = super().format(record)
+        return f"{line} {json.dumps(more, ensure_ascii=False)}" if more else line

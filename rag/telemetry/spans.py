@@ -79,11 +79,6 @@ class Recording:
         return self
 
 
-def current_recording() -> Recording | None:
-    """What the present work is measured in, if it is."""
-    return _current.get()
-
-
 @contextmanager
 def recorded_in(recording: Recording) -> Iterator[None]:
     """Measure the work of the block in `recording`. No generator may yield inside: its caller's context is another."""
@@ -126,7 +121,7 @@ async def measured(
 ) -> Answer:
     """What the work answers. What was measured goes to the request that is being answered; a question that belongs to
     none (the chat's come over a WebSocket) or outlives it is one of its own, and `finish` gets it."""
-    request = current_recording()
+    request = _current.get()
     recording = Recording()
     clock = time.perf_counter()
     first_word: float | None = None

@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from starlette.requests import ClientDisconnect
 
 from rag.api.compat.basic_auth import BASIC_AUTH
-from rag.api.dependencies import Caller
+from rag.api.dependencies import AppServices, Caller
 from rag.api.errors import unknown_error
 from rag.api.json_body import JsonRoute
 from rag.api.middleware.authentication import authenticate_again
@@ -83,7 +83,7 @@ class Open(BaseModel):
 
 
 @router.post("/v1/generate")
-async def generate(request: Request, caller: Caller) -> dict[str, Any]:
+async def generate(request: Request, services: AppServices, caller: Caller) -> dict[str, Any]:
     """A whole answer to `inputs`; the fields come as a form, in the address or as JSON."""
     try:
         if request.headers.get("content-type", "").startswith("application/json"):
@@ -91,7 +91,6 @@ async def generate(request: Request, caller: Caller) -> dict[str, Any]:
         else:
             fields = {**request.query_params, **await request.form()}
         question = Question.model_validate(fields)
-        services: Services = request.app.state.services
         texts = _answer_texts(services, caller, [Message("user", question.inputs)], question)
         return {"ok": True, "outputs": await while_connected(request, _joined(texts))}
     except ClientDisconnect:

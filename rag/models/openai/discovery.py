@@ -161,10 +161,8 @@ def _probe(probe: ServerProbe, model: str, api_key: str, timeout: float) -> Serv
 def _problem(status: int, api_key: str) -> str:
     if status in {401, 403}:
         return "it refuses the API key" if api_key else "it wants an API key"
-    if status == 404:
-        return NO_LIST
-    if status == 503:
-        return LOADING
+    if status in {404, 503}:
+        return NO_LIST if status == 404 else LOADING
     if 300 <= status < 400:
         return "it redirects to another address"
     return f"it is not an OpenAI-compatible server (HTTP {status})"
