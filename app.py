@@ -85,7 +85,7 @@ def _services(settings: Settings) -> Iterator[Services]:
     from ingest.ingestor import Ingestor
     from rag.operations.services import Services
     from rag.telemetry.logging import request_line
-    from rag.telemetry.telemetry import Telemetry
+    from rag.telemetry.metrics import Telemetry
     from rag.telemetry.tracing import open_traces
 
     with open_traces(settings.telemetry) as traces:

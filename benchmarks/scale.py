@@ -23,7 +23,7 @@ from rich.table import Table
 
 from rag.index.dense import vector_id
 from rag.index.index import DocumentVersion, Index
-from rag.models.bag_of_words import BagOfWordsEmbedding
+from rag.models.embedding import BagOfWordsEmbedding
 from rag.settings import EmbeddingSettings
 from rag.types.documents import Chunk, Document, Section
 

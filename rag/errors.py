@@ -18,7 +18,7 @@
     ├─ RateLimited                                                               exit 1   429
     ├─ InvalidRequest              .param names the field                        exit 2   400
     ├─ ShuttingDown                the server ends before the answer does        exit 1   503
-    └─ BackendError                .provider; the cause is chained               exit 1
+    └─ BackendError                the cause is chained                          exit 1
         ├─ BackendUnavailable      refused, timed out, still loading                      503
         │   └─ AnswerInterrupted   the same, after a part of the answer was sent          503
         └─ BackendRejected         bad parameter, wrong API key                           400
@@ -186,14 +186,10 @@ class ShuttingDown(RagError):
 
 
 class BackendError(RagError):
-    """A model server or a model in this process failed; `provider` names it."""
+    """A model server or a model in this process failed; the cause is chained."""
 
     status = 502
     code = "backend_error"
-
-    def __init__(self, message: str, *, hint: str = "", provider: str = "") -> None:
-        super().__init__(message, hint=hint)
-        self.provider = provider
 
 
 class BackendUnavailable(BackendError):

@@ -119,7 +119,6 @@ class RayPool:
                 raise BackendUnavailable(
                     f"The Ray cluster has had no worker to give for {_LONGEST_WITHOUT:.0f} seconds.",
                     hint="`ray status` shows whether it has free processors. What is done is not done twice.",
-                    provider="ray",
                 )
 
     def _replace(self, worker: Any) -> None:

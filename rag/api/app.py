@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect, HTTPConnection
 
 from rag.api import control, docs, documents, health, metrics, page_images
 from rag.api.compat import geniusrise, petals
-from rag.api.errors import ERROR_RESPONSES, error_response, status_response
+from rag.api.errors import ERROR_RESPONSES, error_response, on_rag_error, status_response
 from rag.api.mcp import UserLibrary, create_mcp
 from rag.api.middleware.authentication import Authentication, principal_of
 from rag.api.middleware.concurrency import ConcurrencyLimit
@@ -72,7 +72,7 @@ def create_api(services: Services, token: str, lifespan: Lifespan | None = None)
     app.state.services = services
     app.state.token = token
     app.state.page_drawer = PageDrawer()
-    app.add_exception_handler(RagError, _on_rag_error)
+    app.add_exception_handler(RagError, on_rag_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(ClientDisconnect, _on_disconnect)
@@ -106,11 +106,6 @@ def create_api(services: Services, token: str, lifespan: Lifespan | None = None)
 
 def _request_id(_: str) -> str:
     return f"req_{secrets.token_hex(12)}"
-
-
-async def _on_rag_error(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RagError)
-    return error_response(error)
 
 
 async def _on_disconnect(_: Request, __: Exception) -> Response:

@@ -212,29 +212,22 @@ def _events(events: AsyncGenerator[Any, None]) -> StreamingResponse:
 
 def _progress(events: Iterator[Any]) -> StreamingResponse:
     """The same of work that blocks. When the client leaves, the work ends."""
+    steps = (event for event in events)
 
-    def lines() -> Generator[str]:
+    async def in_thread() -> AsyncGenerator[Any, None]:
         try:
-            for event in events:
-                yield event_line(event)
-        except Exception as error:  # noqa: BLE001  (the edge of a stream that has begun)
-            yield error_line(_noted(error))
-
-    async def sent() -> AsyncIterator[str]:
-        working = lines()
-        try:
-            while (line := await asyncio.to_thread(next, working, None)) is not None:
-                yield line
+            while (event := await asyncio.to_thread(next, steps, None)) is not None:
+                yield event
         finally:
-            threading.Thread(target=_end, args=(working,), daemon=True).start()  # may take seconds, not the server's
+            threading.Thread(target=_end, args=(steps,), daemon=True).start()  # may take seconds, not the server's
 
-    return StreamingResponse(sent(), media_type="application/x-ndjson")
+    return _events(in_thread())
 
 
-def _end(working: Generator[str]) -> None:
+def _end(steps: Generator[Any]) -> None:
     while True:
         try:
-            working.close()
+            steps.close()
         except ValueError:  # the thread that took the last step is still at it
             time.sleep(_STEP)
         else:

@@ -21,7 +21,7 @@ from rag.api.route_policy import SESSION
 router = APIRouter(include_in_schema=False, dependencies=[SESSION])
 
 _ASSETS = Path(fastapi_offline.__file__).with_name("static")
-_INLINE_SCRIPT = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
+_INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 _POLICY = (
     "default-src 'none'; connect-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
     "worker-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; script-src 'self'"
@@ -74,7 +74,11 @@ def read_asset(name: Asset) -> FileResponse:
 
 
 def _with_policy(page: HTMLResponse) -> HTMLResponse:
-    digests = (hashlib.sha256(script).digest() for script in _INLINE_SCRIPT.findall(bytes(page.body)))
-    hashes = "".join(f" 'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
-    page.headers["Content-Security-Policy"] = _POLICY + hashes
+    page.headers["Content-Security-Policy"] = f"{_POLICY} {script_hashes(bytes(page.body).decode())}"
     return page
+
+
+def script_hashes(page: str) -> str:
+    """The inline scripts of a page as sources of a Content-Security-Policy."""
+    digests = (hashlib.sha256(script.encode()).digest() for script in _INLINE_SCRIPT.findall(page))
+    return " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)

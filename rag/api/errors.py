@@ -10,6 +10,7 @@ from typing import Any
 from asgi_correlation_id import correlation_id
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -69,6 +70,12 @@ def error_response(error: RagError) -> JSONResponse:
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = "Bearer"  # `Basic` would make browsers ask for a password of their own
     return JSONResponse(envelope(error), error.status, headers)
+
+
+async def on_rag_error(_: Request, error: Exception) -> JSONResponse:
+    """An error that a route raised as an answer."""
+    assert isinstance(error, RagError)
+    return error_response(error)
 
 
 def status_response(status: int, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:

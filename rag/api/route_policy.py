@@ -9,13 +9,12 @@ answers is closed, too.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from fastapi import Depends
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
-from starlette.routing import BaseRoute, Match, Mount
+from starlette.routing import Match, Mount
 from starlette.types import Scope
 
 Access = Literal["key", "session", "public"]
@@ -54,11 +53,6 @@ def policy_of(scope: Scope) -> RoutePolicy:
         state["route_policy"] = next(map(policy_of_route, matching), RoutePolicy())
     policy: RoutePolicy = state["route_policy"]
     return policy
-
-
-def policies(routes: list[BaseRoute]) -> Iterator[tuple[RouteContext, RoutePolicy]]:
-    """Every route, those of included routers one by one, with its policy."""
-    return ((route, policy_of_route(route)) for route in iter_route_contexts(routes))
 
 
 def policy_of_route(route: RouteContext) -> RoutePolicy:

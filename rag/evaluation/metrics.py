@@ -57,11 +57,9 @@ def ndcg_of_ranks(ranks: Sequence[Rank], depth: int) -> float:
 def percentile(values: Sequence[float], share: float) -> float:
     """The value that `share` (0–1) of the values do not exceed, interpolated between neighbours (definition 7 of
     Hyndman, Fan: "Sample Quantiles in Statistical Packages", The American Statistician 1996)."""
-    ordered = sorted(values)
-    place = share * (len(ordered) - 1)
-    below = math.floor(place)
-    above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (place - below) * (ordered[above] - ordered[below])
+    import numpy as np
+
+    return float(np.quantile(values, share))
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,8 @@ def report_page(evaluation: Evaluation, name: str) -> str:
     part = as_typed(evaluation.selection)
     selection = f"; asked {escape(part)}" if part else ""
     answers = f"; answers by {escape(evaluation.model)}" if evaluation.model else ""
+    more = len(failed) - _MOST_FAILURES
+    rest = f"<p>{more} more are in what --json writes.</p>" if more > 0 else ""
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -75,7 +77,7 @@ def report_page(evaluation: Evaluation, name: str) -> str:
 <div class="top">{_table(evaluation)}<div class="plots">{"".join(_plots(evaluation))}</div></div>
 <h2>Failed questions: {len(failed)} of {len(evaluation.outcomes)}</h2>
 {"".join(_article(outcome, reasons) for outcome, reasons in failed[:_MOST_FAILURES])}
-{_rest(len(failed))}
+{rest}
 </body>
 </html>
 """
@@ -100,7 +102,7 @@ def _table(evaluation: Evaluation) -> str:
 def _plots(evaluation: Evaluation) -> list[str]:
     plots = []
     series = [
-        Series(label, style, values=_at_depths(evaluation, name))
+        Series(label, style, values=[evaluation.figures[f"{name}@{depth}"].value for depth in DEPTHS])
         for name, label, style in (("recall", "recall", "one"), ("page_hit", "page hit", "two"))
         if f"{name}@{DEPTHS[0]}" in evaluation.figures
     ]
@@ -120,10 +122,6 @@ def _plots(evaluation: Evaluation) -> list[str]:
     times = [outcome.milliseconds for outcome in evaluation.outcomes]
     marks = [("median", evaluation.latency.p50), ("95 %", evaluation.latency.p95)]
     return [*plots, histogram("Searches by duration", times, marks, "milliseconds")]
-
-
-def _at_depths(evaluation: Evaluation, name: str) -> list[float]:
-    return [evaluation.figures[f"{name}@{depth}"].value for depth in DEPTHS]
 
 
 def _article(outcome: Outcome, reasons: Sequence[str]) -> str:
@@ -170,10 +168,6 @@ def _found(found: Found) -> str:
         f"<li><b>{escape(found.title)}</b>{escape(place + heading)}{expected} "
         f'<span class="soft">({escape(found.source)})</span><div class="passage">{escape(found.text)}</div></li>'
     )
-
-
-def _rest(failed: int) -> str:
-    return f"<p>{failed - _MOST_FAILURES} more are in what --json writes.</p>" if failed > _MOST_FAILURES else ""
 
 
 WIDTH, HEIGHT = 560, 260

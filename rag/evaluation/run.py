@@ -15,7 +15,7 @@ from rag.operations.backend import Backend
 from rag.operations.control_protocol import AskRequest, SearchRequest
 from rag.storage.catalog import Catalog
 from rag.storage.selection import EVERYTHING, Selection
-from rag.types.documents import Answer, AnswerCompleted, ChunksRetrieved, Claim, Hit, Message, Passage
+from rag.types.documents import Answer, AnswerCompleted, ChunksRetrieved, Claim, Hit, Message
 
 _LIMIT = 20  # hits that are ranked; what the gate and the prompt see is told by the answer
 _SHOWN = 5  # hits noted
@@ -119,7 +119,7 @@ class EvaluationRun:
             page_ranks=tuple(rank(page, hits) for page in expected.pages),
             document_first=None if expected.documents is None else rank(expected.documents, hits) == 1,
             evidence_in_context=sum(in_context) / len(in_context) if in_context else None,
-            answer_in_context=_any_holds(chunks.passages, wanted) if wanted else None,
+            answer_in_context=any(holds_any(passage.text, wanted) for passage in chunks.passages) if wanted else None,
             relevance=relevance,
             refused=not chunks.hits or relevance < self.threshold,
             milliseconds=milliseconds,
@@ -142,10 +142,6 @@ class EvaluationRun:
                 elif isinstance(event, AnswerCompleted):
                     answer = event.answer
         return chunks, answer
-
-
-def _any_holds(passages: Sequence[Passage], wanted: Sequence[str]) -> bool:
-    return any(holds_any(passage.text, wanted) for passage in passages)
 
 
 def _judged(answer: Answer, expected: Expected, wanted: Sequence[str]) -> JudgedAnswer:

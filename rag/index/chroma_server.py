@@ -28,7 +28,6 @@ QUESTION_PATIENCE = (
 WRITE_PATIENCE = 30.0  # … and an ingest, or the start: longer than a container takes to be started again
 _TIMEOUT = httpx.Timeout(30.0, connect=2.0)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
-_NAME = "Chroma"
 _VERSION = re.compile(r'"[0-9.]+"')  # the whole of the answer
 
 _Answer = TypeVar("_Answer")
@@ -73,14 +72,12 @@ class ChromaServer:
                 raise BackendError(
                     f"The Chroma server at {self.url} has lost vectors of this index.",
                     hint="Start Footnote again: what is missing is made anew.",
-                    provider=_NAME,
                 ) from error
             except httpx.TransportError as error:
                 if time.monotonic() + pause > deadline:
                     raise BackendUnavailable(
                         f"The Chroma server at {self.url} cannot be reached{_why(error)}.",
                         hint="Start it, or correct RAG_STORAGE__CHROMA_URL; `rag doctor` looks again.",
-                        provider=_NAME,
                     ) from error
                 if pause == _FIRST_PAUSE and patience > QUESTION_PATIENCE:
                     logger.warning("The Chroma server at %s is away; asking it again for %d s.", self.url, patience)
@@ -88,7 +85,6 @@ class ChromaServer:
                 raise BackendError(
                     f"The Chroma server at {self.url} refuses: {' '.join(str(error).split())[:300] or repr(error)}",
                     hint="Its own log tells more.",
-                    provider=_NAME,
                 ) from error
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
@@ -107,7 +103,6 @@ class ChromaServer:
             raise BackendError(
                 f"What answers at {self.url} is no Chroma server (HTTP {answer.status_code}).",
                 hint="Correct RAG_STORAGE__CHROMA_URL, or RAG_STORAGE__CHROMA_TOKEN if it wants one.",
-                provider=_NAME,
             )
         return answer.text.strip('"')
 

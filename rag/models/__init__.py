@@ -5,7 +5,6 @@ __all__ = [
     "chat_template",
     "embedding",
     "embedding_base",
-    "lazy_embedding",
     "llm",
     "models_file",
     "openai",

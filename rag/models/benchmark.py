@@ -32,32 +32,27 @@ class Speed:
 
 
 async def measure_all(models: LanguageModels) -> AsyncGenerator[Speed]:
-    """One after the other, those that are not offered, too."""
+    """Ask one model after the other for some words, those that are not offered, too, and see how fast they come."""
     for name in models.described:
+        description = ""
         try:
             model = await asyncio.to_thread(models.get, name)
+            description = model.description
+            if model.llm is None:
+                yield Speed(name, description)
+            else:
+                model = await refresh_model(model)
+                description = model.description
+                first, rate = await _timed(model)
+                yield Speed(name, description, "", model.context_window, first, rate)
         except RagError as error:
-            yield Speed(name, "", f"{error.message} {error.hint}".strip())
-        else:
-            yield await measure(name, model)
-
-
-async def measure(name: str, model: LanguageModel) -> Speed:
-    """Ask the model for some words, and see how fast they come."""
-    if model.llm is None:
-        return Speed(name, model.description)
-    try:
-        model = await refresh_model(model)
-        first, rate = await _timed(model)
-    except RagError as error:
-        return Speed(name, model.description, f"{error.message} {error.hint}".strip())
-    return Speed(name, model.description, "", model.context_window, first, rate)
+            yield Speed(name, description, f"{error.message} {error.hint}".strip())
 
 
 async def _timed(model: LanguageModel) -> tuple[float | None, float | None]:
     """Seconds to the first token, and tokens a second from then on."""
     times: list[float] = []
-    told = 0
+    counted = 0
     began = time.perf_counter()
     sampling = Sampling(max_tokens=_TOKENS, temperature=0.0)
     async with aclosing(stream_text(model, [Message("user", _PROMPT)], sampling)) as deltas:
@@ -65,9 +60,9 @@ async def _timed(model: LanguageModel) -> tuple[float | None, float | None]:
             if delta.text:
                 times.append(time.perf_counter() - began)
             if delta.usage:
-                told = delta.usage.completion_tokens
+                counted = delta.usage.completion_tokens
     if not times:
         return None, None
-    tokens = told or len(times)  # a delta may hold several tokens
-    passed = times[-1] - times[0]
-    return times[0], (tokens - 1) / passed if tokens > 1 and passed > 0 else None
+    tokens = counted or len(times)  # a delta may hold several tokens
+    duration = times[-1] - times[0]
+    return times[0], (tokens - 1) / duration if tokens > 1 and duration > 0 else None

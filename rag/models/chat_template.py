@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from llama_index.core.llms import ChatMessage
-
     from rag.types.documents import Message
 
 Turn = dict[str, Any]
@@ -32,43 +30,20 @@ def estimate_tokens(text: str) -> int:
     return (len(text.encode(errors="replace")) - single) // 3 + single + 1
 
 
-def to_chat(messages: Sequence[Message]) -> list[ChatMessage]:
-    """Messages as llama-index has them."""
-    from llama_index.core.base.llms.types import ToolCallBlock
-    from llama_index.core.llms import ChatMessage
-
-    chat = []
-    for message in messages:
-        converted = ChatMessage(role=message.role, content=message.content)
-        converted.blocks += [
-            ToolCallBlock(tool_call_id=call.id, tool_name=call.name, tool_kwargs=call.arguments)
-            for call in message.tool_calls
-        ]
-        if message.tool_call_id:
-            converted.additional_kwargs["tool_call_id"] = message.tool_call_id
-        chat.append(converted)
-    return chat
-
-
-def to_turns(messages: Sequence[ChatMessage]) -> list[Turn]:
-    """llama-index messages in the OpenAI shape: text, calls of functions, and what came of them."""
+def to_turns(messages: Sequence[Message]) -> list[Turn]:
+    """Messages as OpenAI's protocol has them: text, calls of functions, and what came of them."""
     return [_turn(message) for message in messages]
 
 
-def _turn(message: ChatMessage) -> Turn:
-    turn: Turn = {"role": message.role.value, "content": message.content or ""}
-    calls = [block for block in message.blocks if block.block_type == "tool_call"]
-    if calls:
+def _turn(message: Message) -> Turn:
+    turn: Turn = {"role": message.role, "content": message.content}
+    if message.tool_calls:
         turn["tool_calls"] = [
-            {
-                "id": call.tool_call_id,
-                "type": "function",
-                "function": {"name": call.tool_name, "arguments": call.tool_kwargs},
-            }
-            for call in calls
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in message.tool_calls
         ]
-    if answered := message.additional_kwargs.get("tool_call_id"):
-        turn["tool_call_id"] = answered
+    if message.tool_call_id:
+        turn["tool_call_id"] = message.tool_call_id
     return turn
 
 

@@ -15,17 +15,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llama_index.core.llms import LLM, ChatMessage, ChatResponse, CompletionResponse, CustomLLM, LLMMetadata
-from pydantic import PrivateAttr
+from llama_index.core.llms import LLM, ChatMessage, ChatResponse, CustomLLM, LLMMetadata
 
 from rag.errors import BackendError, BackendUnavailable, ConfigurationError
-from rag.models.chat_template import estimate_tokens, fold_system, is_about_roles, to_turns
+from rag.models.chat_template import Turn, estimate_tokens, fold_system, is_about_roles, to_turns
 from rag.models.llama_cpp.queue import Emit, QueueClosed, QueueStuck, StopFlag, WorkerQueue, queued_reply
+from rag.models.openai.chunks import ToolCallReader, model_delta
 from rag.models.timeouts import TimeLimits, TokenTimeout
-from rag.types.documents import LanguageModel
+from rag.types.documents import LanguageModel, Message, ModelDelta
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
     from rag.settings import LanguageModelSettings
 
@@ -56,74 +56,53 @@ def open_llama_index(settings: LanguageModelSettings) -> LanguageModel:
         )
     window = settings.context_window or metadata.context_window
     name = settings.model or (metadata.model_name if metadata.model_name != "unknown" else made.class_name())
-    llm = LlamaIndexLLM(settings, made, name, secrets, context_window=window)
     return LanguageModel(
         provider=settings.provider,
         name=name,
         description=f"{name} by {settings.provider}",
-        llm=llm,
+        llm=LlamaIndexLLM(settings, made, name, secrets),
         context_window=window,
         count_tokens=estimate_tokens,
         calls_functions=_takes_functions(made, metadata),
     )
 
 
-class LlamaIndexLLM(CustomLLM):
-    """Asks another LLM, in time and without stopping the event loop. Close it when done."""
+class LlamaIndexLLM:
+    """Asks an LLM of llama-index, in time and without stopping the event loop. Close it when done."""
 
-    name: str
-    context_window: int
-    _llm: LLM = PrivateAttr()
-    _provider: str = PrivateAttr()
-    _limits: TimeLimits = PrivateAttr()
-    _secrets: Sequence[str] = PrivateAttr()
-    _line: WorkerQueue = PrivateAttr()
-    _blocks: bool = PrivateAttr()
-    _refused: set[str] = PrivateAttr(default_factory=set)  # sampling parameters that it does not take
-    _folds_system: bool = PrivateAttr(default=False)
-
-    def __init__(
-        self, settings: LanguageModelSettings, llm: LLM, name: str, secrets: Sequence[str], context_window: int
-    ) -> None:
-        super().__init__(name=name, context_window=context_window)
+    def __init__(self, settings: LanguageModelSettings, llm: LLM, name: str, secrets: Sequence[str]) -> None:
+        self.name = name
         self._llm = llm
         self._provider = settings.provider
         self._limits = TimeLimits.from_settings(settings)
         self._secrets = secrets
-        self._line = WorkerQueue(name)
+        self._queue = WorkerQueue(name)
         owner = next(cls for cls in type(llm).__mro__ if "astream_chat" in vars(cls))
         self._blocks = owner is CustomLLM
-
-    @property
-    def metadata(self) -> LLMMetadata:
-        """What llama-index wants to know of a model."""
-        return LLMMetadata(context_window=self.context_window, is_chat_model=True, model_name=self.name)
+        self._refused: set[str] = set()  # sampling parameters that it does not take
+        self._folds_system = False
 
     def close(self) -> None:
-        """StopFlag what runs and refuse what waits; blocking, but not for long."""
-        self._line.close(_LONGEST_GOODBYE)
+        """Stop what runs and refuse what waits; blocking, but not for long."""
+        self._queue.close(_LONGEST_GOODBYE)
 
-    async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> AsyncGenerator[ChatResponse, None]:
+    async def stream(self, messages: Sequence[Message], options: Mapping[str, Any]) -> AsyncGenerator[ModelDelta, None]:
         """The reply, piece by piece; closing the generator stops it between two tokens. Raises BackendError."""
-        return self._stream(messages, kwargs)
-
-    async def _stream(
-        self, messages: Sequence[ChatMessage], wanted: dict[str, Any]
-    ) -> AsyncGenerator[ChatResponse, None]:
+        turns = to_turns(messages)
         has_begun = False
         while not has_begun:
-            options = {name: value for name, value in wanted.items() if name not in self._refused}
+            accepted = {name: value for name, value in options.items() if name not in self._refused}
             ask = self._in_thread if self._blocks else self._on_loop
             try:
-                chat = _folded(messages) if self._folds_system else messages
-                async with aclosing(ask(chat, options)) as responses:
-                    async for response in responses:
-                        has_begun = has_begun or _says_something(response)
-                        yield response
+                chat = _to_chat(fold_system(turns) if self._folds_system else turns)
+                async with aclosing(ask(chat, accepted)) as deltas:
+                    async for delta in deltas:
+                        has_begun = has_begun or bool(delta.text or delta.calls)
+                        yield delta
             except BackendError:
                 raise
             except Exception as error:
-                if has_begun or not self._learns_from(error, options):
+                if has_begun or not self._learns_from(error, accepted):
                     raise self._explain(error) from error
             else:
                 if not has_begun:
@@ -144,66 +123,65 @@ class LlamaIndexLLM(CustomLLM):
 
     def _explain(self, error: Exception) -> BackendError:
         if isinstance(error, QueueClosed):
-            return BackendUnavailable(
-                f"{self.name} is closed.", hint="Start the application again.", provider=self._provider
-            )
+            return BackendUnavailable(f"{self.name} is closed.", hint="Start the application again.")
         if isinstance(error, QueueStuck):
             return BackendUnavailable(
-                f"{self.name} is still busy with a question that was given up.",
-                hint="Ask again later, or restart.",
-                provider=self._provider,
+                f"{self.name} is still busy with a question that was given up.", hint="Ask again later, or restart."
             )
         return BackendUnavailable(
             f"{self.name} failed: {_shown(error, self._secrets)}",
             hint=f"Ask again; if it fails again, check the arguments of {self._provider} (RAG_LLM__OPTIONS, in "
             "models.toml: options).",
-            provider=self._provider,
         )
 
-    def _in_thread(
-        self, messages: Sequence[ChatMessage], options: dict[str, Any]
-    ) -> AsyncGenerator[ChatResponse, None]:
+    def _in_thread(self, messages: Sequence[ChatMessage], options: dict[str, Any]) -> AsyncGenerator[ModelDelta, None]:
         work = partial(self._work, messages, options)
-        return queued_reply(self._line, work, self._limits, self.name, self._provider)
+        return queued_reply(self._queue, work, self._limits, self.name)
 
     def _work(self, messages: Sequence[ChatMessage], options: dict[str, Any], emit: Emit, stop: StopFlag) -> None:
-        text = ""
+        read = _ResponseReader(options)
         try:
             for response in self._llm.stream_chat(messages, **options):
                 if stop.is_set():
                     return
-                text += (delta := _delta(response, text))
-                emit(response.model_copy(update={"delta": delta}))
+                emit(read(response))
         except NotImplementedError:  # some cannot stream
-            response = self._llm.chat(messages, **options)
-            emit(response.model_copy(update={"delta": response.message.content or ""}))
+            emit(read(self._llm.chat(messages, **options)))
 
     async def _on_loop(
         self, messages: Sequence[ChatMessage], options: dict[str, Any]
-    ) -> AsyncGenerator[ChatResponse, None]:
-        clock = TokenTimeout(self._limits, self.name, self._provider)
-        text = ""
+    ) -> AsyncGenerator[ModelDelta, None]:
+        clock = TokenTimeout(self._limits, self.name)
+        read = _ResponseReader(options)
         responses = await clock.within(self._llm.astream_chat(messages, **options))
         try:
-            while True:
-                response = await clock.within(anext(responses, None))
-                if response is None:
-                    return
-                text += (delta := _delta(response, text))
-                response = response.model_copy(update={"delta": delta})
-                clock.tick(is_token=_says_something(response))
-                yield response
+            while (response := await clock.within(anext(responses, None))) is not None:
+                delta = read(response)
+                clock.tick(is_token=bool(delta.text or delta.calls))
+                yield delta
         finally:
             if hasattr(responses, "aclose"):
                 await responses.aclose()
 
-    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
-        """What the LLM itself says to `prompt`; blocking."""
-        return self._llm.complete(prompt, formatted, **kwargs)
 
-    def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> Any:
-        """What the LLM itself says to `prompt`, piece by piece; blocking."""
-        return self._llm.stream_complete(prompt, formatted, **kwargs)
+class _ResponseReader:
+    """Reads the responses of one reply. `raw` is an OpenAI-shaped chunk, a dict of that shape, or unknown; some hold
+    all that was said and nothing of what is new."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self._text = ""
+        self._calls = ToolCallReader() if "tools" in options else None
+
+    def __call__(self, response: ChatResponse) -> ModelDelta:
+        text = response.delta
+        if text is None:
+            text = (response.message.content or "")[len(self._text) :]
+        self._text += text
+        raw: Any = response.raw
+        try:
+            return model_delta(raw.model_dump() if hasattr(raw, "model_dump") else raw, text, self._calls)
+        except (AttributeError, TypeError, KeyError):  # of another shape
+            return ModelDelta(text)
 
 
 def _takes_functions(llm: LLM, metadata: LLMMetadata) -> bool:
@@ -212,20 +190,11 @@ def _takes_functions(llm: LLM, metadata: LLMMetadata) -> bool:
     return openai is not None and isinstance(llm, openai.OpenAI) and metadata.is_function_calling_model
 
 
-def _says_something(response: ChatResponse) -> bool:
-    return bool(response.delta) or any(block.block_type == "tool_call" for block in response.message.blocks)
-
-
-def _folded(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
+def _to_chat(turns: Sequence[Turn]) -> list[ChatMessage]:
     return [
         ChatMessage(role=turn.pop("role"), content=turn.pop("content"), additional_kwargs=turn)  # calls, if any
-        for turn in fold_system(to_turns(messages))
+        for turn in map(dict, turns)
     ]
-
-
-def _delta(response: ChatResponse, text: str) -> str:
-    """What is new in a response; some have only all that was said."""
-    return response.delta if response.delta is not None else (response.message.content or "")[len(text) :]
 
 
 def _function(provider: str) -> Callable[..., Any]:
@@ -252,13 +221,13 @@ def _function(provider: str) -> Callable[..., Any]:
 def _filled(value: Any, secrets: list[str]) -> Any:
     """`value` with the environment's values in place of every `{"env": NAME}`; these are added to `secrets`."""
     if isinstance(value, dict) and value.keys() == {"env"}:
-        if not (told := os.environ.get(str(value["env"]), "")):
+        if not (secret := os.environ.get(str(value["env"]), "")):
             raise ConfigurationError(
                 f"The environment variable {value['env']} is not set, which the options of a model name.",
                 hint=f"Set {value['env']}, or correct RAG_LLM__OPTIONS (in models.toml: options).",
             )
-        secrets.append(told)
-        return told
+        secrets.append(secret)
+        return secret
     if isinstance(value, dict):
         return {name: _filled(inner, secrets) for name, inner in value.items()}
     return [_filled(inner, secrets) for inner in value] if isinstance(value, list | tuple) else value

@@ -1,31 +1,30 @@
 """Language models: the table of providers, and the one function by which a model is asked.
 
 Nothing that only one provider knows gets past `stream_text`: it gives text, finish reason and usage, or raises
-BackendError. A new provider is a function in `PROVIDERS`, with its name in `PROVIDER_NAMES` of the settings; what it
-needs is imported inside it. Any other, `package.module:function`, is anybody's own.
+BackendError. A new provider is a function in `PROVIDERS`, with its name in `PROVIDER_NAMES` of the settings. Any other,
+`package.module:function`, is anybody's own.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import SecretStr
 
 from rag.concurrency import release_slot
-from rag.errors import AnswerInterrupted, BackendError, BackendUnavailable, ConfigurationError
-from rag.models.chat_template import to_chat
+from rag.errors import AnswerInterrupted, BackendError, BackendUnavailable
 from rag.models.openai.discovery import PROBE_TIMEOUT, USUAL_PORTS, ServerProbe, listed_name, probe_model_servers
-from rag.models.openai.tool_calls import ToolCallReader
-from rag.models.timeouts import WAITING
-from rag.types.chat import NO_FUNCTIONS, UNSPECIFIED, Functions, Sampling, ToolCallDelta
-from rag.types.documents import FinishReason, LanguageModel, Message, Usage
+from rag.types.chat import NO_FUNCTIONS, UNSPECIFIED, Functions, Sampling
+from rag.types.documents import LanguageModel, Message, ModelDelta
 
 if TYPE_CHECKING:
-    from rag.settings import Settings
+    from rag.models.openai.client import OpenAICompatible
+    from rag.settings import LanguageModelSettings, Settings
 
 __all__ = [
     "PROBE_TIMEOUT",
@@ -41,21 +40,9 @@ __all__ = [
     "wait_for_model",
 ]
 
+_NOTHING = ModelDelta("")
 _THOUGHTS_BEGIN, _THOUGHTS_END = "<think>", "</think>"
 HOW_TO_ADD_A_MODEL = "to add one, start Ollama, llama-server or vLLM, or set RAG_LLM__BASE_URL"
-
-
-@dataclass(frozen=True, slots=True)
-class ModelDelta:
-    """The next piece of a reply: text, or pieces of the functions that the model calls. The finish reason comes with
-    the last of them or after it, the usage last of all, where the provider gives it: read to the end. Before the first
-    text, `waiting` may say what is being waited for."""
-
-    text: str
-    finish_reason: FinishReason | None = None
-    usage: Usage | None = None
-    waiting: str = ""
-    calls: tuple[ToolCallDelta, ...] = ()
 
 
 def open_language_model(settings: Settings) -> LanguageModel:
@@ -63,7 +50,11 @@ def open_language_model(settings: Settings) -> LanguageModel:
 
     A configured server that does not answer is no error here, but at the question. Raises ConfigurationError.
     """
-    model = PROVIDERS.get(settings.llm.provider, _open_llama_index)(settings)
+    provider = settings.llm.provider
+    if provider == "quotes":
+        model = _quotes(HOW_TO_ADD_A_MODEL)
+    else:
+        model = _open_auto(settings) if provider == "auto" else _open(provider, settings.llm)
     return replace(
         model,
         name=settings.llm.name or model.name,
@@ -85,37 +76,35 @@ async def stream_text(
     has no text. Raises BackendUnavailable or BackendRejected; AnswerInterrupted once text has come.
     """
     if model.llm is None:
-        raise BackendUnavailable("There is no language model.", hint=f"{HOW_TO_ADD_A_MODEL}.", provider=model.provider)
+        raise BackendUnavailable("There is no language model.", hint=f"{HOW_TO_ADD_A_MODEL}.")
     options = sampling.over(model.sampling).given()
     if "stop" in options:
         options["stop"] = list(options["stop"])
     options |= functions.options()
-    thoughts, calls = _LeadingThoughts(), ToolCallReader() if functions else None
+    thoughts = _LeadingThoughts()
     has_text = False
     release_slot()
     try:
-        async with aclosing(await model.llm.astream_chat(to_chat(messages), **options)) as responses:
-            async for response in responses:
-                finish_reason, usage, call_deltas = _details(response.raw, calls)
-                text = thoughts.feed(response.delta or "")
-                if finish_reason:  # no text may come after it
+        async with aclosing(model.llm.stream(messages, options)) as deltas:
+            async for delta in deltas:
+                text = thoughts.feed(delta.text)
+                if delta.finish_reason:  # no text may come after it
                     text += thoughts.flush()
-                reason = response.additional_kwargs.get(WAITING, "")
-                has_text = has_text or bool(text or call_deltas)
-                if text or finish_reason or usage or reason or call_deltas:
-                    yield ModelDelta(text, finish_reason, usage, reason, call_deltas)
-        if shown := thoughts.flush():
-            yield ModelDelta(shown)
+                has_text = has_text or bool(text or delta.calls)
+                shown = delta if text == delta.text else replace(delta, text=text)
+                if shown != _NOTHING:
+                    yield shown
+        if text := thoughts.flush():
+            yield ModelDelta(text)
     except BackendError as error:
         if not has_text:
             raise
-        raise AnswerInterrupted(error.message, hint=error.hint, provider=error.provider) from error
+        raise AnswerInterrupted(error.message, hint=error.hint) from error
     except Exception as error:
         kind = AnswerInterrupted if has_text else BackendUnavailable
         raise kind(
             f"{model.name} failed: {type(error).__name__}: {error}",
             hint="Ask again; if it fails again, the log says more.",
-            provider=model.provider,
         ) from error
 
 
@@ -157,14 +146,14 @@ class _LeadingThoughts:
 
 async def check_model(model: LanguageModel) -> None:
     """Whether the model can be asked now: its server is asked for its models (2 s). Raises BackendUnavailable."""
-    if model.provider == "openai":
-        await _compatible(model).check()
+    if llm := _on_server(model):
+        await llm.check()
 
 
 async def wait_for_model(model: LanguageModel, report: Callable[[str], None]) -> None:
     """Waits as long as the model's server loads it and the limit for the first token allows; `report` is told what is
     waited for."""
-    if model.provider == "openai" and (llm := _compatible(model)).problem:
+    if (llm := _on_server(model)) and llm.problem:
         async for reason in llm.wait_until_loaded(llm.limits.first):
             report(reason)
 
@@ -174,14 +163,11 @@ async def refresh_model(model: LanguageModel) -> LanguageModel:
 
     Raises BackendUnavailable when the server still does not answer.
     """
-    if model.provider != "openai":
+    if not (llm := _on_server(model)):
         return model
-    from rag.models.openai.client import language_model
-
-    llm = _compatible(model)
     if llm.problem:
         await llm.check()
-    known = language_model(llm)
+    known = llm.language_model()
     if (known.description, known.context_window) == (model.description, model.context_window):
         return model
     return replace(model, name=known.name, description=known.description, context_window=known.context_window)
@@ -194,71 +180,23 @@ def close_language_model(model: LanguageModel) -> None:
         close()
 
 
-def _details(
-    raw: Any, calls: ToolCallReader | None
-) -> tuple[FinishReason | None, Usage | None, tuple[ToolCallDelta, ...]]:
-    """What a llama-index response's `raw` tells beside the text: it is an OpenAI-shaped chunk, a dict of that shape, or
-    unknown. `calls` reads the functions called, where some were given."""
-    chunk = raw.model_dump() if hasattr(raw, "model_dump") else raw
-    if not isinstance(chunk, dict):
-        return None, None, ()
-    choices, counts = chunk.get("choices"), chunk.get("usage")
-    choice = choices[0] if isinstance(choices, list) and choices else None
-    finish_reason: FinishReason | None = None
-    call_deltas: tuple[ToolCallDelta, ...] = ()
-    if isinstance(choice, dict):
-        if reason := choice.get("finish_reason"):
-            finish_reason = "length" if reason == "length" else "stop"
-        if calls and isinstance(delta := choice.get("delta"), dict):
-            call_deltas = calls.feed(delta.get("tool_calls"))
-    usage = None
-    if isinstance(counts, dict):
-        usage = Usage(counts.get("prompt_tokens") or 0, counts.get("completion_tokens") or 0)
-    return finish_reason, usage, call_deltas
-
-
-def _compatible(model: LanguageModel) -> Any:
+def _on_server(model: LanguageModel) -> OpenAICompatible | None:
+    """What asks for the model, where that is at a server that may be away."""
+    if model.provider != "openai":
+        return None
     from rag.models.openai.client import OpenAICompatible
 
-    if not isinstance(model.llm, OpenAICompatible):
-        raise TypeError(f"not a model of the openai provider: {model.name}")
+    assert isinstance(model.llm, OpenAICompatible)
     return model.llm
 
 
 # ------------------------------------------------------------------------------------------------------- the providers
 
 
-def _open_openai(settings: Settings) -> LanguageModel:
-    from rag.models.openai.client import open_openai
-
-    if not settings.llm.base_url:
-        raise ConfigurationError(
-            "The openai provider needs the address of a server.",
-            hint="Set RAG_LLM__BASE_URL, e.g. to http://127.0.0.1:11434/v1.",
-        )
-    return open_openai(settings.llm)
-
-
-def _open_llama_cpp(settings: Settings) -> LanguageModel:
-    from rag.models.llama_cpp.client import open_llama_cpp
-
-    return open_llama_cpp(settings.llm)
-
-
-def _open_scripted(settings: Settings) -> LanguageModel:
-    from rag.models.scripted import open_scripted
-
-    return open_scripted(settings.llm)
-
-
-def _open_llama_index(settings: Settings) -> LanguageModel:
-    from rag.models.llama_index import open_llama_index
-
-    return open_llama_index(settings.llm)
-
-
-def _open_quotes(_: Settings) -> LanguageModel:
-    return _quotes(HOW_TO_ADD_A_MODEL)
+def _open(provider: str, settings: LanguageModelSettings) -> LanguageModel:
+    """What a provider needs is imported when it is asked for."""
+    model: LanguageModel = resolve_name(PROVIDERS.get(provider, "rag.models.llama_index:open_llama_index"))(settings)
+    return model
 
 
 def _quotes(what_to_do: str) -> LanguageModel:
@@ -269,9 +207,9 @@ def _quotes(what_to_do: str) -> LanguageModel:
 def _open_auto(settings: Settings) -> LanguageModel:
     """What the settings point to; else the first server on a usual local port that lists a model; else quotes."""
     if settings.llm.base_url:
-        return _open_openai(settings)
+        return _open("openai", settings.llm)
     if Path(settings.llm.model).suffix.lower() == ".gguf":
-        return _open_llama_cpp(settings)
+        return _open("llama_cpp", settings.llm)
     return _open_first(probe_model_servers(settings), settings)
 
 
@@ -283,16 +221,14 @@ def _open_first(probes: Sequence[ServerProbe], settings: Settings) -> LanguageMo
             found = settings.llm.model_copy(
                 update={"base_url": probe.base_url, "api_key": SecretStr(""), "api_key_env": ""}
             )
-            return _open_openai(settings.model_copy(update={"llm": found}))
+            return _open("openai", found)
     if wanted:
         return _quotes(f"no server on the usual local ports has the model {wanted}; set RAG_LLM__BASE_URL")
     return _quotes(HOW_TO_ADD_A_MODEL)
 
 
-PROVIDERS: dict[str, Callable[[Settings], LanguageModel]] = {
-    "openai": _open_openai,
-    "llama_cpp": _open_llama_cpp,
-    "scripted": _open_scripted,
-    "quotes": _open_quotes,
-    "auto": _open_auto,
+PROVIDERS = {
+    "openai": "rag.models.openai.client:open_openai",
+    "llama_cpp": "rag.models.llama_cpp.client:open_llama_cpp",
+    "scripted": "rag.models.scripted:open_scripted",
 }

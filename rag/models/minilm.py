@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,7 @@ class MiniLMEmbedding:
         self._compile = _compiler(folder)
         streams = min(_MOST_QUESTIONS_AT_ONCE, os.cpu_count() or 1)
         self._questions = _Requests(self._compile({"NUM_STREAMS": streams, "INFERENCE_NUM_THREADS": streams}))
-        self._passages: _Passages | None = None
+        self._passages: Callable[[Iterable[Sequence[int]]], Iterator[Vector]] | None = None
         self._passages_lock = threading.Lock()
 
     def embed_passages(self, texts: Sequence[str]) -> Vector:
@@ -57,9 +58,7 @@ class MiniLMEmbedding:
         # Long ones first, so that no core is left with a long one at the end.
         order = sorted(range(len(texts)), key=lambda place: -len(encodings[place].ids))
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
-        for place, vector in zip(
-            order, self._ready_for_passages().map(encodings[place].ids for place in order), strict=True
-        ):
+        for place, vector in zip(order, self._embed_all(encodings[place].ids for place in order), strict=True):
             vectors[place] = vector
         return vectors
 
@@ -68,12 +67,15 @@ class MiniLMEmbedding:
         tokens = self._tokenizer.encode(self._settings.query_prefix + text).ids
         return self._questions.embed(tokens)
 
-    def _ready_for_passages(self) -> _Passages:
-        """Compiled when first needed: who only asks questions need not wait for it."""
+    def _embed_all(self, texts: Iterable[Sequence[int]]) -> Iterator[Vector]:
+        """The vector of each text, given its token ids, a thread for each that can be worked on at once. The model is
+        compiled when first needed: who only asks questions need not wait for it."""
         with self._passages_lock:
             if self._passages is None:
-                self._passages = _Passages(self._compile({"PERFORMANCE_HINT": "THROUGHPUT", **_thread_limit()}))
-            return self._passages
+                model = self._compile({"PERFORMANCE_HINT": "THROUGHPUT", **_thread_limit()})
+                threads = ThreadPoolExecutor(int(model.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")), "embedding")
+                self._passages = partial(threads.map, _Requests(model).embed)
+        return self._passages(texts)
 
 
 class _Requests:
@@ -93,18 +95,6 @@ class _Requests:
         request.infer([np.array([tokens], dtype=np.int32)])
         vector: Vector = request.get_output_tensor(0).data[0].copy()
         return vector
-
-
-class _Passages:
-    """A model compiled for many texts, and a thread for each text that it can work on at once."""
-
-    def __init__(self, model: CompiledModel) -> None:
-        self._threads = ThreadPoolExecutor(int(model.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")), "embedding")
-        self._requests = _Requests(model)
-
-    def map(self, texts: Iterable[Sequence[int]]) -> Iterator[Vector]:
-        """The vector of each text, given its token ids."""
-        return self._threads.map(self._requests.embed, texts)
 
 
 def _compiler(folder: Path) -> Callable[[dict[str, Any]], CompiledModel]:

@@ -94,9 +94,9 @@ class ModelsFile(_Table):
     @model_validator(mode="after")
     def _names_are_known(self) -> ModelsFile:
         names = [model.name for model in self.model]
-        told = [self.default, *self.fallback, *(persona.model for persona in self.persona)]
-        told += [self.route.small, self.route.large] if self.route else []
-        for name in filter(None, told):
+        used = [self.default, *self.fallback, *(persona.model for persona in self.persona)]
+        used += [self.route.small, self.route.large] if self.route else []
+        for name in filter(None, used):
             if names.count(name) != 1:
                 raise ValueError(f"there is no [[model]] with the name {name!r} (there are: {', '.join(names)})")
         for kind, all_names in (("model", names), ("persona", [persona.name for persona in self.persona])):
@@ -111,36 +111,36 @@ def load_models_file(settings: Settings) -> ModelsFile:
     if not settings.models.file and not path.exists():
         return ModelsFile()
     try:
-        told = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError(
             f"{path} cannot be read: {error.strerror}.", hint="Correct RAG_MODELS__FILE."
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} is not TOML: {error}.", hint="docs/models.md shows a whole file.") from error
-    if name := _secret_in(told):
+    if name := _secret_in(content):
         raise ConfigurationError(
             f"{path} has a secret in it: {name}.",
             hint='Put it into an environment variable and the name of that here: api_key_env = "MY_KEY", or in options '
             f'{name} = {{env = "MY_KEY"}}.',
         )
     try:
-        return ModelsFile.model_validate({**told, "folder": path.absolute().parent})
+        return ModelsFile.model_validate({**content, "folder": path.absolute().parent})
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = " ".join(str(part + 1 if isinstance(part, int) else part) for part in first["loc"])
-        said = first["msg"].removeprefix("Value error, ")
+        message = first["msg"].removeprefix("Value error, ")
         raise ConfigurationError(
-            f"{path} is not valid{f' ({place})' if place else ''}: {said[0].lower()}{said[1:]}.",
+            f"{path} is not valid{f' ({place})' if place else ''}: {message[0].lower()}{message[1:]}.",
             hint="docs/models.md lists what can be said, and shows a whole file.",
         ) from error
 
 
-def _secret_in(told: object) -> str:
+def _secret_in(content: object) -> str:
     """The name of something in the file that should be secret; empty if there is none."""
-    if isinstance(told, dict):
-        for name, value in told.items():
+    if isinstance(content, dict):
+        for name, value in content.items():
             if isinstance(value, str) and value and _SECRET.search(name):
                 return str(name)
-    values = told.values() if isinstance(told, dict) else told if isinstance(told, list) else ()
+    values = content.values() if isinstance(content, dict) else content if isinstance(content, list) else ()
     return next(filter(None, map(_secret_in, values)), "")

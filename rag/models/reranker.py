@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rag.errors import ConfigurationError
-from rag.models.sentence_transformer import require_hub
+from rag.models.sentence_transformer import load_model
 from rag.settings import RetrievalSettings
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder
 
 _BATCH = 16
+_HINT = (
+    "Set RAG_RETRIEVAL__RERANKER to a cross-encoder with one output: a folder, or a name at the hub that this machine "
+    "can reach or has cached; or leave it empty."
+)
 
 
 class CrossEncoderReranker:
@@ -24,7 +25,7 @@ class CrossEncoderReranker:
 
     def __init__(self, settings: RetrievalSettings) -> None:
         self.name = settings.reranker
-        self._model = _load(settings.reranker)
+        self._model: CrossEncoder = load_model("CrossEncoder", settings.reranker, _HINT, num_labels=1)
         self._worker = ThreadPoolExecutor(1, "reranker")
 
     def score(self, question: str, passages: Sequence[str]) -> list[float]:
@@ -43,26 +44,3 @@ class CrossEncoderReranker:
 def open_reranker(settings: RetrievalSettings) -> CrossEncoderReranker | None:
     """The reranker that the settings name, loaded; None if they name none. Raises ConfigurationError."""
     return CrossEncoderReranker(settings) if settings.reranker else None
-
-
-def _load(name: str) -> CrossEncoder:
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    from sentence_transformers import CrossEncoder
-
-    load: Callable[..., CrossEncoder] = partial(CrossEncoder, num_labels=1, trust_remote_code=False)
-    try:
-        if Path(name).is_dir():
-            return load(name, local_files_only=True)
-        try:
-            return load(name, local_files_only=True)  # the cache, without a word to the hub
-        except (OSError, ValueError, RuntimeError):
-            require_hub(name, "cross-encoder")
-            return load(name)
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0].rstrip(".:") if str(error).strip() else type(error).__name__
-        raise ConfigurationError(
-            f"The reranker {name!r} cannot be loaded: {reason}.",
-            hint="Set RAG_RETRIEVAL__RERANKER to a cross-encoder with one output: a folder, or a name at the hub that "
-            "this machine can reach or has cached; or leave it empty.",
-        ) from error

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from rag.errors import ConfigurationError
 from rag.models.embedding_base import BUNDLED_SHA256, bundled_model, fingerprint, room_for_text
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
     from rag.types.documents import Vector
 
+# Whose a model is when its name does not say, and what it is called here.
+_KINDS = {
+    "SentenceTransformer": ("sentence-transformers", "embedding model"),
+    "CrossEncoder": ("cross-encoder", "reranker"),
+}
+_LOADING_ERRORS = (OSError, ValueError, RuntimeError)
 _CPU_BATCH = 32
 _LARGEST_BATCH = 1024
 _ACTIVATIONS = 32  # float32 values a token and dimension that a batch may need at once, on the safe side
@@ -63,38 +69,44 @@ class SentenceTransformerEmbedding:
 
 def _load(settings: EmbeddingSettings) -> SentenceTransformer:
     folder = bundled_model() if settings.model == DEFAULT_EMBEDDING else None
+    hint = (
+        "Set RAG_EMBEDDING__MODEL to a sentence-transformers model: a folder, or a name at the hub that this machine "
+        f"can reach or has cached. The default, {DEFAULT_EMBEDDING}, needs no download."
+    )
+    options = {"device": settings.device or None}
+    model: SentenceTransformer = load_model("SentenceTransformer", str(folder or settings.model), hint, **options)
+    return model
+
+
+def load_model(kind: Literal["SentenceTransformer", "CrossEncoder"], name: str, hint: str, **options: Any) -> Any:
+    """The model of that class in a folder, or of a name at the hub, which is asked only for what is not cached. Raises
+    ConfigurationError with that hint."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    from sentence_transformers import SentenceTransformer
+    import sentence_transformers
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    load = partial(SentenceTransformer, device=settings.device or None, trust_remote_code=False)
+    load = partial(getattr(sentence_transformers, kind), trust_remote_code=False, **options)
+    organisation, what = _KINDS[kind]
     try:
-        if folder is not None or Path(settings.model).is_dir():
-            return load(str(folder or settings.model), local_files_only=True)
         try:
-            return load(settings.model, local_files_only=True)  # the cache, without a word to the hub
-        except (OSError, ValueError, RuntimeError):
-            require_hub(settings.model, "sentence-transformers")
-            return load(settings.model)
-    except (OSError, ValueError, RuntimeError) as error:
+            return load(name, local_files_only=True)
+        except _LOADING_ERRORS:
+            if Path(name).is_dir():
+                raise
+            _require_hub(name if "/" in name else f"{organisation}/{name}")
+            return load(name)
+    except _LOADING_ERRORS as error:
         reason = str(error).strip().splitlines()[0].rstrip(".:") if str(error).strip() else type(error).__name__
-        raise ConfigurationError(
-            f"The embedding model {settings.model!r} cannot be loaded: {reason}.",
-            hint="Set RAG_EMBEDDING__MODEL to a sentence-transformers model: a folder, or a name at the hub that this "
-            f"machine can reach or has cached. The default, {DEFAULT_EMBEDDING}, needs no download.",
-        ) from error
+        raise ConfigurationError(f"The {what} {name!r} cannot be loaded: {reason}.", hint=hint) from error
 
 
-def require_hub(name: str, organisation: str) -> None:
-    """Ask the hub once before loading: left to itself the loader retries an unreachable hub for over a minute.
-
-    `organisation` is whose the model is when the name does not say. Raises OSError."""
+def _require_hub(repository: str) -> None:
+    """Ask the hub once before loading: left to itself the loader retries an unreachable hub for over a minute."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
-    repository = name if "/" in name else f"{organisation}/{name}"
     try:
         HfApi().model_info(repository, timeout=10)
     except HfHubHTTPError as error:

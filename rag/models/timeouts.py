@@ -11,21 +11,9 @@ from typing import TYPE_CHECKING, TypeVar
 from rag.errors import BackendUnavailable
 
 if TYPE_CHECKING:
-    from llama_index.core.llms import ChatResponse
-
     from rag.settings import LanguageModelSettings
 
 _Result = TypeVar("_Result")
-
-WAITING = "waiting"  # where a response says what is waited for, in its `additional_kwargs`
-
-
-def waiting(what_for: str) -> ChatResponse:
-    """A response without text that says what is waited for."""
-    from llama_index.core.llms import ChatMessage, ChatResponse, MessageRole
-
-    message = ChatMessage(role=MessageRole.ASSISTANT, content="")
-    return ChatResponse(message=message, delta="", additional_kwargs={WAITING: what_for})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +30,11 @@ class TimeLimits:
 
 
 class TokenTimeout:
-    """Times one reply, from now on; `who` (`provider`'s) is named where it is too slow."""
+    """Times one reply, from now on; `who` is named where it is too slow."""
 
-    def __init__(self, limits: TimeLimits, who: str, provider: str) -> None:
+    def __init__(self, limits: TimeLimits, who: str) -> None:
         self._limits = limits
         self._who = who
-        self._provider = provider
         self.has_begun = False
         self._deadline = time.monotonic() + limits.first
         self._waiting: asyncio.Task[object] | None = None
@@ -101,11 +88,9 @@ class TokenTimeout:
             return BackendUnavailable(
                 f"{self._who} sent no further token for {self._limits.between:g} seconds.",
                 hint="Ask again; RAG_LLM__INTER_TOKEN_TIMEOUT (the limit between two tokens) allows it more time.",
-                provider=self._provider,
             )
         return BackendUnavailable(
             f"{self._who} sent no token within {self._limits.first:g} seconds.",
             hint="It may still be loading the model, or be busy or too large for its machine; "
             "RAG_LLM__FIRST_TOKEN_TIMEOUT (the limit for the first token) allows it more time.",
-            provider=self._provider,
         )

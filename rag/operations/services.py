@@ -20,8 +20,7 @@ from rag.auth.principals import Principal
 from rag.errors import IndexMismatch, NotFound
 from rag.index.chroma_server import chroma_server
 from rag.index.index import Index
-from rag.models.embedding import open_embedding
-from rag.models.lazy_embedding import LazyEmbedding, is_configured
+from rag.models.embedding import LazyEmbedding, is_configured, open_embedding
 from rag.models.models_file import load_models_file
 from rag.models.registry import LanguageModels
 from rag.models.reranker import open_reranker
@@ -33,9 +32,8 @@ from rag.settings import EmbeddingSettings, Settings
 from rag.storage.catalog import Catalog
 from rag.storage.connect import has_catalog, open_catalog, open_database
 from rag.storage.lock import StorageLock
-from rag.telemetry.metrics import Inventory
+from rag.telemetry.metrics import Inventory, Telemetry
 from rag.telemetry.spans import measured
-from rag.telemetry.telemetry import Telemetry
 from rag.types.documents import Answer, Embedding, Emit, LanguageModel
 
 _OpenIngest = Callable[[Index], AbstractContextManager[IngestService]]

@@ -15,7 +15,7 @@ from typing import Any
 
 from rag.errors import RagError
 from rag.settings import LogSettings
-from rag.telemetry.spans import Answered, Finished, Span
+from rag.telemetry.spans import Answered, Recording, Span
 
 REQUESTS = "footnote.requests"
 _OURS = ("rag", "ingest", "footnote")
@@ -46,11 +46,11 @@ def known_errors_in_words(record: logging.LogRecord) -> bool:
     return True
 
 
-def request_line(*, with_content: bool) -> Callable[[Finished], None]:
+def request_line(*, with_content: bool) -> Callable[[Recording], None]:
     """What writes the line of a request that is over: a warning when we failed, else for those who want to know."""
     logger = logging.getLogger(REQUESTS)
 
-    def write(finished: Finished) -> None:
+    def write(finished: Recording) -> None:
         level = logging.WARNING if finished.status >= 500 else logging.INFO
         if finished.route in _LOOKED_AT_BY_MACHINES:
             level = logging.DEBUG
@@ -62,7 +62,7 @@ def request_line(*, with_content: bool) -> Callable[[Finished], None]:
     return write
 
 
-def facts_of(finished: Finished, *, with_content: bool) -> dict[str, Any]:
+def facts_of(finished: Recording, *, with_content: bool) -> dict[str, Any]:
     """The line as a JSON object; what is not known, or did not happen, is left out. Times are milliseconds."""
     facts: dict[str, Any] = {
         "request_id": finished.request_id,
@@ -73,7 +73,7 @@ def facts_of(finished: Finished, *, with_content: bool) -> dict[str, Any]:
         "milliseconds": _milliseconds(finished.seconds),
         "stages": _stages(finished.stages),
         "answers": [_answer(answered, with_content=with_content) for answered in finished.answers],
-        "errors": list(finished.errors),
+        "errors": finished.errors,
     }
     return {name: value for name, value in facts.items() if value not in ("", [], {})}
 
@@ -128,6 +128,5 @@ class TextFormatter(logging.Formatter):
         """The line."""
         facts: dict[str, Any] = getattr(record, _FACTS, {})
         more = {name: value for name, value in facts.items() if name not in ("method", "route", "status")}
-        return " ".join(
-            [super().format(record), json.dumps(more, ensure_ascii=False)] if more else [super().format(record)]
-        )
+        line = super().format(record)
+        return f"{line} {json.dumps(more, ensure_ascii=False)}" if more else line

@@ -5,15 +5,15 @@ Labels come from short lists of ours: route templates, status codes, modes, name
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Info, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from rag.telemetry.spans import Answered, Finished
+from rag.telemetry.spans import Answered, Recording
 from rag.types.ingest import IngestCounts
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -57,7 +57,7 @@ class Metrics:
         ProcessCollector(registry=registry)
         self._registry = registry
 
-    def observe(self, finished: Finished) -> None:
+    def observe(self, finished: Recording) -> None:
         """Count a request that is over."""
         method = finished.method if finished.method in _METHODS else "other"
         self._requests.labels(method, finished.route, str(finished.status)).inc()
@@ -84,6 +84,21 @@ class Metrics:
         counted = CollectorRegistry()
         counted.register(_Counted(inventory))
         return generate_latest(self._registry) + generate_latest(counted)
+
+
+@dataclass(frozen=True, slots=True)
+class Telemetry:
+    """Where what was measured goes: into the figures, and to `others` (the log, traces), which get every request that
+    is over: on the event loop, so they must not block."""
+
+    metrics: Metrics = field(default_factory=Metrics)
+    others: tuple[Callable[[Recording], None], ...] = ()
+
+    def finish(self, finished: Recording) -> None:
+        """A request is over."""
+        self.metrics.observe(finished)
+        for tell in self.others:
+            tell(finished)
 
 
 class _Counted:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Self
 
 from rag.errors import RagError
 from rag.types.documents import Answer, AnswerCompleted, Candidate, Emit, Event, TextDelta, Usage
@@ -49,58 +49,34 @@ class Answered:
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A request that is over. `route` is a template such as `/v1/files/{file_id}`, never what stood in its place;
-    `errors` are codes of rag/errors.py; `trace_parent` is the header by which a caller's trace goes on here."""
+@dataclass(slots=True)
+class Recording:
+    """What is measured of a request; may be added to from several threads until it is over.
 
-    method: str
-    route: str
-    status: int
-    began: float
-    seconds: float
+    `route` is a template such as `/v1/files/{file_id}`, never what stood in its place; `began` is in seconds since
+    1970; `errors` are codes of rag/errors.py; `trace_parent` is the header by which a caller's trace goes on here.
+    """
+
+    method: str = ""
+    route: str = ""
+    status: int = 0
+    began: float = field(default_factory=time.time)
+    seconds: float = 0.0
     request_id: str = ""
     principal: str = ""
     trace_parent: str = ""
-    stages: tuple[Span, ...] = ()
-    answers: tuple[Answered, ...] = ()
-    errors: tuple[str, ...] = ()
-
-
-@dataclass(slots=True)
-class Recording:
-    """What was measured so far; may be added to from several threads."""
-
-    began: float = field(default_factory=time.time)
     stages: list[Span] = field(default_factory=list)
     answers: list[Answered] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     is_over: bool = False
     _clock: float = field(default_factory=time.perf_counter)
 
-    def end(
-        self, method: str, route: str, status: int, *, request_id: str = "", principal: str = "", trace_parent: str = ""
-    ) -> Finished:
+    def end(self, method: str, route: str, status: int) -> Self:
         """The request is over."""
+        self.method, self.route, self.status = method, route, status
+        self.seconds = time.perf_counter() - self._clock
         self.is_over = True
-        return Finished(
-            method=method,
-            route=route,
-            status=status,
-            began=self.began,
-            seconds=time.perf_counter() - self._clock,
-            request_id=request_id,
-            principal=principal,
-            trace_parent=trace_parent,
-            stages=tuple(self.stages),
-            answers=tuple(self.answers),
-            errors=tuple(self.errors),
-        )
-
-
-def current_recording() -> Recording | None:
-    """What the present work is measured in, if it is."""
-    return _current.get()
+        return self
 
 
 @contextmanager
@@ -140,12 +116,12 @@ async def measured(
     work: Callable[[Emit], Awaitable[Answer]],
     mode: str,
     question: str,
-    finish: Callable[[Finished], None],
+    finish: Callable[[Recording], None],
     emit: Emit,
 ) -> Answer:
     """What the work answers. What was measured goes to the request that is being answered; a question that belongs to
     none (the chat's come over a WebSocket) or outlives it is one of its own, and `finish` gets it."""
-    request = current_recording()
+    request = _current.get()
     recording = Recording()
     clock = time.perf_counter()
     first_word: float | None = None

@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from importlib import metadata
 
 from rag.settings import TelemetrySettings
-from rag.telemetry.spans import Answered, Finished
+from rag.telemetry.spans import Recording
 
 _PATIENCE = 3.0  # seconds for a collector to take spans, all attempts together; so long the program's end may take
 
 
 @contextmanager
-def open_traces(settings: TelemetrySettings) -> Iterator[tuple[Callable[[Finished], None], ...]]:
+def open_traces(settings: TelemetrySettings) -> Iterator[tuple[Callable[[Recording], None], ...]]:
     """What is to be told of requests that are over: nobody, unless the settings name a collector."""
     if not settings.otlp_endpoint:
         yield ()
@@ -34,7 +34,7 @@ def open_traces(settings: TelemetrySettings) -> Iterator[tuple[Callable[[Finishe
     provider.add_span_processor(BatchSpanProcessor(exporter))
     tracer = provider.get_tracer("footnote")
 
-    def tell(finished: Finished) -> None:
+    def tell(finished: Recording) -> None:
         above = TraceContextTextMapPropagator().extract({"traceparent": finished.trace_parent})
         span = tracer.start_span(
             f"{finished.method} {finished.route}",
@@ -58,7 +58,7 @@ def open_traces(settings: TelemetrySettings) -> Iterator[tuple[Callable[[Finishe
         provider.shutdown()  # sends what is left
 
 
-def _attributes(finished: Finished) -> dict[str, str | int | float]:
+def _attributes(finished: Recording) -> dict[str, str | int | float]:
     attributes: dict[str, str | int | float] = {
         "http.request.method": finished.method,
         "http.route": finished.route,
@@ -70,20 +70,16 @@ def _attributes(finished: Finished) -> dict[str, str | int | float]:
     if finished.errors:
         attributes["error.type"] = finished.errors[-1]
     for answered in finished.answers[-1:]:
-        attributes |= _of_answer(answered)
+        attributes |= {
+            "footnote.mode": answered.mode,
+            "footnote.outcome": answered.outcome,
+            "gen_ai.response.model": answered.model,
+            "gen_ai.usage.input_tokens": sum(usage.prompt_tokens for _, usage in answered.usages),
+            "gen_ai.usage.output_tokens": sum(usage.completion_tokens for _, usage in answered.usages),
+        }
+        if answered.first_word is not None:
+            attributes["footnote.first_token_seconds"] = answered.first_word
     return attributes
-
-
-def _of_answer(answered: Answered) -> dict[str, str | int | float]:
-    first = {} if answered.first_word is None else {"footnote.first_token_seconds": answered.first_word}
-    return {
-        "footnote.mode": answered.mode,
-        "footnote.outcome": answered.outcome,
-        "gen_ai.response.model": answered.model,
-        "gen_ai.usage.input_tokens": sum(usage.prompt_tokens for _, usage in answered.usages),
-        "gen_ai.usage.output_tokens": sum(usage.completion_tokens for _, usage in answered.usages),
-        **first,
-    }
 
 
 def _nanoseconds(seconds: float) -> int:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     import numpy as np
-    from llama_index.core.llms import ChatMessage, ChatResponse
     from numpy.typing import NDArray
 
     Vector = NDArray[np.float32]
@@ -385,11 +384,25 @@ class Reranker(Protocol):
         ...
 
 
-class ChatModel(Protocol):
-    """What writes replies: any LLM of llama-index, or what is asked as one."""
+@dataclass(frozen=True, slots=True)
+class ModelDelta:
+    """The next piece of a reply: text, or pieces of the functions that the model calls. The finish reason comes with
+    the last of them or after it, the usage last of all, where the provider gives it: read to the end. Before the first
+    text, `waiting` may say what is being waited for."""
 
-    async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> AsyncGenerator[ChatResponse, None]:
-        """The reply, piece by piece; closing the generator stops it."""
+    text: str
+    finish_reason: FinishReason | None = None
+    usage: Usage | None = None
+    waiting: str = ""
+    calls: tuple[ToolCallDelta, ...] = ()
+
+
+class ChatModel(Protocol):
+    """What writes replies."""
+
+    def stream(self, messages: Sequence[Message], options: Mapping[str, Any]) -> AsyncGenerator[ModelDelta, None]:
+        """The reply, piece by piece; closing the generator stops it. `options` are fields of OpenAI's chat request:
+        sampling parameters (and those that local servers add) and functions. Raises BackendError."""
         ...
 
 

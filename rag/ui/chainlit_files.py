@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import functools
 import html
-import importlib.util
 import json
 import re
 import shutil
+from importlib.metadata import distribution
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
@@ -55,9 +55,11 @@ def write_chainlit_files(
 ) -> None:
     """Make `folder` ready for Chainlit. `banners` are the line that names the language model, by language;
     `is_open` says that nobody has to log in."""
-    chainlit = _chainlit_package()
+    chainlit = Path(str(distribution("chainlit").locate_file("chainlit")))
     shutil.rmtree(folder / ".files", ignore_errors=True)  # uploads of chats that ended with the last process
-    _write(folder / ".chainlit" / "config.toml", _configuration(suffixes, max_upload_mb))
+    template = Template((HERE / "config.toml").read_text(encoding="utf-8"))
+    configuration = template.substitute(suffixes=json.dumps(sorted(suffixes)), max_upload_mb=max_upload_mb)
+    _write(folder / ".chainlit" / "config.toml", configuration)
     for language in LANGUAGES:
         translation = json.dumps(_translation(chainlit, language), ensure_ascii=False, indent=1)
         _write(folder / ".chainlit" / "translations" / f"{language}.json", translation)
@@ -73,18 +75,6 @@ def write_chainlit_files(
         shutil.rmtree(assets)
     assets.unlink(missing_ok=True)
     assets.symlink_to(page / "assets", target_is_directory=True)
-
-
-def _chainlit_package() -> Path:
-    spec = importlib.util.find_spec("chainlit")
-    if spec is None or not spec.submodule_search_locations:
-        raise ModuleNotFoundError("chainlit")
-    return Path(spec.submodule_search_locations[0])
-
-
-def _configuration(suffixes: Collection[str], max_upload_mb: int) -> str:
-    template = Template((HERE / "config.toml").read_text(encoding="utf-8"))
-    return template.substitute({"suffixes": json.dumps(sorted(suffixes)), "max_upload_mb": max_upload_mb})
 
 
 def _names(chainlit: Path, language: str) -> dict[str, str]:
@@ -131,12 +121,9 @@ def _script(chainlit: Path, is_open: bool) -> str:
 def _start_page(page: str, banners: Mapping[str, str]) -> str:
     """Chainlit's page without its links to other hosts, and with the banner above the chat in every language; the
     script takes the others out."""
-    lines = "".join(f'<span lang="{language}">{_with_code(banner)}</span>' for language, banner in banners.items())
+    shown = {language: CODE.sub(r"<code>\1</code>", html.escape(banner)) for language, banner in banners.items()}
+    lines = "".join(f'<span lang="{language}">{banner}</span>' for language, banner in shown.items())
     return FOREIGN_LINK.sub("", page).replace("<body>", f'<body>\n    <aside id="model-banner">{lines}</aside>')
-
-
-def _with_code(text: str) -> str:
-    return CODE.sub(r"<code>\1</code>", html.escape(text))
 
 
 def _write(path: Path, text: str) -> None:

@@ -6,28 +6,23 @@ another host.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import re
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import MutableHeaders
 
+from rag.api.docs import script_hashes
+
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 
 def content_security_policy(page: str) -> str:
     """The policy for `page`: its own host only; inline scripts by their hash. Chainlit compiles the side panel's
     elements (public/elements) in the browser, hence 'unsafe-eval'."""
-    digests = (hashlib.sha256(script.encode()).digest() for script in INLINE_SCRIPT.findall(page))
-    hashes = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
     return "; ".join(
         [
             "default-src 'self'",
-            f"script-src 'self' 'unsafe-eval' {hashes}",
+            f"script-src 'self' 'unsafe-eval' {script_hashes(page)}",
             "style-src 'self' 'unsafe-inline'",
             "img-src 'self' data: blob:",
             "font-src 'self' data:",

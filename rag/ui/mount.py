@@ -11,10 +11,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastapi import Request
-from fastapi.responses import JSONResponse
-
-from rag.api.errors import error_response
+from rag.api.errors import on_rag_error
 from rag.api.route_policy import PUBLIC
 from rag.errors import NotFound, RagError
 from rag.ui import export, library
@@ -70,16 +67,11 @@ def mount_chat(app: FastAPI, services: Services) -> None:
     app.add_api_route("/auth/jwt", _no_renewal, methods=["GET", "POST"], dependencies=[PUBLIC], include_in_schema=False)
     add_upload_route(app, suffixes=services.ingest.suffixes, max_upload_mb=max_upload_mb)
     chainlit_app.state.services = services
-    chainlit_app.add_exception_handler(RagError, _on_rag_error)  # such as of a user who was just removed
+    chainlit_app.add_exception_handler(RagError, on_rag_error)  # such as of a user who was just removed
     chainlit_app.router.dependencies.append(PUBLIC)  # its own log-in: see login.py
     mount_chainlit(app, target=str(Path(__file__).with_name("handlers.py")), path="/")
     app.add_middleware(CallerContext)
     app.add_middleware(ContentSecurityPolicy, policy=content_security_policy(get_html_template("/")))
-
-
-async def _on_rag_error(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RagError)
-    return error_response(error)
 
 
 async def _no_renewal() -> None:

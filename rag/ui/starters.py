@@ -49,8 +49,8 @@ def suggestions(
         [_suggestion(title, topic, translations) for topic in _best_first(of)] for title, of in topics.items()
     ]
     in_turn = [found for found in chain.from_iterable(zip_longest(*by_document)) if found is not None]
-    whole = [title for title, of in topics.items() if title and not of]  # documents without a topic
-    return [*in_turn, *(Suggestion(title, translations("ask_what", title=title)) for title in whole)][:limit]
+    without_topic = [title for title, of in topics.items() if title and not of]
+    return [*in_turn, *(Suggestion(title, translations("ask_what", title=title)) for title in without_topic)][:limit]
 
 
 def _topic(heading: str, title: str) -> str:

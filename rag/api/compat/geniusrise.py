@@ -6,36 +6,29 @@ Errors come in OpenAI's envelope.
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from rag.api.compat.basic_auth import BASIC_AUTH
 from rag.api.dependencies import AppServices, Caller
 from rag.api.json_body import JsonRoute
-from rag.api.openai.chat_completions import ChatMessage, ChatRequest, Reply, request_of
+from rag.api.openai.chat_completions import ChatMessage, ChatRequest, Reply, SamplingFields, request_of
 from rag.api.streaming import collect, while_connected
 from rag.errors import InvalidRequest
 
 router = APIRouter(prefix="/api", tags=["older clients"], dependencies=[BASIC_AUTH], route_class=JsonRoute)
 
 
-class GeniusriseChat(BaseModel):
+class GeniusriseChat(SamplingFields):
     """A prompt, or a conversation with sampling parameters; unknown ones are ignored."""
 
     prompt: str | None = None
     user_prompt: str | None = None
     system_prompt: str | None = None
     messages: list[ChatMessage] = Field(default_factory=list, max_length=10_000)
-    max_tokens: int | None = Field(None, ge=1)
-    temperature: float | None = Field(None, ge=0, le=2)
-    top_p: float | None = Field(None, gt=0, le=1)
     top_k: int | None = None  # -1: all
-    stop: str | Annotated[list[str], Field(max_length=16)] | None = None
-    presence_penalty: float | None = Field(None, ge=-2, le=2)
-    frequency_penalty: float | None = Field(None, ge=-2, le=2)
-    repetition_penalty: float | None = Field(None, gt=0, le=2)
 
     def to_chat(self, model: str) -> ChatRequest:
         """The same in OpenAI's form. Raises InvalidRequest unless either a prompt or messages are given."""

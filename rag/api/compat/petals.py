@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from starlette.requests import ClientDisconnect
 
 from rag.api.compat.basic_auth import BASIC_AUTH
-from rag.api.dependencies import Caller
+from rag.api.dependencies import AppServices, Caller
 from rag.api.errors import unknown_error
 from rag.api.json_body import JsonRoute
 from rag.api.middleware.authentication import authenticate_again
@@ -83,7 +83,7 @@ class Open(BaseModel):
 
 
 @router.post("/v1/generate")
-async def generate(request: Request, caller: Caller) -> dict[str, Any]:
+async def generate(request: Request, services: AppServices, caller: Caller) -> dict[str, Any]:
     """A whole answer to `inputs`; the fields come as a form, in the address or as JSON."""
     try:
         if request.headers.get("content-type", "").startswith("application/json"):
@@ -91,15 +91,12 @@ async def generate(request: Request, caller: Caller) -> dict[str, Any]:
         else:
             fields = {**request.query_params, **await request.form()}
         question = Question.model_validate(fields)
-        services: Services = request.app.state.services
         texts = _answer_texts(services, caller, [Message("user", question.inputs)], question)
         return {"ok": True, "outputs": await while_connected(request, _joined(texts))}
     except ClientDisconnect:
         raise
-    except (RagError, ValidationError, json.JSONDecodeError) as error:
-        return _failure(error)
     except Exception as error:  # noqa: BLE001  (the edge: no traceback leaves the house)
-        return _failure(unknown_error(error))
+        return _failure(error)
 
 
 @router.websocket("/v2/generate")
@@ -122,12 +119,9 @@ async def generate_in_session(socket: WebSocket, caller: Caller) -> None:
         return
     except TimeoutError:
         await socket.close(1000, "Nothing was sent for a while.")
-    except (RagError, ValidationError) as error:
-        await socket.send_json(_failure(error))
-        await socket.close(1003)
     except Exception as error:  # noqa: BLE001  (the edge: no traceback leaves the house)
-        await socket.send_json(_failure(unknown_error(error)))
-        await socket.close(1011)
+        await socket.send_json(_failure(error))
+        await socket.close(1003 if isinstance(error, RagError | ValidationError) else 1011)
 
 
 async def _receive(socket: WebSocket) -> dict[str, Any]:
@@ -173,8 +167,9 @@ def _failure(error: Exception) -> dict[str, Any]:
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         message = f"{'.'.join(map(str, first['loc'])) or 'The message'}: {first['msg']}."
-    elif isinstance(error, RagError):
-        message = f"{error.message} {error.hint}".strip()
-    else:
+    elif isinstance(error, json.JSONDecodeError):
         message = "The message is not JSON."
+    else:
+        known = error if isinstance(error, RagError) else unknown_error(error)
+        message = f"{known.message} {known.hint}".strip()
     return {"ok": False, "error": message, "traceback": message}

@@ -6,8 +6,9 @@ from asgi_correlation_id import correlation_id
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from rag.auth.principals import Principal
+from rag.telemetry.metrics import Telemetry
 from rag.telemetry.spans import Recording, recorded_in
-from rag.telemetry.telemetry import Telemetry
 
 _CLIENT_LEFT = 499  # the client went before there was an answer
 _NO_ROUTE = "none"
@@ -33,22 +34,15 @@ class RequestMetrics:
                 status = message["status"]
             await send(message)
 
-        recording = Recording()
+        recording = Recording(trace_parent=Headers(scope=scope).get("traceparent", ""))
         try:
             with recorded_in(recording):
                 await self._app(scope, receive, send_noting_status)
         finally:
             if status >= 400 and not recording.errors:  # refused by no code of ours
                 recording.errors.append(f"http_{status}")
-            finished = recording.end(
-                scope["method"],
-                _template(scope),
-                status,
-                request_id=correlation_id.get() or "",
-                principal=_principal(scope),
-                trace_parent=Headers(scope=scope).get("traceparent", ""),
-            )
-            self._telemetry.finish(finished)
+            recording.request_id, recording.principal = correlation_id.get() or "", _principal(scope)
+            self._telemetry.finish(recording.end(scope["method"], _template(scope), status))
 
 
 def _template(scope: Scope) -> str:
@@ -59,5 +53,5 @@ def _template(scope: Scope) -> str:
 
 def _principal(scope: Scope) -> str:
     """The id of who asks, where that is known."""
-    principal = scope.get("state", {}).get("principal")
-    return "" if principal is None else str(getattr(principal, "id", principal))
+    principal: Principal | None = scope.get("state", {}).get("principal")
+    return principal.id if principal else ""

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter
 from fastapi import Request as HttpRequest
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from rag.answering.modes.request import Request
 from rag.answering.personas import addressed
@@ -71,16 +71,22 @@ class ChatMessage(BaseModel):
 
     def to_message(self) -> Message:
         """The turn as the engine knows it. Raises InvalidRequest for content that is not text."""
-        parts = self.content if isinstance(self.content, list) else [ContentPart(type="text", text=self.content or "")]
-        for part in parts:
-            if part.type not in ("text", "input_text"):
-                raise InvalidRequest(f"Content of type {part.type!r} is not supported.", param="messages")
+        text = text_of(self.content or "", "messages")
         role = "system" if self.role == "developer" else self.role
-        text = without_half_characters("".join(part.text for part in parts))
         if role == "tool" and not self.tool_call_id:
             raise InvalidRequest("A message of the role `tool` needs a `tool_call_id`.", param="messages")
         calls = tuple(call.to_call() for call in self.tool_calls or ()) if role == "assistant" else ()
         return Message(role, text, calls, self.tool_call_id or "" if role == "tool" else "")
+
+
+def text_of(content: str | list[ContentPart], param: str) -> str:
+    """The text of a message or a function's result. Raises InvalidRequest, which names the field `param`, for content
+    that is not text."""
+    parts = content if isinstance(content, list) else [ContentPart(type="text", text=content)]
+    for part in parts:
+        if part.type not in ("text", "input_text", "output_text"):
+            raise InvalidRequest(f"Content of type {part.type!r} is not supported.", param=param)
+    return without_half_characters("".join(part.text for part in parts))
 
 
 class StreamOptions(BaseModel):
@@ -89,25 +95,28 @@ class StreamOptions(BaseModel):
     include_usage: bool = False
 
 
-class ChatRequest(WithExtensions):
-    """The fields of OpenAI's request that Footnote uses; others are accepted and ignored."""
+class SamplingFields(BaseModel):
+    """How the reply's words are picked: fields that OpenAI's older API and other servers have, too."""
 
-    model_config = ConfigDict(extra="ignore")
+    max_tokens: int | None = Field(None, ge=1)
+    temperature: float | None = Field(None, ge=0, le=2)
+    top_p: float | None = Field(None, gt=0, le=1)
+    stop: str | Annotated[list[str], Field(max_length=16)] | None = None
+    seed: int | None = None
+    repetition_penalty: float | None = Field(None, gt=0, le=2)  # vLLM's and llama.cpp's, as is `top_k`
+    presence_penalty: float | None = Field(None, ge=-2, le=2)
+    frequency_penalty: float | None = Field(None, ge=-2, le=2)
+
+
+class ChatRequest(SamplingFields, WithExtensions):
+    """The fields of OpenAI's request that Footnote uses; others are accepted and ignored."""
 
     model: str
     messages: list[ChatMessage] = Field(min_length=1, max_length=10_000)
     stream: bool = False
     stream_options: StreamOptions | None = None
-    max_tokens: int | None = Field(None, ge=1)
     max_completion_tokens: int | None = Field(None, ge=1)
-    temperature: float | None = Field(None, ge=0, le=2)
-    top_p: float | None = Field(None, gt=0, le=1)
-    top_k: int | None = Field(None, ge=1)  # vLLM's and llama.cpp's, as the next but two
-    stop: str | Annotated[list[str], Field(max_length=16)] | None = None
-    seed: int | None = None
-    repetition_penalty: float | None = Field(None, gt=0, le=2)
-    presence_penalty: float | None = Field(None, ge=-2, le=2)
-    frequency_penalty: float | None = Field(None, ge=-2, le=2)
+    top_k: int | None = Field(None, ge=1)
     n: Literal[1] = 1
     tools: Annotated[list[ChatTool], Field(max_length=MOST_TOOLS)] | None = None
     tool_choice: Any = None
@@ -204,7 +213,7 @@ class Reply(WireForm):
             **self._head,
             "object": "chat.completion",
             "choices": [{"index": 0, "message": message, "finish_reason": answer.finish_reason, "logprobs": None}],
-            "usage": _usage(answer),
+            "usage": usage_of(answer),
             **self._beside(answer),
         }
 
@@ -226,7 +235,7 @@ class Reply(WireForm):
             answer = event.answer
             last = self._chunk({"annotations": self._annotations(answer)}, answer.finish_reason, **self._beside(answer))
             if self._body.stream_options and self._body.stream_options.include_usage:
-                last += server_sent({**self._chunk_head(), "choices": [], "usage": _usage(answer)})
+                last += server_sent({**self._chunk_head(), "choices": [], "usage": usage_of(answer)})
             return last
         return ""
 
@@ -237,7 +246,7 @@ class Reply(WireForm):
         if isinstance(event, TextDelta):
             return self._text_chunk(event) if candidate.model == self._first else ""
         answer = event.answer
-        parts = {"content": answer.text, "finish_reason": answer.finish_reason, "usage": _usage(answer)}
+        parts = {"content": answer.text, "finish_reason": answer.finish_reason, "usage": usage_of(answer)}
         self._candidates.append({"model": candidate.model, **parts, **self._checked(answer)})
         return ""
 
@@ -297,7 +306,8 @@ def _comment(progress: Progress) -> str:
     return f": {' '.join(progress.doing.split())}{steps}\n\n"
 
 
-def _usage(answer: Answer) -> dict[str, int]:
+def usage_of(answer: Answer) -> dict[str, int]:
+    """The tokens of an answer."""
     usage = answer.usage
     return {
         "prompt_tokens": usage.prompt_tokens,

@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter
 from fastapi import Request as HttpRequest
 from fastapi.responses import JSONResponse, Response
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from rag.api.dependencies import Caller
 from rag.api.json_body import JsonRoute
-from rag.api.openai.chat_completions import ChatMessage, ChatRequest, request_of
+from rag.api.openai.chat_completions import ChatMessage, ChatRequest, SamplingFields, request_of, usage_of
 from rag.api.openai.extensions import WithExtensions
 from rag.api.streaming import WireForm, collect, server_sent, streamed, while_connected
 from rag.operations.services import Services
@@ -23,21 +23,12 @@ from rag.types.documents import Answer, AnswerCompleted, Event, TextDelta
 router = APIRouter(route_class=JsonRoute)
 
 
-class CompletionRequest(WithExtensions):
+class CompletionRequest(SamplingFields, WithExtensions):
     """The fields of OpenAI's request that Footnote uses; others are accepted and ignored."""
-
-    model_config = ConfigDict(extra="ignore")
 
     model: str
     prompt: str | Annotated[list[str], Field(min_length=1, max_length=1)]
     stream: bool = False
-    max_tokens: int | None = Field(None, ge=1)
-    temperature: float | None = Field(None, ge=0, le=2)
-    top_p: float | None = Field(None, gt=0, le=1)
-    stop: str | Annotated[list[str], Field(max_length=16)] | None = None
-    seed: int | None = None
-    presence_penalty: float | None = Field(None, ge=-2, le=2)
-    frequency_penalty: float | None = Field(None, ge=-2, le=2)
     n: Literal[1] = 1
 
     def to_chat(self) -> ChatRequest:
@@ -68,10 +59,7 @@ class _Completion(WireForm):
 
     def body(self, answer: Answer) -> dict[str, Any]:
         """The answer in one piece."""
-        usage = answer.usage
-        counts = {"prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens}
-        choice = _choice(answer.text, answer.finish_reason)
-        return {**self._head, "choices": [choice], "usage": {**counts, "total_tokens": sum(counts.values())}}
+        return {**self._head, "choices": [_choice(answer.text, answer.finish_reason)], "usage": usage_of(answer)}
 
     def take(self, event: Event) -> str:
         """The chunk of an event."""

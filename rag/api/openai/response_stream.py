@@ -282,15 +282,7 @@ class ResponseStream(WireForm):
         }
 
     def _result(self, hit: Hit) -> Fields:
-        file_id, attributes = self._file(hit.chunk.document_id)
-        page = {} if hit.chunk.page_index is None else {"page": hit.chunk.page_index + 1}
-        return {
-            "file_id": file_id,
-            "filename": hit.source.rpartition("/")[2],
-            "score": min(1.0, max(0.0, hit.score)),
-            "text": hit.chunk.text,
-            "attributes": {**attributes, **page},
-        }
+        return {**found_file(self._catalog, hit), "text": hit.chunk.text}
 
     def _message(self, status: str) -> Fields:
         part = {"type": "output_text", "text": self.text, "annotations": self._annotations(), "logprobs": []}
@@ -308,7 +300,7 @@ class ResponseStream(WireForm):
     def _citation(self, citation: Citation, index: int) -> Fields:
         return {
             "type": "file_citation",
-            "file_id": self._file(citation.document_id)[0],
+            "file_id": _file(self._catalog, citation.document_id)[0],
             "filename": citation.source.rpartition("/")[2],
             "index": index,
             "document_id": citation.document_id,
@@ -317,13 +309,26 @@ class ResponseStream(WireForm):
             "quote": citation.quote,
         }
 
-    def _file(self, document_id: str) -> tuple[str, Mapping[str, Any]]:
-        """The file's id (the document's own for one of a folder), and its attributes."""
-        try:
-            document = self._catalog.document(document_id)
-        except NotFound:  # removed since
-            return document_id, {}
-        return document.file_id or document.id, document.attributes
+
+def found_file(catalog: Catalog, hit: Hit) -> Fields:
+    """What a search tells of a hit's file, in OpenAI's shape; the page (counted from 1) is one of its attributes."""
+    file_id, attributes = _file(catalog, hit.chunk.document_id)
+    page = {} if hit.chunk.page_index is None else {"page": hit.chunk.page_index + 1}
+    return {
+        "file_id": file_id,
+        "filename": hit.source.rpartition("/")[2],
+        "score": min(1.0, max(0.0, hit.score)),
+        "attributes": {**attributes, **page},
+    }
+
+
+def _file(catalog: Catalog, document_id: str) -> tuple[str, Mapping[str, Any]]:
+    """The file's id (the document's own for one of a folder), and its attributes."""
+    try:
+        document = catalog.document(document_id)
+    except NotFound:  # removed since
+        return document_id, {}
+    return document.file_id or document.id, document.attributes
 
 
 def _sent(events: Iterable[Fields]) -> str:

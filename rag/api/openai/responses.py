@@ -14,12 +14,12 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from fastapi import Request as HttpRequest
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from rag.answering.modes.request import Request
 from rag.api.dependencies import Caller
 from rag.api.json_body import JsonRoute
-from rag.api.openai.chat_completions import ChatMessage, ChatRequest, ContentPart, request_of
+from rag.api.openai.chat_completions import ChatMessage, ChatRequest, ContentPart, request_of, text_of
 from rag.api.openai.extensions import Extensions
 from rag.api.openai.files import listing
 from rag.api.openai.response_stream import ResponseStream
@@ -31,7 +31,6 @@ from rag.errors import InvalidRequest, NotFound
 from rag.operations.services import Services
 from rag.storage.responses import ResponseRecord, ResponseRecords
 from rag.storage.selection import Selection
-from rag.text.unicode import without_half_characters
 from rag.types.chat import ToolCall
 from rag.types.documents import ChunksRetrieved, Message, Scope
 
@@ -43,8 +42,6 @@ _RESULTS = "file_search_call.results"
 class FileSearch(BaseModel):
     """The vector stores to search, or a part of them."""
 
-    model_config = ConfigDict(extra="ignore")
-
     type: Literal["file_search"]
     vector_store_ids: list[str] = Field(min_length=1, max_length=16)
     filters: dict[str, Any] | None = None
@@ -54,8 +51,6 @@ class FileSearch(BaseModel):
 
 class InputItem(BaseModel):
     """A turn of the conversation, or what a client sends back of an earlier output."""
-
-    model_config = ConfigDict(extra="ignore")
 
     type: str = "message"
     role: Literal["system", "developer", "user", "assistant"] | None = None
@@ -68,8 +63,6 @@ class InputItem(BaseModel):
 
 class CreateResponse(BaseModel):
     """The fields of OpenAI's request that Footnote uses; others are accepted and ignored."""
-
-    model_config = ConfigDict(extra="ignore")
 
     model: str
     input: str | Annotated[list[InputItem], Field(min_length=1, max_length=10_000)]
@@ -213,7 +206,7 @@ def _scope(tool: FileSearch, footnote: Extensions, caller: Access) -> Scope:
 
 def _turns(body: CreateResponse) -> list[Message]:
     if isinstance(body.input, str):
-        return [Message("user", _text(body.input))]
+        return [Message("user", text_of(body.input, "input"))]
     turns: list[Message] = []
     for item in body.input:
         if item.type in ("file_search_call", "reasoning"):  # of an earlier output, sent back
@@ -226,22 +219,16 @@ def _turns(body: CreateResponse) -> list[Message]:
         elif item.type == "function_call_output":
             if not item.call_id or item.output is None:
                 raise InvalidRequest("A function_call_output needs `call_id` and `output`.", param="input")
-            turns.append(Message("tool", _text(item.output), tool_call_id=item.call_id))
+            turns.append(Message("tool", text_of(item.output, "input"), tool_call_id=item.call_id))
         elif item.type != "message" or item.role is None:
             raise InvalidRequest(f"Input of type {item.type!r} is not supported.", param="input")
         else:
-            turns.append(Message("system" if item.role == "developer" else item.role, _text(item.content or "")))
+            turns.append(
+                Message("system" if item.role == "developer" else item.role, text_of(item.content or "", "input"))
+            )
     if not turns or turns[-1].role not in ("user", "tool"):
         raise InvalidRequest("There is no question: the last message must be the user's.", param="input")
     return turns
-
-
-def _text(content: str | list[ContentPart]) -> str:
-    parts = content if isinstance(content, list) else [ContentPart(type="text", text=content)]
-    for part in parts:
-        if part.type not in ("text", "input_text", "output_text"):
-            raise InvalidRequest(f"Content of type {part.type!r} is not supported.", param="input")
-    return without_half_characters("".join(part.text for part in parts))
 
 
 def _call(item: InputItem) -> ToolCall:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from rag.errors import InvalidRequest
 from rag.types.chat import NO_FUNCTIONS, Functions, ToolCall, ToolCallDelta
@@ -15,8 +15,6 @@ MOST_TOOLS = 128
 
 class FunctionDefinition(BaseModel):
     """A function that the model may call; `parameters` is a JSON schema. It reaches the model's server as it is."""
-
-    model_config = ConfigDict(extra="ignore")
 
     name: str = Field(min_length=1, max_length=128)
     description: str | None = None

@@ -16,12 +16,13 @@ from rag.answering.engine import ChatEngine
 from rag.api.dependencies import AppServices, Caller
 from rag.api.json_body import JsonRoute
 from rag.api.openai.files import listing
+from rag.api.openai.response_stream import found_file
 from rag.api.openai.vector_store_files import ChunkingStrategy, chunking_of, cursor_of
 from rag.auth.access import Access, share
 from rag.auth.principals import may
 from rag.auth.users import Users
 from rag.errors import InvalidRequest
-from rag.operations.services import Services
+from rag.storage.catalog import Catalog
 from rag.storage.paging import Cursor
 from rag.storage.selection import Selection
 from rag.storage.vector_stores import VectorStore, unix_time
@@ -32,8 +33,6 @@ router = APIRouter(prefix="/v1/vector_stores", tags=["vector stores"], route_cla
 Metadata = Annotated[
     dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]], Field(max_length=16)
 ]
-
-
 QueryText = Annotated[str, Field(max_length=4096)]
 
 
@@ -51,18 +50,6 @@ class Sharing(BaseModel):
     public: bool = False
 
 
-class CreateStore(BaseModel):
-    """A new store, with files in it from the start if wished."""
-
-    name: str | None = Field(None, max_length=256)
-    description: str | None = Field(None, max_length=512)
-    file_ids: list[str] = Field(default_factory=list, max_length=500)
-    chunking_strategy: ChunkingStrategy | None = None
-    expires_after: ExpiresAfter | None = None
-    metadata: Metadata | None = None
-    sharing: Sharing | None = None
-
-
 class UpdateStore(BaseModel):
     """What is to change; what is not named stays, null removes."""
 
@@ -71,6 +58,13 @@ class UpdateStore(BaseModel):
     expires_after: ExpiresAfter | None = None
     metadata: Metadata | None = None
     sharing: Sharing | None = None
+
+
+class CreateStore(UpdateStore):
+    """A new store, with files in it from the start if wished."""
+
+    file_ids: list[str] = Field(default_factory=list, max_length=500)
+    chunking_strategy: ChunkingStrategy | None = None
 
 
 class RankingOptions(BaseModel):
@@ -153,7 +147,7 @@ async def search_vector_store(store_id: str, body: Search, services: AppServices
     return {
         "object": "vector_store.search_results.page",
         "search_query": queries,
-        "data": await asyncio.to_thread(lambda: [result_object(services, hit) for hit in shown]),
+        "data": await asyncio.to_thread(lambda: [_result(services.catalog, hit) for hit in shown]),
         "has_more": False,
         "next_page": None,
     }
@@ -178,19 +172,8 @@ async def search(
     return sorted(best.values(), key=lambda hit: -hit.score)[:limit]
 
 
-def result_object(services: Services, hit: Hit) -> dict[str, Any]:
-    """A hit in OpenAI's shape; its page (counted from 1) is one of its attributes."""
-    document = services.catalog.document(hit.chunk.document_id)
-    attributes = dict(document.attributes)
-    if hit.chunk.page_index is not None:
-        attributes |= {"page": hit.chunk.page_index + 1}
-    return {
-        "file_id": document.file_id or document.id,
-        "filename": hit.source.rpartition("/")[2],
-        "score": min(1.0, max(0.0, hit.score)),
-        "attributes": attributes,
-        "content": [{"type": "text", "text": hit.chunk.text}],
-    }
+def _result(catalog: Catalog, hit: Hit) -> dict[str, Any]:
+    return {**found_file(catalog, hit), "content": [{"type": "text", "text": hit.chunk.text}]}
 
 
 def _readers(caller: Access, sharing: Sharing | None) -> frozenset[str]:

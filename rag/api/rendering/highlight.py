@@ -51,11 +51,10 @@ def boxes_of(page: Characters, text: str, start: int, end: int) -> list[Box]:
     drawn, wanted = _letters(page.text), _letters(quote).text
     if not wanted:
         return []
-    before, whole = len(_letters(text[:start]).text), len(_letters(text).text)
-    expected = round(len(drawn.text) * before / whole)
-    whole_run = _nearest(_occurrences(drawn.text, wanted), expected)
-    if whole_run is not None:
-        return _around(page, drawn, whole_run, len(wanted), quote)[:MAX_BOXES]
+    expected = round(len(drawn.text) * len(_letters(text[:start]).text) / len(_letters(text).text))
+    place = _nearest(_occurrences(drawn.text, wanted), expected)
+    if place is not None:
+        return _around(page, drawn, place, len(wanted), quote)[:MAX_BOXES]
     boxes: list[Box] = []
     found = 0
     for line in quote.splitlines():
@@ -151,13 +150,8 @@ def _around(page: Characters, drawn: _Letters, at: int, length: int, quote: str 
         if page.text[number].isspace() or box[0] >= box[2] or box[1] >= box[3]:
             continue
         if lines and _share_line(lines[-1], box):
-            before = lines[-1]
-            lines[-1] = (
-                min(before[0], box[0]),
-                min(before[1], box[1]),
-                max(before[2], box[2]),
-                max(before[3], box[3]),
-            )
+            left, top, right, bottom = zip(lines[-1], box, strict=True)
+            lines[-1] = min(left), min(top), max(right), max(bottom)
         else:
             lines.append(box)
     return lines or [page.box(first)]

@@ -10,28 +10,24 @@ from __future__ import annotations
 import os
 import re
 import threading
-from concurrent.futures import CancelledError
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llama_index.core.llms import ChatMessage, ChatResponse, CompletionResponse, CustomLLM, LLMMetadata, MessageRole
-from pydantic import PrivateAttr
-
 from rag.errors import BackendError, BackendRejected, BackendUnavailable, ConfigurationError, PromptTooLong
 from rag.models.chat_template import Turn, fold_system, merge_turns, to_turns
 from rag.models.llama_cpp.loader import NotLoaded, Stopped, load
 from rag.models.llama_cpp.queue import Emit, QueueClosed, StopFlag, WorkerQueue, queued_reply
+from rag.models.openai.chunks import model_delta
 from rag.models.timeouts import TimeLimits
-from rag.types.documents import LanguageModel, Message
+from rag.types.documents import LanguageModel, Message, ModelDelta, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from rag.settings import LanguageModelSettings
 
-PROVIDER = "llama_cpp"
 LARGEST_DEFAULT_WINDOW = 8192  # tokens; what models could read at most would often not fit into memory
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
@@ -44,7 +40,7 @@ def open_llama_cpp(settings: LanguageModelSettings) -> LanguageModel:
     path = _checked_path(settings.model)
     llm = LlamaCpp(settings, path)
     return LanguageModel(
-        provider=PROVIDER,
+        provider="llama_cpp",
         name=path.stem,
         description=f"{path.name} in this process (llama.cpp, {llm.context_window} tokens)",
         llm=llm,
@@ -54,20 +50,8 @@ def open_llama_cpp(settings: LanguageModelSettings) -> LanguageModel:
     )
 
 
-class LlamaCpp(CustomLLM):
+class LlamaCpp:
     """A GGUF model with its own chat template. Close it when done."""
-
-    name: str
-    context_window: int
-    _limits: TimeLimits = PrivateAttr()
-    _llama: Any = PrivateAttr()
-    _vocabulary: Any = PrivateAttr()
-    _vocabulary_lock: threading.Lock = PrivateAttr(default_factory=threading.Lock)
-    _control_tokens: re.Pattern[str] = PrivateAttr()
-    _template: Any = PrivateAttr()
-    _folds_system: bool = PrivateAttr()
-    _line: WorkerQueue = PrivateAttr()
-    _closed: threading.Event = PrivateAttr(default_factory=threading.Event)
 
     def __init__(self, settings: LanguageModelSettings, path: Path) -> None:
         try:
@@ -83,21 +67,22 @@ class LlamaCpp(CustomLLM):
             llama = load(path, n_ctx=window, n_gpu_layers=gpu_layers, n_threads=threads, n_threads_batch=threads)
         except NotLoaded as error:  # not the file's fault, or its vocabulary would not have been loaded either
             vocabulary.close()
-            raise _too_large(path, window) from error
-        super().__init__(name=path.stem, context_window=llama.n_ctx())
+            raise ConfigurationError(
+                f"There is not enough memory to load {path} with a context of {window} tokens.",
+                hint="Lower RAG_LLM__CONTEXT_WINDOW or RAG_LLM__GPU_LAYERS, or set RAG_LLM__MODEL to a smaller model.",
+            ) from error
+        self.name = path.stem
+        self.context_window: int = llama.n_ctx()
         self._limits = TimeLimits.from_settings(settings)
         self._llama = llama
         self._vocabulary = vocabulary
+        self._vocabulary_lock = threading.Lock()
         self._control_tokens = _control_tokens(vocabulary)
         self._template = _chat_template(vocabulary)
         llama.chat_handler = self._template.to_chat_handler()
         self._folds_system = not _takes_system(self._template)
-        self._line = WorkerQueue("llama.cpp")
-
-    @property
-    def metadata(self) -> LLMMetadata:
-        """What llama-index wants to know of a model."""
-        return LLMMetadata(context_window=self.context_window, is_chat_model=True, model_name=self.name)
+        self._queue = WorkerQueue("llama.cpp")
+        self._closed = threading.Event()
 
     def count_tokens(self, text: str) -> int:
         """Tokens of `text`, exactly, without waiting for a running reply. Raises BackendUnavailable when closed."""
@@ -105,7 +90,7 @@ class LlamaCpp(CustomLLM):
 
     def count_prompt(self, messages: Sequence[Message]) -> int | None:
         """Tokens of the whole prompt as the template writes it; None where the template refuses it."""
-        turns = self._prepare([{"role": message.role, "content": message.content} for message in messages])
+        turns = self._prepare(to_turns(messages))
         try:
             prompt = self._template(messages=turns).prompt
         except Exception:  # noqa: BLE001 - a template is a foreign program; the refusal is told when it is asked
@@ -119,25 +104,22 @@ class LlamaCpp(CustomLLM):
             return len(self._vocabulary.tokenize(text.encode(errors="replace"), add_bos=False, special=special))
 
     def close(self) -> None:
-        """StopFlag what runs, refuse what waits, and free the memory; blocking until the worker is done."""
+        """Stop what runs, refuse what waits, and free the memory; blocking until the worker is done."""
         if self._closed.is_set():
             return
         self._closed.set()
-        self._line.close()
+        self._queue.close()
         self._llama.close()
         with self._vocabulary_lock:
             self._vocabulary.close()
 
-    async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> AsyncGenerator[ChatResponse, None]:
-        """The reply, piece by piece; closing the generator stops it. Raises BackendError while iterated."""
-        return self._stream(to_turns(messages), kwargs)
-
-    async def _stream(self, turns: list[Turn], options: dict[str, Any]) -> AsyncGenerator[ChatResponse, None]:
-        work = partial(self._reply, turns, options)
+    async def stream(self, messages: Sequence[Message], options: Mapping[str, Any]) -> AsyncGenerator[ModelDelta, None]:
+        """The reply, piece by piece; closing the generator stops it. Raises BackendError."""
+        work = partial(self._reply, to_turns(messages), dict(options))
         try:
-            async with aclosing(queued_reply(self._line, work, self._limits, self.name, PROVIDER)) as responses:
-                async for response in responses:
-                    yield response
+            async with aclosing(queued_reply(self._queue, work, self._limits, self.name)) as deltas:
+                async for delta in deltas:
+                    yield delta
         except BackendError:
             raise
         except Exception as error:
@@ -146,73 +128,39 @@ class LlamaCpp(CustomLLM):
     def _explain(self, error: Exception) -> BackendError:
         if isinstance(error, QueueClosed) or (isinstance(error, Stopped) and self._closed.is_set()):
             return self._is_closed()
-        if isinstance(error, ValueError) and _TOO_LONG in str(error):
-            return PromptTooLong(
-                f"{self.name} cannot take this prompt: {error}",
-                hint="Ask a shorter question, lower RAG_RETRIEVAL__MAX_PASSAGES, or raise RAG_LLM__CONTEXT_WINDOW.",
-                provider=PROVIDER,
-            )
         if isinstance(error, ValueError):  # mostly the template, which may refuse a conversation
-            return BackendRejected(
-                f"{self.name} cannot take this prompt: {error}",
-                hint="Ask in other words, or set RAG_LLM__MODEL to another model.",
-                provider=PROVIDER,
-            )
+            kind: type[BackendRejected] = BackendRejected
+            hint = "Ask in other words, or set RAG_LLM__MODEL to another model."
+            if _TOO_LONG in str(error):
+                kind = PromptTooLong
+                hint = "Ask a shorter question, lower RAG_RETRIEVAL__MAX_PASSAGES, or raise RAG_LLM__CONTEXT_WINDOW."
+            return kind(f"{self.name} cannot take this prompt: {error}", hint=hint)
         return BackendUnavailable(
-            f"{self.name} failed: {type(error).__name__}: {error}",
-            hint="Ask again; if it fails again, restart.",
-            provider=PROVIDER,
+            f"{self.name} failed: {type(error).__name__}: {error}", hint="Ask again; if it fails again, restart."
         )
 
     def _is_closed(self) -> BackendError:
-        return BackendUnavailable(f"{self.name} is closed.", hint="Start the application again.", provider=PROVIDER)
+        return BackendUnavailable(f"{self.name} is closed.", hint="Start the application again.")
 
     def _reply(self, turns: list[Turn], options: dict[str, Any], emit: Emit, stop: StopFlag) -> None:
-        """One whole reply, in the worker thread: OpenAI-shaped chunks in responses, the last one with the usage."""
+        """One whole reply, in the worker thread, the usage last."""
         llama = self._llama
         llama.obey(stop)
         if "repetition_penalty" in options:
             options["repeat_penalty"] = options.pop("repetition_penalty")
-        text = ""
         for chunk in llama.create_chat_completion(messages=self._prepare(turns), stream=True, **options):
-            choice = chunk["choices"][0] if chunk["choices"] else {}
-            delta = choice.get("delta", {}).get("content") or ""
-            text += delta
-            emit(_response(text, delta, chunk))
-        usage = {"prompt_tokens": llama.prompt_tokens, "completion_tokens": llama.completion_tokens}
-        emit(_response(text, "", {"choices": [], "usage": usage}))
+            emit(model_delta(chunk, None, None))
+        emit(ModelDelta("", usage=Usage(llama.prompt_tokens, llama.completion_tokens)))
 
     def _prepare(self, turns: list[Turn]) -> list[Turn]:
         """Turns as the template wants them. What looks like a control token in a text (a document may say `</s>` or
         `[/INST]`) is broken up, so that it cannot end a turn."""
         turns = fold_system(turns) if self._folds_system else merge_turns(turns)
-        return [{**turn, "content": self._control_tokens.sub(_break_up, turn["content"])} for turn in turns]
-
-    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
-        """The reply to `prompt` as one user turn, whole; blocking."""
-        responses: list[ChatResponse] = []
-        stop = StopFlag()
-        work = partial(self._reply, [{"role": "user", "content": prompt}], kwargs, responses.append, stop)
-        try:
-            self._line.join(work, lambda _: None, stop).result()
-        except Exception as error:
-            raise self._explain(QueueClosed() if isinstance(error, CancelledError) else error) from error
-        return CompletionResponse(text=responses[-1].message.content or "")
-
-    def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> Any:
-        """The reply to `prompt`, in one piece; blocking."""
-        yield self.complete(prompt, formatted, **kwargs)
+        break_up = partial(self._control_tokens.sub, lambda token: f"{token[0][0]} {token[0][1:]}")
+        return [{**turn, "content": break_up(turn["content"])} for turn in turns]
 
 
 _TOO_LONG = "exceed context window"  # in the words of llama-cpp-python
-
-
-def _response(text: str, delta: str, raw: Any) -> ChatResponse:
-    return ChatResponse(message=ChatMessage(role=MessageRole.ASSISTANT, content=text), delta=delta, raw=raw)
-
-
-def _break_up(match: re.Match[str]) -> str:
-    return f"{match[0][0]} {match[0][1:]}"
 
 
 def _checked_path(model: str) -> Path:
@@ -234,13 +182,6 @@ def _not_usable(path: Path) -> ConfigurationError:
     return ConfigurationError(
         f"{path} is not a GGUF model that llama.cpp can load.",
         hint="Download it again (it may be cut short), or set RAG_LLM__MODEL to another GGUF file.",
-    )
-
-
-def _too_large(path: Path, window: int) -> ConfigurationError:
-    return ConfigurationError(
-        f"There is not enough memory to load {path} with a context of {window} tokens.",
-        hint="Lower RAG_LLM__CONTEXT_WINDOW or RAG_LLM__GPU_LAYERS, or set RAG_LLM__MODEL to a smaller model.",
     )
 
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import queue
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Future
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from queue import SimpleQueue
+from typing import Any
 
-from rag.models.timeouts import TimeLimits, TokenTimeout, waiting
-
-if TYPE_CHECKING:
-    from llama_index.core.llms import ChatResponse
+from rag.models.timeouts import TimeLimits, TokenTimeout
+from rag.types.documents import ModelDelta
 
 Emit = Callable[[Any], None]
 
@@ -54,7 +52,7 @@ Work = Callable[[Emit, StopFlag], None]  # emits its results, and ends soon once
 
 @dataclass(frozen=True, slots=True)
 class QueuePosition:
-    """How many are before one in the line; with 0, one's own work begins."""
+    """How many are before one in the queue; with 0, one's own work begins."""
 
     before: int
 
@@ -63,7 +61,7 @@ class QueuePosition:
 
 
 class QueueClosed(Exception):
-    """The line takes no work any more."""
+    """The queue takes no work any more."""
 
 
 class QueueStuck(Exception):
@@ -79,7 +77,7 @@ class WorkerQueue:
 
     def __init__(self, name: str, patience: float = 30) -> None:
         self._patience = patience
-        self._work: queue.SimpleQueue[tuple[Future[None], Callable[[], None]] | None] = queue.SimpleQueue()
+        self._work: SimpleQueue[tuple[Future[None], Callable[[], None]] | None] = SimpleQueue()
         self._worker = threading.Thread(target=self._serve, name=name, daemon=True)
         self._closed = False
         self._lock = threading.Lock()
@@ -87,7 +85,7 @@ class WorkerQueue:
 
     async def run(self, work: Work) -> AsyncGenerator[Any, None]:
         """A QueuePosition whenever the queue moves, the last one of 0, then what `work` emits, and its error.
-        Closing the generator leaves the line, or ends the work. Raises QueueClosed, QueueStuck."""
+        Closing the generator leaves the queue, or ends the work. Raises QueueClosed, QueueStuck."""
         loop = asyncio.get_running_loop()
         items: asyncio.Queue[Any] = asyncio.Queue()
         stop = StopFlag()
@@ -123,8 +121,8 @@ class WorkerQueue:
             future.cancel()
 
     def join(self, work: Callable[[], None], emit: Emit, stop: StopFlag) -> Future[None]:
-        """Put work at the end of the line; `emit` is told its QueuePosition now and whenever it changes, as long as
-        others are before it. `stop` is set when the line is closed. Raises QueueClosed."""
+        """Put work at the end of the queue; `emit` gets its QueuePosition now and whenever it changes, as long as
+        others are before it. `stop` is set when the queue is closed. Raises QueueClosed."""
         future: Future[None] = Future()
         with self._lock:
             if self._closed:
@@ -178,26 +176,26 @@ class WorkerQueue:
 
 
 async def queued_reply(
-    line: WorkerQueue, work: Work, limits: TimeLimits, who: str, provider: str
-) -> AsyncGenerator[ChatResponse, None]:
-    """The responses that `work` emits; before them, one for every place in the line, where waiting has no limit.
+    queue: WorkerQueue, work: Work, limits: TimeLimits, who: str
+) -> AsyncGenerator[ModelDelta, None]:
+    """What `work` emits; before it, a delta for every position in the queue, where waiting has no limit.
 
     Raises BackendUnavailable when the model `who` is too slow, QueueClosed, and what `work` raises.
     """
     clock: TokenTimeout | None = None  # runs from one's turn on
-    async with aclosing(line.run(work)) as items:
+    async with aclosing(queue.run(work)) as items:
         while True:
             item = await (clock.within(anext(items, None)) if clock else anext(items, None))
             if item is None:
                 return
             if not isinstance(item, QueuePosition):
                 if clock:
-                    clock.tick(is_token=bool(item.delta))
+                    clock.tick(is_token=bool(item.text))
                 yield item
             elif item.before:
-                yield waiting(str(item))
+                yield ModelDelta("", waiting=str(item))
             else:
-                clock = TokenTimeout(limits, who, provider)
+                clock = TokenTimeout(limits, who)
 
 
 _END = object()

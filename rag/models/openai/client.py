@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import httpx
-from llama_index.core.llms import ChatMessage, ChatResponse, MessageRole
 
-from rag.models.chat_template import Turn, estimate_tokens, fold_system, to_chat, to_turns
+from rag.errors import BackendError, ConfigurationError
+from rag.models.chat_template import Turn, estimate_tokens, fold_system, to_turns
+from rag.models.openai.chunks import ToolCallReader, model_delta
 from rag.models.openai.discovery import (
     DEFAULT_CONTEXT_WINDOW,
     LOADING,
@@ -31,7 +32,6 @@ from rag.models.openai.discovery import (
     trusts_environment,
 )
 from rag.models.openai.errors import (
-    PROVIDER,
     SYSTEM_ROLE,
     NotReached,
     ServerError,
@@ -43,13 +43,12 @@ from rag.models.openai.errors import (
 from rag.models.openai.event_reader import EventReader
 from rag.models.openai.retries import BUSY, LOADING_PAUSE, RetryPolicy
 from rag.models.openai.token_counting import COUNT_TIMEOUT, NotCounted, count_on_server
-from rag.models.timeouts import TimeLimits, TokenTimeout, waiting
-from rag.types.documents import LanguageModel, Message
+from rag.models.timeouts import TimeLimits, TokenTimeout
+from rag.types.documents import LanguageModel, Message, ModelDelta
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Mapping, Sequence
 
-    from rag.errors import BackendError
     from rag.settings import LanguageModelSettings
 
 logger = logging.getLogger(__name__)
@@ -58,36 +57,21 @@ CONNECT_TIMEOUT = 10  # seconds: a refusal comes at once, and a busy loop must n
 _BEYOND_OPENAI = ("top_k", "repetition_penalty", "repeat_penalty")
 _REFUSALS = 2  # of a system message, until a model is held to take none
 _NO_CHOICES: list[dict[str, Any]] = [{}]
-_EMPTY = ChatMessage(role=MessageRole.ASSISTANT, content="")
 
 
 def open_openai(settings: LanguageModelSettings) -> LanguageModel:
     """The model at `settings.base_url`; blocking. A server that does not answer now is asked again at each question.
 
-    Raises ConfigurationError when the address is none.
+    Raises ConfigurationError when there is no address, or one that is none.
     """
+    if not settings.base_url:
+        raise ConfigurationError(
+            "The openai provider needs the address of a server.",
+            hint="Set RAG_LLM__BASE_URL, e.g. to http://127.0.0.1:11434/v1.",
+        )
     llm = OpenAICompatible(settings)
     llm.learn(llm.probe())
-    return language_model(llm)
-
-
-def language_model(llm: OpenAICompatible) -> LanguageModel:
-    """`llm` with what is known of it by now."""
-    description = f"{llm.model or 'a model'} at {llm.address}"
-    if llm.problem:
-        description += f": {llm.problem} (asked again with every question)"
-    elif not llm.is_listed:
-        description += ": the server does not list this model (asked for it all the same)"
-    return LanguageModel(
-        provider=PROVIDER,
-        name=llm.label or llm.model,
-        description=description,
-        llm=llm,
-        context_window=llm.context_window,
-        count_tokens=estimate_tokens,
-        count_prompt=llm.count_prompt,
-        calls_functions=True,  # or its server says that it does not
-    )
+    return llm.language_model()
 
 
 class OpenAICompatible:
@@ -97,7 +81,7 @@ class OpenAICompatible:
         """The model that the settings describe, not asked yet. Raises ConfigurationError when the address is none."""
         self.base_url = checked_base_url(settings.base_url)
         self.model = settings.model
-        self.label = settings.name  # the user's name for it
+        self._label = settings.name  # the user's name for it
         self.context_window = settings.context_window or DEFAULT_CONTEXT_WINDOW
         self.limits = TimeLimits.from_settings(settings)
         self.problem = "it was not asked yet"
@@ -110,6 +94,24 @@ class OpenAICompatible:
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         if self.base_url.startswith("https://"):  # slow: once, not per question
             self._tls = httpx.create_ssl_context(trust_env=trusts_environment(self.base_url))
+
+    def language_model(self) -> LanguageModel:
+        """The model with what is known of it by now."""
+        description = f"{self.model or 'a model'} at {self.address}"
+        if self.problem:
+            description += f": {self.problem} (asked again with every question)"
+        elif not self.is_listed:
+            description += ": the server does not list this model (asked for it all the same)"
+        return LanguageModel(
+            provider="openai",
+            name=self._label or self.model,
+            description=description,
+            llm=self,
+            context_window=self.context_window,
+            count_tokens=estimate_tokens,
+            count_prompt=self.count_prompt,
+            calls_functions=True,  # or its server says that it does not
+        )
 
     @property
     def address(self) -> str:
@@ -145,7 +147,7 @@ class OpenAICompatible:
         if not self.tokenizer:
             return None
         try:
-            return self._count(to_turns(to_chat(messages)))
+            return self._count(to_turns(messages))
         except (NotCounted, httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             if isinstance(error, NotCounted) and (error.status in BUSY or _has_calls(messages)):
                 return None  # a template without functions refuses them, and counts everything else
@@ -176,10 +178,6 @@ class OpenAICompatible:
             self._refused.add(SYSTEM_ROLE)
             return count
 
-    async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> AsyncGenerator[ChatResponse, None]:
-        """The reply, piece by piece; closing the generator closes the connection. Raises BackendError."""
-        return self._stream(to_turns(messages), kwargs)
-
     async def wait_until_loaded(self, seconds: float) -> AsyncGenerator[str, None]:
         """Says what is waited for, as long as the server says that it loads its model, and no longer than `seconds`."""
         deadline = time.monotonic() + seconds
@@ -196,18 +194,20 @@ class OpenAICompatible:
         if not self.model:
             raise unusable(self.address, self.problem)
 
-    async def _stream(self, turns: list[Turn], options: dict[str, Any]) -> AsyncGenerator[ChatResponse, None]:
-        clock = TokenTimeout(self.limits, f"The model server at {self.address}", PROVIDER)
+    async def stream(self, messages: Sequence[Message], options: Mapping[str, Any]) -> AsyncGenerator[ModelDelta, None]:
+        """The reply, piece by piece; closing the generator closes the connection. Raises BackendError."""
+        turns = to_turns(messages)
+        clock = TokenTimeout(self.limits, f"The model server at {self.address}")
         if self.problem:
             async for reason in self._try_again(clock.left):
-                yield waiting(reason)
+                yield ModelDelta("", waiting=reason)
         retries = RetryPolicy()
         finished = False
         while not finished:
             try:
                 async with self._session() as session:
                     response, tried = await self._ask(session, turns, options, clock)
-                    reader = EventReader()
+                    reader, calls = EventReader(), ToolCallReader() if "tools" in options else None
                     async with response:
                         while not reader.is_done and (received := await clock.within(response.content.readany())):
                             for chunk in reader.feed(received):
@@ -215,19 +215,19 @@ class OpenAICompatible:
                                 delta = choice.get("delta") or {}
                                 finished = finished or bool(choice.get("finish_reason"))
                                 clock.tick(is_token=_has_token(delta))
-                                yield _response(delta.get("content") or "", chunk)
+                                yield model_delta(chunk, None, calls)
             except (NotReached, ServerError, aiohttp.ClientError, ValueError) as error:
                 pause = None if clock.has_begun else retries.pause_after(error)
                 if pause is None or pause.seconds > clock.left:
                     raise self._explained(error, turns, options) from error
                 if pause.what_for:
-                    yield waiting(pause.what_for)
+                    yield ModelDelta("", waiting=pause.what_for)
                 await asyncio.sleep(pause.seconds)
                 continue
             if not finished and (clock.has_begun or not self._learns_from_silence(turns, tried)):
                 raise cut_short(self.address, has_begun=clock.has_begun)
 
-    def _explained(self, error: Exception, turns: list[Turn], options: dict[str, Any]) -> BackendError:
+    def _explained(self, error: Exception, turns: list[Turn], options: Mapping[str, Any]) -> BackendError:
         with_functions = "tools" in options or any("tool_call_id" in turn for turn in turns)
         return explain(error, self.address, self._key.get_secret_value(), with_functions=with_functions)
 
@@ -240,7 +240,7 @@ class OpenAICompatible:
         return is_new
 
     async def _ask(
-        self, session: aiohttp.ClientSession, turns: list[Turn], options: dict[str, Any], clock: TokenTimeout
+        self, session: aiohttp.ClientSession, turns: list[Turn], options: Mapping[str, Any], clock: TokenTimeout
     ) -> tuple[aiohttp.ClientResponse, frozenset[str]]:
         """The open stream, and the fields it was asked without. What the server does not take is left out, and
         remembered for the next question."""
@@ -267,7 +267,7 @@ class OpenAICompatible:
             raise NotReached(error) from error
         raise ServerError(text, response.status, response.headers.get("retry-after", ""))
 
-    def _request(self, turns: list[Turn], options: dict[str, Any]) -> dict[str, Any]:
+    def _request(self, turns: list[Turn], options: Mapping[str, Any]) -> dict[str, Any]:
         fields = dict(options)
         if "repetition_penalty" in fields:  # vLLM's name; llama.cpp's and Ollama's is the other
             fields["repeat_penalty"] = fields["repetition_penalty"]
@@ -297,9 +297,3 @@ def _has_calls(messages: Sequence[Message]) -> bool:
 def _has_token(delta: dict[str, Any]) -> bool:
     """Whether it brings text or thoughts (which servers put into fields of their own), and not just the role."""
     return any(value for name, value in delta.items() if name != "role")
-
-
-def _response(delta: str, chunk: dict[str, Any]) -> ChatResponse:
-    """A piece of a reply. It is not validated, and its message stays empty: that would cost more than all else that is
-    done to a token."""
-    return ChatResponse.model_construct(message=_EMPTY, delta=delta, raw=chunk, additional_kwargs={})

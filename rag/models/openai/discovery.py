@@ -161,10 +161,8 @@ def _probe(probe: ServerProbe, model: str, api_key: str, timeout: float) -> Serv
 def _problem(status: int, api_key: str) -> str:
     if status in {401, 403}:
         return "it refuses the API key" if api_key else "it wants an API key"
-    if status == 404:
-        return NO_LIST
-    if status == 503:
-        return LOADING
+    if status in {404, 503}:
+        return NO_LIST if status == 404 else LOADING
     if 300 <= status < 400:
         return "it redirects to another address"
     return f"it is not an OpenAI-compatible server (HTTP {status})"
@@ -200,8 +198,8 @@ def _entries(body: object) -> list[dict[str, Any]] | None:
 
 
 def _context_window(client: httpx.Client, base_url: str, entry: Mapping[str, Any], timeout: float) -> int:
-    if (told := _positive(entry.get("max_model_len"))) > 0:  # vLLM
-        return told
+    if window := _positive(entry.get("max_model_len")):  # vLLM
+        return window
     meta = entry.get("meta")
     if not isinstance(meta, Mapping):
         return 0

@@ -14,7 +14,6 @@ from rag.models.chat_template import is_about_roles
 from rag.models.openai.discovery import LOADING
 from rag.types.chat import Sampling
 
-PROVIDER = "openai"
 SYSTEM_ROLE = "system role"  # what a server may refuse beside the fields of a request
 
 _TOO_LONG = re.compile(r"context[ _](length|window|size)|prompt is too long|too many tokens", re.IGNORECASE)
@@ -79,7 +78,6 @@ def unusable(address: str, problem: str) -> BackendUnavailable:
     return BackendUnavailable(
         f"The model server at {address} cannot be used: {problem}.",
         hint=_HINTS.get(problem, "Start it, or correct RAG_LLM__BASE_URL; `rag doctor` shows what answers."),
-        provider=PROVIDER,
     )
 
 
@@ -89,63 +87,53 @@ def cut_short(address: str, *, has_begun: bool) -> BackendError:
         return BackendUnavailable(
             f"The model server at {address} stopped in the middle of the answer.",
             hint="Ask again; the server's log says why it stopped.",
-            provider=PROVIDER,
         )
     return BackendRejected(
         f"The model server at {address} answered with nothing at all.",
         hint="llama-cpp-python's server does so when the prompt is longer than it can read: set "
         "RAG_LLM__CONTEXT_WINDOW to its --n_ctx. Otherwise check RAG_LLM__BASE_URL.",
-        provider=PROVIDER,
     )
 
 
 def explain(error: Exception, address: str, key: str, *, with_functions: bool = False) -> BackendError:
     """`error` in the user's words, with the server's own ones where it said any, but never the key. `with_functions` is
     whether the request gave the model functions to call, or what they gave."""
-    server = f"The model server at {address}"
+    kind: type[BackendError] = BackendUnavailable
     if isinstance(error, ServerError) and error.status:
-        about_functions = is_about_roles(str(error)) or _ABOUT_FUNCTIONS.search(str(error))
-        if with_functions and about_functions and error.status in {400, 404, 422, 500, 501}:
-            return BackendRejected(
-                f"{server} does not take these functions (HTTP {error.status}): {_shown(error, key)}",
-                hint="Ask a model that can call functions, and start its server with that: vLLM with "
-                "--enable-auto-tool-choice and --tool-call-parser, llama-server with --jinja.",
-                provider=PROVIDER,
-            )
-        return _explain_status(error, server, key)
-    if isinstance(error, ServerError):
-        message = f"{server} gave up: {_shown(error, key)}"
-        return BackendUnavailable(message, hint="Ask again; the server's log says more.", provider=PROVIDER)
-    if isinstance(error, NotReached):
-        return BackendUnavailable(
-            f"{server} does not answer.",
-            hint="Start it, or correct RAG_LLM__BASE_URL; `rag doctor` shows what answers.",
-            provider=PROVIDER,
+        kind, what, hint = _of_status(error, with_functions=with_functions)
+        what = f"{what} (HTTP {error.status}): {_shown(error, key)}"
+    elif isinstance(error, ServerError):
+        what, hint = f"gave up: {_shown(error, key)}", "Ask again; the server's log says more."
+    elif isinstance(error, NotReached):
+        what = "does not answer."
+        hint = "Start it, or correct RAG_LLM__BASE_URL; `rag doctor` shows what answers."
+    else:
+        what = f"broke off the answer ({type(error).__name__})."
+        hint = "Ask again; the server's log says why it stopped."
+    return kind(f"The model server at {address} {what}", hint=hint)
+
+
+def _of_status(error: ServerError, *, with_functions: bool) -> tuple[type[BackendError], str, str]:
+    """The kind of error, what the server did, and what to do about it."""
+    status, text = error.status, str(error)
+    about_functions = with_functions and (is_about_roles(text) or _ABOUT_FUNCTIONS.search(text))
+    if about_functions and status in {400, 404, 422, 500, 501}:
+        hint = (
+            "Ask a model that can call functions, and start its server with that: vLLM with "
+            "--enable-auto-tool-choice and --tool-call-parser, llama-server with --jinja."
         )
-    return BackendUnavailable(
-        f"{server} broke off the answer ({type(error).__name__}).",
-        hint="Ask again; the server's log says why it stopped.",
-        provider=PROVIDER,
-    )
-
-
-def _explain_status(error: ServerError, server: str, key: str) -> BackendError:
-    status = error.status
+        return BackendRejected, "does not take these functions", hint
     if status in {408, 409, 429} or status >= 500:
         hint = "It is busy or still loading: ask again in a moment." if status in {429, 503} else "See its log."
-        return BackendUnavailable(
-            f"{server} cannot answer now (HTTP {status}): {_shown(error, key)}", hint=hint, provider=PROVIDER
-        )
-    hint = _STATUS_HINTS.get(status, "Check RAG_LLM__MODEL and RAG_LLM__BASE_URL.")
-    kind: type[BackendRejected] = BackendRejected
+        return BackendUnavailable, "cannot answer now", hint
     if status in {400, 413, 422}:
         hint = (
             "If the prompt is too long, set RAG_LLM__CONTEXT_WINDOW to what the server reads, or lower "
             "RAG_RETRIEVAL__MAX_PASSAGES or RAG_LLM__MAX_TOKENS."
         )
-        if _TOO_LONG.search(str(error)):
-            kind = PromptTooLong
-    return kind(f"{server} refused the request (HTTP {status}): {_shown(error, key)}", hint=hint, provider=PROVIDER)
+        return PromptTooLong if _TOO_LONG.search(text) else BackendRejected, "refused the request", hint
+    hint = _STATUS_HINTS.get(status, "Check RAG_LLM__MODEL and RAG_LLM__BASE_URL.")
+    return BackendRejected, "refused the request", hint
 
 
 def _shown(error: ServerError, key: str) -> str:

@@ -19,7 +19,7 @@ from rag.errors import Conflict, UnreadableArchive
 from rag.index.chroma_server import chroma_server
 from rag.index.dense import VectorIndex
 from rag.index.index import DocumentVersion, Index
-from rag.models.lazy_embedding import LazyEmbedding
+from rag.models.embedding import LazyEmbedding
 from rag.operations.archive.format import CATALOG, ArchiveProgress
 from rag.operations.archive.reader import Archive
 from rag.operations.services import require_configured

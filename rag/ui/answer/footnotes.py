@@ -128,17 +128,17 @@ def page_names(page_index: int | None, page_label: str | None, translations: Tra
     return translations("page", label=page_label), translations("page_of_file", number=position)
 
 
-def _has_file(access: Access, document_id: str) -> bool:
+def _has_file(access: Access, document_id: str) -> bool | None:
+    """Whether the file is there; None where the document is not, or may not be read."""
     try:
         return access.document(document_id).content.is_file()
     except NotFound:
-        return False
+        return None
 
 
 def _readable_now(note: Mapping[str, Any], access: Access) -> dict[str, Any]:
-    try:
-        has_file = access.document(note["document"]).content.is_file()
-    except NotFound:
+    has_file = _has_file(access, note["document"])
+    if has_file is None:
         words = dict.fromkeys(("before", "quote", "after", "address"), "")
         return {**note, **words, "table": None, "statements": [], "is_pdf": False, "is_readable": False}
     return {**note} if has_file else {**note, "address": "", "is_pdf": False}

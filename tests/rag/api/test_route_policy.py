@@ -5,14 +5,14 @@ from __future__ import annotations
 import httpx
 import pytest
 from fastapi import APIRouter, FastAPI, WebSocket
-from fastapi.routing import APIWebSocketRoute
+from fastapi.routing import APIWebSocketRoute, iter_route_contexts
 from starlette.responses import PlainTextResponse
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from rag.api.app import create_api
 from rag.api.middleware.authentication import principal_of
-from rag.api.route_policy import PUBLIC, SESSION, UPLOAD, RoutePolicy, policies
+from rag.api.route_policy import PUBLIC, SESSION, UPLOAD, RoutePolicy, policy_of_route
 from rag.auth.api_keys import ApiKeys
 from rag.auth.users import Users
 from rag.ui import library
@@ -94,8 +94,8 @@ def test_what_every_route_needs(served):
     app = create_api(served.services, "token")
     app.include_router(library.router)
     found = {
-        f"{method} {route.path}": policy
-        for route, policy in policies(app.routes)
+        f"{method} {route.path}": policy_of_route(route)
+        for route in iter_route_contexts(app.routes)
         if not isinstance(route.original_route, APIWebSocketRoute)
         for method in route.methods or {"POST"}
     }
@@ -126,7 +126,7 @@ def test_the_innermost_declaration_counts():
     app.include_router(outer, prefix="/outer")
     app.mount("/mounted", FastAPI(dependencies=[PUBLIC]))
     own = ("/outer/session", "/outer/public", "/outer/upload", "/mounted")
-    assert {route.path: policy for route, policy in policies(app.routes) if route.path in own} == {
+    assert {route.path: policy_of_route(route) for route in iter_route_contexts(app.routes) if route.path in own} == {
         "/outer/session": RoutePolicy("session"),
         "/outer/public": RoutePolicy("public"),
         "/outer/upload": RoutePolicy("session", is_upload=True),

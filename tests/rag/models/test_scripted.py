@@ -50,9 +50,9 @@ async def test_ends_before_a_stop_text(stop, said):
 
 
 async def test_can_be_as_slow_as_a_real_model():
-    slow = Scripted(script="one two three four five", context_window=100, tokens_per_second=50)
+    slow = Scripted("one two three four five", tokens_per_second=50)
     start = time.monotonic()
-    async for _ in await slow.astream_chat([]):
+    async for _ in slow.stream([], {}):
         pass
     assert time.monotonic() - start >= 0.1
 

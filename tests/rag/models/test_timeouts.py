@@ -73,7 +73,7 @@ async def test_a_model_that_thinks_aloud_is_not_silent(server):
 
 
 def clock_of(first=0.1, between=0.1):
-    return TokenTimeout(TimeLimits(first, between), "The model", "tests")
+    return TokenTimeout(TimeLimits(first, between), "The model")
 
 
 async def test_a_shorter_limit_holds_from_the_first_token_on():

@@ -11,7 +11,7 @@ import pytest
 from rag.errors import BackendUnavailable
 from rag.settings import LogSettings
 from rag.telemetry.logging import JsonFormatter, TextFormatter, facts_of, known_errors_in_words, request_line
-from rag.telemetry.spans import Answered, Finished, Span
+from rag.telemetry.spans import Answered, Recording, Span
 from rag.types.documents import Usage
 from tests.commands import Commands
 from tests.rag.models.model_server import free_port
@@ -19,10 +19,10 @@ from tests.rag.models.model_server import free_port
 ANSWERED = Answered(
     *("documents", "answered", 1.5, "tiny", 0.25, (("tiny", Usage(100, 7)),)), question="my secret?", text="Yes [1]."
 )
-FINISHED = Finished(
+FINISHED = Recording(
     *("POST", "/v1/chat/completions", 200, 1_700_000_000.0, 1.75, "req_1", "prn_1", "00-abc"),
-    stages=(Span("dense", 1_700_000_000.0, 0.25), Span("dense", 1_700_000_000.5, 0.5)),
-    answers=(ANSWERED,),
+    stages=[Span("dense", 1_700_000_000.0, 0.25), Span("dense", 1_700_000_000.5, 0.5)],
+    answers=[ANSWERED],
 )
 
 
@@ -87,7 +87,7 @@ def test_a_line_is_one_line_whatever_it_holds():
 )
 def test_levels(caplog, route, status, level):
     with caplog.at_level(logging.DEBUG):
-        request_line(with_content=False)(Finished("GET", route, status, 0.0, 0.1))
+        request_line(with_content=False)(Recording("GET", route, status, 0.0, 0.1))
     assert [(made.levelno, made.getMessage()) for made in caplog.records] == [(level, f"GET {route} {status}")]
 
 

@@ -87,9 +87,9 @@ async def test_tokens_of_a_comparison_are_counted_once_for_each_model():
 async def test_failures_and_readers_who_leave():
     finished, seen = await follow(TextDelta("Ye"), error=BackendUnavailable("gone"))
     assert seen[-1] == "error"
-    assert (finished.status, finished.errors, finished.answers[0].outcome) == (503, ("backend_unavailable",), "failed")
+    assert (finished.status, finished.errors, finished.answers[0].outcome) == (503, ["backend_unavailable"], "failed")
     finished, _ = await follow(TextDelta("Ye"), TextDelta("s."), answer(), until=TextDelta("Ye"))
-    assert (finished.errors, finished.answers[0].outcome) == ((), "stopped")
+    assert (finished.errors, finished.answers[0].outcome) == ([], "stopped")
 
 
 async def test_within_a_request_it_belongs_to_that():

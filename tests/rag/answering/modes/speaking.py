@@ -2,75 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from typing import Any
-
-from llama_index.core.llms import ChatMessage, ChatResponse
-from pydantic import PrivateAttr
 
 from rag.models.scripted import Scripted
 from rag.types.chat import Sampling
-from rag.types.documents import LanguageModel
+from rag.types.documents import LanguageModel, Message, ModelDelta
 
 Say = Callable[[str], str]  # what is said to a prompt; it may raise
 
 
-class Speaking(Scripted):
-    """Says what `say` says; counts how many replies it writes at once."""
+@dataclass
+class Speaking:
+    """Says what `say` says; counts how many replies it writes at once. `asked` are the prompts, and how long each reply
+    might have become."""
 
-    _say: Say = PrivateAttr()
-    _asked: list[tuple[str, int]] = PrivateAttr(default_factory=list)
-    _now: int = PrivateAttr(default=0)
-    _most: int = PrivateAttr(default=0)
+    _say: Say
+    tokens_per_second: float = 0
+    asked: list[tuple[str, int]] = field(default_factory=list)
+    now: int = 0
+    most_at_once: int = 0
 
-    @property
-    def asked(self) -> Sequence[tuple[str, int]]:
-        """The prompts, and how long each reply might have become."""
-        return self._asked
-
-    @property
-    def now(self) -> int:
-        return self._now
-
-    @property
-    def most_at_once(self) -> int:
-        return self._most
-
-    async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> AsyncGenerator[ChatResponse, None]:
-        prompt = "\n\n".join(f"{message.role.value}: {message.content}" for message in messages)
-        self._asked.append((prompt, kwargs["max_tokens"]))
-        return self._spoken(prompt, messages, kwargs)
-
-    async def _spoken(
-        self, prompt: str, messages: Sequence[ChatMessage], kwargs: dict[str, Any]
-    ) -> AsyncGenerator[ChatResponse, None]:
-        self._now += 1
-        self._most = max(self._most, self._now)
+    async def stream(self, messages: Sequence[Message], options: Mapping[str, Any]) -> AsyncGenerator[ModelDelta, None]:
+        prompt = "\n\n".join(f"{message.role}: {message.content}" for message in messages)
+        self.asked.append((prompt, options["max_tokens"]))
+        self.now += 1
+        self.most_at_once = max(self.most_at_once, self.now)
         try:
-            voice = Scripted(
-                script=self._say(prompt),
-                context_window=self.context_window,
-                tokens_per_second=self.tokens_per_second,
-            )
-            async with aclosing(await voice.astream_chat(messages, **kwargs)) as responses:
-                async for response in responses:
-                    yield response
+            voice = Scripted(self._say(prompt), self.tokens_per_second)
+            async with aclosing(voice.stream(messages, options)) as deltas:
+                async for delta in deltas:
+                    yield delta
         finally:
-            self._now -= 1
+            self.now -= 1
 
 
 def speaking(
     say: Say, *, window: int = 8192, name: str = "speaking", max_tokens: int | None = None, tokens_per_second: float = 0
 ) -> LanguageModel:
     """A model whose tokens are words."""
-    llm = Speaking(script="", context_window=window, tokens_per_second=tokens_per_second)
-    llm._say = say
     return LanguageModel(
         provider="scripted",
         name=name,
         description="for tests",
-        llm=llm,
+        llm=Speaking(say, tokens_per_second),
         context_window=window,
         count_tokens=lambda text: len(text.split()),
         sampling=Sampling(max_tokens=max_tokens),

@@ -247,7 +247,7 @@ async def test_a_server_that_counts_more_tokens_is_sent_less(index, bag_of_words
 
     def say(prompt: str) -> str:
         if len(prompt.split()) > most:
-            raise PromptTooLong("The prompt is too long.", provider="scripted")
+            raise PromptTooLong("The prompt is too long.")
         read.extend(text for _, _, text in SOURCE.findall(prompt))
         return inner.llm._say(prompt)
 

@@ -15,8 +15,7 @@ import pytest
 from rag.auth.users import Users
 from rag.errors import IndexMismatch, NotFound
 from rag.index.index import Index
-from rag.models.embedding import open_embedding
-from rag.models.lazy_embedding import LazyEmbedding
+from rag.models.embedding import LazyEmbedding, open_embedding
 from rag.operations.archive.format import EmbeddingIdentity
 from rag.operations.archive.import_ import import_archive
 from rag.operations.archive.reader import Archive

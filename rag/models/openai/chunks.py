@@ -1,4 +1,5 @@
-"""Reads the calls of functions in a model server's stream: servers number and name their pieces differently."""
+"""Reads the chunks of a streamed reply as OpenAI's protocol has them; servers number and name calls of functions
+differently."""
 
 from __future__ import annotations
 
@@ -7,6 +8,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rag.types.chat import ToolCallDelta
+from rag.types.documents import ModelDelta, Usage
+
+
+def model_delta(chunk: Mapping[str, Any], text: str | None, calls: ToolCallReader | None) -> ModelDelta:
+    """What a chunk says, with the `text` that it brings (None: its own). `calls` reads the functions called, where the
+    model was given some."""
+    choices, counts = chunk.get("choices"), chunk.get("usage")
+    choice = choices[0] if choices else {}
+    delta = choice.get("delta") or {}
+    reason = choice.get("finish_reason")
+    return ModelDelta(
+        (delta.get("content") or "") if text is None else text,
+        None if not reason else "length" if reason == "length" else "stop",
+        Usage(counts.get("prompt_tokens") or 0, counts.get("completion_tokens") or 0) if counts else None,
+        calls=calls.feed(delta.get("tool_calls")) if calls else (),
+    )
 
 
 class ToolCallReader:

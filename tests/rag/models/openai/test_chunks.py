@@ -7,9 +7,9 @@ import json
 import pytest
 
 from rag.errors import AnswerInterrupted
-from rag.models.chat_template import fold_system, to_chat, to_turns
+from rag.models.chat_template import fold_system, to_turns
 from rag.models.llm import stream_text
-from rag.models.openai.tool_calls import ToolCallReader
+from rag.models.openai.chunks import ToolCallReader
 from rag.types.chat import Functions, ToolCall, joined
 from rag.types.documents import Message
 from tests.rag.models.model_server import QUESTION, chunk, counts_as_vllm, events, open_at
@@ -95,7 +95,7 @@ def test_calls_and_results_stay_apart_where_turns_are_merged():
         Message("tool", "4", tool_call_id="a"),
         Message("tool", "9", tool_call_id="b"),
     ]
-    turns = fold_system(to_turns(to_chat(messages)))
+    turns = fold_system(to_turns(messages))
     assert [turn["role"] for turn in turns] == ["user", "assistant", "tool", "tool"]
     assert turns[0]["content"] == "Be brief.\n\nOslo and Rome?"
     assert turns[1]["tool_calls"][1] == {
