@@ -9,15 +9,12 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ingest.loaders import SUPPORTED_SUFFIXES, printable
 from rag.errors import NotFound, UnreadableDocument
 from rag.storage.database import CATALOG_NAME
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 logger = logging.getLogger(__name__)
 

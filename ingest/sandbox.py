@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import ingest
 from ingest.loaders import LoadedDocument, Section
-from ingest.loaders.base import quoted
+from ingest.loaders.base import quoted, unreadable
 from ingest.splitting import ChunkLimit, Piece
 from rag.errors import ConfigurationError, DocumentError, EmptyDocument, UnreadableDocument, UnsupportedFileType
 
@@ -112,7 +112,7 @@ class Sandbox:
                 return self._idle.get(timeout=_GUARD_INTERVAL)
             except queue.Empty:
                 continue
-        raise UnreadableDocument(f"{quoted(name)} was not read, as nobody waits for it.", hint="", source=name)
+        raise unreadable(name, "was not read, as nobody waits for it.", "")
 
     def _failure(self, answer: dict[str, Any] | None, timed_out: bool, name: str) -> DocumentError:
         if answer is None and timed_out:

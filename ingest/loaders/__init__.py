@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
 
 from ingest.loaders.base import (
     HIDDEN_TEXT,
@@ -24,6 +24,7 @@ from ingest.loaders.base import (
     printable,
     quoted,
     readable_stem,
+    unreadable,
 )
 from ingest.loaders.csv import load_csv
 from ingest.loaders.docx import load_docx
@@ -46,7 +47,7 @@ from ingest.loaders.source_code import SOURCE_CODE_SUFFIXES, load_source_code
 from ingest.loaders.spreadsheet import load_spreadsheet
 from ingest.loaders.text import load_text
 from ingest.loaders.xml import load_xml
-from rag.errors import DocumentError, EmptyDocument, UnreadableDocument, UnsupportedFileType
+from rag.errors import DocumentError, EmptyDocument, UnsupportedFileType
 from rag.text.unicode import smuggles, without_invisible
 
 __all__ = [
@@ -61,9 +62,6 @@ __all__ = [
     "load_document",
     "printable",
 ]
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 # Part of each document's fingerprint: raise it whenever a loader's output changes, and documents are read again.
 LOADER_VERSION = "5"
@@ -144,10 +142,10 @@ def _extract(path: Path, name: str, limits: Limits) -> Extracted:
         raise
     except Exception as error:  # parsers raise anything on broken files
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise UnreadableDocument(
-            f"{quoted(name)} could not be read: {printable(reason)}.",
-            hint="The file may be damaged: open it in its own program and save it again.",
-            source=name,
+        raise unreadable(
+            name,
+            f"could not be read: {printable(reason)}.",
+            "The file may be damaged: open it in its own program and save it again.",
         ) from error
     limits.check_text(sum(len(section.text) for section in extracted.sections), name)
     if not any(section.text.strip() for section in extracted.sections):
@@ -193,24 +191,22 @@ def _check_file(path: Path, name: str, limits: Limits) -> None:
         if size >= 0:
             path.open("rb").close()
     except OSError as error:
-        raise UnreadableDocument(
-            f"{quoted(name)} cannot be opened: {error.strerror or error}.",
-            hint="Check that the file is still there and that you may read it.",
-            source=name,
+        raise unreadable(
+            name,
+            f"cannot be opened: {error.strerror or error}.",
+            "Check that the file is still there and that you may read it.",
         ) from error
     if size < 0:
-        raise UnreadableDocument(
-            f"{quoted(name)} is not a file, or is no longer there.", hint="Name an ordinary file.", source=name
-        )
+        raise unreadable(name, "is not a file, or is no longer there.", "Name an ordinary file.")
     if size == 0:
         raise EmptyDocument(
             f"{quoted(name)} is empty (0 bytes).", hint="Save or copy it again: nothing has been written.", source=name
         )
     if size > limits.max_file_mb * MEGABYTE:
-        raise UnreadableDocument(
-            f"{quoted(name)} is larger than {limits.max_file_mb} MB.",
-            hint="Split it into smaller files, or raise RAG_INGEST__MAX_FILE_MB.",
-            source=name,
+        raise unreadable(
+            name,
+            f"is larger than {limits.max_file_mb} MB.",
+            "Split it into smaller files, or raise RAG_INGEST__MAX_FILE_MB.",
         )
 
 

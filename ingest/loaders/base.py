@@ -45,19 +45,19 @@ class Limits:
     def check_text(self, characters: int, name: str) -> None:
         """Raises UnreadableDocument when a document has more text than allowed."""
         if characters > self.max_text_mb * MEGABYTE:
-            raise UnreadableDocument(
-                f"{quoted(name)} holds more than {self.max_text_mb} MB of text.",
-                hint="Split it into smaller files, or raise RAG_INGEST__MAX_TEXT_MB.",
-                source=name,
+            raise unreadable(
+                name,
+                f"holds more than {self.max_text_mb} MB of text.",
+                "Split it into smaller files, or raise RAG_INGEST__MAX_TEXT_MB.",
             )
 
     def check_pages(self, pages: int, name: str, what: str = "pages") -> None:
         """Raises UnreadableDocument when a document has more pages (or slides: `what`) than allowed."""
         if pages > self.max_pages:
-            raise UnreadableDocument(
-                f"{quoted(name)} has {pages} {what}, more than the {self.max_pages} allowed.",
-                hint="Split it into smaller files, or raise RAG_INGEST__MAX_PAGES.",
-                source=name,
+            raise unreadable(
+                name,
+                f"has {pages} {what}, more than the {self.max_pages} allowed.",
+                "Split it into smaller files, or raise RAG_INGEST__MAX_PAGES.",
             )
 
 
@@ -123,6 +123,11 @@ def squeeze(text: str) -> str:
 def shortened(text: str, longest: int = LONGEST_HEADING) -> str:
     """`text` if it has at most `longest` characters, else its beginning and an ellipsis."""
     return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
+
+
+def unreadable(name: str, problem: str, hint: str) -> UnreadableDocument:
+    """The error about the file `name`: `problem` is what comes after the name in the message."""
+    return UnreadableDocument(f"{quoted(name)} {problem}", hint=hint, source=name)
 
 
 def not_what_it_says(

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 from ingest.loaders.base import Extracted, Limits, squeeze
 from ingest.loaders.encoding import decode
 from ingest.loaders.jsonl import json_lines, load_jsonl, parse_json, record_section
 from rag.errors import UnreadableDocument
 from rag.types.documents import Section
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 
 def load_json(path: Path, name: str, limits: Limits) -> Extracted:

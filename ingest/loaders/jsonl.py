@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
-from ingest.loaders.base import Extracted, Limits, quoted, squeeze
+from ingest.loaders.base import Extracted, Limits, squeeze, unreadable
 from ingest.loaders.encoding import decode
-from rag.errors import UnreadableDocument
 from rag.types.documents import Section
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 _IDS = ("_id", "id")
 _TEXTS = ("text", "content", "body")
@@ -40,10 +37,8 @@ def load_jsonl(path: Path, name: str, limits: Limits) -> Extracted:
         characters += len(section.text)
         limits.check_text(characters, name)
     if bad and len(bad) >= len(sections):
-        raise UnreadableDocument(
-            f"{quoted(name)} is not JSON lines: line {bad[0]} is not a JSON value.",
-            hint="Each line must be one JSON object.",
-            source=name,
+        raise unreadable(
+            name, f"is not JSON lines: line {bad[0]} is not a JSON value.", "Each line must be one JSON object."
         )
     if bad:
         places = ", ".join(map(str, bad[:5])) + (" …" if len(bad) > 5 else "")

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
-from ingest.loaders.base import Extracted, HeadingPath, Limits, quoted, sensible_title
+from ingest.loaders.base import Extracted, HeadingPath, Limits, sensible_title, unreadable
 from ingest.loaders.encoding import decode
 from ingest.loaders.jsonl import parse_json
 from ingest.loaders.markdown import markdown_headings, without_comments
-from rag.errors import UnreadableDocument
 from rag.types.documents import Section
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 _LONGEST_OUTPUT = 2000  # characters; logs and printed arrays answer little
 _TERMINAL_CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -74,10 +71,10 @@ def _cells(text: str, name: str) -> tuple[list[dict[str, Any]], str]:
         sheets = notebook.get("worksheets") or [notebook]
         cells = [cell for sheet in sheets for cell in sheet["cells"] if isinstance(cell, dict)]
     except (ValueError, RecursionError, AttributeError, KeyError, TypeError) as error:
-        raise UnreadableDocument(
-            f"{quoted(name)} is not a Jupyter notebook: it is damaged, or something else.",
-            hint="Open it in Jupyter and save it again.",
-            source=name,
+        raise unreadable(
+            name,
+            "is not a Jupyter notebook: it is damaged, or something else.",
+            "Open it in Jupyter and save it again.",
         ) from error
     metadata = notebook.get("metadata")
     kernel = metadata.get("kernelspec") if isinstance(metadata, dict) else None

@@ -8,14 +8,11 @@ slower. The text is not rendered, nothing is included: sections, joined, are the
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
 from ingest.loaders.base import Extracted, Limits, headed_sections, squeeze
 from ingest.loaders.encoding import decode
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 _ADORNMENT = re.compile(r"([!-/:-@\[-`{-~])\1+")
 _SHORTEST = 4  # a shorter underline counts only when it is as long as its title

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import codecs
 import re
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from ingest.loaders.base import HIDDEN_TEXT, Extracted, Limits, SectionWriter, not_what_it_says, sensible_title, squeeze
 from ingest.loaders.hidden_text.rtf import without_hidden
 from ingest.loaders.zip_container import DOCX, is_old_office, old_office_error
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _BINARY = re.compile(rb"\\bin(\d{1,9}) ?")
 _CODE_PAGE = re.compile(rb"\\ansicpg(\d{1,5})")

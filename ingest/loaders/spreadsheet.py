@@ -10,7 +10,7 @@ import datetime as dt
 import re
 from typing import TYPE_CHECKING
 
-from ingest.loaders.base import INVISIBLE, Extracted, Limits, not_what_it_says, quoted
+from ingest.loaders.base import INVISIBLE, Extracted, Limits, not_what_it_says, quoted, unreadable
 from ingest.loaders.csv import load_csv
 from ingest.loaders.html import load_html
 from ingest.loaders.table_sections import row_sections
@@ -114,10 +114,8 @@ def _load_export(path: Path, name: str, limits: Limits) -> Extracted:
     if b"<html" in start or b"<table" in start:
         return load_html(path, name, limits)
     if start.lstrip(b"\xef\xbb\xbf \r\n").startswith(b"<?xml"):
-        raise UnreadableDocument(
-            f"{quoted(name)} is XML, not a spreadsheet file of today.",
-            hint="Open it in Excel or LibreOffice and save it as .xlsx.",
-            source=name,
+        raise unreadable(
+            name, "is XML, not a spreadsheet file of today.", "Open it in Excel or LibreOffice and save it as .xlsx."
         )
     return load_csv(path, name, limits)
 

@@ -7,8 +7,10 @@ stay on. What a vocabulary calls a title is known for DocBook, JATS, TEI, DITA a
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from ingest.loaders.base import (
     HEADING_SEPARATOR,
@@ -16,20 +18,16 @@ from ingest.loaders.base import (
     Extracted,
     Limits,
     SectionWriter,
-    quoted,
     sensible_title,
     shortened,
     squeeze,
+    unreadable,
 )
 from ingest.loaders.encoding import decode
 from ingest.loaders.html import html_page, html_text
 from ingest.loaders.zip_container import xml_parser
 from rag.errors import UnreadableDocument
 from rag.types.documents import Section
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 _DECLARATION = re.compile(r"\s*<\?xml\b[^>]*?\?>")
 _DECLARED_ENCODING = re.compile(rb"""^\s*<\?xml\b[^>]*?\bencoding\s*=\s*["']([\w.:-]+)["']""")
@@ -105,10 +103,10 @@ def _parse(text: str, name: str) -> tuple[Any, bool]:
 
 
 def _unreadable(name: str) -> UnreadableDocument:
-    return UnreadableDocument(
-        f"{quoted(name)} is not XML, or so damaged or deeply nested that nothing could be read.",
-        hint="Open it in its own program and save it again.",
-        source=name,
+    return unreadable(
+        name,
+        "is not XML, or so damaged or deeply nested that nothing could be read.",
+        "Open it in its own program and save it again.",
     )
 
 

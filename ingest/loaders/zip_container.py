@@ -7,7 +7,7 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from ingest.loaders.base import MEGABYTE, Limits, not_what_it_says, quoted, sensible_title
+from ingest.loaders.base import MEGABYTE, Limits, not_what_it_says, sensible_title, unreadable
 from rag.errors import UnreadableDocument
 
 if TYPE_CHECKING:
@@ -131,18 +131,17 @@ class Archive:
     def _check(self, limits: Limits, named: Format, expected: tuple[Format, ...]) -> None:
         members = self._zip.infolist()
         if len(members) > MOST_MEMBERS:
-            raise UnreadableDocument(
-                f"{quoted(self._name)} is an archive of {len(members)} parts, more than the {MOST_MEMBERS} allowed.",
-                hint="No program writes such a document: it may be made to do harm.",
-                source=self._name,
+            raise unreadable(
+                self._name,
+                f"is an archive of {len(members)} parts, more than the {MOST_MEMBERS} allowed.",
+                "No program writes such a document: it may be made to do harm.",
             )
         unpacked = sum(member.file_size for member in members)
         if unpacked > limits.max_file_mb * MEGABYTE:
-            raise UnreadableDocument(
-                f"{quoted(self._name)} unpacks to {unpacked // MEGABYTE} MB, more than the "
-                f"{limits.max_file_mb} allowed.",
-                hint="Remove large pictures, or raise RAG_INGEST__MAX_FILE_MB.",
-                source=self._name,
+            raise unreadable(
+                self._name,
+                f"unpacks to {unpacked // MEGABYTE} MB, more than the {limits.max_file_mb} allowed.",
+                "Remove large pictures, or raise RAG_INGEST__MAX_FILE_MB.",
             )
         manifest = "META-INF/manifest.xml"  # OpenDocument encrypts the members and leaves the container open
         if any(member.flag_bits & 1 for member in members) or (
@@ -153,10 +152,10 @@ class Archive:
         marks = (mime_type, *self.names())
         found = next((kind for kind in _FORMATS if any(text.startswith(kind.mark) for text in marks)), None)
         if found is not None and found not in expected:
-            raise UnreadableDocument(
-                f"{quoted(self._name)} is {_with_article(found)}, although its name says otherwise.",
-                hint=f"Give it the suffix {found.suffix}.",
-                source=self._name,
+            raise unreadable(
+                self._name,
+                f"is {_with_article(found)}, although its name says otherwise.",
+                f"Give it the suffix {found.suffix}.",
             )
         if all(kind.essential not in self for kind in expected):
             raise _unexpected(self._name, named, "It is some other zip archive")
@@ -216,28 +215,26 @@ def old_office_error(path: Path, name: str, expected: Format) -> UnreadableDocum
     if kind == "encrypted":
         return encrypted_error(name, expected.program)
     new = next((new for new in (DOCX, PPTX, XLSX) if new.suffix == f"{kind}x"), expected)
-    return UnreadableDocument(
-        f"{quoted(name)} is in the old {new.program} format ({new.suffix[:-1]}).",
-        hint=f"Open it in {new.program} or LibreOffice and save it as {new.suffix}.",
-        source=name,
+    return unreadable(
+        name,
+        f"is in the old {new.program} format ({new.suffix[:-1]}).",
+        f"Open it in {new.program} or LibreOffice and save it as {new.suffix}.",
     )
 
 
 def encrypted_error(name: str, program: str) -> UnreadableDocument:
     """What to say of a file that opens with a password only."""
-    return UnreadableDocument(
-        f"{quoted(name)} is encrypted and opens only with a password.",
-        hint=f"Remove its password in {program} and save it again.",
-        source=name,
+    return unreadable(
+        name, "is encrypted and opens only with a password.", f"Remove its password in {program} and save it again."
     )
 
 
 def damaged_error(name: str, how: str) -> UnreadableDocument:
     """What to say of a file that cannot be read; `how` says what is wrong."""
-    return UnreadableDocument(
-        f"{quoted(name)} is damaged or cut off: {how}.",
-        hint="Copy it again from where it came, or open it in its own program and save it again.",
-        source=name,
+    return unreadable(
+        name,
+        f"is damaged or cut off: {how}.",
+        "Copy it again from where it came, or open it in its own program and save it again.",
     )
 
 

@@ -14,19 +14,16 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from ingest.loaders import LoadedDocument
-from ingest.loaders.base import quoted
+from ingest.loaders.base import unreadable
 from ingest.ray.pool import RayPool
 from ingest.ray.worker import Worker
 from ingest.splitting import ChunkLimit
-from rag.errors import ConfigurationError, DocumentError, UnreadableDocument
+from rag.errors import ConfigurationError, DocumentError
 from rag.settings import Settings
-from rag.types.documents import Embedding
-
-if TYPE_CHECKING:
-    from rag.types.documents import Vector
+from rag.types.documents import Embedding, Vector
 
 _KNOCK_TIMEOUT = 10.0  # seconds
 _FILES_A_WORKER = 2  # on their way at once: one that is worked on, one that is stored or waits
@@ -103,10 +100,8 @@ class RayCluster:
             try:
                 return self._ray.put(path.read_bytes())
             except OSError as error:
-                raise UnreadableDocument(
-                    f"{quoted(name)} cannot be read: {error.strerror}.",
-                    hint="Check that the file is there and readable.",
-                    source=name,
+                raise unreadable(
+                    name, f"cannot be read: {error.strerror}.", "Check that the file is there and readable."
                 ) from error
 
     def embed(self, name: str, batches: Sequence[Sequence[str]], is_unwanted: Callable[[], bool]) -> Iterator[Vector]:

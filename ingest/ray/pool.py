@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ingest.loaders.base import quoted
+from ingest.loaders.base import quoted, unreadable
 from ingest.ray.worker import reading_version
 from rag.errors import BackendUnavailable, ConfigurationError, UnreadableDocument, WorkerLost
 
@@ -153,4 +153,4 @@ def _end(worker: Any) -> None:
 
 
 def _nobody_waits(name: str) -> UnreadableDocument:
-    return UnreadableDocument(f"{quoted(name)} was not read, as nobody waits for it.", hint="", source=name)
+    return unreadable(name, "was not read, as nobody waits for it.", "")

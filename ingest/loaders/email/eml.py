@@ -16,7 +16,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from ingest.loaders.base import quoted, squeeze
+from ingest.loaders.base import squeeze, unreadable
 from ingest.loaders.email.message import Attachment, EmailMessage
 from ingest.loaders.encoding import decode
 from ingest.loaders.html import html_text
@@ -42,16 +42,16 @@ def parse_eml(data: bytes, name: str) -> EmailMessage:
         parsed = email.message_from_bytes(data.removeprefix(codecs.BOM_UTF8).lstrip(), policy=email.policy.compat32)
         message = _message(parsed, depth=0)
     except RecursionError as error:
-        raise UnreadableDocument(
-            f"{quoted(name)} is nested too deeply: a thousand parts within parts.",
-            hint="No mail program writes such messages: it may be an attack.",
-            source=name,
+        raise unreadable(
+            name,
+            "is nested too deeply: a thousand parts within parts.",
+            "No mail program writes such messages: it may be an attack.",
         ) from error
     if message is None:
-        raise UnreadableDocument(
-            f"{quoted(name)} is not an e-mail message: it begins with none of an e-mail's headers.",
-            hint="Export the message again as .eml, or give the file the suffix of what it really is.",
-            source=name,
+        raise unreadable(
+            name,
+            "is not an e-mail message: it begins with none of an e-mail's headers.",
+            "Export the message again as .eml, or give the file the suffix of what it really is.",
         )
     return message
 

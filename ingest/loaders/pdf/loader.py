@@ -26,6 +26,7 @@ from ingest.loaders.base import (
     readable_stem,
     sensible_title,
     squeeze,
+    unreadable,
 )
 from ingest.loaders.pdf.headers_footers import without_running_lines
 from ingest.loaders.pdf.layout import seen_text
@@ -183,10 +184,8 @@ def _load_with_pypdf(path: Path, name: str, limits: Limits) -> Extracted:
         pages.texts.append(text)
         pages.check(limits, name)
     if len(pages.broken) == len(pages.texts):
-        raise UnreadableDocument(
-            f"{quoted(name)} is damaged: no page of it can be read.",
-            hint="Open it in a PDF viewer and print or save it as a new PDF.",
-            source=name,
+        raise unreadable(
+            name, "is damaged: no page of it can be read.", "Open it in a PDF viewer and print or save it as a new PDF."
         )
     title = reader.metadata.title if reader.metadata else None
     return _assemble(name, title or "", pages, _labels_of(reader), _bookmarks(_outline_of(reader)))
@@ -209,10 +208,10 @@ def _outline_of(reader: PdfReader, entries: list[Any] | None = None, level: int 
 
 
 def _encrypted(name: str) -> UnreadableDocument:
-    return UnreadableDocument(
-        f"{quoted(name)} is encrypted and opens only with a password.",
-        hint="Remove the password (open it and print or save it as a new PDF), then add it again.",
-        source=name,
+    return unreadable(
+        name,
+        "is encrypted and opens only with a password.",
+        "Remove the password (open it and print or save it as a new PDF), then add it again.",
     )
 
 
