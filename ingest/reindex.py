@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ingest.change_detection import Fingerprints
 from ingest.sandbox import Sandbox
@@ -18,8 +19,11 @@ from rag.index.dense import vector_id
 from rag.index.index import Index
 from rag.settings import IngestSettings
 from rag.text.analysis import contextual_text
-from rag.types.documents import Chunk, ChunkId, Document, Embedding, Vector
+from rag.types.documents import Chunk, ChunkId, Document, Embedding
 from rag.types.ingest import IngestProgress
+
+if TYPE_CHECKING:
+    from rag.types.documents import Vector
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from ingest.loaders import LoadedDocument
 from ingest.loaders.base import unreadable
@@ -23,7 +23,10 @@ from ingest.ray.worker import Worker
 from ingest.splitting import ChunkLimit
 from rag.errors import ConfigurationError, DocumentError
 from rag.settings import Settings
-from rag.types.documents import Embedding, Vector
+from rag.types.documents import Embedding
+
+if TYPE_CHECKING:
+    from rag.types.documents import Vector
 
 _KNOCK_TIMEOUT = 10.0  # seconds
 _FILES_A_WORKER = 2  # on their way at once: one that is worked on, one that is stored or waits

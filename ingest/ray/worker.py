@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ingest.loaders import LOADER_VERSION, LoadedDocument, can_recognise_text
 from ingest.sandbox import Sandbox
@@ -13,7 +14,9 @@ from ingest.splitting import SPLITTER_VERSION, ChunkLimit
 from rag.errors import ConfigurationError, DocumentError
 from rag.settings import EmbeddingSettings, IngestSettings
 from rag.storage.blobs import hash_of
-from rag.types.documents import Embedding, Vector
+
+if TYPE_CHECKING:
+    from rag.types.documents import Embedding, Vector
 
 
 def reading_version() -> str:
