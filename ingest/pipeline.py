@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from ingest.change_detection import Fingerprints, IncomingFile, Source, decide, record_of
 from ingest.loaders import LoadedDocument, can_recognise_text
-from ingest.loaders.base import MEGABYTE, readable_stem
+from ingest.loaders.base import MEGABYTE, page_numbers, readable_stem
 from ingest.sandbox import Sandbox
 from ingest.splitting import ChunkLimit, chunks_of, limit_of
 from rag.errors import DocumentError, UnreadableDocument, WorkerLost
@@ -304,7 +304,7 @@ class PipelineRun:
         version = before.version + 1
         chunks = chunks_of(before.id, version, loaded.sections, loaded.pieces)
         status: DocumentStatus = "partial" if loaded.empty_pages else "ready"
-        without_text = f"No text on {_page_numbers(loaded.empty_pages)}." if loaded.empty_pages else ""
+        without_text = f"No text on {page_numbers(loaded.empty_pages)}." if loaded.empty_pages else ""
         document = replace(
             before,
             title=loaded.title,
@@ -460,16 +460,3 @@ def _failure(source: str, error: DocumentError) -> FileReport:
 
 def _stopped(source: str) -> FileReport:
     return FileReport(source, "failed", error=f"{source} was stopped.")
-
-
-def _page_numbers(indices: Sequence[int]) -> str:
-    """0-based page indices as a reader counts: `3–17 and 20`, with the word "page" or "pages" before it."""
-    runs: list[list[int]] = []
-    for index in indices:
-        if runs and index == runs[-1][-1] + 1:
-            runs[-1].append(index)
-        else:
-            runs.append([index])
-    words = [str(run[0] + 1) if len(run) == 1 else f"{run[0] + 1}–{run[-1] + 1}" for run in runs]
-    listed = " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
-    return f"page {listed}" if len(indices) == 1 else f"pages {listed}"

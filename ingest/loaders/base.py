@@ -7,14 +7,17 @@ the file (an upload lies under another name). It imports its library inside, and
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path, PurePath
+from typing import TypeVar
 
 from ingest.splitting import Piece
 from rag.errors import UnreadableDocument
 from rag.types.documents import Section as Section  # noqa: PLC0414 - loaders take it from here
+
+_Item = TypeVar("_Item")
 
 HEADING_SEPARATOR = " › "
 MEGABYTE = 1024 * 1024
@@ -59,6 +62,15 @@ class Limits:
                 f"has {pages} {what}, more than the {self.max_pages} allowed.",
                 "Split it into smaller files, or raise RAG_INGEST__MAX_PAGES.",
             )
+
+    def bounded(self, items: Iterable[_Item], name: str, size: Callable[[_Item], int]) -> Iterator[_Item]:
+        """The same items; raises UnreadableDocument as soon as they have more text than allowed. `size` counts the
+        characters of one."""
+        characters = 0
+        for item in items:
+            characters += size(item)
+            self.check_text(characters, name)
+            yield item
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +125,38 @@ def sensible_title(title: str) -> str:
     if letters < 3 or _MEANINGLESS_TITLE.match(title) or _FILE_NAME.search(title):
         return ""
     return title[:200]
+
+
+def page_numbers(pages: Sequence[int]) -> str:
+    """Pages counted from 0 as people name them: `page 3`, `pages 3–7, 9`."""
+    spans: list[list[int]] = []
+    for page in pages:
+        if spans and page == spans[-1][1] + 1:
+            spans[-1][1] = page
+        else:
+            spans.append([page, page])
+    written = ", ".join(str(a + 1) if a == b else f"{a + 1}–{b + 1}" for a, b in spans)
+    return f"page{'s' if len(pages) > 1 else ''} {written}"
+
+
+def groups_of(items: Iterable[_Item], size: Callable[[_Item], int], most: int) -> Iterator[list[_Item]]:
+    """The items in groups whose sizes together are at most `most`; one that is larger is a group of its own."""
+    group: list[_Item] = []
+    total = 0
+    for item in items:
+        length = size(item)
+        if group and total + length > most:
+            yield group
+            group, total = [], 0
+        group.append(item)
+        total += length
+    if group:
+        yield group
+
+
+def text_size(section: Section) -> int:
+    """Characters."""
+    return len(section.text)
 
 
 def squeeze(text: str) -> str:

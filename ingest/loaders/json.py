@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ingest.loaders.base import Extracted, Limits, squeeze
+from ingest.loaders.base import Extracted, Limits, squeeze, text_size
 from ingest.loaders.encoding import decode
 from ingest.loaders.jsonl import json_lines, load_jsonl, parse_json, record_section
 from rag.errors import UnreadableDocument
@@ -32,13 +32,8 @@ def load_json(path: Path, name: str, limits: Limits) -> Extracted:
         except UnreadableDocument:
             reason = str(error).partition(" (char")[0]
             return _as_text(text, f"{notice} It is not valid JSON ({reason}) and was read as plain text.")
-    sections = []
-    characters = 0
-    for section in _sections(value, limits, name):
-        sections.append(section)
-        characters += len(section.text)
-        limits.check_text(characters, name)
-    return Extracted(title="", sections=sections, notice=notice)
+    sections = limits.bounded(_sections(value, limits, name), name, text_size)
+    return Extracted(title="", sections=list(sections), notice=notice)
 
 
 def _as_text(text: str, notice: str) -> Extracted:
@@ -69,10 +64,4 @@ def _is_records(value: Any) -> bool:
 
 def _joined(lines: Iterator[str], limits: Limits, name: str) -> str:
     """The lines as one text. Raises UnreadableDocument as soon as it is too long: paths may be longer than values."""
-    kept: list[str] = []
-    characters = 0
-    for line in lines:
-        kept.append(line)
-        characters += len(line) + 1
-        limits.check_text(characters, name)
-    return "\n".join(kept) + "\n\n"
+    return "\n".join(limits.bounded(lines, name, len)) + "\n\n"

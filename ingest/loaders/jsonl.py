@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ingest.loaders.base import Extracted, Limits, squeeze, unreadable
+from ingest.loaders.base import Extracted, Limits, squeeze, text_size, unreadable
 from ingest.loaders.encoding import decode
 from rag.types.documents import Section
 
@@ -22,20 +22,8 @@ def load_jsonl(path: Path, name: str, limits: Limits) -> Extracted:
     Raises UnreadableDocument when half of the lines or more are not JSON.
     """
     text, notice = decode(path.read_bytes(), name)
-    sections: list[Section] = []
-    characters = 0
     bad: list[int] = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            section = record_section(number, parse_json(line))
-        except (ValueError, RecursionError):
-            bad.append(number)
-            continue
-        sections.append(section)
-        characters += len(section.text)
-        limits.check_text(characters, name)
+    sections = list(limits.bounded(_records(text, bad), name, text_size))
     if bad and len(bad) >= len(sections):
         raise unreadable(
             name, f"is not JSON lines: line {bad[0]} is not a JSON value.", "Each line must be one JSON object."
@@ -44,6 +32,16 @@ def load_jsonl(path: Path, name: str, limits: Limits) -> Extracted:
         places = ", ".join(map(str, bad[:5])) + (" …" if len(bad) > 5 else "")
         notice = f"{notice} {len(bad)} of {len(bad) + len(sections)} lines are not JSON and were left out: {places}."
     return Extracted(title="", sections=sections, notice=notice.strip())
+
+
+def _records(text: str, bad: list[int]) -> Iterator[Section]:
+    """A section for each line; the numbers of lines that are not JSON are added to `bad`."""
+    for number, line in enumerate(text.split("\n"), start=1):
+        try:
+            if line.strip():
+                yield record_section(number, parse_json(line))
+        except (ValueError, RecursionError):
+            bad.append(number)
 
 
 def parse_json(text: str) -> Any:

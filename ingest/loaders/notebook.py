@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -46,22 +46,11 @@ def load_ipynb(path: Path, name: str, limits: Limits) -> Extracted:
                 title = title or (sensible_title(words) if level == 1 else "")
             if source[start:end].strip():
                 pieces.append((heading or f"cell {number}", source[start:end].strip("\n") + "\n\n"))
-    sections = list(_merged(pieces))
-    limits.check_text(sum(len(section.text) for section in sections), name)
+    sections = [
+        Section("".join(text for _, text in neighbours), heading=heading)
+        for heading, neighbours in groupby((piece for piece in pieces if piece[1].strip()), key=itemgetter(0))
+    ]
     return Extracted(title=title, sections=sections, notice=notice)
-
-
-def _merged(pieces: list[tuple[str, str]]) -> Iterator[Section]:
-    """Neighbours under one heading are one section."""
-    heading, texts = "", [""]
-    for next_heading, text in pieces:
-        if next_heading != heading:
-            if "".join(texts).strip():
-                yield Section("".join(texts), heading=heading)
-            heading, texts = next_heading, []
-        texts.append(text)
-    if "".join(texts).strip():
-        yield Section("".join(texts), heading=heading)
 
 
 def _cells(text: str, name: str) -> tuple[list[dict[str, Any]], str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ingest.loaders.base import Extracted, Limits, Section
+from ingest.loaders.base import Extracted, Limits, Section, page_numbers
 from ingest.loaders.pdf.layout import Run, shares_line, text_of
 from rag.models.privacy import silence_openvino
 
@@ -58,20 +58,8 @@ def load_image(path: Path, name: str, limits: Limits) -> Extracted:
 
 def notice(recognised: list[int], pages: int) -> str:
     """What the user should know: which of the pages (from 0) were read by text recognition."""
-    which = f": {numbered(recognised)}" if pages > 1 else ""
+    which = f": {page_numbers(recognised)}" if pages > 1 else ""
     return f"Read by text recognition{which}." if recognised else ""
-
-
-def numbered(pages: list[int]) -> str:
-    """Pages counted from 0 as people name them: `page 3`, `pages 3–7, 9`."""
-    spans: list[list[int]] = []
-    for page in pages:
-        if spans and page == spans[-1][1] + 1:
-            spans[-1][1] = page
-        else:
-            spans.append([page, page])
-    written = ", ".join(str(a + 1) if a == b else f"{a + 1}–{b + 1}" for a, b in spans)
-    return f"page{'s' if len(pages) > 1 else ''} {written}"
 
 
 def recognised(image: np.ndarray[Any, Any]) -> str:
