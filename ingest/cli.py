@@ -21,7 +21,7 @@ from rag.types.ingest import IngestOptions
 if TYPE_CHECKING:
     from rag.operations.backend import Backend
     from rag.types.documents import AttributeValue, Document
-    from rag.types.ingest import FileReport, IngestProgress
+    from rag.types.ingest import IngestProgress
 
 
 class _PathsByDefault(click.Group):
@@ -93,6 +93,7 @@ def add(
     from ingest.backend import open_ingest_backend
     from ingest.discovery import left_out
     from ingest.progress import print_events, print_left_out, show_left_out, show_progress
+    from ingest.watch import changes
     from rag.storage.attributes import check_attributes
     from rag.storage.document_attributes import read_tags
 
@@ -103,20 +104,14 @@ def add(
     tags = read_tags(attributes)
     check_attributes({key: value for key, value in tags.items() if value is not None})
     with open_ingest_backend(load_settings(), None if dry_run else ray_address) as backend:
-        progresses = backend.add_paths(paths, collection, options)
         if as_json:
             print_left_out(left_out(paths))  # before the event `end`
-        if not watch:
-            code = follow(_tagging(backend, tags, progresses, options), options)
-            if not as_json:
-                show_left_out(left_out(paths))
-            return code
-        from ingest.watch import changes
-
         code = 0
-        for _ in changes([path.absolute() for path in paths]):
+        for _ in changes([path.absolute() for path in paths]) if watch else [None]:
             progresses = backend.add_paths(paths, collection, options)
             code = follow(_tagging(backend, tags, progresses, options), options)
+        if not (as_json or watch):
+            show_left_out(left_out(paths))
         return code
 
 
@@ -126,21 +121,15 @@ def _tagging(
     progresses: Iterator[IngestProgress],
     options: IngestOptions,
 ) -> Iterator[IngestProgress]:
-    """The same progress; the documents that come by get the tags."""
+    """The same progress; the documents that come by get the tags. Where that fails, the report says so."""
     for progress in progresses:
         report = progress.report
         if tags and report and report.document_id and report.outcome != "removed" and not options.dry_run:
-            report = _tagged(backend, report, tags)
+            try:
+                backend.tag(report.document_id, tags)
+            except RagError as error:  # it was deleted meanwhile, or would have too many
+                report = replace(report, notice=f"{report.notice} Not tagged: {error.message}".strip())
         yield replace(progress, report=report)
-
-
-def _tagged(backend: Backend, report: FileReport, tags: Mapping[str, AttributeValue | None]) -> FileReport:
-    """Give a document the tags; where that fails, the report says so, and the next file is taken in all the same."""
-    try:
-        backend.tag(report.document_id, tags)
-    except RagError as error:  # it was deleted meanwhile, or would have too many
-        return replace(report, notice=f"{report.notice} Not tagged: {error.message}".strip())
-    return report
 
 
 @ingest.command("ls")
@@ -150,15 +139,11 @@ def _tagged(backend: Backend, report: FileReport, tags: Mapping[str, AttributeVa
 def ls(collection: str | None, as_json: bool) -> None:
     """List the documents."""
     from ingest.backend import open_ingest_backend
-    from ingest.progress import document_line, show_documents
+    from ingest.progress import document_line, show_lines
 
     with open_ingest_backend(load_settings()) as backend:
-        documents = backend.documents(collection)
-    if as_json:
-        for document in documents:
-            click.echo(json.dumps(document_line(document), ensure_ascii=False))
-    else:
-        show_documents(documents)
+        lines = [document_line(document) for document in backend.documents(collection)]
+    show_lines(lines, "No documents yet. `ingest PATH` adds some.", as_json=as_json)
 
 
 @ingest.command("rm")
@@ -209,15 +194,11 @@ def tag(name: str, attributes: tuple[str, ...], collection: str) -> None:
 def jobs(cancelled: str | None, as_json: bool) -> None:
     """List the uploads: waiting, being read, and the last ones done."""
     from ingest.backend import open_ingest_backend
-    from ingest.progress import job_line, show_jobs
+    from ingest.progress import job_line, show_lines
 
     with open_ingest_backend(load_settings()) as backend:
-        listed = backend.jobs() if cancelled is None else [backend.cancel(cancelled)]
-    if as_json:
-        for job in listed:
-            click.echo(json.dumps(job_line(job), ensure_ascii=False))
-    else:
-        show_jobs(listed)
+        jobs = backend.jobs() if cancelled is None else [backend.cancel(cancelled)]
+    show_lines([job_line(job) for job in jobs], "No uploads yet.", as_json=as_json)
 
 
 @click.command("reindex")

@@ -192,23 +192,18 @@ def job_line(job: Job) -> dict[str, object]:
     }
 
 
-def show_documents(documents: Sequence[Document]) -> None:
-    """A table of documents."""
-    _show_table([document_line(document) for document in documents], "No documents yet. `ingest PATH` adds some.")
-
-
-def show_jobs(jobs: Sequence[Job]) -> None:
-    """A table of jobs."""
-    _show_table([job_line(job) for job in jobs], "No uploads yet.")
-
-
 def _cell(value: object) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key}={json.dumps(item, ensure_ascii=False)}" for key, item in value.items())
     return "" if value is None else str(value)
 
 
-def _show_table(lines: Sequence[Mapping[str, object]], none: str) -> None:
+def show_lines(lines: Sequence[Mapping[str, object]], none: str, *, as_json: bool) -> None:
+    """What a command lists, as a table (or what to say of `none`), or with one JSON object a line."""
+    if as_json:
+        for line in lines:
+            print(json.dumps(line, ensure_ascii=False))
+        return
     console = Console() if sys.stdout.isatty() else Console(width=_WIDE)
     if not lines:
         console.print(none)
