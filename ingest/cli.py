@@ -90,8 +90,8 @@ def add(
     as_json: bool,
 ) -> int:
     """Take in files and folders (the default). Exit code 1 if a file failed."""
-    from ingest.backend import open_ingest_backend
     from ingest.discovery import left_out
+    from ingest.ingest_backend import open_ingest_backend
     from ingest.progress import print_events, print_left_out, show_left_out, show_progress
     from ingest.watch import changes
     from rag.storage.attributes import check_attributes
@@ -138,7 +138,7 @@ def _tagging(
 @debug_option
 def ls(collection: str | None, as_json: bool) -> None:
     """List the documents."""
-    from ingest.backend import open_ingest_backend
+    from ingest.ingest_backend import open_ingest_backend
     from ingest.progress import document_line, show_lines
 
     with open_ingest_backend(load_settings()) as backend:
@@ -152,7 +152,7 @@ def ls(collection: str | None, as_json: bool) -> None:
 @debug_option
 def rm(names: tuple[str, ...], collection: str) -> None:
     """Remove documents, by id, source, or file name."""
-    from ingest.backend import open_ingest_backend
+    from ingest.ingest_backend import open_ingest_backend
 
     with open_ingest_backend(load_settings()) as backend:
         documents = backend.documents(collection)
@@ -177,7 +177,7 @@ def tag(name: str, attributes: tuple[str, ...], collection: str) -> None:
 
     2021 is a number, true and false are what they say, anything else is a text; so is "2021", with its quotation marks.
     """
-    from ingest.backend import open_ingest_backend
+    from ingest.ingest_backend import open_ingest_backend
     from rag.storage.document_attributes import read_tags
 
     tags = read_tags(attributes)
@@ -193,7 +193,7 @@ def tag(name: str, attributes: tuple[str, ...], collection: str) -> None:
 @debug_option
 def jobs(cancelled: str | None, as_json: bool) -> None:
     """List the uploads: waiting, being read, and the last ones done."""
-    from ingest.backend import open_ingest_backend
+    from ingest.ingest_backend import open_ingest_backend
     from ingest.progress import job_line, show_lines
 
     with open_ingest_backend(load_settings()) as backend:
@@ -213,7 +213,7 @@ def reindex(model: str | None, query_prefix: str | None, passage_prefix: str | N
     file is read again. When it is broken off, run it again: it goes on where it was. Set RAG_EMBEDDING__MODEL to the
     new model afterwards.
     """
-    from ingest.backend import open_ingest_backend
+    from ingest.ingest_backend import open_ingest_backend
     from ingest.progress import show_reindexing
 
     settings = load_settings()

@@ -393,7 +393,7 @@ class Ingestor(IngestService):
         """Delete stored uploads that nothing needs any more; the bytes freed."""
         with self._file_use:
             unused = [sha256 for sha256 in set(hashes) if not self._records.is_needed(sha256)]
-            return sum(self._files.discard(self._files.path_of(sha256)) for sha256 in unused)
+            return sum(self._files.delete(self._files.path_of(sha256)) for sha256 in unused)
 
     def _find_files_again(self) -> None:
         """The storage folder may have been moved, or is called by another name: uploads are where their hash says."""

@@ -73,7 +73,7 @@ class StoredFiles:
         """Where the file with that hash is, or would be."""
         return self._folder / sha256[:2] / sha256
 
-    def discard(self, path: Path) -> int:
+    def delete(self, path: Path) -> int:
         """Delete a stored file, never one of the user's own folders; the bytes freed."""
         if not path.is_relative_to(self._folder) or not path.is_file():
             return 0
@@ -86,7 +86,7 @@ class StoredFiles:
         many seconds may be another process's upload, and stays."""
         for path in [*self._folder.glob("*/*"), *self._folder.glob("partial_*")]:
             if path not in needed and (not younger or _age(path) >= younger):
-                self.discard(path)
+                self.delete(path)
 
 
 def _age(path: Path) -> float:

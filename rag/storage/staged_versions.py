@@ -24,16 +24,16 @@ class Staging:
         return self._catalog.property("staging")
 
     def aim_at(self, fingerprint: str) -> None:
-        """Prepare a switch to that model; what was staged for another one is dropped."""
+        """Prepare a switch to that model; what was staged for another one is deleted."""
         if self.target() != fingerprint:
             with self._database.transaction() as connection:
-                _drop_staged(connection)
+                _delete_staged(connection)
             self._catalog.set_property("staging", fingerprint)
 
-    def drop(self) -> None:
+    def delete(self) -> None:
         """Prepare no switch any more."""
         with self._database.transaction() as connection:
-            _drop_staged(connection)
+            _delete_staged(connection)
             connection.execute("DELETE FROM properties WHERE name = 'staging'")
 
     def unstaged(self) -> list[str]:
@@ -111,6 +111,6 @@ class Staging:
             connection.execute(NEXT_REVISION)
 
 
-def _drop_staged(connection: Connection) -> None:
+def _delete_staged(connection: Connection) -> None:
     connection.execute("DELETE FROM chunks WHERE (document_id, version) IN (SELECT document_id, version FROM staged)")
     connection.execute("DELETE FROM staged")

@@ -139,7 +139,7 @@ def _build(settings: Settings, backup: Archive, folder: Path) -> Iterator[Archiv
                 done += 1
                 yield ArchiveProgress("Documents", done, manifest.documents)
             vectors.add(collection_id, list(rows), list(rows.values()))
-        Staging(catalog).drop()  # what was prepared for another embedding model has its vectors elsewhere
+        Staging(catalog).delete()  # what was prepared for another embedding model has its vectors elsewhere
         catalog.finish()
         catalog.set_property("words", "")  # to be indexed anew
     stored = StoredFiles(folder)
