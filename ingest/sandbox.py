@@ -28,8 +28,6 @@ from ingest.splitting import ChunkLimit, Piece
 from rag.errors import ConfigurationError, DocumentError, EmptyDocument, UnreadableDocument, UnsupportedFileType
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from rag.settings import IngestSettings
 
 logger = logging.getLogger(__name__)
@@ -60,9 +58,7 @@ class Sandbox:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

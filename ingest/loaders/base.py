@@ -206,6 +206,7 @@ class SectionWriter:
         self._path = HeadingPath()
         self._heading = ""
         self._lines: list[str] = []
+        self._line = ""
 
     def enter(self, level: int, heading: str) -> None:
         """Begins a section under a heading of `level` (1 is the highest); under the one above that if it is ""."""
@@ -215,6 +216,17 @@ class SectionWriter:
     def write(self, *lines: str) -> None:
         """Adds lines to the section."""
         self._lines += lines
+
+    def write_words(self, text: str) -> None:
+        """Goes on with a line of running text, in which white space collapses."""
+        words = re.sub(r"\s+", " ", text.translate(INVISIBLE))
+        self._line += words.lstrip() if not self._line or self._line.endswith(" ") else words
+
+    def end_line(self) -> None:
+        """Adds the line of running text unless it is blank."""
+        if line := self._line.strip():
+            self.write(line)
+        self._line = ""
 
     def finish(self) -> None:
         """Ends the section; what is written next is another one under the same heading."""

@@ -14,7 +14,6 @@ from typing import Any
 
 from ingest.loaders.base import (
     HEADING_SEPARATOR,
-    INVISIBLE,
     Extracted,
     Limits,
     SectionWriter,
@@ -133,23 +132,20 @@ def _is_document(root: Any) -> bool:
 # ----------------------------------------------------------------------------------------------------------- documents
 
 
-class _Reader:
+class _Reader(SectionWriter):
     """Walks a document from top to bottom, and collects lines under the titles that they stand under.
 
     It calls itself for each level of elements; the parser lets 256 of them pass.
     """
 
-    def __init__(self) -> None:
-        self._title = ""
-        self._writer = SectionWriter()
-        self._line = ""
+    _title = ""
 
     def read(self, root: Any) -> tuple[str, list[Section]]:
         """The document's title and its sections."""
         self._read_part(root, 1)
-        self._break()
-        self._writer.finish()
-        return self._title, self._writer.sections
+        self.end_line()
+        self.finish()
+        return self._title, self.sections
 
     def _read_part(self, element: Any, level: int) -> None:
         """Takes in an element and, at the end of a part with a title, goes back to the heading before it."""
@@ -160,46 +156,36 @@ class _Reader:
         heading = _text(title)
         self._title = self._title or sensible_title(heading)
         is_part = _name(element) not in _HOLD_TITLES
-        self._break()
-        self._writer.enter(level, heading if is_part else "")
-        self._writer.write(heading)
+        self.end_line()
+        self.enter(level, heading if is_part else "")
+        self.write(heading)
         self._read_content(element, title, level + is_part)
         if is_part:
-            self._break()
-            self._writer.enter(level, "")
+            self.end_line()
+            self.enter(level, "")
 
     def _read_content(self, element: Any, title: Any, level: int) -> None:
         runs_on = _is_mixed(element)
-        self._write(element.text)
+        self.write_words(element.text or "")
         for child in element:
             name = _name(child)
             if child is title:
                 pass
             elif name in _VERBATIM:
-                self._break()
+                self.end_line()
                 lines = "".join(child.itertext(with_tail=False)).strip("\n").split("\n")
-                self._writer.write(*(line.rstrip() for line in lines))
+                self.write(*(line.rstrip() for line in lines))
             elif name in _ROWS:
-                self._break()
+                self.end_line()
                 cells = [text for cell in child if (text := _text(cell))]
-                self._line = " | ".join(cells) if cells else _text(child)
-                self._break()
+                self.write(*filter(None, [" | ".join(cells) if cells else _text(child)]))
             elif name and (not runs_on or (len(child) and not _is_mixed(child))):
-                self._break()
+                self.end_line()
                 self._read_part(child, level)
-                self._break()
+                self.end_line()
             elif name:
                 self._read_content(child, None, level)
-            self._write(child.tail)
-
-    def _write(self, text: str | None) -> None:
-        words = re.sub(r"\s+", " ", text or "")
-        self._line += words.lstrip() if not self._line or self._line.endswith(" ") else words
-
-    def _break(self) -> None:
-        if line := self._line.translate(INVISIBLE).strip():
-            self._writer.write(line)
-        self._line = ""
+            self.write_words(child.tail or "")
 
 
 def _title_of(element: Any) -> Any:

@@ -13,7 +13,6 @@ from rag.errors import UnreadableDocument
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-    from types import TracebackType
 
     from lxml.etree import _Element
 
@@ -68,7 +67,7 @@ class Archive:
         try:
             self._zip = zipfile.ZipFile(path)
         except _DAMAGED as error:
-            raise self._damaged() from error
+            raise damaged_error(name) from error
         try:
             self._check(limits, named, expected)
         except BaseException:
@@ -78,9 +77,7 @@ class Archive:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -100,9 +97,9 @@ class Archive:
                 while piece := file.read(_PIECE):
                     yield piece
         except KeyError as error:
-            raise self._damaged(f"it lacks its part {member[:100]}") from error
+            raise damaged_error(self._name, f"it lacks its part {member[:100]}") from error
         except _DAMAGED as error:
-            raise self._damaged() from error
+            raise damaged_error(self._name) from error
 
     def read(self, member: str) -> bytes:
         """The member's bytes. Raises UnreadableDocument when it is missing or damaged."""
@@ -159,9 +156,6 @@ class Archive:
             )
         if all(kind.essential not in self for kind in expected):
             raise _unexpected(self._name, named, "It is some other zip archive")
-
-    def _damaged(self, how: str = "a part of it cannot be unpacked") -> UnreadableDocument:
-        return damaged_error(self._name, how)
 
 
 def parse_xml(data: bytes, *, lenient: bool = False) -> _Element:
@@ -229,7 +223,7 @@ def encrypted_error(name: str, program: str) -> UnreadableDocument:
     )
 
 
-def damaged_error(name: str, how: str) -> UnreadableDocument:
+def damaged_error(name: str, how: str = "a part of it cannot be unpacked") -> UnreadableDocument:
     """What to say of a file that cannot be read; `how` says what is wrong."""
     return unreadable(
         name,
