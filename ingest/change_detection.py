@@ -90,18 +90,12 @@ def decide(
 ) -> FileReport | Source:
     """A report when nothing needs to be done: unchanged by size and time, else by hash. Raises UnreadableDocument."""
     known = catalog.document_of_source(collection, file.name)
-    is_up_to_date = (
-        known is not None and known.chunking == file.chunking and _is_up_to_date(known, fingerprints, options)
-    )
-    up_to_date = known if is_up_to_date else None
+    up_to_date = known if known and _is_up_to_date(known, file, fingerprints, options) else None
     try:
         status = file.path.stat()
         size, modified_ns = status.st_size, status.st_mtime_ns
-        if up_to_date and (up_to_date.size, up_to_date.modified_ns, up_to_date.file_id) == (
-            size,
-            modified_ns,
-            file.file_id,
-        ):
+        now_there = (size, modified_ns, file.file_id)
+        if up_to_date and (up_to_date.size, up_to_date.modified_ns, up_to_date.file_id) == now_there:
             return _unchanged(up_to_date)
         sha256 = hash_of(file.path)
     except OSError as error:
@@ -116,7 +110,12 @@ def decide(
             catalog.put_record(same)
         return _unchanged(same)
     twin = _twin(catalog, fingerprints, file, collection, sha256)
-    has_moved = (known, file.file_id) == (None, None) and twin is not None and _lost_its_file(twin, collection)
+    has_moved = (
+        (known, file.file_id) == (None, None)
+        and twin is not None
+        and (twin.collection, twin.file_id) == (collection, None)
+        and is_gone(twin.content)
+    )
     return Source(file, collection, size, modified_ns, sha256, known=known, twin=twin, has_moved=has_moved)
 
 
@@ -161,9 +160,10 @@ def record_of(source: Source) -> Document:
     )
 
 
-def _is_up_to_date(known: Document, fingerprints: Fingerprints, options: IngestOptions) -> bool:
+def _is_up_to_date(known: Document, file: IncomingFile, fingerprints: Fingerprints, options: IngestOptions) -> bool:
     is_to_be_retried = known.status == "failed" and options.retry_failed
-    return known.fingerprint == fingerprints.expected(known.status) and not is_to_be_retried
+    is_as_read_now = known.fingerprint == fingerprints.expected(known.status) and known.chunking == file.chunking
+    return is_as_read_now and not is_to_be_retried
 
 
 def _twin(
@@ -180,10 +180,6 @@ def _twin(
         and PurePath(document.source).suffix.lower() == PurePath(file.name).suffix.lower()
     ]
     return min(twins, key=lambda twin: (not is_gone(twin.content), twin.collection != collection), default=None)
-
-
-def _lost_its_file(twin: Document, collection: str) -> bool:
-    return twin.collection == collection and twin.file_id is None and is_gone(twin.content)
 
 
 def _unchanged(document: Document) -> FileReport:

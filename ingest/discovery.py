@@ -108,14 +108,10 @@ def is_ignored(name: str) -> bool:
 
 def _is_wanted(file: Path, real_root: Path) -> bool:
     try:
-        return file.is_file() and _is_inside(file, real_root)
+        return file.is_file() and (not file.is_symlink() or file.resolve().is_relative_to(real_root))
     except OSError as error:
         _report(error)
         return False
-
-
-def _is_inside(file: Path, real_root: Path) -> bool:
-    return not file.is_symlink() or file.resolve().is_relative_to(real_root)
 
 
 def _report(error: OSError) -> None:

@@ -74,9 +74,12 @@ class JobStore:
         """Queue a job; it is on disk when this returns."""
         job_id = new_id("job")
         values = {"job": job_id, "file": file_id, "collection": collection, "time": now()}
-        with self._database.transaction() as connection:
-            connection.execute(_INSERT_JOB, **values, attributes="{}", chunking=None)
+        self._write(_INSERT_JOB, **values, attributes="{}", chunking=None)
         return self.get(job_id)
+
+    def _write(self, statement: str, **values: object) -> None:
+        with self._database.transaction() as connection:
+            connection.execute(statement, **values)
 
     def attach(
         self,
@@ -211,14 +214,13 @@ class JobStore:
 
     def release(self, job_id: str) -> None:
         """Queue a running job again, as if it had never been started, unless it is to stop."""
-        with self._database.transaction() as connection:
-            connection.execute(
-                "UPDATE jobs SET state = CASE stop WHEN 1 THEN 'cancelled' ELSE 'queued' END, starts = starts - 1, "
-                "updated_at = :now, runner = '' WHERE id = :id AND state = 'running' AND runner = :runner",
-                now=now(),
-                id=job_id,
-                runner=self._runner,
-            )
+        self._write(
+            "UPDATE jobs SET state = CASE stop WHEN 1 THEN 'cancelled' ELSE 'queued' END, starts = starts - 1, "
+            "updated_at = :now, runner = '' WHERE id = :id AND state = 'running' AND runner = :runner",
+            now=now(),
+            id=job_id,
+            runner=self._runner,
+        )
 
     def stop(self, job_id: str) -> None:
         """Cancel a job that waits; whoever works on one that runs is told by `live`."""
@@ -245,8 +247,7 @@ class JobStore:
 
     def leave(self) -> None:
         """Give no more signs of life."""
-        with self._database.transaction() as connection:
-            connection.execute("DELETE FROM runners WHERE id = :id", id=self._runner)
+        self._write("DELETE FROM runners WHERE id = :id", id=self._runner)
 
     def requeue(self, *, is_watching: bool = True) -> list[Job]:
         """What was running in processes that have ended is queued again, unless it is to stop or was tried too often;

@@ -49,7 +49,7 @@ def _encoding_of(data: bytes, declared: str | None) -> tuple[str, bool]:
     for mark, encoding in _BYTE_ORDER_MARKS:
         if data.startswith(mark):
             return encoding, False
-    if declared and (known := _known(declared)) and _decodes(data, known):
+    if declared and (known := known_encoding(declared)) and _decodes(data, known):
         return known, False
     if wide := _wide_encoding(data):
         return wide, True
@@ -58,7 +58,8 @@ def _encoding_of(data: bytes, declared: str | None) -> tuple[str, bool]:
     return _guess(data), True
 
 
-def _known(declared: str) -> str | None:
+def known_encoding(declared: str) -> str | None:
+    """The encoding that is meant by what a file declares; None when there is none of that name."""
     try:
         name = codecs.lookup(declared).name
     except LookupError:

@@ -19,7 +19,7 @@ from ingest.loaders.base import (
 )
 from ingest.loaders.encoding import decode
 from ingest.loaders.html import html_page
-from ingest.loaders.zip_container import EPUB, Archive
+from ingest.loaders.zip_container import EPUB, TITLE, Archive
 from rag.types.documents import Section
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 _CONTAINER = "META-INF/container.xml"
 _ENCRYPTION = "META-INF/encryption.xml"
 _PACKAGE = "{http://www.idpf.org/2007/opf}"
-_TITLE = ".//{http://purl.org/dc/elements/1.1/}title"
 _NCX = "{http://www.daisy.org/z3986/2005/ncx/}"
 _XHTML = "{http://www.w3.org/1999/xhtml}"
 _READABLE = ("application/xhtml+xml", "text/html", "application/x-dtbook+xml", "text/x-oeb1-document")
@@ -67,7 +66,7 @@ def load_epub(path: Path, name: str, limits: Limits) -> Extracted:
     notices = [f"{missing} chapters are missing in the file."] if missing else []
     if some_hidden:
         notices.append(HIDDEN_TEXT)
-    title = sensible_title(package.findtext(_TITLE) or "")
+    title = sensible_title(package.findtext(TITLE) or "")
     return Extracted(title=title, sections=sections, notice=" ".join(notices))
 
 

@@ -75,18 +75,14 @@ def recognised(image: np.ndarray[Any, Any]) -> str:
 
 
 class _Found(NamedTuple):
-    """A line of text as it was found: how sure the model is of it (0 to 1), and its box in pixels from the top left."""
+    """A line of text as it was found: how sure the model is of it (0 to 1), and its box in pixels; y grows upwards."""
 
-    text: str
     score: float
-    left: float
-    top: float
-    right: float
-    bottom: float
+    run: Run
 
     @property
     def is_upright(self) -> bool:
-        return self.right - self.left >= self.bottom - self.top
+        return self.run.right - self.run.left >= self.run.height
 
 
 def _read(image: np.ndarray[Any, Any]) -> list[_Found]:
@@ -103,8 +99,9 @@ def _read(image: np.ndarray[Any, Any]) -> list[_Found]:
         line = _widened(get_rotate_crop_image(image, np.asarray(box, np.float32)))
         result = engine(line, use_det=False, use_cls=False, use_rec=True)
         if result.txts and result.txts[0].strip() and result.scores[0] >= _LEAST_SCORE:
-            edges = map(float, (*np.min(box, axis=0), *np.max(box, axis=0)))
-            found.append(_Found(result.txts[0].strip(), float(result.scores[0]), *edges))
+            left, top, right, bottom = map(float, (*np.min(box, axis=0), *np.max(box, axis=0)))
+            run = Run(result.txts[0].strip(), False, left, right, -bottom, -top, False)
+            found.append(_Found(float(result.scores[0]), run))
     return found
 
 
@@ -139,7 +136,7 @@ def _engine() -> Any:
 
 def _certainty(found: list[_Found]) -> float:
     """Characters of lines that are not on their side, weighted with the confidence in them."""
-    return math.fsum(len(line.text) * line.score**4 for line in found if line.is_upright)
+    return math.fsum(len(line.run.text) * line.score**4 for line in found if line.is_upright)
 
 
 def _is_doubtful(found: list[_Found]) -> bool:
@@ -150,16 +147,7 @@ def _is_doubtful(found: list[_Found]) -> bool:
 
 def _text(found: list[_Found]) -> str:
     rows: list[list[Run]] = []
-    for line in sorted(found, key=lambda line: line.top + line.bottom):
-        run = Run(
-            text=line.text,
-            is_broken=False,
-            left=line.left,
-            right=line.right,
-            bottom=-line.bottom,
-            top=-line.top,
-            is_turned=False,
-        )
+    for run in sorted((line.run for line in found), key=lambda run: -run.top - run.bottom):
         if rows and shares_line(rows[-1][0], run):
             rows[-1].append(run)
         else:

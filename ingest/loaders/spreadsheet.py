@@ -16,12 +16,13 @@ from ingest.loaders.html import load_html
 from ingest.loaders.table_sections import row_sections
 from ingest.loaders.zip_container import (
     ODS,
+    OLD_OFFICE,
     XLSX,
+    ZIP,
     Archive,
+    begins_with,
     damaged_error,
     encrypted_error,
-    is_old_office,
-    is_zip,
     old_office_error,
     old_office_kind,
 )
@@ -55,9 +56,9 @@ def load_spreadsheet(path: Path, name: str, limits: Limits) -> Extracted:
     What the bytes are counts, not the suffix. Raises UnreadableDocument: encrypted, damaged, too large, none at all.
     """
     title, notices = "", list[str]()
-    if is_zip(path):
+    if begins_with(ZIP, path):
         title, notices = _check_archive(path, name, limits)
-    elif not is_old_office(path):
+    elif not begins_with(OLD_OFFICE, path):
         return _load_export(path, name, limits)
     from python_calamine import CalamineError, PasswordError
 
@@ -66,7 +67,7 @@ def load_spreadsheet(path: Path, name: str, limits: Limits) -> Extracted:
     except PasswordError as error:
         raise encrypted_error(name, XLSX.program) from error
     except CalamineError as error:
-        if is_old_office(path) and old_office_kind(path) not in ("", ".xls"):
+        if begins_with(OLD_OFFICE, path) and old_office_kind(path) not in ("", ".xls"):
             raise old_office_error(path, name, XLSX) from error
         raise damaged_error(name, "its sheets cannot be read") from error
     except BaseException as error:  # the library's panics are no Exceptions

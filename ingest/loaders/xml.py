@@ -33,19 +33,9 @@ _DECLARED_ENCODING = re.compile(rb"""^\s*<\?xml\b[^>]*?\bencoding\s*=\s*["']([\w
 _TITLES = frozenset({"title", "head", "heading", "article-title", "bridgehead"})
 _HOLD_TITLES = frozenset({"info", "bookinfo", "articleinfo", "chapterinfo", "sectioninfo", "title-group", "titleStmt"})
 _CAPTIONED = frozenset(  # their titles are lines of the text, not headings of what follows
-    {
-        "figure",
-        "fig",
-        "table",
-        "informaltable",
-        "table-wrap",
-        "caption",
-        "example",
-        "list",
-        "itemizedlist",
-        "orderedlist",
-    }
-    | {"variablelist", "note", "tip", "warning", "important", "caution", "element-citation", "biblioentry", "bibl"}
+    {"figure", "fig", "table", "informaltable", "table-wrap", "caption", "example", "list", "itemizedlist"}
+    | {"orderedlist", "variablelist", "note", "tip", "warning", "important", "caution"}
+    | {"element-citation", "biblioentry", "bibl"}
 )
 _PARAGRAPHS = frozenset({"p", "para", "simpara", "paragraph", "ab", "sec", "section", "chapter"})
 _VERBATIM = frozenset({"programlisting", "screen", "literallayout", "preformat", "pre", "codeblock", "eg"})
@@ -76,8 +66,8 @@ def load_xml(path: Path, name: str, limits: Limits) -> Extracted:
         return Extracted(title=page.title, sections=page.sections, notice=notice)
     title = ""
     if _name(root) in _FEEDS:
-        sections = list(_articles(root))
         feed = next((child for child in root if _name(child) == "channel"), root)
+        sections = list(_articles(root, feed))
         title = next((sensible_title(_text(child)) for child in feed if _name(child) == "title"), "")
     elif _is_document(root):
         title, sections = _Reader().read(root)
@@ -201,9 +191,8 @@ def _title_of(element: Any) -> Any:
 # ------------------------------------------------------------------------------------------------------ feeds and data
 
 
-def _articles(root: Any) -> Iterator[Section]:
+def _articles(root: Any, feed: Any) -> Iterator[Section]:
     """What is said of the feed, then a section for each article."""
-    feed = next((child for child in root if _name(child) == "channel"), root)
     about = [_line(child, _name(child)) for child in feed if _name(child) not in _ARTICLES and not len(child)]
     if any(about):
         yield Section("\n".join(filter(None, about)) + "\n\n")
@@ -228,13 +217,11 @@ def _data(root: Any) -> Iterator[Section]:
     """A section for each record; a record is what has neighbours of the same name and elements of its own."""
     while len(root) == 1 and len(root[0]):
         root = root[0]
-    plain = [
-        line for line in (_attributes(root), *(_line(child, _name(child)) for child in root if not len(child))) if line
-    ]
-    if not len(root) and (text := _text(root)):
-        plain.append(text)
-    if plain:
-        yield Section("\n".join(plain) + "\n\n")
+    plain = [_attributes(root), *(_line(child, _name(child)) for child in root if not len(child))]
+    if not len(root):
+        plain.append(_text(root))
+    if any(plain):
+        yield Section("\n".join(filter(None, plain)) + "\n\n")
     for child in root:
         if not len(child):
             continue
@@ -271,8 +258,8 @@ def _line(element: Any, path: str) -> str:
 
 
 def _attributes(element: Any) -> str:
-    found = [(name, value) for name, value in _attribute_items(element) if not name.startswith(_SCHEMA)]
-    return ", ".join(f"{name.rpartition('}')[2]}={value}" for name, value in found if value)
+    found = ((name, value) for name, value in _attribute_items(element) if value and not name.startswith(_SCHEMA))
+    return ", ".join(f"{name.rpartition('}')[2]}={value}" for name, value in found)
 
 
 def _attribute_items(element: Any) -> Iterator[tuple[str, str]]:

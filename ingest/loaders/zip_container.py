@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 MOST_MEMBERS = 65_535  # what a zip holds without its 64-bit extension
 _PIECE = MEGABYTE
-_OLD_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # the container of .doc, .xls and .ppt, and of encrypted .docx
-_ZIP = b"PK"
+OLD_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # the container of .doc, .xls and .ppt, and of encrypted .docx
+ZIP = b"PK"
 _PROPERTIES = ("docProps/core.xml", "meta.xml")
-_TITLE = ".//{http://purl.org/dc/elements/1.1/}title"
+TITLE = ".//{http://purl.org/dc/elements/1.1/}title"
 # What zipfile raises on a damaged archive, an unknown compression (NotImplementedError) or a password (RuntimeError).
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError)
 
@@ -60,9 +60,9 @@ class Archive:
     def __init__(self, path: Path, name: str, limits: Limits, *expected: Format) -> None:
         self._name = name
         named = next((kind for kind in expected if name.lower().endswith(kind.suffix)), expected[0])
-        if is_old_office(path):
+        if begins_with(OLD_OFFICE, path):
             raise old_office_error(path, name, named)
-        if not is_zip(path):
+        if not begins_with(ZIP, path):
             raise _unexpected(name, named, "It may be damaged")
         try:
             self._zip = zipfile.ZipFile(path)
@@ -115,7 +115,7 @@ class Archive:
 
         member = next((part for part in _PROPERTIES if part in self), "")
         try:
-            return sensible_title(self.xml(member).findtext(_TITLE) or "") if member else ""
+            return sensible_title(self.xml(member).findtext(TITLE) or "") if member else ""
         except XMLSyntaxError:
             return ""
 
@@ -184,16 +184,10 @@ def xml_parser(*, lenient: bool) -> Any:
     )
 
 
-def is_zip(path: Path) -> bool:
-    """Whether the file begins like a zip archive, whatever its name."""
+def begins_with(mark: bytes, path: Path) -> bool:
+    """Whether the file does, whatever its name."""
     with path.open("rb") as file:
-        return file.read(len(_ZIP)) == _ZIP
-
-
-def is_old_office(path: Path) -> bool:
-    """Whether the file is in the container of .doc, .xls, .ppt and of encrypted office files."""
-    with path.open("rb") as file:
-        return file.read(len(_OLD_OFFICE)) == _OLD_OFFICE
+        return file.read(len(mark)) == mark
 
 
 def old_office_kind(path: Path) -> str:
