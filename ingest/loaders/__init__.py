@@ -124,8 +124,9 @@ def _loader_of(name: str) -> Loader:
     suffix = PurePath(name).suffix.lower()
     loader = LOADERS.get(suffix)
     if loader is None:
+        kind = f"“{printable(suffix)}” files" if suffix else "files without a suffix"
         raise UnsupportedFileType(
-            f"{quoted(name)} cannot be read: no loader for {_described(suffix)}.",
+            f"{quoted(name)} cannot be read: no loader for {kind}.",
             hint=_unsupported_hint(suffix),
             source=name,
         )
@@ -155,10 +156,8 @@ def _extract(path: Path, name: str, limits: Limits) -> Extracted:
 
 def _document_of(extracted: Extracted, name: str) -> LoadedDocument:
     """Control characters and what else cannot be seen removed, long sections cut, a title, the pages counted."""
-    with_text: dict[int, bool] = {}
-    for section in extracted.sections:
-        if section.page_index is not None:
-            with_text[section.page_index] = with_text.get(section.page_index, False) or bool(section.text.strip())
+    pages = {section.page_index for section in extracted.sections if section.page_index is not None}
+    with_text = {section.page_index for section in extracted.sections if section.text.strip()}
     is_hidden = HIDDEN_TEXT not in extracted.notice and any(smuggles(section.text) for section in extracted.sections)
     return LoadedDocument(
         title=without_invisible(extracted.title) or readable_stem(name),
@@ -167,8 +166,8 @@ def _document_of(extracted: Extracted, name: str) -> LoadedDocument:
             for section in extracted.sections
             for text in _portions(_CONTROL.sub("", without_invisible(section.text)))
         ],
-        pages=len(with_text) or 1,
-        empty_pages=tuple(sorted(page for page, has_text in with_text.items() if not has_text)),
+        pages=len(pages) or 1,
+        empty_pages=tuple(sorted(pages - with_text)),
         notice=" ".join(filter(None, (extracted.notice, HIDDEN_TEXT * is_hidden))),
     )
 
@@ -208,10 +207,6 @@ def _check_file(path: Path, name: str, limits: Limits) -> None:
             f"is larger than {limits.max_file_mb} MB.",
             "Split it into smaller files, or raise RAG_INGEST__MAX_FILE_MB.",
         )
-
-
-def _described(suffix: str) -> str:
-    return f"“{printable(suffix)}” files" if suffix else "files without a suffix"
 
 
 def _unsupported_hint(suffix: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from functools import reduce
 from typing import TYPE_CHECKING
 
 from ingest.loaders.base import INVISIBLE, Extracted, Limits, not_what_it_says, quoted, unreadable
@@ -154,10 +155,7 @@ def _whole_cells(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _column_number(letters: bytes) -> int:
-    number = 0
-    for letter in letters:
-        number = number * 26 + letter - 64
-    return number
+    return reduce(lambda number, letter: number * 26 + letter - 64, letters, 0)
 
 
 def _rows(sheet: CalamineSheet) -> Iterator[Row]:

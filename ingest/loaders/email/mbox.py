@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import dropwhile
 from pathlib import Path
 from typing import BinaryIO
 
@@ -44,19 +45,14 @@ def _messages(file: BinaryIO, name: str) -> Iterator[bytes]:
     """The bytes of each message, without the line that separates it from the one before."""
     lines: list[bytes] = []
     waiting = b""  # a separator, if the next line is a header
-    begun = False
-    for line in file:
-        if not begun:
-            if not line.strip():
-                continue
-            if not line.startswith(b"From "):
-                raise unreadable(
-                    name,
-                    "is not a mailbox: it does not begin with a line “From …”.",
-                    "Export the mailbox again as mbox, or give the file the suffix of what it really is.",
-                )
-            begun = True
-            continue
+    coming = dropwhile(lambda line: not line.strip(), file)
+    if not next(coming, b"From ").startswith(b"From "):
+        raise unreadable(
+            name,
+            "is not a mailbox: it does not begin with a line “From …”.",
+            "Export the mailbox again as mbox, or give the file the suffix of what it really is.",
+        )
+    for line in coming:
         if waiting:
             if _HEADER.match(line):
                 yield _QUOTED.sub(rb"\1", b"".join(lines))
