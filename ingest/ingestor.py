@@ -185,19 +185,15 @@ class Ingestor(IngestService):
 
     def _delete_gone(self, documents: Sequence[Document]) -> tuple[list[Document], int]:
         """Delete those of the documents whose files are gone still, and that nobody works on; the bytes freed."""
-        claimed = {(d.collection, d.source) for d in documents if self._claims.take(d.collection, d.source)}
+        claimed = [d for d in documents if self._claims.take(documents, d.collection, d.source)]
         try:
             present = {document.id: document for document in self._index.catalog.documents()}
             gone = [
-                document
-                for document in documents
-                if (document.collection, document.source) in claimed
-                and present.get(document.id) == document
-                and is_gone(document.content)
+                document for document in claimed if present.get(document.id) == document and is_gone(document.content)
             ]
             return gone, self._delete(gone) if gone else 0
         finally:
-            self._claims.give_back(claimed)
+            self._claims.give_back(documents)
 
     # ------------------------------------------------------------------------------------------------------- uploads
 

@@ -95,20 +95,22 @@ class Claims:
     """Who works on which source: two runs that write one document at a time would mix it up."""
 
     def __init__(self) -> None:
-        self._taken: set[tuple[str, str]] = set()
+        self._owners: dict[tuple[str, str], object] = {}
         self._mutex = threading.Lock()
 
-    def take(self, collection: str, source: str) -> bool:
+    def take(self, owner: object, collection: str, source: str) -> bool:
         """Claim a source; False when it is taken."""
         with self._mutex:
-            is_free = (collection, source) not in self._taken
-            self._taken.add((collection, source))
+            is_free = (collection, source) not in self._owners
+            self._owners.setdefault((collection, source), owner)
             return is_free
 
-    def give_back(self, claimed: set[tuple[str, str]]) -> None:
-        """Let others have these."""
+    def give_back(self, owner: object, claims: Iterable[tuple[str, str]] | None = None) -> None:
+        """Let others have what of these (collection, source) the owner has claimed; by default all that it has."""
         with self._mutex:
-            self._taken -= claimed
+            for claim in list(self._owners) if claims is None else claims:
+                if self._owners.get(claim) is owner:
+                    del self._owners[claim]
 
 
 class PipelineRun:
@@ -134,7 +136,6 @@ class PipelineRun:
         self._embedding = index.embedding  # the same from the first file to the last
         self._sandbox = sandbox
         self._claims = claims
-        self._claimed: set[tuple[str, str]] = set()
         self._collection = collection
         self._fingerprints = Fingerprints.of(settings, self._embedding)
         self._chunk_tokens = settings.chunk_tokens
@@ -214,7 +215,7 @@ class PipelineRun:
         finally:
             self._is_over = True
             pool.shutdown(wait=True, cancel_futures=True)
-            self._claims.give_back(self._claimed)
+            self._claims.give_back(self)
 
     def _prepare(self, file: IncomingFile, options: IngestOptions) -> FileReport | _Prepared:
         if self._is_unwanted(file):
@@ -242,16 +243,10 @@ class PipelineRun:
         return self._is_over or file.stop.is_set()
 
     def _claim(self, source: str) -> bool:
-        is_free = self._claims.take(self._collection, source)
-        if is_free:
-            self._claimed.add((self._collection, source))
-        return is_free
+        return self._claims.take(self, self._collection, source)
 
     def _give_back(self, sources: Iterable[str]) -> None:
-        """Let others work on these; what another run has claimed stays with it."""
-        done = self._claimed & {(self._collection, source) for source in sources}
-        self._claimed -= done
-        self._claims.give_back(done)
+        self._claims.give_back(self, ((self._collection, source) for source in sources))
 
     def _read(self, source: Source) -> FileReport | _Prepared:
         file = source.file

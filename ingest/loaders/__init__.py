@@ -32,8 +32,7 @@ from ingest.loaders.email.loader import load_message
 from ingest.loaders.email.mbox import load_mbox
 from ingest.loaders.epub import load_epub
 from ingest.loaders.html import load_html
-from ingest.loaders.json import load_json
-from ingest.loaders.jsonl import load_jsonl
+from ingest.loaders.json import load_json, load_jsonl
 from ingest.loaders.markdown import load_markdown
 from ingest.loaders.notebook import load_ipynb
 from ingest.loaders.ocr import IMAGE_SUFFIXES, load_image

@@ -10,7 +10,7 @@ from typing import Any
 
 from ingest.loaders.base import Extracted, HeadingPath, Limits, sensible_title, unreadable
 from ingest.loaders.encoding import decode
-from ingest.loaders.jsonl import parse_json
+from ingest.loaders.json import parse_json
 from ingest.loaders.markdown import markdown_headings, without_comments
 from rag.types.documents import Section
 
