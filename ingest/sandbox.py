@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import ingest
 from ingest.loaders import LoadedDocument, Section
-from ingest.loaders.base import quoted, unreadable
+from ingest.loaders.base import over_limit, quoted, unreadable
 from ingest.splitting import ChunkLimit, Piece
 from rag.errors import ConfigurationError, DocumentError, EmptyDocument, UnreadableDocument, UnsupportedFileType
 
@@ -112,19 +112,14 @@ class Sandbox:
 
     def _failure(self, answer: dict[str, Any] | None, timed_out: bool, name: str) -> DocumentError:
         if answer is None and timed_out:
-            message = f"{quoted(name)} took longer than {self._timeout:g} seconds to read."
-            hint = "Split it into smaller files, or raise RAG_INGEST__PARSE_TIMEOUT."
-        elif answer is None:
-            message = f"{quoted(name)} crashed its parser."
-            hint = "The file may be damaged: open it in its own program and save it again."
-        elif answer["error"] == "MemoryError":
-            message = f"{quoted(name)} takes more than {self._memory_mb} MB of memory to read."
-            hint = "Split it into smaller files, or raise RAG_INGEST__PARSE_MEMORY_MB."
-        else:
-            if answer["trace"]:
-                logger.debug("reading %s failed:\n%s", quoted(name), answer["trace"])
-            return _ERRORS[answer["error"]](answer["message"], hint=answer["hint"], source=name)
-        return UnreadableDocument(message, hint=hint, source=name)
+            return over_limit(name, f"took longer than {self._timeout:g} seconds to read.", "PARSE_TIMEOUT")
+        if answer is None:
+            return unreadable(name, "crashed its parser.")
+        if answer["error"] == "MemoryError":
+            return over_limit(name, f"takes more than {self._memory_mb} MB of memory to read.", "PARSE_MEMORY_MB")
+        if answer["trace"]:
+            logger.debug("reading %s failed:\n%s", quoted(name), answer["trace"])
+        return _ERRORS[answer["error"]](answer["message"], hint=answer["hint"], source=name)
 
 
 class _Child:

@@ -21,6 +21,7 @@ from ingest.loaders.base import (
     LoadedDocument,
     Loader,
     Section,
+    over_limit,
     printable,
     quoted,
     readable_stem,
@@ -142,11 +143,7 @@ def _extract(path: Path, name: str, limits: Limits) -> Extracted:
         raise
     except Exception as error:  # parsers raise anything on broken files
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise unreadable(
-            name,
-            f"could not be read: {printable(reason)}.",
-            "The file may be damaged: open it in its own program and save it again.",
-        ) from error
+        raise unreadable(name, f"could not be read: {printable(reason)}.") from error
     limits.check_text(sum(len(section.text) for section in extracted.sections), name)
     if not any(section.text.strip() for section in extracted.sections):
         raise EmptyDocument(f"{quoted(name)} holds no text.", hint=_empty_hint(extracted.sections), source=name)
@@ -201,11 +198,7 @@ def _check_file(path: Path, name: str, limits: Limits) -> None:
             f"{quoted(name)} is empty (0 bytes).", hint="Save or copy it again: nothing has been written.", source=name
         )
     if size > limits.max_file_mb * MEGABYTE:
-        raise unreadable(
-            name,
-            f"is larger than {limits.max_file_mb} MB.",
-            "Split it into smaller files, or raise RAG_INGEST__MAX_FILE_MB.",
-        )
+        raise over_limit(name, f"is larger than {limits.max_file_mb} MB.", "MAX_FILE_MB")
 
 
 def _unsupported_hint(suffix: str) -> str:

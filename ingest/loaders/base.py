@@ -48,20 +48,12 @@ class Limits:
     def check_text(self, characters: int, name: str) -> None:
         """Raises UnreadableDocument when a document has more text than allowed."""
         if characters > self.max_text_mb * MEGABYTE:
-            raise unreadable(
-                name,
-                f"holds more than {self.max_text_mb} MB of text.",
-                "Split it into smaller files, or raise RAG_INGEST__MAX_TEXT_MB.",
-            )
+            raise over_limit(name, f"holds more than {self.max_text_mb} MB of text.", "MAX_TEXT_MB")
 
     def check_pages(self, pages: int, name: str, what: str = "pages") -> None:
         """Raises UnreadableDocument when a document has more pages (or slides: `what`) than allowed."""
         if pages > self.max_pages:
-            raise unreadable(
-                name,
-                f"has {pages} {what}, more than the {self.max_pages} allowed.",
-                "Split it into smaller files, or raise RAG_INGEST__MAX_PAGES.",
-            )
+            raise over_limit(name, f"has {pages} {what}, more than the {self.max_pages} allowed.", "MAX_PAGES")
 
     def bounded(self, items: Iterable[_Item], name: str, size: Callable[[_Item], int]) -> Iterator[_Item]:
         """The same items; raises UnreadableDocument as soon as they have more text than allowed. `size` counts the
@@ -169,16 +161,23 @@ def shortened(text: str, longest: int = LONGEST_HEADING) -> str:
     return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
 
 
-def unreadable(name: str, problem: str, hint: str) -> UnreadableDocument:
+def unreadable(
+    name: str, problem: str, hint: str = "The file may be damaged: open it in its own program and save it again."
+) -> UnreadableDocument:
     """The error about the file `name`: `problem` is what comes after the name in the message."""
     return UnreadableDocument(f"{quoted(name)} {problem}", hint=hint, source=name)
+
+
+def over_limit(name: str, problem: str, setting: str) -> UnreadableDocument:
+    """The error about a file that is over the limit that the `setting` of RAG_INGEST sets."""
+    return unreadable(name, problem, f"Split it into smaller files, or raise RAG_INGEST__{setting}.")
 
 
 def not_what_it_says(
     name: str, described: str, hint: str = "Give the file the suffix of what it really is."
 ) -> UnreadableDocument:
     """What to say of a file that is not of the format that its suffix names."""
-    return UnreadableDocument(f"{quoted(name)} is not {described}, although its name says so.", hint=hint, source=name)
+    return unreadable(name, f"is not {described}, although its name says so.", hint)
 
 
 class HeadingPath:

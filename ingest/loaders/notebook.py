@@ -32,7 +32,8 @@ def load_ipynb(path: Path, name: str, limits: Limits) -> Extracted:
         source = _joined(cell.get("source", cell.get("input")))
         kind = cell.get("cell_type")
         if kind == "code":
-            pieces.append((heading or f"cell {number}", _code(source, language) + _outputs(cell)))
+            code = f"```{language}\n{source.strip()}\n```\n\n" if source.strip() else ""
+            pieces.append((heading or f"cell {number}", code + _outputs(cell)))
             continue
         source = _EMBEDDED_DATA.sub("", without_comments(source) if kind == "markdown" else source)
         if kind == "heading":  # notebooks of before 2015
@@ -76,10 +77,6 @@ def _joined(source: Any) -> str:
     if isinstance(source, list):
         return "".join(line for line in source if isinstance(line, str))
     return source if isinstance(source, str) else ""
-
-
-def _code(source: str, language: str) -> str:
-    return f"```{language}\n{source.strip()}\n```\n\n" if source.strip() else ""
 
 
 def _outputs(cell: dict[str, Any]) -> str:

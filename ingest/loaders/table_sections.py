@@ -60,7 +60,8 @@ def row_sections(rows: Iterable[Row], name: str, limits: Limits, sheet: str = ""
     for prefixes, tables in groupby(_tables(rows), key=lambda table: table.prefixes):
         first_group = len(sections)
         count = first = last = 0
-        for group in groups_of((line for table in tables for line in _lines(table)), _bytes, GROUP_BYTES):
+        lines = (line for table in tables for line in _lines(table))
+        for group in groups_of(lines, lambda line: len(line.text.encode()), GROUP_BYTES):
             text = "".join(line.text for line in group)
             sections.append(Section(text, heading=_heading(sheet, group[0].number, group[-1].number)))
             characters += len(text)
@@ -219,7 +220,3 @@ def _cut(pairs: list[str]) -> Iterator[str]:
         part = f"{part}; {pair}" if part else pair
         size += added
     yield part
-
-
-def _bytes(line: _Line) -> int:
-    return len(line.text.encode())

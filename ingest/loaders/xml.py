@@ -91,11 +91,7 @@ def _parse(text: str, name: str) -> tuple[Any, bool]:
 
 
 def _unreadable(name: str) -> UnreadableDocument:
-    return unreadable(
-        name,
-        "is not XML, or so damaged or deeply nested that nothing could be read.",
-        "Open it in its own program and save it again.",
-    )
+    return unreadable(name, "is not XML, or so damaged or deeply nested that nothing could be read.")
 
 
 def _name(element: Any) -> str:
@@ -201,16 +197,13 @@ def _articles(root: Any, feed: Any) -> Iterator[Section]:
             continue
         texts = [child for child in article if _name(child) in _ARTICLE_TEXTS]
         lines = [_line(child, _name(child)) for child in article if child not in texts]
-        bodies = [_rendered("".join(child.itertext(with_tail=False))) for child in texts]
+        bodies = ["".join(child.itertext(with_tail=False)) for child in texts]
+        bodies = [(html_text(body) if "<" in body else body).strip() for body in bodies]
         parts = ["\n".join(filter(None, lines)), max(bodies, key=len, default="")]  # summaries repeat the content
         heading = next((_text(child) for child in article if _name(child) == "title"), "")
         yield Section(
             "\n\n".join(filter(None, parts)) + "\n\n", heading=shortened(heading), record_id=_identifier(article)
         )
-
-
-def _rendered(text: str) -> str:
-    return html_text(text).strip() if "<" in text else text.strip()
 
 
 def _data(root: Any) -> Iterator[Section]:

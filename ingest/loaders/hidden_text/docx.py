@@ -26,7 +26,11 @@ def remove_hidden(document: WordDocument) -> bool:
     styles = {style.style_id: style.element for style in document.styles}
     chains = {name: style_chain(styles, name, lambda style: value_of(style, "basedOn")) for name in styles}
     hiding = {name for name, chain in chains.items() if next(filter(None, map(_vanish, chain)), "off") not in _OFF}
-    shading = {name for name, chain in chains.items() if any(_is_shaded(style) for style in chain)}
+    shading = {
+        name
+        for name, chain in chains.items()
+        if any(style.find(f".//{tag}") is not None for style in chain for tag in _MAY_BE_DARK)
+    }
     is_plain = document.element.find(f"{_W}background") is None and not any(
         anchor.get("behindDoc") in ("1", "true") for anchor in body.iter(_BEHIND)
     )
@@ -71,10 +75,6 @@ def _may_have_ground(run: _Element, shading: set[str]) -> bool:
         if any(properties.find(tag) is not None for tag in _MAY_BE_DARK):
             return True
     return False
-
-
-def _is_shaded(style: _Element) -> bool:
-    return next(style.iter(*_MAY_BE_DARK), None) is not None
 
 
 def _vanish(element: _Element) -> str | None:
