@@ -487,15 +487,6 @@ class JobQueue:
 
 
 def _job(row: Row) -> Job:
-    return Job(
-        id=row.id,
-        collection=row.collection,
-        file_id=row.file_id,
-        name=row.name,
-        state=row.state,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-        attributes=json.loads(row.attributes),
-        chunking=chunking_of(row.chunking),
-        report=replace(FileReport(**json.loads(row.report)), source=row.name) if row.report else None,
-    )
+    report = replace(FileReport(**json.loads(row.report)), source=row.name) if row.report else None
+    parsed = {"attributes": json.loads(row.attributes), "chunking": chunking_of(row.chunking), "report": report}
+    return Job(**row._asdict() | parsed)

@@ -213,7 +213,8 @@ class SectionWriter:
         self._heading = self._path.enter(level, heading)
 
     def write(self, *lines: str) -> None:
-        """Adds lines to the section."""
+        """Adds lines to the section, after the one that has begun."""
+        self.end_line()
         self._lines += lines
 
     def write_words(self, text: str) -> None:
@@ -224,11 +225,12 @@ class SectionWriter:
     def end_line(self) -> None:
         """Adds the line of running text unless it is blank."""
         if line := self._line.strip():
-            self.write(line)
+            self._lines.append(line)
         self._line = ""
 
     def finish(self) -> None:
         """Ends the section; what is written next is another one under the same heading."""
+        self.end_line()
         if any(map(str.strip, self._lines)):
             self.sections.append(Section("\n".join(self._lines) + "\n\n", heading=self._heading))
         self._lines = []

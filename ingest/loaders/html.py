@@ -112,9 +112,8 @@ class _Reader(SectionWriter):
                 first, *others = str(element).split("\n")
                 self._line += first
                 for line in others:
-                    self.write(self._line.rstrip())
+                    self._lines.append(self._line.rstrip())
                     self._line = line
-        self.end_line()
         self.finish()
         return self.sections
 
@@ -124,7 +123,6 @@ class _Reader(SectionWriter):
 
         name = tag.name
         if name in _HEADINGS:
-            self.end_line()
             heading = squeeze(tag.get_text())
             self.enter(_HEADINGS[name], heading)
             self.write(*filter(None, [heading]))
@@ -133,7 +131,6 @@ class _Reader(SectionWriter):
             self.end_line()
             return []
         if name == "table" and tag.find(["table", *_HEADINGS]) is None:  # with these inside, it only lays out the page
-            self.end_line()
             self.write(*_rows(tag))
             return []
         if name == "a" and isinstance(tag.previous_sibling, Tag):  # menus set links apart by style only
@@ -149,7 +146,7 @@ class _Reader(SectionWriter):
     def end_line(self) -> None:
         """Adds the line unless it is blank; the first block in a list item stands behind its dash."""
         if self._line.strip() not in ("", "-"):
-            self.write(self._line.rstrip())
+            self._lines.append(self._line.rstrip())
         if self._line != "- ":
             self._line = ""
 

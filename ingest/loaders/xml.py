@@ -129,7 +129,6 @@ class _Reader(SectionWriter):
     def read(self, root: Any) -> tuple[str, list[Section]]:
         """The document's title and its sections."""
         self._read_part(root, 1)
-        self.end_line()
         self.finish()
         return self._title, self.sections
 
@@ -142,12 +141,10 @@ class _Reader(SectionWriter):
         heading = _text(title)
         self._title = self._title or sensible_title(heading)
         is_part = _name(element) not in _HOLD_TITLES
-        self.end_line()
         self.enter(level, heading if is_part else "")
         self.write(heading)
         self._read_content(element, title, level + is_part)
         if is_part:
-            self.end_line()
             self.enter(level, "")
 
     def _read_content(self, element: Any, title: Any, level: int) -> None:
@@ -158,11 +155,9 @@ class _Reader(SectionWriter):
             if child is title:
                 pass
             elif name in _VERBATIM:
-                self.end_line()
                 lines = "".join(child.itertext(with_tail=False)).strip("\n").split("\n")
                 self.write(*(line.rstrip() for line in lines))
             elif name in _ROWS:
-                self.end_line()
                 cells = [text for cell in child if (text := _text(cell))]
                 self.write(*filter(None, [" | ".join(cells) if cells else _text(child)]))
             elif name and (not runs_on or (len(child) and not _is_mixed(child))):
