@@ -8,7 +8,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ingest.discovery import is_gone
 from ingest.loaders import LOADER_VERSION, can_recognise_text
@@ -18,7 +18,7 @@ from rag.storage.blobs import hash_of
 from rag.storage.catalog import Catalog
 from rag.storage.ids import new_id, now
 from rag.types.documents import LOCAL_PRINCIPAL, AttributeValue, Chunking, Document, DocumentStatus, Embedding
-from rag.types.ingest import FileOutcome, FileReport, IngestOptions
+from rag.types.ingest import FileReport, IngestOptions
 
 if TYPE_CHECKING:
     from rag.settings import IngestSettings
@@ -122,18 +122,24 @@ def decide(
 def record_of(source: Source) -> Document:
     """What is known of the source before it is read; of an earlier version, its text stays."""
     file = source.file
-    fresh = Document(
+    seen: dict[str, Any] = {
+        "source": file.name,
+        "file_id": file.file_id,
+        "content": file.path,
+        "media_type": mimetypes.guess_type(file.name)[0] or "application/octet-stream",
+        "sha256": source.sha256,
+        "size": source.size,
+        "modified_ns": source.modified_ns,
+        "updated_at": now(),
+        "chunking": file.chunking,
+    }
+    if known := source.twin if source.has_moved else source.known:
+        return replace(known, **seen)
+    return Document(
         id=new_id("doc"),
         collection=source.collection,
         owner_id=LOCAL_PRINCIPAL,
-        file_id=None,
-        source=file.name,
         title=Path(file.name).stem,
-        content=file.path,
-        media_type="",
-        sha256="",
-        size=0,
-        modified_ns=0,
         fingerprint="",
         version=0,
         status="failed",
@@ -142,21 +148,8 @@ def record_of(source: Source) -> Document:
         error="",
         hint="",
         created_at=now(),
-        updated_at="",
         attributes=file.attributes,
-    )
-    known = source.twin if source.has_moved else source.known
-    return replace(
-        known or fresh,
-        source=file.name,
-        file_id=file.file_id,
-        content=file.path,
-        media_type=mimetypes.guess_type(file.name)[0] or "application/octet-stream",
-        sha256=source.sha256,
-        size=source.size,
-        modified_ns=source.modified_ns,
-        updated_at=now(),
-        chunking=file.chunking,
+        **seen,
     )
 
 
@@ -184,17 +177,10 @@ def _twin(
 
 def _unchanged(document: Document) -> FileReport:
     """The report on a file that is as it was; a failure is told again, without reading the same bytes again."""
-    outcome: FileOutcome = "failed" if document.status == "failed" else "unchanged"
-    return FileReport(
-        document.source,
-        outcome,
-        document.id,
-        document.pages,
-        document.chunks,
-        error=document.error if document.status == "failed" else "",
-        hint=document.hint if document.status == "failed" else "",
-        notice=f"{document.error} {document.hint}" if document.status == "partial" else "",
-    )
+    report = FileReport(document.source, "unchanged", document.id, document.pages, document.chunks)
+    if document.status == "failed":
+        return replace(report, outcome="failed", error=document.error, hint=document.hint)
+    return replace(report, notice=f"{document.error} {document.hint}" if document.status == "partial" else "")
 
 
 def _hash(text: str) -> str:

@@ -191,17 +191,17 @@ class JobStore:
         as long as nobody does it again."""
         text = json.dumps(asdict(report)) if report else ""
         theirs = "owner_id = (SELECT owner_id FROM jobs WHERE id = :id)"
-        also = "" if state == "done" else self._runner  # nobody's
+        nobody = "" if state == "done" else self._runner
         with self._database.transaction() as connection:
             connection.execute(
                 "UPDATE jobs SET state = :state, report = :report, updated_at = :now "
-                "WHERE id = :id AND state IN ('queued', 'running') AND runner IN (:runner, :also)",
+                "WHERE id = :id AND state IN ('queued', 'running') AND runner IN (:runner, :nobody)",
                 state=state,
                 report=text,
                 now=now(),
                 id=job_id,
                 runner=self._runner,
-                also=also,
+                nobody=nobody,
             )
             connection.execute(
                 f"DELETE FROM jobs WHERE {_IS_OVER} AND {theirs} AND NOT EXISTS "
@@ -259,24 +259,24 @@ class JobStore:
             error="The program ended every time it read this file.",
             hint="Look into the log, then upload the file again.",
         )
-        left = "state = 'running' AND runner NOT IN (SELECT id FROM runners)"
+        abandoned = "state = 'running' AND runner NOT IN (SELECT id FROM runners)"
         with self._database.transaction() as connection:
             if not self.is_shared:  # of a storage folder of our own, all others have ended
                 connection.execute("DELETE FROM runners")
             elif is_watching:
                 connection.execute("DELETE FROM runners WHERE seen_at < unixepoch() - :dead", dead=_DEAD)
             stopped = connection.execute(
-                f"UPDATE jobs SET state = 'cancelled', updated_at = :now WHERE {left} AND stop = 1 RETURNING id",
+                f"UPDATE jobs SET state = 'cancelled', updated_at = :now WHERE {abandoned} AND stop = 1 RETURNING id",
                 now=now(),
             ).all()
             failed = connection.execute(
                 "UPDATE jobs SET state = 'failed', report = :report, updated_at = :now "
-                f"WHERE {left} AND starts >= :most RETURNING id",
+                f"WHERE {abandoned} AND starts >= :most RETURNING id",
                 report=json.dumps(asdict(report)),
                 now=now(),
                 most=_MOST_STARTS,
             ).all()
-            connection.execute(f"UPDATE jobs SET state = 'queued', runner = '' WHERE {left}")
+            connection.execute(f"UPDATE jobs SET state = 'queued', runner = '' WHERE {abandoned}")
         return [self.get(row.id) for row in (*stopped, *failed)]
 
 

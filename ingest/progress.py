@@ -156,30 +156,16 @@ def print_left_out(counts: Mapping[str, int]) -> None:
 
 def document_line(document: Document) -> dict[str, object]:
     """A document as `ingest ls --json` gives it."""
-    return {
-        "id": document.id,
-        "collection": document.collection,
-        "source": document.source,
-        "status": document.status,
-        "pages": document.pages,
-        "chunks": document.chunks,
-        "error": document.error or None,
-        "attributes": dict(document.attributes),
-    }
+    names = ("id", "collection", "source", "status", "pages", "chunks")
+    shown: dict[str, object] = {name: getattr(document, name) for name in names}
+    return shown | {"error": document.error or None, "attributes": dict(document.attributes)}
 
 
 def job_line(job: Job) -> dict[str, object]:
     """A job as `ingest jobs --json` gives it."""
-    report = job.report
-    return {
-        "id": job.id,
-        "name": job.name,
-        "collection": job.collection,
-        "state": job.state,
-        "chunks": report.chunks if report else job.chunks,
-        "created": job.created_at,
-        "error": (report.error or None) if report else None,
-    }
+    shown: dict[str, object] = {name: getattr(job, name) for name in ("id", "name", "collection", "state")}
+    chunks, error = (job.report.chunks, job.report.error or None) if job.report else (job.chunks, None)
+    return shown | {"chunks": chunks, "created": job.created_at, "error": error}
 
 
 def _cell(value: object) -> str:

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import astuple
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import ingest
 from ingest.loaders import LoadedDocument, Section
@@ -40,7 +40,7 @@ _GUARD_INTERVAL = 0.05  # seconds between two looks at the clock
 _PASSED_ON = ("PATH", "PYTHONHOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL", "SYSTEMROOT")
 
 
-class Sandbox:
+class Sandbox(contextlib.AbstractContextManager["Sandbox"]):
     """Up to `workers` files at a time, each in a child process; the children live until the sandbox is closed.
 
     `load` may be called from any thread. Use it as a context manager.
@@ -54,9 +54,6 @@ class Sandbox:
         self._idle: queue.LifoQueue[_Child] = queue.LifoQueue()
         for child in self._children:
             self._idle.put(child)
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from ingest.loaders.base import MEGABYTE, Limits, not_what_it_says, sensible_title, unreadable
 from rag.errors import UnreadableDocument
@@ -38,18 +39,18 @@ class Format:
 
 
 _OPEN_XML = "[Content_Types].xml"
-_OPEN_DOCUMENT = "application/vnd.oasis.opendocument."
-DOCX = Format(".docx", "Word file (docx)", "Word", "word/", _OPEN_XML)
-PPTX = Format(".pptx", "PowerPoint file (pptx)", "PowerPoint", "ppt/", _OPEN_XML)
-XLSX = Format(".xlsx", "Excel file (xlsx)", "Excel", "xl/", _OPEN_XML)
-ODT = Format(".odt", "OpenDocument text (odt)", "LibreOffice", _OPEN_DOCUMENT + "text", "content.xml")
-ODS = Format(".ods", "OpenDocument spreadsheet (ods)", "LibreOffice", _OPEN_DOCUMENT + "spreadsheet", "content.xml")
-ODP = Format(".odp", "OpenDocument presentation (odp)", "LibreOffice", _OPEN_DOCUMENT + "presentation", "content.xml")
-EPUB = Format(".epub", "EPUB book", "an EPUB editor", "application/epub+zip", "META-INF/container.xml")
+_ODF = "application/vnd.oasis.opendocument."
+DOCX = Format(".docx", "a Word file (docx)", "Word", "word/", _OPEN_XML)
+PPTX = Format(".pptx", "a PowerPoint file (pptx)", "PowerPoint", "ppt/", _OPEN_XML)
+XLSX = Format(".xlsx", "an Excel file (xlsx)", "Excel", "xl/", _OPEN_XML)
+ODT = Format(".odt", "an OpenDocument text (odt)", "LibreOffice", _ODF + "text", "content.xml")
+ODS = Format(".ods", "an OpenDocument spreadsheet (ods)", "LibreOffice", _ODF + "spreadsheet", "content.xml")
+ODP = Format(".odp", "an OpenDocument presentation (odp)", "LibreOffice", _ODF + "presentation", "content.xml")
+EPUB = Format(".epub", "an EPUB book", "an EPUB editor", "application/epub+zip", "META-INF/container.xml")
 _FORMATS = (DOCX, PPTX, XLSX, ODT, ODS, ODP, EPUB)
 
 
-class Archive:
+class Archive(AbstractContextManager["Archive"]):
     """An open container of a format among `expected`, checked: members, their sizes, encryption.
 
     Close it, or use `with`. Members are read in pieces: one that is larger than the archive says ends where it should.
@@ -73,9 +74,6 @@ class Archive:
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -151,7 +149,7 @@ class Archive:
         if found is not None and found not in expected:
             raise unreadable(
                 self._name,
-                f"is {_with_article(found)}, although its name says otherwise.",
+                f"is {found.described}, although its name says otherwise.",
                 f"Give it the suffix {found.suffix}.",
             )
         if all(kind.essential not in self for kind in expected):
@@ -226,9 +224,5 @@ def damaged_error(name: str, how: str = "a part of it cannot be unpacked") -> Un
     )
 
 
-def _with_article(kind: Format) -> str:
-    return f"{'an' if kind.described[0] in 'AEIO' else 'a'} {kind.described}"
-
-
 def _unexpected(name: str, expected: Format, reason: str) -> UnreadableDocument:
-    return not_what_it_says(name, _with_article(expected), f"{reason}: open it in its own program and save it again.")
+    return not_what_it_says(name, expected.described, f"{reason}: open it in its own program and save it again.")
