@@ -397,14 +397,7 @@ class Ingestor(IngestService):
                 self._index.catalog.put_record(replace(document, content=content))
 
     def _run(self, collection: str, cluster: RayCluster | None = None) -> PipelineRun:
-        return PipelineRun(
-            settings=self._settings.ingest,
-            index=self._index,
-            sandbox=self._sandbox,
-            claims=self._claims,
-            collection=collection,
-            cluster=cluster,
-        )
+        return PipelineRun(self._settings.ingest, self._index, self._sandbox, self._claims, collection, cluster)
 
 
 def _plain(name: str) -> str:

@@ -25,8 +25,6 @@ def load_json(path: Path, name: str, limits: Limits) -> Extracted:
     UnreadableDocument when it is not text.
     """
     text, notice = decode(path.read_bytes(), name)
-    if not text.strip():
-        return Extracted(title="", sections=[], notice=notice)
     try:
         value = parse_json(text)
     except RecursionError:
