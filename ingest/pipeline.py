@@ -294,10 +294,9 @@ class PipelineRun:
         texts = self._lacking_texts([prepared])
         batches = _batches(texts)
         vectors: dict[str, Vector] = {}
-        name, contents = prepared.document.source, [[texts[vector] for vector in ids] for ids in batches]
-        for ids, embedded in zip(
-            batches, cluster.embed(name, contents, lambda: self._is_unwanted(prepared.file)), strict=True
-        ):
+        contents = [[texts[vector] for vector in ids] for ids in batches]
+        answers = cluster.embed(prepared.document.source, contents, lambda: self._is_unwanted(prepared.file))
+        for ids, embedded in zip(batches, answers, strict=True):
             vectors |= zip(ids, embedded, strict=True)
             self._tally.add(chunks=len(ids))
         return replace(prepared, version=replace(prepared.version, vectors=vectors))
@@ -331,13 +330,8 @@ class PipelineRun:
         return _Prepared(source.file, _outcome(source), copied)
 
     def _remember_failure(self, source: Source, error: DocumentError) -> FileReport:
-        record = replace(
-            record_of(source),
-            fingerprint=self._fingerprints.failed,
-            status="failed",
-            error=error.message,
-            hint=error.hint,
-        )
+        failed = self._fingerprints.failed
+        record = replace(record_of(source), fingerprint=failed, status="failed", error=error.message, hint=error.hint)
         self._index.catalog.put_record(record)
         return replace(_failure(source.name, error), document_id=record.id)
 

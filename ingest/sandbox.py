@@ -72,12 +72,8 @@ class Sandbox(contextlib.AbstractContextManager["Sandbox"]):
         UnreadableDocument (also when it takes too long, too much memory, or crashes its parser) or EmptyDocument;
         ConfigurationError when no child can be started.
         """
-        request = {
-            "path": os.path.abspath(path),  # noqa: PTH100 - keeps links, unlike resolve()
-            "name": name,
-            "limits": self._limits,
-        }
-        return self._ask(request, name, limit, is_unwanted)
+        absolute = os.path.abspath(path)  # noqa: PTH100 - keeps links, unlike resolve()
+        return self._ask({"path": absolute, "name": name, "limits": self._limits}, name, limit, is_unwanted)
 
     def split(self, title: str, sections: Sequence[Section], limit: ChunkLimit) -> tuple[str, tuple[Piece, ...]]:
         """The title, as much of it as fits, and the pieces of sections that were read before. Raises like `load`."""
@@ -203,6 +199,7 @@ class _Child:
         return None
 
     def _running(self) -> subprocess.Popen[bytes]:
+        """The child, which has said that it is ready. Raises ConfigurationError when none can be started."""
         with self._lock:
             if self._closed:
                 raise RuntimeError("the sandbox is closed")
@@ -211,29 +208,31 @@ class _Child:
                 self._scratch = tempfile.TemporaryDirectory(prefix="footnote-", ignore_cleanup_errors=True)
                 self._process = _start(self._scratch.name)
                 self._tokenizer = None
+                if not self._process.stdout or not self._process.stdout.readline():
+                    self._end()
+                    command = f"{sys.executable} -P -m ingest.loaders"
+                    raise ConfigurationError(
+                        "The process that reads documents could not be started.",
+                        hint=f"Run `{command}` to see why; `make setup` installs all it needs.",
+                    )
             return self._process
 
     def _end(self) -> None:
         if self._process is not None:
-            _end(self._process)
+            self._process.kill()
+            self._process.wait()
+            for pipe in filter(None, (self._process.stdin, self._process.stdout)):
+                with contextlib.suppress(OSError):  # a request that it no longer took
+                    pipe.close()
         if self._scratch is not None:
             self._scratch.cleanup()
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.kill()
-    process.wait()
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            with contextlib.suppress(OSError):  # a request that it no longer took
-                pipe.close()
-
-
 def _start(scratch: str) -> subprocess.Popen[bytes]:
-    """A child that has said it is ready; its temporary files go into the folder `scratch`."""
+    """A child whose temporary files go into the folder `scratch`."""
     packages = [str(Path(ingest.__path__[0]).parent), os.environ.get("PYTHONPATH", "")]
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    process = subprocess.Popen(
+    return subprocess.Popen(
         # -P: the working folder, which may be anybody's, is no place to import from
         [sys.executable, "-P", "-m", "ingest.loaders"],
         env={**environment, "TMPDIR": scratch, "PYTHONPATH": os.pathsep.join(filter(None, packages))},
@@ -242,13 +241,6 @@ def _start(scratch: str) -> subprocess.Popen[bytes]:
         stderr=subprocess.DEVNULL,
         start_new_session=True,  # Ctrl-C in the terminal is for the parent
     )
-    if not process.stdout or not process.stdout.readline():
-        _end(process)
-        raise ConfigurationError(
-            "The process that reads documents could not be started.",
-            hint=f"Run `{sys.executable} -P -m ingest.loaders` to see why; `make setup` installs all it needs.",
-        )
-    return process
 
 
 def _send(process: subprocess.Popen[bytes], request: dict[str, Any]) -> None:
