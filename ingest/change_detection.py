@@ -8,7 +8,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ingest.discovery import is_gone
 from ingest.loaders import LOADER_VERSION, can_recognise_text
@@ -18,7 +18,7 @@ from rag.storage.blobs import hash_of
 from rag.storage.catalog import Catalog
 from rag.storage.ids import new_id, now
 from rag.types.documents import LOCAL_PRINCIPAL, AttributeValue, Chunking, Document, DocumentStatus, Embedding
-from rag.types.ingest import FileOutcome, FileReport, IngestOptions
+from rag.types.ingest import FileReport, IngestOptions
 
 if TYPE_CHECKING:
     from rag.settings import IngestSettings
@@ -90,18 +90,12 @@ def decide(
 ) -> FileReport | Source:
     """A report when nothing needs to be done: unchanged by size and time, else by hash. Raises UnreadableDocument."""
     known = catalog.document_of_source(collection, file.name)
-    is_up_to_date = (
-        known is not None and known.chunking == file.chunking and _is_up_to_date(known, fingerprints, options)
-    )
-    up_to_date = known if is_up_to_date else None
+    up_to_date = known if known and _is_up_to_date(known, file, fingerprints, options) else None
     try:
         status = file.path.stat()
         size, modified_ns = status.st_size, status.st_mtime_ns
-        if up_to_date and (up_to_date.size, up_to_date.modified_ns, up_to_date.file_id) == (
-            size,
-            modified_ns,
-            file.file_id,
-        ):
+        now_there = (size, modified_ns, file.file_id)
+        if up_to_date and (up_to_date.size, up_to_date.modified_ns, up_to_date.file_id) == now_there:
             return _unchanged(up_to_date)
         sha256 = hash_of(file.path)
     except OSError as error:
@@ -116,25 +110,36 @@ def decide(
             catalog.put_record(same)
         return _unchanged(same)
     twin = _twin(catalog, fingerprints, file, collection, sha256)
-    has_moved = (known, file.file_id) == (None, None) and twin is not None and _lost_its_file(twin, collection)
+    has_moved = (
+        (known, file.file_id) == (None, None)
+        and twin is not None
+        and (twin.collection, twin.file_id) == (collection, None)
+        and is_gone(twin.content)
+    )
     return Source(file, collection, size, modified_ns, sha256, known=known, twin=twin, has_moved=has_moved)
 
 
 def record_of(source: Source) -> Document:
     """What is known of the source before it is read; of an earlier version, its text stays."""
     file = source.file
-    fresh = Document(
+    seen: dict[str, Any] = {
+        "source": file.name,
+        "file_id": file.file_id,
+        "content": file.path,
+        "media_type": mimetypes.guess_type(file.name)[0] or "application/octet-stream",
+        "sha256": source.sha256,
+        "size": source.size,
+        "modified_ns": source.modified_ns,
+        "updated_at": now(),
+        "chunking": file.chunking,
+    }
+    if known := source.twin if source.has_moved else source.known:
+        return replace(known, **seen)
+    return Document(
         id=new_id("doc"),
         collection=source.collection,
         owner_id=LOCAL_PRINCIPAL,
-        file_id=None,
-        source=file.name,
         title=Path(file.name).stem,
-        content=file.path,
-        media_type="",
-        sha256="",
-        size=0,
-        modified_ns=0,
         fingerprint="",
         version=0,
         status="failed",
@@ -143,27 +148,15 @@ def record_of(source: Source) -> Document:
         error="",
         hint="",
         created_at=now(),
-        updated_at="",
         attributes=file.attributes,
-    )
-    known = source.twin if source.has_moved else source.known
-    return replace(
-        known or fresh,
-        source=file.name,
-        file_id=file.file_id,
-        content=file.path,
-        media_type=mimetypes.guess_type(file.name)[0] or "application/octet-stream",
-        sha256=source.sha256,
-        size=source.size,
-        modified_ns=source.modified_ns,
-        updated_at=now(),
-        chunking=file.chunking,
+        **seen,
     )
 
 
-def _is_up_to_date(known: Document, fingerprints: Fingerprints, options: IngestOptions) -> bool:
+def _is_up_to_date(known: Document, file: IncomingFile, fingerprints: Fingerprints, options: IngestOptions) -> bool:
     is_to_be_retried = known.status == "failed" and options.retry_failed
-    return known.fingerprint == fingerprints.expected(known.status) and not is_to_be_retried
+    is_as_read_now = known.fingerprint == fingerprints.expected(known.status) and known.chunking == file.chunking
+    return is_as_read_now and not is_to_be_retried
 
 
 def _twin(
@@ -182,23 +175,12 @@ def _twin(
     return min(twins, key=lambda twin: (not is_gone(twin.content), twin.collection != collection), default=None)
 
 
-def _lost_its_file(twin: Document, collection: str) -> bool:
-    return twin.collection == collection and twin.file_id is None and is_gone(twin.content)
-
-
 def _unchanged(document: Document) -> FileReport:
     """The report on a file that is as it was; a failure is told again, without reading the same bytes again."""
-    outcome: FileOutcome = "failed" if document.status == "failed" else "unchanged"
-    return FileReport(
-        document.source,
-        outcome,
-        document.id,
-        document.pages,
-        document.chunks,
-        error=document.error if document.status == "failed" else "",
-        hint=document.hint if document.status == "failed" else "",
-        notice=f"{document.error} {document.hint}" if document.status == "partial" else "",
-    )
+    report = FileReport(document.source, "unchanged", document.id, document.pages, document.chunks)
+    if document.status == "failed":
+        return replace(report, outcome="failed", error=document.error, hint=document.hint)
+    return replace(report, notice=f"{document.error} {document.hint}" if document.status == "partial" else "")
 
 
 def _hash(text: str) -> str:

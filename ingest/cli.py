@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,9 +20,11 @@ from rag.errors import InvalidRequest, NotFound, RagError
 from rag.types.ingest import IngestOptions
 
 if TYPE_CHECKING:
+    from ingest.ingest_backend import LocalIngestBackend
     from rag.operations.backend import Backend
+    from rag.operations.server_client import ServerClient
     from rag.types.documents import AttributeValue, Document
-    from rag.types.ingest import FileReport, IngestProgress
+    from rag.types.ingest import IngestProgress
 
 
 class _PathsByDefault(click.Group):
@@ -32,6 +35,12 @@ class _PathsByDefault(click.Group):
         if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
             args = ["add", *args]
         return super().parse_args(ctx, args)
+
+
+def _open_backend(ray_address: str | None = None) -> AbstractContextManager[ServerClient | LocalIngestBackend]:
+    from ingest.ingest_backend import open_ingest_backend
+
+    return open_ingest_backend(load_settings(), ray_address)
 
 
 collection_option = click.option(
@@ -90,9 +99,9 @@ def add(
     as_json: bool,
 ) -> int:
     """Take in files and folders (the default). Exit code 1 if a file failed."""
-    from ingest.backend import open_ingest_backend
     from ingest.discovery import left_out
     from ingest.progress import print_events, print_left_out, show_left_out, show_progress
+    from ingest.watch import changes
     from rag.storage.attributes import check_attributes, read_tags
 
     if watch and dry_run:
@@ -101,21 +110,15 @@ def add(
     follow = print_events if as_json else show_progress
     tags = read_tags(attributes)
     check_attributes({key: value for key, value in tags.items() if value is not None})
-    with open_ingest_backend(load_settings(), None if dry_run else ray_address) as backend:
-        progresses = backend.add_paths(paths, collection, options)
+    with _open_backend(None if dry_run else ray_address) as backend:
         if as_json:
             print_left_out(left_out(paths))  # before the event `end`
-        if not watch:
-            code = follow(_tagging(backend, tags, progresses, options), options)
-            if not as_json:
-                show_left_out(left_out(paths))
-            return code
-        from ingest.watch import changes
-
         code = 0
-        for _ in changes([path.absolute() for path in paths]):
+        for _ in changes([path.absolute() for path in paths]) if watch else [None]:
             progresses = backend.add_paths(paths, collection, options)
             code = follow(_tagging(backend, tags, progresses, options), options)
+        if not (as_json or watch):
+            show_left_out(left_out(paths))
         return code
 
 
@@ -125,21 +128,15 @@ def _tagging(
     progresses: Iterator[IngestProgress],
     options: IngestOptions,
 ) -> Iterator[IngestProgress]:
-    """The same progress; the documents that come by get the tags."""
+    """The same progress; the documents that come by get the tags. Where that fails, the report says so."""
     for progress in progresses:
         report = progress.report
         if tags and report and report.document_id and report.outcome != "removed" and not options.dry_run:
-            report = _tagged(backend, report, tags)
+            try:
+                backend.tag(report.document_id, tags)
+            except RagError as error:  # it was deleted meanwhile, or would have too many
+                report = replace(report, notice=f"{report.notice} Not tagged: {error.message}".strip())
         yield replace(progress, report=report)
-
-
-def _tagged(backend: Backend, report: FileReport, tags: Mapping[str, AttributeValue | None]) -> FileReport:
-    """Give a document the tags; where that fails, the report says so, and the next file is taken in all the same."""
-    try:
-        backend.tag(report.document_id, tags)
-    except RagError as error:  # it was deleted meanwhile, or would have too many
-        return replace(report, notice=f"{report.notice} Not tagged: {error.message}".strip())
-    return report
 
 
 @ingest.command("ls")
@@ -148,16 +145,11 @@ def _tagged(backend: Backend, report: FileReport, tags: Mapping[str, AttributeVa
 @debug_option
 def ls(collection: str | None, as_json: bool) -> None:
     """List the documents."""
-    from ingest.backend import open_ingest_backend
-    from ingest.progress import document_line, show_documents
+    from ingest.progress import document_line, show_lines
 
-    with open_ingest_backend(load_settings()) as backend:
-        documents = backend.documents(collection)
-    if as_json:
-        for document in documents:
-            click.echo(json.dumps(document_line(document), ensure_ascii=False))
-    else:
-        show_documents(documents)
+    with _open_backend() as backend:
+        lines = [document_line(document) for document in backend.documents(collection)]
+    show_lines(lines, "No documents yet. `ingest PATH` adds some.", as_json=as_json)
 
 
 @ingest.command("rm")
@@ -166,9 +158,7 @@ def ls(collection: str | None, as_json: bool) -> None:
 @debug_option
 def rm(names: tuple[str, ...], collection: str) -> None:
     """Remove documents, by id, source, or file name."""
-    from ingest.backend import open_ingest_backend
-
-    with open_ingest_backend(load_settings()) as backend:
+    with _open_backend() as backend:
         documents = backend.documents(collection)
         chosen = [_matching(name, documents) for name in names]
         for document_id in dict.fromkeys(chosen):
@@ -191,11 +181,10 @@ def tag(name: str, attributes: tuple[str, ...], collection: str) -> None:
 
     2021 is a number, true and false are what they say, anything else is a text; so is "2021", with its quotation marks.
     """
-    from ingest.backend import open_ingest_backend
     from rag.storage.attributes import read_tags
 
     tags = read_tags(attributes)
-    with open_ingest_backend(load_settings()) as backend:
+    with _open_backend() as backend:
         document = backend.tag(_matching(name, backend.documents(collection)), tags)
     shown = ", ".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in document.attributes.items())
     click.echo(f"{document.source}: {shown or 'no attributes'}")
@@ -207,16 +196,11 @@ def tag(name: str, attributes: tuple[str, ...], collection: str) -> None:
 @debug_option
 def jobs(cancelled: str | None, as_json: bool) -> None:
     """List the uploads: waiting, being read, and the last ones done."""
-    from ingest.backend import open_ingest_backend
-    from ingest.progress import job_line, show_jobs
+    from ingest.progress import job_line, show_lines
 
-    with open_ingest_backend(load_settings()) as backend:
-        listed = backend.jobs() if cancelled is None else [backend.cancel(cancelled)]
-    if as_json:
-        for job in listed:
-            click.echo(json.dumps(job_line(job), ensure_ascii=False))
-    else:
-        show_jobs(listed)
+    with _open_backend() as backend:
+        jobs = backend.jobs() if cancelled is None else [backend.cancel(cancelled)]
+    show_lines([job_line(job) for job in jobs], "No uploads yet.", as_json=as_json)
 
 
 @click.command("reindex")
@@ -231,13 +215,13 @@ def reindex(model: str | None, query_prefix: str | None, passage_prefix: str | N
     file is read again. When it is broken off, run it again: it goes on where it was. Set RAG_EMBEDDING__MODEL to the
     new model afterwards.
     """
-    from ingest.backend import open_ingest_backend
     from ingest.progress import show_reindexing
 
-    settings = load_settings()
     given = {"model": model, "query_prefix": query_prefix, "passage_prefix": passage_prefix}
-    chosen = settings.embedding.model_copy(update={name: value for name, value in given.items() if value is not None})
-    with open_ingest_backend(settings) as backend:
+    chosen = load_settings().embedding.model_copy(
+        update={name: value for name, value in given.items() if value is not None}
+    )
+    with _open_backend() as backend:
         show_reindexing(backend.reindex(chosen), chosen)
 
 

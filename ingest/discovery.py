@@ -9,15 +9,12 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ingest.loaders import SUPPORTED_SUFFIXES, printable
 from rag.errors import NotFound, UnreadableDocument
 from rag.storage.database import CATALOG_NAME
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 logger = logging.getLogger(__name__)
 
@@ -111,14 +108,10 @@ def is_ignored(name: str) -> bool:
 
 def _is_wanted(file: Path, real_root: Path) -> bool:
     try:
-        return file.is_file() and _is_inside(file, real_root)
+        return file.is_file() and (not file.is_symlink() or file.resolve().is_relative_to(real_root))
     except OSError as error:
         _report(error)
         return False
-
-
-def _is_inside(file: Path, real_root: Path) -> bool:
-    return not file.is_symlink() or file.resolve().is_relative_to(real_root)
 
 
 def _report(error: OSError) -> None:

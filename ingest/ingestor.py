@@ -52,25 +52,23 @@ class IngestCounter:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._files = Counter[str]()
-        self._failures = Counter[str]()
-        self._pages = 0
-        self._chunks = 0
+        self._counts = IngestCounts()
 
     def note(self, report: FileReport) -> None:
         """A file is done."""
+        codes = [report.code or "known_failure"] if report.outcome == "failed" else []
+        is_new = report.outcome in ("added", "updated")
         with self._lock:
-            self._files[report.outcome] += 1
-            if report.outcome == "failed":
-                self._failures[report.code or "known_failure"] += 1
-            if report.outcome in ("added", "updated"):
-                self._pages += report.pages
-                self._chunks += report.chunks
+            self._counts = IngestCounts(
+                files=Counter(self._counts.files) + Counter([report.outcome]),
+                failures=Counter(self._counts.failures) + Counter(codes),
+                pages=self._counts.pages + report.pages * is_new,
+                chunks=self._counts.chunks + report.chunks * is_new,
+            )
 
     def counts(self) -> IngestCounts:
         """What was counted so far."""
-        with self._lock:
-            return IngestCounts(dict(self._files), dict(self._failures), self._pages, self._chunks)
+        return self._counts
 
 
 class Ingestor(IngestService):
@@ -185,19 +183,15 @@ class Ingestor(IngestService):
 
     def _delete_gone(self, documents: Sequence[Document]) -> tuple[list[Document], int]:
         """Delete those of the documents whose files are gone still, and that nobody works on; the bytes freed."""
-        claimed = {(d.collection, d.source) for d in documents if self._claims.take(d.collection, d.source)}
+        claimed = [d for d in documents if self._claims.take(documents, d.collection, d.source)]
         try:
             present = {document.id: document for document in self._index.catalog.documents()}
             gone = [
-                document
-                for document in documents
-                if (document.collection, document.source) in claimed
-                and present.get(document.id) == document
-                and is_gone(document.content)
+                document for document in claimed if present.get(document.id) == document and is_gone(document.content)
             ]
             return gone, self._delete(gone) if gone else 0
         finally:
-            self._claims.give_back(claimed)
+            self._claims.give_back(documents)
 
     # ------------------------------------------------------------------------------------------------------- uploads
 
@@ -304,10 +298,10 @@ class Ingestor(IngestService):
                     stop=named_task.stop,
                 )
                 uploads.append(upload)
-        the_only_one = next(iter(named.values())) if len(named) == 1 else None
+        only_task = next(iter(named.values())) if len(named) == 1 else None
         for progress in self._run(collection).over(uploads):
             report = progress.report
-            task = named[report.source] if report else the_only_one
+            task = named[report.source] if report else only_task
             if report and not (task and task.stop.is_set() and report.outcome == "failed"):
                 self._counter.note(report)
             if report and report.outcome == "failed" and self._was_never_read(report.document_id):
@@ -403,14 +397,7 @@ class Ingestor(IngestService):
                 self._index.catalog.put_record(replace(document, content=content))
 
     def _run(self, collection: str, cluster: RayCluster | None = None) -> PipelineRun:
-        return PipelineRun(
-            settings=self._settings.ingest,
-            index=self._index,
-            sandbox=self._sandbox,
-            claims=self._claims,
-            collection=collection,
-            cluster=cluster,
-        )
+        return PipelineRun(self._settings.ingest, self._index, self._sandbox, self._claims, collection, cluster)
 
 
 def _plain(name: str) -> str:

@@ -74,9 +74,12 @@ class JobStore:
         """Queue a job; it is on disk when this returns."""
         job_id = new_id("job")
         values = {"job": job_id, "file": file_id, "collection": collection, "time": now()}
-        with self._database.transaction() as connection:
-            connection.execute(_INSERT_JOB, **values, attributes="{}", chunking=None)
+        self._write(_INSERT_JOB, **values, attributes="{}", chunking=None)
         return self.get(job_id)
+
+    def _write(self, statement: str, **values: object) -> None:
+        with self._database.transaction() as connection:
+            connection.execute(statement, **values)
 
     def attach(
         self,
@@ -188,17 +191,17 @@ class JobStore:
         as long as nobody does it again."""
         text = json.dumps(asdict(report)) if report else ""
         theirs = "owner_id = (SELECT owner_id FROM jobs WHERE id = :id)"
-        also = "" if state == "done" else self._runner  # nobody's
+        nobody = "" if state == "done" else self._runner
         with self._database.transaction() as connection:
             connection.execute(
                 "UPDATE jobs SET state = :state, report = :report, updated_at = :now "
-                "WHERE id = :id AND state IN ('queued', 'running') AND runner IN (:runner, :also)",
+                "WHERE id = :id AND state IN ('queued', 'running') AND runner IN (:runner, :nobody)",
                 state=state,
                 report=text,
                 now=now(),
                 id=job_id,
                 runner=self._runner,
-                also=also,
+                nobody=nobody,
             )
             connection.execute(
                 f"DELETE FROM jobs WHERE {_IS_OVER} AND {theirs} AND NOT EXISTS "
@@ -211,14 +214,13 @@ class JobStore:
 
     def release(self, job_id: str) -> None:
         """Queue a running job again, as if it had never been started, unless it is to stop."""
-        with self._database.transaction() as connection:
-            connection.execute(
-                "UPDATE jobs SET state = CASE stop WHEN 1 THEN 'cancelled' ELSE 'queued' END, starts = starts - 1, "
-                "updated_at = :now, runner = '' WHERE id = :id AND state = 'running' AND runner = :runner",
-                now=now(),
-                id=job_id,
-                runner=self._runner,
-            )
+        self._write(
+            "UPDATE jobs SET state = CASE stop WHEN 1 THEN 'cancelled' ELSE 'queued' END, starts = starts - 1, "
+            "updated_at = :now, runner = '' WHERE id = :id AND state = 'running' AND runner = :runner",
+            now=now(),
+            id=job_id,
+            runner=self._runner,
+        )
 
     def stop(self, job_id: str) -> None:
         """Cancel a job that waits; whoever works on one that runs is told by `live`."""
@@ -245,8 +247,7 @@ class JobStore:
 
     def leave(self) -> None:
         """Give no more signs of life."""
-        with self._database.transaction() as connection:
-            connection.execute("DELETE FROM runners WHERE id = :id", id=self._runner)
+        self._write("DELETE FROM runners WHERE id = :id", id=self._runner)
 
     def requeue(self, *, is_watching: bool = True) -> list[Job]:
         """What was running in processes that have ended is queued again, unless it is to stop or was tried too often;
@@ -258,24 +259,24 @@ class JobStore:
             error="The program ended every time it read this file.",
             hint="Look into the log, then upload the file again.",
         )
-        left = "state = 'running' AND runner NOT IN (SELECT id FROM runners)"
+        abandoned = "state = 'running' AND runner NOT IN (SELECT id FROM runners)"
         with self._database.transaction() as connection:
             if not self.is_shared:  # of a storage folder of our own, all others have ended
                 connection.execute("DELETE FROM runners")
             elif is_watching:
                 connection.execute("DELETE FROM runners WHERE seen_at < unixepoch() - :dead", dead=_DEAD)
             stopped = connection.execute(
-                f"UPDATE jobs SET state = 'cancelled', updated_at = :now WHERE {left} AND stop = 1 RETURNING id",
+                f"UPDATE jobs SET state = 'cancelled', updated_at = :now WHERE {abandoned} AND stop = 1 RETURNING id",
                 now=now(),
             ).all()
             failed = connection.execute(
                 "UPDATE jobs SET state = 'failed', report = :report, updated_at = :now "
-                f"WHERE {left} AND starts >= :most RETURNING id",
+                f"WHERE {abandoned} AND starts >= :most RETURNING id",
                 report=json.dumps(asdict(report)),
                 now=now(),
                 most=_MOST_STARTS,
             ).all()
-            connection.execute(f"UPDATE jobs SET state = 'queued', runner = '' WHERE {left}")
+            connection.execute(f"UPDATE jobs SET state = 'queued', runner = '' WHERE {abandoned}")
         return [self.get(row.id) for row in (*stopped, *failed)]
 
 
@@ -486,15 +487,6 @@ class JobQueue:
 
 
 def _job(row: Row) -> Job:
-    return Job(
-        id=row.id,
-        collection=row.collection,
-        file_id=row.file_id,
-        name=row.name,
-        state=row.state,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-        attributes=json.loads(row.attributes),
-        chunking=chunking_of(row.chunking),
-        report=replace(FileReport(**json.loads(row.report)), source=row.name) if row.report else None,
-    )
+    report = replace(FileReport(**json.loads(row.report)), source=row.name) if row.report else None
+    parsed = {"attributes": json.loads(row.attributes), "chunking": chunking_of(row.chunking), "report": report}
+    return Job(**row._asdict() | parsed)

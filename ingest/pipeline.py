@@ -11,13 +11,13 @@ import itertools
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ingest.change_detection import Fingerprints, IncomingFile, Source, decide, record_of
 from ingest.loaders import LoadedDocument, can_recognise_text
-from ingest.loaders.base import MEGABYTE, readable_stem
+from ingest.loaders.base import MEGABYTE, page_numbers, readable_stem
 from ingest.sandbox import Sandbox
 from ingest.splitting import ChunkLimit, chunks_of, limit_of
 from rag.errors import DocumentError, UnreadableDocument, WorkerLost
@@ -25,7 +25,7 @@ from rag.index.dense import vector_id
 from rag.index.index import DocumentVersion, Index
 from rag.settings import IngestSettings
 from rag.text.analysis import contextual_text
-from rag.types.documents import Chunk, ChunkId, Document, DocumentStatus, Section
+from rag.types.documents import ChunkId, Document, DocumentStatus
 from rag.types.ingest import FileOutcome, FileReport, IngestOptions, IngestProgress
 
 if TYPE_CHECKING:
@@ -48,16 +48,16 @@ _WITHOUT_TEXT_HINT = (
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """A document that is ready to be embedded; `vectors` are those that are at hand already."""
+    """A document that is ready to be embedded; the vectors of its version are those that are at hand already."""
 
     file: IncomingFile
     outcome: FileOutcome
-    document: Document
-    sections: Sequence[Section]
-    chunks: Sequence[Chunk]
-    vector_ids: Sequence[str]
-    vectors: Mapping[str, Vector] = field(default_factory=dict)
+    version: DocumentVersion
     notice: str = ""
+
+    @property
+    def document(self) -> Document:
+        return self.version.document
 
 
 @dataclass(slots=True)
@@ -67,87 +67,50 @@ class _Group:
     most_chunks: int
     members: list[_Prepared] = field(default_factory=list)
     size: int = 0
-
-    def add(self, prepared: _Prepared, size: int) -> None:
-        self.members.append(prepared)
-        self.size += size
+    stored: Future[None] | None = None  # when that has begun
 
     @property
     def is_full(self) -> bool:
-        chunks = sum(len(prepared.chunks) for prepared in self.members)
+        chunks = sum(len(prepared.version.chunks) for prepared in self.members)
         return chunks >= self.most_chunks or len(self.members) >= _GROUP_DOCUMENTS
 
 
-@dataclass(frozen=True, slots=True)
-class _Storing:
-    """A group that is being stored."""
-
-    future: Future[None]
-    group: _Group
-
-    def reports(self, tally: _Tally) -> Iterator[IngestProgress]:
-        """Once all of them are stored, a report each, and each once. Raises what the storing raised."""
-        self.future.result()
-        tally.bytes_done += self.group.size
-        self.group.size = 0
-        while self.group.members:
-            prepared = self.group.members.pop(0)
-            tally.files_done += 1
-            document = prepared.document
-            notice = " ".join(part for part in (document.error, document.hint, prepared.notice) if part)
-            pages, chunks = document.pages, document.chunks
-            yield tally.progress(
-                FileReport(document.source, prepared.outcome, document.id, pages, chunks, notice=notice)
-            )
-
-
-@dataclass(slots=True)
 class _Tally:
-    """What has been done so far of a run."""
+    """What has been done so far of a run; counted from several threads."""
 
-    files: int
-    size: int
-    files_done: int = 0
-    bytes_done: int = 0
-    pages: int = 0
-    chunks: int = 0
-    mutex: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(self, files: int, size: int) -> None:
+        self._state = IngestProgress(0, files, bytes_total=size)
+        self._mutex = threading.Lock()
 
-    def count(self, chunks: int) -> None:
-        """So many were embedded."""
-        with self.mutex:
-            self.chunks += chunks
+    def add(self, **amounts: Any) -> None:
+        """So much more of it, such as `chunks`, is done."""
+        with self._mutex:
+            self._state = replace(self._state, **{n: getattr(self._state, n) + more for n, more in amounts.items()})
 
     def progress(self, report: FileReport | None = None) -> IngestProgress:
-        return IngestProgress(
-            files_done=self.files_done,
-            files_total=self.files,
-            bytes_done=self.bytes_done,
-            bytes_total=self.size,
-            pages=self.pages,
-            chunks=self.chunks,
-            report=report,
-        )
+        return replace(self._state, report=report)
 
 
 class Claims:
     """Who works on which source: two runs that write one document at a time would mix it up."""
 
     def __init__(self) -> None:
-        self._taken: set[tuple[str, str]] = set()
+        self._owners: dict[tuple[str, str], object] = {}
         self._mutex = threading.Lock()
 
-    def take(self, collection: str, source: str) -> bool:
+    def take(self, owner: object, collection: str, source: str) -> bool:
         """Claim a source; False when it is taken."""
         with self._mutex:
-            is_free = (collection, source) not in self._taken
-            self._taken.add((collection, source))
+            is_free = (collection, source) not in self._owners
+            self._owners.setdefault((collection, source), owner)
             return is_free
 
-    def give_back(self, claimed: set[tuple[str, str]]) -> None:
-        """Let others have these."""
+    def give_back(self, owner: object, claims: Iterable[tuple[str, str]] | None = None) -> None:
+        """Let others have what of these (collection, source) the owner has claimed; by default all that it has."""
         with self._mutex:
-            self._taken -= claimed
+            for claim in list(self._owners) if claims is None else claims:
+                if self._owners.get(claim) is owner:
+                    del self._owners[claim]
 
 
 class PipelineRun:
@@ -173,7 +136,6 @@ class PipelineRun:
         self._embedding = index.embedding  # the same from the first file to the last
         self._sandbox = sandbox
         self._claims = claims
-        self._claimed: set[tuple[str, str]] = set()
         self._collection = collection
         self._fingerprints = Fingerprints.of(settings, self._embedding)
         self._chunk_tokens = settings.chunk_tokens
@@ -185,71 +147,75 @@ class PipelineRun:
         yield tally.progress()
         are_uploads = all(file.file_id is not None for file in files)
         most_chunks = _GROUP_CHUNKS_OF_UPLOADS if are_uploads else _GROUP_CHUNKS
-        group = _Group(most_chunks)
-        storing: _Storing | None = None
+        group, storing = _Group(most_chunks), _Group(0)
         threads = _UPLOADS_AT_ONCE if are_uploads else self._files_at_once
-        with self._prepared(files, options, threads) as outcomes, ThreadPoolExecutor(1, "store") as pool:
+        with closing(self._prepared(files, options, threads)) as outcomes, ThreadPoolExecutor(1, "store") as pool:
             for number, outcome in outcomes:
                 if isinstance(outcome, FileReport):
-                    tally.files_done += 1
-                    tally.bytes_done += sizes[number]
+                    tally.add(files_done=1, bytes_done=sizes[number])
                     yield tally.progress(outcome)
                     if outcome.outcome != "failed":  # it may have failed as another file of that name has the claim
                         self._give_back([outcome.source])
                 else:
                     if outcome is not None:
-                        group.add(outcome, sizes[number])
-                        tally.pages += outcome.document.pages
+                        group.members.append(outcome)
+                        group.size += sizes[number]
+                        tally.add(pages=outcome.document.pages)
                     yield tally.progress()  # a cluster embeds meanwhile
                 if group.is_full or (group.members and outcome is None):
-                    versions = yield from self._embedded(group, storing, tally)
-                    if storing is not None:
-                        yield from self._finish(storing, tally)
+                    versions = yield from self._embedded(group, storing)
+                    yield from self._finish(storing)
                     # stored while the next group is embedded
-                    future = pool.submit(self._index.replace_documents, versions, self._embedding.fingerprint)
-                    storing, group = _Storing(future, group), _Group(most_chunks)
-                elif outcome is None and storing is not None:
-                    yield from self._finish(storing, tally)
-                    storing = None
-            if storing is not None:
-                yield from self._finish(storing, tally)
+                    group.stored = pool.submit(self._index.replace_documents, versions, self._embedding.fingerprint)
+                    storing, group = group, _Group(most_chunks)
+                elif outcome is None:
+                    yield from self._finish(storing)
+            yield from self._finish(storing)
 
-    def _finish(self, storing: _Storing, tally: _Tally) -> Iterator[IngestProgress]:
-        sources = [prepared.document.source for prepared in storing.group.members]
-        yield from storing.reports(tally)
-        self._give_back(sources)
+    def _finish(self, group: _Group) -> Iterator[IngestProgress]:
+        """Once all of a group are stored, a report each, and each once. Raises what the storing raised."""
+        if group.stored is None:
+            return
+        group.stored.result()
+        members, size = group.members, group.size
+        group.members, group.size, group.stored = [], 0, None
+        self._tally.add(bytes_done=size)
+        for prepared in members:
+            self._tally.add(files_done=1)
+            document = prepared.document
+            notice = " ".join(part for part in (document.error, document.hint, prepared.notice) if part)
+            pages, chunks = document.pages, document.chunks
+            yield self._tally.progress(
+                FileReport(document.source, prepared.outcome, document.id, pages, chunks, notice=notice)
+            )
+        self._give_back([prepared.document.source for prepared in members])
 
     # ------------------------------------------------------------------------------------------- decide, load, split
 
-    @contextmanager
     def _prepared(
         self, files: Sequence[IncomingFile], options: IngestOptions, threads: int
-    ) -> Iterator[Iterator[tuple[int, FileReport | _Prepared | None]]]:
+    ) -> Generator[tuple[int, FileReport | _Prepared | None]]:
         """Every file decided on, loaded and split, with its number, a few files ahead of the consumer; None whenever
-        the next one takes long, and at the end."""
-        with ThreadPoolExecutor(threads, "load") as pool:
-
-            def outcomes() -> Iterator[tuple[int, FileReport | _Prepared | None]]:
-                ahead: dict[Future[FileReport | _Prepared], int] = {}
-                coming = iter(enumerate(files))
-                while True:
-                    for number, file in itertools.islice(coming, _LOAD_AHEAD + threads - len(ahead)):
-                        ahead[pool.submit(self._prepare, file, options)] = number
-                    if not ahead:
-                        break
-                    done = wait(ahead, _PATIENCE, FIRST_COMPLETED).done
-                    if not done:
-                        yield -1, None
-                    for future in sorted(done, key=ahead.__getitem__):
-                        yield ahead.pop(future), future.result()
-                yield -1, None
-
-            try:
-                yield outcomes()
-            finally:
-                self._is_over = True
-                pool.shutdown(wait=True, cancel_futures=True)
-                self._claims.give_back(self._claimed)
+        the next one takes long, and at the end. To be closed."""
+        ahead: dict[Future[FileReport | _Prepared], int] = {}
+        coming = iter(enumerate(files))
+        pool = ThreadPoolExecutor(threads, "load")
+        try:
+            while True:
+                for number, file in itertools.islice(coming, _LOAD_AHEAD + threads - len(ahead)):
+                    ahead[pool.submit(self._prepare, file, options)] = number
+                if not ahead:
+                    break
+                done = wait(ahead, _PATIENCE, FIRST_COMPLETED).done
+                if not done:
+                    yield -1, None
+                for future in sorted(done, key=ahead.__getitem__):
+                    yield ahead.pop(future), future.result()
+            yield -1, None
+        finally:
+            self._is_over = True
+            pool.shutdown(wait=True, cancel_futures=True)
+            self._claims.give_back(self)
 
     def _prepare(self, file: IncomingFile, options: IngestOptions) -> FileReport | _Prepared:
         if self._is_unwanted(file):
@@ -277,16 +243,10 @@ class PipelineRun:
         return self._is_over or file.stop.is_set()
 
     def _claim(self, source: str) -> bool:
-        is_free = self._claims.take(self._collection, source)
-        if is_free:
-            self._claimed.add((self._collection, source))
-        return is_free
+        return self._claims.take(self, self._collection, source)
 
     def _give_back(self, sources: Iterable[str]) -> None:
-        """Let others work on these; what another run has claimed stays with it."""
-        done = self._claimed & {(self._collection, source) for source in sources}
-        self._claimed -= done
-        self._claims.give_back(done)
+        self._claims.give_back(self, ((self._collection, source) for source in sources))
 
     def _read(self, source: Source) -> FileReport | _Prepared:
         file = source.file
@@ -304,7 +264,7 @@ class PipelineRun:
         version = before.version + 1
         chunks = chunks_of(before.id, version, loaded.sections, loaded.pieces)
         status: DocumentStatus = "partial" if loaded.empty_pages else "ready"
-        without_text = f"No text on {_page_numbers(loaded.empty_pages)}." if loaded.empty_pages else ""
+        without_text = f"No text on {page_numbers(loaded.empty_pages)}." if loaded.empty_pages else ""
         document = replace(
             before,
             title=loaded.title,
@@ -317,9 +277,8 @@ class PipelineRun:
             hint=_WITHOUT_TEXT_HINT if without_text else "",
         )
         vector_ids = [vector_id(contextual_text(loaded.title, chunk.heading, chunk.text)) for chunk in chunks]
-        prepared = _Prepared(
-            file, _outcome(source), document, loaded.sections, chunks, vector_ids, notice=loaded.notice
-        )
+        read = DocumentVersion(document, loaded.sections, chunks, vector_ids, {})
+        prepared = _Prepared(file, _outcome(source), read, loaded.notice)
         try:
             return prepared if self._cluster is None else self._embedded_by(self._cluster, prepared)
         except DocumentError as error:
@@ -335,13 +294,12 @@ class PipelineRun:
         texts = self._lacking_texts([prepared])
         batches = _batches(texts)
         vectors: dict[str, Vector] = {}
-        name, contents = prepared.document.source, [[texts[vector] for vector in ids] for ids in batches]
-        for ids, embedded in zip(
-            batches, cluster.embed(name, contents, lambda: self._is_unwanted(prepared.file)), strict=True
-        ):
+        contents = [[texts[vector] for vector in ids] for ids in batches]
+        answers = cluster.embed(prepared.document.source, contents, lambda: self._is_unwanted(prepared.file))
+        for ids, embedded in zip(batches, answers, strict=True):
             vectors |= zip(ids, embedded, strict=True)
-            self._tally.count(len(ids))
-        return replace(prepared, vectors=vectors)
+            self._tally.add(chunks=len(ids))
+        return replace(prepared, version=replace(prepared.version, vectors=vectors))
 
     def _copy(self, source: Source, twin: Document) -> _Prepared | None:
         """The twin's text and vectors under this name; None when the twin changed meanwhile."""
@@ -368,66 +326,53 @@ class PipelineRun:
             error=twin.error,
             hint=twin.hint,
         )
-        return _Prepared(source.file, _outcome(source), document, sections, chunks, vector_ids, vectors)
+        copied = DocumentVersion(document, sections, chunks, vector_ids, vectors)
+        return _Prepared(source.file, _outcome(source), copied)
 
     def _remember_failure(self, source: Source, error: DocumentError) -> FileReport:
-        record = replace(
-            record_of(source),
-            fingerprint=self._fingerprints.failed,
-            status="failed",
-            error=error.message,
-            hint=error.hint,
-        )
+        failed = self._fingerprints.failed
+        record = replace(record_of(source), fingerprint=failed, status="failed", error=error.message, hint=error.hint)
         self._index.catalog.put_record(record)
         return replace(_failure(source.name, error), document_id=record.id)
 
     # -------------------------------------------------------------------------------------------------- embed, store
 
-    def _embedded(
-        self, group: _Group, storing: _Storing | None, tally: _Tally
-    ) -> Generator[IngestProgress, None, list[DocumentVersion]]:
+    def _embedded(self, group: _Group, storing: _Group) -> Generator[IngestProgress, None, list[DocumentVersion]]:
         """Embed a group of documents while another is being stored; returns them ready to be stored. Those that were
         stopped leave the group."""
         vectors: dict[str, Vector] = {}
-        yield from self._release_stopped(group, tally)
-        for embedded in self._embed(self._lacking_texts(group.members)):
-            vectors |= embedded
-            tally.count(len(embedded))
-            yield tally.progress()
-            if storing is not None and storing.future.done():
-                yield from self._finish(storing, tally)
-        yield from self._release_stopped(group, tally)
-        return [
-            DocumentVersion(
-                p.document, p.sections, p.chunks, p.vector_ids, {**_chosen(vectors, p.vector_ids), **p.vectors}
-            )
-            for p in group.members
-        ]
+        yield from self._release_stopped(group)
+        texts = self._lacking_texts(group.members)
+        for ids in _batches(texts):
+            vectors |= zip(ids, self._embedding.embed_passages([texts[vector] for vector in ids]), strict=True)
+            self._tally.add(chunks=len(ids))
+            yield self._tally.progress()
+            if storing.stored is not None and storing.stored.done():
+                yield from self._finish(storing)
+        yield from self._release_stopped(group)
+        versions = [prepared.version for prepared in group.members]
+        new = [{vector: vectors[vector] for vector in v.vector_ids if vector in vectors} for v in versions]
+        return [replace(v, vectors={**given, **v.vectors}) for v, given in zip(versions, new, strict=True)]
 
-    def _release_stopped(self, group: _Group, tally: _Tally) -> Iterator[IngestProgress]:
+    def _release_stopped(self, group: _Group) -> Iterator[IngestProgress]:
         """Let go of what nobody wants any more, with a report each."""
         members, group.members = group.members, []
         for prepared in members:
             if self._is_unwanted(prepared.file):
-                tally.files_done += 1
-                yield tally.progress(_stopped(prepared.document.source))
+                self._tally.add(files_done=1)
+                yield self._tally.progress(_stopped(prepared.document.source))
             else:
                 group.members.append(prepared)
 
     def _lacking_texts(self, group: Sequence[_Prepared]) -> dict[str, str]:
         """Vector id → text of all that has to be embedded: what changed, and of equal texts one."""
         texts = {
-            vector: contextual_text(p.document.title, chunk.heading, chunk.text)
-            for p in group
-            for vector, chunk in zip(p.vector_ids, p.chunks, strict=True)
-            if vector not in p.vectors
+            vector: contextual_text(v.document.title, chunk.heading, chunk.text)
+            for v in (prepared.version for prepared in group)
+            for vector, chunk in zip(v.vector_ids, v.chunks, strict=True)
+            if vector not in v.vectors
         }
         return {vector: texts[vector] for vector in self._index.lacking_vectors(self._collection, list(texts))}
-
-    def _embed(self, texts: Mapping[str, str]) -> Iterator[dict[str, Vector]]:
-        """The vectors, batch by batch."""
-        for ids in _batches(texts):
-            yield dict(zip(ids, self._embedding.embed_passages([texts[vector] for vector in ids]), strict=True))
 
 
 def _batches(texts: Mapping[str, str]) -> list[list[str]]:
@@ -450,26 +395,9 @@ def _outcome(source: Source) -> FileOutcome:
     return "updated" if source.known is not None and source.known.version else "added"
 
 
-def _chosen(vectors: Mapping[str, Vector], ids: Sequence[str]) -> dict[str, Vector]:
-    return {vector: vectors[vector] for vector in ids if vector in vectors}
-
-
 def _failure(source: str, error: DocumentError) -> FileReport:
     return FileReport(source, "failed", error=error.message, hint=error.hint, code=error.code)
 
 
 def _stopped(source: str) -> FileReport:
     return FileReport(source, "failed", error=f"{source} was stopped.")
-
-
-def _page_numbers(indices: Sequence[int]) -> str:
-    """0-based page indices as a reader counts: `3–17 and 20`, with the word "page" or "pages" before it."""
-    runs: list[list[int]] = []
-    for index in indices:
-        if runs and index == runs[-1][-1] + 1:
-            runs[-1].append(index)
-        else:
-            runs.append([index])
-    words = [str(run[0] + 1) if len(run) == 1 else f"{run[0] + 1}–{run[-1] + 1}" for run in runs]
-    listed = " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
-    return f"page {listed}" if len(indices) == 1 else f"pages {listed}"

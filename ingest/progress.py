@@ -6,10 +6,11 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import PurePath
-from typing import Self, get_args
+from typing import get_args
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -30,13 +31,13 @@ def show_progress(progresses: Iterable[IngestProgress], options: IngestOptions =
     reports: list[FileReport] = []
     began = time.monotonic()
     chunks = 0
-    with _Bar("Ingesting", "files") as bar:
+    with _bar("Ingesting", "files") as (console, show):
         for progress in progresses:
             chunks = progress.chunks
             if progress.report is not None:
                 reports.append(progress.report)
-                _tell(bar.console, progress.report)
-            bar.show(progress)
+                _tell(console, progress.report)
+            show(progress)
     _show_summary(reports, chunks, time.monotonic() - began, options)
     return 1 if any(report.outcome == "failed" for report in reports) else 0
 
@@ -45,10 +46,10 @@ def show_reindexing(progresses: Iterable[IngestProgress], chosen: EmbeddingSetti
     """Follow a switch to another embedding model to its end."""
     began = time.monotonic()
     chunks = documents = 0
-    with _Bar("Embedding anew", "documents") as bar:
+    with _bar("Embedding anew", "documents") as (_, show):
         for progress in progresses:
             chunks, documents = progress.chunks, progress.files_total
-            bar.show(progress)
+            show(progress)
     console = Console()
     console.print(
         f"{documents} documents, {chunks} chunks embedded in {time.monotonic() - began:.1f} s.", highlight=False
@@ -58,43 +59,32 @@ def show_reindexing(progresses: Iterable[IngestProgress], chosen: EmbeddingSetti
     console.print(f"For every later start, set {settings}.", highlight=False, soft_wrap=True)
 
 
-class _Bar:
-    """A progress bar on standard error: how many are done, pages, chunks, rate, time left."""
+@contextmanager
+def _bar(what: str, unit: str) -> Iterator[tuple[Console, Callable[[IngestProgress], None]]]:
+    """A progress bar on standard error: how many are done, pages, chunks, rate, time left. Yields its console, and what
+    draws a progress on it."""
+    columns = (
+        TextColumn(what),
+        BarColumn(),
+        TextColumn("{task.fields[done]}, {task.fields[chunks]} chunks, {task.fields[rate]:.0f} chunks/s"),
+        TimeRemainingColumn(),
+    )
+    began = time.monotonic()
 
-    def __init__(self, what: str, unit: str) -> None:
-        self.console = Console(stderr=True)
-        self._unit = unit
-        columns = (
-            TextColumn(what),
-            BarColumn(),
-            TextColumn("{task.fields[done]}, {task.fields[chunks]} chunks, {task.fields[rate]:.0f} chunks/s"),
-            TimeRemainingColumn(),
-        )
-        self._progress = Progress(*columns, console=self.console, transient=True)
-        self._task = self._progress.add_task("", total=None, done="", chunks=0, rate=0.0)
-        self._began = self._shown = time.monotonic()
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def show(self, progress: IngestProgress) -> None:
-        """Draw it, unless that was done just now."""
-        if time.monotonic() - self._shown < _REDRAWN:
-            return
-        self._shown = time.monotonic()
+    def show(progress: IngestProgress) -> None:
         pages = f", {progress.pages} pages" if progress.pages else ""
-        self._progress.update(
-            self._task,
+        bar.update(
+            task,
             total=progress.bytes_total or progress.files_total,
             completed=progress.bytes_done or progress.files_done,
-            done=f"{progress.files_done}/{progress.files_total} {self._unit}{pages}",
+            done=f"{progress.files_done}/{progress.files_total} {unit}{pages}",
             chunks=progress.chunks,
-            rate=progress.chunks / (self._shown - self._began),
+            rate=progress.chunks / max(time.monotonic() - began, _REDRAWN),
         )
+
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None, done="", chunks=0, rate=0.0)
+        yield bar.console, show
 
 
 def print_events(progresses: Iterable[IngestProgress], options: IngestOptions = IngestOptions()) -> int:
@@ -166,40 +156,16 @@ def print_left_out(counts: Mapping[str, int]) -> None:
 
 def document_line(document: Document) -> dict[str, object]:
     """A document as `ingest ls --json` gives it."""
-    return {
-        "id": document.id,
-        "collection": document.collection,
-        "source": document.source,
-        "status": document.status,
-        "pages": document.pages,
-        "chunks": document.chunks,
-        "error": document.error or None,
-        "attributes": dict(document.attributes),
-    }
+    names = ("id", "collection", "source", "status", "pages", "chunks")
+    shown: dict[str, object] = {name: getattr(document, name) for name in names}
+    return shown | {"error": document.error or None, "attributes": dict(document.attributes)}
 
 
 def job_line(job: Job) -> dict[str, object]:
     """A job as `ingest jobs --json` gives it."""
-    report = job.report
-    return {
-        "id": job.id,
-        "name": job.name,
-        "collection": job.collection,
-        "state": job.state,
-        "chunks": report.chunks if report else job.chunks,
-        "created": job.created_at,
-        "error": (report.error or None) if report else None,
-    }
-
-
-def show_documents(documents: Sequence[Document]) -> None:
-    """A table of documents."""
-    _show_table([document_line(document) for document in documents], "No documents yet. `ingest PATH` adds some.")
-
-
-def show_jobs(jobs: Sequence[Job]) -> None:
-    """A table of jobs."""
-    _show_table([job_line(job) for job in jobs], "No uploads yet.")
+    shown: dict[str, object] = {name: getattr(job, name) for name in ("id", "name", "collection", "state")}
+    chunks, error = (job.report.chunks, job.report.error or None) if job.report else (job.chunks, None)
+    return shown | {"chunks": chunks, "created": job.created_at, "error": error}
 
 
 def _cell(value: object) -> str:
@@ -208,7 +174,12 @@ def _cell(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _show_table(lines: Sequence[Mapping[str, object]], none: str) -> None:
+def show_lines(lines: Sequence[Mapping[str, object]], none: str, *, as_json: bool) -> None:
+    """What a command lists, as a table (or what to say of `none`), or with one JSON object a line."""
+    if as_json:
+        for line in lines:
+            print(json.dumps(line, ensure_ascii=False))
+        return
     console = Console() if sys.stdout.isatty() else Console(width=_WIDE)
     if not lines:
         console.print(none)

@@ -19,17 +19,15 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import astuple
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import ingest
 from ingest.loaders import LoadedDocument, Section
-from ingest.loaders.base import quoted
+from ingest.loaders.base import over_limit, quoted, unreadable
 from ingest.splitting import ChunkLimit, Piece
 from rag.errors import ConfigurationError, DocumentError, EmptyDocument, UnreadableDocument, UnsupportedFileType
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from rag.settings import IngestSettings
 
 logger = logging.getLogger(__name__)
@@ -42,7 +40,7 @@ _GUARD_INTERVAL = 0.05  # seconds between two looks at the clock
 _PASSED_ON = ("PATH", "PYTHONHOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL", "SYSTEMROOT")
 
 
-class Sandbox:
+class Sandbox(contextlib.AbstractContextManager["Sandbox"]):
     """Up to `workers` files at a time, each in a child process; the children live until the sandbox is closed.
 
     `load` may be called from any thread. Use it as a context manager.
@@ -57,12 +55,7 @@ class Sandbox:
         for child in self._children:
             self._idle.put(child)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -79,12 +72,8 @@ class Sandbox:
         UnreadableDocument (also when it takes too long, too much memory, or crashes its parser) or EmptyDocument;
         ConfigurationError when no child can be started.
         """
-        request = {
-            "path": os.path.abspath(path),  # noqa: PTH100 - keeps links, unlike resolve()
-            "name": name,
-            "limits": self._limits,
-        }
-        return self._ask(request, name, limit, is_unwanted)
+        absolute = os.path.abspath(path)  # noqa: PTH100 - keeps links, unlike resolve()
+        return self._ask({"path": absolute, "name": name, "limits": self._limits}, name, limit, is_unwanted)
 
     def split(self, title: str, sections: Sequence[Section], limit: ChunkLimit) -> tuple[str, tuple[Piece, ...]]:
         """The title, as much of it as fits, and the pieces of sections that were read before. Raises like `load`."""
@@ -112,23 +101,18 @@ class Sandbox:
                 return self._idle.get(timeout=_GUARD_INTERVAL)
             except queue.Empty:
                 continue
-        raise UnreadableDocument(f"{quoted(name)} was not read, as nobody waits for it.", hint="", source=name)
+        raise unreadable(name, "was not read, as nobody waits for it.", "")
 
     def _failure(self, answer: dict[str, Any] | None, timed_out: bool, name: str) -> DocumentError:
         if answer is None and timed_out:
-            message = f"{quoted(name)} took longer than {self._timeout:g} seconds to read."
-            hint = "Split it into smaller files, or raise RAG_INGEST__PARSE_TIMEOUT."
-        elif answer is None:
-            message = f"{quoted(name)} crashed its parser."
-            hint = "The file may be damaged: open it in its own program and save it again."
-        elif answer["error"] == "MemoryError":
-            message = f"{quoted(name)} takes more than {self._memory_mb} MB of memory to read."
-            hint = "Split it into smaller files, or raise RAG_INGEST__PARSE_MEMORY_MB."
-        else:
-            if answer["trace"]:
-                logger.debug("reading %s failed:\n%s", quoted(name), answer["trace"])
-            return _ERRORS[answer["error"]](answer["message"], hint=answer["hint"], source=name)
-        return UnreadableDocument(message, hint=hint, source=name)
+            return over_limit(name, f"took longer than {self._timeout:g} seconds to read.", "PARSE_TIMEOUT")
+        if answer is None:
+            return unreadable(name, "crashed its parser.")
+        if answer["error"] == "MemoryError":
+            return over_limit(name, f"takes more than {self._memory_mb} MB of memory to read.", "PARSE_MEMORY_MB")
+        if answer["trace"]:
+            logger.debug("reading %s failed:\n%s", quoted(name), answer["trace"])
+        return _ERRORS[answer["error"]](answer["message"], hint=answer["hint"], source=name)
 
 
 class _Child:
@@ -215,6 +199,7 @@ class _Child:
         return None
 
     def _running(self) -> subprocess.Popen[bytes]:
+        """The child, which has said that it is ready. Raises ConfigurationError when none can be started."""
         with self._lock:
             if self._closed:
                 raise RuntimeError("the sandbox is closed")
@@ -223,29 +208,31 @@ class _Child:
                 self._scratch = tempfile.TemporaryDirectory(prefix="footnote-", ignore_cleanup_errors=True)
                 self._process = _start(self._scratch.name)
                 self._tokenizer = None
+                if not self._process.stdout or not self._process.stdout.readline():
+                    self._end()
+                    command = f"{sys.executable} -P -m ingest.loaders"
+                    raise ConfigurationError(
+                        "The process that reads documents could not be started.",
+                        hint=f"Run `{command}` to see why; `make setup` installs all it needs.",
+                    )
             return self._process
 
     def _end(self) -> None:
         if self._process is not None:
-            _end(self._process)
+            self._process.kill()
+            self._process.wait()
+            for pipe in filter(None, (self._process.stdin, self._process.stdout)):
+                with contextlib.suppress(OSError):  # a request that it no longer took
+                    pipe.close()
         if self._scratch is not None:
             self._scratch.cleanup()
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.kill()
-    process.wait()
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            with contextlib.suppress(OSError):  # a request that it no longer took
-                pipe.close()
-
-
 def _start(scratch: str) -> subprocess.Popen[bytes]:
-    """A child that has said it is ready; its temporary files go into the folder `scratch`."""
+    """A child whose temporary files go into the folder `scratch`."""
     packages = [str(Path(ingest.__path__[0]).parent), os.environ.get("PYTHONPATH", "")]
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    process = subprocess.Popen(
+    return subprocess.Popen(
         # -P: the working folder, which may be anybody's, is no place to import from
         [sys.executable, "-P", "-m", "ingest.loaders"],
         env={**environment, "TMPDIR": scratch, "PYTHONPATH": os.pathsep.join(filter(None, packages))},
@@ -254,13 +241,6 @@ def _start(scratch: str) -> subprocess.Popen[bytes]:
         stderr=subprocess.DEVNULL,
         start_new_session=True,  # Ctrl-C in the terminal is for the parent
     )
-    if not process.stdout or not process.stdout.readline():
-        _end(process)
-        raise ConfigurationError(
-            "The process that reads documents could not be started.",
-            hint=f"Run `{sys.executable} -P -m ingest.loaders` to see why; `make setup` installs all it needs.",
-        )
-    return process
 
 
 def _send(process: subprocess.Popen[bytes], request: dict[str, Any]) -> None:

@@ -153,7 +153,7 @@ def _measured_pieces(text: str, token_spans: TokenSpans, budget: int, part: int)
 def _blocks(text: str, sentences: Iterable[Span]) -> Iterator[list[Span]]:
     """Neighbouring sentences of at most `_BLOCK` characters together; a longer sentence is cut."""
     block: list[Span] = []
-    for sentence in (part for whole in sentences for part in _cut(text, whole)):
+    for sentence in (part for span in sentences for part in _cut(text, span)):
         if block and sentence[1] - block[0][0] > _BLOCK:
             yield block
             block = []

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
 
 from ingest.loaders.base import (
     HIDDEN_TEXT,
@@ -21,9 +21,11 @@ from ingest.loaders.base import (
     LoadedDocument,
     Loader,
     Section,
+    over_limit,
     printable,
     quoted,
     readable_stem,
+    unreadable,
 )
 from ingest.loaders.csv import load_csv
 from ingest.loaders.docx import load_docx
@@ -31,8 +33,7 @@ from ingest.loaders.email.loader import load_message
 from ingest.loaders.email.mbox import load_mbox
 from ingest.loaders.epub import load_epub
 from ingest.loaders.html import load_html
-from ingest.loaders.json import load_json
-from ingest.loaders.jsonl import load_jsonl
+from ingest.loaders.json import load_json, load_jsonl
 from ingest.loaders.markdown import load_markdown
 from ingest.loaders.notebook import load_ipynb
 from ingest.loaders.ocr import IMAGE_SUFFIXES, load_image
@@ -46,7 +47,7 @@ from ingest.loaders.source_code import SOURCE_CODE_SUFFIXES, load_source_code
 from ingest.loaders.spreadsheet import load_spreadsheet
 from ingest.loaders.text import load_text
 from ingest.loaders.xml import load_xml
-from rag.errors import DocumentError, EmptyDocument, UnreadableDocument, UnsupportedFileType
+from rag.errors import DocumentError, EmptyDocument, UnsupportedFileType
 from rag.text.unicode import smuggles, without_invisible
 
 __all__ = [
@@ -61,9 +62,6 @@ __all__ = [
     "load_document",
     "printable",
 ]
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 # Part of each document's fingerprint: raise it whenever a loader's output changes, and documents are read again.
 LOADER_VERSION = "5"
@@ -126,8 +124,9 @@ def _loader_of(name: str) -> Loader:
     suffix = PurePath(name).suffix.lower()
     loader = LOADERS.get(suffix)
     if loader is None:
+        kind = f"“{printable(suffix)}” files" if suffix else "files without a suffix"
         raise UnsupportedFileType(
-            f"{quoted(name)} cannot be read: no loader for {_described(suffix)}.",
+            f"{quoted(name)} cannot be read: no loader for {kind}.",
             hint=_unsupported_hint(suffix),
             source=name,
         )
@@ -144,11 +143,7 @@ def _extract(path: Path, name: str, limits: Limits) -> Extracted:
         raise
     except Exception as error:  # parsers raise anything on broken files
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise UnreadableDocument(
-            f"{quoted(name)} could not be read: {printable(reason)}.",
-            hint="The file may be damaged: open it in its own program and save it again.",
-            source=name,
-        ) from error
+        raise unreadable(name, f"could not be read: {printable(reason)}.") from error
     limits.check_text(sum(len(section.text) for section in extracted.sections), name)
     if not any(section.text.strip() for section in extracted.sections):
         raise EmptyDocument(f"{quoted(name)} holds no text.", hint=_empty_hint(extracted.sections), source=name)
@@ -157,10 +152,8 @@ def _extract(path: Path, name: str, limits: Limits) -> Extracted:
 
 def _document_of(extracted: Extracted, name: str) -> LoadedDocument:
     """Control characters and what else cannot be seen removed, long sections cut, a title, the pages counted."""
-    with_text: dict[int, bool] = {}
-    for section in extracted.sections:
-        if section.page_index is not None:
-            with_text[section.page_index] = with_text.get(section.page_index, False) or bool(section.text.strip())
+    pages = {section.page_index for section in extracted.sections if section.page_index is not None}
+    with_text = {section.page_index for section in extracted.sections if section.text.strip()}
     is_hidden = HIDDEN_TEXT not in extracted.notice and any(smuggles(section.text) for section in extracted.sections)
     return LoadedDocument(
         title=without_invisible(extracted.title) or readable_stem(name),
@@ -169,8 +162,8 @@ def _document_of(extracted: Extracted, name: str) -> LoadedDocument:
             for section in extracted.sections
             for text in _portions(_CONTROL.sub("", without_invisible(section.text)))
         ],
-        pages=len(with_text) or 1,
-        empty_pages=tuple(sorted(page for page, has_text in with_text.items() if not has_text)),
+        pages=len(pages) or 1,
+        empty_pages=tuple(sorted(pages - with_text)),
         notice=" ".join(filter(None, (extracted.notice, HIDDEN_TEXT * is_hidden))),
     )
 
@@ -193,29 +186,19 @@ def _check_file(path: Path, name: str, limits: Limits) -> None:
         if size >= 0:
             path.open("rb").close()
     except OSError as error:
-        raise UnreadableDocument(
-            f"{quoted(name)} cannot be opened: {error.strerror or error}.",
-            hint="Check that the file is still there and that you may read it.",
-            source=name,
+        raise unreadable(
+            name,
+            f"cannot be opened: {error.strerror or error}.",
+            "Check that the file is still there and that you may read it.",
         ) from error
     if size < 0:
-        raise UnreadableDocument(
-            f"{quoted(name)} is not a file, or is no longer there.", hint="Name an ordinary file.", source=name
-        )
+        raise unreadable(name, "is not a file, or is no longer there.", "Name an ordinary file.")
     if size == 0:
         raise EmptyDocument(
             f"{quoted(name)} is empty (0 bytes).", hint="Save or copy it again: nothing has been written.", source=name
         )
     if size > limits.max_file_mb * MEGABYTE:
-        raise UnreadableDocument(
-            f"{quoted(name)} is larger than {limits.max_file_mb} MB.",
-            hint="Split it into smaller files, or raise RAG_INGEST__MAX_FILE_MB.",
-            source=name,
-        )
-
-
-def _described(suffix: str) -> str:
-    return f"“{printable(suffix)}” files" if suffix else "files without a suffix"
+        raise over_limit(name, f"is larger than {limits.max_file_mb} MB.", "MAX_FILE_MB")
 
 
 def _unsupported_hint(suffix: str) -> str:

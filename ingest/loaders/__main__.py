@@ -17,22 +17,20 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import astuple
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO
 
 from ingest.loaders import Limits, LoadedDocument, Section, load_document
-from ingest.loaders.base import MEGABYTE
+from ingest.loaders.base import MEGABYTE, groups_of, text_size
 from ingest.splitting import fitting_title, split
 from rag.errors import DocumentError
 from rag.text import tokenizers
 from rag.text.tokenizers import TokenSpans
 
-_Item = TypeVar("_Item")
-
 _GRACE = 5.0  # seconds after the parent should have killed this process
-_PORTION = 100_000  # characters sent in one line, about
+_PORTION = 100_000  # characters sent in one line, about: the parent's other threads must not wait
 _PIECE_SIZE = 30  # characters of a piece in JSON, about
 _LIBRARIES_MB = 256  # address space of the parsers themselves
 
@@ -111,10 +109,10 @@ def _answers(
             limits = Limits(**request["limits"], heartbeat=heartbeat)
             loaded = load_document(Path(request["path"]), request["name"], limits)
         title = fitting_title(loaded.title, token_spans, request["chunk_tokens"])
-        for sections in _portions(() if "sections" in request else loaded.sections, lambda section: len(section.text)):
+        for sections in groups_of(() if "sections" in request else loaded.sections, text_size, _PORTION):
             yield {"sections": [astuple(section) for section in sections]}
         pieces = split(title, loaded.sections, token_spans, request["chunk_tokens"], request["overlap"])
-        for portion in _portions(pieces, lambda piece: len(piece.heading) + _PIECE_SIZE):
+        for portion in groups_of(pieces, lambda piece: len(piece.heading) + _PIECE_SIZE, _PORTION):
             yield {"pieces": [astuple(piece) for piece in portion]}
         end = {"pages": loaded.pages, "empty_pages": loaded.empty_pages, "notice": loaded.notice}
         yield {"end": {"title": title, **end}}
@@ -123,20 +121,6 @@ def _answers(
         yield {"error": type(error).__name__, "message": error.message, "hint": error.hint, "trace": trace}
     except MemoryError:
         yield {"error": "MemoryError"}
-
-
-def _portions(items: Iterable[_Item], size: Callable[[_Item], int]) -> Iterator[list[_Item]]:
-    """The items in groups that the parent takes in at one go without keeping its other threads waiting."""
-    portion: list[_Item] = []
-    total = 0
-    for item in items:
-        portion.append(item)
-        total += size(item)
-        if total > _PORTION:
-            yield portion
-            portion, total = [], 0
-    if portion:
-        yield portion
 
 
 if __name__ == "__main__":

@@ -7,14 +7,17 @@ the file (an upload lies under another name). It imports its library inside, and
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path, PurePath
+from typing import TypeVar
 
 from ingest.splitting import Piece
 from rag.errors import UnreadableDocument
 from rag.types.documents import Section as Section  # noqa: PLC0414 - loaders take it from here
+
+_Item = TypeVar("_Item")
 
 HEADING_SEPARATOR = " › "
 MEGABYTE = 1024 * 1024
@@ -45,20 +48,21 @@ class Limits:
     def check_text(self, characters: int, name: str) -> None:
         """Raises UnreadableDocument when a document has more text than allowed."""
         if characters > self.max_text_mb * MEGABYTE:
-            raise UnreadableDocument(
-                f"{quoted(name)} holds more than {self.max_text_mb} MB of text.",
-                hint="Split it into smaller files, or raise RAG_INGEST__MAX_TEXT_MB.",
-                source=name,
-            )
+            raise over_limit(name, f"holds more than {self.max_text_mb} MB of text.", "MAX_TEXT_MB")
 
     def check_pages(self, pages: int, name: str, what: str = "pages") -> None:
         """Raises UnreadableDocument when a document has more pages (or slides: `what`) than allowed."""
         if pages > self.max_pages:
-            raise UnreadableDocument(
-                f"{quoted(name)} has {pages} {what}, more than the {self.max_pages} allowed.",
-                hint="Split it into smaller files, or raise RAG_INGEST__MAX_PAGES.",
-                source=name,
-            )
+            raise over_limit(name, f"has {pages} {what}, more than the {self.max_pages} allowed.", "MAX_PAGES")
+
+    def bounded(self, items: Iterable[_Item], name: str, size: Callable[[_Item], int]) -> Iterator[_Item]:
+        """The same items; raises UnreadableDocument as soon as they have more text than allowed. `size` counts the
+        characters of one."""
+        characters = 0
+        for item in items:
+            characters += size(item)
+            self.check_text(characters, name)
+            yield item
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,38 @@ def sensible_title(title: str) -> str:
     return title[:200]
 
 
+def page_numbers(pages: Sequence[int]) -> str:
+    """Pages counted from 0 as people name them: `page 3`, `pages 3–7, 9`."""
+    spans: list[list[int]] = []
+    for page in pages:
+        if spans and page == spans[-1][1] + 1:
+            spans[-1][1] = page
+        else:
+            spans.append([page, page])
+    written = ", ".join(str(a + 1) if a == b else f"{a + 1}–{b + 1}" for a, b in spans)
+    return f"page{'s' if len(pages) > 1 else ''} {written}"
+
+
+def groups_of(items: Iterable[_Item], size: Callable[[_Item], int], most: int) -> Iterator[list[_Item]]:
+    """The items in groups whose sizes together are at most `most`; one that is larger is a group of its own."""
+    group: list[_Item] = []
+    total = 0
+    for item in items:
+        length = size(item)
+        if group and total + length > most:
+            yield group
+            group, total = [], 0
+        group.append(item)
+        total += length
+    if group:
+        yield group
+
+
+def text_size(section: Section) -> int:
+    """Characters."""
+    return len(section.text)
+
+
 def squeeze(text: str) -> str:
     """`text` on one line: white space collapsed, invisible characters (zero width, soft hyphen) dropped."""
     return " ".join(text.translate(INVISIBLE).split())
@@ -125,11 +161,23 @@ def shortened(text: str, longest: int = LONGEST_HEADING) -> str:
     return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
 
 
+def unreadable(
+    name: str, problem: str, hint: str = "The file may be damaged: open it in its own program and save it again."
+) -> UnreadableDocument:
+    """The error about the file `name`: `problem` is what comes after the name in the message."""
+    return UnreadableDocument(f"{quoted(name)} {problem}", hint=hint, source=name)
+
+
+def over_limit(name: str, problem: str, setting: str) -> UnreadableDocument:
+    """The error about a file that is over the limit that the `setting` of RAG_INGEST sets."""
+    return unreadable(name, problem, f"Split it into smaller files, or raise RAG_INGEST__{setting}.")
+
+
 def not_what_it_says(
     name: str, described: str, hint: str = "Give the file the suffix of what it really is."
 ) -> UnreadableDocument:
     """What to say of a file that is not of the format that its suffix names."""
-    return UnreadableDocument(f"{quoted(name)} is not {described}, although its name says so.", hint=hint, source=name)
+    return unreadable(name, f"is not {described}, although its name says so.", hint)
 
 
 class HeadingPath:
@@ -157,6 +205,7 @@ class SectionWriter:
         self._path = HeadingPath()
         self._heading = ""
         self._lines: list[str] = []
+        self._line = ""
 
     def enter(self, level: int, heading: str) -> None:
         """Begins a section under a heading of `level` (1 is the highest); under the one above that if it is ""."""
@@ -164,11 +213,24 @@ class SectionWriter:
         self._heading = self._path.enter(level, heading)
 
     def write(self, *lines: str) -> None:
-        """Adds lines to the section."""
+        """Adds lines to the section, after the one that has begun."""
+        self.end_line()
         self._lines += lines
+
+    def write_words(self, text: str) -> None:
+        """Goes on with a line of running text, in which white space collapses."""
+        words = re.sub(r"\s+", " ", text.translate(INVISIBLE))
+        self._line += words.lstrip() if not self._line or self._line.endswith(" ") else words
+
+    def end_line(self) -> None:
+        """Adds the line of running text unless it is blank."""
+        if line := self._line.strip():
+            self._lines.append(line)
+        self._line = ""
 
     def finish(self) -> None:
         """Ends the section; what is written next is another one under the same heading."""
+        self.end_line()
         if any(map(str.strip, self._lines)):
             self.sections.append(Section("\n".join(self._lines) + "\n\n", heading=self._heading))
         self._lines = []

@@ -6,18 +6,13 @@ import csv
 import io
 import re
 from collections import Counter
+from collections.abc import Iterator
 from itertools import chain, islice
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from ingest.loaders.base import INVISIBLE, Extracted, Limits
 from ingest.loaders.encoding import decode
-from ingest.loaders.table_sections import row_sections
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from ingest.loaders.table_sections import Row
+from ingest.loaders.table_sections import Row, row_sections
 
 _DELIMITERS = ",;\t|"
 _SNIFFED_ROWS = 50

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ingest.loaders.base import HIDDEN_TEXT, Extracted, Limits, SectionWriter, sensible_title, squeeze
-from ingest.loaders.hidden_text.docx import remove_hidden
+from ingest.loaders.hidden_text.docx import remove_hidden, value_of
 from ingest.loaders.zip_container import DOCX, Archive
 
 if TYPE_CHECKING:
@@ -52,11 +52,12 @@ def _lines(document: WordDocument, styles: dict[str, str]) -> Iterator[tuple[str
     for block in _blocks(document.element.body):
         if block.tag == f"{_W}tbl":
             for row in block.iterchildren(f"{_W}tr"):
-                cells = [squeeze(_text(cell)) for cell in row.iter(f"{_W}tc") if _row_of(cell) is row]
+                own = (cell for cell in row.iter(f"{_W}tc") if next(cell.iterancestors(f"{_W}tr")) is row)
+                cells = [squeeze(_text(cell)) for cell in own]
                 if any(cells):
                     yield "", " | ".join(cells)
             continue
-        style = styles.get(_value(block, "pStyle"), "")
+        style = styles.get(value_of(block.find(f"{_W}pPr"), "pStyle"), "")
         text = _text(block).strip()
         is_list = style.startswith("list ") or block.find(f"{_W}pPr/{_W}numPr") is not None
         if text:
@@ -88,15 +89,6 @@ def _text(element: _Element) -> str:
             parts.append("\n")
         stack += reversed(node)
     return "".join(parts)
-
-
-def _value(paragraph: _Element, name: str) -> str:
-    found = paragraph.find(f"{_W}pPr/{_W}{name}")
-    return "" if found is None else str(found.get(f"{_W}val", ""))
-
-
-def _row_of(cell: _Element) -> _Element | None:
-    return next(cell.iterancestors(f"{_W}tr"), None)
 
 
 def _footnotes(document: WordDocument) -> Iterator[str]:

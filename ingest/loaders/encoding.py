@@ -14,6 +14,12 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_WIDE = (  # more than this share of the units have NUL at these of four bytes, and few at those
+    ("utf-32-be", 0.9, (0, 1), (3,)),
+    ("utf-32-le", 0.9, (2, 3), (0,)),
+    ("utf-16-be", 0.4, (0, 2), (1, 3)),
+    ("utf-16-le", 0.4, (1, 3), (0, 2)),
+)
 _SAMPLE = 64 * 1024
 _CLOSE = 0.05  # of a coherence from 0 to 1
 _NOT_IN_TEXT = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
@@ -43,7 +49,7 @@ def _encoding_of(data: bytes, declared: str | None) -> tuple[str, bool]:
     for mark, encoding in _BYTE_ORDER_MARKS:
         if data.startswith(mark):
             return encoding, False
-    if declared and (known := _known(declared)) and _decodes(data, known):
+    if declared and (known := known_encoding(declared)) and _decodes(data, known):
         return known, False
     if wide := _wide_encoding(data):
         return wide, True
@@ -52,7 +58,8 @@ def _encoding_of(data: bytes, declared: str | None) -> tuple[str, bool]:
     return _guess(data), True
 
 
-def _known(declared: str) -> str | None:
+def known_encoding(declared: str) -> str | None:
+    """The encoding that is meant by what a file declares; None when there is none of that name."""
     try:
         name = codecs.lookup(declared).name
     except LookupError:
@@ -75,14 +82,9 @@ def _wide_encoding(data: bytes) -> str | None:
     if len(sample) < 4 or 0 not in sample:
         return None
     nul = [sample[offset::4].count(0) / len(sample[offset::4]) for offset in range(4)]
-    if nul[0] > 0.9 and nul[1] > 0.9 and nul[3] < 0.1:
-        return "utf-32-be"
-    if nul[2] > 0.9 and nul[3] > 0.9 and nul[0] < 0.1:
-        return "utf-32-le"
-    if min(nul[0], nul[2]) > 0.4 and max(nul[1], nul[3]) < 0.1:
-        return "utf-16-be"
-    if min(nul[1], nul[3]) > 0.4 and max(nul[0], nul[2]) < 0.1:
-        return "utf-16-le"
+    for encoding, share, empty, filled in _WIDE:
+        if min(nul[place] for place in empty) > share and max(nul[place] for place in filled) < 0.1:
+            return encoding
     return None
 
 

@@ -13,14 +13,13 @@ from ingest.loaders.base import (
     Extracted,
     HeadingPath,
     Limits,
-    quoted,
     sensible_title,
     squeeze,
+    unreadable,
 )
 from ingest.loaders.encoding import decode
 from ingest.loaders.html import html_page
-from ingest.loaders.zip_container import EPUB, Archive
-from rag.errors import UnreadableDocument
+from ingest.loaders.zip_container import EPUB, TITLE, Archive
 from rag.types.documents import Section
 
 if TYPE_CHECKING:
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 _CONTAINER = "META-INF/container.xml"
 _ENCRYPTION = "META-INF/encryption.xml"
 _PACKAGE = "{http://www.idpf.org/2007/opf}"
-_TITLE = ".//{http://purl.org/dc/elements/1.1/}title"
 _NCX = "{http://www.daisy.org/z3986/2005/ncx/}"
 _XHTML = "{http://www.w3.org/1999/xhtml}"
 _READABLE = ("application/xhtml+xml", "text/html", "application/x-dtbook+xml", "text/x-oeb1-document")
@@ -68,7 +66,7 @@ def load_epub(path: Path, name: str, limits: Limits) -> Extracted:
     notices = [f"{missing} chapters are missing in the file."] if missing else []
     if some_hidden:
         notices.append(HIDDEN_TEXT)
-    title = sensible_title(package.findtext(_TITLE) or "")
+    title = sensible_title(package.findtext(TITLE) or "")
     return Extracted(title=title, sections=sections, notice=" ".join(notices))
 
 
@@ -76,10 +74,10 @@ def _package_path(archive: Archive, name: str) -> str:
     for root in archive.xml(_CONTAINER, lenient=True).iter("{*}rootfile"):
         if (path := unquote(root.get("full-path", ""))) in archive:
             return path
-    raise UnreadableDocument(
-        f"{quoted(name)} does not say where its contents are.",
-        hint="It is not a valid EPUB: open it in an EPUB editor and save it again.",
-        source=name,
+    raise unreadable(
+        name,
+        "does not say where its contents are.",
+        "It is not a valid EPUB: open it in an EPUB editor and save it again.",
     )
 
 
@@ -108,10 +106,10 @@ def _check_protection(archive: Archive, chapters: list[str], name: str) -> None:
         unquote(data.get("URI", "")) for data in archive.xml(_ENCRYPTION, lenient=True).iter("{*}CipherReference")
     }
     if not encrypted.isdisjoint(chapters):
-        raise UnreadableDocument(
-            f"{quoted(name)} is protected against copying (DRM).",
-            hint="Only the shop's own reader opens it: ask for an unprotected copy.",
-            source=name,
+        raise unreadable(
+            name,
+            "is protected against copying (DRM).",
+            "Only the shop's own reader opens it: ask for an unprotected copy.",
         )
 
 

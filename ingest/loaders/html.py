@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from ingest.loaders.base import (
     HIDDEN_TEXT,
-    INVISIBLE,
     Extracted,
     Limits,
     Section,
@@ -93,12 +92,8 @@ def _remove_navigation(soup: BeautifulSoup) -> None:
             menu.extract()
 
 
-class _Reader:
+class _Reader(SectionWriter):
     """Walks the tree once, from top to bottom, and collects lines under their headings."""
-
-    def __init__(self) -> None:
-        self._writer = SectionWriter()
-        self._line = ""
 
     def read(self, soup: BeautifulSoup) -> list[Section]:
         from bs4.element import NavigableString, Tag
@@ -108,14 +103,19 @@ class _Reader:
         while stack:
             element = stack.pop()
             if element is None:
-                self._break()
+                self.end_line()
             elif isinstance(element, Tag):
                 stack += self._enter(element)
+            elif isinstance(element, NavigableString) and element.find_parent("pre") is None:
+                self.write_words(str(element))
             elif isinstance(element, NavigableString):
-                self._write(str(element), preformatted=element.find_parent("pre") is not None)
-        self._break()
-        self._writer.finish()
-        return self._writer.sections
+                first, *others = str(element).split("\n")
+                self._line += first
+                for line in others:
+                    self._lines.append(self._line.rstrip())
+                    self._line = line
+        self.finish()
+        return self.sections
 
     def _enter(self, tag: Tag) -> list[object]:
         """Takes in a tag; gives what to read next, last first."""
@@ -123,43 +123,31 @@ class _Reader:
 
         name = tag.name
         if name in _HEADINGS:
-            self._break()
             heading = squeeze(tag.get_text())
-            self._writer.enter(_HEADINGS[name], heading)
-            self._writer.write(*filter(None, [heading]))
+            self.enter(_HEADINGS[name], heading)
+            self.write(*filter(None, [heading]))
             return []
         if name == "br":
-            self._break()
+            self.end_line()
             return []
         if name == "table" and tag.find(["table", *_HEADINGS]) is None:  # with these inside, it only lays out the page
-            self._break()
-            self._writer.write(*_rows(tag))
+            self.write(*_rows(tag))
             return []
         if name == "a" and isinstance(tag.previous_sibling, Tag):  # menus set links apart by style only
-            self._write(" ", preformatted=False)
+            self.write_words(" ")
         children: list[object] = list(reversed(tag.contents))
         if not _BLOCKS.fullmatch(name):
             return children
-        self._break()
+        self.end_line()
         if name == "li":
             self._line = "- "
         return [None, *children]
 
-    def _write(self, text: str, *, preformatted: bool) -> None:
-        if preformatted:
-            first, *others = text.split("\n")
-            self._line += first
-            for line in others:
-                self._writer.write(self._line.rstrip())
-                self._line = line
-            return
-        words = re.sub(r"\s+", " ", text.translate(INVISIBLE))
-        self._line += words.lstrip() if not self._line or self._line.endswith(" ") else words
-
-    def _break(self) -> None:
+    def end_line(self) -> None:
+        """Adds the line unless it is blank; the first block in a list item stands behind its dash."""
         if self._line.strip() not in ("", "-"):
-            self._writer.write(self._line.rstrip())
-        if self._line != "- ":  # the first block in a list item stands behind its dash
+            self._lines.append(self._line.rstrip())
+        if self._line != "- ":
             self._line = ""
 
 

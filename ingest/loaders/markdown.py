@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import re
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from ingest.loaders.base import LONGEST_HEADING, Extracted, Limits, headed_sections, sensible_title, squeeze
 from ingest.loaders.encoding import decode
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _FRONT_MATTER = re.compile(r"---[ \t]*\n(?:.*\n)*?(?:---|\.\.\.)[ \t]*(?:\n|\Z)")
 _COMMENT = r"(?P<comment><!--(?:-?>|.*?(?:-->|\Z)))"

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import re
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from itertools import groupby, pairwise
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
 
-from ingest.loaders.base import Extracted, HeadingPath, Limits, quoted, sensible_title
+from ingest.loaders.base import Extracted, HeadingPath, Limits, sensible_title, unreadable
 from ingest.loaders.encoding import decode
-from ingest.loaders.jsonl import parse_json
+from ingest.loaders.json import parse_json
 from ingest.loaders.markdown import markdown_headings, without_comments
-from rag.errors import UnreadableDocument
 from rag.types.documents import Section
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 _LONGEST_OUTPUT = 2000  # characters; logs and printed arrays answer little
 _TERMINAL_CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -35,7 +32,8 @@ def load_ipynb(path: Path, name: str, limits: Limits) -> Extracted:
         source = _joined(cell.get("source", cell.get("input")))
         kind = cell.get("cell_type")
         if kind == "code":
-            pieces.append((heading or f"cell {number}", _code(source, language) + _outputs(cell)))
+            code = f"```{language}\n{source.strip()}\n```\n\n" if source.strip() else ""
+            pieces.append((heading or f"cell {number}", code + _outputs(cell)))
             continue
         source = _EMBEDDED_DATA.sub("", without_comments(source) if kind == "markdown" else source)
         if kind == "heading":  # notebooks of before 2015
@@ -49,22 +47,11 @@ def load_ipynb(path: Path, name: str, limits: Limits) -> Extracted:
                 title = title or (sensible_title(words) if level == 1 else "")
             if source[start:end].strip():
                 pieces.append((heading or f"cell {number}", source[start:end].strip("\n") + "\n\n"))
-    sections = list(_merged(pieces))
-    limits.check_text(sum(len(section.text) for section in sections), name)
+    sections = [
+        Section("".join(text for _, text in neighbours), heading=heading)
+        for heading, neighbours in groupby((piece for piece in pieces if piece[1].strip()), key=itemgetter(0))
+    ]
     return Extracted(title=title, sections=sections, notice=notice)
-
-
-def _merged(pieces: list[tuple[str, str]]) -> Iterator[Section]:
-    """Neighbours under one heading are one section."""
-    heading, texts = "", [""]
-    for next_heading, text in pieces:
-        if next_heading != heading:
-            if "".join(texts).strip():
-                yield Section("".join(texts), heading=heading)
-            heading, texts = next_heading, []
-        texts.append(text)
-    if "".join(texts).strip():
-        yield Section("".join(texts), heading=heading)
 
 
 def _cells(text: str, name: str) -> tuple[list[dict[str, Any]], str]:
@@ -74,10 +61,10 @@ def _cells(text: str, name: str) -> tuple[list[dict[str, Any]], str]:
         sheets = notebook.get("worksheets") or [notebook]
         cells = [cell for sheet in sheets for cell in sheet["cells"] if isinstance(cell, dict)]
     except (ValueError, RecursionError, AttributeError, KeyError, TypeError) as error:
-        raise UnreadableDocument(
-            f"{quoted(name)} is not a Jupyter notebook: it is damaged, or something else.",
-            hint="Open it in Jupyter and save it again.",
-            source=name,
+        raise unreadable(
+            name,
+            "is not a Jupyter notebook: it is damaged, or something else.",
+            "Open it in Jupyter and save it again.",
         ) from error
     metadata = notebook.get("metadata")
     kernel = metadata.get("kernelspec") if isinstance(metadata, dict) else None
@@ -90,10 +77,6 @@ def _joined(source: Any) -> str:
     if isinstance(source, list):
         return "".join(line for line in source if isinstance(line, str))
     return source if isinstance(source, str) else ""
-
-
-def _code(source: str, language: str) -> str:
-    return f"```{language}\n{source.strip()}\n```\n\n" if source.strip() else ""
 
 
 def _outputs(cell: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ingest.loaders.base import Extracted, Limits, Section
+from ingest.loaders.base import Extracted, Limits, Section, page_numbers
 from ingest.loaders.pdf.layout import Run, shares_line, text_of
 from rag.models.privacy import silence_openvino
 
@@ -58,20 +58,8 @@ def load_image(path: Path, name: str, limits: Limits) -> Extracted:
 
 def notice(recognised: list[int], pages: int) -> str:
     """What the user should know: which of the pages (from 0) were read by text recognition."""
-    which = f": {numbered(recognised)}" if pages > 1 else ""
+    which = f": {page_numbers(recognised)}" if pages > 1 else ""
     return f"Read by text recognition{which}." if recognised else ""
-
-
-def numbered(pages: list[int]) -> str:
-    """Pages counted from 0 as people name them: `page 3`, `pages 3–7, 9`."""
-    spans: list[list[int]] = []
-    for page in pages:
-        if spans and page == spans[-1][1] + 1:
-            spans[-1][1] = page
-        else:
-            spans.append([page, page])
-    written = ", ".join(str(a + 1) if a == b else f"{a + 1}–{b + 1}" for a, b in spans)
-    return f"page{'s' if len(pages) > 1 else ''} {written}"
 
 
 def recognised(image: np.ndarray[Any, Any]) -> str:
@@ -87,18 +75,14 @@ def recognised(image: np.ndarray[Any, Any]) -> str:
 
 
 class _Found(NamedTuple):
-    """A line of text as it was found: how sure the model is of it (0 to 1), and its box in pixels from the top left."""
+    """A line of text as it was found: how sure the model is of it (0 to 1), and its box in pixels; y grows upwards."""
 
-    text: str
     score: float
-    left: float
-    top: float
-    right: float
-    bottom: float
+    run: Run
 
     @property
     def is_upright(self) -> bool:
-        return self.right - self.left >= self.bottom - self.top
+        return self.run.right - self.run.left >= self.run.height
 
 
 def _read(image: np.ndarray[Any, Any]) -> list[_Found]:
@@ -115,8 +99,9 @@ def _read(image: np.ndarray[Any, Any]) -> list[_Found]:
         line = _widened(get_rotate_crop_image(image, np.asarray(box, np.float32)))
         result = engine(line, use_det=False, use_cls=False, use_rec=True)
         if result.txts and result.txts[0].strip() and result.scores[0] >= _LEAST_SCORE:
-            edges = map(float, (*np.min(box, axis=0), *np.max(box, axis=0)))
-            found.append(_Found(result.txts[0].strip(), float(result.scores[0]), *edges))
+            left, top, right, bottom = map(float, (*np.min(box, axis=0), *np.max(box, axis=0)))
+            run = Run(result.txts[0].strip(), False, left, right, -bottom, -top, False)
+            found.append(_Found(float(result.scores[0]), run))
     return found
 
 
@@ -151,7 +136,7 @@ def _engine() -> Any:
 
 def _certainty(found: list[_Found]) -> float:
     """Characters of lines that are not on their side, weighted with the confidence in them."""
-    return math.fsum(len(line.text) * line.score**4 for line in found if line.is_upright)
+    return math.fsum(len(line.run.text) * line.score**4 for line in found if line.is_upright)
 
 
 def _is_doubtful(found: list[_Found]) -> bool:
@@ -162,16 +147,7 @@ def _is_doubtful(found: list[_Found]) -> bool:
 
 def _text(found: list[_Found]) -> str:
     rows: list[list[Run]] = []
-    for line in sorted(found, key=lambda line: line.top + line.bottom):
-        run = Run(
-            text=line.text,
-            is_broken=False,
-            left=line.left,
-            right=line.right,
-            bottom=-line.bottom,
-            top=-line.top,
-            is_turned=False,
-        )
+    for run in sorted((line.run for line in found), key=lambda run: -run.top - run.bottom):
         if rows and shares_line(rows[-1][0], run):
             rows[-1].append(run)
         else:

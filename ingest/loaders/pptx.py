@@ -117,12 +117,12 @@ def _shape_lines(shapes: Iterable[Any], line_height: int) -> Iterator[str]:
     for shape in _in_reading_order(shapes, line_height):
         if hasattr(shape, "shapes"):  # a group
             yield from _shape_lines(shape.shapes, line_height)
-        elif getattr(shape, "has_table", False) and shape.has_table:
+        elif getattr(shape, "has_table", False):
             for row in shape.element.iter(f"{_A}tr"):
                 cells = [squeeze(" ".join(_paragraphs(cell))) for cell in row.iter(f"{_A}tc")]
                 if any(cells):
                     yield " | ".join(cells)
-        elif getattr(shape, "has_chart", False) and shape.has_chart:
+        elif getattr(shape, "has_chart", False):
             yield from _chart_rows(shape.chart.element)
         elif not _is_footer(shape):
             yield from _paragraphs(shape.element)

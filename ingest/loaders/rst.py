@@ -8,14 +8,11 @@ slower. The text is not rendered, nothing is included: sections, joined, are the
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
 from ingest.loaders.base import Extracted, Limits, headed_sections, squeeze
 from ingest.loaders.encoding import decode
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 _ADORNMENT = re.compile(r"([!-/:-@\[-`{-~])\1+")
 _SHORTEST = 4  # a shorter underline counts only when it is as long as its title
@@ -40,9 +37,15 @@ def _headings(text: str) -> Iterator[tuple[int, int, str]]:
     for index, (before, line, below) in enumerate(zip(["", *lines], lines, [*lines[1:], ""], strict=False)):
         if index > end_of_last and _is_underlined(line, below):
             is_overlined = index - 1 > end_of_last and before.rstrip() == below.rstrip()
-            if is_overlined or (line[0].strip() and (index - 1 == end_of_last or _follows_a_gap(before))):
+            # a title is a paragraph of its own; only a target or comment may stand right above it
+            is_apart = index - 1 == end_of_last or not before.strip() or before.startswith("..")
+            if is_overlined or (line[0].strip() and is_apart):
                 level = levels.setdefault((below[0], is_overlined), len(levels) + 1)
-                yield offset - (len(before) + 1 if is_overlined else 0), level, _plain(line)
+                yield (
+                    offset - (len(before) + 1 if is_overlined else 0),
+                    level,
+                    squeeze(_ROLE.sub(r"\1", line).replace("**", "")),
+                )
                 end_of_last = index + 1
         offset += len(line) + 1
 
@@ -55,12 +58,3 @@ def _is_underlined(line: str, below: str) -> bool:
         and _ADORNMENT.fullmatch(line.strip()) is None
         and len(below) >= min(_SHORTEST, len(line.strip()))
     )
-
-
-def _follows_a_gap(before: str) -> bool:
-    """A title is a paragraph of its own; only a target or comment may stand right above it."""
-    return not before.strip() or before.startswith("..")
-
-
-def _plain(title: str) -> str:
-    return squeeze(_ROLE.sub(r"\1", title).replace("**", ""))

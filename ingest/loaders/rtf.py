@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import codecs
 import re
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from ingest.loaders.base import HIDDEN_TEXT, Extracted, Limits, SectionWriter, not_what_it_says, sensible_title, squeeze
+from ingest.loaders.encoding import known_encoding
 from ingest.loaders.hidden_text.rtf import without_hidden
-from ingest.loaders.zip_container import DOCX, is_old_office, old_office_error
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from ingest.loaders.zip_container import DOCX, OLD_OFFICE, begins_with, old_office_error
 
 _BINARY = re.compile(rb"\\bin(\d{1,9}) ?")
 _CODE_PAGE = re.compile(rb"\\ansicpg(\d{1,5})")
@@ -26,12 +23,14 @@ _MARKS = "".join(map(chr, range(0xE000, 0xE00A)))  # private characters: a headi
 
 def load_rtf(path: Path, name: str, limits: Limits) -> Extracted:
     """One section per heading, footnotes and text boxes at the end. Raises UnreadableDocument when it is no RTF."""
-    if is_old_office(path):
+    if begins_with(OLD_OFFICE, path):
         raise old_office_error(path, name, DOCX)
     data = path.read_bytes()
     if not data.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"{\\rtf"):
         raise not_what_it_says(name, "rich text (RTF)")
-    complete = _without_binary(data).decode(_encoding(data), "replace")
+    declared = _CODE_PAGE.search(data)
+    encoding = known_encoding(f"cp{declared[1].decode()}") if declared else None
+    complete = _without_binary(data).decode(encoding or "cp1252", "replace")
     source = without_hidden(complete)
     levels = {number: int(level) for number, level in _HEADING_STYLE.findall(source)}
     text = _text(source, levels)
@@ -76,14 +75,6 @@ def _without_binary(data: bytes) -> bytes:
         parts.append(data[position : found.start()])
         position = found.end() + int(found[1])
     return b"".join((*parts, data[position:]))
-
-
-def _encoding(data: bytes) -> str:
-    declared = _CODE_PAGE.search(data)
-    try:
-        return codecs.lookup(f"cp{declared[1].decode()}").name if declared else "cp1252"
-    except LookupError:
-        return "cp1252"
 
 
 def _split(source: str) -> tuple[str, list[str]]:

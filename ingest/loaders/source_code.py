@@ -10,10 +10,10 @@ import ast
 import io
 import re
 import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from pathlib import PurePath
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePath
 
 from ingest.loaders.base import (
     HEADING_SEPARATOR,
@@ -21,17 +21,12 @@ from ingest.loaders.base import (
     Extracted,
     Limits,
     printable,
-    quoted,
     shortened,
     squeeze,
+    unreadable,
 )
 from ingest.loaders.encoding import decode
-from rag.errors import UnreadableDocument
 from rag.types.documents import Section
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
 # No style sheets, no lock files: nobody asks them anything, and saved web pages and packages are full of them.
 SOURCE_CODE_SUFFIXES = (
@@ -92,11 +87,7 @@ def load_source_code(path: Path, name: str, limits: Limits) -> Extracted:
     lines = list(io.StringIO(text))
     suffix = PurePath(name).suffix.lower()
     if suffix in _MINIFIED and len(text) > _MINIFIED_LINE * len(lines):
-        raise UnreadableDocument(
-            f"{quoted(name)} is minified: made for machines, not to be read.",
-            hint="Add the source it was made from.",
-            source=name,
-        )
+        raise unreadable(name, "is minified: made for machines, not to be read.", "Add the source it was made from.")
     pieces = _python_pieces(text, lines) if suffix in (".py", ".pyi") else None
     if pieces is None:
         pieces = _pieces(lines, suffix)

@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from functools import reduce
 from typing import TYPE_CHECKING
 
-from ingest.loaders.base import INVISIBLE, Extracted, Limits, not_what_it_says, quoted
+from ingest.loaders.base import INVISIBLE, Extracted, Limits, not_what_it_says, quoted, unreadable
 from ingest.loaders.csv import load_csv
 from ingest.loaders.html import load_html
 from ingest.loaders.table_sections import row_sections
 from ingest.loaders.zip_container import (
     ODS,
+    OLD_OFFICE,
     XLSX,
+    ZIP,
     Archive,
+    begins_with,
     damaged_error,
     encrypted_error,
-    is_old_office,
-    is_zip,
     old_office_error,
     old_office_kind,
 )
@@ -55,9 +57,9 @@ def load_spreadsheet(path: Path, name: str, limits: Limits) -> Extracted:
     What the bytes are counts, not the suffix. Raises UnreadableDocument: encrypted, damaged, too large, none at all.
     """
     title, notices = "", list[str]()
-    if is_zip(path):
+    if begins_with(ZIP, path):
         title, notices = _check_archive(path, name, limits)
-    elif not is_old_office(path):
+    elif not begins_with(OLD_OFFICE, path):
         return _load_export(path, name, limits)
     from python_calamine import CalamineError, PasswordError
 
@@ -66,7 +68,7 @@ def load_spreadsheet(path: Path, name: str, limits: Limits) -> Extracted:
     except PasswordError as error:
         raise encrypted_error(name, XLSX.program) from error
     except CalamineError as error:
-        if is_old_office(path) and old_office_kind(path) not in ("", ".xls"):
+        if begins_with(OLD_OFFICE, path) and old_office_kind(path) not in ("", ".xls"):
             raise old_office_error(path, name, XLSX) from error
         raise damaged_error(name, "its sheets cannot be read") from error
     except BaseException as error:  # the library's panics are no Exceptions
@@ -114,10 +116,8 @@ def _load_export(path: Path, name: str, limits: Limits) -> Extracted:
     if b"<html" in start or b"<table" in start:
         return load_html(path, name, limits)
     if start.lstrip(b"\xef\xbb\xbf \r\n").startswith(b"<?xml"):
-        raise UnreadableDocument(
-            f"{quoted(name)} is XML, not a spreadsheet file of today.",
-            hint="Open it in Excel or LibreOffice and save it as .xlsx.",
-            source=name,
+        raise unreadable(
+            name, "is XML, not a spreadsheet file of today.", "Open it in Excel or LibreOffice and save it as .xlsx."
         )
     return load_csv(path, name, limits)
 
@@ -155,10 +155,7 @@ def _whole_cells(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _column_number(letters: bytes) -> int:
-    number = 0
-    for letter in letters:
-        number = number * 26 + letter - 64
-    return number
+    return reduce(lambda number, letter: number * 26 + letter - 64, letters, 0)
 
 
 def _rows(sheet: CalamineSheet) -> Iterator[Row]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import chain, groupby, islice, pairwise, zip_longest
 from typing import NamedTuple
 
-from ingest.loaders.base import HEADING_SEPARATOR, Limits, shortened
+from ingest.loaders.base import HEADING_SEPARATOR, Limits, groups_of, shortened
 from rag.types.documents import Section
 
 Cells = list[str]  # on one line each, "" where empty
@@ -60,7 +60,8 @@ def row_sections(rows: Iterable[Row], name: str, limits: Limits, sheet: str = ""
     for prefixes, tables in groupby(_tables(rows), key=lambda table: table.prefixes):
         first_group = len(sections)
         count = first = last = 0
-        for group in _groups(line for table in tables for line in _lines(table)):
+        lines = (line for table in tables for line in _lines(table))
+        for group in groups_of(lines, lambda line: len(line.text.encode()), GROUP_BYTES):
             text = "".join(line.text for line in group)
             sections.append(Section(text, heading=_heading(sheet, group[0].number, group[-1].number)))
             characters += len(text)
@@ -219,17 +220,3 @@ def _cut(pairs: list[str]) -> Iterator[str]:
         part = f"{part}; {pair}" if part else pair
         size += added
     yield part
-
-
-def _groups(lines: Iterable[_Line]) -> Iterator[list[_Line]]:
-    group: list[_Line] = []
-    size = 0
-    for line in lines:
-        length = len(line.text.encode())
-        if group and size + length > GROUP_BYTES:
-            yield group
-            group, size = [], 0
-        group.append(line)
-        size += length
-    if group:
-        yield group

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from ingest.loaders.base import Extracted, Limits, Section
 from ingest.loaders.encoding import decode
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def load_text(path: Path, name: str, limits: Limits) -> Extracted:

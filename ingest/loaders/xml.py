@@ -7,19 +7,20 @@ stay on. What a vocabulary calls a title is known for DocBook, JATS, TEI, DITA a
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from ingest.loaders.base import (
     HEADING_SEPARATOR,
-    INVISIBLE,
     Extracted,
     Limits,
     SectionWriter,
-    quoted,
     sensible_title,
     shortened,
     squeeze,
+    unreadable,
 )
 from ingest.loaders.encoding import decode
 from ingest.loaders.html import html_page, html_text
@@ -27,28 +28,14 @@ from ingest.loaders.zip_container import xml_parser
 from rag.errors import UnreadableDocument
 from rag.types.documents import Section
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
 _DECLARATION = re.compile(r"\s*<\?xml\b[^>]*?\?>")
 _DECLARED_ENCODING = re.compile(rb"""^\s*<\?xml\b[^>]*?\bencoding\s*=\s*["']([\w.:-]+)["']""")
 _TITLES = frozenset({"title", "head", "heading", "article-title", "bridgehead"})
 _HOLD_TITLES = frozenset({"info", "bookinfo", "articleinfo", "chapterinfo", "sectioninfo", "title-group", "titleStmt"})
 _CAPTIONED = frozenset(  # their titles are lines of the text, not headings of what follows
-    {
-        "figure",
-        "fig",
-        "table",
-        "informaltable",
-        "table-wrap",
-        "caption",
-        "example",
-        "list",
-        "itemizedlist",
-        "orderedlist",
-    }
-    | {"variablelist", "note", "tip", "warning", "important", "caution", "element-citation", "biblioentry", "bibl"}
+    {"figure", "fig", "table", "informaltable", "table-wrap", "caption", "example", "list", "itemizedlist"}
+    | {"orderedlist", "variablelist", "note", "tip", "warning", "important", "caution"}
+    | {"element-citation", "biblioentry", "bibl"}
 )
 _PARAGRAPHS = frozenset({"p", "para", "simpara", "paragraph", "ab", "sec", "section", "chapter"})
 _VERBATIM = frozenset({"programlisting", "screen", "literallayout", "preformat", "pre", "codeblock", "eg"})
@@ -79,14 +66,13 @@ def load_xml(path: Path, name: str, limits: Limits) -> Extracted:
         return Extracted(title=page.title, sections=page.sections, notice=notice)
     title = ""
     if _name(root) in _FEEDS:
-        sections = list(_articles(root))
         feed = next((child for child in root if _name(child) == "channel"), root)
+        sections = list(_articles(root, feed))
         title = next((sensible_title(_text(child)) for child in feed if _name(child) == "title"), "")
     elif _is_document(root):
         title, sections = _Reader().read(root)
     else:
         sections = list(_data(root))
-    limits.check_text(sum(len(section.text) for section in sections), name)
     return Extracted(title=title, sections=sections, notice=notice)
 
 
@@ -105,11 +91,7 @@ def _parse(text: str, name: str) -> tuple[Any, bool]:
 
 
 def _unreadable(name: str) -> UnreadableDocument:
-    return UnreadableDocument(
-        f"{quoted(name)} is not XML, or so damaged or deeply nested that nothing could be read.",
-        hint="Open it in its own program and save it again.",
-        source=name,
-    )
+    return unreadable(name, "is not XML, or so damaged or deeply nested that nothing could be read.")
 
 
 def _name(element: Any) -> str:
@@ -136,23 +118,19 @@ def _is_document(root: Any) -> bool:
 # ----------------------------------------------------------------------------------------------------------- documents
 
 
-class _Reader:
+class _Reader(SectionWriter):
     """Walks a document from top to bottom, and collects lines under the titles that they stand under.
 
     It calls itself for each level of elements; the parser lets 256 of them pass.
     """
 
-    def __init__(self) -> None:
-        self._title = ""
-        self._writer = SectionWriter()
-        self._line = ""
+    _title = ""
 
     def read(self, root: Any) -> tuple[str, list[Section]]:
         """The document's title and its sections."""
         self._read_part(root, 1)
-        self._break()
-        self._writer.finish()
-        return self._title, self._writer.sections
+        self.finish()
+        return self._title, self.sections
 
     def _read_part(self, element: Any, level: int) -> None:
         """Takes in an element and, at the end of a part with a title, goes back to the heading before it."""
@@ -163,46 +141,32 @@ class _Reader:
         heading = _text(title)
         self._title = self._title or sensible_title(heading)
         is_part = _name(element) not in _HOLD_TITLES
-        self._break()
-        self._writer.enter(level, heading if is_part else "")
-        self._writer.write(heading)
+        self.enter(level, heading if is_part else "")
+        self.write(heading)
         self._read_content(element, title, level + is_part)
         if is_part:
-            self._break()
-            self._writer.enter(level, "")
+            self.enter(level, "")
 
     def _read_content(self, element: Any, title: Any, level: int) -> None:
         runs_on = _is_mixed(element)
-        self._write(element.text)
+        self.write_words(element.text or "")
         for child in element:
             name = _name(child)
             if child is title:
                 pass
             elif name in _VERBATIM:
-                self._break()
                 lines = "".join(child.itertext(with_tail=False)).strip("\n").split("\n")
-                self._writer.write(*(line.rstrip() for line in lines))
+                self.write(*(line.rstrip() for line in lines))
             elif name in _ROWS:
-                self._break()
                 cells = [text for cell in child if (text := _text(cell))]
-                self._line = " | ".join(cells) if cells else _text(child)
-                self._break()
+                self.write(*filter(None, [" | ".join(cells) if cells else _text(child)]))
             elif name and (not runs_on or (len(child) and not _is_mixed(child))):
-                self._break()
+                self.end_line()
                 self._read_part(child, level)
-                self._break()
+                self.end_line()
             elif name:
                 self._read_content(child, None, level)
-            self._write(child.tail)
-
-    def _write(self, text: str | None) -> None:
-        words = re.sub(r"\s+", " ", text or "")
-        self._line += words.lstrip() if not self._line or self._line.endswith(" ") else words
-
-    def _break(self) -> None:
-        if line := self._line.translate(INVISIBLE).strip():
-            self._writer.write(line)
-        self._line = ""
+            self.write_words(child.tail or "")
 
 
 def _title_of(element: Any) -> Any:
@@ -218,9 +182,8 @@ def _title_of(element: Any) -> Any:
 # ------------------------------------------------------------------------------------------------------ feeds and data
 
 
-def _articles(root: Any) -> Iterator[Section]:
+def _articles(root: Any, feed: Any) -> Iterator[Section]:
     """What is said of the feed, then a section for each article."""
-    feed = next((child for child in root if _name(child) == "channel"), root)
     about = [_line(child, _name(child)) for child in feed if _name(child) not in _ARTICLES and not len(child)]
     if any(about):
         yield Section("\n".join(filter(None, about)) + "\n\n")
@@ -229,7 +192,8 @@ def _articles(root: Any) -> Iterator[Section]:
             continue
         texts = [child for child in article if _name(child) in _ARTICLE_TEXTS]
         lines = [_line(child, _name(child)) for child in article if child not in texts]
-        bodies = [_rendered("".join(child.itertext(with_tail=False))) for child in texts]
+        bodies = ["".join(child.itertext(with_tail=False)) for child in texts]
+        bodies = [(html_text(body) if "<" in body else body).strip() for body in bodies]
         parts = ["\n".join(filter(None, lines)), max(bodies, key=len, default="")]  # summaries repeat the content
         heading = next((_text(child) for child in article if _name(child) == "title"), "")
         yield Section(
@@ -237,21 +201,15 @@ def _articles(root: Any) -> Iterator[Section]:
         )
 
 
-def _rendered(text: str) -> str:
-    return html_text(text).strip() if "<" in text else text.strip()
-
-
 def _data(root: Any) -> Iterator[Section]:
     """A section for each record; a record is what has neighbours of the same name and elements of its own."""
     while len(root) == 1 and len(root[0]):
         root = root[0]
-    plain = [
-        line for line in (_attributes(root), *(_line(child, _name(child)) for child in root if not len(child))) if line
-    ]
-    if not len(root) and (text := _text(root)):
-        plain.append(text)
-    if plain:
-        yield Section("\n".join(plain) + "\n\n")
+    plain = [_attributes(root), *(_line(child, _name(child)) for child in root if not len(child))]
+    if not len(root):
+        plain.append(_text(root))
+    if any(plain):
+        yield Section("\n".join(filter(None, plain)) + "\n\n")
     for child in root:
         if not len(child):
             continue
@@ -288,8 +246,8 @@ def _line(element: Any, path: str) -> str:
 
 
 def _attributes(element: Any) -> str:
-    found = [(name, value) for name, value in _attribute_items(element) if not name.startswith(_SCHEMA)]
-    return ", ".join(f"{name.rpartition('}')[2]}={value}" for name, value in found if value)
+    found = ((name, value) for name, value in _attribute_items(element) if value and not name.startswith(_SCHEMA))
+    return ", ".join(f"{name.rpartition('}')[2]}={value}" for name, value in found)
 
 
 def _attribute_items(element: Any) -> Iterator[tuple[str, str]]:

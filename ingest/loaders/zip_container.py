@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-from ingest.loaders.base import MEGABYTE, Limits, not_what_it_says, quoted, sensible_title
+from ingest.loaders.base import MEGABYTE, Limits, not_what_it_says, sensible_title, unreadable
 from rag.errors import UnreadableDocument
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-    from types import TracebackType
 
     from lxml.etree import _Element
 
 MOST_MEMBERS = 65_535  # what a zip holds without its 64-bit extension
 _PIECE = MEGABYTE
-_OLD_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # the container of .doc, .xls and .ppt, and of encrypted .docx
-_ZIP = b"PK"
+OLD_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # the container of .doc, .xls and .ppt, and of encrypted .docx
+ZIP = b"PK"
 _PROPERTIES = ("docProps/core.xml", "meta.xml")
-_TITLE = ".//{http://purl.org/dc/elements/1.1/}title"
+TITLE = ".//{http://purl.org/dc/elements/1.1/}title"
 # What zipfile raises on a damaged archive, an unknown compression (NotImplementedError) or a password (RuntimeError).
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError)
 
@@ -39,18 +39,18 @@ class Format:
 
 
 _OPEN_XML = "[Content_Types].xml"
-_OPEN_DOCUMENT = "application/vnd.oasis.opendocument."
-DOCX = Format(".docx", "Word file (docx)", "Word", "word/", _OPEN_XML)
-PPTX = Format(".pptx", "PowerPoint file (pptx)", "PowerPoint", "ppt/", _OPEN_XML)
-XLSX = Format(".xlsx", "Excel file (xlsx)", "Excel", "xl/", _OPEN_XML)
-ODT = Format(".odt", "OpenDocument text (odt)", "LibreOffice", _OPEN_DOCUMENT + "text", "content.xml")
-ODS = Format(".ods", "OpenDocument spreadsheet (ods)", "LibreOffice", _OPEN_DOCUMENT + "spreadsheet", "content.xml")
-ODP = Format(".odp", "OpenDocument presentation (odp)", "LibreOffice", _OPEN_DOCUMENT + "presentation", "content.xml")
-EPUB = Format(".epub", "EPUB book", "an EPUB editor", "application/epub+zip", "META-INF/container.xml")
+_ODF = "application/vnd.oasis.opendocument."
+DOCX = Format(".docx", "a Word file (docx)", "Word", "word/", _OPEN_XML)
+PPTX = Format(".pptx", "a PowerPoint file (pptx)", "PowerPoint", "ppt/", _OPEN_XML)
+XLSX = Format(".xlsx", "an Excel file (xlsx)", "Excel", "xl/", _OPEN_XML)
+ODT = Format(".odt", "an OpenDocument text (odt)", "LibreOffice", _ODF + "text", "content.xml")
+ODS = Format(".ods", "an OpenDocument spreadsheet (ods)", "LibreOffice", _ODF + "spreadsheet", "content.xml")
+ODP = Format(".odp", "an OpenDocument presentation (odp)", "LibreOffice", _ODF + "presentation", "content.xml")
+EPUB = Format(".epub", "an EPUB book", "an EPUB editor", "application/epub+zip", "META-INF/container.xml")
 _FORMATS = (DOCX, PPTX, XLSX, ODT, ODS, ODP, EPUB)
 
 
-class Archive:
+class Archive(AbstractContextManager["Archive"]):
     """An open container of a format among `expected`, checked: members, their sizes, encryption.
 
     Close it, or use `with`. Members are read in pieces: one that is larger than the archive says ends where it should.
@@ -61,26 +61,21 @@ class Archive:
     def __init__(self, path: Path, name: str, limits: Limits, *expected: Format) -> None:
         self._name = name
         named = next((kind for kind in expected if name.lower().endswith(kind.suffix)), expected[0])
-        if is_old_office(path):
+        if begins_with(OLD_OFFICE, path):
             raise old_office_error(path, name, named)
-        if not is_zip(path):
+        if not begins_with(ZIP, path):
             raise _unexpected(name, named, "It may be damaged")
         try:
             self._zip = zipfile.ZipFile(path)
         except _DAMAGED as error:
-            raise self._damaged() from error
+            raise damaged_error(name) from error
         try:
             self._check(limits, named, expected)
         except BaseException:
             self.close()
             raise
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -100,9 +95,9 @@ class Archive:
                 while piece := file.read(_PIECE):
                     yield piece
         except KeyError as error:
-            raise self._damaged(f"it lacks its part {member[:100]}") from error
+            raise damaged_error(self._name, f"it lacks its part {member[:100]}") from error
         except _DAMAGED as error:
-            raise self._damaged() from error
+            raise damaged_error(self._name) from error
 
     def read(self, member: str) -> bytes:
         """The member's bytes. Raises UnreadableDocument when it is missing or damaged."""
@@ -118,7 +113,7 @@ class Archive:
 
         member = next((part for part in _PROPERTIES if part in self), "")
         try:
-            return sensible_title(self.xml(member).findtext(_TITLE) or "") if member else ""
+            return sensible_title(self.xml(member).findtext(TITLE) or "") if member else ""
         except XMLSyntaxError:
             return ""
 
@@ -131,18 +126,17 @@ class Archive:
     def _check(self, limits: Limits, named: Format, expected: tuple[Format, ...]) -> None:
         members = self._zip.infolist()
         if len(members) > MOST_MEMBERS:
-            raise UnreadableDocument(
-                f"{quoted(self._name)} is an archive of {len(members)} parts, more than the {MOST_MEMBERS} allowed.",
-                hint="No program writes such a document: it may be made to do harm.",
-                source=self._name,
+            raise unreadable(
+                self._name,
+                f"is an archive of {len(members)} parts, more than the {MOST_MEMBERS} allowed.",
+                "No program writes such a document: it may be made to do harm.",
             )
         unpacked = sum(member.file_size for member in members)
         if unpacked > limits.max_file_mb * MEGABYTE:
-            raise UnreadableDocument(
-                f"{quoted(self._name)} unpacks to {unpacked // MEGABYTE} MB, more than the "
-                f"{limits.max_file_mb} allowed.",
-                hint="Remove large pictures, or raise RAG_INGEST__MAX_FILE_MB.",
-                source=self._name,
+            raise unreadable(
+                self._name,
+                f"unpacks to {unpacked // MEGABYTE} MB, more than the {limits.max_file_mb} allowed.",
+                "Remove large pictures, or raise RAG_INGEST__MAX_FILE_MB.",
             )
         manifest = "META-INF/manifest.xml"  # OpenDocument encrypts the members and leaves the container open
         if any(member.flag_bits & 1 for member in members) or (
@@ -153,16 +147,13 @@ class Archive:
         marks = (mime_type, *self.names())
         found = next((kind for kind in _FORMATS if any(text.startswith(kind.mark) for text in marks)), None)
         if found is not None and found not in expected:
-            raise UnreadableDocument(
-                f"{quoted(self._name)} is {_with_article(found)}, although its name says otherwise.",
-                hint=f"Give it the suffix {found.suffix}.",
-                source=self._name,
+            raise unreadable(
+                self._name,
+                f"is {found.described}, although its name says otherwise.",
+                f"Give it the suffix {found.suffix}.",
             )
         if all(kind.essential not in self for kind in expected):
             raise _unexpected(self._name, named, "It is some other zip archive")
-
-    def _damaged(self, how: str = "a part of it cannot be unpacked") -> UnreadableDocument:
-        return damaged_error(self._name, how)
 
 
 def parse_xml(data: bytes, *, lenient: bool = False) -> _Element:
@@ -191,16 +182,10 @@ def xml_parser(*, lenient: bool) -> Any:
     )
 
 
-def is_zip(path: Path) -> bool:
-    """Whether the file begins like a zip archive, whatever its name."""
+def begins_with(mark: bytes, path: Path) -> bool:
+    """Whether the file does, whatever its name."""
     with path.open("rb") as file:
-        return file.read(len(_ZIP)) == _ZIP
-
-
-def is_old_office(path: Path) -> bool:
-    """Whether the file is in the container of .doc, .xls, .ppt and of encrypted office files."""
-    with path.open("rb") as file:
-        return file.read(len(_OLD_OFFICE)) == _OLD_OFFICE
+        return file.read(len(mark)) == mark
 
 
 def old_office_kind(path: Path) -> str:
@@ -216,34 +201,28 @@ def old_office_error(path: Path, name: str, expected: Format) -> UnreadableDocum
     if kind == "encrypted":
         return encrypted_error(name, expected.program)
     new = next((new for new in (DOCX, PPTX, XLSX) if new.suffix == f"{kind}x"), expected)
-    return UnreadableDocument(
-        f"{quoted(name)} is in the old {new.program} format ({new.suffix[:-1]}).",
-        hint=f"Open it in {new.program} or LibreOffice and save it as {new.suffix}.",
-        source=name,
+    return unreadable(
+        name,
+        f"is in the old {new.program} format ({new.suffix[:-1]}).",
+        f"Open it in {new.program} or LibreOffice and save it as {new.suffix}.",
     )
 
 
 def encrypted_error(name: str, program: str) -> UnreadableDocument:
     """What to say of a file that opens with a password only."""
-    return UnreadableDocument(
-        f"{quoted(name)} is encrypted and opens only with a password.",
-        hint=f"Remove its password in {program} and save it again.",
-        source=name,
+    return unreadable(
+        name, "is encrypted and opens only with a password.", f"Remove its password in {program} and save it again."
     )
 
 
-def damaged_error(name: str, how: str) -> UnreadableDocument:
+def damaged_error(name: str, how: str = "a part of it cannot be unpacked") -> UnreadableDocument:
     """What to say of a file that cannot be read; `how` says what is wrong."""
-    return UnreadableDocument(
-        f"{quoted(name)} is damaged or cut off: {how}.",
-        hint="Copy it again from where it came, or open it in its own program and save it again.",
-        source=name,
+    return unreadable(
+        name,
+        f"is damaged or cut off: {how}.",
+        "Copy it again from where it came, or open it in its own program and save it again.",
     )
-
-
-def _with_article(kind: Format) -> str:
-    return f"{'an' if kind.described[0] in 'AEIO' else 'a'} {kind.described}"
 
 
 def _unexpected(name: str, expected: Format, reason: str) -> UnreadableDocument:
-    return not_what_it_says(name, _with_article(expected), f"{reason}: open it in its own program and save it again.")
+    return not_what_it_says(name, expected.described, f"{reason}: open it in its own program and save it again.")

@@ -13,15 +13,16 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from ingest.loaders import LoadedDocument
-from ingest.loaders.base import quoted
+from ingest.loaders.base import unreadable
 from ingest.ray.pool import RayPool
 from ingest.ray.worker import Worker
 from ingest.splitting import ChunkLimit
-from rag.errors import ConfigurationError, DocumentError, UnreadableDocument
+from rag.errors import ConfigurationError, DocumentError
 from rag.settings import Settings
 from rag.types.documents import Embedding
 
@@ -34,7 +35,7 @@ _FILES_A_WORKER = 2  # on their way at once: one that is worked on, one that is 
 _ONLY_HERE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}
 
 
-class RayCluster:
+class RayCluster(AbstractContextManager["RayCluster"]):
     """A connection to a Ray cluster, with a worker for each of its processors. Where it has GPUs, embedding is left to
     workers that have one each. Its methods may be called from any thread; use it as a context manager."""
 
@@ -63,9 +64,6 @@ class RayCluster:
         self._calls = ThreadPoolExecutor(self._embedders.count, "ray-embed")
         self._sending = threading.Lock()
         self.files_at_once = _FILES_A_WORKER * max(self._readers.count, self._embedders.count)
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -103,10 +101,8 @@ class RayCluster:
             try:
                 return self._ray.put(path.read_bytes())
             except OSError as error:
-                raise UnreadableDocument(
-                    f"{quoted(name)} cannot be read: {error.strerror}.",
-                    hint="Check that the file is there and readable.",
-                    source=name,
+                raise unreadable(
+                    name, f"cannot be read: {error.strerror}.", "Check that the file is there and readable."
                 ) from error
 
     def embed(self, name: str, batches: Sequence[Sequence[str]], is_unwanted: Callable[[], bool]) -> Iterator[Vector]:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ingest.loaders.base import quoted
+from ingest.loaders.base import quoted, unreadable
 from ingest.ray.worker import reading_version
 from rag.errors import BackendUnavailable, ConfigurationError, UnreadableDocument, WorkerLost
 
@@ -28,7 +28,7 @@ class RayPool:
         self._start = start
         self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._mutex = threading.Lock()
-        self._starting: dict[Any, Any] = {}  # what says that it is ready → worker
+        self._starting: dict[Any, Any] = {}  # the call for its version, which says that it is ready → worker
         self._ready: set[Any] = set()
         self._failed_starts = 0
         self._without_since = time.monotonic()
@@ -94,11 +94,12 @@ class RayPool:
         from ray.exceptions import RayError
 
         with self._mutex:
-            said = ray.wait([*self._starting], num_returns=len(self._starting), timeout=0)[0] if self._starting else []
-            for word in said:
-                worker = self._starting.pop(word)
+            starting = [*self._starting]
+            ready = ray.wait(starting, num_returns=len(starting), timeout=0)[0] if starting else []
+            for version_call in ready:
+                worker = self._starting.pop(version_call)
                 try:
-                    version = ray.get(word)
+                    version = ray.get(version_call)
                 except RayError as error:
                     self._failed_starts += 1
                     if self._failed_starts < _FAILED_STARTS:
@@ -152,4 +153,4 @@ def _end(worker: Any) -> None:
 
 
 def _nobody_waits(name: str) -> UnreadableDocument:
-    return UnreadableDocument(f"{quoted(name)} was not read, as nobody waits for it.", hint="", source=name)
+    return unreadable(name, "was not read, as nobody waits for it.", "")

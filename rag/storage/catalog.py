@@ -183,7 +183,7 @@ class Catalog:
         within, values = _within(replace(scope, pages=None))
         values |= {"ids": json.dumps(scope.collection_ids)}
         rows = self._read(
-            f"{select_documents()} AND {where}{within} ORDER BY d.updated_at DESC, d.rowid DESC LIMIT :limit",
+            f"{SELECT_DOCUMENTS} AND {where}{within} ORDER BY d.updated_at DESC, d.rowid DESC LIMIT :limit",
             limit=limit,
             **values,
         )

@@ -13,10 +13,11 @@ import email.message
 import email.policy
 import mimetypes
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ingest.loaders.base import quoted, squeeze
+from ingest.loaders.base import squeeze, unreadable
 from ingest.loaders.email.message import Attachment, EmailMessage
 from ingest.loaders.encoding import decode
 from ingest.loaders.html import html_text
@@ -42,16 +43,16 @@ def parse_eml(data: bytes, name: str) -> EmailMessage:
         parsed = email.message_from_bytes(data.removeprefix(codecs.BOM_UTF8).lstrip(), policy=email.policy.compat32)
         message = _message(parsed, depth=0)
     except RecursionError as error:
-        raise UnreadableDocument(
-            f"{quoted(name)} is nested too deeply: a thousand parts within parts.",
-            hint="No mail program writes such messages: it may be an attack.",
-            source=name,
+        raise unreadable(
+            name,
+            "is nested too deeply: a thousand parts within parts.",
+            "No mail program writes such messages: it may be an attack.",
         ) from error
     if message is None:
-        raise UnreadableDocument(
-            f"{quoted(name)} is not an e-mail message: it begins with none of an e-mail's headers.",
-            hint="Export the message again as .eml, or give the file the suffix of what it really is.",
-            source=name,
+        raise unreadable(
+            name,
+            "is not an e-mail message: it begins with none of an e-mail's headers.",
+            "Export the message again as .eml, or give the file the suffix of what it really is.",
         )
     return message
 
@@ -148,10 +149,7 @@ def _content(part: email.message.Message, depth: int) -> _Content:
 
 
 def _leaf(part: email.message.Message, kind: str) -> _Content:
-    try:
-        payload = part.get_payload(decode=True)
-    except _ODD_PARTS:
-        payload = None
+    payload = _read(lambda: part.get_payload(decode=True), None)
     data = payload if isinstance(payload, bytes) else str(part.get_payload()).encode("utf-8", "surrogateescape")
     name = _file_name(part, kind)
     if name:
@@ -172,10 +170,7 @@ def _leaf(part: email.message.Message, kind: str) -> _Content:
 
 def _file_name(part: email.message.Message, kind: str) -> str:
     """The name of an attachment, without folders; "" for a part of the body."""
-    try:
-        name = part.get_filename() or ""
-    except _ODD_PARTS:
-        name = "attachment"
+    name = _read(part.get_filename, "attachment") or ""
     if not name and not _is_set_apart(part) and (kind.startswith("text/") or part.get_content_maintype() == "image"):
         return ""
     name = _decoded_header(name).replace("\\", "/").rpartition("/")[2] or "attachment"
@@ -185,18 +180,19 @@ def _file_name(part: email.message.Message, kind: str) -> str:
 
 
 def _is_set_apart(part: email.message.Message) -> bool:
+    return bool(_read(part.get_content_disposition, None) == "attachment")
+
+
+def _read(read: Callable[[], Any], otherwise: Any) -> Any:
     try:
-        return part.get_content_disposition() == "attachment"
+        return read()
     except _ODD_PARTS:
-        return False
+        return otherwise
 
 
 def _charset(part: email.message.Message) -> str | None:
     """The declared character set: letters, digits and what else is in such names; whatever stands behind is dropped."""
-    try:
-        value = part.get_param("charset")
-    except _ODD_PARTS:
-        return None
+    value = _read(lambda: part.get_param("charset"), None)
     text = value[2] if isinstance(value, tuple) else value
     found = re.match(r"[\w.:-]+", str(text or "").strip("\"' "), re.ASCII)
     return found[0] if found else None

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from itertools import dropwhile
+from pathlib import Path
+from typing import BinaryIO
 
-from ingest.loaders.base import Extracted, Limits, quoted
+from ingest.loaders.base import Extracted, Limits, unreadable
 from ingest.loaders.email.eml import parse_eml
 from ingest.loaders.email.loader import MessageReader, ReadAttachment
 from ingest.loaders.email.message import citable_heading
 from rag.errors import UnreadableDocument
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-    from typing import BinaryIO
 
 # `From ana@example.org Mon Jul 14 12:00:00 2014`: a line that begins with "From " may as well stand in a letter.
 _SEPARATOR = re.compile(rb"From .{0,500}\b(Mon|Tue|Wed|Thu|Fri|Sat|Sun)\b.{0,40}\d:\d\d")
@@ -47,19 +45,14 @@ def _messages(file: BinaryIO, name: str) -> Iterator[bytes]:
     """The bytes of each message, without the line that separates it from the one before."""
     lines: list[bytes] = []
     waiting = b""  # a separator, if the next line is a header
-    begun = False
-    for line in file:
-        if not begun:
-            if not line.strip():
-                continue
-            if not line.startswith(b"From "):
-                raise UnreadableDocument(
-                    f"{quoted(name)} is not a mailbox: it does not begin with a line “From …”.",
-                    hint="Export the mailbox again as mbox, or give the file the suffix of what it really is.",
-                    source=name,
-                )
-            begun = True
-            continue
+    coming = dropwhile(lambda line: not line.strip(), file)
+    if not next(coming, b"From ").startswith(b"From "):
+        raise unreadable(
+            name,
+            "is not a mailbox: it does not begin with a line “From …”.",
+            "Export the mailbox again as mbox, or give the file the suffix of what it really is.",
+        )
+    for line in coming:
         if waiting:
             if _HEADER.match(line):
                 yield _QUOTED.sub(rb"\1", b"".join(lines))

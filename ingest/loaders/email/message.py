@@ -58,13 +58,9 @@ def message_text(message: EmailMessage) -> str:
         ("Subject", message.subject),
         ("Attachments", named),
     ]
-    head = "\n".join(f"{name}: {_cut(value)}" for name, value in lines if value)
+    head = "\n".join(f"{name}: {shortened(value, _LONGEST_HEADER)}" for name, value in lines if value)
     body = _BLANK_LINES.sub("\n\n", message.body.strip("\n"))
     return "\n\n".join(part for part in (head, body) if part.strip()) + "\n\n"
-
-
-def _cut(value: str) -> str:
-    return value if len(value) <= _LONGEST_HEADER else value[:_LONGEST_HEADER] + "…"
 
 
 def short_name(name: str) -> str:

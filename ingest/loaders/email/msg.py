@@ -14,7 +14,7 @@ from email.utils import format_datetime
 from functools import cached_property, reduce
 from typing import Any
 
-from ingest.loaders.base import quoted, squeeze
+from ingest.loaders.base import squeeze, unreadable
 from ingest.loaders.email.message import Attachment, EmailMessage
 from ingest.loaders.encoding import decode
 from ingest.loaders.html import html_text
@@ -50,10 +50,8 @@ def parse_msg(data: bytes, name: str) -> EmailMessage:
         with olefile.OleFileIO(io.BytesIO(data)) as file:
             root = _tree(file)
     except OSError as error:  # what olefile raises
-        raise UnreadableDocument(
-            f"{quoted(name)} is damaged: a part of the file is missing.",
-            hint="Save the message again as .msg or .eml.",
-            source=name,
+        raise unreadable(
+            name, "is damaged: a part of the file is missing.", "Save the message again as .msg or .eml."
         ) from error
     if _PROPERTIES not in root.streams:
         raise _not_a_message(name)
@@ -61,10 +59,10 @@ def parse_msg(data: bytes, name: str) -> EmailMessage:
 
 
 def _not_a_message(name: str) -> UnreadableDocument:
-    return UnreadableDocument(
-        f"{quoted(name)} is not a message saved by Outlook.",
-        hint="Save the message again as .msg or .eml, or give the file the suffix of what it really is.",
-        source=name,
+    return unreadable(
+        name,
+        "is not a message saved by Outlook.",
+        "Save the message again as .msg or .eml, or give the file the suffix of what it really is.",
     )
 
 

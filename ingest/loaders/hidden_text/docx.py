@@ -24,9 +24,13 @@ def remove_hidden(document: WordDocument) -> bool:
     """Takes hidden runs out of the document's body; whether there were any with words."""
     body = document.element.body
     styles = {style.style_id: style.element for style in document.styles}
-    chains = {name: style_chain(styles, name, lambda style: _value(style, "basedOn")) for name in styles}
+    chains = {name: style_chain(styles, name, lambda style: value_of(style, "basedOn")) for name in styles}
     hiding = {name for name, chain in chains.items() if next(filter(None, map(_vanish, chain)), "off") not in _OFF}
-    shading = {name for name, chain in chains.items() if any(_is_shaded(style) for style in chain)}
+    shading = {
+        name
+        for name, chain in chains.items()
+        if any(style.find(f".//{tag}") is not None for style in chain for tag in _MAY_BE_DARK)
+    }
     is_plain = document.element.find(f"{_W}background") is None and not any(
         anchor.get("behindDoc") in ("1", "true") for anchor in body.iter(_BEHIND)
     )
@@ -46,13 +50,13 @@ def remove_hidden(document: WordDocument) -> bool:
 def _look(run: _Element, hiding: set[str]) -> Look:
     """What the run and its styles tell of it, but its ground."""
     properties = run.find(f"{_W}rPr")
-    paragraph = next(run.iterancestors(f"{_W}p"), None)
-    styles = {_value(properties, "rStyle"), _value(None if paragraph is None else paragraph.find(f"{_W}pPr"), "pStyle")}
-    vanish, size = _vanish(run), _value(properties, "sz")
+    paragraph = next((above.find(f"{_W}pPr") for above in run.iterancestors(f"{_W}p")), None)
+    styles = {value_of(properties, "rStyle"), value_of(paragraph, "pStyle")}
+    vanish, size = _vanish(run), value_of(properties, "sz")
     return Look(
         is_hidden=vanish not in _OFF if vanish else not hiding.isdisjoint(styles),
         size=int(size) / 2 if size.isdecimal() else None,
-        colour=parse_colour(f"#{_value(properties, 'color')}")[0],
+        colour=parse_colour(f"#{value_of(properties, 'color')}")[0],
     )
 
 
@@ -65,16 +69,12 @@ def _may_have_ground(run: _Element, shading: set[str]) -> bool:
         properties = element.find(f"{_W}{name}Pr")
         if properties is None:
             continue
-        style = _value(properties, f"{name}Style")
+        style = value_of(properties, f"{name}Style")
         if style in shading or (name == "tbl" and style not in _PLAIN_TABLES):
             return True
         if any(properties.find(tag) is not None for tag in _MAY_BE_DARK):
             return True
     return False
-
-
-def _is_shaded(style: _Element) -> bool:
-    return next(style.iter(*_MAY_BE_DARK), None) is not None
 
 
 def _vanish(element: _Element) -> str | None:
@@ -83,6 +83,7 @@ def _vanish(element: _Element) -> str | None:
     return None if switch is None else str(switch.get(f"{_W}val", "on"))
 
 
-def _value(parent: _Element | None, name: str) -> str:
+def value_of(parent: _Element | None, name: str) -> str:
+    """What the element of that name in `parent` is set to; "" when there is none."""
     found = None if parent is None else parent.find(f"{_W}{name}")
     return "" if found is None else str(found.get(f"{_W}val", ""))

@@ -7,10 +7,8 @@ what is unknown is taken as seen.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, TypeVar
 
 Colour = tuple[int, int, int]
 WHITE: Colour = (255, 255, 255)

@@ -57,11 +57,6 @@ class Run(NamedTuple):
         return self.top - self.bottom
 
 
-def page_text(page: PdfPage) -> str:
-    """The text of a page that can be seen. Raises PdfiumError if the page is broken."""
-    return seen_text(page)[0]
-
-
 def seen_text(page: PdfPage) -> tuple[str, bool]:
     """The text of a page that can be seen, and whether some that cannot was left out (`page` has lost it then). Raises
     PdfiumError if the page is broken."""

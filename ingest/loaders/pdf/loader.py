@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 import re
 import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path, PurePath
@@ -22,10 +24,12 @@ from ingest.loaders.base import (
     Limits,
     Section,
     not_what_it_says,
+    page_numbers,
     quoted,
     readable_stem,
     sensible_title,
     squeeze,
+    unreadable,
 )
 from ingest.loaders.pdf.headers_footers import without_running_lines
 from ingest.loaders.pdf.layout import seen_text
@@ -34,8 +38,6 @@ from ingest.loaders.pdf.page_titles import with_page_title
 from rag.errors import UnreadableDocument
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pypdf import PdfReader
     from pypdfium2 import PdfDocument, PdfPage
 
@@ -70,21 +72,32 @@ class _Pages:
     broken: list[int] = field(default_factory=list)
     recognised: list[int] = field(default_factory=list)
     hidden: list[int] = field(default_factory=list)
-    _characters: int = 0
 
-    def check(self, limits: Limits, name: str) -> None:
-        """Raises UnreadableDocument when there is more text than allowed."""
-        self._characters += len(self.texts[-1])
-        limits.check_text(self._characters, name)
+    def read(
+        self, count: int, text_of_page: Callable[[int], str], errors: type[Exception], limits: Limits, name: str
+    ) -> None:
+        """Takes in all pages; one at which `errors` are raised is broken. Raises UnreadableDocument over a limit."""
+        limits.check_pages(count, name)
+        characters = 0
+        for index in range(count):
+            try:
+                text = text_of_page(index)
+            except errors as error:
+                logger.info("page %d of %s cannot be read: %r", index + 1, quoted(name), error)
+                self.broken.append(index)
+                text = ""
+            self.texts.append(text)
+            characters += len(text)
+            limits.check_text(characters, name)
 
     @property
     def notice(self) -> str:
         """What the user should know."""
         notices = [ocr.notice(self.recognised, len(self.texts))]
         if self.broken:
-            notices.append(f"Could not be read: {ocr.numbered(self.broken)}.")
+            notices.append(f"Could not be read: {page_numbers(self.broken)}.")
         if self.hidden:
-            notices.append(f"Hidden text was left out: {ocr.numbered(self.hidden)}.")
+            notices.append(f"Hidden text was left out: {page_numbers(self.hidden)}.")
         return " ".join(filter(None, notices))
 
 
@@ -110,17 +123,13 @@ def load_pdf(path: Path, name: str, limits: Limits) -> Extracted:
 def _load_with_pdfium(document: PdfDocument, name: str, limits: Limits) -> Extracted:
     from pypdfium2 import PdfiumError
 
-    limits.check_pages(len(document), name)
     pages = _Pages()
-    for index in range(len(document)):
-        try:
-            page = document[index]
-            pages.texts.append(_text_of_page(page, index, pages, limits))
-            page.close()
-        except PdfiumError:
-            pages.broken.append(index)
-            pages.texts.append("")
-        pages.check(limits, name)
+
+    def text_of_page(index: int) -> str:
+        with closing(document[index]) as page:
+            return _text_of_page(page, index, pages, limits)
+
+    pages.read(len(document), text_of_page, PdfiumError, limits, name)
     labels = [document.get_page_label(index) for index in range(len(document))]
     title = document.get_metadata_value("Title")
     return _assemble(name, title, pages, labels, _bookmarks(_outline(document)))
@@ -171,22 +180,12 @@ def _load_with_pypdf(path: Path, name: str, limits: Limits) -> Extracted:
     reader = PdfReader(path, strict=False)
     if reader.is_encrypted and not reader.decrypt(""):
         raise _encrypted(name)
-    limits.check_pages(len(reader.pages), name)
     pages = _Pages()
-    for index in range(len(reader.pages)):
-        try:
-            text = reader.pages[index].extract_text()
-        except Exception as error:  # noqa: BLE001 - pypdf raises anything; the other pages may be sound
-            logger.info("pypdf cannot read page %d of %s: %r", index + 1, quoted(name), error)
-            pages.broken.append(index)
-            text = ""
-        pages.texts.append(text)
-        pages.check(limits, name)
+    # pypdf raises anything
+    pages.read(len(reader.pages), lambda index: reader.pages[index].extract_text(), Exception, limits, name)
     if len(pages.broken) == len(pages.texts):
-        raise UnreadableDocument(
-            f"{quoted(name)} is damaged: no page of it can be read.",
-            hint="Open it in a PDF viewer and print or save it as a new PDF.",
-            source=name,
+        raise unreadable(
+            name, "is damaged: no page of it can be read.", "Open it in a PDF viewer and print or save it as a new PDF."
         )
     title = reader.metadata.title if reader.metadata else None
     return _assemble(name, title or "", pages, _labels_of(reader), _bookmarks(_outline_of(reader)))
@@ -209,10 +208,10 @@ def _outline_of(reader: PdfReader, entries: list[Any] | None = None, level: int 
 
 
 def _encrypted(name: str) -> UnreadableDocument:
-    return UnreadableDocument(
-        f"{quoted(name)} is encrypted and opens only with a password.",
-        hint="Remove the password (open it and print or save it as a new PDF), then add it again.",
-        source=name,
+    return unreadable(
+        name,
+        "is encrypted and opens only with a password.",
+        "Remove the password (open it and print or save it as a new PDF), then add it again.",
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from ingest.loaders.pdf.headers_footers import edge_lines
 
@@ -56,14 +57,10 @@ def printed_labels(texts: Sequence[str]) -> list[str]:
 
 def _unbroken(pages: Sequence[int]) -> Iterator[tuple[int, int]]:
     """First and last of the rows of pages without a wide gap."""
-    row = [pages[0]]
-    for page in [*pages[1:], None]:
-        if page is None or page - row[-1] > _WIDEST_GAP:
-            if len(row) >= _SHORTEST_ROW:
-                yield row[0], row[-1]
-            row = []
-        if page is not None:
-            row.append(page)
+    borders = [place for place in range(1, len(pages)) if pages[place] - pages[place - 1] > _WIDEST_GAP]
+    for start, end in pairwise([0, *borders, len(pages)]):
+        if end - start >= _SHORTEST_ROW:
+            yield pages[start], pages[end - 1]
 
 
 def _alone(line: str) -> Iterator[tuple[_Style, int, str]]:

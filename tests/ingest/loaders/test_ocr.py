@@ -13,6 +13,7 @@ from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
 from ingest.loaders import LOADERS, Limits, ocr
+from ingest.loaders.base import page_numbers
 from ingest.sandbox import Sandbox
 from ingest.splitting import ChunkLimit
 from rag.errors import EmptyDocument, UnsupportedFileType
@@ -56,8 +57,8 @@ def likeness(text, lines):
 
 
 def test_page_ranges_as_people_write_them():
-    assert ocr.numbered([2]) == "page 3"
-    assert ocr.numbered([2, 3, 4, 8]) == "pages 3–5, 9"
+    assert page_numbers([2]) == "page 3"
+    assert page_numbers([2, 3, 4, 8]) == "pages 3–5, 9"
 
 
 @needs_extra

@@ -7,7 +7,7 @@ import pytest
 from pypdf.generic import RectangleObject
 from reportlab.pdfgen.canvas import Canvas
 
-from ingest.loaders.pdf.layout import page_text
+from ingest.loaders.pdf.layout import seen_text
 from tests.ingest.loaders.documents import rewrite_pdf
 
 LABELS = ["Cash and equivalents", "Inventories", "Total assets", "Total debt"]
@@ -47,7 +47,7 @@ def page(path, drawn, change=None):
     if change:
         rewrite_pdf(path / "a.pdf", change)
     with pypdfium2.PdfDocument(path / "a.pdf") as document:
-        return page_text(document[0]).replace("\r\n", "\n").rstrip().split("\n")
+        return seen_text(document[0])[0].replace("\r\n", "\n").rstrip().split("\n")
 
 
 def column(left, texts, top=700, step=14):
@@ -84,7 +84,7 @@ def test_rows_on_a_page_that_is_shown_turned(tmp_path):
     rewrite_pdf(tmp_path / "a.pdf", lambda writer: writer.pages[0].rotate(90))
 
     with pypdfium2.PdfDocument(tmp_path / "a.pdf") as document:
-        assert page_text(document[0]).split("\n") == TABLE
+        assert seen_text(document[0])[0].split("\n") == TABLE
 
 
 def test_a_cell_of_several_lines_stays_in_its_row(tmp_path):
@@ -116,7 +116,7 @@ def test_two_columns_drawn_one_after_the_other_are_left_alone(tmp_path):
 def test_text_of_one_column_is_what_pdfium_gives(tmp_path):
     page(tmp_path, column(72, LEFT + RIGHT))
     with pypdfium2.PdfDocument(tmp_path / "a.pdf") as document:
-        assert page_text(document[0]) == document[0].get_textpage().get_text_range()
+        assert seen_text(document[0])[0] == document[0].get_textpage().get_text_range()
 
 
 @pytest.mark.parametrize("marker", ["•", "1.", "(a)", "Item 7."])
@@ -135,7 +135,7 @@ def test_a_raised_number_does_not_tear_its_line(tmp_path):
     canvas.drawString(300, 700, "0.28")
     canvas.save()
     with pypdfium2.PdfDocument(tmp_path / "a.pdf") as document:
-        assert page_text(document[0]) == "Net income per share1 | 0.28"
+        assert seen_text(document[0])[0] == "Net income per share1 | 0.28"
 
 
 def test_what_is_cut_off_at_the_crop_box_is_no_text(tmp_path):
