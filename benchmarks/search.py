@@ -78,9 +78,11 @@ def main(total: int) -> int:
             "bare Chroma query": timed(
                 lambda _: collection.query(query_embeddings=vector[None, :], n_results=LIMIT), questions
             ),
-            "search": timed(lambda question: runner.run(retriever.retrieve(question, scope, LIMIT)), questions),
+            "search": timed(
+                lambda question: runner.run(retriever.retrieve(question, scope, LIMIT, snippets=False)), questions
+            ),
             "search in 3 documents": timed(
-                lambda question: runner.run(retriever.retrieve(question, narrow, LIMIT)), questions
+                lambda question: runner.run(retriever.retrieve(question, narrow, LIMIT, snippets=False)), questions
             ),
             f"search, {AT_ONCE} at once": runner.run(crowded(retriever, scope, questions)),
         }
@@ -114,7 +116,7 @@ async def crowded(retriever: HybridRetriever, scope: Scope, questions: list[str]
     async def person() -> None:
         for question in waiting:
             began = time.perf_counter()
-            await retriever.retrieve(question, scope, LIMIT)
+            await retriever.retrieve(question, scope, LIMIT, snippets=False)
             times.append((time.perf_counter() - began) * 1000)
 
     await asyncio.gather(*(person() for _ in range(AT_ONCE)))

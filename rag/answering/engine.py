@@ -186,7 +186,7 @@ class ChatEngine:
     async def find(self, question: str, scope: Scope) -> RetrievalResult:
         """What the documents have on a question that stands on its own."""
         limit = self.settings.retrieval.max_passages * _HITS_PER_PASSAGE
-        ranked = await self.retrieve(question, scope, limit)
+        ranked = await self.retriever.retrieve(question, scope, limit, snippets=False)
         hits = ranked[: self.most_chunks]
         with span("pack"):
             passages = await asyncio.to_thread(
