@@ -23,12 +23,13 @@ from rich.table import Table
 from ingest.ingestor import Ingestor
 from rag.answering import extractive
 from rag.answering.context import collect_passages
+from rag.answering.engine import CERTAIN, names_missing_in
 from rag.index.index import Index
 from rag.operations.services import open_index, open_retriever
 from rag.settings import Settings, StorageSettings, load_settings
 from rag.storage.selection import scope_of
 
-THRESHOLDS = (0.5, 0.55, 0.59, 0.62, 0.65, 0.7, 0.74, 0.78)
+THRESHOLDS = (0.5, 0.55, 0.59, 0.63, 0.65, 0.7, 0.74, 0.78)
 HITS = 18
 
 
@@ -53,27 +54,30 @@ def main(name: str) -> int:
             seen, unseen = (asyncio.run(ask(index, settings, asked)) for asked in (answerable, others))
     console = Console()
     console.print(f"{name}: {len(seen)} answerable questions, {len(unseen)} about articles that are left out")
-    table = Table("threshold", "answerable refused", "unanswerable refused")
+    table = Table("threshold", "answerable refused", "unanswerable refused", "… or a name is missing:", "unanswerable")
     for threshold in sorted({*THRESHOLDS, settings.retrieval.min_relevance}):
         is_default = threshold == settings.retrieval.min_relevance
-        shares = (sum(found < threshold for found, _ in asked) / len(asked) for asked in (seen, unseen))
-        cells = [f"{threshold:.2f}{' (default)' if is_default else ''}", *(f"{share:.1%}" for share in shares)]
-        table.add_row(*cells)
+        by_score = [[found < threshold for found, *_ in asked] for asked in (seen, unseen)]
+        by_either = [[found < threshold or missing for found, missing, _ in asked] for asked in (seen, unseen)]
+        shares = (sum(refused) / len(refused) for refused in (*by_score, *by_either))
+        table.add_row(f"{threshold:.2f}{' (default)' if is_default else ''}", *(f"{share:.1%}" for share in shares))
     console.print(table)
     for depth in (1, 2):
-        share = sum(place <= depth for _, place in seen) / len(seen)
+        share = sum(place <= depth for *_, place in seen) / len(seen)
         console.print(f"The answer's text lies in the first {depth} quoted: {share:.1%}")
     return 0
 
 
-async def ask(index: Index, settings: Settings, questions: Sequence[dict[str, Any]]) -> list[tuple[float, int]]:
-    """For each question its relevance, and after how many quotes the answer's text was quoted."""
+async def ask(index: Index, settings: Settings, questions: Sequence[dict[str, Any]]) -> list[tuple[float, bool, int]]:
+    """For each question its relevance, whether a name in it is known to nothing, and after how many quotes the answer's
+    text was quoted."""
     retriever = open_retriever(settings, index)
     scope = scope_of(index.catalog, "default")
     results = []
     for question in questions:
         hits = await retriever.retrieve(question["text"], scope, HITS)
         relevance = await retriever.relevance(question["text"], hits)
+        is_missing = relevance < CERTAIN and bool(names_missing_in(question["text"], hits))
         passages = collect_passages(hits, index.catalog.page_text, settings.retrieval.max_passages)
         quoted = extractive.best_sentences(question["text"], passages, index.embedding)
         answers = [text.lower() for text, _ in question["metadata"]["answers"]]
@@ -82,7 +86,7 @@ async def ask(index: Index, settings: Settings, questions: Sequence[dict[str, An
                 break
         else:
             place = len(quoted) + 99
-        results.append((relevance, place))
+        results.append((relevance, is_missing, place))
     return results
 
 

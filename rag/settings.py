@@ -261,7 +261,7 @@ class RetrievalSettings(_Group):
         "language that the embedding model does not know.",
     )
     min_relevance: float = Field(
-        0.59,
+        0.63,
         ge=0,
         le=2,
         description="Below this (cosine plus share of the question's words found, 0 to 2) the answer is that the "

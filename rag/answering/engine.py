@@ -18,12 +18,14 @@ from rag.answering.context import collect_passages
 from rag.answering.event_stream import EventStream, ignore
 from rag.answering.generation import PreparedQuestion, longest_reply, reply, write_answer
 from rag.answering.history import Summaries, fit_history, require_functions, split_conversation
+from rag.answering.message_kinds import language_of
 from rag.answering.prompt_budget import fitting_history, history_room
 from rag.answering.prompts import ANSWER_SYSTEM, CONDENSE, FUNCTIONS
 from rag.answering.replies import reply_to
 from rag.errors import RagError
 from rag.models.chat_template import template_tokens
 from rag.models.llm import refresh_model
+from rag.retrieval.missing_names import missing_names
 from rag.retrieval.retriever import HybridRetriever
 from rag.settings import Settings
 from rag.telemetry.spans import span
@@ -48,6 +50,7 @@ logger = logging.getLogger(__name__)
 
 _HITS_PER_PASSAGE = 3
 _NEAREST = 3  # passages named when none answers
+CERTAIN = 0.95  # relevance from which a name that nothing knows is of no account
 _CONDENSED_TOKENS = 128
 # Without a model, a follow-up that leans on the question before it ("and in 2021?", "is it paid?") is searched with it.
 _LEANING = re.compile(
@@ -59,12 +62,14 @@ _LEANING = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class RetrievalResult:
-    """What was found for a question that stands on its own, and whether that is enough to answer it."""
+    """What was found for a question that stands on its own, and whether that is enough to answer it; `missing` are
+    names in the question that nothing knows which was found."""
 
     question: str
     hits: tuple[Hit, ...]
     passages: tuple[Passage, ...]
     enough: bool
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +198,9 @@ class ChatEngine:
                 collect_passages, hits, self.retriever.index.catalog.page_text, self.settings.retrieval.max_passages
             )
         relevance = await self.retriever.relevance(question, ranked)
-        is_enough = bool(passages) and relevance >= self.settings.retrieval.min_relevance
-        return RetrievalResult(question, hits, passages, is_enough)
+        missing = await asyncio.to_thread(names_missing_in, question, ranked) if relevance < CERTAIN else ()
+        is_enough = bool(passages) and not missing and relevance >= self.settings.retrieval.min_relevance
+        return RetrievalResult(question, hits, passages, is_enough, missing)
 
     async def write(self, prepared: PreparedQuestion, result: RetrievalResult, emit: Emit = ignore) -> Answer:
         """Answer from what was found: in the model's words, in quotes, or that it is not enough, where no function may
@@ -221,7 +227,12 @@ class ChatEngine:
         """That the documents do not tell, and where they come nearest; no model is asked."""
         nearest = tuple(cite(passage, result.question) for passage in result.passages[:_NEAREST])
         say = partial(reply_to, prepared.question)
-        text = say("not_found" if self.retriever.index.catalog.documents() else "no_documents")
+        if not self.retriever.index.catalog.documents():
+            text = say("no_documents")
+        elif result.missing:
+            text = say("nothing_about", names=", ".join(result.missing))
+        else:
+            text = say("not_found")
         if nearest:
             text = "\n".join([text, "", say("nearest"), *(place(prepared.question, citation) for citation in nearest)])
         return _without_model(text, nearest, prepared.model, result, found=False)
@@ -245,6 +256,12 @@ def place(question: str, citation: Citation) -> str:
         return f"- {citation.title} [{citation.number}]"
     values = {"title": citation.title, "label": citation.page_label, "number": citation.number}
     return reply_to(question, "place", **values)
+
+
+def names_missing_in(question: str, hits: Sequence[Hit]) -> tuple[str, ...]:
+    """The names in the question that nothing knows which was found. In German every noun has a capital: only two in a
+    row are a name there."""
+    return tuple(missing_names(question, hits, least=2 if language_of(question) == "de" else 1))
 
 
 def _without_markers(history: Sequence[Message]) -> list[Message]:

@@ -437,3 +437,19 @@ async def test_the_model_reads_no_more_than_is_wanted(filled, make_engine):
     assert finding.hits == everything_found.hits[:1]
     assert [passage.text for passage in finding.passages] == ["The pump needs oil every 90 days."]
     assert finding.enough
+
+
+async def test_a_name_that_nothing_knows_is_told(filled, make_engine):
+    engine = make_engine(script="Every 90 days [1].")
+    question = [Message("user", "How often does the pump of Zephyr Airways need oil, or other care?")]
+    answer = await engine.answer(question, everything(filled))
+    assert answer.text.startswith("Nothing in your documents is about Zephyr Airways.\n\nThe nearest passages")
+    assert (answer.found, answer.citations[0].document_id) == (False, "doc_a")
+    assert not engine.model.llm.prompts
+
+
+async def test_a_name_that_is_just_mentioned_is_of_no_account(filled, make_engine):
+    engine = make_engine(script="Every 90 days [1].")
+    question = [Message("user", "Zacharias says: the pump needs oil every 90 days. Is that so, Zacharias?")]
+    answer = await engine.answer(question, everything(filled))
+    assert answer.text == "Every 90 days [1]."
