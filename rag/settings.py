@@ -267,6 +267,11 @@ class RetrievalSettings(_Group):
         description="Below this (cosine plus share of the question's words found, 0 to 2) the answer is that the "
         "documents do not say; 0 always answers.",
     )
+    own_knowledge: bool = Field(
+        False,
+        description="Where the documents do not say, the language model answers from what it knows itself, and the "
+        "answer says so first.",
+    )
     max_passages: int = Field(6, ge=1, le=50, description="Passages put into the prompt at most.")
     reranker: str = Field(
         "",

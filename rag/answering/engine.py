@@ -209,6 +209,8 @@ class ChatEngine:
             if prepared.model.llm is not None:
                 return await write_answer(prepared, emit, result.passages, result.hits)
             answer = self._quotes
+        elif self.settings.retrieval.own_knowledge and prepared.model.llm is not None:
+            return await self._from_own_knowledge(prepared, emit)
         else:
             answer = self._refusal
         emit(ChunksRetrieved(result.hits, result.passages))
@@ -220,6 +222,13 @@ class ChatEngine:
     async def retrieve(self, question: str, scope: Scope, limit: int) -> tuple[Hit, ...]:
         """The best chunks for a question, without asking a model."""
         return await self.retriever.retrieve(question, scope, limit)
+
+    async def _from_own_knowledge(self, prepared: PreparedQuestion, emit: Emit) -> Answer:
+        """What the model knows itself, under a line that says so."""
+        label = await asyncio.to_thread(reply_to, prepared.question, "own_knowledge")
+        emit(TextDelta(f"{label}\n\n"))
+        answer = await write_answer(replace(prepared, rules=prepared.instructions), emit)
+        return replace(answer, text=f"{label}\n\n{answer.text}", found=False)
 
     # ------------------------------------------------------------------------------------------------ without a model
 

@@ -453,3 +453,16 @@ async def test_a_name_that_is_just_mentioned_is_of_no_account(filled, make_engin
     question = [Message("user", "Zacharias says: the pump needs oil every 90 days. Is that so, Zacharias?")]
     answer = await engine.answer(question, everything(filled))
     assert answer.text == "Every 90 days [1]."
+
+
+async def test_where_it_is_allowed_the_model_answers_from_what_it_knows_and_says_so(filled, make_engine):
+    engine = make_engine(script="Canberra [1].")
+    retrieval = engine.settings.retrieval.model_copy(update={"own_knowledge": True})
+    engine = replace(engine, settings=engine.settings.model_copy(update={"retrieval": retrieval}))
+    events = await events_of(engine, [Message("user", "Wie heißt die Hauptstadt von Australien?")], everything(filled))
+    answer = events[-1].answer
+    assert answer.text.startswith("Nicht aus deinen Dokumenten")
+    assert answer.text.endswith("\n\nCanberra [1].")
+    assert answer.text == "".join(event.text for event in events if isinstance(event, TextDelta))
+    assert (answer.found, answer.citations, answer.claims) == (False, (), ())
+    assert "sources" not in engine.model.llm.prompts[0]
