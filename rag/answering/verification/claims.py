@@ -13,7 +13,7 @@ from rag.answering.verification.checks import ClaimMatch
 from rag.answering.verification.evidence import Source
 from rag.answering.verification.numbers import quantities
 from rag.text.analysis import sentence_spans, terms
-from rag.text.markers import MARKER
+from rag.text.markers import find_markers, replace_markers, without_markers
 from rag.types.documents import Claim, Passage, Verdict
 
 _CODE_BLOCK = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
@@ -82,20 +82,20 @@ def check_claims(answer: str, passages: Sequence[Passage]) -> tuple[Claim, ...]:
 def cited_sentences(answer: str) -> list[tuple[int, int, tuple[int, ...]]]:
     """The sentences of an answer (start, end) and the sources each cites."""
     blank = _CODE_BLOCK.sub(lambda match: re.sub(r"\S", " ", match[0]), answer)
-    blank = MARKER.sub(lambda match: " " * len(match[0]), blank)
+    blank = replace_markers(blank, lambda marker: " " * (marker.end - marker.start))
     spans = sentence_spans(blank)
     ends = [end for _, end in spans]
     cited: list[list[int]] = [[] for _ in spans]
-    for marker in MARKER.finditer(answer):
-        place = sum(1 for start, _ in spans if start <= marker.start()) - 1
-        following = answer.find("\n", marker.end())
+    for marker in find_markers(answer):
+        place = sum(1 for start, _ in spans if start <= marker.start) - 1
+        following = answer.find("\n", marker.end)
         line_end = len(answer) if following < 0 else following
         leads = place + 1 < len(spans) and spans[place + 1][0] < line_end
-        if place < 0 or (marker.start() >= ends[place] and leads and "\n" in answer[ends[place] : marker.start()]):
+        if place < 0 or (marker.start >= ends[place] and leads and "\n" in answer[ends[place] : marker.start]):
             place += 1  # it opens its line: "[1] says that …"
         if place < len(spans):
-            cited[place].append(int(marker[1]))
-            ends[place] = max(ends[place], marker.end())
+            cited[place].append(marker.number)
+            ends[place] = max(ends[place], marker.end)
     for place in range(len(spans) - 2, -1, -1):
         between = answer[ends[place] : spans[place + 1][0]]
         if not cited[place] and not re.search(r"\n\s*\n", between):
@@ -108,12 +108,12 @@ def claimed(sentence: str, cites: bool) -> str:
 
     `cites` tells whether it rests on a source, by a marker of its own or by one that follows.
     """
-    text = MARKER.sub("", sentence).strip()
+    text = without_markers(sentence).strip()
     if _HEADING.match(text):
         return ""
     if bold := _BOLD.fullmatch(text):
         text = bold[1].strip() + bold[2]
-        if not MARKER.search(sentence) and not _STATEMENT_END.search(text):
+        if not find_markers(sentence) and not _STATEMENT_END.search(text):
             return ""
     text = _REPLY.sub("", _LIST_MARK.sub("", text, count=1), count=1).strip()
     if text.endswith("?") or (_SILENCE if cites else _REFUSAL).search(text) or (not cites and _NO_CLAIM.match(text)):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rag.text.markers import MARKER_WITH_SPACE, MarkerFilter, cited_numbers, round_markers, without_markers
+from rag.text.markers import MarkerFilter, find_markers, cited_numbers, round_markers, without_markers
 
 
 def filtered(*deltas: str, numbers=(1, 2, 3)) -> str:
@@ -80,7 +80,7 @@ def test_only_known_sources_are_cited(reply):
         ("So it is [7].", "So it is."),
         ("So [1, 7, 2].", "So [1][2]."),
         ("So 【3】 it [Source 2] is [sources 1; 2 & 9].", "So [3] it [2] is [1][2]."),
-        ("An array a[0] and [see below] and [x].", "An array a and [see below] and [x]."),
+        ("An array a[0] and [see below] and [x].", "An array a[0] and [see below] and [x]."),
         ("Open [", "Open ["),
         ("Open [1", "Open [1"),
         ("[1]", "[1]"),
@@ -132,9 +132,9 @@ def seconds(work, text):
         cited_numbers,
         round_markers,
         without_markers,
-        lambda text: MARKER_WITH_SPACE.sub("", text),
+        find_markers,
     ],
-    ids=["streamed", "in one piece", "cited", "rounded", "without", "without, and the space"],
+    ids=["streamed", "in one piece", "cited", "rounded", "without", "found"],
 )
 @pytest.mark.parametrize("unit", [" ", "\t ", "[", "[ ", "[a", "a ", "[1, ", "[1", "1, "])
 def test_runs_take_no_more_than_their_length(work, unit):
