@@ -201,7 +201,8 @@ class ChatEngine:
         know more."""
         if result.enough or prepared.functions_may_know:
             if prepared.model.llm is not None:
-                return await write_answer(prepared, emit, result.passages, result.hits)
+                quote = partial(extractive.best_quotes, result.question, embedding=self.retriever.index.embedding)
+                return await write_answer(prepared, emit, result.passages, result.hits, quote)
             answer = self._quotes
         else:
             answer = self._refusal

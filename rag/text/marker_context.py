@@ -19,7 +19,9 @@ _NOUNS = (
     r"|figuras?|ecuaci(?:ón|ones)|pasos?|anexos?|números?|núms?|salas?|partes?"
 )
 _AFTER_NOUN = re.compile(rf"(?<!\w)(?:(?:{_NOUNS})|§+)$", re.IGNORECASE)
-_AFTER_ABBREVIATION = re.compile(r"(?<!\w)(?:[Cc]l|[Ss]ecs?|[Aa]rts?|[Pp]aras?|pp?|P[pP]?|[Ff]igs?|[Ee]qs?|Nos?|Nrn?|Abs|Abb|Gl|[Pp]ágs?|[Nn]úms?|S)\.$")
+_AFTER_ABBREVIATION = re.compile(
+    r"(?<!\w)(?:[Cc]l|[Ss]ecs?|[Aa]rts?|[Pp]aras?|[Pp]p?|[Ff]igs?|[Ee]qs?|Nos?|Nrn?|Abs|Abb|Gl|[Pp]ágs?|[Nn]úms?|S)\.$"
+)
 _DETERMINED = re.compile(r"\b(?:the|this|that|each|every|an?)\s+\w+$", re.IGNORECASE)
 _AFTER_OPERATOR = re.compile(r"(?:[=+^×·∈<≤≥≈~/%]|\S[ \t]+\*|\bfor \w{1,30} in)$")
 _KEY = re.compile(r"\s*(?:[-*] )?[\"']?([\w-]+)(?: [\w-]+)?[\"']?\s*:")
@@ -142,23 +144,29 @@ class TextState:
 
     def _toggle(self, mark: str) -> None:
         if mark[0] == "`":
-            if self._code:
-                self._code = "" if mark == self._code else self._code
-            elif not self._formula:
-                self._code = mark
+            self._toggle_code(mark)
         elif self._code:
             pass
         elif mark[0] in "$\\":
-            if self._formula:
-                self._formula = "" if mark == self._formula else self._formula
-            elif mark == "$":
-                self._pending_dollars = True
-            elif mark in ("\\(", "\\[", "$$"):
-                self._formula = {"\\(": "\\)", "\\[": "\\]", "$$": "$$"}[mark]
+            self._toggle_formula(mark)
         elif mark in "{}":
             self._braces = max(0, self._braces + (1 if mark == "{" else -1))
         elif mark in "[]【】":
             self._brackets = max(0, self._brackets + (1 if mark in "[【" else -1))
+
+    def _toggle_code(self, mark: str) -> None:
+        if self._code:
+            self._code = "" if mark == self._code else self._code
+        elif not self._formula:
+            self._code = mark
+
+    def _toggle_formula(self, mark: str) -> None:
+        if self._formula:
+            self._formula = "" if mark == self._formula else self._formula
+        elif mark == "$":
+            self._pending_dollars = True
+        else:
+            self._formula = {"\\(": "\\)", "\\[": "\\]", "$$": "$$"}.get(mark, "")
 
     def _open_formula(self, following: str) -> None:
         """A single dollar opens a formula unless a space or an amount follows."""
@@ -189,32 +197,42 @@ def announces_data(state: TextState, context: str, group: str, after: str) -> bo
     """Whether what stands right before or behind brackets says that they are no markers."""
     before = context.rstrip()
     following = after.lstrip(" \t")[:1]
-    last = before[-1:]
-    if after[:1] == "(" or following in ("]", "+", "=") or (after[:1].islower() or after[:1].isdigit() or after[:1] == "_"):
-        return True
-    if (not before and after[:1] == ":") or (after[:1] in ("'", '"') and context[-1:] == after[:1]):
+    if _goes_on(after[:1]) or following in ("]", "+", "=") or (after[:1] == ":" and not before):
         return True
     if context == before and before:  # they touch it
-        if last == "_" or last in _TOUCHING or (last == ")" and _CALL.search(before[-90:])):
-            return True
-        if last == "(" and before[-2:-1].isalnum():
-            return True
         if TOUCHES_PLAIN_WORD.search(before):
             return False  # that is for the parser to decide
+        if _is_joined(before, after):
+            return True
     if state.begins_answer and "," in group and following in ("", "\n"):
         return True
-    if before.lstrip().startswith("|") and last == "|" and following in ("|", "", "\n"):
+    if before.lstrip().startswith("|") and before[-1] == "|" and following in ("|", "", "\n"):
         return not _OF_SOURCES.search(state.column)
-    tail = before[-_SEEN_BACK:]
-    if _AFTER_OPERATOR.search(tail) and not (last == "<" and context == before):
+    return _announced(before[-_SEEN_BACK:], is_list="," in group)
+
+
+def _goes_on(character: str) -> bool:
+    """Whether this, right behind brackets, makes a link or a word of them."""
+    return character in ("(", "_") or character.islower() or character.isdigit()
+
+
+def _is_joined(before: str, after: str) -> bool:
+    """Whether a sign that brackets touch makes one expression of both, as in `f(x)[1]`, `"[1]"`."""
+    last = before[-1]
+    is_quoted = last in "'\"" and after[:1] == last
+    is_call = (last == ")" and _CALL.search(before[-90:])) or (last == "(" and before[-2:-1].isalnum())
+    return is_quoted or bool(is_call) or last == "_" or last in _TOUCHING
+
+
+def _announced(before: str, *, is_list: bool) -> bool:
+    """Whether an operator, a key or a word such as "Clause" stands before."""
+    if _AFTER_OPERATOR.search(before) or _AFTER_ABBREVIATION.search(before):
         return True
     if (key := _KEY.fullmatch(before)) and not _OF_SOURCES.match(key[1]):
         return True
-    if last == ":" and "," in group and not _OF_SOURCES.search(tail):
+    if is_list and before[-1:] == ":" and not _OF_SOURCES.search(before):
         return True
-    return bool(_AFTER_ABBREVIATION.search(tail)) or (
-        bool(_AFTER_NOUN.search(tail)) and not _DETERMINED.search(tail)
-    )
+    return bool(_AFTER_NOUN.search(before)) and not _DETERMINED.search(before)
 
 
 def may_be_parenthesis(state: TextState, gap: str, after: str) -> bool:
@@ -227,10 +245,12 @@ def may_be_parenthesis(state: TextState, gap: str, after: str) -> bool:
         return False
     tail = before[-_SEEN_BACK:]
     is_reference = _AFTER_NOUN.search(tail) or _AFTER_ABBREVIATION.search(tail) or _NUMBER_WORD.search(tail)
-    return not (is_reference or _ENUMERATED.search(before) or _AFTER_OPERATOR.search(tail) or _CODE_SIGNS.search(before))
+    return not (
+        is_reference or _ENUMERATED.search(before) or _AFTER_OPERATOR.search(tail) or _CODE_SIGNS.search(before)
+    )
 
 
 def may_be_superscript(state: TextState, after: str) -> bool:
-    """Whether `¹` at this place can only be a marker: it touches a long word or a full stop, not a unit or a formula."""
+    """Whether `¹` at this place can only be a marker: it touches a long word or its full stop, no unit or formula."""
     is_free = after == "" or after.isspace() or after in ".,;:!?)"
     return is_free and bool(_UNIT_OR_NAME.search(state.line[-60:])) and not _CODE_SIGNS.search(state.line)

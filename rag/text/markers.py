@@ -26,17 +26,19 @@ SHAPE = r"\[\d{1,3}\]"  # of a marker as MarkerFilter writes it; what has it nee
 _SPACE = re.compile(r"[ \t]{1,8}\Z")
 _LONGEST = 200  # characters between the brackets
 _LONGEST_RANGE = 20  # sources of `[1-3]`
-_LABELS = (
-    "source sources src doc docs document documents documento documentos dokument dokumente passage passages "  # noqa: SIM905
+_LABELS = (  # noqa: SIM905  (a list of 23 lines would be read by nobody)
+    "source sources src doc docs document documents documento documentos dokument dokumente passage passages "
     "citation citations cite ref refs reference references quelle quellen fuente fuentes"
-).split()
+).split(" ")
 _BEGUN_LABELS = frozenset(label[:length] for label in _LABELS for length in range(1, len(label) + 1))
 _LABEL = rf"(?:{'|'.join(sorted(_LABELS, key=len, reverse=True))})[ \t]?[:#.]?[ \t]?"
 _NUMBERS = r"\d{1,3}(?:[ \t]?[-–—][ \t]?\d{1,3})?"
 _SOURCE = rf"(?:{_LABEL}|[#^])?{_NUMBERS}"
-_BODY = rf"[ \t]{{0,8}}{_SOURCE}(?:[ \t]{{0,8}}[,;&][ \t]{{0,8}}{_SOURCE}){{0,99}}[ \t]{{0,8}}(?:†[^\[\]【】\n]{{0,80}})?"
+_GAP = r"[ \t]{0,8}"
+_PLACE = r"(?:†[^\[\]【】\n]{0,80})?"  # as in `【1†L3-L5】`
+_BODY = rf"{_GAP}{_SOURCE}(?:{_GAP}[,;&]{_GAP}{_SOURCE}){{0,99}}{_GAP}{_PLACE}"
 _ITEM = re.compile(rf"\[\[(?:{_BODY})\]\]|\[(?:{_BODY})\]|【(?:{_BODY})】", re.IGNORECASE)
-_BEGUN = re.compile(r"(?:\[{1,2}|【)([\w,;&#^:. \t–—-]{0,200})(?:†[^\[\]【】\n]{0,80})?\]?\Z")  # what may become an item
+_BEGUN = re.compile(rf"(?:\[{{1,2}}|【)([\w,;&#^:. \t–—-]{{0,200}}){_PLACE}\]?\Z")  # what may become an item
 _SINGLE = re.compile(r"\[(\d{1,3})\]")
 _FOUND = re.compile(r"(\d{1,3})(?:[ \t]?[-–—][ \t]?(\d{1,3}))?")
 _IN_PARENTHESES = re.compile(r"\((\d{1,3}(?:, ?\d{1,3}){0,9})\)")
@@ -166,7 +168,7 @@ class _Parser:
 def _is_begun(text: str, start: int) -> bool:
     """Whether an item may begin at `start` that the end of the text cuts."""
     begun = _BEGUN.match(text, start)
-    return bool(begun) and all(word in _BEGUN_LABELS for word in re.findall(r"[^\W\d_]+", begun[1].lower()))
+    return begun is not None and all(word in _BEGUN_LABELS for word in re.findall(r"[^\W\d_]+", begun[1].lower()))
 
 
 class MarkerFilter(_Parser):

@@ -163,6 +163,7 @@ class _Composed:
             finish_reason="length" if any(answer.finish_reason == "length" for answer in self._answers) else "stop",
             usage=total(answer.usage for answer in self._answers),
             claims=tuple(self._claims),
+            notices=tuple(dict.fromkeys(notice for answer in self._answers for notice in answer.notices)),
         )
 
     def _renumber(self, sources: Sequence[Passage]) -> None:

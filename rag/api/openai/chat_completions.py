@@ -285,7 +285,8 @@ class Reply(WireForm):
     def _checked(self, answer: Answer) -> dict[str, Any]:
         """The sources of an answer, and its sentences checked against them."""
         claims = [{"text": answer.text[claim.start : claim.end], **asdict(claim)} for claim in answer.claims]
-        return {"kind": answer.kind, "citations": self._citations(answer), "claims": claims}
+        notices = list(answer.notices)
+        return {"kind": answer.kind, "notices": notices, "citations": self._citations(answer), "claims": claims}
 
     def _citations(self, answer: Answer) -> list[dict[str, Any]]:
         return [

@@ -230,6 +230,7 @@ class ResponseStream(WireForm):
             **self._echoed,
             "metadata": self._echoed.get("metadata") or {},
             "kind": answer.kind if answer else None,
+            "notices": list(answer.notices) if answer else [],
             "claims": [asdict(claim) for claim in answer.claims] if answer else [],
         }
 

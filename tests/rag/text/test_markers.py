@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rag.text.markers import MarkerFilter, find_markers, cited_numbers, round_markers, without_markers
+from rag.text.markers import MarkerFilter, cited_numbers, find_markers, round_markers, without_markers
 
 
 def filtered(*deltas: str, numbers=(1, 2, 3)) -> str:
