@@ -118,7 +118,7 @@ class Attribution:
             cited = cited_numbers(before + parts["behind"])
             number = better_source(sentence, cited, self._sources)
         self._sentence, self._tail = list(rest), ""
-        if number is None or not find_markers(f"{sentence} [{number}]"):
+        if number is None or not find_markers(f"{sentence} [{number}]{rest}"):
             return self._passed(parts[0] + rest)
         if before:
             self.found.append(self._length)

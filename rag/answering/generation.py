@@ -17,7 +17,7 @@ from rag.answering.repetition import RepetitionGuard
 from rag.answering.replies import says_not_found
 from rag.answering.verification.claims import check_claims
 from rag.errors import InvalidRequest, PromptTooLong
-from rag.models.llm import stream_text
+from rag.models.llm import after_thoughts, stream_text
 from rag.telemetry.spans import span
 from rag.text.markers import MarkerFilter
 from rag.types.chat import DEFAULT_MAX_TOKENS, NO_FUNCTIONS, Functions, Sampling, ToolCallDelta, joined
@@ -108,7 +108,7 @@ async def reply(model: LanguageModel, messages: Sequence[Message], max_tokens: i
         async for delta in deltas:
             parts.append(delta.text)
             usage = delta.usage or usage
-    text = "".join(parts)
+    text = after_thoughts("".join(parts))
     return Reply(text.strip(), usage or _counted(model, messages, text))
 
 

@@ -20,12 +20,12 @@ async def with_notices(answer: Answer, question: str, emit: Emit, *, is_loop: bo
     """The answer, followed by what is to be said of it, in the language of the question; that is emitted.
 
     Where each claim is `unsupported`, the best quotes of the answer's passages stand below, numbered as the passages;
-    without `quote` nothing is said of it. What is added claims nothing.
+    that is not said of half an answer, and without `quote` nothing is said of it. What is added claims nothing.
     """
     if is_loop:
         answer = await _with_notice(answer, "repeated", question, (), emit)
-    is_data = answer.text.lstrip().startswith(_DATA)
-    if quote and answer.found and not is_data and _nothing_is_borne_out(answer):
+    is_whole = answer.finish_reason != "length" and not answer.text.lstrip().startswith(_DATA)
+    if quote and answer.found and is_whole and _nothing_is_borne_out(answer):
         with span("quote"):
             quotes = await asyncio.to_thread(quote, answer.passages)
         if quotes:

@@ -22,7 +22,10 @@ _AFTER_NOUN = re.compile(rf"(?<!\w)(?:(?:{_NOUNS})|§+)$", re.IGNORECASE)
 _AFTER_ABBREVIATION = re.compile(
     r"(?<!\w)(?:[Cc]l|[Ss]ecs?|[Aa]rts?|[Pp]aras?|[Pp]p?|[Ff]igs?|[Ee]qs?|Nos?|Nrn?|Abs|Abb|Gl|[Pp]ágs?|[Nn]úms?|S)\.$"
 )
-_DETERMINED = re.compile(r"\b(?:the|this|that|each|every|an?)\s+\w+$", re.IGNORECASE)
+_DETERMINED = re.compile(  # "the oil page [1]" is about a page, "page [1]" names one
+    r"(?:\b(?:the|this|that|each|every|an?)|['’]s)\s+(?:(?!(?:in|on|of|at|under|see|from|to|per|is|says?)\b)[\w-]+\s+)?\w+$",
+    re.IGNORECASE,
+)
 _AFTER_OPERATOR = re.compile(r"(?:[=+^×·∈<≤≥≈~/%]|\S[ \t]+\*|\bfor \w{1,30} in)$")
 _KEY = re.compile(r"\s*(?:[-*] )?[\"']?([\w-]+)(?: [\w-]+)?[\"']?\s*:")
 _SOURCES = (

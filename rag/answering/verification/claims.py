@@ -13,7 +13,7 @@ from rag.answering.verification.checks import ClaimMatch
 from rag.answering.verification.evidence import Source
 from rag.answering.verification.numbers import quantities
 from rag.text.analysis import sentence_spans, terms
-from rag.text.markers import find_markers, replace_markers, without_markers
+from rag.text.markers import cited_numbers, find_markers, replace_markers, without_markers
 from rag.types.documents import Claim, Passage, Verdict
 
 _CODE_BLOCK = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
@@ -75,8 +75,30 @@ def check_claims(answer: str, passages: Sequence[Passage]) -> tuple[Claim, ...]:
         if numbers and numbers not in sources:
             sources[numbers] = Source([by_number[number] for number in numbers])
         verdict, reason = judge(sentence, sources[numbers]) if numbers else ("unsupported", "no source is named")
+        if len(numbers) > 1 and verdict == "supported":
+            verdict, reason = _judge_parts(answer[start:end], by_number)
         claims.append(Claim(start, end, numbers, verdict, reason))
     return tuple(claims)
+
+
+def _judge_parts(sentence: str, passages: Mapping[int, Passage]) -> tuple[Verdict, str]:
+    """The verdict on a sentence that its sources together bear out: each part of it rests on the markers behind it, so
+    a number or a negation that only another part's source has is not borne out."""
+    begins = 0
+    markers = find_markers(sentence)
+    for place, marker in enumerate(markers):
+        is_last = place + 1 == len(markers) or sentence[marker.end : markers[place + 1].start].strip(" ,")
+        if not is_last:
+            continue
+        part = sentence[begins : marker.end]
+        own = [passages[number] for number in cited_numbers(part) if number in passages]
+        claim = claimed(part.lstrip(" ,;"), bool(own))
+        if own and claim:
+            match = ClaimMatch(claim, Source(own))
+            if wrong := match.missing_number() or match.denied():
+                return "unsupported", wrong
+        begins = marker.end
+    return "supported", ""
 
 
 def cited_sentences(answer: str) -> list[tuple[int, int, tuple[int, ...]]]:

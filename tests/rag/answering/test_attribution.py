@@ -54,7 +54,8 @@ def attributed(text, size=3, passages=PASSAGES):
         ),
         ("Salaries are paid on the 25th. [2]", "Salaries are paid on the 25th. [1]"),  # a wrong one is put right
         ("Salaries are paid on the 25th [2].", "Salaries are paid on the 25th [1]."),
-        ("Salaries are paid on the 25th[2][3].\n\nYes.", "Salaries are paid on the 25th[1].\n\nYes."),
+        ("Salaries are paid on the 25th [2][3].\n\nYes.", "Salaries are paid on the 25th [1].\n\nYes."),
+        ("Salaries are paid on the 25th items[2].", None),
         ("- 24 days of annual leave [2]\n", "- 24 days of annual leave [1]\n"),
         ("Salaries are paid on the 25th [1].", None),
         ("Salaries are paid on the 25th. [1] Yes.", None),

@@ -194,7 +194,7 @@ async def test_when_condensing_fails_the_question_is_searched_as_asked(filled, m
 async def test_small_windows_are_kept(index, bag_of_words, make_engine, window):
     pages = [f"The pump number {n} needs oil. " + "Words fill this page to its end. " * 12 for n in range(30)]
     index.replace_documents([make_version("doc_a", pages, bag_of_words)])
-    engine = make_engine(context_window=window, max_tokens=1000, script="word " * 2000)
+    engine = make_engine(context_window=window, max_tokens=1000, script=" ".join(f"word{n}" for n in range(2000)))
     history = [Message("user", "What of oil? " * 10), Message("assistant", "It is needed. " * 10)] * 20
     question = Message("user", "Which words fill page 7?")
     answer = await engine.answer([*history, question], everything(index))
