@@ -75,7 +75,7 @@ class Attribution:
             self._tail += character
             return ""
         if self._has_ended(character):
-            return self._end_sentence() + self._within(character)
+            return self._end_sentence(character) + self._within(character)
         tail, self._tail = self._tail, ""  # as in "e.g. this", "3.5", "items[i]"
         self._sentence.append(tail)
         return self._passed(tail) + self._within(character)
@@ -99,7 +99,7 @@ class Attribution:
         text = "".join(self._sentence[-_LOOKED_BACK:]) + parts["end"].rstrip("*_") + rest + following
         return bool(rest) and len(sentence_spans(text)) > 1
 
-    def _end_sentence(self) -> str:
+    def _end_sentence(self, following: str = "") -> str:
         """What was held at the end of the sentence, markers put right; what follows begins the next one."""
         parts = _parts(self._tail)
         rest = self._tail[parts.end() :]
@@ -118,7 +118,7 @@ class Attribution:
             cited = cited_numbers(before + parts["behind"])
             number = better_source(sentence, cited, self._sources)
         self._sentence, self._tail = list(rest), ""
-        if number is None or not find_markers(f"{sentence} [{number}]{rest}"):
+        if number is None or not find_markers(f"{sentence} [{number}]{rest}{following}"):
             return self._passed(parts[0] + rest)
         if before:
             self.found.append(self._length)

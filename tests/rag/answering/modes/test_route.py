@@ -106,10 +106,8 @@ async def test_the_judgement_stays_inside_the_window(index, bag_of_words, events
     index.replace_documents([make_version("doc_a", pages, bag_of_words)])
     many = {"retrieval": {"max_passages": 50}}
     for window in range(500, 540, 4):
-        model = small(
-            "".join(f"Words fill the {chr(97 + n)}page to its end [1]. " for n in range(window // 3 // 8)),
-            window=window,
-        )
+        sentences = (f"Words fill the {chr(97 + n)}page to its end [1]. " for n in range(window // 3 // 8))
+        model = small("".join(sentences), window=window)
         model = replace(model, count_prompt=lambda told: sum(len(message.content.split()) for message in told))
         asked = "Which words fill a page to its end?"
         *_, completed = await events_of(asked, model, large(), mode="route", file=FILE, settings=many)
