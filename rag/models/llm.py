@@ -145,7 +145,7 @@ class _LeadingThoughts:
         if self._place in ("inside", "perhaps inside"):
             _, end, behind = self._held.partition(_THOUGHTS_END)
             if end:
-                self.are_unopened = self._place == "perhaps inside"
+                self.are_unopened = True if self._place == "perhaps inside" else self.are_unopened
                 self._place, self._held = "behind", behind
             elif self._place == "inside":
                 self._held = self._held[1 - len(_THOUGHTS_END) :]
