@@ -33,7 +33,7 @@ from rag.answering.attribution import Attribution
 from rag.answering.verification.claims import check_claims
 from rag.answering.verification.numbers import quantities
 from rag.text.analysis import sentence_spans
-from rag.text.markers import MARKER
+from rag.text.markers import cited_numbers
 from rag.types.documents import Passage
 
 COLUMNS = ("true", "number", "name", "negation", "source")
@@ -113,19 +113,19 @@ def check(sentence: str, sources: tuple[str, ...], title: str) -> tuple[bool, st
 def attribution(truth: Truth, kind: str, sentence: str) -> dict[str, bool]:
     """Which marker the sentence gets, where its source is one of six passages, or (kind `source`) is not among them."""
     texts = list(truth.others[:5])
-    place = random.Random(truth.sentence).randrange(len(texts) + 1)
+    place = random.Random(truth.sentence).randrange(len(texts) + 1) + 1
     if kind != "source":
-        texts.insert(place, truth.sources[0])
+        texts.insert(place - 1, truth.sources[0])
     passages = [
         Passage(number, "doc", truth.title, "", None, None, "", 0, len(text), text, 1.0)
-        for number, text in enumerate(texts)
+        for number, text in enumerate(texts, start=1)
     ]
 
     async def passed_on() -> str:
         footnotes = Attribution(passages)
         return await footnotes.feed(sentence) + await footnotes.flush()
 
-    numbers = [int(marker[1]) for marker in MARKER.finditer(asyncio.run(passed_on()))]
+    numbers = cited_numbers(asyncio.run(passed_on()))
     if kind == "true":
         return {"true: its source": place in numbers, "true: another": bool(set(numbers) - {place})}
     return {"source left out" if kind == "source" else f"other {kind}": bool(numbers)}

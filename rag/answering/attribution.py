@@ -16,7 +16,7 @@ from functools import cached_property
 
 from rag.answering.verification.claims import Sources, better_source, sources_by_number
 from rag.text.analysis import sentence_spans
-from rag.text.markers import MARKER
+from rag.text.markers import SHAPE, cited_numbers, find_markers
 from rag.types.documents import Passage
 
 _TERMINAL = ".!?…。！？"
@@ -25,8 +25,8 @@ _CLOSING = "\"'”’»)*_"
 _STARTS_TAIL = re.compile(rf"[\n\[{_TERMINAL}]")
 _OF_TAIL = frozenset(f" \t\n[]{_TERMINAL}{_CLOSING}")
 _TAIL = re.compile(
-    rf"(?P<before>(?:{MARKER.pattern}[ \t]*)*)(?P<end>[{_TERMINAL}]*[{_CLOSING}]*)"
-    rf"(?P<behind>(?:[ \t]*{MARKER.pattern})*)"
+    rf"(?P<before>(?:{SHAPE}[ \t]*)*)(?P<end>[{_TERMINAL}]*[{_CLOSING}]*)"
+    rf"(?P<behind>(?:[ \t]*{SHAPE})*)"
 )
 _LONGEST_TAIL = 200  # characters
 _LONGEST_SENTENCE = 2_000  # characters; what is longer is no sentence
@@ -75,7 +75,7 @@ class Attribution:
             self._tail += character
             return ""
         if self._has_ended(character):
-            return self._end_sentence() + self._within(character)
+            return self._end_sentence(character) + self._within(character)
         tail, self._tail = self._tail, ""  # as in "e.g. this", "3.5", "items[i]"
         self._sentence.append(tail)
         return self._passed(tail) + self._within(character)
@@ -99,29 +99,33 @@ class Attribution:
         text = "".join(self._sentence[-_LOOKED_BACK:]) + parts["end"].rstrip("*_") + rest + following
         return bool(rest) and len(sentence_spans(text)) > 1
 
-    def _end_sentence(self) -> str:
+    def _end_sentence(self, following: str = "") -> str:
         """What was held at the end of the sentence, markers put right; what follows begins the next one."""
         parts = _parts(self._tail)
         rest = self._tail[parts.end() :]
-        sentence = "".join(self._sentence) + parts["end"]
+        sentence = "".join(self._sentence)
+        before = parts["before"]
+        if before and not find_markers(sentence + before):  # as in `items[1].`
+            sentence, before = sentence + before, ""
+        sentence += parts["end"]
         if self._is_data is None:
             self._is_data = bool(_DATA.match(sentence + self._tail))
         is_fence = _FENCE in sentence
         self._in_code ^= sentence.count(_FENCE) % 2 == 1
         is_prose = not (self._in_code or self._is_data or is_fence or _NO_PROSE.match(sentence))
         number = None
-        if is_prose and len(sentence) <= _LONGEST_SENTENCE and not MARKER.search(sentence):
-            cited = [int(number) for number in MARKER.findall(parts["before"] + parts["behind"])]
+        if is_prose and len(sentence) <= _LONGEST_SENTENCE and not find_markers(sentence):
+            cited = cited_numbers(before + parts["behind"])
             number = better_source(sentence, cited, self._sources)
         self._sentence, self._tail = list(rest), ""
-        if number is None:
+        if number is None or not find_markers(f"{sentence} [{number}]{rest}{following}"):
             return self._passed(parts[0] + rest)
-        if parts["before"]:
+        if before:
             self.found.append(self._length)
-            before = parts["before"]
             return self._passed(f"[{number}]{before[len(before.rstrip()) :]}{parts['end']}{rest}")
-        self.found.append(self._length + len(parts["end"]))
-        return self._passed(f"{parts['end']} [{number}]{rest}")
+        kept = parts["before"] + parts["end"]
+        self.found.append(self._length + len(kept))
+        return self._passed(f"{kept} [{number}]{rest}")
 
     @cached_property
     def _sources(self) -> Sources:

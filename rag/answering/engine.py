@@ -207,7 +207,8 @@ class ChatEngine:
         know more."""
         if result.enough or prepared.functions_may_know:
             if prepared.model.llm is not None:
-                return await write_answer(prepared, emit, result.passages, result.hits)
+                quote = partial(extractive.best_quotes, result.question, embedding=self.retriever.index.embedding)
+                return await write_answer(prepared, emit, result.passages, result.hits, quote)
             answer = self._quotes
         elif self.settings.retrieval.own_knowledge and prepared.model.llm is not None:
             return await self._from_own_knowledge(prepared, emit)

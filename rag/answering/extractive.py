@@ -50,6 +50,12 @@ def best_sentences(question: str, passages: Sequence[Passage], embedding: Embedd
 
     Blocking: every sentence is embedded.
     """
+    quotes = best_quotes(question, passages, embedding)
+    return [replace(quote, number=number) for number, quote in enumerate(quotes, start=1)]
+
+
+def best_quotes(question: str, passages: Sequence[Passage], embedding: Embedding) -> list[Citation]:
+    """As `best_sentences`, with the numbers of their passages, which several may have in common."""
     sentences = [
         _Sentence(passage, start, end, tuple(terms(passage.text[start:end])))
         for passage in passages
@@ -66,10 +72,7 @@ def best_sentences(question: str, passages: Sequence[Passage], embedding: Embedd
             break
         if not any(set(windows[place]) & set(other) for other in chosen):
             chosen.append(windows[place])
-    return [
-        replace(_citation(sentences[window[0]], sentences[window[-1]]), number=number)
-        for number, window in enumerate(chosen, start=1)
-    ]
+    return [_citation(sentences[window[0]], sentences[window[-1]]) for window in chosen]
 
 
 def _window(sentences: Sequence[_Sentence], first: int) -> range:

@@ -11,11 +11,13 @@ from dataclasses import dataclass, replace
 
 from rag.answering.attribution import Attribution
 from rag.answering.citations import collect_citations
+from rag.answering.notices import Quote, with_notices
 from rag.answering.prompt_budget import Prompt, fit_prompt
+from rag.answering.repetition import RepetitionGuard
 from rag.answering.replies import says_not_found
 from rag.answering.verification.claims import check_claims
 from rag.errors import InvalidRequest, PromptTooLong
-from rag.models.llm import stream_text
+from rag.models.llm import after_thoughts, stream_text
 from rag.telemetry.spans import span
 from rag.text.markers import MarkerFilter
 from rag.types.chat import DEFAULT_MAX_TOKENS, NO_FUNCTIONS, Functions, Sampling, ToolCallDelta, joined
@@ -106,16 +108,21 @@ async def reply(model: LanguageModel, messages: Sequence[Message], max_tokens: i
         async for delta in deltas:
             parts.append(delta.text)
             usage = delta.usage or usage
-    text = "".join(parts)
+    text = after_thoughts("".join(parts))
     return Reply(text.strip(), usage or _counted(model, messages, text))
 
 
 async def write_answer(
-    prepared: PreparedQuestion, emit: Emit, passages: Sequence[Passage] = (), hits: tuple[Hit, ...] = ()
+    prepared: PreparedQuestion,
+    emit: Emit,
+    passages: Sequence[Passage] = (),
+    hits: tuple[Hit, ...] = (),
+    quote: Quote | None = None,
 ) -> Answer:
     """Answer from the passages, or without any. A server that counts more tokens than we do is asked again with half as
     much, and once more.
 
+    With `quote`, an answer of which nothing is borne out is followed by a word on that and by what the passages say.
     Where there are passages, ChunksRetrieved says which of them the model reads; it comes again when fewer are left.
     """
     window = prepared.model.context_window
@@ -133,7 +140,9 @@ async def write_answer(
         if passages:
             emit(ChunksRetrieved(hits, prompt.passages))
         try:
-            return await write_prompt(prepared.model, prompt, prepared.sampling, emit)
+            return await write_prompt(
+                prepared.model, prompt, prepared.sampling, emit, question=prepared.question, quote=quote
+            )
         except PromptTooLong as error:
             refusal, refused, window = error, prompt, window // 2
             nothing_to_leave_out = len(prompt.passages) < 2 if passages else len(prepared.conversation) < 2
@@ -151,21 +160,23 @@ def _left_out(refused: Prompt, prompt: Prompt) -> str:
     return " and ".join(parts)
 
 
-async def write_prompt(model: LanguageModel, prompt: Prompt, sampling: Sampling, emit: Emit) -> Answer:
+async def write_prompt(
+    model: LanguageModel,
+    prompt: Prompt,
+    sampling: Sampling,
+    emit: Emit,
+    *,
+    question: str = "",
+    quote: Quote | None = None,
+) -> Answer:
     """The reply to a prompt; what it says of the prompt's passages is cited and checked.
 
     Sentences without a source are not held against an answer that rests on what a function gave. Without passages the
-    reply is passed on as it is: what looks like a footnote there is none.
+    reply is passed on as it is: what looks like a footnote there is none. A model that repeats itself is stopped; that
+    is told in the language of `question` (empty: of the prompt's last user message). `quote` is as in `write_answer`.
     """
-    markers = MarkerFilter([passage.number for passage in prompt.passages])
-    attribution = Attribution(prompt.passages)
-    parts: list[str] = []
-
-    def show(text: str) -> None:
-        if text:
-            parts.append(text)
-            emit(TextDelta(text))
-
+    question = question or next(message.content for message in reversed(prompt.messages) if message.role == "user")
+    shown = _ShownText(prompt.passages, emit)
     call_deltas: list[ToolCallDelta] = []
     finish_reason: FinishReason = "stop"
     usage: Usage | None = None
@@ -177,14 +188,14 @@ async def write_prompt(model: LanguageModel, prompt: Prompt, sampling: Sampling,
                 usage = delta.usage or usage
                 if delta.waiting:
                     emit(Progress(delta.waiting))
-                show(await attribution.feed(markers.feed(delta.text)) if prompt.passages else delta.text)
+                await shown.feed(delta.text)
+                if shown.is_loop:
+                    break
                 for call_delta in delta.calls:
                     call_deltas.append(call_delta)
                     emit(call_delta)
-    if prompt.passages:
-        show(await attribution.feed(markers.flush()))
-        show(await attribution.flush(is_cut_off=finish_reason == "length"))
-    text = "".join(parts)
+    await shown.end(is_cut_off=finish_reason == "length")
+    text = shown.text
     calls = joined(call_deltas)
     if calls and finish_reason == "stop":
         finish_reason = "tool_calls"
@@ -201,10 +212,58 @@ async def write_prompt(model: LanguageModel, prompt: Prompt, sampling: Sampling,
     )
     if prompt.passages:
         with span("cite"):
-            answer = await asyncio.to_thread(with_footnotes, answer, attribution.found)
+            answer = await asyncio.to_thread(with_footnotes, answer, shown.attributed)
+    calls_functions = bool(calls) or any(message.role == "tool" for message in prompt.messages)
     if prompt.messages[-1].role == "tool":
         answer = replace(answer, claims=tuple(claim for claim in answer.claims if claim.numbers))
-    return answer
+    return await with_notices(answer, question, emit, is_loop=shown.is_loop, quote=None if calls_functions else quote)
+
+
+class _ShownText:
+    """Emits a reply's text as it is shown: markers of sources that there are (where there are passages), footnotes put
+    where they lack, and no loops."""
+
+    def __init__(self, passages: Sequence[Passage], emit: Emit) -> None:
+        self._markers = MarkerFilter([passage.number for passage in passages]) if passages else None
+        self._repetition = RepetitionGuard()
+        self._attribution = Attribution(passages)
+        self._emit = emit
+        self._parts: list[str] = []
+
+    @property
+    def text(self) -> str:
+        """What was emitted."""
+        return "".join(self._parts)
+
+    @property
+    def is_loop(self) -> bool:
+        """Whether the model repeats itself: nothing more is shown."""
+        return self._repetition.is_loop
+
+    @property
+    def attributed(self) -> Sequence[int]:
+        """The offsets in `text` of the markers that the model did not write."""
+        return self._attribution.found
+
+    async def feed(self, text: str) -> None:
+        """Show what can be shown after this piece."""
+        await self._show(self._repetition.feed(self._markers.feed(text) if self._markers else text))
+
+    async def end(self, *, is_cut_off: bool) -> None:
+        """Show what is still held at the end of the reply."""
+        if self._markers:
+            await self._show(self._repetition.feed(self._markers.flush()))
+        await self._show(self._repetition.flush())
+        if self._markers:
+            self._pass(await self._attribution.flush(is_cut_off=is_cut_off))
+
+    async def _show(self, text: str) -> None:
+        self._pass(await self._attribution.feed(text) if self._markers else text)
+
+    def _pass(self, text: str) -> None:
+        if text:
+            self._parts.append(text)
+            self._emit(TextDelta(text))
 
 
 def with_footnotes(answer: Answer, attributed: Collection[int] = ()) -> Answer:

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from rag.evaluation.metrics import Rank
 from rag.evaluation.questions import Question
 from rag.storage.catalog import Catalog
-from rag.text.markers import MARKER_WITH_SPACE
+from rag.text.markers import without_markers
 from rag.types.documents import Chunk, Citation, Hit, Passage
 
 Page = tuple[str, int]  # document id, page index from 0
@@ -110,7 +110,7 @@ def normalised(text: str) -> str:
 
 def holds_any(text: str, wanted: Sequence[str]) -> bool:
     """Whether one of the wanted texts is in `text`, marks such as `[1]` aside."""
-    plain = normalised(MARKER_WITH_SPACE.sub("", text))
+    plain = normalised(without_markers(text))
     return any(normalised(part) in plain for part in wanted)
 
 

@@ -31,6 +31,7 @@ __all__ = [
     "USUAL_PORTS",
     "ModelDelta",
     "ServerProbe",
+    "after_thoughts",
     "check_model",
     "close_language_model",
     "open_language_model",
@@ -42,6 +43,12 @@ __all__ = [
 
 _NOTHING = ModelDelta("")
 _THOUGHTS_BEGIN, _THOUGHTS_END = "<think>", "</think>"
+# How models begin to think whose chat template has opened the thoughts already, in lower case.
+_THINKING = (
+    *("okay", "ok, ", "ok so ", "alright", "hmm", "let me ", "let's ", "we need to ", "i need to ", "we are asked"),
+    *("we are given", "first, i ", "wait, "),
+)
+_thoughts_are_unopened: dict[str, bool] = {}  # by name: whether the model's thoughts come without the opening tag
 HOW_TO_ADD_A_MODEL = "to add one, start Ollama, llama-server or vLLM, or set RAG_LLM__BASE_URL"
 
 
@@ -63,7 +70,7 @@ def open_language_model(settings: Settings) -> LanguageModel:
     )
 
 
-async def stream_text(
+async def stream_text(  # noqa: C901  (one loop, and what can go wrong in it)
     model: LanguageModel,
     messages: Sequence[Message],
     sampling: Sampling = UNSPECIFIED,
@@ -73,7 +80,9 @@ async def stream_text(
     the iterator (or cancelling its task) stops the generation. `functions` are for a model that can call some.
 
     The thoughts with which a reasoning model begins, `<think>…</think>`, are left out; a reply that ends inside them
-    has no text. Raises BackendUnavailable or BackendRejected; AnswerInterrupted once text has come.
+    has no text. Where the opening tag lacks, a reply that begins as thoughts do (or comes from a model that has left it
+    out before) is held until they end, or the reply does. Raises BackendUnavailable or BackendRejected;
+    AnswerInterrupted once text has come.
     """
     if model.llm is None:
         raise BackendUnavailable("There is no language model.", hint=f"{HOW_TO_ADD_A_MODEL}.")
@@ -81,7 +90,7 @@ async def stream_text(
     if "stop" in options:
         options["stop"] = list(options["stop"])
     options |= functions.options()
-    thoughts = _LeadingThoughts()
+    thoughts = _LeadingThoughts(_thoughts_are_unopened.get(model.name))
     has_text = False
     release_slot()
     try:
@@ -96,6 +105,8 @@ async def stream_text(
                     yield shown
         if text := thoughts.flush():
             yield ModelDelta(text)
+        if thoughts.are_unopened is not None:
+            _thoughts_are_unopened[model.name] = thoughts.are_unopened
     except BackendError as error:
         if not has_text:
             raise
@@ -108,12 +119,21 @@ async def stream_text(
         ) from error
 
 
-class _LeadingThoughts:
-    """Lets a reply through without the `<think>…</think>` at its beginning, however it is cut into pieces."""
+def after_thoughts(text: str) -> str:
+    """A whole reply without the thoughts before it, though nobody saw them begin."""
+    return text if _THOUGHTS_BEGIN in text else text.rpartition(_THOUGHTS_END)[2]
 
-    def __init__(self) -> None:
+
+class _LeadingThoughts:
+    """Lets a reply through without the `<think>…</think>` at its beginning, however it is cut into pieces.
+
+    `are_unopened` says whether the thoughts come without the opening tag: of the model as far as that is known before,
+    then of this reply, where it tells."""
+
+    def __init__(self, are_unopened: bool | None) -> None:
+        self.are_unopened = are_unopened
         self._held = ""  # not shown yet: what may become `<think>`; inside, what may become `</think>`
-        self._place: Literal["start", "inside", "behind", "reply"] = "start"
+        self._place: Literal["start", "inside", "perhaps inside", "behind", "reply"] = "start"
 
     def feed(self, text: str) -> str:
         """What can be shown now that `text` has come."""
@@ -121,26 +141,38 @@ class _LeadingThoughts:
             return text
         self._held += text
         if self._place == "start":
-            begun = self._held.lstrip()
-            if begun.startswith(_THOUGHTS_BEGIN):
-                self._place, self._held = "inside", begun.removeprefix(_THOUGHTS_BEGIN)
-            elif not _THOUGHTS_BEGIN.startswith(begun):
-                self._place = "reply"
-        if self._place == "inside":
+            self._begin(self._held.lstrip())
+        if self._place in ("inside", "perhaps inside"):
             _, end, behind = self._held.partition(_THOUGHTS_END)
             if end:
+                self.are_unopened = True if self._place == "perhaps inside" else self.are_unopened
                 self._place, self._held = "behind", behind
-            else:
+            elif self._place == "inside":
                 self._held = self._held[1 - len(_THOUGHTS_END) :]
         if self._place == "behind":
             self._held = self._held.lstrip()
             if self._held:
                 self._place = "reply"
-        return self.flush() if self._place == "reply" else ""
+        return self._release() if self._place == "reply" else ""
+
+    def _begin(self, begun: str) -> None:
+        if begun.startswith(_THOUGHTS_BEGIN):
+            self._place, self._held = "inside", begun.removeprefix(_THOUGHTS_BEGIN)
+        elif not _THOUGHTS_BEGIN.startswith(begun):
+            words = begun.lower().replace("’", "'")
+            if self.are_unopened or (self.are_unopened is None and words.startswith(_THINKING)):
+                self._place = "perhaps inside"
+            elif self.are_unopened is not None or not any(opening.startswith(words) for opening in _THINKING):
+                self._place = "reply"
 
     def flush(self) -> str:
         """What was held back though no thoughts came of it; call it when the reply has ended."""
-        shown, self._held = ("" if self._place == "inside" else self._held), ""
+        if self._place == "perhaps inside" and self._held:
+            self.are_unopened = False
+        return "" if self._place == "inside" else self._release()
+
+    def _release(self) -> str:
+        shown, self._held = self._held, ""
         return shown
 
 

@@ -243,6 +243,9 @@ FinishReason = Literal["stop", "length", "tool_calls"]
 # work on what was said; a task of the client's own (see rag/answering/).
 MessageKind = Literal["question", "small_talk", "collection", "document", "conversation", "client_task"]
 Verdict = Literal["supported", "partly", "unsupported"]
+# What Footnote itself says behind a model's words: that it repeated itself and was stopped; that nothing of it is borne
+# out, with the best quotes.
+Notice = Literal["repeated", "not_borne_out"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +279,8 @@ class Answer:
     message was taken for.
 
     `claims` are the checked sentences of a model's answer; quotes and refusals need no check and have none. `calls` are
-    the functions that the model wants called before it goes on; then `text` may be empty.
+    the functions that the model wants called before it goes on; then `text` may be empty. `notices` are what Footnote
+    itself says at the end of `text`.
     """
 
     text: str
@@ -289,6 +293,7 @@ class Answer:
     claims: tuple[Claim, ...] = ()
     calls: tuple[ToolCall, ...] = ()
     kind: MessageKind = "question"
+    notices: tuple[Notice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

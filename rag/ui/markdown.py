@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import partial
 from typing import TYPE_CHECKING
 
-from rag.text.markers import UNLINKED_MARKER
+from rag.text.markers import Marker, replace_markers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
@@ -38,11 +37,10 @@ def mark(number: int) -> str:
 def marked(answer: str, numbers: Container[int], write: Callable[[int], str] = mark) -> str:
     """An answer whose marks `[1]` are written in another way, as far as there are footnotes of these numbers."""
 
-    def replaced(found: re.Match[str]) -> str:
-        number = int(found[1])
-        return write(number) if number in numbers else found[0]
+    def replaced(marker: Marker) -> str:
+        return write(marker.number) if marker.number in numbers else answer[marker.start : marker.end]
 
-    return _outside_code(answer, partial(UNLINKED_MARKER.sub, replaced))
+    return replace_markers(answer, replaced)
 
 
 def unmarked(text: str) -> str:

@@ -10,7 +10,6 @@ import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import chain, repeat
 
 from rag.answering.engine import ChatEngine
 from rag.answering.event_stream import HeldEvents
@@ -21,7 +20,7 @@ from rag.answering.prompt_budget import Prompt, fit_prompt
 from rag.answering.prompts import CONCLUDE, PLAN
 from rag.answering.verification.claims import check_claims
 from rag.errors import InvalidRequest
-from rag.text.markers import MARKER
+from rag.text.markers import MarkerFilter
 from rag.types.documents import (
     Answer,
     ChunksRetrieved,
@@ -116,7 +115,7 @@ class _Composed:
         self._answers: list[Answer] = []  # of the parts, as they were written
         self._heading = ""  # of the present part, as long as nothing of it has come
         self._start = 0  # of the present part, in the text
-        self._sources: Sequence[Passage] = ()  # of the present part, numbered as its text cites them
+        self._markers: MarkerFilter | None = None  # of the present part, where it has sources
         self._hits: dict[str, Hit] = {}
         self._citations: dict[int, Citation] = {}
         self._claims: list[Claim] = []
@@ -128,7 +127,8 @@ class _Composed:
 
     def begin(self, heading: str, sources: Sequence[Passage] = ()) -> None:
         """What comes now is a new part; its heading is written with the first sign of it."""
-        self._heading, self._sources = heading, sources
+        self._heading = heading
+        self._renumber(sources)
 
     def take(self, event: Event) -> None:
         """Emit an event of the present part as one of the whole answer."""
@@ -138,18 +138,18 @@ class _Composed:
             self._heading, self._start = "", len(self.text)
         match event:
             case ChunksRetrieved(hits, passages):
-                self._sources = passages
                 self._hits |= {hit.chunk.id: hit for hit in hits}
-                for passage in passages:
-                    self.numbering.number(passage)
+                self._renumber(passages)
                 self._emit(ChunksRetrieved(tuple(self._hits.values()), self.numbering.passages))
             case TextDelta(text):
-                self._write(self.numbering.renumbered(text, self._sources))
+                self._write(self._markers.feed(text) if self._markers else text)
             case _:
                 self._emit(event)
 
     async def complete(self, answer: Answer) -> None:
         """The present part is whole."""
+        if self._markers:
+            self._write(self._markers.flush())
         await asyncio.to_thread(self._complete, answer)
 
     def answer(self) -> Answer:
@@ -163,24 +163,30 @@ class _Composed:
             finish_reason="length" if any(answer.finish_reason == "length" for answer in self._answers) else "stop",
             usage=total(answer.usage for answer in self._answers),
             claims=tuple(self._claims),
+            notices=tuple(dict.fromkeys(notice for answer in self._answers for notice in answer.notices)),
         )
 
+    def _renumber(self, sources: Sequence[Passage]) -> None:
+        """The present part cites these by their own numbers: they are shown as those that they have here."""
+        self._markers = MarkerFilter(self.numbering.numbers(sources)) if sources else None
+
     def _write(self, text: str) -> None:
-        self.text += text
-        self._emit(TextDelta(text))
+        if text:
+            self.text += text
+            self._emit(TextDelta(text))
 
     def _complete(self, answer: Answer) -> None:
         self._answers.append(answer)
-        numbers = {passage.number: self.numbering.number(passage) for passage in answer.passages}
+        numbers = self.numbering.numbers(answer.passages)
         for citation in answer.citations:
             number = numbers[citation.number]
             self._citations.setdefault(number, replace(citation, number=number))
         if answer.claims:
             claims = check_claims(self.text[self._start :], self.numbering.passages)
-            attributed = chain((claim.attributed for claim in answer.claims), repeat(False))
-            for claim, is_attributed in zip(claims, attributed, strict=False):
+            # What Footnote says behind the model's words claims nothing: the model's claims are the first.
+            for claim, written in zip(claims, answer.claims, strict=False):
                 start, end = claim.start + self._start, claim.end + self._start
-                self._claims.append(replace(claim, start=start, end=end, attributed=is_attributed))
+                self._claims.append(replace(claim, start=start, end=end, attributed=written.attributed))
 
 
 class Numbering:
@@ -201,12 +207,11 @@ class Numbering:
             self._passages[place] = replace(passage, number=len(self._passages) + 1)
         return self._passages[place].number
 
+    def numbers(self, passages: Sequence[Passage]) -> dict[int, int]:
+        """Their numbers here, by those they have."""
+        return {passage.number: self.number(passage) for passage in passages}
+
     def renumbered(self, text: str, passages: Sequence[Passage]) -> str:
         """The text with its markers `[n]`, which cite these passages by their own numbers, as they are here."""
-        numbers = {passage.number: passage for passage in passages}
-
-        def renumber(marker: re.Match[str]) -> str:
-            passage = numbers.get(int(marker[1]))
-            return marker[0] if passage is None else f"[{self.number(passage)}]"
-
-        return MARKER.sub(renumber, text)
+        markers = MarkerFilter(self.numbers(passages))
+        return markers.feed(text) + markers.flush()

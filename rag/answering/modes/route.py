@@ -1,7 +1,8 @@
 """Route: a small model answers, and judges what it wrote; what it does badly is answered by a large one.
 
 Its answer is shown when it was found good, not before. It is bad when it says that nothing was found, when it was cut
-off, when a sentence of it is not borne out by the source it cites, or when the model itself says so.
+off, when it repeats itself, when a sentence of it is not borne out by the source it cites, or when the model itself
+says so.
 """
 
 from __future__ import annotations
@@ -131,6 +132,8 @@ async def _objection(
         return "it found no answer"
     if answer.finish_reason == "length":
         return "its answer was cut off"
+    if "repeated" in answer.notices:
+        return "it repeated itself"
     if wrong := [claim for claim in answer.claims if claim.verdict == "unsupported"]:
         return f"a source does not bear its answer out ({wrong[0].reason})"
     messages = await asyncio.to_thread(_judging, prepared, result, answer)

@@ -13,7 +13,7 @@ from rag.answering.verification.checks import ClaimMatch
 from rag.answering.verification.evidence import Source
 from rag.answering.verification.numbers import quantities
 from rag.text.analysis import sentence_spans, terms
-from rag.text.markers import MARKER
+from rag.text.markers import cited_numbers, find_markers, replace_markers, without_markers
 from rag.types.documents import Claim, Passage, Verdict
 
 _CODE_BLOCK = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
@@ -75,27 +75,49 @@ def check_claims(answer: str, passages: Sequence[Passage]) -> tuple[Claim, ...]:
         if numbers and numbers not in sources:
             sources[numbers] = Source([by_number[number] for number in numbers])
         verdict, reason = judge(sentence, sources[numbers]) if numbers else ("unsupported", "no source is named")
+        if len(numbers) > 1 and verdict == "supported":
+            verdict, reason = _judge_parts(answer[start:end], by_number)
         claims.append(Claim(start, end, numbers, verdict, reason))
     return tuple(claims)
+
+
+def _judge_parts(sentence: str, passages: Mapping[int, Passage]) -> tuple[Verdict, str]:
+    """The verdict on a sentence that its sources together bear out: each part of it rests on the markers behind it, so
+    a number or a negation that only another part's source has is not borne out."""
+    begins = 0
+    markers = find_markers(sentence)
+    for place, marker in enumerate(markers):
+        is_last = place + 1 == len(markers) or sentence[marker.end : markers[place + 1].start].strip(" ,")
+        if not is_last:
+            continue
+        part = sentence[begins : marker.end]
+        own = [passages[number] for number in cited_numbers(part) if number in passages]
+        claim = claimed(part.lstrip(" ,;"), bool(own))
+        if own and claim:
+            match = ClaimMatch(claim, Source(own))
+            if wrong := match.missing_number() or match.denied():
+                return "unsupported", wrong
+        begins = marker.end
+    return "supported", ""
 
 
 def cited_sentences(answer: str) -> list[tuple[int, int, tuple[int, ...]]]:
     """The sentences of an answer (start, end) and the sources each cites."""
     blank = _CODE_BLOCK.sub(lambda match: re.sub(r"\S", " ", match[0]), answer)
-    blank = MARKER.sub(lambda match: " " * len(match[0]), blank)
+    blank = replace_markers(blank, lambda marker: " " * (marker.end - marker.start))
     spans = sentence_spans(blank)
     ends = [end for _, end in spans]
     cited: list[list[int]] = [[] for _ in spans]
-    for marker in MARKER.finditer(answer):
-        place = sum(1 for start, _ in spans if start <= marker.start()) - 1
-        following = answer.find("\n", marker.end())
+    for marker in find_markers(answer):
+        place = sum(1 for start, _ in spans if start <= marker.start) - 1
+        following = answer.find("\n", marker.end)
         line_end = len(answer) if following < 0 else following
         leads = place + 1 < len(spans) and spans[place + 1][0] < line_end
-        if place < 0 or (marker.start() >= ends[place] and leads and "\n" in answer[ends[place] : marker.start()]):
+        if place < 0 or (marker.start >= ends[place] and leads and "\n" in answer[ends[place] : marker.start]):
             place += 1  # it opens its line: "[1] says that …"
         if place < len(spans):
-            cited[place].append(int(marker[1]))
-            ends[place] = max(ends[place], marker.end())
+            cited[place].append(marker.number)
+            ends[place] = max(ends[place], marker.end)
     for place in range(len(spans) - 2, -1, -1):
         between = answer[ends[place] : spans[place + 1][0]]
         if not cited[place] and not re.search(r"\n\s*\n", between):
@@ -108,12 +130,12 @@ def claimed(sentence: str, cites: bool) -> str:
 
     `cites` tells whether it rests on a source, by a marker of its own or by one that follows.
     """
-    text = MARKER.sub("", sentence).strip()
+    text = without_markers(sentence).strip()
     if _HEADING.match(text):
         return ""
     if bold := _BOLD.fullmatch(text):
         text = bold[1].strip() + bold[2]
-        if not MARKER.search(sentence) and not _STATEMENT_END.search(text):
+        if not find_markers(sentence) and not _STATEMENT_END.search(text):
             return ""
     text = _REPLY.sub("", _LIST_MARK.sub("", text, count=1), count=1).strip()
     if text.endswith("?") or (_SILENCE if cites else _REFUSAL).search(text) or (not cites and _NO_CLAIM.match(text)):

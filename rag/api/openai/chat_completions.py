@@ -33,7 +33,7 @@ from rag.auth.access import Access
 from rag.errors import InvalidRequest
 from rag.operations.services import Services
 from rag.storage.ids import new_id
-from rag.text.markers import MARKER
+from rag.text.markers import find_markers
 from rag.text.unicode import without_half_characters
 from rag.types.chat import Sampling, ToolCallDelta
 from rag.types.documents import Answer, AnswerCompleted, Candidate, Event, Message, Progress, Scope, TextDelta
@@ -267,14 +267,14 @@ class Reply(WireForm):
             {
                 "type": "url_citation",
                 "url_citation": {
-                    "start_index": marker.start(),
-                    "end_index": marker.end(),
-                    "title": urls[number]["title"],
-                    "url": urls[number]["url"],
+                    "start_index": marker.start,
+                    "end_index": marker.end,
+                    "title": urls[marker.number]["title"],
+                    "url": urls[marker.number]["url"],
                 },
             }
-            for marker in MARKER.finditer(answer.text)
-            if (number := int(marker[1])) in urls
+            for marker in find_markers(answer.text)
+            if marker.number in urls
         ]
 
     def _beside(self, answer: Answer) -> dict[str, Any]:
@@ -285,7 +285,8 @@ class Reply(WireForm):
     def _checked(self, answer: Answer) -> dict[str, Any]:
         """The sources of an answer, and its sentences checked against them."""
         claims = [{"text": answer.text[claim.start : claim.end], **asdict(claim)} for claim in answer.claims]
-        return {"kind": answer.kind, "citations": self._citations(answer), "claims": claims}
+        notices = list(answer.notices)
+        return {"kind": answer.kind, "notices": notices, "citations": self._citations(answer), "claims": claims}
 
     def _citations(self, answer: Answer) -> list[dict[str, Any]]:
         return [

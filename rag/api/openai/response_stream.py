@@ -16,7 +16,7 @@ from rag.api.streaming import WireForm, server_sent
 from rag.errors import NotFound
 from rag.storage.catalog import Catalog
 from rag.storage.ids import new_id
-from rag.text.markers import MARKER
+from rag.text.markers import find_markers
 from rag.types.chat import ToolCall, ToolCallDelta
 from rag.types.documents import (
     Answer,
@@ -230,6 +230,7 @@ class ResponseStream(WireForm):
             **self._echoed,
             "metadata": self._echoed.get("metadata") or {},
             "kind": answer.kind if answer else None,
+            "notices": list(answer.notices) if answer else [],
             "claims": [asdict(claim) for claim in answer.claims] if answer else [],
         }
 
@@ -292,9 +293,9 @@ class ResponseStream(WireForm):
         """One a marker in the text, with the place where the marker ends."""
         citations = {citation.number: citation for citation in self._answer.citations} if self._answer else {}
         return [
-            self._citation(citations[number], marker.end())
-            for marker in MARKER.finditer(self.text)
-            if (number := int(marker[1])) in citations
+            self._citation(citations[marker.number], marker.end)
+            for marker in find_markers(self.text)
+            if marker.number in citations
         ]
 
     def _citation(self, citation: Citation, index: int) -> Fields:

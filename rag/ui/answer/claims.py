@@ -7,7 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rag.text.markers import MARKER_WITH_SPACE
+from rag.text.markers import without_markers
 from rag.ui.markdown import escape, plain_line
 
 if TYPE_CHECKING:
@@ -66,4 +66,4 @@ def _doubt(text: str, claim: Claim, translations: Translations) -> str:
 
 
 def _sentence(text: str, claim: Claim) -> str:
-    return plain_line(_ADORNMENT.sub("", MARKER_WITH_SPACE.sub("", text[claim.start : claim.end])))
+    return plain_line(_ADORNMENT.sub("", without_markers(text[claim.start : claim.end])))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag.answering.attribution import Attribution
-from rag.text.markers import MARKER
+from rag.text.markers import find_markers, without_markers
 from rag.types.documents import Passage
 
 HANDBOOK = (
@@ -54,7 +54,8 @@ def attributed(text, size=3, passages=PASSAGES):
         ),
         ("Salaries are paid on the 25th. [2]", "Salaries are paid on the 25th. [1]"),  # a wrong one is put right
         ("Salaries are paid on the 25th [2].", "Salaries are paid on the 25th [1]."),
-        ("Salaries are paid on the 25th[2][3].\n\nYes.", "Salaries are paid on the 25th[1].\n\nYes."),
+        ("Salaries are paid on the 25th [2][3].\n\nYes.", "Salaries are paid on the 25th [1].\n\nYes."),
+        ("Salaries are paid on the 25th items[2].", None),
         ("- 24 days of annual leave [2]\n", "- 24 days of annual leave [1]\n"),
         ("Salaries are paid on the 25th [1].", None),
         ("Salaries are paid on the 25th. [1] Yes.", None),
@@ -118,9 +119,9 @@ def test_no_character_is_lost_or_changed(text, size):
 def test_only_markers_are_put_in_between(text, size):
     written = f"Salaries are paid on the 25th. {text}\n\nHotels are booked by the front office.{text}"
     result, found = attributed(written, size)
-    assert "".join(MARKER.sub("", result).split()) == "".join(MARKER.sub("", written).split())
+    assert "".join(without_markers(result).split()) == "".join(without_markers(written).split())
     assert result == attributed(written, 1000)[0]
-    assert all(MARKER.match(result[place:].lstrip()) for place in found)
+    assert {place + result[place:].index("[") for place in found} <= {marker.start for marker in find_markers(result)}
 
 
 @pytest.mark.parametrize("unit", ["[", ".", "\n", "a. ", "[1] ", "word "])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import time
 from contextlib import aclosing, closing
 from dataclasses import replace
@@ -194,7 +195,8 @@ async def test_when_condensing_fails_the_question_is_searched_as_asked(filled, m
 async def test_small_windows_are_kept(index, bag_of_words, make_engine, window):
     pages = [f"The pump number {n} needs oil. " + "Words fill this page to its end. " * 12 for n in range(30)]
     index.replace_documents([make_version("doc_a", pages, bag_of_words)])
-    engine = make_engine(context_window=window, max_tokens=1000, script="word " * 2000)
+    script = " ".join(random.Random(1).choices(["words", "fill", "this", "page", "end"], k=2000))  # no loop
+    engine = make_engine(context_window=window, max_tokens=1000, script=script)
     history = [Message("user", "What of oil? " * 10), Message("assistant", "It is needed. " * 10)] * 20
     question = Message("user", "Which words fill page 7?")
     answer = await engine.answer([*history, question], everything(index))
@@ -466,3 +468,38 @@ async def test_where_it_is_allowed_the_model_answers_from_what_it_knows_and_says
     assert answer.text == "".join(event.text for event in events if isinstance(event, TextDelta))
     assert (answer.found, answer.citations, answer.claims) == (False, (), ())
     assert "sources" not in engine.model.llm.prompts[0]
+
+
+async def test_a_loop_is_cut_and_told(filled, make_engine):
+    engine = make_engine(script="The pump needs oil every 90 days [1]. " * 50)
+    *events, completed = await events_of(engine, QUESTION, everything(filled))
+    answer = completed.answer
+    assert answer.text.count("every 90 days") == 2
+    assert answer.text.endswith(reply_to("In English", "repeated"))
+    assert (answer.finish_reason, answer.notices) == ("stop", ("repeated",))
+    assert "".join(event.text for event in events if isinstance(event, TextDelta)) == answer.text
+
+
+async def test_an_answer_that_is_not_borne_out_is_followed_by_quotes(filled, make_engine):
+    engine = make_engine(script="Cheese is made of 77 cows on the moon [1].")
+    *events, completed = await events_of(engine, QUESTION, everything(filled))
+    answer = completed.answer
+    assert answer.notices == ("not_borne_out",)
+    assert reply_to("In English", "not_borne_out") in answer.text
+    assert "The pump needs oil every 90 days." in answer.text.partition("\n\n")[2]
+    assert [claim.verdict for claim in answer.claims] == ["unsupported"]
+    numbers = {citation.number: citation.quote for citation in answer.citations}
+    assert all(f"[{number}]" in answer.text for number in numbers)
+    assert "".join(event.text for event in events if isinstance(event, TextDelta)) == answer.text
+
+
+async def test_an_answer_of_which_something_is_borne_out_stands_alone(filled, make_engine):
+    engine = make_engine(script="The pump needs oil every 90 days [1]. Cheese is made of 77 cows on the moon [1].")
+    *_, completed = await events_of(engine, QUESTION, everything(filled))
+    assert completed.answer.notices == ()
+
+
+async def test_data_that_is_not_borne_out_gets_no_words_behind_it(filled, make_engine):
+    engine = make_engine(script='{"cheese": "made of 77 cows on the moon"}')
+    *_, completed = await events_of(engine, QUESTION, everything(filled))
+    assert completed.answer.text == '{"cheese": "made of 77 cows on the moon"}'

@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from typing import Any
 
 import uvicorn
@@ -183,8 +184,10 @@ def endless(server: ModelServer) -> Reply:
     def reply(request: Request, _: dict[str, Any]) -> Response:
         async def pieces() -> AsyncIterator[bytes]:
             try:
-                while not await request.is_disconnected():
-                    yield chunk("on ")
+                for number in count():
+                    if await request.is_disconnected():
+                        break
+                    yield chunk(f"on{number} ")
                     await asyncio.sleep(0.01)
             finally:
                 server.left.set()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rag.text.markers import MARKER_WITH_SPACE, MarkerFilter, cited_numbers, round_markers, without_markers
+from rag.text.markers import MarkerFilter, cited_numbers, find_markers, round_markers, without_markers
 
 
 def filtered(*deltas: str, numbers=(1, 2, 3)) -> str:
@@ -80,7 +80,7 @@ def test_only_known_sources_are_cited(reply):
         ("So it is [7].", "So it is."),
         ("So [1, 7, 2].", "So [1][2]."),
         ("So 【3】 it [Source 2] is [sources 1; 2 & 9].", "So [3] it [2] is [1][2]."),
-        ("An array a[0] and [see below] and [x].", "An array a and [see below] and [x]."),
+        ("An array a[0] and [see below] and [x].", "An array a[0] and [see below] and [x]."),
         ("Open [", "Open ["),
         ("Open [1", "Open [1"),
         ("[1]", "[1]"),
@@ -132,9 +132,9 @@ def seconds(work, text):
         cited_numbers,
         round_markers,
         without_markers,
-        lambda text: MARKER_WITH_SPACE.sub("", text),
+        find_markers,
     ],
-    ids=["streamed", "in one piece", "cited", "rounded", "without", "without, and the space"],
+    ids=["streamed", "in one piece", "cited", "rounded", "without", "found"],
 )
 @pytest.mark.parametrize("unit", [" ", "\t ", "[", "[ ", "[a", "a ", "[1, ", "[1", "1, "])
 def test_runs_take_no_more_than_their_length(work, unit):
@@ -150,3 +150,73 @@ def test_nothing_of_a_run_is_lost():
 def test_a_marker_behind_a_long_run_is_still_one():
     assert streamed(f"end{' ' * 50}[1]") == f"end{' ' * 50}[1]"
     assert streamed(f"end{' ' * 50}[7].") == f"end{' ' * 42}."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a = rows[4]; b = grid[2, 7]",
+        '{"pages": [1, 2], "ids": [1]}',
+        "```python\nx = [1]\n[9]\n```",
+        "`args[1]` and `[9]`",
+        "Clauses [14], [2] and [3] apply",
+        "nach § [3] und Art. [2]",
+        "Seiten [2, 3], la página [2], à la page [1]",
+        "[12](http://a.b) and [1](#x)",
+        "- [x] done\n- [ ] open",
+        "the formula $x [1] + y$ and \\(z [2]\\)",
+        "v = [1, 2]",
+        "[1] + [2]",
+        "The pages are: [2, 3]",
+        "| Day | Count |\n|---|---|\n| 26 | [1] |",
+        "[[1, 2], [2, 3]]",
+        "two (2) copies of (1) this",
+        "Section (1).",
+        "an area of 5 m².",
+    ],
+)
+def test_what_is_no_marker_stays_and_cites_nothing(text):
+    for split in range(len(text) + 1):
+        assert filtered(text[:split], text[split:]) == text
+    assert cited_numbers(text) == []
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("【1†source】", "[1]"),
+        ("[^1]", "[1]"),
+        ("[1-2]", "[1][2]"),
+        ("[1–3]", "[1][2][3]"),
+        ("[Doc 1]", "[1]"),
+        ("[Document 2]", "[2]"),
+        ("[Source: 1]", "[1]"),
+        ("[citation:1]", "[1]"),
+        ("[ref1]", "[1]"),
+        ("[#1]", "[1]"),
+        ("[[1]]", "[1]"),
+        ("(1)", "[1]"),
+        ("[1][2]", "[1][2]"),
+        ("[1, 2]", "[1][2]"),
+    ],
+)
+def test_the_ways_in_which_models_write_markers(written, shown):
+    text = f"Oil is needed every 90 days {written}."
+    for split in range(len(text) + 1):
+        assert filtered(text[:split], text[split:]) == f"Oil is needed every 90 days {shown}."
+
+
+def test_a_marker_that_touches_a_word_is_set_apart():
+    assert filtered("Oil is needed each month[1].") == "Oil is needed each month [1]."
+    assert filtered("Oil is needed each month.¹") == "Oil is needed each month. [1]"
+    assert cited_numbers("工资每月26日支付[1]。") == [1]
+
+
+def test_in_a_table_markers_stand_under_their_heading():
+    table = "| Day | Source |\n|---|---|\n| 26 | [1] |"
+    assert (filtered(table), cited_numbers(table)) == (table, [1])
+
+
+def test_markers_can_be_given_other_numbers():
+    markers = MarkerFilter({1: 7})
+    assert markers.feed("So it is [1], not `[1]`.") + markers.flush() == "So it is [7], not `[1]`."

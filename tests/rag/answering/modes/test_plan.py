@@ -92,7 +92,9 @@ async def test_sources_have_one_number_in_all_parts(filled, events_of):
 async def test_steps_are_worked_on_at_once_and_shown_in_order(filled, events_of, parallel, expected):
     def say(prompt: str) -> str:
         step = prompt.rpartition("user: ")[2]
-        return PLANNED if "Break it" in prompt else f"{step.rstrip('?')} [1]. " * (100 if step == STEPS[0] else 30)
+        if "Break it" in prompt:
+            return PLANNED
+        return "".join(f"{step.rstrip('?')} {n} [1]. " for n in range(100 if step == STEPS[0] else 30))
 
     model = speaking(say, tokens_per_second=1000)  # slower than a search
     settings = {"modes": {"max_concurrent_requests": parallel}}
@@ -143,7 +145,7 @@ async def test_small_windows_are_kept(index, bag_of_words, events_of, window):
     planned = "1. Which words fill this page to its end?\n2. Which pump number needs oil?"
 
     def say(prompt: str) -> str:
-        return planned if "Break it" in prompt else "The pump needs oil [1]. " * 200
+        return planned if "Break it" in prompt else "".join(f"Pump {n} needs oil [1]. " for n in range(200))
 
     model = speaking(say, window=window, max_tokens=1000)
     *_, completed = await events_of("Tell me of all.", model, mode="plan")

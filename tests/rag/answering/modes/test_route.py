@@ -69,7 +69,8 @@ async def test_a_good_answer_of_the_small_model_is_shown(filled, events_of, verd
         (NOT_FOUND, "Yes.", "found no answer", 1),
         ("The pump needs oil every 80 days [1].", "Yes.", "“80” is not on the page", 1),
         ("The pump is made of cheese.", "Yes.", "no source is named", 1),
-        ("word " * 2000 + "[1]", "Yes.", "cut off", 1),
+        ("".join(f"word{n} " for n in range(2000)) + "[1]", "Yes.", "cut off", 1),
+        ("The pump needs oil every 90 days [1]. " * 20, "Yes.", "it repeated itself", 1),
         (BackendUnavailable("The small one is gone."), "Yes.", "The small one is gone.", 1),
         (GOOD, BackendUnavailable("The small one is gone."), "The small one is gone.", 2),
     ],
@@ -105,7 +106,8 @@ async def test_the_judgement_stays_inside_the_window(index, bag_of_words, events
     index.replace_documents([make_version("doc_a", pages, bag_of_words)])
     many = {"retrieval": {"max_passages": 50}}
     for window in range(500, 540, 4):
-        model = small("Words fill a page to its end [1]. " * (window // 3 // 8), window=window)
+        sentences = (f"Words fill the {chr(97 + n)}page to its end [1]. " for n in range(window // 3 // 8))
+        model = small("".join(sentences), window=window)
         model = replace(model, count_prompt=lambda told: sum(len(message.content.split()) for message in told))
         asked = "Which words fill a page to its end?"
         *_, completed = await events_of(asked, model, large(), mode="route", file=FILE, settings=many)

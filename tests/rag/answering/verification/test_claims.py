@@ -227,3 +227,12 @@ def test_the_source_to_cite_instead_of_those_cited():
     assert better_source("Salaries are paid on the 25th.", (1,), sources) is None, "the cited one is right"
     assert better_source("Salaries are paid on the 15th.", (1,), sources) is None, "no source bears it out"
     assert better_source("When are salaries paid?", (), sources) is None
+
+
+def test_each_part_of_a_sentence_rests_on_its_own_marker():
+    old = passage(1, "Employees may work from home two days a week.")
+    new = passage(2, "Employees may work from home three days a week. The allowance is 650 EUR.")
+    (wrong,) = check_claims("They may work from home three days a week [1]; the allowance is 650 EUR [2].", [old, new])
+    assert (wrong.verdict, wrong.numbers) == ("unsupported", (1, 2))
+    (right,) = check_claims("They may work from home two days a week [1]; the allowance is 650 EUR [2].", [old, new])
+    assert right.verdict == "supported"

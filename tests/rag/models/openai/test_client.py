@@ -7,6 +7,7 @@ import json
 import logging
 import time
 from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
@@ -96,6 +97,21 @@ async def test_the_thoughts_of_a_reasoning_model_are_left_out(server, reply, sho
     assert deltas[-1].usage == Usage(11, len(pieces))
     finish = next(index for index, delta in enumerate(deltas) if delta.finish_reason)
     assert text_of(deltas[finish + 1 :]) == ""
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+async def test_thoughts_without_an_opening_tag_are_left_out(server, size):
+    model = replace(open_at(server), name=f"thinker of {size}")
+    for thoughts, is_known in [("Okay, the user asks of [2].", False), ("Oil stands in [2].", True)]:
+        reply = f"{thoughts}\n</think>\n\nEvery 90 days [1]."
+        pieces = [reply[start : start + size] for start in range(0, len(reply), size)]
+        server.reply = lambda _, body, pieces=pieces: stream(pieces, body)
+        assert text_of(await ask(model)) == "Every 90 days [1].", is_known
+    for _ in range(2):
+        server.reply = lambda _, body: stream(["Okay, ", "every 90 days."], body)
+        deltas = await ask(model)
+        assert text_of(deltas) == "Okay, every 90 days."
+    assert deltas[0].text == "Okay, ", "it does not think any more: nothing is held"
 
 
 async def test_a_dead_server_fails_soon_and_does_not_stop_the_start(server):

@@ -1,0 +1,45 @@
+"""What Footnote itself says behind a model's words: that it was stopped, that nothing of them is borne out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from rag.answering.extractive import compose
+from rag.answering.replies import reply_to
+from rag.telemetry.spans import span
+from rag.types.documents import Answer, Citation, Emit, Notice, Passage, TextDelta
+
+Quote = Callable[[Sequence[Passage]], Sequence[Citation]]  # the best that passages say on a question; it blocks
+
+_DATA = ("{", "[{", "<")  # an answer that begins so is read by a program
+
+
+async def with_notices(answer: Answer, question: str, emit: Emit, *, is_loop: bool, quote: Quote | None) -> Answer:
+    """The answer, followed by what is to be said of it, in the language of the question; that is emitted.
+
+    Where each claim is `unsupported`, the best quotes of the answer's passages stand below, numbered as the passages;
+    that is not said of half an answer, and without `quote` nothing is said of it. What is added claims nothing.
+    """
+    if is_loop:
+        answer = await _with_notice(answer, "repeated", question, (), emit)
+    is_whole = answer.finish_reason != "length" and not answer.text.lstrip().startswith(_DATA)
+    if quote and answer.found and is_whole and _nothing_is_borne_out(answer):
+        with span("quote"):
+            quotes = await asyncio.to_thread(quote, answer.passages)
+        if quotes:
+            answer = await _with_notice(answer, "not_borne_out", question, quotes, emit)
+    return answer
+
+
+def _nothing_is_borne_out(answer: Answer) -> bool:
+    return bool(answer.claims) and all(claim.verdict == "unsupported" for claim in answer.claims)
+
+
+async def _with_notice(answer: Answer, notice: Notice, question: str, quotes: Sequence[Citation], emit: Emit) -> Answer:
+    added = "\n\n" + compose(await asyncio.to_thread(reply_to, question, notice), quotes)
+    for paragraph in added.splitlines(keepends=True):
+        emit(TextDelta(paragraph))
+    cited = {citation.number: citation for citation in (*answer.citations, *reversed(quotes))}  # the best one stays
+    return replace(answer, text=answer.text + added, citations=tuple(cited.values()), notices=(*answer.notices, notice))
