@@ -1,0 +1,448 @@
+"""A question is read as a query over one table, without a model; and only if every word of it is accounted for.
+
+A word is part of an operation ("how many"), a comparison with a number or a date, the name of a column, a value that
+stands in a cell, a name of the table itself, or idle. With any other word, and wherever two readings are possible, the
+question is left to others: a wrong number is worse than none.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import cast
+
+from rag.answering.tables.query import Condition, Operation, Query
+from rag.answering.tables.table import NAME, Table, quoted
+from rag.answering.tables.values import Column, number_of
+from rag.answering.tables.words import Words, concept_of, folded, phrases, stem, words_of
+
+_TOKEN = re.compile(
+    r"\d{4}-\d\d-\d\d|\d{1,2}\.\d{1,2}\.\d{4}|\d+(?:[.,'’]\d+)*(?![^\W_])|[^\W_]+|[€$£¥%]|[<>=+*/]", re.UNICODE
+)
+_LONGEST_PHRASE = 8  # words
+_MOST_DISTINCT = 5_000  # values of a column that are looked for in questions
+_LONGEST_QUESTION = 300  # characters
+_YEARS = range(1900, 2101)
+_CURRENCIES = frozenset({"eur", "usd", "gbp", "chf", "jpy", "sek", "nok", "dkk", "pln", "czk", "cad", "aud", "€", "$", "£"})
+_MONEY = ("price", "amount", "salary")
+_NEVER_COMPUTED = frozenset({"id", "no", "nr", "number", "nummer", "code", "zip", "plz", "phone", "telefon"})
+_DATE_OF_ROW = frozenset(  # words of a column that says when a row happened
+    "date day datum tag fecha order ordered invoice booking bestelldatum rechnungsdatum auftragsdatum buchungsdatum de "
+    "commande facture pedido factura".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A phrase of the question: what it is (`kind`), which entry of that, and the columns or values that it can mean."""
+
+    kind: str
+    entry: str = ""
+    columns: frozenset[int] = frozenset()
+    values: tuple[str | float, ...] = ()
+    is_table: bool = False
+    raw: str = ""
+
+
+class UnreadError(Exception):
+    """The question cannot be read with certainty."""
+
+
+@dataclass(eq=False)
+class Reader:
+    """Reads questions over one table. `title` are the words that name it: of document, file and sheet."""
+
+    table: Table
+    title: Words
+    numbers: list[_Piece] = field(default_factory=list)
+
+    def read(self, question: str, decimal_mark: str) -> Query | None:
+        """The query that the question is; None if it is none, or if that is not certain. Blocking."""
+        if len(question) > _LONGEST_QUESTION:
+            return None
+        try:
+            return self._query(list(self._pieces(question, decimal_mark)))
+        except (UnreadError, sqlite3.Error):  # the latter: too slow
+            return None
+
+    # --------------------------------------------------------------------------------------------- words to pieces
+
+    def _pieces(self, question: str, decimal_mark: str) -> Iterator[_Piece]:
+        raw = _TOKEN.findall(question.replace("’", "'"))
+        tokens = [folded(token) for token in raw]
+        place = 0
+        while place < len(tokens):
+            for size in range(min(_LONGEST_PHRASE, len(tokens) - place), 0, -1):
+                if piece := self._piece(tuple(tokens[place : place + size]), raw[place : place + size], decimal_mark):
+                    yield piece
+                    break
+            else:
+                raise UnreadError
+            place += size
+
+    def _piece(self, phrase: Words, raw: Sequence[str], decimal_mark: str) -> _Piece | None:
+        known = [(kind, phrases(kind)[phrase]) for kind in ("comparisons", "operations", "extremes") if phrase in phrases(kind)]
+        is_idle = phrase in phrases("idle")
+        text = " ".join(raw)
+        value = self._value(phrase)
+        is_capital = len(phrase) > 1 or (text.isupper() and len(text) > 1)
+        if value and (known or is_idle) and not (is_capital and text in map(str, value.values)):
+            value = None
+        column = self._column(phrase)
+        if value and column and column.columns:
+            raise UnreadError
+        if value:
+            return value
+        if len(phrase) == 1 and (number := _number(phrase[0], decimal_mark)):
+            return number
+        if known and column and column.columns and known[0][0] != "operations":
+            raise UnreadError
+        if column and not (known and known[0][0] == "operations" and not column.columns):
+            return _Piece("column", known[0][1] if known else "", column.columns, is_table=column.is_table)
+        if known:
+            return _Piece(*known[0], raw=phrase[-1])
+        if phrase in phrases("months"):
+            return _Piece("month", phrases("months")[phrase])
+        if phrase in phrases("units"):
+            return _Piece("unit", phrases("units")[phrase])
+        if is_idle or (len(phrase) == 1 and not phrase[0].isdigit() and stem(phrase[0]) in self._title_stems):
+            return _Piece("idle", raw=phrase[0])
+        return None
+
+    def _value(self, phrase: Words) -> _Piece | None:
+        exact = self._values.get(phrase)
+        if exact is None:
+            candidates = self._value_stems.get(tuple(map(stem, phrase)), set())
+            exact = self._values[next(iter(candidates))] if len(candidates) == 1 else None
+        if exact is None or all(word.isdigit() for word in phrase):
+            return None
+        if len({column for column, _ in exact}) > 1:
+            raise UnreadError
+        return _Piece("value", "", frozenset(column for column, _ in exact), tuple(sorted(text for _, text in exact)))
+
+    def _column(self, phrase: Words) -> _Piece | None:
+        """What names a column: all its words; one of them, or what means the same; or what the rows are."""
+        named = [place for place, words in enumerate(self._column_words) if words == phrase]
+        if named:
+            return _Piece("column", columns=frozenset(named), is_table=self._is_table(phrase[0]))
+        if len(phrase) > 1:
+            return None
+        word, concepts = phrase[0], concept_of(phrase[0])
+        stems = {stem(word)} | {stem(same) for concept in concepts for same in self._same(concept)}
+        found = frozenset(
+            place for place, words in enumerate(self._column_words) if any(_holds(part, stems) for part in words)
+        )
+        is_table = self._is_table(word)
+        if not found and not is_table:
+            return None
+        return _Piece("column", word, found, is_table=is_table) if concepts or len(word) > 3 else None
+
+    def _is_table(self, word: str) -> bool:
+        """Whether the rows are such."""
+        concepts = concept_of(word)
+        if "row" in concepts:
+            return True
+        stems = {stem(word)} | {stem(same) for concept in concepts for same in self._same(concept)}
+        if any(_holds(part, stems) for part in self.title):
+            return True
+        return "person" in concepts and {"salary", "name"} <= set().union(*self._column_concepts)
+
+    @staticmethod
+    def _same(concept: str) -> list[str]:
+        return [phrase[0] for phrase, name in _concept_phrases() if name == concept]
+
+    @cached_property
+    def _title_stems(self) -> frozenset[str]:
+        return frozenset(map(stem, self.title))
+
+    @cached_property
+    def _column_concepts(self) -> list[frozenset[str]]:
+        return [frozenset().union(*map(concept_of, words)) for words in self._column_words]
+
+    @cached_property
+    def _keys(self) -> list[int]:
+        """The columns that tell rows apart if each is a thing of its own: the first, and names of people."""
+        first = [0] if _NEVER_COMPUTED & set(self._column_words[0]) else []
+        people = [place for place, concepts in enumerate(self._column_concepts) if {"name", "person"} & concepts]
+        return [*first, *people]
+
+    @cached_property
+    def _column_words(self) -> list[Words]:
+        return [words_of(column.name) for column in self.table.columns]
+
+    @cached_property
+    def _values(self) -> dict[Words, set[tuple[int, str]]]:
+        values: dict[Words, set[tuple[int, str]]] = defaultdict(set)
+        for place, column in enumerate(self.table.columns):
+            name = quoted(column.name)
+            if column.kind != "text":
+                continue
+            found = self.table.run(f"SELECT DISTINCT {name} FROM {NAME} WHERE {name} IS NOT NULL", (), _MOST_DISTINCT + 1)
+            for (text,) in found if len(found) <= _MOST_DISTINCT else ():
+                values[words_of(str(text))].add((place, str(text)))
+        return dict(values)
+
+    @cached_property
+    def _value_stems(self) -> dict[Words, set[Words]]:
+        stems: dict[Words, set[Words]] = defaultdict(set)
+        for words in self._values:
+            stems[tuple(map(stem, words))].add(words)
+        return dict(stems)
+
+    # --------------------------------------------------------------------------------------------- pieces to a query
+
+    def _query(self, pieces: list[_Piece]) -> Query:
+        operations = [piece for piece in pieces if piece.kind in ("operations", "extremes")]
+        totals = [piece for piece in pieces if piece.kind == "column" and piece.entry == "sum"]
+        if not operations and len(totals) == 1:
+            operations = [_Piece("operations", "sum")]
+        others = [piece for piece in operations if piece.entry != "list"]  # "which employee earns the most"
+        if len(others) > 1 or not operations:
+            raise UnreadError
+        operation, _, concept = (others or operations)[0].entry.partition("_")
+        mentions = [piece for piece in pieces if piece.kind == "column"]
+        conditions, used = self._conditions(pieces)
+        free = [piece for piece in mentions if id(piece) not in used]
+        if any(c.operator == "=" and self._is_unique(self.table.columns.index(c.column)) for c in conditions):
+            raise UnreadError  # about one row
+        if any(piece.is_table for piece in free) and not all(map(self._is_unique, self._keys)):
+            raise UnreadError  # several rows for one employee or order
+        if operation in ("average", "max", "min") and any(len(condition.values) > 1 for condition in conditions if condition.operator == "="):
+            raise UnreadError  # of both, or of each?
+        if operation in ("count", "list"):
+            return self._counted(operation, free, conditions, bool(mentions))
+        return self._computed(operation, concept, free, conditions)
+
+    def _counted(self, operation: str, free: list[_Piece], conditions: list[Condition], has_mention: bool) -> Query:
+        """How many, or which: rows of the table; or different values of a column."""
+        subjects = [piece for piece in free if piece.is_table]
+        others = [piece for piece in free if not piece.is_table]
+        if operation == "list" and not conditions:
+            raise UnreadError
+        if others:
+            if subjects or len(others) > 1 or len(others[0].columns) != 1:
+                raise UnreadError
+            (place,) = others[0].columns
+            if self.table.columns[place].kind != "text":
+                raise UnreadError
+            if not self._is_unique(place):
+                if conditions or operation == "list":
+                    raise UnreadError
+                return Query("distinct", self.table.columns[place])
+        for subject in subjects:
+            if any(self.table.columns[place].kind == "number" for place in subject.columns) or not all(
+                map(self._is_unique, subject.columns)
+            ):
+                raise UnreadError
+        if not has_mention or not (subjects or others):
+            raise UnreadError
+        return Query(cast(Operation, operation), None, tuple(conditions))
+
+    def _computed(self, operation: str, concept: str, free: list[_Piece], conditions: list[Condition]) -> Query:
+        """A sum, average or extreme of one column, or the number of its different values."""
+        kinds = ("text",) if operation == "distinct" else ("number", "date") if operation in ("max", "min") else ("number",)
+        targets: set[int] = set()
+        for piece in free:
+            fitting = {place for place in piece.columns if self.table.columns[place].kind in kinds}
+            if fitting:
+                targets = targets & fitting if targets and targets & fitting else targets | fitting
+            elif not piece.is_table and not (operation in ("max", "min") and all(map(self._is_unique, piece.columns))):
+                raise UnreadError
+            elif operation in ("max", "min") and not all(map(self._is_unique, piece.columns)):
+                raise UnreadError  # the customer of the largest order need not be the one who bought most
+        if concept:
+            means = self._column((next(iter(self._same(concept))),))
+            places = {place for place in (means.columns if means else ()) if self.table.columns[place].kind in kinds}
+            targets = targets & places if targets else places
+        if len(targets) != 1:
+            raise UnreadError
+        (place,) = targets
+        column = self.table.columns[place]
+        if operation in ("sum", "average") and _NEVER_COMPUTED & set(self._column_words[place]):
+            raise UnreadError
+        if any(condition.column == column and operation != "distinct" for condition in conditions):
+            raise UnreadError
+        query = Query(cast(Operation, operation), column, tuple(conditions))
+        if operation != "distinct" and self._mixes_currencies(query):
+            raise UnreadError
+        return query
+
+    def _conditions(self, pieces: list[_Piece]) -> tuple[list[Condition], set[int]]:
+        """The conditions, and the ids of the mentions of columns that belong to them."""
+        values: dict[int, list[str]] = defaultdict(list)
+        used: set[int] = set()
+        found: list[Condition] = []
+        place = 0
+        pieces = [piece for piece in pieces if piece.kind != "idle" or piece.raw in ("or", "oder", "ou", "o")]
+        for at, piece in enumerate(pieces):
+            if piece.kind == "value":
+                (column,) = piece.columns
+                values[column] += map(str, piece.values)
+                for neighbour in pieces[max(0, at - 1) : at + 2]:
+                    if neighbour.kind == "column" and neighbour.columns == {column} and not neighbour.is_table:
+                        used.add(id(neighbour))
+        while place < len(pieces):
+            piece = pieces[place]
+            if piece.kind in ("comparisons", "number", "date", "month"):
+                place, condition = self._comparison(pieces, place, used)
+                found.append(condition)
+            elif piece.kind == "unit":
+                raise UnreadError
+            else:
+                place += 1
+        for number, texts in values.items():
+            column = self.table.columns[number]
+            named = sorted(set(texts))
+            found.append(Condition(column, "=", tuple(named), f"{column.name} = {' / '.join(named)}"))
+        columns = [condition.column for condition in found]
+        if len(set(columns)) < len(columns):
+            raise UnreadError
+        if len(found) > 1 and any(piece.kind == "idle" for piece in pieces):  # "or" between two columns
+            raise UnreadError
+        return found, used
+
+    def _comparison(self, pieces: list[_Piece], place: int, used: set[int]) -> tuple[int, Condition]:
+        """The comparison that begins at `place`, and where it ends."""
+        start, operator = place, ""
+        if pieces[place].kind == "comparisons":
+            operator, place = pieces[place].entry.strip(), place + 1
+        operands: list[_Piece] = []
+        unit = ""
+        while place < len(pieces) and pieces[place].kind in ("number", "date", "month", "unit"):
+            if pieces[place].kind == "unit":
+                unit = pieces[place].entry
+            else:
+                operands.append(pieces[place])
+            place += 1
+        if unit == "" and start and pieces[start - 1].kind == "unit":
+            raise UnreadError
+        before = pieces[start - 1] if start else None
+        mention = before if before and before.kind == "column" and self._comparable(before) else None
+        kinds = [operand.kind for operand in operands]
+        year = operands[-1].values[0] if operands and kinds[-1] == "number" else 0.0
+        is_year = year in _YEARS and not unit
+        dates = {place for place, column in enumerate(self.table.columns) if column.kind == "date"}
+        if mention and mention.columns & dates:
+            dates &= mention.columns
+        elif len(dates) == 1 and not _DATE_OF_ROW.issuperset(self._column_words[next(iter(dates))]):
+            dates = set()  # employees in 2024 were not all hired in 2024
+        is_numeric = bool(mention and any(self.table.columns[p].kind == "number" for p in mention.columns))
+        is_period = kinds in (["month", "number"], ["date"], ["date", "date"]) or (is_year and set(kinds) == {"number"})
+        if is_period and not (is_numeric and operator) and (operator in ("", "between") or kinds != ["number"] or dates):
+            if len(dates) != 1 or (kinds[0] == "month" and not is_year):
+                raise UnreadError
+            condition = self._in_period(self.table.columns[dates.pop()], operator, operands, pieces[start].raw)
+        else:
+            condition = self._in_range(mention, operator, operands, unit)
+        if mention and condition.column in [self.table.columns[p] for p in mention.columns]:
+            used.add(id(mention))
+        return place, condition
+
+    def _comparable(self, piece: _Piece) -> bool:
+        return any(self.table.columns[place].kind != "text" for place in piece.columns)
+
+    def _in_period(self, column: Column, operator: str, operands: Sequence[_Piece], word: str) -> Condition:
+        first, after = _period(operands[:1] if operator == "between" else operands)
+        text = " – ".join(operand.raw for operand in operands)
+        match operator:
+            case "between" if len(operands) == 2:
+                first, after = _period(operands[:1])[0], _period(operands[1:])[1]
+                return Condition(column, "within", (first, after), f"{column.name}: {text}")
+            case ">=":
+                return Condition(column, ">=", (first,), f"{column.name} ≥ {first}")
+            case "<" if len(operands) == 1 or operands[0].kind == "month":
+                return Condition(column, "<", (first,), f"{column.name} < {first}")
+            case ">" if word in ("after", "dem", "le", "del"):
+                return Condition(column, ">=", (after,), f"{column.name} ≥ {after}")
+            case "" if len(operands) == 1 or operands[0].kind == "month":
+                return Condition(column, "within", (first, after), f"{column.name}: {first} ≤ … < {after}")
+        raise UnreadError
+
+    def _in_range(self, mention: _Piece | None, operator: str, operands: Sequence[_Piece], unit: str) -> Condition:
+        numbers = [operand.values[0] for operand in operands if operand.kind == "number"]
+        if not operator or len(numbers) != len(operands) or len(numbers) != (2 if operator == "between" else 1):
+            raise UnreadError
+        places = [place for place, column in enumerate(self.table.columns) if column.kind == "number"]
+        if mention:
+            places = [place for place in places if place in mention.columns]
+        elif unit and unit != "%":
+            places = [place for place in places if self._is_money(place)]
+        else:
+            raise UnreadError  # over 40 what?
+        if len(places) != 1:
+            raise UnreadError
+        column = self.table.columns[places[0]]
+        units = {phrases("units").get((word,), "") for word in (*words_of(column.unit), *self._column_words[places[0]])}
+        own_unit = max(units)
+        if (unit and own_unit != unit and (own_unit or unit == "%")) or (not unit and own_unit == "%"):
+            raise UnreadError
+        if unit and not own_unit and any(_CURRENCIES & set(words) for words in self._values):
+            raise UnreadError  # the currency stands in a column of its own
+        text = f"{column.name} {operator} {operands[0].raw}"
+        if operator == "between":
+            text = f"{operands[0].raw} ≤ {column.name} ≤ {operands[1].raw}"
+        return Condition(column, cast("str", operator), tuple(numbers), text)  # type: ignore[arg-type]
+
+    def _is_money(self, place: int) -> bool:
+        is_currency = self.table.columns[place].unit.lower() in _CURRENCIES
+        return is_currency or not self._column_concepts[place].isdisjoint(_MONEY)
+
+    def _is_unique(self, place: int) -> bool:
+        name = quoted(self.table.columns[place].name)
+        ((distinct, total),) = self.table.run(f"SELECT count(DISTINCT {name}), count({name}) FROM {NAME}")
+        return distinct == total
+
+    def _mixes_currencies(self, query: Query) -> bool:
+        """Whether a column of currencies has several in the rows that are computed."""
+        for column in self.table.columns:
+            name = quoted(column.name)
+            if column.kind == "text":
+                found = self.table.run(f"SELECT DISTINCT {name} FROM {NAME}{query.where}", (), len(_CURRENCIES) + 1)
+                texts = [folded(str(text)) for (text,) in found if text is not None]
+                if len(texts) > 1 and _CURRENCIES.issuperset(texts):
+                    return True
+        return False
+
+
+def _holds(part: str, stems: set[str]) -> bool:
+    """Whether a word of a name is one of the words, or a compound that ends or begins with one: `Einzelpreis`."""
+    return stem(part) in stems or any(len(s) >= 5 and (part.startswith(s) or stem(part).endswith(s)) for s in stems)
+
+
+def _concept_phrases() -> list[tuple[Words, str]]:
+    from rag.answering.tables.words import vocabulary
+
+    return [(phrase, name) for name, entry in vocabulary()["concepts"].items() for phrase in sorted(entry)]
+
+
+def _number(token: str, decimal_mark: str) -> _Piece | None:
+    if match := re.fullmatch(r"(\d{4})-(\d\d)-(\d\d)", token):
+        return _Piece("date", values=("-".join(match.groups()),), raw=token)
+    if match := re.fullmatch(r"(\d{1,2})\.(\d{1,2})\.(\d{4})", token):
+        return _Piece("date", values=(f"{match[3]}-{int(match[2]):02}-{int(match[1]):02}",), raw=token)
+    if not token[0].isdigit():
+        return None
+    number = number_of(token, decimal_mark)
+    if number is None or re.fullmatch(rf"\d{{1,3}}{re.escape(decimal_mark)}\d{{3}}", token):  # 1.000 in English
+        raise UnreadError
+    return _Piece("number", values=(number,), raw=token)
+
+
+def _period(operands: Sequence[_Piece]) -> tuple[str, str]:
+    """The first day of a year, month or day, and the first one after it."""
+    try:
+        if operands[0].kind == "date":
+            day = dt.date.fromisoformat(str(operands[0].values[0]))
+            return day.isoformat(), (day + dt.timedelta(days=1)).isoformat()
+        year = int(operands[-1].values[0])
+        if operands[0].kind == "month":
+            month = int(operands[0].entry)
+            return f"{year}-{month:02}-01", f"{year + month // 12}-{month % 12 + 1:02}-01"
+    except ValueError as error:
+        raise UnreadError from error
+    return f"{year}-01-01", f"{year + 1}-01-01"
