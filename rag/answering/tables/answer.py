@@ -1,7 +1,7 @@
 """Questions over whole tables: counts, sums, averages, extremes and filters are computed, and the rows are cited.
 
-A simple question is read without a model (question.py). What that leaves, a model may put into a SELECT, which is checked
-(query.py). Whatever cannot be computed with certainty is answered in the ordinary way.
+A simple question is read without a model (question.py). What that leaves, a model may put into a SELECT, which is
+checked (query.py). Whatever cannot be computed with certainty is answered in the ordinary way.
 """
 
 from __future__ import annotations
@@ -77,9 +77,7 @@ def _may_compute(question: str) -> bool:
     return any(f" {' '.join(phrase)} " in text for kind in ("operations", "extremes") for phrase in phrases(kind))
 
 
-def _documents(
-    engine: ChatEngine, request: Request, result: RetrievalResult, named: Collection[str]
-) -> list[Document]:
+def _documents(engine: ChatEngine, request: Request, result: RetrievalResult, named: Collection[str]) -> list[Document]:
     """The tables that may be meant, likeliest first: those named, those chosen, or those that were found."""
     catalog = engine.retriever.index.catalog
     chosen = request.scope.document_ids or ()
@@ -108,7 +106,7 @@ def _read(engine: ChatEngine, question: str, documents: Sequence[Document]) -> _
         return None
     document, table, query = found[0]
     result = run(table, query)
-    return result and (document, table, query, result, Usage(0, 0))
+    return (document, table, query, result, Usage(0, 0)) if result else None
 
 
 def _title(document: Document, table: Table) -> tuple[str, ...]:
@@ -118,9 +116,7 @@ def _title(document: Document, table: Table) -> tuple[str, ...]:
 # ------------------------------------------------------------------------------------------------------ by a model
 
 
-async def _written(
-    engine: ChatEngine, question: str, document: Document, result: RetrievalResult
-) -> _Computed | None:
+async def _written(engine: ChatEngine, question: str, document: Document, result: RetrievalResult) -> _Computed | None:
     """What the query gives that a model writes, over the table of the best hit."""
     best = result.passages[0] if result.passages else None
     tables = await asyncio.to_thread(tables_of, engine.retriever.index.catalog, document)
@@ -142,7 +138,7 @@ async def _written(
     if not _numbers_are_in(statement, question):
         return None
     computed = await asyncio.to_thread(run_statement, table, statement)
-    return computed and (document, table, None, computed, written.usage)
+    return (document, table, None, computed, written.usage) if computed else None
 
 
 def _ends(table: Table) -> Iterable[tuple[int, int]]:
@@ -153,11 +149,9 @@ def _ends(table: Table) -> Iterable[tuple[int, int]]:
 def _schema(table: Table) -> str:
     lines = []
     for column in table.columns[:_MOST_TOLD]:
-        name = quoted(column.name)
-        sql = f"SELECT DISTINCT {name} FROM {NAME} WHERE {name} IS NOT NULL LIMIT {_SAMPLES}"
-        samples = ", ".join(repr(value)[:60] for (value,) in table.run(sql))
+        samples = ", ".join(repr(value)[:60] for value in table.distinct(column, _SAMPLES))
         kind = f"{column.kind}, in {column.unit}" if column.unit else column.kind
-        lines.append(f"{name} ({kind}): {samples}")
+        lines.append(f"{quoted(column.name)} ({kind}): {samples}")
     return "\n".join(lines)
 
 
@@ -172,7 +166,13 @@ def _numbers_are_in(statement: str, question: str) -> bool:
 
 
 def _answer(
-    engine: ChatEngine, question: str, document: Document, table: Table, query: Query | None, result: Result, usage: Usage
+    engine: ChatEngine,
+    question: str,
+    document: Document,
+    table: Table,
+    query: Query | None,
+    result: Result,
+    usage: Usage,
 ) -> Answer:
     """The result, how it was understood, and the rows behind it, each with a footnote. Blocking."""
     say = partial(reply_to, question)
@@ -188,9 +188,7 @@ def _answer(
         lines += [say("table_shown", shown=shown, count=count), ""]
     lines += [f"- {_plain(passage.text)} [{passage.number}]" for passage in passages]
     text = "\n".join(lines)
-    return Answer(
-        text, citations, passages, engine.model.name, found=True, finish_reason="stop", usage=usage
-    )
+    return Answer(text, citations, passages, engine.model.name, found=True, finish_reason="stop", usage=usage)
 
 
 def _outcome(question: str, query: Query | None, result: Result) -> list[str]:
@@ -241,7 +239,5 @@ def _passages(engine: ChatEngine, document: Document, table: Table, records: Seq
         row = text[start:end]
         is_spoken_to = addresses_assistant(f"{document.title}\n{row}")
         place = (None, None, table.sheet, start, end)
-        passages.append(
-            Passage(number, document.id, document.title, document.source, *place, row, 1.0, is_spoken_to)
-        )
+        passages.append(Passage(number, document.id, document.title, document.source, *place, row, 1.0, is_spoken_to))
     return tuple(passages)

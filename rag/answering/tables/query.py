@@ -14,6 +14,7 @@ from typing import Literal
 from rag.answering.tables.table import NAME, Table, quoted
 from rag.answering.tables.values import Column, Value
 
+Operator = Literal["=", "<", ">", "<=", ">=", "between", "within"]
 Operation = Literal["count", "distinct", "sum", "average", "max", "min", "list"]
 MOST_SHOWN = 20  # rows
 
@@ -25,7 +26,9 @@ _STATEMENT = re.compile(
     r"(?P<order>\s+ORDER\s+BY\s+[^;]+?)?(?P<limit>\s+LIMIT\s+\d+)?\s*;?\s*",
     re.IGNORECASE,
 )
-_ONLY_ONCE = re.compile(r"\b(?:SELECT|FROM|WHERE|UNION|INTERSECT|EXCEPT|JOIN|WITH|HAVING|OFFSET|OVER)\b|--|/\*", re.IGNORECASE)
+_ONLY_ONCE = re.compile(
+    r"\b(?:SELECT|FROM|WHERE|UNION|INTERSECT|EXCEPT|JOIN|WITH|HAVING|OFFSET|OVER)\b|--|/\*", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ class Condition:
     period, the second not included. `text` says it as the user reads it."""
 
     column: Column
-    operator: Literal["=", "<", ">", "<=", ">=", "between", "within"]
+    operator: Operator
     values: tuple[str | float, ...]
     text: str
 
@@ -79,7 +82,7 @@ class Query:
                 what = f"count(DISTINCT {name})"
             case operation:
                 what = f"{_FUNCTIONS[operation]}({name})"
-        return f"SELECT {what} FROM {NAME}{self.where}"
+        return f"SELECT {what} FROM {NAME}{self.where}"  # noqa: S608  (names and literals are quoted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,9 @@ def run_statement(table: Table, statement: str) -> Result | None:
     cannot be run, or where no row is behind it."""
     sql = statement.strip().rstrip("; \n")
     bare = _LITERAL.sub(lambda literal: "'" + "x" * (len(literal[0]) - 2) + "'", sql)
-    bare = _QUOTED.sub(lambda name: '"' + "x" * (len(name[0]) - 2) + '"', bare).replace(f'"{"x" * len(NAME)}"', f'"{NAME}"')
+    bare = _QUOTED.sub(lambda name: '"' + "x" * (len(name[0]) - 2) + '"', bare).replace(
+        f'"{"x" * len(NAME)}"', f'"{NAME}"'
+    )
     match = _STATEMENT.fullmatch(bare)
     words = [word.upper() for word in _ONLY_ONCE.findall(bare)]
     known = {column.name.lower() for column in table.columns} | {NAME}
@@ -132,7 +137,7 @@ def run_statement(table: Table, statement: str) -> Result | None:
 
 def _with_records(table: Table, sql: str, rows: list[tuple[Value, ...]], where: str) -> Result | None:
     """The result with the records that fulfil `where`; None where there are none."""
-    records = table.run(f"SELECT rowid FROM {NAME}{where}")
+    records = table.run(f"SELECT rowid FROM {NAME}{where}")  # noqa: S608  (the statement was checked)
     return Result(sql, tuple(rows), tuple(int(str(record)) for (record,) in records)) if records else None
 
 
@@ -140,4 +145,3 @@ def _literal(value: str | float | None) -> str:
     if isinstance(value, str):
         return "'" + value.replace("'", "''") + "'"
     return repr(value).removesuffix(".0")
-

@@ -12,14 +12,14 @@ import re
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import cast
 
-from rag.answering.tables.query import Condition, Operation, Query
-from rag.answering.tables.table import NAME, Table, quoted
+from rag.answering.tables.query import Condition, Operation, Operator, Query
+from rag.answering.tables.table import Table
 from rag.answering.tables.values import Column, number_of
-from rag.answering.tables.words import Words, concept_of, folded, phrases, stem, words_of
+from rag.answering.tables.words import Words, concept_of, folded, phrases, stem, vocabulary, words_of
 
 _TOKEN = re.compile(
     r"\d{4}-\d\d-\d\d|\d{1,2}\.\d{1,2}\.\d{4}|\d+(?:[.,'’]\d+)*(?![^\W_])|[^\W_]+|[€$£¥%]|[<>=+*/]", re.UNICODE
@@ -28,18 +28,22 @@ _LONGEST_PHRASE = 8  # words
 _MOST_DISTINCT = 5_000  # values of a column that are looked for in questions
 _LONGEST_QUESTION = 300  # characters
 _YEARS = range(1900, 2101)
-_CURRENCIES = frozenset({"eur", "usd", "gbp", "chf", "jpy", "sek", "nok", "dkk", "pln", "czk", "cad", "aud", "€", "$", "£"})
+_CURRENCIES = frozenset(
+    {"eur", "usd", "gbp", "chf", "jpy", "sek", "nok", "dkk", "pln", "czk", "cad", "aud", "€", "$", "£"}
+)
 _MONEY = ("price", "amount", "salary")
 _NEVER_COMPUTED = frozenset({"id", "no", "nr", "number", "nummer", "code", "zip", "plz", "phone", "telefon"})
-_DATE_OF_ROW = frozenset(  # words of a column that says when a row happened
-    "date day datum tag fecha order ordered invoice booking bestelldatum rechnungsdatum auftragsdatum buchungsdatum de "
-    "commande facture pedido factura".split()
+_DATE_OF_ROW = frozenset(
+    words_of(  # of a column that says when a row happened
+        "date day datum tag fecha order ordered invoice booking bestelldatum rechnungsdatum auftragsdatum buchungsdatum de "
+        "commande facture pedido factura"
+    )
 )
 
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A phrase of the question: what it is (`kind`), which entry of that, and the columns or values that it can mean."""
+    """A phrase of the question: what it is (`kind`), which entry of that, the columns or values that it can mean."""
 
     kind: str
     entry: str = ""
@@ -59,7 +63,6 @@ class Reader:
 
     table: Table
     title: Words
-    numbers: list[_Piece] = field(default_factory=list)
 
     def read(self, question: str, decimal_mark: str) -> Query | None:
         """The query that the question is; None if it is none, or if that is not certain. Blocking."""
@@ -86,33 +89,23 @@ class Reader:
             place += size
 
     def _piece(self, phrase: Words, raw: Sequence[str], decimal_mark: str) -> _Piece | None:
-        known = [(kind, phrases(kind)[phrase]) for kind in ("comparisons", "operations", "extremes") if phrase in phrases(kind)]
-        is_idle = phrase in phrases("idle")
-        text = " ".join(raw)
-        value = self._value(phrase)
-        is_capital = len(phrase) > 1 or (text.isupper() and len(text) > 1)
-        if value and (known or is_idle) and not (is_capital and text in map(str, value.values)):
-            value = None
-        column = self._column(phrase)
+        known = _known(phrase)
+        value, column = self._value(phrase), self._column(phrase)
+        if value and known:  # "de" is a word, and "DE" a country
+            text = " ".join(raw)
+            value = value if text in value.values and text.isupper() and len(text) > 1 else None
         if value and column and column.columns:
             raise UnreadError
         if value:
             return value
-        if len(phrase) == 1 and (number := _number(phrase[0], decimal_mark)):
+        if number := _number(phrase, decimal_mark):
             return number
-        if known and column and column.columns and known[0][0] != "operations":
+        if column and known and known.kind in ("comparisons", "extremes"):
             raise UnreadError
-        if column and not (known and known[0][0] == "operations" and not column.columns):
-            return _Piece("column", known[0][1] if known else "", column.columns, is_table=column.is_table)
-        if known:
-            return _Piece(*known[0], raw=phrase[-1])
-        if phrase in phrases("months"):
-            return _Piece("month", phrases("months")[phrase])
-        if phrase in phrases("units"):
-            return _Piece("unit", phrases("units")[phrase])
-        if is_idle or (len(phrase) == 1 and not phrase[0].isdigit() and stem(phrase[0]) in self._title_stems):
-            return _Piece("idle", raw=phrase[0])
-        return None
+        if column and (column.columns or not known or known.kind != "operations"):
+            return replace(column, entry=known.entry if known else "")
+        is_title = len(phrase) == 1 and not phrase[0].isdigit() and stem(phrase[0]) in self._title_stems
+        return known or (_Piece("idle", raw=phrase[0]) if is_title else None)
 
     def _value(self, phrase: Words) -> _Piece | None:
         exact = self._values.get(phrase)
@@ -179,11 +172,10 @@ class Reader:
     def _values(self) -> dict[Words, set[tuple[int, str]]]:
         values: dict[Words, set[tuple[int, str]]] = defaultdict(set)
         for place, column in enumerate(self.table.columns):
-            name = quoted(column.name)
             if column.kind != "text":
                 continue
-            found = self.table.run(f"SELECT DISTINCT {name} FROM {NAME} WHERE {name} IS NOT NULL", (), _MOST_DISTINCT + 1)
-            for (text,) in found if len(found) <= _MOST_DISTINCT else ():
+            found = self.table.distinct(column, _MOST_DISTINCT + 1)
+            for text in found if len(found) <= _MOST_DISTINCT else ():
                 values[words_of(str(text))].add((place, str(text)))
         return dict(values)
 
@@ -212,7 +204,9 @@ class Reader:
             raise UnreadError  # about one row
         if any(piece.is_table for piece in free) and not all(map(self._is_unique, self._keys)):
             raise UnreadError  # several rows for one employee or order
-        if operation in ("average", "max", "min") and any(len(condition.values) > 1 for condition in conditions if condition.operator == "="):
+        if operation in ("average", "max", "min") and any(
+            len(condition.values) > 1 for condition in conditions if condition.operator == "="
+        ):
             raise UnreadError  # of both, or of each?
         if operation in ("count", "list"):
             return self._counted(operation, free, conditions, bool(mentions))
@@ -235,17 +229,17 @@ class Reader:
                     raise UnreadError
                 return Query("distinct", self.table.columns[place])
         for subject in subjects:
-            if any(self.table.columns[place].kind == "number" for place in subject.columns) or not all(
-                map(self._is_unique, subject.columns)
-            ):
-                raise UnreadError
+            if not all(self._is_unique(place) for place in subject.columns if self._tells_rows(place)):
+                raise UnreadError  # several rows for one
         if not has_mention or not (subjects or others):
             raise UnreadError
         return Query(cast(Operation, operation), None, tuple(conditions))
 
     def _computed(self, operation: str, concept: str, free: list[_Piece], conditions: list[Condition]) -> Query:
         """A sum, average or extreme of one column, or the number of its different values."""
-        kinds = ("text",) if operation == "distinct" else ("number", "date") if operation in ("max", "min") else ("number",)
+        kinds = (
+            ("text",) if operation == "distinct" else ("number", "date") if operation in ("max", "min") else ("number",)
+        )
         targets: set[int] = set()
         for piece in free:
             fitting = {place for place in piece.columns if self.table.columns[place].kind in kinds}
@@ -279,30 +273,23 @@ class Reader:
         found: list[Condition] = []
         place = 0
         pieces = [piece for piece in pieces if piece.kind != "idle" or piece.raw in ("or", "oder", "ou", "o")]
-        for at, piece in enumerate(pieces):
-            if piece.kind == "value":
-                (column,) = piece.columns
-                values[column] += map(str, piece.values)
-                for neighbour in pieces[max(0, at - 1) : at + 2]:
-                    if neighbour.kind == "column" and neighbour.columns == {column} and not neighbour.is_table:
-                        used.add(id(neighbour))
         while place < len(pieces):
             piece = pieces[place]
-            if piece.kind in ("comparisons", "number", "date", "month"):
+            if piece.kind in ("comparisons", "number", "date", "months", "units"):
                 place, condition = self._comparison(pieces, place, used)
                 found.append(condition)
-            elif piece.kind == "unit":
-                raise UnreadError
-            else:
-                place += 1
+                continue
+            if piece.kind == "value":
+                values[next(iter(piece.columns))] += map(str, piece.values)
+                beside = [p for p in pieces[max(0, place - 1) : place + 2] if p.kind == "column" and not p.is_table]
+                used.update(id(mention) for mention in beside if mention.columns == piece.columns)
+            place += 1
         for number, texts in values.items():
             column = self.table.columns[number]
             named = sorted(set(texts))
             found.append(Condition(column, "=", tuple(named), f"{column.name} = {' / '.join(named)}"))
-        columns = [condition.column for condition in found]
-        if len(set(columns)) < len(columns):
-            raise UnreadError
-        if len(found) > 1 and any(piece.kind == "idle" for piece in pieces):  # "or" between two columns
+        has_or = any(piece.kind == "idle" for piece in pieces)
+        if len({condition.column for condition in found}) < len(found) or (has_or and len(found) > 1):
             raise UnreadError
         return found, used
 
@@ -313,18 +300,18 @@ class Reader:
             operator, place = pieces[place].entry.strip(), place + 1
         operands: list[_Piece] = []
         unit = ""
-        while place < len(pieces) and pieces[place].kind in ("number", "date", "month", "unit"):
-            if pieces[place].kind == "unit":
+        while place < len(pieces) and pieces[place].kind in ("number", "date", "months", "units"):
+            if pieces[place].kind == "units":
                 unit = pieces[place].entry
             else:
                 operands.append(pieces[place])
             place += 1
-        if unit == "" and start and pieces[start - 1].kind == "unit":
+        if not operands:
             raise UnreadError
         before = pieces[start - 1] if start else None
         mention = before if before and before.kind == "column" and self._comparable(before) else None
         kinds = [operand.kind for operand in operands]
-        year = operands[-1].values[0] if operands and kinds[-1] == "number" else 0.0
+        year = operands[-1].values[0] if kinds[-1] == "number" else 0.0
         is_year = year in _YEARS and not unit
         dates = {place for place, column in enumerate(self.table.columns) if column.kind == "date"}
         if mention and mention.columns & dates:
@@ -332,9 +319,15 @@ class Reader:
         elif len(dates) == 1 and not _DATE_OF_ROW.issuperset(self._column_words[next(iter(dates))]):
             dates = set()  # employees in 2024 were not all hired in 2024
         is_numeric = bool(mention and any(self.table.columns[p].kind == "number" for p in mention.columns))
-        is_period = kinds in (["month", "number"], ["date"], ["date", "date"]) or (is_year and set(kinds) == {"number"})
-        if is_period and not (is_numeric and operator) and (operator in ("", "between") or kinds != ["number"] or dates):
-            if len(dates) != 1 or (kinds[0] == "month" and not is_year):
+        is_period = kinds in (["months", "number"], ["date"], ["date", "date"]) or (
+            is_year and set(kinds) == {"number"}
+        )
+        if (
+            is_period
+            and not (is_numeric and operator)
+            and (operator in ("", "between") or kinds != ["number"] or dates)
+        ):
+            if len(dates) != 1 or (kinds[0] == "months" and not is_year):
                 raise UnreadError
             condition = self._in_period(self.table.columns[dates.pop()], operator, operands, pieces[start].raw)
         else:
@@ -355,11 +348,11 @@ class Reader:
                 return Condition(column, "within", (first, after), f"{column.name}: {text}")
             case ">=":
                 return Condition(column, ">=", (first,), f"{column.name} ≥ {first}")
-            case "<" if len(operands) == 1 or operands[0].kind == "month":
+            case "<" if len(operands) == 1 or operands[0].kind == "months":
                 return Condition(column, "<", (first,), f"{column.name} < {first}")
             case ">" if word in ("after", "dem", "le", "del"):
                 return Condition(column, ">=", (after,), f"{column.name} ≥ {after}")
-            case "" if len(operands) == 1 or operands[0].kind == "month":
+            case "" if len(operands) == 1 or operands[0].kind == "months":
                 return Condition(column, "within", (first, after), f"{column.name}: {first} ≤ … < {after}")
         raise UnreadError
 
@@ -368,7 +361,7 @@ class Reader:
         if not operator or len(numbers) != len(operands) or len(numbers) != (2 if operator == "between" else 1):
             raise UnreadError
         places = [place for place, column in enumerate(self.table.columns) if column.kind == "number"]
-        if mention:
+        if mention and (not mention.is_table or set(places) & mention.columns):
             places = [place for place in places if place in mention.columns]
         elif unit and unit != "%":
             places = [place for place in places if self._is_money(place)]
@@ -386,24 +379,26 @@ class Reader:
         text = f"{column.name} {operator} {operands[0].raw}"
         if operator == "between":
             text = f"{operands[0].raw} ≤ {column.name} ≤ {operands[1].raw}"
-        return Condition(column, cast("str", operator), tuple(numbers), text)  # type: ignore[arg-type]
+        return Condition(column, cast(Operator, operator), tuple(numbers), text)
 
     def _is_money(self, place: int) -> bool:
         is_currency = self.table.columns[place].unit.lower() in _CURRENCIES
         return is_currency or not self._column_concepts[place].isdisjoint(_MONEY)
 
+    def _tells_rows(self, place: int) -> bool:
+        """Whether a column can say which thing a row is about: an amount or a date cannot."""
+        is_number = not set(self._column_words[place]).isdisjoint(_NEVER_COMPUTED)
+        return self.table.columns[place].kind == "text" or is_number
+
     def _is_unique(self, place: int) -> bool:
-        name = quoted(self.table.columns[place].name)
-        ((distinct, total),) = self.table.run(f"SELECT count(DISTINCT {name}), count({name}) FROM {NAME}")
-        return distinct == total
+        return self.table.is_unique(self.table.columns[place])
 
     def _mixes_currencies(self, query: Query) -> bool:
         """Whether a column of currencies has several in the rows that are computed."""
         for column in self.table.columns:
-            name = quoted(column.name)
             if column.kind == "text":
-                found = self.table.run(f"SELECT DISTINCT {name} FROM {NAME}{query.where}", (), len(_CURRENCIES) + 1)
-                texts = [folded(str(text)) for (text,) in found if text is not None]
+                found = self.table.distinct(column, len(_CURRENCIES) + 1, query.where)
+                texts = [folded(str(text)) for text in found]
                 if len(texts) > 1 and _CURRENCIES.issuperset(texts):
                     return True
         return False
@@ -415,17 +410,24 @@ def _holds(part: str, stems: set[str]) -> bool:
 
 
 def _concept_phrases() -> list[tuple[Words, str]]:
-    from rag.answering.tables.words import vocabulary
-
     return [(phrase, name) for name, entry in vocabulary()["concepts"].items() for phrase in sorted(entry)]
 
 
-def _number(token: str, decimal_mark: str) -> _Piece | None:
+def _known(phrase: Words) -> _Piece | None:
+    """A phrase that means the same to every table."""
+    for kind in ("comparisons", "operations", "extremes", "months", "units", "idle"):
+        if phrase in phrases(kind):
+            return _Piece(kind, phrases(kind)[phrase], raw=phrase[-1])
+    return None
+
+
+def _number(phrase: Words, decimal_mark: str) -> _Piece | None:
+    token = phrase[0] if len(phrase) == 1 else ""
     if match := re.fullmatch(r"(\d{4})-(\d\d)-(\d\d)", token):
         return _Piece("date", values=("-".join(match.groups()),), raw=token)
     if match := re.fullmatch(r"(\d{1,2})\.(\d{1,2})\.(\d{4})", token):
         return _Piece("date", values=(f"{match[3]}-{int(match[2]):02}-{int(match[1]):02}",), raw=token)
-    if not token[0].isdigit():
+    if not token[:1].isdigit():
         return None
     number = number_of(token, decimal_mark)
     if number is None or re.fullmatch(rf"\d{{1,3}}{re.escape(decimal_mark)}\d{{3}}", token):  # 1.000 in English
@@ -440,7 +442,7 @@ def _period(operands: Sequence[_Piece]) -> tuple[str, str]:
             day = dt.date.fromisoformat(str(operands[0].values[0]))
             return day.isoformat(), (day + dt.timedelta(days=1)).isoformat()
         year = int(operands[-1].values[0])
-        if operands[0].kind == "month":
+        if operands[0].kind == "months":
             month = int(operands[0].entry)
             return f"{year}-{month:02}-01", f"{year + month // 12}-{month % 12 + 1:02}-01"
     except ValueError as error:

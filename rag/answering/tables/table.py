@@ -36,9 +36,8 @@ _TOTAL = re.compile(
     r"|average|mean|durchschnitt|mittelwert|moyenne|promedio|media",
     re.IGNORECASE,
 )
-_FUNCTIONS = frozenset(
-    "count sum total avg min max round abs lower upper trim length substr instr like coalesce ifnull nullif strftime "
-    "date".split()
+_FUNCTIONS = re.compile(
+    "count|sum|total|avg|min|max|round|abs|lower|upper|trim|length|substr|instr|like|coalesce|ifnull|nullif|strftime|date"
 )
 _ALLOWED = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION}
 
@@ -65,6 +64,18 @@ class Table:
                 return cursor.fetchmany(most_rows)
             finally:
                 cursor.close()
+
+    def distinct(self, column: Column, most: int, where: str = "") -> Sequence[Value]:
+        """Up to `most` different values of a column, in the rows that fulfil ` WHERE …`. Raises sqlite3.Error."""
+        name = quoted(column.name)
+        rows = self.run(f"SELECT DISTINCT {name} FROM {NAME}{where}", (), most + 1)  # noqa: S608  (quoted)
+        return [value for (value,) in rows if value is not None][:most]
+
+    def is_unique(self, column: Column) -> bool:
+        """Whether no value of a column comes twice. Raises sqlite3.Error."""
+        name = quoted(column.name)
+        rows = self.run(f"SELECT count(DISTINCT {name}) = count({name}) FROM {NAME}")  # noqa: S608  (quoted)
+        return bool(rows[0][0])
 
 
 def quoted(name: str) -> str:
@@ -165,7 +176,7 @@ def _built(block: _Block, default_mark: str) -> Table | None:
         return None
     cells_of = [[cells.get(place, "") for *_, cells in records] for place in range(len(names))]
     columns, values = read_columns(names, cells_of, default_mark)
-    starts, ends = (array("q", (row[place] for row in records)) for place in (0, 1))
+    starts, ends = array("q", (start for start, *_ in records)), array("q", (end for _, end, _ in records))
     connection = _connected(columns, values)
     table = Table(block.sheet, tuple(columns), starts, ends, connection)
     weakref.finalize(table, connection.close)
@@ -232,7 +243,7 @@ def _connected(columns: Sequence[Column], values: Sequence[Sequence[Value]]) -> 
     connection.execute(f"CREATE TABLE {NAME} ({types})")
     marks = ", ".join("?" * len(columns))
     connection.execute("BEGIN")
-    connection.executemany(f"INSERT INTO {NAME} VALUES ({marks})", zip(*values, strict=True))
+    connection.executemany(f"INSERT INTO {NAME} VALUES ({marks})", zip(*values, strict=True))  # noqa: S608
     connection.execute("COMMIT")
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_VALUE)
     connection.setlimit(sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 100)
@@ -244,5 +255,5 @@ def _connected(columns: Sequence[Column], values: Sequence[Sequence[Value]]) -> 
 
 def _authorize(action: int, first: str | None, second: str | None, _database: str | None, _trigger: str | None) -> int:
     is_known = action != sqlite3.SQLITE_READ or first == NAME
-    is_harmless = action != sqlite3.SQLITE_FUNCTION or second in _FUNCTIONS
+    is_harmless = action != sqlite3.SQLITE_FUNCTION or _FUNCTIONS.fullmatch(second or "") is not None
     return sqlite3.SQLITE_OK if action in _ALLOWED and is_known and is_harmless else sqlite3.SQLITE_DENY

@@ -49,21 +49,25 @@ def read_columns(
     shared = seen.pop() if len(seen) == 1 else default_mark if not seen else ""
     columns, values = [], []
     for name, texts, amounts, own in zip(names, cells, figures, marks, strict=True):
-        column, of_column = Column(name), [None if text.lower() in _EMPTY else text for text in texts]
+        column = Column(name)
+        of_column: list[Value] = [None if text.lower() in _EMPTY else text for text in texts]
         if amounts and (numbers := _numbers(amounts, own, shared)):
             units = {unit for _, unit, *_ in amounts if unit}
             decimals = max(len(figure.rpartition(numbers[1])[2]) * (numbers[1] in figure) for figure, *_ in amounts)
             column = Column(name, "number", units.pop() if units else "", decimals)
-            present = iter(numbers[0])
-            values.append([text and next(present) for text in of_column])
-        elif dates := _dates([text for text in of_column if text]):
+            of_column = _filled(of_column, numbers[0])
+        elif dates := _dates([text for text in texts if text.lower() not in _EMPTY]):
             column = Column(name, "date")
-            present_dates = iter(dates)
-            values.append([text and next(present_dates) for text in of_column])
-        else:
-            values.append(of_column)
+            of_column = _filled(of_column, dates)
         columns.append(column)
+        values.append(of_column)
     return columns, values
+
+
+def _filled(texts: Sequence[Value], values: Iterable[Value]) -> list[Value]:
+    """The values in the places of the texts that are there."""
+    present = iter(values)
+    return [None if text is None else next(present) for text in texts]
 
 
 def number_of(figure: str, mark: str) -> float | None:
@@ -95,9 +99,7 @@ def _decimal_marks(figures: Iterable[str]) -> set[str]:
     return marks
 
 
-def _numbers(
-    amounts: Sequence[tuple[str, str, bool]], own: set[str], shared: str
-) -> tuple[list[float], str] | None:
+def _numbers(amounts: Sequence[tuple[str, str, bool]], own: set[str], shared: str) -> tuple[list[float], str] | None:
     """The numbers, and their decimal mark; None where a figure may be two numbers."""
     if len(own) == 2 and not any(set(".,") & set(figure) for figure, *_ in amounts):
         shared = "."
