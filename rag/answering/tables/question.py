@@ -33,11 +33,9 @@ _CURRENCIES = frozenset(
 )
 _MONEY = ("price", "amount", "salary")
 _NEVER_COMPUTED = frozenset({"id", "no", "nr", "number", "nummer", "code", "zip", "plz", "phone", "telefon"})
-_DATE_OF_ROW = frozenset(
-    words_of(  # of a column that says when a row happened
-        "date day datum tag fecha order ordered invoice booking bestelldatum rechnungsdatum auftragsdatum buchungsdatum de "
-        "commande facture pedido factura"
-    )
+_DATE_OF_ROW = words_of(  # of a column that says when a row happened
+    "date day datum tag fecha order ordered invoice booking commande facture pedido factura de "
+    "bestelldatum rechnungsdatum auftragsdatum buchungsdatum"
 )
 
 
@@ -316,17 +314,14 @@ class Reader:
         dates = {place for place, column in enumerate(self.table.columns) if column.kind == "date"}
         if mention and mention.columns & dates:
             dates &= mention.columns
-        elif len(dates) == 1 and not _DATE_OF_ROW.issuperset(self._column_words[next(iter(dates))]):
+        elif len(dates) == 1 and not set(_DATE_OF_ROW).issuperset(self._column_words[min(dates)]):
             dates = set()  # employees in 2024 were not all hired in 2024
         is_numeric = bool(mention and any(self.table.columns[p].kind == "number" for p in mention.columns))
         is_period = kinds in (["months", "number"], ["date"], ["date", "date"]) or (
             is_year and set(kinds) == {"number"}
         )
-        if (
-            is_period
-            and not (is_numeric and operator)
-            and (operator in ("", "between") or kinds != ["number"] or dates)
-        ):
+        is_bare_year = kinds == ["number"] and operator not in ("", "between") and not dates
+        if is_period and not (is_numeric and operator) and not is_bare_year:
             if len(dates) != 1 or (kinds[0] == "months" and not is_year):
                 raise UnreadError
             condition = self._in_period(self.table.columns[dates.pop()], operator, operands, pieces[start].raw)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ingest.loaders.base import Limits
 from ingest.loaders.csv import load_csv
 from rag.answering.tables.table import read_tables
+from tests.rag.versions import make_version
 
 STAFF = """Name,City,Department,Salary,Age,Hired
 Ana Silva,Lyon,Sales,52000,41,2021-03-01
@@ -47,3 +50,21 @@ def tables_in(text, folder, name="data.csv"):
     path = folder / name
     path.write_text(text, encoding="utf-8")
     return read_tables(load_csv(path, name, Limits()).sections)
+
+
+def sheet_version(document_id, text, folder, embedding, name):
+    """A CSV file as a document for an index, with a chunk a section."""
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    sections = load_csv(path, name, Limits()).sections
+    version = make_version(
+        document_id, [section.text.replace("\n", " ") for section in sections], embedding, title=name
+    )
+    chunks, start = [], 0
+    for chunk, section in zip(version.chunks, sections, strict=True):
+        end = start + len(section.text)
+        place = {"page_index": None, "page_label": None, "heading": section.heading, "start": start, "end": end}
+        chunks.append(replace(chunk, text=section.text, **place))
+        start = end
+    document = replace(version.document, source=f"/documents/{name}", pages=1)
+    return replace(version, document=document, sections=sections, chunks=chunks)

@@ -146,11 +146,9 @@ def test_a_query_that_takes_too_long_is_stopped(tmp_path):
 
 
 def test_hostile_names_and_cells_are_only_text(tmp_path):
-    (table,) = tables_in(
-        'Na"me);DROP TABLE records;--,Pay\n"\'; DELETE FROM records; --",10\n=cmd|x,20\n', tmp_path
-    ) or [None]
-    if table is not None:  # the semicolons of the name may also have made it no table
-        assert table.run('SELECT sum("Pay") FROM records') == [(30.0,)]
+    text = """Na'm[e]);DROP TABLE records;--,Pay\n'; DELETE FROM records; --,10\n=cmd|x,20\n"""
+    (table,) = tables_in(text, tmp_path)
+    assert table.run('SELECT sum("Pay") FROM records') == [(30.0,)]
 
 
 @pytest.mark.parametrize(
