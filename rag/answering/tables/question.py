@@ -13,7 +13,7 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import cast
 
 from rag.answering.tables.query import Condition, Operation, Operator, Query
@@ -27,6 +27,7 @@ _TOKEN = re.compile(
 _LONGEST_PHRASE = 8  # words
 _MOST_DISTINCT = 5_000  # values of a column that are looked for in questions
 _LONGEST_QUESTION = 300  # characters
+_SHORTEST_PART = 5  # letters of a word in a compound
 _YEARS = range(1900, 2101)
 _CURRENCIES = frozenset(
     {"eur", "usd", "gbp", "chf", "jpy", "sek", "nok", "dkk", "pln", "czk", "cad", "aud", "€", "$", "£"}
@@ -108,7 +109,8 @@ class Reader:
     def _value(self, phrase: Words) -> _Piece | None:
         exact = self._values.get(phrase)
         if exact is None:
-            candidates = self._value_stems.get(tuple(map(stem, phrase)), set())
+            stems = tuple(map(stem, phrase))
+            candidates = [words for words in self._value_stems.get(stems, ()) if all(map(_inflected, words, phrase))]
             exact = self._values[next(iter(candidates))] if len(candidates) == 1 else None
         if exact is None or all(word.isdigit() for word in phrase):
             return None
@@ -124,10 +126,14 @@ class Reader:
         if len(phrase) > 1:
             return None
         word, concepts = phrase[0], concept_of(phrase[0])
-        stems = {stem(word)} | {stem(same) for concept in concepts for same in self._same(concept)}
+        stems = self._forms(word)
         found = frozenset(
             place for place, words in enumerate(self._column_words) if any(_holds(part, stems) for part in words)
         )
+        for kind in ("number", "date"):
+            of_kind = [place for place in found if self.table.columns[place].kind == kind]
+            if len(of_kind) == 1 and not all(_is_said(part, stems) for part in self._column_words[of_kind[0]]):
+                found -= {of_kind[0]}
         is_table = self._is_table(word)
         if not found and not is_table:
             return None
@@ -138,10 +144,15 @@ class Reader:
         concepts = concept_of(word)
         if "row" in concepts:
             return True
-        stems = {stem(word)} | {stem(same) for concept in concepts for same in self._same(concept)}
+        stems = self._forms(word)
         if any(_holds(part, stems) for part in self.title):
             return True
         return "person" in concepts and {"salary", "name"} <= set().union(*self._column_concepts)
+
+    def _forms(self, word: str) -> set[str]:
+        """A word and what means the same, and the stems of these."""
+        words = {word, *(same for concept in concept_of(word) for same in self._same(concept))}
+        return words | set(map(stem, words))
 
     @staticmethod
     def _same(concept: str) -> list[str]:
@@ -399,11 +410,27 @@ class Reader:
         return False
 
 
+def _inflected(word: str, other: str) -> bool:
+    """Whether two words of one stem are forms of the same word: `offen`, `offene`; not `customs`, `customer`."""
+    return word.startswith(other) or other.startswith(word)
+
+
 def _holds(part: str, stems: set[str]) -> bool:
     """Whether a word of a name is one of the words, or a compound that ends or begins with one: `Einzelpreis`."""
-    return stem(part) in stems or any(len(s) >= 5 and (part.startswith(s) or stem(part).endswith(s)) for s in stems)
+    return stem(part) in stems or any(
+        len(s) >= _SHORTEST_PART and (part.startswith(s) or part.endswith(s) or stem(part).endswith(s)) for s in stems
+    )
 
 
+def _is_said(part: str, stems: set[str]) -> bool:
+    """Whether a word of a column's name is one of the words, or may be left out."""
+    unsaid = vocabulary()["unsaid"]
+    prefixes = [prefix for (prefix,) in unsaid["prefixes"] if part.startswith(prefix)]
+    rests = [part, *(part.removeprefix(prefix) for prefix in prefixes)]
+    return (part,) in unsaid["words"] or any(stem(rest) in stems for rest in rests)
+
+
+@cache
 def _concept_phrases() -> list[tuple[Words, str]]:
     return [(phrase, name) for name, entry in vocabulary()["concepts"].items() for phrase in sorted(entry)]
 

@@ -173,6 +173,18 @@ def test_amounts_in_several_currencies_are_not_summed(tmp_path):
     assert query is None or run(reader.table, query).rows == ((150.0,),)
 
 
+def test_a_column_that_is_only_a_part_of_what_is_asked_is_not_computed(tmp_path):
+    orders = "Order,Discount amount,Minimum price,Delivery date\nO-1,5,1,2024-01-01\nO-2,7,2,2024-01-02\n"
+    reader = Reader(tables_in(orders, tmp_path)[0], words_of("orders"))
+    for question in ("What is the total amount?", "What is the average price?", "What is the latest order?"):
+        assert reader.read(question, ".") is None
+    query = reader.read("What is the total discount amount?", ".")
+    assert run(reader.table, query).rows == ((12.0,),)
+    prices = "Artikel;Einzelpreis (EUR)\nA-1;2,50\nA-2;3,50\n"
+    reader = Reader(tables_in(prices, tmp_path)[0], words_of("preise"))
+    assert run(reader.table, reader.read("Wie hoch ist der durchschnittliche Preis?", ",")).rows == ((3.0,),)
+
+
 def test_a_value_in_two_columns_means_neither(tmp_path):
     people = "Name,City,Birthplace,Salary\nAna,Lyon,Madrid,1000\nBen,Berlin,Lyon,2000\nCai,Lyon,Lyon,3000\n"
     reader = Reader(tables_in(people, tmp_path)[0], words_of("staff"))
