@@ -1,4 +1,4 @@
-"""The words of questions to tables, as words.toml has them, and how words are compared: without accents and case."""
+"""The words of questions to tables, as table_words.toml has them, and how words are compared: without accents and case."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def stem(word: str) -> str:
 @cache
 def vocabulary() -> Mapping[str, Mapping[str, frozenset[Words]]]:
     """Group → entry → the phrases that say it, folded."""
-    groups = tomllib.loads(Path(__file__).with_name("words.toml").read_text(encoding="utf-8"))
+    groups = tomllib.loads((Path(__file__).parents[1] / "table_words.toml").read_text(encoding="utf-8"))
     return {
         group: {name: frozenset(map(words_of, phrases)) for name, phrases in entries.items()}
         for group, entries in groups.items()

@@ -56,6 +56,10 @@ COMPUTED = [
     ("bestellungen", ",", "Quelle est la somme des montants en 2024 ?", pytest.approx(14890.75), range(6, 12)),
     ("bestellungen", ",", "¿Cuántos pedidos hay?", 11, ALL),
     ("bestellungen", ",", "¿Cuál es la suma de los importes de Beta AG?", pytest.approx(3761.25), [2, 6, 11]),
+    ("staff", ".", "Which employees have an age over 40 and a salary under 62000?", None, [1, 3]),
+    ("staff", ".", "List the employees hired after 2022", None, [6, 7, 8]),
+    ("staff", ",", "Quels employés ont été embauchés en 2024 ?", None, [7, 8]),
+    ("bestellungen", ",", "Wie viele offene Bestellungen über 900 € gibt es?", 3, [2, 5, 7]),
     ("price list", ".", "What is the cheapest product?", 3.2, [5]),
     ("price list", ".", "What is the most expensive product?", 110, [7]),
     ("price list", ".", "Which products cost less than 10 dollars?", None, [5, 6, 8]),
@@ -108,7 +112,15 @@ List the steps to hire employees
 Which employees work in Lyon and earn more than the average?
 List all employees
 Is the highest salary over 70000?
-How many employees work in Lyon or earn more than 60000?""",
+How many employees work in Lyon or earn more than 60000?
+How many employees are younger than the average age?
+What was the average salary in 2023?
+How many employees have worked since 2020?
+Which employees in Madrid earn over 50k?
+How many employees earn over 50 thousand?
+What is the difference between the highest and the lowest salary?
+Wie viele Mitarbeiter gab es 2022?
+How many teams are in Lyon?""",
     "bestellungen": """Which customer has the highest amount?
 Welcher Kunde hat am meisten bestellt?
 How many orders over 1000 USD?
@@ -118,14 +130,21 @@ Wie viele Bestellungen gab es pro Monat?
 How many orders in 2023 and 2024?
 What is the delivery time of orders?
 Wie storniere ich Bestellungen?
-Wie lange dauert eine Bestellung?""",
+Wie lange dauert eine Bestellung?
+Wie hoch war der Umsatz in 2023 und 2024?
+Wie hoch ist der Umsatz im Mai?
+How many customers have open orders?
+How many orders were there until 2023?
+Since when do we have orders?""",
     "price list": """What is the price of the Hammer?
 How many products do we have in stock?
 How many hammers are in stock?
 Which products are not in stock?
 How many products cost less than 10 euros?
 What is the latest price?
-What does the most expensive drill cost?""",
+What does the most expensive drill cost?
+What is the total value of the stock?
+Which category is the cheapest?""",
 }
 
 
