@@ -1,4 +1,4 @@
-"""The words of questions to tables, as table_words.toml has them, and how words are compared: without accents and case."""
+"""The words of questions to tables, as table_words.toml has them, and how words are compared: folded, by stems."""
 
 from __future__ import annotations
 
