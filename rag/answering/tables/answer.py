@@ -34,7 +34,6 @@ from rag.types.documents import Answer, ChunksRetrieved, Document, Emit, Message
 logger = logging.getLogger(__name__)
 
 _MOST_DOCUMENTS = 4  # whose tables are looked at
-_BEST_PASSAGES = 3  # one of them must be of a table
 _LONGEST_ROW = 300  # characters shown
 _STATEMENT_TOKENS = 300
 _SAMPLES = 5  # values of a column that a model is told
@@ -80,17 +79,12 @@ def _may_compute(question: str) -> bool:
 def _documents(engine: ChatEngine, request: Request, result: RetrievalResult, named: Collection[str]) -> list[Document]:
     """The tables that may be meant, likeliest first: those named, those chosen, or those that were found."""
     catalog = engine.retriever.index.catalog
-    chosen = request.scope.document_ids or ()
-    best = {passage.document_id for passage in result.passages[:_BEST_PASSAGES]}
-    ids = sorted(named) or [*dict.fromkeys([*(hit.chunk.document_id for hit in result.hits), *_few(chosen)])]
+    found = dict.fromkeys(hit.chunk.document_id for hit in result.hits)
+    chosen = sorted(request.scope.document_ids or ())
+    ids = sorted(named) or [*dict.fromkeys([*found, *chosen[:_MOST_DOCUMENTS]])]
     documents = [document for document_id in ids if (document := catalog.find_document(document_id))]
     tables = [document for document in documents if is_tabular(document)]
-    is_meant = bool(named) or bool(_few(chosen)) or any(document.id in best for document in tables)
-    return tables if is_meant and len(tables) <= _MOST_DOCUMENTS else []
-
-
-def _few(ids: Collection[str]) -> list[str]:
-    return sorted(ids) if len(ids) <= _MOST_DOCUMENTS else []
+    return tables if len(tables) <= _MOST_DOCUMENTS else []
 
 
 def _read(engine: ChatEngine, question: str, documents: Sequence[Document]) -> _Computed | None:
@@ -182,7 +176,7 @@ def _answer(
     lines = [*_outcome(question, query, result), ""]
     conditions = " · ".join(condition.text for condition in query.conditions) if query else ""
     counted = say("table_rows", count=count, total=len(table.starts), title=_plain(document.title))
-    lines.append(counted + (f" {_plain(conditions)}." if conditions else ""))
+    lines.append(f"{counted}: {_plain(conditions)}." if conditions else f"{counted}.")
     lines += ["", "```sql", result.sql.replace("```", "'''"), "```", ""]
     if shown < count:
         lines += [say("table_shown", shown=shown, count=count), ""]
@@ -226,7 +220,7 @@ def _number(value: float, places: int, language: str) -> str:
 def _plain(text: str) -> str:
     """Text of a document on one line, without what would be a footnote or Markdown in an answer."""
     line = round_markers(" ".join(text.split()))
-    line = re.sub(r"([\\`*_<>|])", r"\\\1", line)
+    line = re.sub(r"[\\`*<>|]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", line)
     return line if len(line) <= _LONGEST_ROW else f"{line[:_LONGEST_ROW]} …"
 
 

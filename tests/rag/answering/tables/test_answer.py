@@ -44,7 +44,7 @@ def answered(index, settings):
 async def test_an_answer_has_the_number_the_query_and_the_rows(index, answered):
     events, answer = await answered("How many employees work in Lyon?")
     assert answer.text.startswith(
-        "**4**\n\n4 of 10 rows of “staff.csv” count for this: City = Lyon.\n\n"
+        "**4**\n\nComputed from 4 of 10 rows of “staff.csv”: City = Lyon.\n\n"
         "```sql\nSELECT count(*) FROM records WHERE \"City\" = 'Lyon'\n```\n\n- Name: Ana Silva; City: Lyon; "
     )
     assert (answer.kind, answer.found, answer.usage.completion_tokens) == ("question", True, 0)
@@ -64,7 +64,9 @@ async def test_an_answer_has_the_number_the_query_and_the_rows(index, answered):
 
 async def test_it_is_in_the_language_of_the_question(answered):
     _, answer = await answered("Wie hoch ist die Summe der Beträge aller Bestellungen?")
-    assert answer.text.startswith("Summe von Betrag: **32.831,44 €**\n\nDafür zählen 11 von 11 Zeilen")
+    assert answer.text.startswith(
+        "Summe von Betrag: **32.831,44 €**\n\nBerechnet aus 11 von 11 Zeilen von „orders.csv“."
+    )
     _, answer = await answered("Liste alle Bestellungen über 1.000 €")
     assert answer.text.startswith("**6**")
     assert "Betrag > 1.000" in answer.text.replace("\\>", ">")
@@ -106,7 +108,7 @@ async def test_a_model_writes_the_query_of_a_harder_question(answered):
     sql = 'SELECT "City", avg("Salary") FROM records GROUP BY "City" ORDER BY 2 DESC LIMIT 1'
     model = speaking(lambda _: f"```sql\n{sql}\n```")
     _, answer = await answered("Which city has the highest average salary of employees in Name, Department?", model)
-    assert answer.text.startswith("**Berlin · 65,500**\n\n10 of 10 rows")
+    assert answer.text.startswith("**Berlin · 65,500**\n\nComputed from 10 of 10 rows")
     assert sql in answer.text
     assert len(answer.citations) == 10
     assert '"Salary" (number): 52000.0' in model.llm.asked[0][0]
