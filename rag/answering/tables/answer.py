@@ -34,6 +34,7 @@ from rag.types.documents import Answer, ChunksRetrieved, Document, Emit, Message
 logger = logging.getLogger(__name__)
 
 _MOST_DOCUMENTS = 4  # whose tables are looked at
+_FEW = 50  # documents in the scope, of which all are looked at
 _LONGEST_ROW = 300  # characters shown
 _STATEMENT_TOKENS = 300
 _SAMPLES = 5  # values of a column that a model is told
@@ -77,13 +78,15 @@ def _may_compute(question: str) -> bool:
 
 
 def _documents(engine: ChatEngine, request: Request, result: RetrievalResult, named: Collection[str]) -> list[Document]:
-    """The tables that may be meant, likeliest first: those named, those chosen, or those that were found."""
+    """The tables that may be meant, likeliest first: those named, or those that were found; of few documents, all."""
     catalog = engine.retriever.index.catalog
     found = dict.fromkeys(hit.chunk.document_id for hit in result.hits)
-    chosen = sorted(request.scope.document_ids or ())
-    ids = sorted(named) or [*dict.fromkeys([*found, *chosen[:_MOST_DOCUMENTS]])]
+    latest, total = catalog.latest_documents(request.scope, _FEW)
+    others = [document.id for document in latest if total <= _FEW]
+    ids = dict.fromkeys([*found, *others, *sorted(named)])
     documents = [document for document_id in ids if (document := catalog.find_document(document_id))]
     tables = [document for document in documents if is_tabular(document)]
+    tables = [table for table in tables if table.id in named] or tables  # "employees" may name a handbook, too
     return tables if len(tables) <= _MOST_DOCUMENTS else []
 
 
