@@ -58,7 +58,7 @@ async def answer_from_tables(
     documents = await asyncio.to_thread(_documents, engine, request, result, named)
     if not documents:
         return None
-    computed = await asyncio.to_thread(_read, engine, question, documents)
+    computed = await asyncio.to_thread(_read, engine, question, documents, named)
     if computed is None and ask_model and engine.model.llm is not None and len(request.messages) == 1:
         computed = await _written(engine, question, documents[0], result)
     if computed is None:
@@ -78,7 +78,7 @@ def _may_compute(question: str) -> bool:
 
 
 def _documents(engine: ChatEngine, request: Request, result: RetrievalResult, named: Collection[str]) -> list[Document]:
-    """The tables that may be meant, likeliest first: those named, or those that were found; of few documents, all."""
+    """The tables that may be meant, likeliest first: those found, of few documents all, and those named."""
     catalog = engine.retriever.index.catalog
     found = dict.fromkeys(hit.chunk.document_id for hit in result.hits)
     latest, total = catalog.latest_documents(request.scope, _FEW)
@@ -86,12 +86,11 @@ def _documents(engine: ChatEngine, request: Request, result: RetrievalResult, na
     ids = dict.fromkeys([*found, *others, *sorted(named)])
     documents = [document for document_id in ids if (document := catalog.find_document(document_id))]
     tables = [document for document in documents if is_tabular(document)]
-    tables = [table for table in tables if table.id in named] or tables  # "employees" may name a handbook, too
     return tables if len(tables) <= _MOST_DOCUMENTS else []
 
 
-def _read(engine: ChatEngine, question: str, documents: Sequence[Document]) -> _Computed | None:
-    """What one of the tables, and only one, gives."""
+def _read(engine: ChatEngine, question: str, documents: Sequence[Document], named: Collection[str]) -> _Computed | None:
+    """What one of the tables, and only one, gives; of several that fit, the one that is named."""
     mark = _DECIMAL_MARKS[language_of(question)]
     found = [
         (document, table, query)
@@ -99,6 +98,7 @@ def _read(engine: ChatEngine, question: str, documents: Sequence[Document]) -> _
         for table in tables_of(engine.retriever.index.catalog, document)
         if (query := Reader(table, _title(document, table)).read(question, mark))
     ]
+    found = [fit for fit in found if fit[0].id in named] or found
     if len(found) != 1:
         return None
     document, table, query = found[0]
