@@ -20,6 +20,7 @@ from rag.answering.modes.request import Request
 from rag.answering.modes.summarize import summarize
 from rag.answering.prompts import CONVERSATION_SYSTEM, SMALL_TALK_SYSTEM
 from rag.answering.replies import reply_to
+from rag.answering.tables.answer import answer_from_tables
 from rag.retrieval.document_names import NamedDocuments, named_documents
 from rag.storage.catalog import Catalog
 from rag.types.documents import (
@@ -39,6 +40,7 @@ from rag.types.documents import (
 # Leads of another kind over a question (see benchmarks/routing.py): from here on it is that kind …
 _SURE = 0.05
 _PERHAPS = -0.1  # … and from here on, where the documents have nothing on it
+_MAY_BE_COMPUTED = ("question", "collection", "document")  # "list all orders over 1000 €" looks like each of them
 _MOST_LISTED = 20  # documents
 _MOST_SUMMARISED = 3  # documents that a message may name, to be read whole
 _OPENING = 200  # characters quoted of a document's beginning
@@ -64,6 +66,10 @@ async def documents(engine: ChatEngine, request: Request, emit: Emit) -> Answer:
     Raises InvalidRequest when there is no question, BackendError when the model fails.
     """
     message = await read_message(engine, request)
+    if message.kind in _MAY_BE_COMPUTED:
+        named, is_question = message.named.documents, message.kind == "question"
+        if answer := await answer_from_tables(engine, request, message.text, named, emit, ask_model=is_question):
+            return answer
     if message.kind == "question":
         return await engine.answer(request.messages, request.scope, request.sampling, request.functions, emit)
     emit(MessageClassified(message.kind))

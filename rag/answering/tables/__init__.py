@@ -1,0 +1,3 @@
+"""Questions over whole tables (spreadsheets, CSV) are computed: see answer.py."""
+
+__all__ = ["answer"]
