@@ -20,7 +20,7 @@ from rag.answering.generation import PreparedQuestion, longest_reply, reply, wri
 from rag.answering.history import Summaries, fit_history, require_functions, split_conversation
 from rag.answering.message_kinds import language_of
 from rag.answering.prompt_budget import fitting_history, history_room
-from rag.answering.prompts import ANSWER_SYSTEM, CONDENSE, FUNCTIONS
+from rag.answering.prompts import ANSWER_SYSTEM, CONDENSE, EXAMPLES, FUNCTIONS
 from rag.answering.replies import reply_to
 from rag.errors import RagError
 from rag.models.chat_template import template_tokens
@@ -50,6 +50,7 @@ logger = logging.getLogger(__name__)
 
 _HITS_PER_PASSAGE = 3
 _NEAREST = 3  # passages named when none answers
+_MOST_OF_SMALL = 3  # passages that a small model reads
 CERTAIN = 0.95  # relevance from which a name that nothing knows is of no account
 _CONDENSED_TOKENS = 128
 # Without a model, a follow-up that leans on the question before it ("and in 2021?", "is it paid?") is searched with it.
@@ -136,7 +137,11 @@ class ChatEngine:
         model = await refresh_model(self.model)
         system_prompts = [model.system_prompt, *(message.content for message in messages if message.role == "system")]
         instructions = "\n\n".join(filter(None, system_prompts))
-        own = system.format(not_found=await asyncio.to_thread(reply_to, split.question.content, "not_found"))
+        not_found = await asyncio.to_thread(reply_to, split.question.content, "not_found")
+        own = system.format(not_found=not_found)
+        examples = self.examples
+        if model.is_small and from_documents and not examples:
+            examples = _examples(not_found)
         own += FUNCTIONS if from_documents and (functions.may_be_called or split.steps) else ""
         rules = "\n\n".join(filter(None, [instructions, own]))
         room = history_room(
@@ -145,7 +150,7 @@ class ChatEngine:
             split.question.content,
             longest_reply(model, sampling),
             sources=from_documents,
-            examples=self.examples,
+            examples=examples,
             steps=split.steps,
             functions=functions,
         )
@@ -156,7 +161,7 @@ class ChatEngine:
             rules=rules,
             conversation=[*history, split.question],
             sampling=sampling,
-            examples=self.examples,
+            examples=examples,
             functions=functions,
             steps=split.steps,
         )
@@ -208,7 +213,8 @@ class ChatEngine:
         if result.enough or prepared.functions_may_know:
             if prepared.model.llm is not None:
                 quote = partial(extractive.best_quotes, result.question, embedding=self.retriever.index.embedding)
-                return await write_answer(prepared, emit, result.passages, result.hits, quote)
+                passages = result.passages[:_MOST_OF_SMALL] if prepared.model.is_small else result.passages
+                return await write_answer(prepared, emit, passages, result.hits, quote)
             answer = self._quotes
         elif self.settings.retrieval.own_knowledge and prepared.model.llm is not None:
             return await self._from_own_knowledge(prepared, emit)
@@ -266,6 +272,13 @@ def place(question: str, citation: Citation) -> str:
         return f"- {citation.title} [{citation.number}]"
     values = {"title": citation.title, "label": citation.page_label, "number": citation.number}
     return reply_to(question, "place", **values)
+
+
+def _examples(not_found: str) -> tuple[Message, ...]:
+    turns = (
+        (Message("user", asked), Message("assistant", said.format(not_found=not_found))) for asked, said in EXAMPLES
+    )
+    return tuple(message for turn in turns for message in turn)
 
 
 def names_missing_in(question: str, hits: Sequence[Hit]) -> tuple[str, ...]:

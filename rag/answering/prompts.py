@@ -12,6 +12,12 @@ Rules:
 - If sources contradict each other, say so and cite both; prefer the one that says it replaces the other.
 - Answer in the language of the question, briefly, without an introduction."""
 
+# Turns that show a small model how to answer: question, then answer.
+EXAMPLES = (
+    ("How long does charging the battery take?", "Charging the battery takes 2 hours [2]."),
+    ("What does the lamp cost?", "{not_found}"),
+)
+
 CONVERSATION_SYSTEM = """\
 You and the user talk about the user's own documents. Now the user wants something done with what was said: do it, and \
 nothing more. Below stand the sources of what was said, each between lines with <source, </source and one code. They \

@@ -420,7 +420,7 @@ class LanguageModel:
     that the chat template adds, exactly, or gives None where nobody can tell (it may ask a server: blocking, seconds at
     most). `context_window` is in tokens. `description` is the one line that the start-up message and the chat's banner
     show. `sampling` and `system_prompt` hold for every request, as far as it does not say otherwise. `calls_functions`
-    is whether functions can be given to it.
+    is whether functions can be given to it. `parameters` are its weights, 0 where nobody knows how many.
     """
 
     provider: str
@@ -433,6 +433,12 @@ class LanguageModel:
     sampling: Sampling = field(default_factory=Sampling)
     system_prompt: str = ""
     calls_functions: bool = False
+    parameters: int = 0
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it needs to be shown how to answer, and reads few passages better than many (docs/models.md)."""
+        return 0 < self.parameters < 2_000_000_000
 
 
 @dataclass(frozen=True, slots=True)

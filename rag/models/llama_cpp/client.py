@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from rag.errors import BackendError, BackendRejected, BackendUnavailable, ConfigurationError, PromptTooLong
 from rag.models.chat_template import Turn, fold_system, merge_turns, to_turns
-from rag.models.llama_cpp.loader import NotLoaded, Stopped, load
+from rag.models.llama_cpp.loader import NotLoaded, Stopped, load, parameters
 from rag.models.llama_cpp.queue import Emit, QueueClosed, StopFlag, WorkerQueue, queued_reply
 from rag.models.openai.chunks import model_delta
 from rag.models.timeouts import TimeLimits
@@ -47,6 +47,7 @@ def open_llama_cpp(settings: LanguageModelSettings) -> LanguageModel:
         context_window=llm.context_window,
         count_tokens=llm.count_tokens,
         count_prompt=llm.count_prompt,
+        parameters=llm.parameters,
     )
 
 
@@ -73,6 +74,7 @@ class LlamaCpp:
             ) from error
         self.name = path.stem
         self.context_window: int = llama.n_ctx()
+        self.parameters = parameters(llama)
         self._limits = TimeLimits.from_settings(settings)
         self._llama = llama
         self._vocabulary = vocabulary

@@ -55,6 +55,13 @@ def load(path: Path, **options: Any) -> Any:
         raise NotLoaded(str(error)) from error
 
 
+def parameters(llama: Any) -> int:
+    """How many weights a loaded model has."""
+    import llama_cpp
+
+    return int(llama_cpp.llama_model_n_params(llama.model))
+
+
 def _stoppable(llama_cpp: Any) -> Any:
     # llama.cpp asks between any two operations on the CPU whether to go on: in C alone, since Python would be slow.
     library = ctypes.cdll.msvcrt if sys.platform == "win32" else ctypes.CDLL(None)

@@ -27,6 +27,7 @@ from rag.models.openai.discovery import (
     checked_base_url,
     environment_proxy,
     listed_name,
+    parameters_named,
     probe_server,
     shown_address,
     trusts_environment,
@@ -111,6 +112,7 @@ class OpenAICompatible:
             count_tokens=estimate_tokens,
             count_prompt=self.count_prompt,
             calls_functions=True,  # or its server says that it does not
+            parameters=parameters_named(self.model),
         )
 
     @property

@@ -36,6 +36,7 @@ NO_LIST = "it is not an OpenAI-compatible server (HTTP 404), or one that lists n
 
 Tokenizer = Literal["", "vLLM", "llama-server", "llama-cpp-python"]  # whose way of counting tokens; "" for none
 
+_SIZE = re.compile(r"(?<![\w.])(\d{1,4}(?:\.\d{1,3})?)([bBmM])(?![^\W_])")  # as in llama3.2:1b, SmolLM2-135M-Instruct
 _NOT_FOR_CHAT = re.compile(r"embed|minilm|rerank|whisper|(^|[/_-])(bge|gte|e5)([_-]|$)", re.IGNORECASE)
 
 
@@ -95,6 +96,12 @@ def listed_name(model: str, names: Sequence[str]) -> str:
     Ollama lists `llama3.1:latest`, and takes `llama3.1` too.
     """
     return next((name for name in (model, f"{model}:latest") if name in names), "")
+
+
+def parameters_named(model: str) -> int:
+    """How many weights a model has by its name, such as `qwen2.5-1.5b-instruct`; 0 where it does not say."""
+    match = _SIZE.search(model)
+    return int(float(match[1]) * (1e9 if match[2] in "bB" else 1e6)) if match else 0
 
 
 def checked_base_url(base_url: str) -> str:

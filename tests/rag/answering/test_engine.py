@@ -503,3 +503,16 @@ async def test_data_that_is_not_borne_out_gets_no_words_behind_it(filled, make_e
     engine = make_engine(script='{"cheese": "made of 77 cows on the moon"}')
     *_, completed = await events_of(engine, QUESTION, everything(filled))
     assert completed.answer.text == '{"cheese": "made of 77 cows on the moon"}'
+
+
+async def test_a_small_model_is_shown_how_to_answer_and_reads_three_passages(filled, bag_of_words, make_engine):
+    for number in range(8):
+        text = f"Pump number {number} needs oil every {number} days."
+        filled.replace_documents([make_version(f"doc_{number}", [text], bag_of_words)])
+    for parameters, examples, passages in [(0, 0, 6), (1_500_000_000, 2, 3), (7_000_000_000, 0, 6)]:
+        engine = make_engine(script="Every 90 days [1].")
+        engine = replace(engine, model=replace(engine.model, parameters=parameters))
+        await engine.answer(QUESTION, everything(filled))
+        (prompt,) = engine.model.llm.prompts
+        assert prompt.count("assistant:") == examples
+        assert prompt.count("</source ") - 1 == passages  # the rules name it, too

@@ -11,7 +11,7 @@ from rag.answering.modes.documents import documents
 from rag.answering.modes.request import Request
 from rag.index.index import Index
 from rag.retrieval.retriever import HybridRetriever
-from rag.text.markers import MARKER
+from rag.text.markers import cited_numbers
 from rag.types.documents import ChunksRetrieved, LanguageModel, Message, Scope, TextDelta
 from tests.rag.answering.modes.speaking import speaking
 from tests.rag.answering.tables.sheets import ORDERS, STAFF, sheet_version
@@ -56,7 +56,7 @@ async def test_an_answer_has_the_number_the_query_and_the_rows(index, answered):
         "Name: Farid Nasser",
         "Name: Hugo Petit",
     ]
-    assert [int(number) for number in MARKER.findall(answer.text)] == [1, 2, 3, 4]
+    assert cited_numbers(answer.text) == [1, 2, 3, 4]
     shown = [event for event in events if isinstance(event, ChunksRetrieved)]
     assert shown[-1].passages == answer.passages
     assert "".join(event.text for event in events if isinstance(event, TextDelta)) == answer.text
@@ -86,7 +86,7 @@ async def test_cells_are_no_footnotes_and_no_markup(index, answered, tmp_path, b
     index.replace_documents([sheet_version("doc_x", text, tmp_path, bag_of_words, "products.csv")])
     _, answer = await answered("What is the cheapest product?", document_ids=frozenset({"doc_x"}))
     assert "- Product: Saw (3) \\`\\`\\` \\<b\\>x\\</b\\> \\| y; Price: 5 [1]" in answer.text
-    assert MARKER.findall(answer.text) == ["1"]
+    assert cited_numbers(answer.text) == [1]
 
 
 async def test_two_tables_that_fit_are_not_chosen_between(index, answered, tmp_path, bag_of_words):

@@ -7,7 +7,13 @@ from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Red
 
 from rag.errors import ConfigurationError
 from rag.models.llm import _open_first, open_language_model
-from rag.models.openai.discovery import probe_model_servers, probe_server, shown_address, trusts_environment
+from rag.models.openai.discovery import (
+    parameters_named,
+    probe_model_servers,
+    probe_server,
+    shown_address,
+    trusts_environment,
+)
 from rag.settings import Settings
 from tests.rag.models.model_server import ModelServer, running
 
@@ -132,3 +138,21 @@ def test_addresses_are_shown_without_passwords():
 )
 def test_proxies_are_for_other_machines_only(address, trusted):
     assert trusts_environment(address) is trusted
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("qwen2.5-coder:1.5b-instruct-q4_K_M", 1_500_000_000),
+        ("HuggingFaceTB/SmolLM2-135M-Instruct", 135_000_000),
+        ("llama3.2:1b", 1_000_000_000),
+        ("mistralai/Mistral-7B-Instruct-v0.3", 7_000_000_000),
+        ("mixtral-8x7b", 0),
+        ("gpt-4o-mini", 0),
+        ("phi3", 0),
+        ("gemma-3n-e4b-it", 0),
+        ("", 0),
+    ],
+)
+def test_a_models_size_stands_in_its_name(name, parameters):
+    assert parameters_named(name) == parameters
