@@ -267,7 +267,12 @@ class RetrievalSettings(_Group):
         description="Below this (cosine plus share of the question's words found, 0 to 2) the answer is that the "
         "documents do not say; 0 always answers.",
     )
-    max_passages: int = Field(6, ge=1, le=50, description="Passages put into the prompt at most.")
+    max_passages: int = Field(
+        6,
+        ge=1,
+        le=50,
+        description="Passages put into the prompt at most; up to 30 where all of something is asked for.",
+    )
     reranker: str = Field(
         "",
         description="A cross-encoder that orders the best chunks anew: a name at the hub or a folder. Better, and on a "
