@@ -1,11 +1,12 @@
 """Retrieval quality on public sets with known answers: vectors, words, both by reciprocal rank, and Footnote.
 
-    RAG_EVALS_DIR=… python -m benchmarks.retrieval [--storage FOLDER] [SET …]
+    RAG_EVALS_DIR=… python -m benchmarks.retrieval [--storage FOLDER] [--typos] [SET …]
 
 RAG_EVALS_DIR holds the sets: `financebench-dev` (filings, questions.jsonl with evidence pages), `chunking` (Chroma's
 corpora with exact spans), `anthropic-docs`, and folders in the BEIR layout (corpus.jsonl, queries.jsonl, qrels/*.tsv),
 e.g. `cranfield` or `xquad/en`. Everything goes through the product's own ingest and retrieval, with the settings of the
-environment. With --storage the indexes are kept there, and used again.
+environment. With --storage the indexes are kept there, and used again. With --typos every second long word of the
+questions has a slip of the finger in it.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ import asyncio
 import csv
 import json
 import os
+import random
+import re
 import statistics
 import sys
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +41,7 @@ from rag.types.documents import Chunk, Hit, Scope
 
 DEFAULT_SETS = ("cranfield", "scifact-dev", "xquad/en", "xquad/es", "anthropic-docs", "chunking", "financebench-dev")
 DEPTH = 50  # hits looked at
+KEYBOARD = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 RRF_K = 60  # Cormack, Clarke, Büttcher: "Reciprocal Rank Fusion", SIGIR 2009
 
 
@@ -68,6 +72,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sets", nargs="*", default=DEFAULT_SETS)
     parser.add_argument("--storage", type=Path, help="keep the indexes here, and use those that are there")
+    parser.add_argument("--typos", action="store_true", help="mistype every second word of six letters and more")
     arguments = parser.parse_args()
     root = os.environ.get("RAG_EVALS_DIR")
     if not root:
@@ -81,7 +86,10 @@ def main() -> int:
                 console.print(f"{name} is not there; passed over.")
                 continue
             storage = (arguments.storage or Path(temporary)) / name.replace("/", "-")
-            for row in measure(name, read_task(name, Path(root) / name, Path(temporary)), storage):
+            task = read_task(name, Path(root) / name, Path(temporary))
+            if arguments.typos:
+                task = replace(task, questions=[(mistyped(question), judge) for question, judge in task.questions])
+            for row in measure(name, task, storage):
                 table.add_row(*row)
     console.print(f"Embedding model: {load_settings().embedding.model}")
     console.print(table)
@@ -106,9 +114,29 @@ def measure(name: str, task: Task, storage: Path) -> Iterable[Sequence[str]]:
             for system, found in answers.items():
                 for measured, value in judge(found).items():
                     values[measured][system].append(value)
+            relevance = runner.run(retriever.relevance(runner.run(retriever.query(question, scope)), hits))
+            values["past the gate"]["Footnote"].append(float(relevance >= settings.retrieval.min_relevance))
     for measured, by_system in values.items():
-        means = [f"{statistics.mean(by_system[system]):.4f}" for system in ("vectors", "words", "RRF", "Footnote")]
+        means = [
+            f"{statistics.mean(by_system[system]):.4f}" if system in by_system else ""
+            for system in ("vectors", "words", "RRF", "Footnote")
+        ]
         yield name, str(len(task.questions)), measured, *means, f"{statistics.median(times):.1f}"
+
+
+def mistyped(question: str) -> str:
+    """The question with a slip in every second word of six letters and more, always the same: two letters swapped, one
+    left out, doubled, or the one beside it on the keyboard; the first one is right."""
+    chance = random.Random(question)
+    words = list(re.finditer(r"[^\W\d_]{6,}", question))[::2]
+    for match in reversed(words):
+        word, place = match[0], chance.randrange(1, len(match[0]) - 1)
+        before, letter, after = word[:place], word[place], word[place + 1 :]
+        row = next((row for row in KEYBOARD if letter.lower() in row), letter)
+        beside = row[row.index(letter.lower()) - 1] if row != letter else letter
+        slip = chance.choice([after[0] + letter + after[1:], after, letter * 2 + after, beside + after])
+        question = question[: match.start()] + before + slip + question[match.end() :]
+    return question
 
 
 def legs(index: Index, question: str, scope: Scope) -> dict[str, list[Found]]:

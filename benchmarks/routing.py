@@ -25,7 +25,7 @@ from rich.table import Table
 from benchmarks.grounding import read_lines
 from rag.answering.message_kinds import Guess, classify, language_of
 from rag.answering.modes.documents import kind_of
-from rag.storage.document_names import WORD, name_tokens, tokens_of
+from rag.storage.name_tokens import WORD, name_tokens, tokens_of
 
 MESSAGES = Path(__file__).with_name("messages") / "test.jsonl"
 

@@ -272,7 +272,12 @@ class RetrievalSettings(_Group):
         description="Where the documents do not say, the language model answers from what it knows itself, and the "
         "answer says so first.",
     )
-    max_passages: int = Field(6, ge=1, le=50, description="Passages put into the prompt at most.")
+    max_passages: int = Field(
+        6,
+        ge=1,
+        le=50,
+        description="Passages put into the prompt at most; up to 30 where all of something is asked for.",
+    )
     reranker: str = Field(
         "",
         description="A cross-encoder that orders the best chunks anew: a name at the hub or a folder. Better, and on a "

@@ -26,6 +26,7 @@ from rag.errors import RagError
 from rag.models.chat_template import template_tokens
 from rag.models.llm import refresh_model
 from rag.retrieval.missing_names import missing_names
+from rag.retrieval.question_cues import asking_part, asks_for_all
 from rag.retrieval.retriever import HybridRetriever
 from rag.settings import Settings
 from rag.telemetry.spans import span
@@ -49,6 +50,8 @@ from rag.types.documents import (
 logger = logging.getLogger(__name__)
 
 _HITS_PER_PASSAGE = 3
+_SEVERAL = 3  # documents: for all of something that so many have, each of them is read
+_MOST_READ = 30  # passages
 _NEAREST = 3  # passages named when none answers
 _MOST_OF_SMALL = 3  # passages that a small model reads
 CERTAIN = 0.95  # relevance from which a name that nothing knows is of no account
@@ -64,13 +67,16 @@ _LEANING = re.compile(
 @dataclass(frozen=True, slots=True)
 class RetrievalResult:
     """What was found for a question that stands on its own, and whether that is enough to answer it; `missing` are
-    names in the question that nothing knows which was found."""
+    names in the question that nothing knows which was found. `matching` are the documents that speak to a question for
+    all of something, where there are several; `compared` are those that it names one beside the other."""
 
     question: str
     hits: tuple[Hit, ...]
     passages: tuple[Passage, ...]
     enough: bool
     missing: tuple[str, ...] = ()
+    matching: frozenset[str] = frozenset()
+    compared: tuple[frozenset[str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +119,10 @@ class ChatEngine:
         """
         prepared = await self.prepare(messages, sampling, functions)
         question = await self.condense(prepared, emit)
-        return await self.write(prepared, await self.find(question, scope), emit)
+        result = await self.find(question, scope)
+        if result.question != question:  # a word is read as another one
+            emit(QueryCondensed(result.question))
+        return await self.write(prepared, result, emit)
 
     # ---------------------------------------------------------------------------------------------------- the steps
 
@@ -167,9 +176,10 @@ class ChatEngine:
         )
 
     async def condense(self, prepared: PreparedQuestion, emit: Emit = ignore) -> str:
-        """A question that stands on its own; QueryCondensed is emitted where it is not the one asked, which it stays
-        when there is no history or the model fails."""
-        question = await self._condensed(prepared.model, prepared.question, prepared.conversation[:-1])
+        """A question that stands on its own; QueryCondensed is emitted where it is not the one asked, of which it is
+        what that asks when there is no history or the model fails."""
+        asking = await asyncio.to_thread(asking_part, prepared.question)
+        question = await self._condensed(prepared.model, asking, prepared.conversation[:-1])
         if question != prepared.question:
             emit(QueryCondensed(question))
         return question
@@ -194,18 +204,26 @@ class ChatEngine:
         return first_line or question
 
     async def find(self, question: str, scope: Scope) -> RetrievalResult:
-        """What the documents have on a question that stands on its own."""
-        limit = self.settings.retrieval.max_passages * _HITS_PER_PASSAGE
-        ranked = await self.retriever.retrieve(question, scope, limit, snippets=False)
+        """What the documents have on a question that stands on its own; of each that matches a passage at least, where
+        it asks for all of something."""
+        settings = self.settings.retrieval
+        query = await self.retriever.query(question, scope)
+        limit, matching = settings.max_passages, frozenset[str]()
+        if asks_for_all(query):
+            ranked, matching = await self.retriever.retrieve_all(query, scope, settings.min_relevance)
+            limit = min(max(limit, len(matching)), _MOST_READ)
+        if len(matching) < _SEVERAL:
+            matching = frozenset()
+            ranked = await self.retriever.retrieve(query, scope, limit * _HITS_PER_PASSAGE, snippets=False)
+        ranked = ranked[: limit * _HITS_PER_PASSAGE]
         hits = ranked[: self.most_chunks]
         with span("pack"):
-            passages = await asyncio.to_thread(
-                collect_passages, hits, self.retriever.index.catalog.page_text, self.settings.retrieval.max_passages
-            )
-        relevance = await self.retriever.relevance(question, ranked)
-        missing = await asyncio.to_thread(names_missing_in, question, ranked) if relevance < CERTAIN else ()
-        is_enough = bool(passages) and not missing and relevance >= self.settings.retrieval.min_relevance
-        return RetrievalResult(question, hits, passages, is_enough, missing)
+            passages = await asyncio.to_thread(collect_passages, hits, self.retriever.index.catalog.page_text, limit)
+        relevance = await self.retriever.relevance(query, ranked)
+        missing = await asyncio.to_thread(names_missing_in, query, ranked) if relevance < CERTAIN else ()
+        is_enough = bool(passages) and not missing and relevance >= settings.min_relevance
+        compared = () if self.model.llm is not None else await self.retriever.compared(query, scope)
+        return RetrievalResult(query, hits, passages, is_enough, missing, matching, compared)
 
     async def write(self, prepared: PreparedQuestion, result: RetrievalResult, emit: Emit = ignore) -> Answer:
         """Answer from what was found: in the model's words, in quotes, or that it is not enough, where no function may
@@ -214,7 +232,11 @@ class ChatEngine:
             if prepared.model.llm is not None:
                 quote = partial(extractive.best_quotes, result.question, embedding=self.retriever.index.embedding)
                 passages = result.passages[:_MOST_OF_SMALL] if prepared.model.is_small else result.passages
-                return await write_answer(prepared, emit, passages, result.hits, quote)
+                written = await write_answer(prepared, emit, passages, result.hits, quote)
+                count = await asyncio.to_thread(_count_of_read, written, prepared.question, result)
+                if count:
+                    emit(TextDelta(count))
+                return replace(written, text=written.text + count)
             answer = self._quotes
         elif self.settings.retrieval.own_knowledge and prepared.model.llm is not None:
             return await self._from_own_knowledge(prepared, emit)
@@ -254,10 +276,24 @@ class ChatEngine:
         return _without_model(text, nearest, prepared.model, result, found=False)
 
     def _quotes(self, prepared: PreparedQuestion, result: RetrievalResult) -> Answer:
-        """The sentences that come nearest."""
-        citations = extractive.best_sentences(result.question, result.passages, self.retriever.index.embedding)
+        """The sentences that come nearest; of each document that matches or is compared one at least."""
+        order = dict.fromkeys(passage.document_id for passage in result.passages)
+        groups = [{document_id} for document_id in order if document_id in result.matching] or result.compared
+        embedding = self.retriever.index.embedding
+        citations = extractive.best_sentences(result.question, result.passages, embedding, groups)
         text = extractive.compose(reply_to(prepared.question, "quoted"), citations)
-        return _without_model(text, tuple(citations), prepared.model, result, found=True)
+        written = _without_model(text, tuple(citations), prepared.model, result, found=True)
+        return replace(written, text=text + _count_of_read(written, prepared.question, result))
+
+
+def _count_of_read(answer: Answer, question: str, result: RetrievalResult) -> str:
+    """A paragraph that says how many of the documents that match were read for an answer to a question for all of
+    something; empty for other answers. Without a model what is quoted is read. Blocking."""
+    if not result.matching or not answer.found or answer.calls:
+        return ""
+    read = answer.passages if answer.usage.prompt_tokens else answer.citations
+    count = len(result.matching & {passage.document_id for passage in read})
+    return "\n\n" + reply_to(question, "read_matching", read=count, matching=len(result.matching))
 
 
 def _without_model(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from rag.answering.citations import citation
@@ -14,6 +14,7 @@ from rag.types.documents import Citation, Embedding, Passage
 
 # Chosen by the measurements in docs/retrieval.md: the first quote of 88 % of XQuAD questions holds the answer.
 _QUOTES = 3
+_MOST_QUOTES = 12  # of several documents, one of each
 _SHORTEST = 16  # words that carry meaning: a shorter sentence is quoted with those that follow it
 _RELATIVE_WEAKNESS = 0.75  # a further quote must reach this share of the best one's score
 _WORDS_WEIGHT = 0.6  # against meaning
@@ -45,17 +46,49 @@ class _Sentence:
         return other.passage is self.passage and (other.is_finished or not self.is_finished)
 
 
-def best_sentences(question: str, passages: Sequence[Passage], embedding: Embedding) -> list[Citation]:
-    """Up to three quotes from the passages, best first and numbered from 1; empty when there are none.
+@dataclass(frozen=True, slots=True)
+class _Quote:
+    """Sentences that can be quoted together, from `first` to `last`: the `window` of all of them."""
+
+    first: _Sentence
+    last: _Sentence
+    window: range
+    score: float
+
+    def overlaps(self, other: _Quote) -> bool:
+        """Whether both have a sentence."""
+        return bool(set(self.window) & set(other.window))
+
+
+def best_sentences(
+    question: str, passages: Sequence[Passage], embedding: Embedding, groups: Iterable[Collection[str]] = ()
+) -> list[Citation]:
+    """Up to three quotes from the passages, best first and numbered from 1; empty when there are none. Of each of the
+    `groups` of documents, by id, one comes before all others, and there may be twelve.
 
     Blocking: every sentence is embedded.
     """
-    quotes = best_quotes(question, passages, embedding)
+    quotes = best_quotes(question, passages, embedding, groups)
     return [replace(quote, number=number) for number, quote in enumerate(quotes, start=1)]
 
 
-def best_quotes(question: str, passages: Sequence[Passage], embedding: Embedding) -> list[Citation]:
+def best_quotes(
+    question: str, passages: Sequence[Passage], embedding: Embedding, groups: Iterable[Collection[str]] = ()
+) -> list[Citation]:
     """As `best_sentences`, with the numbers of their passages, which several may have in common."""
+    ranked = _ranked(question, passages, embedding)
+    firsts = (next((q for q in ranked if q.first.passage.document_id in group), None) for group in groups)
+    chosen = [quote for quote in firsts if quote is not None][:_MOST_QUOTES]
+    for quote in ranked:
+        if len(chosen) >= _QUOTES or quote.score < _RELATIVE_WEAKNESS * ranked[0].score:
+            break
+        if not any(quote.overlaps(other) for other in chosen):
+            chosen.append(quote)
+    return [citation(quote.first.passage, quote.first.start, quote.last.end) for quote in chosen]
+
+
+def _ranked(question: str, passages: Sequence[Passage], embedding: Embedding) -> list[_Quote]:
+    """What could be quoted, best first."""
     sentences = [
         _Sentence(passage, start, end, tuple(terms(passage.text[start:end])))
         for passage in passages
@@ -65,14 +98,11 @@ def best_quotes(question: str, passages: Sequence[Passage], embedding: Embedding
         return []
     windows = [_window(sentences, first) for first in range(len(sentences))]
     scores = _scores(question, sentences, windows, embedding)
-    chosen: list[range] = []
-    for place in sorted(range(len(windows)), key=lambda place: -scores[place]):
-        weak = chosen and scores[place] < _RELATIVE_WEAKNESS * max(scores)
-        if weak or len(chosen) == _QUOTES:
-            break
-        if not any(set(windows[place]) & set(other) for other in chosen):
-            chosen.append(windows[place])
-    return [_citation(sentences[window[0]], sentences[window[-1]]) for window in chosen]
+    quotes = [
+        _Quote(sentences[window[0]], sentences[window[-1]], window, score)
+        for window, score in zip(windows, scores, strict=True)
+    ]
+    return sorted(quotes, key=lambda quote: -quote.score)
 
 
 def _window(sentences: Sequence[_Sentence], first: int) -> range:
@@ -109,10 +139,6 @@ def _scores(
         return (1 - _PASSAGE_WEIGHT) * of_window + _PASSAGE_WEIGHT * sentences[window[0]].passage.score
 
     return [score(window) for window in windows]
-
-
-def _citation(first: _Sentence, last: _Sentence) -> Citation:
-    return citation(first.passage, first.start, last.end)
 
 
 def compose(lead: str, quotes: Sequence[Citation]) -> str:

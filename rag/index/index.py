@@ -13,7 +13,7 @@ import json
 import shutil
 import threading
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -396,6 +396,14 @@ class Index:
     def term_weights(self, question: str) -> dict[str, float]:
         """The question's words with how much each tells: rare ones much, common ones little."""
         return self._lexical.term_weights(question)
+
+    def frequencies(self, words: Iterable[str]) -> dict[str, int]:
+        """In how many chunks each of the words is, in the form that `rag.text.analysis.terms` gives."""
+        return self._lexical.frequencies(words)
+
+    def terms_with_prefix(self, prefix: str) -> dict[str, int]:
+        """The words of the index that begin so, with how many chunks have them."""
+        return self._lexical.terms_with_prefix(prefix)
 
     def live_chunks(self, ids: Sequence[str], scope: Scope) -> dict[str, StoredChunk]:
         """The chunks that exist and lie inside the scope, by id. The last word on what may be shown."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _TOKENIZER = "footnote"
 _HEAP_BYTES = 64_000_000
+_MOST_TERMS = 4_000  # that are looked at for one beginning
 # A title's words count less: they are the same for every chunk of a document.
 _FIELD_BOOSTS = {"title": 0.5, "heading": 1.0, "body": 1.0}
 
@@ -104,13 +105,26 @@ class LexicalIndex:
 
     def term_weights(self, question: str) -> dict[str, float]:
         """The question's words (as `terms` gives them) with their inverse document frequency, as BM25 has it."""
+        count = self.count()
+        frequencies = self.frequencies(set(terms(question)))
+        return {
+            word: math.log(1 + (count - frequency + 0.5) / (frequency + 0.5)) for word, frequency in frequencies.items()
+        }
+
+    def frequencies(self, words: Iterable[str]) -> dict[str, int]:
+        """In how many chunks each of the words is, in the form that `terms` gives; 0 for one that is in none."""
         searcher = self.tantivy.searcher()
-        count = searcher.num_docs
-        weights = {}
-        for word in set(terms(question)):
-            frequency = min(count, max(searcher.doc_freq(field, word) for field in _FIELD_BOOSTS))
-            weights[word] = math.log(1 + (count - frequency + 0.5) / (frequency + 0.5))
-        return weights
+        count = int(searcher.num_docs)
+        return {word: min(count, max(searcher.doc_freq(field, word) for field in _FIELD_BOOSTS)) for word in words}
+
+    def terms_with_prefix(self, prefix: str) -> dict[str, int]:
+        """The words of the index that begin so, those of most chunks only, with how many chunks have them."""
+        searcher = self.tantivy.searcher()
+        frequencies: dict[str, int] = {}
+        for field in _FIELD_BOOSTS:
+            for term, frequency in searcher.terms_with_prefix(field, prefix, limit=_MOST_TERMS):
+                frequencies[term] = max(frequency, frequencies.get(term, 0))
+        return frequencies
 
     def _query(self, question: str) -> tantivy.Query | None:
         """Any of the question's words, in any field; what a word scores in several fields adds up."""

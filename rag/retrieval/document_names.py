@@ -34,6 +34,7 @@ _EARLIER_YEAR_WEIGHT = 0.5  # of several years the last counts: a report has the
 _FISCAL_YEAR = re.compile(r"\bFY\W?(\d\d)\b", re.IGNORECASE)
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _NUMBER = re.compile(r"q?\d+")
+_PERIOD = re.compile(r"(?:19|20)\d\d|q?\d\d?")
 _POSSESSIVE = re.compile(r"['’]s\b")
 _EMPHATIC = frozenset({"must", "only", "never", "always", "please", "none", "every", "shall"})  # beside function words
 
@@ -99,6 +100,17 @@ def named_documents(database: Database, question: str, scope: Scope) -> NamedDoc
     likely = sorted(scores, key=lambda document_id: (-scores[document_id], document_id))[:_LOOKED_AT]
     names = _names(database, likely, collections)
     return best_named({document_id: matches[document_id] for document_id in likely}, names, documents)
+
+
+def that_may_name(database: Database, texts: Sequence[str]) -> list[str]:
+    """In one look, those of the texts that have words of a document's name, beside years and quarters."""
+    tokens = {text: {token for token in _asked_tokens(text) if not _PERIOD.fullmatch(token)} for text in texts}
+    rows = database.read(
+        "SELECT DISTINCT token FROM names WHERE token IN (SELECT value FROM json_each(:tokens))",
+        tokens=json.dumps(sorted(frozenset[str]().union(*tokens.values()))),
+    )
+    known = {row.token for row in rows}
+    return [text for text in texts if not known.isdisjoint(tokens[text]) or _initials(text)]
 
 
 def _names(database: Database, document_ids: Sequence[str], collections: str) -> Names:

@@ -15,13 +15,17 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
+from itertools import chain, zip_longest
 from typing import TypeVar
 
 from rag.errors import RagError
 from rag.index.index import Index
 from rag.retrieval.document_names import NamedDocuments, named_documents
-from rag.retrieval.relevance_gate import relevance
+from rag.retrieval.question_cues import asking_part
+from rag.retrieval.question_parts import question_parts
+from rag.retrieval.relevance_gate import matching_documents, relevance
 from rag.retrieval.snippet import snippet
+from rag.retrieval.spelling import corrected
 from rag.settings import RetrievalSettings
 from rag.storage.catalog import StoredChunk
 from rag.telemetry.spans import span
@@ -36,9 +40,10 @@ _Result = TypeVar("_Result")
 Leg = Sequence[tuple[str, float]]  # chunk ids with scores, best first
 
 _ATTEMPTS = 3  # a search that a replaced document ran into is done again, so that the document does not seem to vanish
-_LONGEST_QUESTION = 4_000  # characters: more than the embedding model reads
 _LOOKED_UP = 64  # chunks a look into the catalog
 _WHOLE_NAME = 0.7  # share of a document's name that is as good as the whole: who speaks of a report leaves out its form
+_FIRST = 2  # chunks for each of two things that are compared, before what the whole question finds
+_HALF_A_NAME = 0.5  # share from which a question for all of something is about the documents that it names
 _REPEATED_PAGE = 0.6  # what a further chunk of a page keeps of its score: another page is worth more than more of one
 # A code of the question (a clause, an id, a date) that few chunks hold is what is asked for.
 _FEW = 20  # chunks
@@ -77,24 +82,58 @@ class HybridRetriever:
 
     async def retrieve(self, question: str, scope: Scope, limit: int, *, snippets: bool = True) -> tuple[Hit, ...]:
         """The best `limit` chunks, best first. One failing leg is logged, the other answers; both raise, and so does
-        a server of the storage that is away. Of a very long question the beginning is searched for. Snippets take half
-        of the time: without them, each is the whole chunk."""
-        hits = await self._in_thread(lambda: self._retrieve(question[:_LONGEST_QUESTION], scope, limit))
-        return await self._in_thread(lambda: self._with_snippets(question, hits)) if snippets and hits else hits
+        a server of the storage that is away. Snippets take half of the time: without them, each is the whole chunk."""
+        query = await self.query(question, scope)
+        hits = await self._in_thread(lambda: self._retrieve(query, scope, limit))
+        return await self._in_thread(lambda: self._with_snippets(query, hits)) if snippets and hits else hits
 
-    def _with_snippets(self, question: str, hits: Sequence[Hit]) -> tuple[Hit, ...]:
-        weights = self.index.term_weights(question[:_LONGEST_QUESTION])
+    async def query(self, question: str, scope: Scope) -> str:
+        """What is searched for: what a long message asks, and words that the index does not know as those that were
+        meant. The query of a query is itself."""
+        return await self._in_thread(lambda: corrected(asking_part(question), self.index, scope))
+
+    def _with_snippets(self, query: str, hits: Sequence[Hit]) -> tuple[Hit, ...]:
+        weights = self.index.term_weights(query)
         best = hits[0].score or 1.0
         return tuple(replace(hit, snippet=snippet(hit.chunk.text, weights, hit.score / best)) for hit in hits)
 
-    async def relevance(self, question: str, hits: Sequence[Hit]) -> float:
-        """How far the hits speak to the question: see rag/retrieval/relevance_gate.py."""
-        return await self._in_thread(lambda: relevance(hits, self.index.term_weights(question[:_LONGEST_QUESTION])))
+    async def relevance(self, query: str, hits: Sequence[Hit]) -> float:
+        """How far the hits speak to the query: see rag/retrieval/relevance_gate.py."""
+        return await self._in_thread(lambda: relevance(hits, self.index.term_weights(query)))
+
+    async def compared(self, query: str, scope: Scope) -> tuple[frozenset[str], ...]:
+        """The documents that the query names one beside the other, each of which is searched by itself."""
+        parts = await self._in_thread(lambda: question_parts(self.index.catalog.database, query, scope))
+        return tuple(part.document_ids for part in parts if part.document_ids)
+
+    async def retrieve_all(self, query: str, scope: Scope, least: float) -> tuple[tuple[Hit, ...], frozenset[str]]:
+        """The best chunks for a query that asks for all of something, without snippets: first one of each document that
+        matches (see `matching_documents`), whose ids are the second value, then the others. Where it names that
+        which matches best, only those that it names match."""
+        hits = await self.retrieve(query, scope, self.settings.candidates_per_leg, snippets=False)
+        best = await self._in_thread(lambda: self._matching(query, scope, hits, least))
+        return in_turns([list(best.values())], hits), frozenset(best)
+
+    def _matching(self, query: str, scope: Scope, hits: Sequence[Hit], least: float) -> dict[str, Hit]:
+        matching = matching_documents(hits, self.index.term_weights(query), least)
+        named = named_documents(self.index.catalog.database, query, scope)
+        if named.coverage < _HALF_A_NAME or next(iter(matching), None) not in named.documents:
+            return matching
+        return {document_id: hit for document_id, hit in matching.items() if document_id in named.documents}
 
     def _in_thread(self, work: Callable[[], _Result]) -> asyncio.Future[_Result]:
         return asyncio.get_running_loop().run_in_executor(self._searches, copy_context().run, work)
 
     def _retrieve(self, question: str, scope: Scope, limit: int) -> tuple[Hit, ...]:
+        """The best hits; of a question about several documents, each of them has its share."""
+        parts = question_parts(self.index.catalog.database, question, scope)
+        found = self._retrieve_part(question, scope, limit)
+        found_of_parts = [self._retrieve_part(part.question, part.scope(scope), limit) for part in parts]
+        if any(part.document_ids for part in parts):
+            return in_turns(found_of_parts, found)[:limit]
+        return in_turns([hits[:_FIRST] for hits in (found, *found_of_parts)], found)[:limit] if parts else found
+
+    def _retrieve_part(self, question: str, scope: Scope, limit: int) -> tuple[Hit, ...]:
         candidates = max(limit, self.settings.candidates_per_leg)
         dense_weight = self._dense_weight(question)
         for _ in range(_ATTEMPTS):
@@ -252,6 +291,17 @@ def boost_named_documents(
     return {
         chunk_id: (scores.get(chunk_id, 0.0) + lift * within.get(chunk_id, 0.0)) / (1 + lift) for chunk_id in chunk_ids
     }
+
+
+def in_turns(rankings: Sequence[Sequence[Hit]], others: Sequence[Hit]) -> tuple[Hit, ...]:
+    """The first of each ranking, then the second of each and so on, then the others; each chunk once, and with scores
+    that fall."""
+    hits: dict[str, Hit] = {}
+    for hit in chain(chain.from_iterable(zip_longest(*rankings)), others):
+        if hit is not None:
+            hits.setdefault(hit.chunk.id, hit)
+    scores = sorted((hit.score for hit in hits.values()), reverse=True)
+    return tuple(replace(hit, score=score) for hit, score in zip(hits.values(), scores, strict=True))
 
 
 def exact_first(scores: Mapping[str, float], exact: Mapping[str, float]) -> dict[str, float]:

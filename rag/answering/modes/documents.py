@@ -22,6 +22,7 @@ from rag.answering.prompts import CONVERSATION_SYSTEM, SMALL_TALK_SYSTEM
 from rag.answering.replies import reply_to
 from rag.answering.tables.answer import answer_from_tables
 from rag.retrieval.document_names import NamedDocuments, named_documents
+from rag.retrieval.question_cues import asking_part
 from rag.storage.catalog import Catalog
 from rag.types.documents import (
     Answer,
@@ -79,7 +80,7 @@ async def documents(engine: ChatEngine, request: Request, emit: Emit) -> Answer:
 async def read_message(engine: ChatEngine, request: Request) -> ReadMessage:
     """The last message with its kind; where functions can be called, they may be for anything: it is a question."""
     conversation = split_conversation(request.messages)
-    text = conversation.question.content
+    text = await asyncio.to_thread(asking_part, conversation.question.content)
     if request.functions or conversation.steps:
         return ReadMessage("question", conversation, NamedDocuments())
     has_history = any(message.role == "assistant" for message in conversation.history)

@@ -516,3 +516,78 @@ async def test_a_small_model_is_shown_how_to_answer_and_reads_three_passages(fil
         (prompt,) = engine.model.llm.prompts
         assert prompt.count("assistant:") == examples
         assert prompt.count("</source ") - 1 == passages  # the rules name it, too
+
+
+# ------------------------------------------------------------------------ all of something, several things, long mails
+
+LIST = [Message("user", "List all receipts of the workshop with their sums")]
+RECEIPTS = [f"Receipt of the workshop: oil and rags. The sum is {number}0 EUR." for number in range(1, 15)]
+
+
+@pytest.fixture
+def receipts(filled, bag_of_words):
+    versions = [make_version(f"doc_r{n}", [text], bag_of_words, title="") for n, text in enumerate(RECEIPTS, start=1)]
+    filled.replace_documents(versions)
+    return filled
+
+
+async def test_all_of_something_is_read_and_counted(receipts, make_engine):
+    engine = make_engine(script="There are fourteen receipts [1].", context_window=16_000)
+    events = await events_of(engine, LIST, everything(receipts))
+    answer = events[-1].answer
+    assert {passage.document_id for passage in answer.passages} == {f"doc_r{n}" for n in range(1, 15)}
+    assert answer.text == "There are fourteen receipts [1].\n\nRead 14 of 14 documents that match."
+    assert answer.text == "".join(event.text for event in events if isinstance(event, TextDelta))
+    one = await engine.find(QUESTION[0].content, everything(receipts))
+    assert (len(one.passages) <= engine.settings.retrieval.max_passages, one.matching) == (True, frozenset())
+
+
+async def test_what_does_not_fit_is_told(receipts, make_engine):
+    engine = replace(make_engine(script="There are some receipts [1]."), most_chunks=5)
+    answer = await engine.answer(LIST, everything(receipts))
+    assert answer.text.endswith("Read 5 of 14 documents that match.")
+
+
+async def test_a_refusal_counts_nothing(receipts, make_engine):
+    answer = await make_engine(script=NOT_FOUND).answer(LIST, everything(receipts))
+    assert answer.text == NOT_FOUND
+
+
+async def test_quotes_of_all_that_match(receipts, make_engine):
+    answer = await make_engine(provider="quotes").answer(LIST, everything(receipts))
+    assert len({citation.document_id for citation in answer.citations}) == len(answer.citations) == 12
+    assert answer.text.endswith("Read 12 of 14 documents that match.")
+
+
+async def test_two_documents_that_are_compared_have_their_share(filled, make_engine, bag_of_words):
+    tern = [f"Tern 300: oil the pump of the Tern every {n} days.\nThe Tern guarantee is {n} years." for n in range(9)]
+    filled.replace_documents(
+        [
+            make_version("doc_t", tern, bag_of_words, title="Tern 300 manual"),
+            make_version("doc_p", ["Five years are guaranteed."], bag_of_words, title="Petrel 80 manual"),
+        ]
+    )
+    question = [Message("user", "Compare the guarantee of the Tern 300 with that of the Petrel 80")]
+    found = await make_engine(script="Same [1].").find(question[0].content, everything(filled))
+    assert [passage.document_id for passage in found.passages[:2]] == ["doc_t", "doc_p"]
+    scores = [hit.score for hit in found.hits]
+    assert scores == sorted(scores, reverse=True)
+    quoted = await make_engine(provider="quotes").answer(question, everything(filled))
+    assert {"doc_t", "doc_p"} <= {citation.document_id for citation in quoted.citations}
+
+
+async def test_a_slip_is_told_and_read_as_what_was_meant(filled, make_engine):
+    engine = make_engine(script="Every 90 days [1].")
+    events = await events_of(engine, [Message("user", "Must the craet be kept dry?")], everything(filled))
+    assert events[0] == QueryCondensed("Must the crate be kept dry?")
+    assert engine.model.llm.prompts[0].endswith("user: Must the craet be kept dry?")
+
+
+async def test_a_long_message_is_answered_as_its_question_is(filled, make_engine):
+    engine = make_engine(script="Every 90 days [1].", context_window=16_000)
+    tale = "\n\n".join(f"On day {day} we had soup on the pier and watched gulls." for day in range(140))
+    events = await events_of(engine, [Message("user", f"{tale}\n\n{QUESTION[0].content}")], everything(filled))
+    bare = await engine.find(QUESTION[0].content, everything(filled))
+    assert events[0] == QueryCondensed(QUESTION[0].content)
+    assert events[-1].answer.passages == bare.passages
+    assert tale in engine.model.llm.prompts[0], "the model reads all of it"

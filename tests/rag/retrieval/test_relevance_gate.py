@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from rag.retrieval.relevance_gate import relevance
+from rag.retrieval.relevance_gate import matching_documents, relevance
 from rag.types.documents import Chunk, Hit
 
 
-def hit(text, *, dense=None, is_exact=False):
-    chunk = Chunk("doc_a:1:0", "doc_a", 0, None, None, "", None, 0, len(text), text)
+def hit(text, *, dense=None, is_exact=False, document="doc_a"):
+    chunk = Chunk(f"{document}:1:0", document, 0, None, None, "", None, 0, len(text), text)
     return Hit(chunk, "Title", "a.txt", 1.0, (0, len(text)), dense_score=dense, is_exact=is_exact)
 
 
@@ -24,3 +24,12 @@ def test_the_best_of_the_first_hits_counts():
 
 def test_the_very_code_that_is_asked_for_passes():
     assert relevance([hit("A boat."), hit("9.1.2 A boat.", is_exact=True)], {"9": 0.1, "9qz1qz2": 5.0}) == 2
+
+
+def test_documents_that_match_are_those_near_the_best():
+    texts = {"a": "blue crane hook", "b": "blue crane", "c": "blue", "d": "crane hook blue"}
+    hits = [hit(text, document=document) for document, text in texts.items()]
+    weights = {"blue": 1.0, "crane": 1.0, "hook": 1.0}
+    assert list(matching_documents([*hits, *hits], weights, 0.5)) == ["a", "d"]
+    assert matching_documents(hits, weights, 1.5) == {}
+    assert matching_documents([], weights, 0.5) == {}
