@@ -39,7 +39,7 @@ def test_it_ingests_serves_and_ends(commands):
             answer = client.chat.completions.create(
                 model="footnote/default", messages=[{"role": "user", "content": "How often does the pump need oil?"}]
             )
-        assert answer.choices[0].message.content == "The documents say so [1]."
+        assert answer.choices[0].message.content.startswith("The documents say so [1].")
         assert answer.model_dump()["citations"][0]["quote"] == "The pump needs oil every 90 days."
         with client_of(url) as http:
             assert http.get("/readyz").json()["documents"] == 1

@@ -532,11 +532,11 @@ def receipts(filled, bag_of_words):
 
 
 async def test_all_of_something_is_read_and_counted(receipts, make_engine):
-    engine = make_engine(script="There are fourteen receipts [1].", context_window=16_000)
+    engine = make_engine(script="Receipt of the workshop: oil and rags [1].", context_window=16_000)
     events = await events_of(engine, LIST, everything(receipts))
     answer = events[-1].answer
     assert {passage.document_id for passage in answer.passages} == {f"doc_r{n}" for n in range(1, 15)}
-    assert answer.text == "There are fourteen receipts [1].\n\nRead 14 of 14 documents that match."
+    assert answer.text == "Receipt of the workshop: oil and rags [1].\n\nRead 14 of 14 documents that match."
     assert answer.text == "".join(event.text for event in events if isinstance(event, TextDelta))
     one = await engine.find(QUESTION[0].content, everything(receipts))
     assert (len(one.passages) <= engine.settings.retrieval.max_passages, one.matching) == (True, frozenset())

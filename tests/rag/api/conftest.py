@@ -15,6 +15,7 @@ def api_settings(folder, **llm):
         embedding={"model": "bag-of-words"},
         llm={"provider": "scripted", "script": "Every 90 days [1]. Nothing [9]. Again [1].", **llm},
         server={"max_request_kb": 16},
+        retrieval={"min_relevance": 0.5},  # words alone are not alike enough for the default
     )
 
 

@@ -27,17 +27,17 @@ default = "small"
 [[model]]
 name = "large"
 provider = "scripted"
-script = "Large says 90 days [1]."
+script = "Large. Every 90 days [1]."
 
 [[model]]
 name = "small"
 provider = "scripted"
-script = "Small says 90 days [1]."
+script = "Small. Every 90 days [1]."
 
 [[model]]
 name = "hidden"
 provider = "scripted"
-script = "Hidden says 90 days [1]."
+script = "Hidden. Every 90 days [1]."
 visible = false
 
 [[model]]
@@ -95,7 +95,7 @@ def test_the_default_model_is_listed_first_and_hidden_ones_not_at_all(client):
 @pytest.mark.parametrize("model", ["small", "large", "hidden"])
 def test_the_model_that_is_named_answers(several, client, model):
     answer = asked(client, model, collection="default")
-    assert answer.choices[0].message.content == f"{model.capitalize()} says 90 days [1]."
+    assert answer.choices[0].message.content == f"{model.capitalize()}. Every 90 days [1]."
     assert answer.model == answer.answered_by == model
     assert "pirate" not in last_prompt(several, model)
 
@@ -117,17 +117,20 @@ def test_a_chat_without_documents(several, client):
 def test_a_comparison_is_one_answer_to_any_client(client):
     answer = asked(client, "footnote/default", mode="compare", models=["small", "large"])
     (choice,) = answer.choices
-    assert choice.message.content == "Small says 90 days [1]."
+    assert choice.message.content == "Small. Every 90 days [1]."
     assert [c["model"] for c in answer.candidates] == ["small", "large"]
-    assert answer.candidates[1]["content"] == "Large says 90 days [1]."
+    assert answer.candidates[1]["content"] == "Large. Every 90 days [1]."
     assert answer.candidates[1]["citations"][0]["page_index"] == 1
     stream = client.chat.completions.create(
         model="small", messages=QUESTION, stream=True, extra_body={"footnote": {"mode": "compare"}}
     )
     chunks = list(stream)
-    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "Small says 90 days [1]."
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "Small. Every 90 days [1]."
     assert {chunk.choices[0].index for chunk in chunks} == {0}
-    assert sorted(c["content"] for c in chunks[-1].candidates) == ["Large says 90 days [1].", "Small says 90 days [1]."]
+    assert sorted(c["content"] for c in chunks[-1].candidates) == [
+        "Large. Every 90 days [1].",
+        "Small. Every 90 days [1].",
+    ]
 
 
 def test_progress_is_a_comment_that_clients_skip(several, client):
@@ -138,7 +141,7 @@ def test_progress_is_a_comment_that_clients_skip(several, client):
     stream = client.chat.completions.create(
         model="small", messages=QUESTION, stream=True, extra_body={"footnote": {"mode": "summarize"}}
     )
-    assert "Small says" in "".join(chunk.choices[0].delta.content or "" for chunk in stream)
+    assert "Small. Every 90 days" in "".join(chunk.choices[0].delta.content or "" for chunk in stream)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +171,7 @@ async def test_the_command_line_compares_through_the_server(remote):
     events = [event async for event in remote.ask(request)]
     whole = [e for e in events if isinstance(e, Candidate) and isinstance(e.event, AnswerCompleted)]
     assert {e.model for e in whole} == {"large", "hidden"}
-    assert events[-1].answer.text == "Large says 90 days [1]."
+    assert events[-1].answer.text == "Large. Every 90 days [1]."
 
 
 async def test_the_command_line_measures_models_through_the_server(remote):
