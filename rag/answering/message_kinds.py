@@ -35,6 +35,7 @@ _LONGEST = 400  # characters: of a longer message the beginning is looked at
 _RUNS = (3, 4, 5)  # letters
 _PLACES = 1 << 14  # of hashed features
 _MOST_UNKNOWN = 4  # words
+_KNOWN = 3  # examples of other kinds than a question that have a word
 _UNKNOWN_WEIGHT = 0.3
 _RIDGE = 0.3
 _LEAST_LANGUAGE = 0.5  # a language that is none of ours scores less
@@ -56,7 +57,8 @@ def learn() -> None:
 def classify(message: str, names: Collection[str] = (), *, has_history: bool) -> Guess:
     """What kind of message it may be; `names` are the words of it that name a document. Without a history it is no work
     on one. Blocking."""
-    scores = _classifier().scores(_tokens(message[:_LONGEST], names))
+    classifier = _classifier()
+    scores = classifier.scores(_tokens(message[:_LONGEST], {name for name in names if not classifier.knows(name)}))
     kinds: list[MessageKind] = ["small_talk", "collection", "document"]
     if has_history:
         kinds.append("conversation")
@@ -131,6 +133,10 @@ class _Classifier:
         scaled = dual / norms[:, None]
         self._weights = np.stack([idf * scaled[rows].sum(axis=0) for rows, idf in zip(holders, self._idf, strict=True)])
         self._weights_of_unknown = unknown.T @ dual
+
+    def knows(self, word: str) -> bool:
+        """Whether the word says something of the kind: it is none of a name's, though a document may have it there."""
+        return self._word_counts[word.lower()] >= _KNOWN
 
     def scores(self, tokens: Sequence[str]) -> dict[str, float]:
         """How well each label fits, about 0 to 1."""

@@ -24,15 +24,24 @@ _OPENING = re.compile(
     "(?:wh(?:at|ich|ose|om?|en|ere|y)|how|do(?:es)?|did|is|are|was|were|am|has|have|had|can|could|will|would|shall|should"
     "|may|might|must|the|an?|in|on|at|of|by|for|from|to|as|with(?:in|out)?|under|during|after|before|between|into|over"
     "|about|against|through|until|if|please|tell|give|show|list|compare|explain|and|or|but|so|since|according|based|my"
-    "|our|your|que|quel(?:le)?s?|qui|quand|o[uù]|comment|combien|est|le|la|les|un|une|dans|sur|pour|de|en"
+    "|our|your|welche[rsnm]?|wer|wem|wen|wessen|wie|was|wann|wo|warum|wieso|weshalb|woher|wohin|d(?:er|ie|as|en|em|es)"
+    "|eine?[nmrs]?|im|am|bei|mit|von|für|nach|nenne?|zeige?|liste?|gib|gibt|ist|sind|hat|haben|kann|muss|darf"
+    "|que|quel(?:le)?s?|qui|quand|o[uù]|comment|combien|est|le|la|les|un|une|dans|sur|pour|de|en"
     "|[¿]?(?:qué|cuál(?:es)?|quién(?:es)?|cuándo|dónde|cómo|cuánt[oa]s?|el|los|las|una|para|por|según|a))",
     re.IGNORECASE,
+)
+
+# Languages, days and months have capitals, too.
+_NO_NAME = re.compile(
+    "I|English|German|French|Spanish|Italian|Dutch|Portuguese|Deutsch|Englisch|Französisch|Spanisch|Italienisch"
+    "|(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)days?"
+    "|January|February|March|April|May|June|July|August|September|October|November|December"
 )
 
 
 def missing_names(question: str, hits: Sequence[Hit], least: int = 1) -> list[str]:
     """The names of `least` words or more that no hit has in its title, file name, headings or text."""
-    names = [name for name in dict.fromkeys(_names(question)) if len(name.split()) >= least]
+    names = [name for name in dict.fromkeys(_names(question, least)) if len(name.split()) >= least]
     if not names:
         return []
     text = " ".join(f"{hit.title} {PurePath(hit.source).stem} {hit.chunk.heading} {hit.chunk.text}" for hit in hits)
@@ -45,13 +54,15 @@ def _are_known(parts: Sequence[str], words: frozenset[str]) -> bool:
     return all(part in words or difflib.get_close_matches(part, words, n=1, cutoff=_ALIKE) for part in parts)
 
 
-def _names(question: str) -> Iterator[str]:
-    """Runs of capitalised words, in order; not a single one with which a sentence begins."""
+def _names(question: str, least: int) -> Iterator[str]:
+    """Runs of capitalised words, in order; not a single one with which a sentence begins. Where a name has two words at
+    least, that word is none of them."""
     run: list[str] = []
     opens = begins = True  # a sentence: this token does, the run did
     for token in [*_TOKEN.findall(question), "."]:
         word = _POSSESSIVE.sub("", token)
-        is_name = bool(_NAME.match(word)) and not (opens and _OPENING.fullmatch(word))
+        is_opening = opens and (least > 1 or bool(_OPENING.fullmatch(word)))
+        is_name = bool(_NAME.match(word)) and not is_opening and not _NO_NAME.fullmatch(word)
         if is_name:
             begins = begins if run else opens
             run.append(word)
