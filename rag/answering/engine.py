@@ -19,6 +19,7 @@ from rag.answering.event_stream import EventStream, ignore
 from rag.answering.generation import PreparedQuestion, longest_reply, reply, write_answer
 from rag.answering.history import Summaries, fit_history, require_functions, split_conversation
 from rag.answering.message_kinds import language_of
+from rag.answering.notices import is_whole_prose
 from rag.answering.prompt_budget import fitting_history, history_room
 from rag.answering.prompts import ANSWER_SYSTEM, CONDENSE, EXAMPLES, FUNCTIONS
 from rag.answering.replies import reply_to
@@ -163,7 +164,8 @@ class ChatEngine:
             steps=split.steps,
             functions=functions,
         )
-        history = await fit_history(model, _without_markers(split.history), room, self.settings.history, self.summaries)
+        history = await asyncio.to_thread(_without_markers, split.history)
+        history = await fit_history(model, history, room, self.settings.history, self.summaries)
         return PreparedQuestion(
             model,
             instructions=instructions,
@@ -233,7 +235,7 @@ class ChatEngine:
                 quote = partial(extractive.best_quotes, result.question, embedding=self.retriever.index.embedding)
                 passages = result.passages[:_MOST_OF_SMALL] if prepared.model.is_small else result.passages
                 written = await write_answer(prepared, emit, passages, result.hits, quote)
-                count = await asyncio.to_thread(_count_of_read, written, prepared.question, result)
+                count = await asyncio.to_thread(_count_of_read, written, prepared.question, result, by_model=True)
                 if count:
                     emit(TextDelta(count))
                 return replace(written, text=written.text + count)
@@ -283,15 +285,16 @@ class ChatEngine:
         citations = extractive.best_sentences(result.question, result.passages, embedding, groups)
         text = extractive.compose(reply_to(prepared.question, "quoted"), citations)
         written = _without_model(text, tuple(citations), prepared.model, result, found=True)
-        return replace(written, text=text + _count_of_read(written, prepared.question, result))
+        return replace(written, text=text + _count_of_read(written, prepared.question, result, by_model=False))
 
 
-def _count_of_read(answer: Answer, question: str, result: RetrievalResult) -> str:
+def _count_of_read(answer: Answer, question: str, result: RetrievalResult, *, by_model: bool) -> str:
     """A paragraph that says how many of the documents that match were read for an answer to a question for all of
     something; empty for other answers. Without a model what is quoted is read. Blocking."""
-    if not result.matching or not answer.found or answer.calls:
+    is_prose = is_whole_prose(answer) and not answer.calls
+    if not result.matching or not answer.found or not is_prose:
         return ""
-    read = answer.passages if answer.usage.prompt_tokens else answer.citations
+    read = answer.passages if by_model else answer.citations
     count = len(result.matching & {passage.document_id for passage in read})
     return "\n\n" + reply_to(question, "read_matching", read=count, matching=len(result.matching))
 

@@ -24,13 +24,17 @@ async def with_notices(answer: Answer, question: str, emit: Emit, *, is_loop: bo
     """
     if is_loop:
         answer = await _with_notice(answer, "repeated", question, (), emit)
-    is_whole = answer.finish_reason != "length" and not answer.text.lstrip().startswith(_DATA)
-    if quote and answer.found and is_whole and _nothing_is_borne_out(answer):
+    if quote and answer.found and is_whole_prose(answer) and _nothing_is_borne_out(answer):
         with span("quote"):
             quotes = await asyncio.to_thread(quote, answer.passages)
         if quotes:
             answer = await _with_notice(answer, "not_borne_out", question, quotes, emit)
     return answer
+
+
+def is_whole_prose(answer: Answer) -> bool:
+    """Whether something may be said behind it: it was not cut off, and is no data that a program reads."""
+    return answer.finish_reason != "length" and not answer.text.lstrip().startswith(_DATA)
 
 
 def _nothing_is_borne_out(answer: Answer) -> bool:

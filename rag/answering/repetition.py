@@ -111,7 +111,11 @@ class RepetitionGuard:
         elif self._in_code or _NO_PROSE.match(self._line):
             self._start_anew()
         else:
+            is_heading = bool(self._sentence)  # no mark has ended it
             self._end_sentence()
+            if is_heading and not self.is_loop:  # under another one the same may rightly be said
+                self._counts.clear()
+                self._begun.clear()
         self._line = ""
 
     def _start_anew(self) -> None:
@@ -121,7 +125,8 @@ class RepetitionGuard:
     def _take_word(self, word: str) -> None:
         if self._in_code or self._line.lstrip().startswith(("|", "{", "```", "~~~")):
             return
-        if word.isdigit() and (not self._sentence or _MARKER.search(f"{self._line[-4:]}]")):
+        is_list_mark = not self._sentence and len(word) <= 2  # a year is none
+        if word.isdigit() and (is_list_mark or _MARKER.search(f"{self._line[-4:]}]")):
             return  # of a list or a marker
         self._sentence.append(word)
         self._words.append(word)

@@ -98,7 +98,7 @@ async def stream_text(  # noqa: C901  (one loop, and what can go wrong in it)
             async for delta in deltas:
                 text = thoughts.feed(delta.text)
                 if delta.finish_reason:  # no text may come after it
-                    text += thoughts.flush()
+                    text += thoughts.flush(is_cut_off=delta.finish_reason == "length")
                 has_text = has_text or bool(text or delta.calls)
                 shown = delta if text == delta.text else replace(delta, text=text)
                 if shown != _NOTHING:
@@ -165,10 +165,14 @@ class _LeadingThoughts:
             elif self.are_unopened is not None or not any(opening.startswith(words) for opening in _THINKING):
                 self._place = "reply"
 
-    def flush(self) -> str:
-        """What was held back though no thoughts came of it; call it when the reply has ended."""
+    def flush(self, *, is_cut_off: bool = False) -> str:
+        """What was held back though no thoughts came of it; call it when the reply has ended. A reply that was cut off
+        tells nothing of the model: it may have been within its thoughts."""
         if self._place == "perhaps inside" and self._held:
-            self.are_unopened = False
+            if is_cut_off and self.are_unopened:
+                self._held = ""
+            elif not is_cut_off:
+                self.are_unopened = False
         return "" if self._place == "inside" else self._release()
 
     def _release(self) -> str:

@@ -25,7 +25,7 @@ _ALL = re.compile(
     re.IGNORECASE,
 )
 _ASKS = re.compile(
-    r"[?？]\W*$|^[¿\W]*(?:(?:please|also|and|so|but|bitte|und|et|y|por favor|s’il vous plaît|s'il vous plaît)[, ]+)*(?:"
+    r"^[¿\W]{0,20}(?:(?:please|also|and|so|but|bitte|und|et|y|por favor|s’il vous plaît|s'il vous plaît)[, ]+)*(?:"
     # question words that a statement seldom begins with
     r"(?:what|which|who|whose|whom|where|why|how)(?: |['’]s)|when (?:is|are|was|were|do|does|did|can|must|will)\b"
     r"|(?:was|wer|wo|wann|warum|weshalb|wieso|wie|welche[rsmn]?|wieviele?) "
@@ -43,13 +43,16 @@ _ASKS = re.compile(
 )
 
 
+_QUESTION_MARK = re.compile(r"[?？]\W{0,9}\Z")  # of a sentence's end
+
+
 def asking_part(message: str) -> str:
     """What a long message asks: its sentences that ask, the last ones where they are many; its last paragraph where
     none does. A short one as it is."""
     if len(message) <= _LONG:
         return message
     sentences = [message[start:end] for start, end in sentence_spans(message)]
-    asking = [sentence for sentence in sentences if _ASKS.search(sentence)]
+    asking = [sentence for sentence in sentences if _ASKS.search(sentence) or _QUESTION_MARK.search(sentence[-10:])]
     if not asking:
         last = message.rstrip().rsplit("\n\n", 1)[-1]
         return last[-_MOST_ASKED:]

@@ -44,7 +44,7 @@ _FOUND = re.compile(r"(\d{1,3})(?:[ \t]?[-–—][ \t]?(\d{1,3}))?")
 _IN_PARENTHESES = re.compile(r"\((\d{1,3}(?:, ?\d{1,3}){0,9})\)")
 _BEGUN_PARENTHESIS = re.compile(r"\((?:\d[\d, ]{0,40})?\Z")
 _DIGITS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
-_SPECIAL = re.compile(r"`+|~+|\n|\\.?|\$+|[{}\[\]【】(]|[⁰¹²³⁴-⁹]+", re.DOTALL)
+_SPECIAL = re.compile(r"`+|~+|\n|\\.?|\$+|[{}\[\]【】(]|[⁰¹²³⁴-⁹]{1,9}", re.DOTALL)
 _GROWS = frozenset("`~\\$⁰¹²³⁴⁵⁶⁷⁸⁹")  # what the next piece may make longer
 _AFTER = re.compile(r"[ \t]{0,8}\Z")
 

@@ -25,7 +25,7 @@ class ModelServer(ThreadingHTTPServer):
         self.other_reply = "The handbook says more [1]."
         self.pause = 0.0  # seconds before every answer
         self.prompts: list[str] = []
-        self.rewritten = "What is a rewritten question?"
+        self.rewritten = "Whom do I tell that I am ill?"
         self.broken = False
         self.hung_up = threading.Event()
         threading.Thread(target=self.serve_forever, daemon=True).start()

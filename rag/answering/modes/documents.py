@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 
 from rag.answering.citations import citation
 from rag.answering.engine import ChatEngine
@@ -23,9 +24,9 @@ from rag.answering.replies import reply_to
 from rag.answering.tables.answer import answer_from_tables
 from rag.retrieval.document_names import NamedDocuments, named_documents
 from rag.retrieval.question_cues import asking_part
-from rag.storage.catalog import Catalog
 from rag.types.documents import (
     Answer,
+    Chunk,
     ChunksRetrieved,
     Citation,
     Document,
@@ -164,21 +165,22 @@ def _listed(engine: ChatEngine, scope: Scope, message: ReadMessage, lead: str = 
     lines = [say(lead)] if lead else []
     count = say("documents_one") if total == 1 else say("documents_many", count=total)
     if message.named.documents:
-        listed = [catalog.document(document_id) for document_id in sorted(message.named.documents)]
+        named = map(catalog.find_document, sorted(message.named.documents))
+        listed = [document for document in named if document]
         lines += [count.rstrip(" :") + ".", say("documents_named")]
     else:
         lines.append(count)
-    passages = [_opening(number, document, catalog) for number, document in enumerate(listed, start=1)]
+    openings = [(document, chunk) for document in listed for chunk in islice(catalog.chunks_of(document.id), 1)]
+    passages = [_opening(number, *opening) for number, opening in enumerate(openings, start=1)]
     citations = [citation(passage, 0, min(_OPENING, len(passage.text))) for passage in passages]
-    lines += ["", *(f"- {document.title} [{number}]" for number, document in enumerate(listed, start=1))]
+    lines += ["", *(f"- {passage.title} [{passage.number}]" for passage in passages)]
     if not message.named.documents and total > len(listed):
         lines.append(say("documents_more", count=total - len(listed)))
     return _said(engine, "\n".join(lines), tuple(citations), tuple(passages))
 
 
-def _opening(number: int, document: Document, catalog: Catalog) -> Passage:
+def _opening(number: int, document: Document, chunk: Chunk) -> Passage:
     """The first chunk of a document, as a passage."""
-    chunk = next(catalog.chunks_of(document.id))
     place = (chunk.page_index, chunk.page_label, chunk.heading, chunk.start, chunk.end)
     return Passage(number, document.id, document.title, document.source, *place, chunk.text, score=1.0)
 

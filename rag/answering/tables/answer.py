@@ -35,6 +35,7 @@ logger = logging.getLogger(__name__)
 
 _MOST_DOCUMENTS = 4  # whose tables are looked at
 _FEW = 50  # documents in the scope, of which all are looked at
+_FIRST = 3  # hits: a table further down is not what the question is about
 _LONGEST_ROW = 300  # characters shown
 _STATEMENT_TOKENS = 300
 _SAMPLES = 5  # values of a column that a model is told
@@ -78,11 +79,12 @@ def _may_compute(question: str) -> bool:
 
 
 def _documents(engine: ChatEngine, request: Request, result: RetrievalResult, named: Collection[str]) -> list[Document]:
-    """The tables that may be meant, likeliest first: those found, of few documents all, and those named."""
+    """The tables that may be meant, likeliest first: those among the first hits, those named, and all there are where
+    these are nothing but tables."""
     catalog = engine.retriever.index.catalog
-    found = dict.fromkeys(hit.chunk.document_id for hit in result.hits)
+    found = dict.fromkeys(hit.chunk.document_id for hit in result.hits[:_FIRST])
     latest, total = catalog.latest_documents(request.scope, _FEW)
-    others = [document.id for document in latest if total <= _FEW]
+    others = [document.id for document in latest] if total <= _FEW and all(map(is_tabular, latest)) else []
     ids = dict.fromkeys([*found, *others, *sorted(named)])
     documents = [document for document_id in ids if (document := catalog.find_document(document_id))]
     tables = [document for document in documents if is_tabular(document)]

@@ -21,6 +21,7 @@ MOST_SHOWN = 20  # rows
 _FUNCTIONS = {"sum": "sum", "average": "avg", "max": "max", "min": "min"}
 _LITERAL = re.compile(r"'(?:[^']|'')*'")
 _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
+_LONGEST = 2_000  # characters of a statement
 _STATEMENT = re.compile(
     rf"SELECT\s+(?P<what>[^;]+?)\s+FROM\s+\"?{NAME}\"?(?P<where>\s+WHERE\s+[^;]+?)?(?P<group>\s+GROUP\s+BY\s+[^;]+?)?"
     r"(?P<order>\s+ORDER\s+BY\s+[^;]+?)?(?P<limit>\s+LIMIT\s+\d+)?\s*;?\s*",
@@ -114,7 +115,7 @@ def run_statement(table: Table, statement: str) -> Result | None:
     bare = _QUOTED.sub(lambda name: '"' + "x" * (len(name[0]) - 2) + '"', bare).replace(
         f'"{"x" * len(NAME)}"', f'"{NAME}"'
     )
-    match = _STATEMENT.fullmatch(bare)
+    match = _STATEMENT.fullmatch(" ".join(bare.split())) if len(bare) <= _LONGEST else None
     words = [word.upper() for word in _ONLY_ONCE.findall(bare)]
     known = {column.name.lower() for column in table.columns} | {NAME}
     named = [name.replace('""', '"').lower() for name in _QUOTED.findall(_LITERAL.sub("''", sql))]

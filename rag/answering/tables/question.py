@@ -93,6 +93,8 @@ class Reader:
         if value and known:  # "de" is a word, and "DE" a country
             text = " ".join(raw)
             value = value if text in value.values and text.isupper() and len(text) > 1 else None
+            if value is None and known.kind != "idle":  # "Max" may be somebody, and "Media" a department
+                raise UnreadError
         if value and column and column.columns:
             raise UnreadError
         if value:
@@ -467,6 +469,6 @@ def _period(operands: Sequence[_Piece]) -> tuple[str, str]:
         if operands[0].kind == "months":
             month = int(operands[0].entry)
             return f"{year}-{month:02}-01", f"{year + month // 12}-{month % 12 + 1:02}-01"
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise UnreadError from error
     return f"{year}-01-01", f"{year + 1}-01-01"

@@ -171,7 +171,9 @@ def _built(block: _Block, default_mark: str) -> Table | None:
         return None
     filled = sorted(len(cells) for *_, cells in rows)
     usual = filled[len(filled) // 2]
-    records = [row for row in rows if not _is_total(row[2], is_short=len(row[2]) < usual or row is rows[-1])]
+    records = [row for row in rows if not (len(row[2]) < usual and _is_total(row[2]))]
+    if _is_total(rows[-1][2]) and rows[-1] in records:  # a sum with all cells filled, or somebody called Total
+        return None
     if block.names is None and any(2 * len(cells) < len(names) for *_, cells in records):
         return None
     cells_of = [[cells.get(place, "") for *_, cells in records] for place in range(len(names))]
@@ -228,9 +230,9 @@ def _goes_on(before: dict[int, str], cells: dict[int, str], bytes_of_line: int, 
     return bool(is_full and new and min(new) > max(before) and not set(new) & set(before))
 
 
-def _is_total(cells: dict[int, str], *, is_short: bool) -> bool:
-    """Whether a row sums up those above it, and is no record."""
-    return is_short and any(_TOTAL.fullmatch(cell.rstrip(": ")) for cell in cells.values())
+def _is_total(cells: dict[int, str]) -> bool:
+    """Whether a row may sum up those above it."""
+    return any(_TOTAL.fullmatch(cell.rstrip(": ")) for cell in cells.values())
 
 
 # ------------------------------------------------------------------------------------------------- from rows to SQL

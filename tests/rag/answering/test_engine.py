@@ -591,3 +591,9 @@ async def test_a_long_message_is_answered_as_its_question_is(filled, make_engine
     assert events[0] == QueryCondensed(QUESTION[0].content)
     assert events[-1].answer.passages == bare.passages
     assert tale in engine.model.llm.prompts[0], "the model reads all of it"
+
+
+async def test_nothing_is_said_behind_data(receipts, make_engine):
+    data = '{"receipts": ["oil and rags"]}'
+    answer = await make_engine(script=data, context_window=16_000).answer(LIST, everything(receipts))
+    assert answer.text == data

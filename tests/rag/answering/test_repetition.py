@@ -38,6 +38,8 @@ def test_the_third_time_is_not_shown(text, shown, size):
         "| a b c d e | 1 |\n" * 9,
         "```\nfor x in y: go on now\n" + "go on and on now\n" * 9 + "```\n",
         "Yes. No. Yes. No. Yes. No.",
+        "".join(f"{year}: revenue was 5 million euros\n" for year in range(2021, 2025)),
+        "".join(f"## Policy {name}\n\nThe documents do not say it.\n\n" for name in "ABCD"),
     ],
 )
 def test_what_is_no_loop_stays(text, size):

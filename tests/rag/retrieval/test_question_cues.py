@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from rag.retrieval.question_cues import asking_part, asks_for_all
@@ -90,3 +92,15 @@ def test_questions_for_all_of_something(question):
 )
 def test_questions_for_one_thing(question):
     assert not asks_for_all(question)
+
+
+def test_a_run_of_marks_takes_linear_time():
+    def seconds(length):
+        message = "?" * length + "a"
+        began = time.process_time()
+        for _ in range(3):
+            asking_part(message)
+        return time.process_time() - began
+
+    seconds(4_000)
+    assert seconds(64_000) < 64 * max(seconds(4_000), 0.0005)

@@ -209,3 +209,29 @@ def test_a_value_in_two_columns_means_neither(tmp_path):
     reader = Reader(tables_in(people, tmp_path)[0], words_of("staff"))
     assert reader.read("How many employees are in Lyon?", ".") is None
     assert reader.read("How many employees are in Berlin?", ".") is not None
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What is the salary of Max?",  # a name, and the highest
+        "Wie hoch ist das Gehalt von Max?",
+        "What is the salary in Media?",  # a department, and the Spanish average
+        "What do most employees earn?",
+        "How many employees were hired up to 2022?",
+        "How many employees were hired from 2021 on?",
+        "How many employees were hired after 9999-12-31?",
+    ],
+)
+def test_what_could_be_read_in_two_ways_is_not_computed(tmp_path, question):
+    sheet = (
+        "First name;Department;Salary;Hire date\nMax;Sales;60000;2020-01-05\nEva;Media;80000;2021-03-01\n"
+        "Tom;Sales;70000;2022-05-05\nZoe;Sales;50000;2023-01-01\n"
+    )
+    reader = Reader(tables_in(sheet, tmp_path)[0], words_of("employees"))
+    assert reader.read(question, ".") is None
+
+
+def test_a_last_row_that_may_be_a_sum_makes_no_table(tmp_path):
+    sheet = "First name;Department;Salary\nMax;Sales;60000\nEva;Sales;70000\nZoe;Media;80000\n"
+    assert not tables_in(sheet, tmp_path)
