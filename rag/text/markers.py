@@ -8,6 +8,7 @@ sources there are: so all who read an answer see the same.
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
@@ -58,7 +59,7 @@ class Marker:
     number: int
 
 
-class _Parser:
+class _Parser(ABC):
     """Reads a text piece by piece and writes it anew, each group of adjacent markers as `_written` says.
 
     A bracket, the space before it and one character behind it are held back until it is decided.
@@ -152,9 +153,9 @@ class _Parser:
         self._state.has_markers |= bool(written)
         return self._state.add(written)
 
+    @abstractmethod
     def _written(self, gap: str, items: list[re.Match[str]], after: str, offset: int) -> str:
         """The gap and the markers behind it, as they are to be shown; they begin at `offset` in the text."""
-        raise NotImplementedError
 
     def _touching(self, context: str, group: str, after: str) -> str:
         """The brackets that touch a word, as they are to be shown."""
