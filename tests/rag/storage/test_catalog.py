@@ -245,3 +245,14 @@ def test_threads_may_write_at_the_same_time(catalog, bag_of_words):
         thread.join()
     assert [document.version for document in catalog.documents()] == [10] * 4
     assert catalog.revision == 40
+
+
+def test_the_latest_documents_of_a_scope(catalog, bag_of_words):
+    for number in range(5):
+        commit(catalog, make_version(f"doc_{number}", ["text"], bag_of_words))
+    everything = Scope((catalog.collection().id,))
+    latest, total = catalog.latest_documents(everything, 2)
+    assert ([document.id for document in latest], total) == (["doc_4", "doc_3"], 5)
+    some = replace(everything, document_ids=frozenset({"doc_1", "nobody"}), pages=(7, 9))
+    assert [document.id for document in catalog.latest_documents(some, 2)[0]] == ["doc_1"]
+    assert catalog.latest_documents(Scope(()), 2) == ([], 0)
