@@ -59,7 +59,7 @@ class _Handler(BaseHTTPRequestHandler):
         if "Rewritten question:" in prompt:
             words = self.server.rewritten.split()
         elif "slowly" in prompt:
-            words = ["slow"] * SLOW_WORDS
+            words = [f"slow{number}" for number in range(SLOW_WORDS)]  # the same word would be a loop
         else:
             words = (self.server.other_reply if request["model"] == OTHER_MODEL else self.server.reply).split()
         if request.get("stream"):

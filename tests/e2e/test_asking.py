@@ -59,11 +59,11 @@ def test_a_model_answers_with_footnotes_and_a_follow_up_is_shown_as_searched(
 
 def test_stop_ends_the_models_work_too(model_chat: ChatPage, model: ModelServer) -> None:
     model_chat.send("Tell me slowly about the fire alarm.")
-    expect(model_chat.answers.last).to_contain_text("slow slow slow", timeout=60_000)
+    expect(model_chat.answers.last).to_contain_text("slow3 slow4 slow5", timeout=60_000)
     model_chat.page.locator("#stop-button").click()
     assert model.hung_up.wait(10)
     expect(model_chat.answers.filter(has_text=re.compile(r"^Stopped\.$"))).to_be_visible()
-    expect(model_chat.answers.filter(has_text="slow slow slow")).to_be_visible()
+    expect(model_chat.answers.filter(has_text="slow3 slow4 slow5")).to_be_visible()
     expect(model_chat.page.locator("#stop-button")).to_have_count(0)
     expect(model_chat.ask(ILL)).to_contain_text("The documents say so")
 
