@@ -58,7 +58,8 @@ class SteadyServer:
             await asyncio.sleep(began + number * interval - time.monotonic())
             if gone.done():
                 return
-            await _send(send, self._chunks[number % len(self._chunks)])
+            chunk = self._chunks[number % len(self._chunks)]
+            await _send(send, chunk.replace(b" chapter", b" chapter %d" % number))  # the same sentences would be a loop
         usage = {"prompt_tokens": 1000, "completion_tokens": tokens, "total_tokens": 1000 + tokens}
         last = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": MODEL, "choices": []}
         end = _event({}, "stop") + _line({**last, "usage": usage}) + b"data: [DONE]\n\n"
