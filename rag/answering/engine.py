@@ -28,7 +28,7 @@ from rag.models.chat_template import template_tokens
 from rag.models.llm import refresh_model
 from rag.retrieval.missing_names import missing_names
 from rag.retrieval.question_cues import asking_part, asks_for_all
-from rag.retrieval.retriever import HybridRetriever
+from rag.retrieval.retriever import HybridRetriever, in_turns
 from rag.settings import Settings
 from rag.telemetry.spans import span
 from rag.text.markers import without_markers
@@ -118,14 +118,25 @@ class ChatEngine:
         Raises InvalidRequest when there is no question, or when the model cannot call the functions; BackendError when
         the model fails.
         """
+        return await self.write(*await self.look_up(messages, scope, sampling, functions, emit), emit)
+
+    # ---------------------------------------------------------------------------------------------------- the steps
+
+    async def look_up(
+        self,
+        messages: Sequence[Message],
+        scope: Scope,
+        sampling: Sampling = UNSPECIFIED,
+        functions: Functions = NO_FUNCTIONS,
+        emit: Emit = ignore,
+    ) -> tuple[PreparedQuestion, RetrievalResult]:
+        """The last user message prepared, and what was found for it; raises what `prepare` does."""
         prepared = await self.prepare(messages, sampling, functions)
         question = await self.condense(prepared, emit)
         result = await self.find(question, scope)
         if result.question != question:  # a word is read as another one
             emit(QueryCondensed(result.question))
-        return await self.write(prepared, result, emit)
-
-    # ---------------------------------------------------------------------------------------------------- the steps
+        return prepared, result
 
     async def prepare(
         self,
@@ -211,12 +222,14 @@ class ChatEngine:
         settings = self.settings.retrieval
         query = await self.retriever.query(question, scope)
         limit, matching = settings.max_passages, frozenset[str]()
-        if asks_for_all(query):
-            ranked, matching = await self.retriever.retrieve_all(query, scope, settings.min_relevance)
-            limit = min(max(limit, len(matching)), _MOST_READ)
-        if len(matching) < _SEVERAL:
-            matching = frozenset()
-            ranked = await self.retriever.retrieve(query, scope, limit * _HITS_PER_PASSAGE, snippets=False)
+        is_for_all = asks_for_all(query)
+        most = max(limit * _HITS_PER_PASSAGE, settings.candidates_per_leg if is_for_all else 0)
+        ranked = await self.retriever.retrieve(query, scope, most, snippets=False)
+        if is_for_all:
+            best = await self.retriever.best_of_matching(query, scope, ranked, settings.min_relevance)
+            if len(best) >= _SEVERAL:
+                limit, matching = min(max(limit, len(best)), _MOST_READ), frozenset(best)
+                ranked = in_turns([list(best.values())], ranked)
         ranked = ranked[: limit * _HITS_PER_PASSAGE]
         hits = ranked[: self.most_chunks]
         with span("pack"):

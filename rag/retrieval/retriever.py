@@ -106,15 +106,12 @@ class HybridRetriever:
         parts = await self._in_thread(lambda: question_parts(self.index.catalog.database, query, scope))
         return tuple(part.document_ids for part in parts if part.document_ids)
 
-    async def retrieve_all(self, query: str, scope: Scope, least: float) -> tuple[tuple[Hit, ...], frozenset[str]]:
-        """The best chunks for a query that asks for all of something, without snippets: first one of each document that
-        matches (see `matching_documents`), whose ids are the second value, then the others. Where it names that
-        which matches best, only those that it names match."""
-        hits = await self.retrieve(query, scope, self.settings.candidates_per_leg, snippets=False)
-        best = await self._in_thread(lambda: self._matching(query, scope, hits, least))
-        return in_turns([list(best.values())], hits), frozenset(best)
+    async def best_of_matching(self, query: str, scope: Scope, hits: Sequence[Hit], least: float) -> dict[str, Hit]:
+        """The best hit of each document that matches a query for all of something (see `matching_documents`), by
+        document id; where it names that which matches best, only of those that it names."""
+        return await self._in_thread(lambda: self._best_of_matching(query, scope, hits, least))
 
-    def _matching(self, query: str, scope: Scope, hits: Sequence[Hit], least: float) -> dict[str, Hit]:
+    def _best_of_matching(self, query: str, scope: Scope, hits: Sequence[Hit], least: float) -> dict[str, Hit]:
         matching = matching_documents(hits, self.index.term_weights(query), least)
         named = named_documents(self.index.catalog.database, query, scope)
         if named.coverage < _HALF_A_NAME or next(iter(matching), None) not in named.documents:

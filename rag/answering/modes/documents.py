@@ -21,7 +21,7 @@ from rag.answering.modes.request import Request
 from rag.answering.modes.summarize import summarize
 from rag.answering.prompts import CONVERSATION_SYSTEM, SMALL_TALK_SYSTEM
 from rag.answering.replies import reply_to
-from rag.answering.tables.answer import answer_from_tables
+from rag.answering.tables.answer import answer_from_tables, may_compute
 from rag.retrieval.document_names import NamedDocuments, named_documents
 from rag.retrieval.question_cues import asking_part
 from rag.types.documents import (
@@ -42,7 +42,7 @@ from rag.types.documents import (
 # Leads of another kind over a question (see benchmarks/routing.py): from here on it is that kind …
 _SURE = 0.05
 _PERHAPS = -0.1  # … and from here on, where the documents have nothing on it
-_MAY_BE_COMPUTED = ("question", "collection", "document")  # "list all orders over 1000 €" looks like each of them
+_MAY_BE_COMPUTED = ("collection", "document")  # as which "list all orders over 1000 €" may be read
 _MOST_LISTED = 20  # documents
 _MOST_SUMMARISED = 3  # documents that a message may name, to be read whole
 _OPENING = 200  # characters quoted of a document's beginning
@@ -68,12 +68,19 @@ async def documents(engine: ChatEngine, request: Request, emit: Emit) -> Answer:
     Raises InvalidRequest when there is no question, BackendError when the model fails.
     """
     message = await read_message(engine, request)
-    if message.kind in _MAY_BE_COMPUTED:
-        named, is_question = message.named.documents, message.kind == "question"
-        if answer := await answer_from_tables(engine, request, message.text, named, emit, ask_model=is_question):
-            return answer
+    computed = partial(answer_from_tables, engine, request.scope, named=message.named.documents, emit=emit)
+    is_computed = not request.functions and await asyncio.to_thread(may_compute, message.text)
     if message.kind == "question":
-        return await engine.answer(request.messages, request.scope, request.sampling, request.functions, emit)
+        prepared, result = await engine.look_up(
+            request.messages, request.scope, request.sampling, request.functions, emit
+        )
+        if is_computed and (answer := await computed(result, ask_model=True)):
+            return answer
+        return await engine.write(prepared, result, emit)
+    if is_computed and message.kind in _MAY_BE_COMPUTED:
+        result = await engine.find(message.text, request.scope)
+        if answer := await computed(result, ask_model=False):
+            return answer
     emit(MessageClassified(message.kind))
     return replace(await _BY_KIND[message.kind](engine, request, message, emit), kind=message.kind)
 

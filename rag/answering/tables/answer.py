@@ -17,7 +17,6 @@ from rag.answering.citations import citation
 from rag.answering.engine import ChatEngine, RetrievalResult
 from rag.answering.generation import reply
 from rag.answering.message_kinds import language_of
-from rag.answering.modes.request import Request
 from rag.answering.prompts import WRITE_QUERY
 from rag.answering.replies import reply_to
 from rag.answering.tables.query import MOST_SHOWN, Query, Result, run, run_statement
@@ -29,7 +28,7 @@ from rag.errors import RagError
 from rag.models.llm import refresh_model
 from rag.text.injection import addresses_assistant
 from rag.text.markers import round_markers
-from rag.types.documents import Answer, ChunksRetrieved, Document, Emit, Message, Passage, TextDelta, Usage
+from rag.types.documents import Answer, ChunksRetrieved, Document, Emit, Message, Passage, Scope, TextDelta, Usage
 
 logger = logging.getLogger(__name__)
 
@@ -47,20 +46,19 @@ _GROUP_MARKS = {"en": ",", "de": ".", "fr": "\u202f", "es": "."}
 
 
 async def answer_from_tables(
-    engine: ChatEngine, request: Request, question: str, named: Collection[str], emit: Emit, *, ask_model: bool
+    engine: ChatEngine, scope: Scope, result: RetrievalResult, named: Collection[str], emit: Emit, *, ask_model: bool
 ) -> Answer | None:
-    """The computed answer to a question; None where it asks nothing of a table, or nothing that is certain.
+    """The computed answer to the question of `result`; None where it asks nothing of a table, or nothing that is
+    certain.
 
     `named` are the ids of the documents that it names. With `ask_model`, the model may write the query.
     """
-    if request.functions or not await asyncio.to_thread(_may_compute, question):
-        return None
-    result = await engine.find(question, request.scope)
-    documents = await asyncio.to_thread(_documents, engine, request, result, named)
+    question = result.question
+    documents = await asyncio.to_thread(_documents, engine, scope, result, named)
     if not documents:
         return None
     computed = await asyncio.to_thread(_read, engine, question, documents, named)
-    if computed is None and ask_model and engine.model.llm is not None and len(request.messages) == 1:
+    if computed is None and ask_model and engine.model.llm is not None:
         computed = await _written(engine, question, documents[0], result)
     if computed is None:
         return None
@@ -73,17 +71,18 @@ async def answer_from_tables(
 _Computed = tuple[Document, Table, Query | None, Result, Usage]
 
 
-def _may_compute(question: str) -> bool:
+def may_compute(question: str) -> bool:
+    """Whether a question has a word for something that can be computed."""
     text = f" {' '.join(words_of(question))} "
     return any(f" {' '.join(phrase)} " in text for kind in ("operations", "extremes") for phrase in phrases(kind))
 
 
-def _documents(engine: ChatEngine, request: Request, result: RetrievalResult, named: Collection[str]) -> list[Document]:
+def _documents(engine: ChatEngine, scope: Scope, result: RetrievalResult, named: Collection[str]) -> list[Document]:
     """The tables that may be meant, likeliest first: those among the first hits, those named, and all there are where
     these are nothing but tables."""
     catalog = engine.retriever.index.catalog
     found = dict.fromkeys(hit.chunk.document_id for hit in result.hits[:_FIRST])
-    latest, total = catalog.latest_documents(request.scope, _FEW)
+    latest, total = catalog.latest_documents(scope, _FEW)
     others = [document.id for document in latest] if total <= _FEW and all(map(is_tabular, latest)) else []
     ids = dict.fromkeys([*found, *others, *sorted(named)])
     documents = [document for document_id in ids if (document := catalog.find_document(document_id))]
