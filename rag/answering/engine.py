@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -16,6 +15,7 @@ from rag.answering import extractive
 from rag.answering.citations import cite
 from rag.answering.context import collect_passages
 from rag.answering.event_stream import EventStream, ignore
+from rag.answering.follow_ups import leans_on_previous
 from rag.answering.generation import PreparedQuestion, longest_reply, reply, write_answer
 from rag.answering.history import Summaries, fit_history, require_functions, split_conversation
 from rag.answering.message_kinds import language_of
@@ -57,12 +57,6 @@ _NEAREST = 3  # passages named when none answers
 _MOST_OF_SMALL = 3  # passages that a small model reads
 CERTAIN = 0.95  # relevance from which a name that nothing knows is of no account
 _CONDENSED_TOKENS = 128
-# Without a model, a follow-up that leans on the question before it ("and in 2021?", "is it paid?") is searched with it.
-_LEANING = re.compile(
-    r"^(and|or|but|then|also|so|what about|how about|und|oder|aber|et|ou|y|o)\b"
-    r"|\b(it|its|they|them|their|this|these|those|that one|he|him|his|she|her|there|then)\b",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +198,7 @@ class ChatEngine:
         room -= model.count_tokens(CONDENSE) + model.count_tokens(question)
         recent = fitting_history(history, model.count_tokens, room)
         if model.llm is None or not recent:
-            return _joined_with_previous(history, question)
+            return await asyncio.to_thread(_joined_with_previous, history, question)
         conversation = "\n".join(f"{message.role}: {message.written}" for message in recent)
         prompt = Message("user", CONDENSE.format(conversation=conversation, question=question))
         try:
@@ -348,6 +342,6 @@ def _without_markers(history: Sequence[Message]) -> list[Message]:
 
 def _joined_with_previous(history: Sequence[Message], question: str) -> str:
     previous = [message.content for message in history if message.role == "user"]
-    if previous and _LEANING.search(question):
+    if previous and leans_on_previous(question):
         return f"{previous[-1]} {question}"
     return question
