@@ -48,7 +48,6 @@ _THINKING = (
     *("okay", "ok, ", "ok so ", "alright", "hmm", "let me ", "let's ", "we need to ", "i need to ", "we are asked"),
     *("we are given", "first, i ", "wait, "),
 )
-_thoughts_are_unopened: dict[str, bool] = {}  # by name: whether the model's thoughts come without the opening tag
 HOW_TO_ADD_A_MODEL = "to add one, start Ollama, llama-server or vLLM, or set RAG_LLM__BASE_URL"
 
 
@@ -90,7 +89,7 @@ async def stream_text(  # noqa: C901  (one loop, and what can go wrong in it)
     if "stop" in options:
         options["stop"] = list(options["stop"])
     options |= functions.options()
-    thoughts = _LeadingThoughts(_thoughts_are_unopened.get(model.name))
+    thoughts = _LeadingThoughts(model.thoughts.are_unopened)
     has_text = False
     release_slot()
     try:
@@ -106,7 +105,7 @@ async def stream_text(  # noqa: C901  (one loop, and what can go wrong in it)
         if text := thoughts.flush():
             yield ModelDelta(text)
         if thoughts.are_unopened is not None:
-            _thoughts_are_unopened[model.name] = thoughts.are_unopened
+            model.thoughts.are_unopened = thoughts.are_unopened
     except BackendError as error:
         if not has_text:
             raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 
-from rag.text.analysis import sentence_spans
+from rag.text.analysis import sentence_spans, terms
 
 _LONG = 1_000  # characters: about what an embedding model reads
 _MOST_ASKED = 600  # characters of a long message that are searched for
@@ -43,6 +43,24 @@ _ASKS = re.compile(
 )
 
 
+_TOPIC = re.compile(
+    r"\s(?:about|on|regarding|concerning|covering|mention(?:s|ing)?|dealing with|deals? with|related to|über|zu|zum|zur"
+    r"|betreffend|sur|concernant|à propos d[eu]|au sujet d[eu]|sobre|acerca del?) "
+    # "what can I ask you about with these?", "ein Überblick über alle"
+    r"(?!(?:what|which|whom|with|these|those|all|everything|alle[sn]?|welche\w*|den|was|quoi|quel\w*|tout|qué|cuáles"
+    r"|todo)\b)(?P<topic>[^?.!,;:\n]{2,200})",
+    re.IGNORECASE,
+)
+_TOPIC_END = re.compile(  # where the documents are said to be, and what they are said to be beside it
+    r" (?:(?:or|oder|ou|o) .*"
+    r"|(?:stored|saved|uploaded|here|there|please|hochgeladen|gespeichert|da|vorhanden|hier|bitte|ici|aquí)\b"
+    r"|(?:in|among|within|under|im|in|unter|dans|parmi|en|entre) (?:here|there|(?:the|my|our|your|de[rnm]|meine\w*"
+    r"|deine\w*|unsere\w*|mes|tes|vos|nos|les?|la|mis|tus|los?|las?) \w+))",
+    re.IGNORECASE,
+)
+_DOCUMENT_WORDS = frozenset(
+    terms("file files document documents folder library record records hand board it this that")
+)
 _QUESTION_MARK = re.compile(r"[?？]\W{0,9}\Z")  # of a sentence's end
 
 
@@ -62,6 +80,14 @@ def asking_part(message: str) -> str:
             break
         kept.insert(0, sentence[-_MOST_ASKED:])
     return " ".join(kept)
+
+
+def topic_asked_for(message: str) -> str | None:
+    """What documents are asked for that are about it: "the fire drill" of "is there a document about the fire drill
+    among the files?"."""
+    found = _TOPIC.search(message)
+    topic = _TOPIC_END.split(found["topic"], maxsplit=1)[0].strip() if found else ""
+    return topic if any(term not in _DOCUMENT_WORDS for term in terms(topic)) else None
 
 
 def asks_for_all(question: str) -> bool:

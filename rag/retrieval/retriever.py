@@ -143,7 +143,9 @@ class HybridRetriever:
                 narrow = self._search(question, replace(scope, document_ids=named.documents), candidates)
                 scores = boost_named_documents(scores, convex_fusion(narrow, dense_weight), named)
                 legs = LegResults(_united(legs.dense, narrow.dense), _united(legs.lexical, narrow.lexical))
-            exact = self._exact(question, scope) if legs.lexical else {}
+            # a clause of a contract that has none of this number is not that of another contract
+            of_named = replace(scope, document_ids=named.documents) if named.coverage >= _WHOLE_NAME else scope
+            exact = self._exact(question, of_named) if legs.lexical else {}
             with span("look_up"):
                 hits, is_complete = self._hits(question, scores, exact, legs, scope, limit)
             if is_complete or before == self.index.catalog.revision:

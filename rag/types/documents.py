@@ -411,6 +411,17 @@ class ChatModel(Protocol):
         ...
 
 
+_FEW_PARAMETERS = 2_000_000_000
+
+
+@dataclass(slots=True)
+class Thoughts:
+    """What its replies have shown of how a model thinks: whether its thoughts come without the opening tag; None as
+    long as no reply told."""
+
+    are_unopened: bool | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class LanguageModel:
     """A language model ready to be asked.
@@ -420,7 +431,8 @@ class LanguageModel:
     that the chat template adds, exactly, or gives None where nobody can tell (it may ask a server: blocking, seconds at
     most). `context_window` is in tokens. `description` is the one line that the start-up message and the chat's banner
     show. `sampling` and `system_prompt` hold for every request, as far as it does not say otherwise. `calls_functions`
-    is whether functions can be given to it. `parameters` are its weights, 0 where nobody knows how many.
+    is whether functions can be given to it. `parameters` are its weights, 0 where nobody knows how many. `thoughts` is
+    what its replies teach of it.
     """
 
     provider: str
@@ -434,11 +446,12 @@ class LanguageModel:
     system_prompt: str = ""
     calls_functions: bool = False
     parameters: int = 0
+    thoughts: Thoughts = field(default_factory=Thoughts, compare=False)
 
     @property
     def is_small(self) -> bool:
         """Whether it needs to be shown how to answer, and reads few passages better than many (docs/models.md)."""
-        return 0 < self.parameters < 2_000_000_000
+        return 0 < self.parameters < _FEW_PARAMETERS
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,14 @@ whether the documents have something on it. No model is asked for that.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 
-from rag.answering.citations import citation
+from rag.answering.citations import citation, cite
+from rag.answering.context import collect_passages
 from rag.answering.engine import ChatEngine
 from rag.answering.generation import write_answer
 from rag.answering.history import SplitConversation, split_conversation
@@ -23,7 +25,7 @@ from rag.answering.prompts import CONVERSATION_SYSTEM, SMALL_TALK_SYSTEM
 from rag.answering.replies import reply_to
 from rag.answering.tables.answer import answer_from_tables, may_compute
 from rag.retrieval.document_names import NamedDocuments, named_documents
-from rag.retrieval.question_cues import asking_part
+from rag.retrieval.question_cues import asking_part, topic_asked_for
 from rag.types.documents import (
     Answer,
     Chunk,
@@ -45,6 +47,16 @@ _PERHAPS = -0.1  # … and from here on, where the documents have nothing on it
 _MAY_BE_COMPUTED = ("collection", "document")  # as which "list all orders over 1000 €" may be read
 _MOST_LISTED = 20  # documents
 _MOST_SUMMARISED = 3  # documents that a message may name, to be read whole
+_HITS_LOOKED_AT = 50
+_COURTESIES = {  # what tells small talk that is no greeting
+    "thanks": re.compile(r"\b(?:thank|thanks|thx|ty|cheers|dank|danke|vielen dank|merci|gracias)\b", re.IGNORECASE),
+    "goodbye": re.compile(
+        r"\b(?:bye|goodbye|see you|good night|tschüss|tschüß|auf wiedersehen|bis (?:bald|dann|später|morgen)|gute nacht"
+        r"|au revoir|à (?:bientôt|demain|plus)|bonne (?:nuit|soirée)"
+        r"|adiós|hasta (?:luego|pronto|mañana)|buenas noches)\b",
+        re.IGNORECASE,
+    ),
+}
 _OPENING = 200  # characters quoted of a document's beginning
 
 
@@ -107,9 +119,14 @@ def kind_of(guess: Guess, *, is_found: bool) -> MessageKind:
 
 async def _small_talk(engine: ChatEngine, request: Request, message: ReadMessage, emit: Emit) -> Answer:
     if engine.model.llm is None:
-        return _emitted(_said(engine, await asyncio.to_thread(reply_to, message.text, "greeting")), emit)
+        return _emitted(_said(engine, await asyncio.to_thread(reply_to, message.text, _courtesy(message.text))), emit)
     prepared = await engine.prepare(request.messages, request.sampling, system=SMALL_TALK_SYSTEM, from_documents=False)
     return await write_answer(prepared, emit)
+
+
+def _courtesy(text: str) -> str:
+    """Which of the replies to small talk fits."""
+    return next((name for name, cue in _COURTESIES.items() if cue.search(text)), "greeting")
 
 
 async def _conversation(engine: ChatEngine, request: Request, message: ReadMessage, emit: Emit) -> Answer:
@@ -129,6 +146,16 @@ def _last_question(conversation: SplitConversation) -> str:
 
 
 async def _collection(engine: ChatEngine, request: Request, message: ReadMessage, emit: Emit) -> Answer:
+    """The documents that are about what the message names, if it does; else all of them."""
+    topic = None if message.named.documents else await asyncio.to_thread(topic_asked_for, message.text)
+    if topic:
+        retriever, least = engine.retriever, engine.settings.retrieval.min_relevance
+        query = await retriever.query(topic, request.scope)
+        hits = await retriever.retrieve(query, request.scope, _HITS_LOOKED_AT, snippets=False)
+        best = tuple((await retriever.best_of_matching(query, request.scope, hits, least)).values())[:_MOST_LISTED]
+        page_text = retriever.index.catalog.page_text
+        passages = await asyncio.to_thread(collect_passages, best, page_text, _MOST_LISTED)
+        return _emitted(await asyncio.to_thread(_about, engine, message.text, query, passages), emit)
     return _emitted(await asyncio.to_thread(_listed, engine, request.scope, message), emit)
 
 
@@ -184,6 +211,16 @@ def _listed(engine: ChatEngine, scope: Scope, message: ReadMessage, lead: str = 
     if not message.named.documents and total > len(listed):
         lines.append(say("documents_more", count=total - len(listed)))
     return _said(engine, "\n".join(lines), tuple(citations), tuple(passages))
+
+
+def _about(engine: ChatEngine, text: str, topic: str, passages: Sequence[Passage]) -> Answer:
+    """The documents that say something about the topic, each with where it does as a footnote. Blocking."""
+    if not passages:
+        return _said(engine, reply_to(text, "nothing_about", names=topic))
+    lines = [reply_to(text, "documents_about", topic=topic), ""]
+    lines += [f"- {passage.title} [{passage.number}]" for passage in passages]
+    citations = tuple(cite(passage, topic) for passage in passages)
+    return _said(engine, "\n".join(lines), citations, tuple(passages))
 
 
 def _opening(number: int, document: Document, chunk: Chunk) -> Passage:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from rag.retrieval.question_cues import asking_part, asks_for_all
+from rag.retrieval.question_cues import asking_part, asks_for_all, topic_asked_for
 
 TALE = "\n\n".join(
     f"On day {day} of the trip the crew repaired the old crane and had soup for lunch, as the pilot had wished."
@@ -104,3 +104,21 @@ def test_a_run_of_marks_takes_linear_time():
 
     seconds(4_000)
     assert seconds(64_000) < 64 * max(seconds(4_000), 0.0005)
+
+
+@pytest.mark.parametrize(
+    ("message", "topic"),
+    [
+        ("is there a document about mooring lines in here?", "mooring lines"),
+        ("have you anything on knots or only on sails?", "knots"),
+        ("Gibt es Unterlagen zur Winterlagerung?", "Winterlagerung"),
+        ("y a-t-il des documents sur les amarres ?", "les amarres"),
+        ("¿hay algo sobre los nudos entre los archivos?", "los nudos"),
+        ("which documents do you have?", None),
+        ("what can I ask you about?", None),
+        ("Überblick über alle Dateien bitte", None),
+        ("¿Sobre qué puedo preguntarte?", None),
+    ],
+)
+def test_the_topic_that_documents_are_asked_for(message: str, topic: str | None) -> None:
+    assert topic_asked_for(message) == topic

@@ -45,8 +45,8 @@ async def test_without_a_model_small_talk_is_greeted_in_its_language(filled, ans
     for text, beginning in [
         ("hello", "Hello!"),
         ("guten Morgen", "Hallo!"),
-        ("merci", "Bonjour !"),
-        ("adiós", "¡Hola!"),
+        ("merci", "Je vous en prie."),
+        ("adiós", "¡Hasta luego!"),
     ]:
         _, answer = await answered(QUOTES, text)
         assert answer.text.startswith(beginning)
@@ -75,6 +75,15 @@ async def test_only_documents_in_the_scope_are_listed_and_not_without_end(filled
     assert answer.text == "There is 1 document:\n\n- Title doc_a [1]"
     _, answer = await answered(QUOTES, "which documents do you have?", scope=Scope(()))
     assert answer.text.startswith("There are no documents yet.")
+
+
+async def test_documents_on_a_topic_are_searched(filled, answered):
+    _, answer = await answered(QUOTES, "is there a document about oil among the files?")
+    assert answer.kind == "collection"
+    assert answer.text == "By what they say, these are about oil:\n\n- Title doc_a [1]"
+    assert "oil" in answer.citations[0].quote
+    _, answer = await answered(QUOTES, "is there a document about zebras among the files?")
+    assert (answer.text, answer.found) == ("Nothing in your documents is about zebras.", False)
 
 
 async def test_a_document_that_is_asked_for_by_name_is_found(filled, bag_of_words, answered):
