@@ -245,7 +245,7 @@ MessageKind = Literal["question", "small_talk", "collection", "document", "conve
 Verdict = Literal["supported", "partly", "unsupported"]
 # What Footnote itself says behind a model's words: that it repeated itself and was stopped; that nothing of it is borne
 # out, with the best quotes.
-Notice = Literal["repeated", "not_borne_out"]
+Notice = Literal["repeated", "not_borne_out", "not_computed"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,11 @@ from rag.answering.history import SplitConversation, split_conversation
 from rag.answering.message_kinds import Guess, classify
 from rag.answering.modes.request import Request
 from rag.answering.modes.summarize import summarize
+from rag.answering.notices import is_whole_prose, with_notice
 from rag.answering.prompts import CONVERSATION_SYSTEM, SMALL_TALK_SYSTEM
 from rag.answering.replies import reply_to
 from rag.answering.tables.answer import answer_from_tables, may_compute
+from rag.answering.tables.table import is_table
 from rag.retrieval.document_names import NamedDocuments, named_documents
 from rag.retrieval.question_cues import asking_part, topic_asked_for
 from rag.types.documents import (
@@ -88,7 +90,10 @@ async def documents(engine: ChatEngine, request: Request, emit: Emit) -> Answer:
         )
         if is_computed and (answer := await computed(result, ask_model=True)):
             return answer
-        return await engine.write(prepared, result, emit)
+        answer = await engine.write(prepared, result, emit)
+        if is_computed and result.hits and is_table(result.hits[0].source) and answer.found and is_whole_prose(answer):
+            return await with_notice(answer, "not_computed", message.text, (), emit)
+        return answer
     if is_computed and message.kind in _MAY_BE_COMPUTED:
         result = await engine.find(message.text, request.scope)
         if answer := await computed(result, ask_model=False):

@@ -21,7 +21,7 @@ from rag.answering.prompts import WRITE_QUERY
 from rag.answering.replies import reply_to
 from rag.answering.tables.query import MOST_SHOWN, Query, Result, run, run_statement
 from rag.answering.tables.question import Reader
-from rag.answering.tables.table import NAME, Table, is_tabular, quoted, tables_of
+from rag.answering.tables.table import NAME, Table, is_table, quoted, tables_of
 from rag.answering.tables.values import Value, number_of
 from rag.answering.tables.words import phrases, words_of
 from rag.errors import RagError
@@ -83,10 +83,14 @@ def _documents(engine: ChatEngine, scope: Scope, result: RetrievalResult, named:
     catalog = engine.retriever.index.catalog
     found = dict.fromkeys(hit.chunk.document_id for hit in result.hits[:_FIRST])
     latest, total = catalog.latest_documents(scope, _FEW)
-    others = [document.id for document in latest] if total <= _FEW and all(map(is_tabular, latest)) else []
+    others = (
+        [document.id for document in latest]
+        if total <= _FEW and all(is_table(document.source) for document in latest)
+        else []
+    )
     ids = dict.fromkeys([*found, *others, *sorted(named)])
     documents = [document for document_id in ids if (document := catalog.find_document(document_id))]
-    tables = [document for document in documents if is_tabular(document)]
+    tables = [document for document in documents if is_table(document.source)]
     return tables if len(tables) <= _MOST_DOCUMENTS else []
 
 

@@ -83,9 +83,9 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def is_tabular(document: Document) -> bool:
-    """Whether it is a spreadsheet or a CSV file."""
-    return document.source.lower().endswith(SUFFIXES)
+def is_table(source: str) -> bool:
+    """Whether a document's source is a spreadsheet or a CSV file."""
+    return source.lower().endswith(SUFFIXES)
 
 
 def tables_of(catalog: Catalog, document: Document) -> tuple[Table, ...]:

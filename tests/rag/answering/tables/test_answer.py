@@ -41,6 +41,14 @@ def answered(index, settings):
     return answered
 
 
+async def test_what_is_not_computed_is_told(answered):
+    _, answer = await answered("How many Engineer staff are somehow from Lyon City?")
+    assert (answer.found, answer.notices) == (True, ("not_computed",))
+    assert answer.text.splitlines()[-1].startswith("This was not computed over the whole table")
+    _, answer = await answered("How often does the pump need oil on average?")
+    assert (answer.found, answer.notices) == (True, ())
+
+
 async def test_an_answer_has_the_number_the_query_and_the_rows(index, answered):
     events, answer = await answered("How many employees work in Lyon?")
     assert answer.text.startswith(
