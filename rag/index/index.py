@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, cast
 from rag.errors import Conflict
 from rag.index.chroma_server import ChromaServer
 from rag.index.dense import DIRECT_COMPARISON, VectorIndex
-from rag.index.lexical import LexicalIndex, LexicalWriter, lexical_entries
+from rag.index.lexical import OTHER_WORDS_WEIGHT, LexicalIndex, LexicalWriter, lexical_entries
 from rag.index.lexical_replica import LexicalReplica
 from rag.index.purge import Purger
 from rag.index.repair import open_or_set_aside, repair_vectors, repair_words
@@ -80,7 +80,7 @@ class Index:
         self._storage = storage
         self.catalog = Catalog(storage / CATALOG_NAME if database is None else database)
         # A search looks twice, among all documents and in those that the question names.
-        self._embed_query = lru_cache(_QUESTIONS_KEPT)(lambda model, question: model.embed_query(question))
+        self._embed_query = lru_cache(_QUESTIONS_KEPT)(_embed_query)
         self._shared = chroma is not None and self.catalog.database.is_shared
         self._writing = ProcessLock(self.catalog.database, "index", self._check_sharing)
         self._switching = threading.Lock()
@@ -318,12 +318,13 @@ class Index:
 
     # --------------------------------------------------------------------------------------------------- reading
 
-    def search_dense(self, question: str, scope: Scope, limit: int) -> list[tuple[str, float]]:
-        """Chunk ids nearest to the question with cosine similarity, best first."""
+    def search_dense(self, question: str, scope: Scope, limit: int, other_words: str = "") -> list[tuple[str, float]]:
+        """Chunk ids nearest to the question, and half as much to it with the other words for it, with cosine
+        similarity, best first."""
         self._check_sharing()
         dense = self._dense
         with span("embed"):
-            query = self._embed_query(dense[0], question)  # type: ignore[arg-type]
+            query = self._embed_query(dense[0], question, other_words)  # type: ignore[arg-type]
         for _ in range(_ATTEMPTS):
             revision = self.catalog.revision
             try:
@@ -333,7 +334,7 @@ class Index:
                 if dense is self._dense:
                     raise
                 dense = self._dense  # the embedding model was changed under the search
-                query = self._embed_query(dense[0], question)  # type: ignore[arg-type]
+                query = self._embed_query(dense[0], question, other_words)  # type: ignore[arg-type]
                 found, is_complete = self._search_dense(dense[1], query, scope, limit)
             if is_complete or revision == self.catalog.revision:
                 break
@@ -372,8 +373,9 @@ class Index:
         chunks = self.catalog.vectors_within(collection_id, scope)
         return vectors.compare(collection_id, query, list(chunks), limit), chunks
 
-    def search_lexical(self, question: str, scope: Scope, limit: int) -> list[tuple[str, float]]:
-        """Chunk ids with the question's words and their BM25 scores, best first."""
+    def search_lexical(self, question: str, scope: Scope, limit: int, other_words: str = "") -> list[tuple[str, float]]:
+        """Chunk ids with the question's words, or with the other ones, of half the weight, and their BM25 scores, best
+        first."""
         versions = None
         if scope.document_ids is not None:
             versions = [
@@ -385,7 +387,7 @@ class Index:
         # no filter where none is needed: it takes as long as the search itself
         collections = None if versions is None and self.catalog.is_all(scope.collection_ids) else scope.collection_ids
         with span("lexical"):
-            return self._lexical.search(question, collections, limit, versions, pages)
+            return self._lexical.search(question, collections, limit, versions, pages, other_words)
 
     def check(self) -> None:
         """Whether catalog, vectors and words can be read: a look at each. Raises what they raise."""
@@ -458,3 +460,14 @@ class Index:
 
 def _is_on(page_index: int | None, pages: tuple[int, int] | None) -> bool:
     return pages is None or (page_index is not None and pages[0] <= page_index + 1 <= pages[1])
+
+
+def _embed_query(model: Embedding, question: str, other_words: str) -> Vector:
+    vector = model.embed_query(question)
+    if not other_words:
+        return vector
+    import numpy as np
+
+    joined: Vector = vector + OTHER_WORDS_WEIGHT * model.embed_query(f"{question} {other_words}")
+    joined /= np.linalg.norm(joined)
+    return joined

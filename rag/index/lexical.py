@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _TOKENIZER = "footnote"
 _HEAP_BYTES = 64_000_000
+OTHER_WORDS_WEIGHT = 0.5  # of what a glossary says a question may mean
 _MOST_TERMS = 4_000  # that are looked at for one beginning
 # A title's words count less: they are the same for every chunk of a document.
 _FIELD_BOOSTS = {"title": 0.5, "heading": 1.0, "body": 1.0}
@@ -77,20 +78,25 @@ class LexicalIndex:
         limit: int,
         versions: Sequence[str] | None = None,
         pages: tuple[int, int] | None = None,
+        other_words: str = "",
     ) -> list[tuple[str, float]]:
-        """The best chunk ids with their BM25 scores, best first; none if no word of the question is known.
+        """The best chunk ids with their BM25 scores, best first; none if no word of the question is known. The
+        `other_words` for it have less weight.
 
         `collection_ids` are the collections searched, None all; `versions` narrows the search to those
         (`{document}:{version}`), `pages` to chunks on the pages with those indexes and between them; an empty scope
         finds nothing.
         """
-        query = self._query(question)
+        words = dict.fromkeys(terms(other_words), OTHER_WORDS_WEIGHT) | dict.fromkeys(terms(question), 1.0)
         ids, field = (collection_ids, "collection") if versions is None else (versions, "version")
-        if query is None or (ids is not None and not ids):
+        if not words or (ids is not None and not ids):
             return []
         import tantivy
 
         within = [] if ids is None else [tantivy.Query.term_set_query(self._schema, field, list(ids))]
+        if versions is not None:
+            words = self._weighted_within(words, within[0])
+        query = self._query(words)
         if pages is not None:
             within.append(tantivy.Query.range_query(self._schema, "page", tantivy.FieldType.Unsigned, *pages))
         filtered = tantivy.Query.boolean_query(
@@ -107,9 +113,7 @@ class LexicalIndex:
         """The question's words (as `terms` gives them) with their inverse document frequency, as BM25 has it."""
         count = self.count()
         frequencies = self.frequencies(set(terms(question)))
-        return {
-            word: math.log(1 + (count - frequency + 0.5) / (frequency + 0.5)) for word, frequency in frequencies.items()
-        }
+        return {word: _idf(frequency, count) for word, frequency in frequencies.items()}
 
     def frequencies(self, words: Iterable[str]) -> dict[str, int]:
         """In how many chunks each of the words is, in the form that `terms` gives; 0 for one that is in none."""
@@ -126,19 +130,45 @@ class LexicalIndex:
                 frequencies[term] = max(frequency, frequencies.get(term, 0))
         return frequencies
 
-    def _query(self, question: str) -> tantivy.Query | None:
-        """Any of the question's words, in any field; what a word scores in several fields adds up."""
+    def _query(self, words: Mapping[str, float]) -> tantivy.Query:
+        """Any of the words, by its weight, in any field; what a word scores in several fields adds up."""
         import tantivy
 
-        words = list(dict.fromkeys(terms(question)))
-        if not words:
-            return None
         alternatives = [
-            tantivy.Query.boost_query(tantivy.Query.term_query(self._schema, field, word, index_option="freq"), boost)
-            for word in words
+            tantivy.Query.boost_query(
+                tantivy.Query.term_query(self._schema, field, word, index_option="freq"), weight * boost
+            )
+            for word, weight in words.items()
             for field, boost in _FIELD_BOOSTS.items()
         ]
         return tantivy.Query.boolean_query([(tantivy.Occur.Should, query) for query in alternatives])
+
+    def _weighted_within(self, words: Mapping[str, float], within: tantivy.Query) -> dict[str, float]:
+        """The weights that give the words the inverse document frequency they have among the chunks that `within`
+        finds: what every page of a report has tells its pages apart no more, however rare it is elsewhere."""
+        import tantivy
+
+        searcher = self.tantivy.searcher()
+
+        def count(query: tantivy.Query) -> int:
+            return int(searcher.search(query, 1, count=True).count)
+
+        total, everywhere = count(within), int(searcher.num_docs)
+        weighted = {}
+        for word, frequency in self.frequencies(words).items():
+            alternatives = [
+                tantivy.Query.term_query(self._schema, field, word, index_option="basic") for field in _FIELD_BOOSTS
+            ]
+            holding = tantivy.Query.boolean_query([(tantivy.Occur.Should, query) for query in alternatives])
+            both = tantivy.Query.boolean_query([(tantivy.Occur.Must, within), (tantivy.Occur.Must, holding)])
+            if frequency:
+                weighted[word] = words[word] * _idf(count(both), total) / _idf(frequency, everywhere)
+        return weighted
+
+
+def _idf(frequency: int, count: int) -> float:
+    """As BM25 and tantivy have it."""
+    return math.log(1 + (count - frequency + 0.5) / (frequency + 0.5))
 
 
 class LexicalWriter:

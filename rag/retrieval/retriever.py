@@ -15,12 +15,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain, zip_longest
 from typing import TypeVar
 
 from rag.errors import RagError
 from rag.index.index import Index
 from rag.retrieval.document_names import NamedDocuments, named_documents
+from rag.retrieval.glossary import glossary_of
 from rag.retrieval.question_cues import asking_part
 from rag.retrieval.question_parts import question_parts
 from rag.retrieval.relevance_gate import matching_documents, relevance
@@ -133,14 +135,16 @@ class HybridRetriever:
     def _retrieve_part(self, question: str, scope: Scope, limit: int) -> tuple[Hit, ...]:
         candidates = max(limit, self.settings.candidates_per_leg)
         dense_weight = self._dense_weight(question)
+        other_words = glossary_of(self.index.catalog, scope.collection_ids).other_words(question)
         for _ in range(_ATTEMPTS):
             before = self.index.catalog.revision
-            legs = self._search(question, scope, candidates)
+            legs = self._search(question, scope, candidates, other_words)
             named = named_documents(self.index.catalog.database, question, scope)
             with span("fuse"):
                 scores = convex_fusion(legs, dense_weight)
             if named.documents:
-                narrow = self._search(question, replace(scope, document_ids=named.documents), candidates)
+                within = replace(scope, document_ids=named.documents)
+                narrow = self._search(question, within, candidates, other_words)
                 scores = boost_named_documents(scores, convex_fusion(narrow, dense_weight), named)
                 legs = LegResults(_united(legs.dense, narrow.dense), _united(legs.lexical, narrow.lexical))
             # a clause of a contract that has none of this number is not that of another contract
@@ -158,13 +162,15 @@ class HybridRetriever:
         known = (_UNKNOWN - continued) / (_UNKNOWN - _KNOWN)
         return self.settings.dense_weight * min(1.0, max(_WEIGHT_OF_UNKNOWN, known))
 
-    def _search(self, question: str, scope: Scope, candidates: int) -> LegResults:
+    def _search(self, question: str, scope: Scope, candidates: int, other_words: str) -> LegResults:
         """Both legs, an empty one for one that failed. Raises when both did, or a server of the storage is away."""
-        lexical = self._lexical_legs.submit(copy_context().run, self.index.search_lexical, question, scope, candidates)
+        index, context = self.index, copy_context()
+        search_lexical = partial(index.search_lexical, question, scope, candidates, other_words)
+        lexical = self._lexical_legs.submit(context.run, search_lexical)
         found: dict[str, Leg] = {}
         failures: list[Exception] = []
         legs: dict[str, Callable[[], Leg]] = {
-            "dense": lambda: self.index.search_dense(question, scope, candidates),
+            "dense": partial(index.search_dense, question, scope, candidates, other_words),
             "lexical": lexical.result,
         }
         for name, leg in legs.items():

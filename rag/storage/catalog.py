@@ -197,6 +197,17 @@ class Catalog:
             raise unknown_document(document_id)
         return document
 
+    def documents_named(self, name: str, collection_ids: Sequence[str]) -> list[Document]:
+        """The documents in these collections whose file has that name, whatever the case of its (ASCII) letters."""
+        rows = self._read(
+            f"{SELECT_DOCUMENTS} AND d.version > 0 AND d.collection_id IN (SELECT value FROM json_each(:ids)) "
+            f"AND (lower(d.source) = :name OR lower(d.source) LIKE :end) ORDER BY d.source",
+            ids=json.dumps(collection_ids),
+            name=name,
+            end=f"%/{name}",
+        )
+        return [document_of(row) for row in rows]
+
     def find_document(self, document_id: str) -> Document | None:
         """The document of that id, if there is one."""
         row = self.database.first(f"{SELECT_DOCUMENTS} AND d.id = :id", id=document_id)

@@ -21,6 +21,7 @@ def make_version(
     collection: str = "default",
     heading: str = "",
     title: str = "",
+    source: str = "",
 ) -> DocumentVersion:
     chunks: list[Chunk] = []
     for index, text in enumerate(pages):
@@ -31,14 +32,15 @@ def make_version(
             chunks.append(Chunk(f"{document_id}:{version}:{number}", document_id, number, *place))
             start += len(line) + 1
     title = title or f"Title {document_id}"
+    source = source or f"/documents/{document_id}.txt"
     document = Document(
         id=document_id,
         collection=collection,
         owner_id=LOCAL_PRINCIPAL,
         file_id=None,
-        source=f"/documents/{document_id}.txt",
+        source=source,
         title=title,
-        content=Path(f"/documents/{document_id}.txt"),
+        content=Path(source),
         media_type="text/plain",
         sha256=f"{version:064d}",
         size=sum(map(len, pages)),

@@ -47,6 +47,23 @@ def test_titles_and_headings_count_but_less_than_the_body(words, writer):
     assert ids(words, "travel")[0] == "doc_d:1:0"
 
 
+def test_other_words_count_for_half(words, writer):
+    writer.add([LexicalEntry("doc_d:1:0", "vs_3", "", "", "zinc"), LexicalEntry("doc_e:1:0", "vs_3", "", "", "lead")])
+    found = dict(words.search("zinc", ("vs_3",), 10, other_words="lead zinc"))
+    assert found["doc_e:1:0"] == pytest.approx(found["doc_d:1:0"] / 2)
+
+
+def test_within_documents_a_word_tells_as_much_as_it_does_there(words, writer):
+    """Everywhere "annual" is rare and "profit" is not; in the report it is on every page."""
+    report = [("Annual annual annual figures.", "0"), ("Annual profit.", "1"), ("Annual notes.", "2")]
+    writer.add(LexicalEntry(f"doc_r:1:{number}", "vs_1", "", "", body) for body, number in report)
+    writer.add(LexicalEntry(f"doc_x:1:{number}", "vs_1", "", "", "Their profit.") for number in range(30))
+    within = [chunk_id for chunk_id, _ in words.search("annual profit", None, 10, ["doc_r:1"])]
+    assert within[0] == "doc_r:1:1"
+    score = dict(words.search("annual", None, 10, ["doc_r:1"]))["doc_r:1:2"]
+    assert score < dict(words.search("annual", None, 10))["doc_r:1:2"] / 5
+
+
 @pytest.mark.parametrize("question", ["", "   ", "the of and", "what is it?", "xylophone", "?!…", "\0", "🦊"])
 def test_questions_without_a_known_word_find_nothing(words, question):
     assert ids(words, question) == []
