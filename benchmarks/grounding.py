@@ -26,6 +26,7 @@ from rag.answering.context import collect_passages
 from rag.answering.engine import CERTAIN, names_missing_in
 from rag.index.index import Index
 from rag.operations.services import open_index, open_retriever
+from rag.retrieval.relevance_gate import best_relevance
 from rag.settings import Settings, StorageSettings, load_settings
 from rag.storage.selection import scope_of
 
@@ -76,7 +77,7 @@ async def ask(index: Index, settings: Settings, questions: Sequence[dict[str, An
     results = []
     for question in questions:
         hits = await retriever.retrieve(question["text"], scope, HITS)
-        relevance = await retriever.relevance(question["text"], hits)
+        relevance = best_relevance(hits)
         is_missing = relevance < CERTAIN and bool(names_missing_in(question["text"], hits))
         passages = collect_passages(hits, index.catalog.page_text, settings.retrieval.max_passages)
         quoted = extractive.best_sentences(question["text"], passages, index.embedding)

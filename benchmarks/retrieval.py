@@ -35,6 +35,7 @@ from ingest.ingestor import Ingestor
 from rag.evaluation.metrics import ndcg
 from rag.index.index import Index
 from rag.operations.services import open_index, open_retriever
+from rag.retrieval.relevance_gate import best_relevance
 from rag.settings import Settings, StorageSettings, load_settings
 from rag.storage.selection import scope_of
 from rag.types.documents import Chunk, Hit, Scope
@@ -114,7 +115,7 @@ def measure(name: str, task: Task, storage: Path) -> Iterable[Sequence[str]]:
             for system, found in answers.items():
                 for measured, value in judge(found).items():
                     values[measured][system].append(value)
-            relevance = runner.run(retriever.relevance(runner.run(retriever.query(question, scope)), hits))
+            relevance = best_relevance(hits)
             values["past the gate"]["Footnote"].append(float(relevance >= settings.retrieval.min_relevance))
     for measured, by_system in values.items():
         means = [

@@ -28,6 +28,7 @@ from rag.models.chat_template import template_tokens
 from rag.models.llm import refresh_model
 from rag.retrieval.missing_names import missing_names
 from rag.retrieval.question_cues import asking_part, asks_for_all
+from rag.retrieval.relevance_gate import best_relevance
 from rag.retrieval.retriever import HybridRetriever, in_turns
 from rag.settings import Settings
 from rag.telemetry.spans import span
@@ -228,7 +229,7 @@ class ChatEngine:
         hits = ranked[: self.most_chunks]
         with span("pack"):
             passages = await asyncio.to_thread(collect_passages, hits, self.retriever.index.catalog.page_text, limit)
-        relevance = await self.retriever.relevance(query, ranked)
+        relevance = best_relevance(ranked)
         missing = await asyncio.to_thread(names_missing_in, query, ranked) if relevance < CERTAIN else ()
         is_enough = bool(passages) and not missing and relevance >= settings.min_relevance
         compared = () if self.model.llm is not None else await self.retriever.compared(query, scope)

@@ -116,12 +116,6 @@ async def search(body: SearchRequest, backend: AnyBackend) -> Sequence[Hit]:
     return await backend.search(body)
 
 
-@router.post("/relevance")
-async def relevance(body: SearchRequest, backend: AnyBackend) -> float:
-    """How far the best chunks speak to the question: see rag/retrieval/relevance_gate.py."""
-    return await backend.relevance(body)
-
-
 @router.post("/ask")
 async def ask(body: AskRequest, backend: AnyBackend) -> StreamingResponse:
     """The events of the answer."""

@@ -189,7 +189,7 @@ def _passage(hit: Hit) -> FoundPassage:
         page=None if chunk.page_index is None else chunk.page_index + 1,
         page_label=chunk.page_label,
         heading=chunk.heading,
-        score=round(hit.score, 4),
+        score=round(hit.probability, 4),
         text=chunk.text,
     )
 

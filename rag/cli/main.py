@@ -124,14 +124,15 @@ def search(
     from rag.operations.control_protocol import SearchRequest
 
     questions = list(_read_batch(batch)) if batch else []
-    with open_backend(load_settings()) as backend, asyncio.Runner() as runner:
+    settings = load_settings()
+    with open_backend(settings) as backend, asyncio.Runner() as runner:
 
         def find(question: str) -> Sequence[Hit]:
             request = SearchRequest(question=question, collection=collection, limit=limit, selection=selection)
             return runner.run(backend.search(request))
 
         if question is not None:
-            _show_hits(find(question), as_json)
+            _show_hits(find(question), as_json, settings.retrieval.min_relevance)
             return
         for item in questions[:1]:  # raises before the output is written over, and opens files, which is not measured
             find(item["question"])
@@ -182,22 +183,27 @@ def hit_line(hit: Hit) -> dict[str, Any]:
         "chunk_start": hit.chunk.start,
         "chunk_end": hit.chunk.end,
         "score": round(hit.score, 6),
+        "probability": round(hit.probability, 4),
         "dense_rank": hit.dense_rank,
         "lexical_rank": hit.lexical_rank,
     }
 
 
-def _show_hits(hits: Sequence[Hit], as_json: bool) -> None:
+def _show_hits(hits: Sequence[Hit], as_json: bool, least: float) -> None:
     if as_json:
         for hit in hits:
             click.echo(json.dumps(hit_line(hit), ensure_ascii=False))
         return
+    from rag.retrieval.relevance_gate import best_relevance
+
     if not hits:
         click.echo("Nothing found.")
+    elif best_relevance(hits) < least:
+        click.echo("Nothing in your documents speaks to this. What comes nearest:\n")
     for number, hit in enumerate(hits, start=1):
         place = f", page {hit.chunk.page_label}" if hit.chunk.page_label else ""
         heading = f", {hit.chunk.heading}" if hit.chunk.heading else ""
-        click.secho(f"{number}. {hit.title}{place}{heading}  (score {hit.score:.2f})", bold=True)
+        click.secho(f"{number}. {hit.title}{place}{heading}  ({hit.probability:.0%} likely)", bold=True)
         click.echo(f"   {' '.join(hit.chunk.text[slice(*hit.snippet)].split())[:300]}\n")
 
 

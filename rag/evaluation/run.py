@@ -13,6 +13,7 @@ from rag.evaluation.questions import Question
 from rag.evaluation.relevance import EvidenceResolver, Expected, holds_any, is_cited, is_in_context, rank
 from rag.operations.backend import Backend
 from rag.operations.control_protocol import AskRequest, SearchRequest
+from rag.retrieval.relevance_gate import best_relevance
 from rag.storage.catalog import Catalog
 from rag.storage.selection import EVERYTHING, Selection
 from rag.types.documents import Answer, AnswerCompleted, ChunksRetrieved, Claim, Hit, Message
@@ -107,8 +108,7 @@ class EvaluationRun:
         hits = await self._search(question)
         milliseconds = (time.perf_counter() - began) * 1000
         chunks, answer = await self._context_and_answer(question.question)
-        # the gate sees the hits of the answer, which are the best ones of the same search
-        relevance = await self.backend.relevance(self._request(question, len(chunks.hits)))
+        relevance = best_relevance(chunks.hits)
         ranks = tuple(rank(target, hits) for target in expected.targets)
         in_context = [is_in_context(target, chunks.passages, chunks.hits) for target in expected.targets]
         wanted = question.answers if question.is_answerable else ()

@@ -57,11 +57,6 @@ class Backend(Library, Protocol):
         nothing was ever ingested."""
         ...
 
-    async def relevance(self, request: SearchRequest) -> float:
-        """How far the chunks that `search` finds speak to the question: what is compared with the threshold for
-        refusing."""
-        ...
-
     def ask(self, request: AskRequest) -> AsyncGenerator[Event, None]:
         """The events of an answer. The model is asked after the first ChunksRetrieved, so whoever closes it then asks
         none."""

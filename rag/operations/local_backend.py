@@ -35,9 +35,6 @@ class LocalBackend(Backend):
         retriever = self._services.retriever
         return await retriever.retrieve(request.question, await self._scope(request), request.limit)
 
-    async def relevance(self, request: SearchRequest) -> float:
-        return await self._services.retriever.relevance(request.question, await self.search(request))
-
     async def ask(self, request: AskRequest) -> AsyncGenerator[Event, None]:
         self.warm_up()
         question = Request(request.messages, await self._scope(request), models=request.models)

@@ -58,9 +58,6 @@ class ServerClient(Backend, Ingestion):
     async def search(self, request: SearchRequest) -> list[Hit]:
         return await asyncio.to_thread(self._request, list[Hit], "POST", "search", request)
 
-    async def relevance(self, request: SearchRequest) -> float:
-        return await asyncio.to_thread(self._request, float, "POST", "relevance", request)
-
     def ask(self, request: AskRequest) -> AsyncGenerator[Event, None]:
         return self._events("POST", "ask", request)
 

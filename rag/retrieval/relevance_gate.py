@@ -9,6 +9,7 @@ the measurements.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from rag.text.analysis import terms
 from rag.types.documents import Hit
@@ -18,19 +19,23 @@ _HIGHEST = 2.0
 _NEAR_THE_BEST = 0.85  # of the best relevance: what else holds as much of the question
 
 
-def relevance(hits: Sequence[Hit], weights: Mapping[str, float]) -> float:
-    """The best relevance among the first hits, in 0–2; `weights` are the question's terms with their idf weights."""
-    return max((_relevance(hit, weights) for hit in hits[:_LOOKED_AT]), default=0.0)
+def with_relevance(hits: Sequence[Hit], weights: Mapping[str, float]) -> tuple[Hit, ...]:
+    """The hits with their relevance, in 0–2; `weights` are the question's terms with their idf weights."""
+    return tuple(replace(hit, relevance=_relevance(hit, weights)) for hit in hits)
 
 
-def matching_documents(hits: Sequence[Hit], weights: Mapping[str, float], least: float) -> dict[str, Hit]:
+def best_relevance(hits: Sequence[Hit]) -> float:
+    """The best relevance among the first hits, in 0–2."""
+    return max((hit.relevance for hit in hits[:_LOOKED_AT]), default=0.0)
+
+
+def matching_documents(hits: Sequence[Hit], least: float) -> dict[str, Hit]:
     """The best hit of each document that speaks to the question, best first: `least` as far, and about as far as that
     which does most."""
-    relevances = [_relevance(hit, weights) for hit in hits]
-    floor = max(least, _NEAR_THE_BEST * max(relevances, default=0.0))
+    floor = max(least, _NEAR_THE_BEST * max((hit.relevance for hit in hits), default=0.0))
     best: dict[str, Hit] = {}
-    for hit, found in zip(hits, relevances, strict=True):
-        if found >= floor:
+    for hit in hits:
+        if hit.relevance >= floor:
             best.setdefault(hit.chunk.document_id, hit)
     return best
 

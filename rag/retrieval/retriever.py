@@ -25,7 +25,7 @@ from rag.retrieval.document_names import NamedDocuments, named_documents
 from rag.retrieval.glossary import glossary_of
 from rag.retrieval.question_cues import asking_part
 from rag.retrieval.question_parts import question_parts
-from rag.retrieval.relevance_gate import matching_documents, relevance
+from rag.retrieval.relevance_gate import matching_documents, with_relevance
 from rag.retrieval.snippet import snippet
 from rag.retrieval.spelling import corrected
 from rag.settings import RetrievalSettings
@@ -86,7 +86,7 @@ class HybridRetriever:
         """The best `limit` chunks, best first. One failing leg is logged, the other answers; both raise, and so does
         a server of the storage that is away. Snippets take half of the time: without them, each is the whole chunk."""
         query = await self.query(question, scope)
-        hits = await self._in_thread(lambda: self._retrieve(query, scope, limit))
+        hits = await self._in_thread(lambda: self._with_relevance(query, self._retrieve(query, scope, limit)))
         return await self._in_thread(lambda: self._with_snippets(query, hits)) if snippets and hits else hits
 
     async def query(self, question: str, scope: Scope) -> str:
@@ -94,14 +94,13 @@ class HybridRetriever:
         meant. The query of a query is itself."""
         return await self._in_thread(lambda: corrected(asking_part(question), self.index, scope))
 
+    def _with_relevance(self, query: str, hits: Sequence[Hit]) -> tuple[Hit, ...]:
+        return with_relevance(hits, self.index.term_weights(query)) if hits else ()
+
     def _with_snippets(self, query: str, hits: Sequence[Hit]) -> tuple[Hit, ...]:
         weights = self.index.term_weights(query)
         best = hits[0].score or 1.0
         return tuple(replace(hit, snippet=snippet(hit.chunk.text, weights, hit.score / best)) for hit in hits)
-
-    async def relevance(self, query: str, hits: Sequence[Hit]) -> float:
-        """How far the hits speak to the query: see rag/retrieval/relevance_gate.py."""
-        return await self._in_thread(lambda: relevance(hits, self.index.term_weights(query)))
 
     async def compared(self, query: str, scope: Scope) -> tuple[frozenset[str], ...]:
         """The documents that the query names one beside the other, each of which is searched by itself."""
@@ -114,7 +113,7 @@ class HybridRetriever:
         return await self._in_thread(lambda: self._best_of_matching(query, scope, hits, least))
 
     def _best_of_matching(self, query: str, scope: Scope, hits: Sequence[Hit], least: float) -> dict[str, Hit]:
-        matching = matching_documents(hits, self.index.term_weights(query), least)
+        matching = matching_documents(hits, least)
         named = named_documents(self.index.catalog.database, query, scope)
         if named.coverage < _HALF_A_NAME or next(iter(matching), None) not in named.documents:
             return matching

@@ -5,6 +5,7 @@ Everything here is a frozen value or a protocol; nothing does work or imports a 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -178,8 +179,9 @@ class Scope:
 class Hit:
     """A chunk that was found, with the rank (from 1) and score each leg gave it; None where a leg did not find it.
 
-    `snippet` is the span of `chunk.text` that speaks to the question. `is_exact` says that the chunk holds a code of
-    the question (a clause number, an id, a date) that few others hold.
+    Hits are ordered by `score`, in 0–1, which is measured against the best of them. `relevance`, in 0–2, is how far the
+    chunk speaks to the question, whatever else was found. `snippet` is the span of `chunk.text` that does. `is_exact`
+    says that the chunk holds a code of the question (a clause number, an id, a date) that few others hold.
     """
 
     chunk: Chunk
@@ -192,6 +194,13 @@ class Hit:
     lexical_rank: int | None = None
     lexical_score: float | None = None
     is_exact: bool = False
+    relevance: float = 0.0
+
+    @property
+    def probability(self) -> float:
+        """How likely a chunk of this relevance holds the answer, in 0–1: the logistic curve that fits 2,185 hits for
+        questions of XQuAD and FinanceBench (docs/retrieval.md)."""
+        return 1 / (1 + math.exp(8.34 * (1.065 - self.relevance)))
 
 
 @dataclass(frozen=True, slots=True)

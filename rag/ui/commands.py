@@ -83,5 +83,5 @@ def _line(citation: Citation, hit: Hit, translations: Translations) -> str:
     quote = " ".join(citation.quote.split())
     if len(quote) > LONGEST_SNIPPET:
         quote = f"{quote[:LONGEST_SNIPPET].rpartition(' ')[0]} …"
-    score = translations("score", score=f"{hit.score:.2f}")
-    return f"**{escape(place)}** {mark(citation.number)} · {score}\n\n> {escape(quote)}"
+    likely = translations("probability", probability=f"{hit.probability:.0%}")
+    return f"**{escape(place)}** {mark(citation.number)} · {likely}\n\n> {escape(quote)}"

@@ -117,7 +117,7 @@ class ResponseStream(WireForm):
             case QueryCondensed(question):
                 self._queries = [question]
             case ChunksRetrieved(hits, _):
-                self._hits = [hit for hit in hits if hit.score >= self._threshold][: self._most_results or None]
+                self._hits = [hit for hit in hits if hit.probability >= self._threshold][: self._most_results or None]
             case ToolCallDelta():
                 return [*self._end_search(), *self._of_call(event)]
             case AnswerCompleted(answer):
@@ -318,7 +318,7 @@ def found_file(catalog: Catalog, hit: Hit) -> Fields:
     return {
         "file_id": file_id,
         "filename": hit.source.rpartition("/")[2],
-        "score": min(1.0, max(0.0, hit.score)),
+        "score": hit.probability,
         "attributes": {**attributes, **page},
     }
 

@@ -143,7 +143,7 @@ async def search_vector_store(store_id: str, body: Search, services: AppServices
     if not all(query.strip() for query in queries):
         raise InvalidRequest("There is no query.", param="query")
     hits = await search(services.engine, caller, store_id, queries, body.filters, body.max_num_results)
-    shown = [hit for hit in hits if hit.score >= body.ranking_options.score_threshold]
+    shown = [hit for hit in hits if hit.probability >= body.ranking_options.score_threshold]
     return {
         "object": "vector_store.search_results.page",
         "search_query": queries,

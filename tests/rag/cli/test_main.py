@@ -30,13 +30,17 @@ def test_ask_gives_the_answer_with_its_footnotes(commands):
 
 
 def test_search_shows_hits_for_people_and_for_programs(commands):
-    assert "Pump manual, page 2" in commands.run("rag", "search", "pump oil").stdout
+    shown = commands.run("rag", "search", "pump oil").stdout
+    assert "Pump manual, page 2" in shown
+    assert " likely)" in shown
+    assert "Nothing in your documents speaks to this." not in shown
+    assert commands.run("rag", "search", "purple umbrellas").stdout.startswith("Nothing in your documents speaks to")
     hits = [
         json.loads(line) for line in commands.run("rag", "search", "pump oil", "--json", "-k", 2).stdout.splitlines()
     ]
     keys = (
         "document title source record_id page_index page_label heading start end text chunk_start chunk_end score "
-        "dense_rank lexical_rank"
+        "probability dense_rank lexical_rank"
     )
     assert [list(hit) for hit in hits] == [keys.split()] * 2
     best = hits[0]

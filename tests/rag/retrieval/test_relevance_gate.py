@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from rag.retrieval.relevance_gate import matching_documents, relevance
+from rag.retrieval.relevance_gate import best_relevance, matching_documents, with_relevance
 from rag.types.documents import Chunk, Hit
 
 
 def hit(text, *, dense=None, is_exact=False, document="doc_a"):
     chunk = Chunk(f"{document}:1:0", document, 0, None, None, "", None, 0, len(text), text)
     return Hit(chunk, "Title", "a.txt", 1.0, (0, len(text)), dense_score=dense, is_exact=is_exact)
+
+
+def relevance(hits, weights):
+    return best_relevance(with_relevance(hits, weights))
 
 
 def test_the_best_of_the_first_hits_counts():
@@ -30,6 +34,14 @@ def test_documents_that_match_are_those_near_the_best():
     texts = {"a": "blue crane hook", "b": "blue crane", "c": "blue", "d": "crane hook blue"}
     hits = [hit(text, document=document) for document, text in texts.items()]
     weights = {"blue": 1.0, "crane": 1.0, "hook": 1.0}
-    assert list(matching_documents([*hits, *hits], weights, 0.5)) == ["a", "d"]
-    assert matching_documents(hits, weights, 1.5) == {}
-    assert matching_documents([], weights, 0.5) == {}
+    judged = with_relevance(hits, weights)
+    assert list(matching_documents([*judged, *judged], 0.5)) == ["a", "d"]
+    assert matching_documents(judged, 1.5) == {}
+    assert matching_documents([], 0.5) == {}
+
+
+def test_a_probability_grows_with_the_relevance_alone():
+    hits = with_relevance([hit("pump", dense=share / 10) for share in range(10)], {"pump": 1.0})
+    probabilities = [hit.probability for hit in hits]
+    assert probabilities == sorted(probabilities)
+    assert 0 < probabilities[0] < 0.1 < 0.9 < probabilities[-1] < 1
