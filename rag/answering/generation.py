@@ -212,7 +212,7 @@ async def write_prompt(
     )
     if prompt.passages:
         with span("cite"):
-            answer = await asyncio.to_thread(with_footnotes, answer, shown.attributed)
+            answer = await asyncio.to_thread(with_footnotes, answer, shown.attributed, question)
     calls_functions = bool(calls) or any(message.role == "tool" for message in prompt.messages)
     if prompt.messages[-1].role == "tool":
         answer = replace(answer, claims=tuple(claim for claim in answer.claims if claim.numbers))
@@ -266,12 +266,12 @@ class _ShownText:
             self._emit(TextDelta(text))
 
 
-def with_footnotes(answer: Answer, attributed: Collection[int] = ()) -> Answer:
+def with_footnotes(answer: Answer, attributed: Collection[int] = (), question: str = "") -> Answer:
     """The answer with the citations and the checked claims that its text and its passages give; `attributed` are the
     offsets of the markers that the model did not write."""
     citations = collect_citations(answer.text, answer.passages)
     found = bool(citations) or not says_not_found(answer.text)
-    claims = check_claims(answer.text, answer.passages)
+    claims = check_claims(answer.text, answer.passages, question)
     starts = [claim.start for claim in claims]
     places = {bisect_left(starts, offset) - 1 for offset in attributed}
     claims = tuple(replace(claim, attributed=place in places) for place, claim in enumerate(claims))

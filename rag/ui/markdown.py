@@ -15,6 +15,11 @@ SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-!|~:$&@])")
 BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 CODE = re.compile(r"(```.*?(?:```|\Z)|`[^`\n]*`)", re.DOTALL)
 LINKED_MARK = re.compile(r"\[\\\[(\d+)\\\]\]\(#footnote-\d+\)")
+_LINK = re.compile(
+    r"\[(?P<text>[^\[\]\n]{0,300})\]\(<?(?P<target>(?:[a-z][a-z0-9+.-]{1,20}:|//|www\.)[^\s()<>]{1,1000})>?[^()\n]{0,200}\)"
+    r"|(?P<bare>(?:https?://|www\.)[^\s<>()\[\]`]{1,1000})",
+    re.IGNORECASE,
+)
 DIRECTIVE = re.compile(r":(?=[A-Za-z])")
 
 
@@ -52,6 +57,20 @@ def presentable(answer: str) -> str:
     """An answer's Markdown as Chainlit's page shows it whole: there `a:b` would lose `:b`, taken for a directive.
     Images become text: an answer has none, and one from another host would tell that host what was asked."""
     return _outside_code(answer, lambda part: DIRECTIVE.sub(r"\\:", part).replace("![", r"!\["))
+
+
+def without_unknown_links(answer: str, known: str) -> str:
+    """An answer whose links that do not stand in the `known` text lead nowhere, and are shown: a model may have made
+    them up, or was told by a document to put what it knows into one."""
+    lower = known.lower()
+
+    def shown(link: re.Match[str]) -> str:
+        address = (link["target"] or link["bare"]).rstrip(".,;:!?")
+        if address.lower() in lower:
+            return link[0]
+        return f"{link['text']} (`{link['target']}`)" if link["target"] else f"`{address}`{link[0][len(address) :]}"
+
+    return _outside_code(answer, lambda part: _LINK.sub(shown, part))
 
 
 def _outside_code(text: str, change: Callable[[str], str]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from rag.answering.verification.addresses import unasked_address
 from rag.answering.verification.checks import ClaimMatch
 from rag.answering.verification.evidence import Source
 from rag.answering.verification.numbers import quantities
@@ -59,10 +60,11 @@ Sources = Mapping[int, Source]  # by the number that cites it
 _ENOUGH, _LITTLE = 0.5, 0.34  # shares of a sentence's words: what is below them is borne out partly, or not
 
 
-def check_claims(answer: str, passages: Sequence[Passage]) -> tuple[Claim, ...]:
+def check_claims(answer: str, passages: Sequence[Passage], question: str = "") -> tuple[Claim, ...]:
     """The sentences of `answer` that claim something, each with its verdict; `[n]` cites the passage of that number.
 
-    A sentence without a marker rests on those that end its paragraph. One with none after it either is unsupported.
+    A sentence without a marker rests on those that end its paragraph. One with none after it either is unsupported. One
+    with an address that the question did not ask for is borne out partly, where the `question` is given.
     """
     by_number = {passage.number: passage for passage in passages}
     sources: dict[tuple[int, ...], Source] = {}
@@ -77,6 +79,8 @@ def check_claims(answer: str, passages: Sequence[Passage]) -> tuple[Claim, ...]:
         verdict, reason = judge(sentence, sources[numbers]) if numbers else ("unsupported", "no source is named")
         if len(numbers) > 1 and verdict == "supported":
             verdict, reason = _judge_parts(answer[start:end], by_number)
+        if verdict == "supported" and question and unasked_address(sentence, question, passages):
+            verdict, reason = "partly", "nobody asked for this address, and only one page has it"
         claims.append(Claim(start, end, numbers, verdict, reason))
     return tuple(claims)
 

@@ -27,7 +27,7 @@ from rag.ui.answer.claims import check_notice, statements
 from rag.ui.answer.footnotes import elements, footnotes
 from rag.ui.answer.resume import ANSWERING
 from rag.ui.answer.search_trace import search_trace
-from rag.ui.markdown import escape, marked, plain_line, presentable
+from rag.ui.markdown import escape, marked, plain_line, presentable, without_unknown_links
 from rag.ui.translations import current_translations
 from rag.ui.turns import turn_metadata
 
@@ -172,7 +172,10 @@ class _ShownAnswer:
     async def _complete(self, model: str, answer: Answer) -> None:
         message = await self._message(model)
         numbers = {citation.number for citation in answer.citations}
-        text = marked(presentable(answer.text), numbers)
+        text = answer.text
+        if answer.passages:
+            text = without_unknown_links(text, "\n".join(passage.text for passage in answer.passages))
+        text = marked(presentable(text), numbers)
         is_signed = not model and answer.model and answer.model != self._expected_model
         signature = f"*{self._translations('answered_by', model=escape(answer.model))}*" if is_signed else ""
         parts = [text, check_notice(answer, self._translations), signature]
