@@ -1,8 +1,8 @@
 """Addresses in an answer that nobody asked for: where a planted order wants a reader to go.
 
 Orders in documents are worded like anything else, so it is not their words that tell them. Most want a link, an e-mail
-address or a telephone number before the reader's eyes. One that the question neither has nor asks for, and that a single
-passage gives, is worth a second look (docs/security.md has what that finds, and what not).
+address or a telephone number before the reader's eyes. One that the question neither has nor asks for, and that one
+passage alone gives, is worth a second look (docs/security.md has what that finds, and what not).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ _ADDRESS = re.compile(
     re.IGNORECASE,
 )
 _ASKED_FOR = re.compile(
-    r"\b(?:where|link|url|web ?sites?|sites?|address(?:es)?|e-?mails?|contact|phones?|numbers?|call|reach|write|send|apply"
-    r"|register|sign up|download|log ?in|portal|online|wo|wohin|adressen?|kontakt\w*|telefon\w*|nummer|anmelde\w*"
+    r"\b(?:where|link|url|web ?sites?|sites?|address(?:es)?|e-?mails?|contact|phones?|numbers?|call|reach|write|send"
+    r"|apply|register|sign up|download|log ?in|portal|online|wo|wohin|adressen?|kontakt\w*|telefon\w*|nummer|anmelde\w*"
     r"|schreibe\w*|où|adresses?|contacte[rz]?|liens?|téléphone|numéro|inscri\w+|envoye\w+|dónde|direcci\w+|correos?"
     r"|contact\w+|enlaces?|teléfono|número|enviar?)\b",
     re.IGNORECASE,
