@@ -199,7 +199,7 @@ class LanguageModelSettings(_Group):
     @property
     def sampling(self) -> Sampling:
         """The sampling parameters that hold where a request has none."""
-        names = (field.name for field in fields(Sampling))
+        names = {field.name for field in fields(Sampling)} & set(type(self).model_fields)
         return Sampling(**{name: getattr(self, name) for name in names})
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from rag.text.analysis import sentence_spans, terms
 from rag.text.markers import cited_numbers, leading_markers, without_markers
 from rag.types.documents import Citation, Passage
 
+_SHORTEST_VALUE = 2  # characters
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
@@ -23,6 +26,26 @@ def collect_citations(answer: str, passages: Sequence[Passage]) -> tuple[Citatio
             claim = next((claim for claim in _with_trailing_markers(claims) if number in cited_numbers(claim)), answer)
             citations.append(cite(by_number[number], claim))
     return tuple(citations)
+
+
+def citations_of_values(text: str, passages: Sequence[Passage]) -> tuple[Citation, ...]:
+    """One citation for each passage that has a value of the JSON `text`, in its words, with the sentence that has most
+    of them. Empty where the text is no JSON."""
+    try:
+        values = [value for value in _leaves(json.loads(text)) if len(value) >= _SHORTEST_VALUE or value.isdigit()]
+    except (ValueError, RecursionError):
+        return ()
+    found = ((passage, [value for value in values if value.lower() in passage.text.lower()]) for passage in passages)
+    return tuple(cite(passage, " ".join(values)) for passage, values in found if values)
+
+
+def _leaves(value: Any) -> Iterator[str]:
+    """The words and numbers in JSON, not its names."""
+    if isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(part)
+    elif not isinstance(value, bool) and value is not None and str(value).strip():
+        yield str(value).strip()
 
 
 def _with_trailing_markers(claims: Sequence[str]) -> list[str]:

@@ -17,11 +17,11 @@ from rag.answering.context import collect_passages
 from rag.answering.event_stream import EventStream, ignore
 from rag.answering.follow_ups import leans_on_previous
 from rag.answering.generation import PreparedQuestion, longest_reply, reply, write_answer
-from rag.answering.history import Summaries, fit_history, require_functions, split_conversation
+from rag.answering.history import Summaries, fit_history, require_functions, require_json, split_conversation
 from rag.answering.message_kinds import language_of
 from rag.answering.notices import is_whole_prose
 from rag.answering.prompt_budget import fitting_history, history_room
-from rag.answering.prompts import ANSWER_SYSTEM, CONDENSE, EXAMPLES, FUNCTIONS
+from rag.answering.prompts import ANSWER_SYSTEM, CONDENSE, EXAMPLES, FUNCTIONS, json_rule
 from rag.answering.replies import reply_to
 from rag.errors import RagError
 from rag.models.chat_template import template_tokens
@@ -150,14 +150,16 @@ class ChatEngine:
         """
         split = split_conversation(messages)
         require_functions(self.model, messages, functions)
+        require_json(self.model, sampling)
         model = await refresh_model(self.model)
         system_prompts = [model.system_prompt, *(message.content for message in messages if message.role == "system")]
         instructions = "\n\n".join(filter(None, system_prompts))
         not_found = await asyncio.to_thread(reply_to, split.question.content, "not_found")
         own = system.format(not_found=not_found)
         examples = self.examples
-        if model.is_small and from_documents and not examples:
+        if model.is_small and from_documents and not examples and not sampling.response_format:
             examples = _examples(not_found)
+        own += json_rule(sampling.response_format) if sampling.response_format else ""
         own += FUNCTIONS if from_documents and (functions.may_be_called or split.steps) else ""
         rules = "\n\n".join(filter(None, [instructions, own]))
         room = history_room(
@@ -238,7 +240,7 @@ class ChatEngine:
     async def write(self, prepared: PreparedQuestion, result: RetrievalResult, emit: Emit = ignore) -> Answer:
         """Answer from what was found: in the model's words, in quotes, or that it is not enough, where no function may
         know more."""
-        if result.enough or prepared.functions_may_know:
+        if result.enough or prepared.must_be_asked:
             if prepared.model.llm is not None:
                 quote = partial(extractive.best_quotes, result.question, embedding=self.retriever.index.embedding)
                 passages = result.passages[:_MOST_OF_SMALL] if prepared.model.is_small else result.passages

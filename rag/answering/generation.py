@@ -10,7 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from rag.answering.attribution import Attribution
-from rag.answering.citations import collect_citations
+from rag.answering.citations import citations_of_values, collect_citations
 from rag.answering.notices import Quote, with_notices
 from rag.answering.prompt_budget import Prompt, fit_prompt
 from rag.answering.repetition import RepetitionGuard
@@ -62,9 +62,10 @@ class PreparedQuestion:
         return self.conversation[-1].content
 
     @property
-    def functions_may_know(self) -> bool:
-        """Whether a function can still answer, or has: then the documents need not."""
-        return self.functions.may_be_called or bool(self.steps)
+    def must_be_asked(self) -> bool:
+        """Whether the model is asked whatever was found: a function can still answer, or has; or a program reads the
+        reply, who cannot be answered in words of Footnote's own."""
+        return self.functions.may_be_called or bool(self.steps) or bool(self.sampling.response_format)
 
     def prompt(self, passages: Sequence[Passage]) -> Prompt:
         """What is sent to the model, with as many of the passages as fit; blocking. Raises InvalidRequest."""
@@ -172,11 +173,13 @@ async def write_prompt(
     """The reply to a prompt; what it says of the prompt's passages is cited and checked.
 
     Sentences without a source are not held against an answer that rests on what a function gave. Without passages the
-    reply is passed on as it is: what looks like a footnote there is none. A model that repeats itself is stopped; that
+    reply is passed on as it is: what looks like a footnote there is none; so is JSON that was asked for, which rests on
+    the passages that have its values. A model that repeats itself is stopped; that
     is told in the language of `question` (empty: of the prompt's last user message). `quote` is as in `write_answer`.
     """
     question = question or next(message.content for message in reversed(prompt.messages) if message.role == "user")
-    shown = _ShownText(prompt.passages, emit)
+    is_json = bool(sampling.response_format)
+    shown = _ShownText(() if is_json else prompt.passages, emit)
     call_deltas: list[ToolCallDelta] = []
     finish_reason: FinishReason = "stop"
     usage: Usage | None = None
@@ -210,6 +213,9 @@ async def write_prompt(
         usage=usage,
         calls=calls,
     )
+    if is_json:
+        citations = await asyncio.to_thread(citations_of_values, text, prompt.passages)
+        return replace(answer, citations=citations, found=bool(citations))
     if prompt.passages:
         with span("cite"):
             answer = await asyncio.to_thread(with_footnotes, answer, shown.attributed, question)

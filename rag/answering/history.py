@@ -21,7 +21,7 @@ from rag.answering.prompts import SUMMARY, SUMMARY_QUESTION
 from rag.errors import InvalidRequest, RagError
 from rag.models.chat_template import template_tokens
 from rag.settings import HistorySettings
-from rag.types.chat import Functions
+from rag.types.chat import Functions, Sampling
 from rag.types.documents import LanguageModel, Message
 
 logger = logging.getLogger(__name__)
@@ -178,6 +178,16 @@ def require_functions(model: LanguageModel, messages: Sequence[Message], functio
         hint="Leave them out, or ask a model that can, behind an OpenAI-compatible server (vLLM, Ollama …).",
         param="tools" if functions else "messages",
     )
+
+
+def require_json(model: LanguageModel, sampling: Sampling) -> None:
+    """Raises InvalidRequest where a reply in JSON is asked of what cannot be held to it."""
+    if sampling.response_format and not model.writes_json:
+        raise InvalidRequest(
+            f"{model.name} cannot be held to a response format.",
+            hint="Leave it out, or ask a GGUF file, or a model behind an OpenAI-compatible server (vLLM, Ollama …).",
+            param="response_format",
+        )
 
 
 def _check_calls(turns: Sequence[Message]) -> None:

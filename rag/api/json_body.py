@@ -9,8 +9,18 @@ from typing import Any, NoReturn
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from pydantic import BaseModel, model_validator
 
 from rag.text.unicode import without_half_characters
+
+
+class NullIsAbsent(BaseModel):
+    """A body in which a field that is null is one that is not there: many clients send all fields that they know."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, body: Any) -> Any:
+        return {name: value for name, value in body.items() if value is not None} if isinstance(body, dict) else body
 
 
 class JsonRoute(APIRoute):

@@ -40,7 +40,8 @@ class Sampling:
 
     `max_tokens` is the longest reply, `stop` texts that end it (they are not part of it), `seed` makes it repeatable
     where the model can. `repetition_penalty` is above 1 to discourage words that were used; the other two penalties are
-    OpenAI's, -2 to 2. `top_k` and `repetition_penalty` are unknown to OpenAI itself.
+    OpenAI's, -2 to 2. `top_k` and `repetition_penalty` are unknown to OpenAI itself. `response_format` is OpenAI's:
+    `{"type": "json_object"}`, or `json_schema` with a name and a schema; the reply is JSON then.
     """
 
     max_tokens: int | None = None
@@ -52,6 +53,7 @@ class Sampling:
     repetition_penalty: float | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
+    response_format: Mapping[str, Any] | None = None
 
     def over(self, defaults: Sampling) -> Sampling:
         """These parameters, and those of `defaults` where there is none."""

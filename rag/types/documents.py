@@ -440,8 +440,8 @@ class LanguageModel:
     that the chat template adds, exactly, or gives None where nobody can tell (it may ask a server: blocking, seconds at
     most). `context_window` is in tokens. `description` is the one line that the start-up message and the chat's banner
     show. `sampling` and `system_prompt` hold for every request, as far as it does not say otherwise. `calls_functions`
-    is whether functions can be given to it. `parameters` are its weights, 0 where nobody knows how many. `thoughts` is
-    what its replies teach of it.
+    is whether functions can be given to it, `writes_json` whether it can be held to a `response_format`. `parameters`
+    are its weights, 0 where nobody knows how many. `thoughts` is what its replies teach of it.
     """
 
     provider: str
@@ -454,6 +454,7 @@ class LanguageModel:
     sampling: Sampling = field(default_factory=Sampling)
     system_prompt: str = ""
     calls_functions: bool = False
+    writes_json: bool = False
     parameters: int = 0
     thoughts: Thoughts = field(default_factory=Thoughts, compare=False)
 

@@ -52,7 +52,7 @@ async def client_task(engine: ChatEngine, request: Request, emit: Emit) -> Answe
     return Answer(text, (), (), name, found=False, finish_reason="stop", usage=Usage(0, 0), kind="client_task")
 
 
-_WITH_FUNCTIONS: frozenset[Mode] = frozenset({"documents", "chat"})
+_AS_OPENAI: frozenset[Mode] = frozenset({"documents", "chat"})
 OF_ONE_MODEL: Mapping[Mode, AnswerInMode] = {"documents": documents, "chat": chat, "summarize": summarize, "plan": plan}
 
 
@@ -67,14 +67,8 @@ async def answer(request: Request, engines: Engines, file: ModelsFile, counts: R
         engine = replace(engines(name), examples=request.examples, most_chunks=request.most_chunks)
         return replace(engine, settings=_settings(engine.settings, request))
 
-    if request.mode not in _WITH_FUNCTIONS and (
-        request.functions or any(m.role == "tool" for m in request.messages[-1:])
-    ):
-        raise InvalidRequest(
-            f"No functions can be called in the mode {request.mode!r}.",
-            hint=f"Leave them out, or use one of these modes: {', '.join(sorted(_WITH_FUNCTIONS))}.",
-            param="tools" if request.functions else "messages",
-        )
+    if request.mode not in _AS_OPENAI:
+        _require_plain(request)
     if request.mode != "chat" and any(m.role == "user" and is_client_task(m.content) for m in request.messages[-1:]):
         models = (file.route.small,) if request.mode == "route" and file.route else request.models[:1]
         return await _with_fallback(client_task, replace(request, models=models), open_engine, file, emit)
@@ -90,6 +84,22 @@ async def answer(request: Request, engines: Engines, file: ModelsFile, counts: R
 
 async def _kind(request: Request, engines: Engines, model: str) -> MessageKind:
     return (await read_message(await asyncio.to_thread(engines, model), request)).kind
+
+
+def _require_plain(request: Request) -> None:
+    """Raises InvalidRequest where functions or a response format are asked for, which the mode has not."""
+    was_called = any(message.role == "tool" for message in request.messages[-1:])
+    what, param = "", ""
+    if request.sampling.response_format:
+        what, param = "No response format can be kept", "response_format"
+    elif request.functions or was_called:
+        what, param = "No functions can be called", "tools" if request.functions else "messages"
+    if what:
+        raise InvalidRequest(
+            f"{what} in the mode {request.mode!r}.",
+            hint=f"Leave them out, or use one of these modes: {', '.join(sorted(_AS_OPENAI))}.",
+            param=param,
+        )
 
 
 def _settings(settings: Settings, request: Request) -> Settings:

@@ -83,7 +83,11 @@ async def documents(engine: ChatEngine, request: Request, emit: Emit) -> Answer:
     """
     message = await read_message(engine, request)
     computed = partial(answer_from_tables, engine, request.scope, named=message.named.documents, emit=emit)
-    is_computed = not request.functions and await asyncio.to_thread(may_compute, message.text)
+    is_computed = (
+        not request.functions
+        and not request.sampling.response_format
+        and await asyncio.to_thread(may_compute, message.text)
+    )
     if message.kind == "question":
         prepared, result = await engine.look_up(
             request.messages, request.scope, request.sampling, request.functions, emit
@@ -103,10 +107,11 @@ async def documents(engine: ChatEngine, request: Request, emit: Emit) -> Answer:
 
 
 async def read_message(engine: ChatEngine, request: Request) -> ReadMessage:
-    """The last message with its kind; where functions can be called, they may be for anything: it is a question."""
+    """The last message with its kind. Where functions can be called, which may be for anything, and where a program
+    reads the answer, it is a question."""
     conversation = split_conversation(request.messages)
     text = await asyncio.to_thread(asking_part, conversation.question.content)
-    if request.functions or conversation.steps:
+    if request.functions or conversation.steps or request.sampling.response_format:
         return ReadMessage("question", conversation, NamedDocuments())
     has_history = any(message.role == "assistant" for message in conversation.history)
     catalog = engine.retriever.index.catalog

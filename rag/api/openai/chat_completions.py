@@ -14,17 +14,17 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, fields
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from fastapi import APIRouter
 from fastapi import Request as HttpRequest
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from rag.answering.modes.request import Request
 from rag.answering.personas import addressed
 from rag.api.dependencies import Caller
-from rag.api.json_body import JsonRoute
+from rag.api.json_body import JsonRoute, NullIsAbsent
 from rag.api.openai.extensions import Extensions, WithExtensions
 from rag.api.openai.models import resolve_model
 from rag.api.openai.tools import MOST_TOOLS, ChatTool, ChatToolCall, called, called_piece, functions_of
@@ -89,16 +89,47 @@ def text_of(content: str | list[ContentPart], param: str) -> str:
     return without_half_characters("".join(part.text for part in parts))
 
 
-class StreamOptions(BaseModel):
+def _without_limit(tokens: Any) -> Any:
+    """llama.cpp's way to say that a reply may be as long as it likes, which is what saying nothing means."""
+    return None if tokens == -1 else tokens
+
+
+class StreamOptions(NullIsAbsent):
     """Options of a streamed answer."""
 
     include_usage: bool = False
 
 
-class SamplingFields(BaseModel):
+class JsonSchema(BaseModel):
+    """The form of a reply; `strict` and `description` go to the model's server as they are."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str = Field(max_length=256)
+    form: dict[str, Any] | None = Field(None, alias="schema")
+
+
+class ResponseFormat(BaseModel):
+    """What the reply is to be: text, any JSON object, or JSON of a schema."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
+
+    @model_validator(mode="after")
+    def _has_schema(self) -> Self:
+        if self.type == "json_schema" and self.json_schema is None:
+            raise ValueError("json_schema is missing")
+        return self
+
+    def to_sampling(self) -> dict[str, Any] | None:
+        """The format as the engine knows it; None for text."""
+        return None if self.type == "text" else self.model_dump(by_alias=True, exclude_none=True)
+
+
+class SamplingFields(NullIsAbsent):
     """How the reply's words are picked: fields that OpenAI's older API and other servers have, too."""
 
-    max_tokens: int | None = Field(None, ge=1)
+    max_tokens: Annotated[int | None, BeforeValidator(_without_limit)] = Field(None, ge=1)
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, gt=0, le=1)
     stop: str | Annotated[list[str], Field(max_length=16)] | None = None
@@ -121,12 +152,14 @@ class ChatRequest(SamplingFields, WithExtensions):
     tools: Annotated[list[ChatTool], Field(max_length=MOST_TOOLS)] | None = None
     tool_choice: Any = None
     parallel_tool_calls: bool | None = None
+    response_format: ResponseFormat | None = None
 
     @property
     def sampling(self) -> Sampling:
         """What the request says of sampling."""
         names = {field.name for field in fields(Sampling)}
-        options = self.model_dump(include=names, exclude_none=True)
+        options = self.model_dump(include=names - {"response_format"}, exclude_none=True)
+        options["response_format"] = self.response_format.to_sampling() if self.response_format else None
         if self.stop is not None:
             options["stop"] = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
         return Sampling(**{**options, "max_tokens": self.max_completion_tokens or self.max_tokens})

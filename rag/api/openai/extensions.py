@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from rag.answering.modes.request import Mode
+from rag.api.json_body import NullIsAbsent
 from rag.errors import InvalidRequest
 from rag.storage.selection import Selection
 
@@ -24,7 +25,7 @@ class Extensions(Selection):
     collection: str | None = None
 
 
-class WithExtensions(BaseModel):
+class WithExtensions(NullIsAbsent):
     """The fields beside OpenAI's: `footnote`, and short names for some of it.
 
     `retrieval: false` is the mode `chat`; `vector_store_ids` are the collections to ask, by id or name.

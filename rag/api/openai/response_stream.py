@@ -224,7 +224,6 @@ class ResponseStream(WireForm):
             "incomplete_details": {"reason": "max_output_tokens"} if is_cut else None,
             "output": output,
             "parallel_tool_calls": False,
-            "text": {"format": {"type": "text"}},
             "truncation": "auto",
             "usage": None if answer is None else _usage(answer),
             **self._echoed,

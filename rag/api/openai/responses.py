@@ -14,11 +14,11 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from fastapi import Request as HttpRequest
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from rag.answering.modes.request import Request
 from rag.api.dependencies import Caller
-from rag.api.json_body import JsonRoute
+from rag.api.json_body import JsonRoute, NullIsAbsent
 from rag.api.openai.chat_completions import ChatMessage, ChatRequest, ContentPart, request_of, text_of
 from rag.api.openai.extensions import Extensions
 from rag.api.openai.files import listing
@@ -39,7 +39,27 @@ router = APIRouter(prefix="/v1/responses", tags=["responses"], route_class=JsonR
 _RESULTS = "file_search_call.results"
 
 
-class FileSearch(BaseModel):
+class TextFormat(BaseModel):
+    """The form of a reply, as chat has it, but flat."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: Literal["text", "json_object", "json_schema"] = "text"
+
+    def to_chat(self) -> dict[str, Any]:
+        """The form as `response_format` of chat."""
+        fields = self.model_dump()
+        own = {name: value for name, value in fields.items() if name != "type" and value is not None}
+        return {"type": self.type, **({"json_schema": own} if self.type == "json_schema" else {})}
+
+
+class TextOptions(NullIsAbsent):
+    """How the text of a reply is to be; its verbosity is accepted and ignored."""
+
+    format: TextFormat = TextFormat()
+
+
+class FileSearch(NullIsAbsent):
     """The vector stores to search, or a part of them."""
 
     type: Literal["file_search"]
@@ -61,7 +81,7 @@ class InputItem(BaseModel):
     output: str | list[ContentPart] | None = None
 
 
-class CreateResponse(BaseModel):
+class CreateResponse(NullIsAbsent):
     """The fields of OpenAI's request that Footnote uses; others are accepted and ignored."""
 
     model: str
@@ -79,6 +99,7 @@ class CreateResponse(BaseModel):
     max_output_tokens: int | None = Field(None, ge=1)
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, gt=0, le=1)
+    text: TextOptions = TextOptions()
     footnote: Extensions = Extensions()
 
 
@@ -154,6 +175,7 @@ def _prepare(body: CreateResponse, services: Services, caller: Access) -> tuple[
         max_completion_tokens=body.max_output_tokens,
         temperature=body.temperature,
         top_p=body.top_p,
+        response_format=body.text.format.to_chat(),
     )
     prepared = request_of(chat, services, caller)
     if tool is not None:
@@ -163,7 +185,7 @@ def _prepare(body: CreateResponse, services: Services, caller: Access) -> tuple[
         services.catalog,
         echoed=body.model_dump(
             include={"model", "instructions", "tools", "tool_choice", "previous_response_id", "metadata", "temperature"}
-            | {"top_p", "max_output_tokens", "store"}
+            | {"top_p", "max_output_tokens", "store", "text"}
         )
         | {"parallel_tool_calls": bool(functions) and body.parallel_tool_calls is not False},
         question=next((message.content for message in reversed(messages) if message.role == "user"), ""),

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 
 from rag.answering.engine import ChatEngine
 from rag.api.dependencies import AppServices, Caller
-from rag.api.json_body import JsonRoute
+from rag.api.json_body import JsonRoute, NullIsAbsent
 from rag.api.openai.files import listing
 from rag.api.openai.response_stream import found_file
 from rag.api.openai.vector_store_files import ChunkingStrategy, chunking_of, cursor_of
@@ -67,14 +67,14 @@ class CreateStore(UpdateStore):
     chunking_strategy: ChunkingStrategy | None = None
 
 
-class RankingOptions(BaseModel):
+class RankingOptions(NullIsAbsent):
     """The lowest score (0 to 1) of what is shown; rankers are accepted, ours is used."""
 
     ranker: str | None = None
     score_threshold: float = Field(0.0, ge=0, le=1)
 
 
-class Search(BaseModel):
+class Search(NullIsAbsent):
     """A question, or several at once."""
 
     query: QueryText | Annotated[list[QueryText], Field(min_length=1, max_length=10)]

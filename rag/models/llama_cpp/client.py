@@ -48,6 +48,7 @@ def open_llama_cpp(settings: LanguageModelSettings) -> LanguageModel:
         count_tokens=llm.count_tokens,
         count_prompt=llm.count_prompt,
         parameters=llm.parameters,
+        writes_json=True,
     )
 
 
@@ -150,6 +151,8 @@ class LlamaCpp:
         llama.obey(stop)
         if "repetition_penalty" in options:
             options["repeat_penalty"] = options.pop("repetition_penalty")
+        if "response_format" in options:
+            options["response_format"] = _grammar_of(options["response_format"])
         for chunk in llama.create_chat_completion(messages=self._prepare(turns), stream=True, **options):
             emit(model_delta(chunk, None, None))
         emit(ModelDelta("", usage=Usage(llama.prompt_tokens, llama.completion_tokens)))
@@ -160,6 +163,12 @@ class LlamaCpp:
         turns = fold_system(turns) if self._folds_system else merge_turns(turns)
         break_up = partial(self._control_tokens.sub, lambda token: f"{token[0][0]} {token[0][1:]}")
         return [{**turn, "content": break_up(turn["content"])} for turn in turns]
+
+
+def _grammar_of(response_format: Mapping[str, Any]) -> dict[str, Any]:
+    """OpenAI's response format as llama-cpp-python makes a grammar of it."""
+    schema = response_format.get("json_schema", {}).get("schema")
+    return {"type": "json_object"} | ({"schema": schema} if schema else {})
 
 
 _TOO_LONG = "exceed context window"  # in the words of llama-cpp-python

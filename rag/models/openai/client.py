@@ -112,6 +112,7 @@ class OpenAICompatible:
             count_tokens=estimate_tokens,
             count_prompt=self.count_prompt,
             calls_functions=True,  # or its server says that it does not
+            writes_json=True,
             parameters=parameters_named(self.model),
         )
 

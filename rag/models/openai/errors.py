@@ -21,7 +21,10 @@ _NOT_TAKEN = re.compile(
     r"un(recognized|known|supported|expected)|(not|n't) support|not (permitted|allowed)|extra_forbidden"
 )
 _ABOUT_FUNCTIONS = re.compile(r"\btools?\b|tool[_ -]?(choice|call)|\bfunction[_ -]?(call|tool)", re.IGNORECASE)
-_DISPENSABLE = {*(field.name for field in fields(Sampling)), "repeat_penalty", "parallel_tool_calls"} - {"max_tokens"}
+_DISPENSABLE = {*(field.name for field in fields(Sampling)), "repeat_penalty", "parallel_tool_calls"} - {
+    "max_tokens",
+    "response_format",
+}
 _HINTS = {
     "it refuses the API key": "Correct RAG_LLM__API_KEY.",
     "it wants an API key": "Set RAG_LLM__API_KEY.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 import threading
@@ -400,3 +401,11 @@ except ConfigurationError as error:
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert "footnote[llama-cpp]" in result.stdout
     assert "make setup EXTRAS=llama-cpp" in result.stdout
+
+
+async def test_a_reply_keeps_to_a_schema(opened):
+    """The model is random noise; what it writes has the form all the same."""
+    schema = {"type": "object", "properties": {"verdict": {"enum": ["yes", "no"]}}, "required": ["verdict"]}
+    form = {"type": "json_schema", "json_schema": {"name": "verdict", "schema": schema}}
+    written = _text(await _ask(opened(), response_format=form))
+    assert json.loads(written)["verdict"] in ("yes", "no")
