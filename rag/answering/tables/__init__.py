@@ -1,3 +1,3 @@
 """Questions over whole tables (spreadsheets, CSV) are computed: see answer.py."""
 
-__all__ = ["answer"]
+__all__ = ["answer", "table"]
