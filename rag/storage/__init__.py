@@ -15,6 +15,7 @@ __all__ = [
     "name_tokens",
     "paging",
     "postgres",
+    "private",
     "responses",
     "rows",
     "schema",

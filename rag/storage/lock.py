@@ -20,6 +20,7 @@ from typing import Any, Self
 
 from rag.errors import ConfigurationError, DatabaseUnavailable, StorageLocked
 from rag.storage.database import Database
+from rag.storage.private import make_private
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class StorageLock:
     def acquire(self) -> Self:
         """Take the folder, making it if need be. Raises StorageLocked when another process has it."""
         try:
-            self._lock_file.parent.mkdir(parents=True, exist_ok=True)
+            make_private(self._lock_file.parent)
             descriptor = os.open(self._lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise ConfigurationError(

@@ -20,11 +20,13 @@ from rag.api.json_body import JsonRoute
 from rag.api.route_policy import PUBLIC, SESSION, UPLOAD
 from rag.auth.access import Access, share
 from rag.auth.principals import may
+from rag.auth.sessions import Sessions
 from rag.auth.users import User, Users
 from rag.errors import Forbidden, InvalidRequest, NotFound, UnsupportedFileType
 from rag.storage.catalog import DEFAULT_COLLECTION
 from rag.types.documents import LOCAL_NAME, LOCAL_PRINCIPAL, Collection, Document
 from rag.types.ingest import IngestOptions, Job
+from rag.ui.session import calling_session
 
 router = APIRouter(prefix="/library", include_in_schema=False, route_class=JsonRoute, dependencies=[SESSION])
 
@@ -95,6 +97,14 @@ def me(services: AppServices, caller: Caller) -> dict[str, Any]:
         "suffixes": sorted(services.ingest.suffixes),
         "max_upload_mb": services.settings.server.max_upload_mb,
     }
+
+
+@router.delete("/me/sessions")
+def log_out_everywhere(caller: Caller) -> dict[str, int]:
+    """End all sessions of who asks, this one among them."""
+    if not caller.may_own:
+        raise Forbidden("This key cannot end sessions.", hint="It is limited: use another key.")
+    return {"ended": Sessions(caller.catalog.database).end_all(caller.principal.id)}
 
 
 # ------------------------------------------------------------------------------------------------------- collections
@@ -222,9 +232,9 @@ def add_user(body: NewUser, caller: Admin) -> dict[str, Any]:
 
 @router.patch("/users/{name}")
 def change_user(name: str, body: ChangedUser, caller: Admin) -> dict[str, Any]:
-    """Change a user's password, or make an admin of them."""
+    """Change a user's password, which ends their sessions (not that of who does it), or make an admin of them."""
     if body.password is not None:
-        _users(caller).set_password(name, body.password)
+        _users(caller).set_password(name, body.password, kept_session=calling_session())
     if body.is_admin is not None:
         _require_another(caller, name)
         _users(caller).set_admin(name, is_admin=body.is_admin)

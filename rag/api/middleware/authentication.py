@@ -95,7 +95,7 @@ class Authentication:
     def _principal_of_session(self, connection: HTTPConnection) -> Principal | None:
         chat_session: ChatSession | None = getattr(connection.app.state, "chat_session", None)
         session = chat_session(connection) if chat_session is not None else None
-        return self._authenticator.users.of_session(session) if session else None
+        return self._authenticator.sessions.principal(session) if session else None
 
     def _by_cookie(self, connection: HTTPConnection) -> Principal:
         principal = self._principal_of_session(connection)
