@@ -51,7 +51,7 @@ def test_it_ingests_serves_and_ends(commands):
         owner = read_owner(commands.storage)
         assert owner is not None
         assert owner.url == url
-        assert owner.token
+        assert owner.secret
     assert read_owner(commands.storage) is None
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "rows",
     "schema",
     "selection",
+    "source_files",
     "staged_versions",
     "vector_stores",
 ]

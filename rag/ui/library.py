@@ -24,6 +24,7 @@ from rag.auth.sessions import Sessions
 from rag.auth.users import User, Users
 from rag.errors import Forbidden, InvalidRequest, NotFound, UnsupportedFileType
 from rag.storage.catalog import DEFAULT_COLLECTION
+from rag.storage.source_files import require_in_place
 from rag.types.documents import LOCAL_NAME, LOCAL_PRINCIPAL, Collection, Document
 from rag.types.ingest import IngestOptions, Job
 from rag.ui.session import calling_session
@@ -204,10 +205,12 @@ def delete_document(document_id: str, services: AppServices, caller: Caller) -> 
 
 @router.post("/documents/{document_id}/again")
 def read_again(document_id: str, services: AppServices, caller: Caller) -> dict[str, Any]:
-    """Read a file of a folder again, as it is now. Raises InvalidRequest for an upload, which never changes."""
+    """Read a file of a folder again, as it is now. Raises InvalidRequest for an upload, which never changes, Conflict
+    where a link leads elsewhere."""
     document = caller.document(document_id, "write")
     if document.file_id is not None:
         raise InvalidRequest("An uploaded file does not change.", hint="Upload it again.")
+    require_in_place(document)
     steps = services.ingest.add_paths([document.content], document.collection, IngestOptions(retry_failed=True))
     reports = [progress.report for progress in steps if progress.report]
     if not reports:
