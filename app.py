@@ -149,6 +149,9 @@ def _serve(settings: Settings, services: Services, listener: socket.socket) -> N
         log_level="warning",
         access_log=False,
         server_header=False,
+        # without a proxy, anybody could write into these headers that they come from elsewhere
+        proxy_headers=bool(settings.server.trusted_proxies),
+        forwarded_allow_ips=[str(proxy) for proxy in settings.server.trusted_proxies],
         timeout_graceful_shutdown=5,
         lifespan="on",
         ws_max_size=settings.server.max_request_kb * 1024,

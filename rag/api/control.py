@@ -27,7 +27,7 @@ from rag.answering.modes.route import Shares
 from rag.api.dependencies import AppServices
 from rag.api.errors import unknown_error
 from rag.api.route_policy import PUBLIC
-from rag.errors import Forbidden, RagError
+from rag.errors import Forbidden, RagError, set_caller
 from rag.operations.control_protocol import (
     AskRequest,
     BackupRequest,
@@ -75,6 +75,7 @@ async def _require_token(request: Request, authorization: Annotated[str, Header(
     is_theirs = is_request_token(token, request.app.state.control_secret, request.method, target, await request.body())
     if scheme != "Bearer" or not is_theirs:
         raise Forbidden("This address is for the command line of this machine.")
+    set_caller(runs_footnote=True)
 
 
 def _backend(services: AppServices) -> LocalBackend:

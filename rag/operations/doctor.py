@@ -122,7 +122,10 @@ def _catalog(settings: Settings) -> CheckResult:
             documents = catalog.documents()
     except DatabaseError as error:
         return CheckResult(
-            False, "Storage", f"{path} is damaged: {error.orig}.", "Restore a copy, or remove it and ingest again."
+            False,
+            "Storage",
+            f"{path} is damaged: {error.orig}.",
+            "Keep a copy of the folder; `rag restore --overwrite` brings a backup back.",
         )
     failed = sum(document.status == "failed" for document in documents)
     chunks = sum(document.chunks for document in documents)

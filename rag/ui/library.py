@@ -214,7 +214,9 @@ def read_again(document_id: str, services: AppServices, caller: Caller) -> dict[
     steps = services.ingest.add_paths([document.content], document.collection, IngestOptions(retry_failed=True))
     reports = [progress.report for progress in steps if progress.report]
     if not reports:
-        raise NotFound(f"There is no file at {document.content} any more.", hint="Remove the document.")
+        raise NotFound(
+            f"There is no file at {document.content} any more.", hint="Put the file back, or remove the document."
+        )
     return {"outcome": reports[-1].outcome, "error": reports[-1].error, "hint": reports[-1].hint}
 
 

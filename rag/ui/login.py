@@ -11,7 +11,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from rag.auth.principals import LOCAL, Principal
-from rag.errors import Unauthorized
+from rag.errors import RateLimited, Unauthorized
 from rag.storage.private import shared_secret
 from rag.ui.session import chat_session
 from rag.ui.sockets import close_sockets
@@ -67,7 +67,7 @@ def offer_login(authenticator: Authenticator) -> None:
     async def by_password(name: str, password: str) -> cl.User | None:
         try:
             principal = await asyncio.to_thread(authenticator.by_password, name, password)
-        except Unauthorized:
+        except (Unauthorized, RateLimited):
             return None
         return await with_session(principal)
 

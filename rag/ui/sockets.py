@@ -10,20 +10,23 @@ another one, so only those are let in that the page really makes.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, Json, StringConstraints, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, Json, StringConstraints, TypeAdapter
 from starlette.routing import Mount
 
-from rag.errors import Unauthorized
+from rag.errors import Unauthorized, set_caller
 from rag.ui.markdown import escape
 from rag.ui.session import calling_session, principal_of
+from rag.ui.settings_panel import SentValues
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from chainlit.session import WebsocketSession
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from rag.operations.services import Services
@@ -78,8 +81,6 @@ class _EditedMessage(BaseModel):
     message: _Edited
 
 
-_Setting = str | float | bool | list[str] | None
-
 # What the page sends, and what comes with it. What is not here (audio, favourites) is switched off.
 _EVENTS: dict[str, TypeAdapter[Any]] = {
     name: TypeAdapter(payload)
@@ -90,9 +91,16 @@ _EVENTS: dict[str, TypeAdapter[Any]] = {
         "fetch_favorites": tuple[()],
         "client_message": tuple[_NewMessage],
         "edit_message": tuple[_EditedMessage],
-        "chat_settings_change": tuple[dict[str, _Setting]],
+        "chat_settings_change": tuple[SentValues],
     }.items()
 }
+
+
+class _Handlers(dict[str, Any]):
+    """Handlers by the names of events; a client may send any JSON for a name."""
+
+    def __contains__(self, event: object) -> bool:
+        return isinstance(event, str) and super().__contains__(event)
 
 
 def guard_sockets(services: Services) -> None:
@@ -103,11 +111,11 @@ def guard_sockets(services: Services) -> None:
 
     handlers = sio.handlers["/"]
     connect, disconnect = handlers["connect"], handlers["disconnect"]
-    sio.handlers["/"] = {
-        "connect": _guarded_connect(services, connect),
-        "disconnect": disconnect,
+    sio.handlers["/"] = _Handlers(
+        connect=_guarded_connect(services, connect),
+        disconnect=_guarded_disconnect(disconnect),
         **{event: _guarded(services, event, handlers[event]) for event in _EVENTS},
-    }
+    )
     for name in ("engineio.server", "socketio.server"):
         logging.getLogger(name).addFilter(_without_trace)
     for route in chainlit_app.routes:
@@ -126,18 +134,32 @@ async def close_sockets(session: str) -> None:
 
 
 def _guarded_connect(services: Services, connect: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    from chainlit.server import sio
     from socketio.exceptions import ConnectionRefusedError as Refused
 
-    async def guarded(sid: str, environ: dict[str, Any], auth: object = None) -> Any:
+    async def guarded(sid: str, environ: object = None, auth: object = None, *_: object) -> Any:
+        if environ is not sio.get_environ(sid):  # a message of that name, by a client that is connected
+            return None
         try:
             _Connection.model_validate(auth)
-        except ValidationError as error:
+            _require_whole_characters(auth)
+        except ValueError as error:
             raise Refused("the session's name is none of the page's") from error
         try:
             await asyncio.to_thread(principal_of, services, calling_session())
         except Unauthorized as error:
             raise Refused("authentication failed") from error
         return await connect(sid, environ, auth)
+
+    return guarded
+
+
+def _guarded_disconnect(disconnect: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    from chainlit.server import sio
+
+    async def guarded(sid: str, *_: object) -> None:
+        if not sio.manager.is_connected(sid, "/"):  # else it is a message of that name
+            await disconnect(sid)
 
     return guarded
 
@@ -152,20 +174,38 @@ def _guarded(services: Services, event: str, handler: Callable[..., Awaitable[An
         chat = WebsocketSession.get(sid)
         try:
             _EVENTS[event].validate_python(payload, strict=True)
-        except (ValidationError, RecursionError):
+            _require_whole_characters(payload)
+        except (ValueError, RecursionError):
             log.info("A message %r of another shape than the page's was left out.", event)
             return None
         if chat is None:  # it lost its connection for too long
             return await sio.disconnect(sid)
         try:
-            await asyncio.to_thread(principal_of, services, calling_session())
+            principal = await asyncio.to_thread(principal_of, services, calling_session())
         except Unauthorized as error:
             init_ws_context(chat)
             await cl.ErrorMessage(f"{escape(error.message)}\n\n{escape(error.hint)}").send()
             return await sio.disconnect(sid)
+        set_caller(runs_footnote=principal.runs_footnote)
+        if event == "edit_message" and not _is_known(chat, payload[0]["message"]["id"]):
+            return None
         return await handler(sid, *payload)
 
     return guarded
+
+
+def _require_whole_characters(payload: object) -> None:
+    """Raises ValueError for half a character, which cannot be stored."""
+    json.dumps(payload, ensure_ascii=False).encode()
+
+
+def _is_known(chat: WebsocketSession, message_id: str) -> bool:
+    """Whether the chat has that message (still)."""
+    from chainlit.chat_context import chat_context
+    from chainlit.context import init_ws_context
+
+    init_ws_context(chat)
+    return any(message.id == message_id for message in chat_context.get())
 
 
 def _without_trace(record: logging.LogRecord) -> bool:

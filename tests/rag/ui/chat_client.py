@@ -12,7 +12,7 @@ import httpx
 import socketio
 
 PASSWORD = "four words in a row"
-SECONDS = 20
+SECONDS = 60  # the first answer waits for what is loaded once
 
 
 def browser(url: str) -> httpx.Client:
@@ -51,14 +51,14 @@ class Chat:
         """Raises socketio's ConnectionError where the server lets nobody in so."""
         known = {"sessionId": self.session_id, "clientType": "webapp", "userEnv": "{}", "threadId": "", **auth}
         headers = {"Cookie": self._cookies}
-        await self.client.connect(
-            self._url, headers=headers, auth=known, socketio_path="/ws/socket.io", transports=["websocket"]
-        )
+        place = {"socketio_path": "/ws/socket.io", "transports": ["websocket"], "wait_timeout": SECONDS}
+        await self.client.connect(self._url, headers=headers, auth=known, **place)
         await self.client.emit("connection_successful")
         await self.until("set_commands")
 
     async def ask(self, question: str) -> str:
-        """Say something; the id of what was said."""
+        """Say something; the id of what was said. `events` are those since then."""
+        self.events.clear()
         message_id = str(uuid.uuid4())
         message = {
             "id": message_id,
