@@ -130,18 +130,18 @@ def _serve(settings: Settings, services: Services, listener: socket.socket) -> N
     host = settings.server.host
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  (what listens everywhere does so here)
     url = f"http://{f'[{host}]' if ':' in host else host}:{settings.server.port}"
-    token = secrets.token_urlsafe(32)
+    secret = secrets.token_urlsafe(32)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         lock = StorageLock(settings.storage.dir, shared=settings.storage.is_shared)  # which `services` has
-        lock.announce(Owner(os.getpid(), url, token, socket.gethostname()))
+        lock.announce(Owner(os.getpid(), url, secret, socket.gethostname()))
         _introduce(services, url)
         learning = asyncio.create_task(asyncio.to_thread(message_kinds.learn))  # before the first message comes
         yield
         await learning
 
-    api = create_api(services, token, lifespan)
+    api = create_api(services, secret, lifespan)
     mount_chat(api, services)
     config = uvicorn.Config(
         api,
@@ -149,6 +149,9 @@ def _serve(settings: Settings, services: Services, listener: socket.socket) -> N
         log_level="warning",
         access_log=False,
         server_header=False,
+        # without a proxy, anybody could write into these headers that they come from elsewhere
+        proxy_headers=bool(settings.server.trusted_proxies),
+        forwarded_allow_ips=[str(proxy) for proxy in settings.server.trusted_proxies],
         timeout_graceful_shutdown=5,
         lifespan="on",
         ws_max_size=settings.server.max_request_kb * 1024,

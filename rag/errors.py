@@ -26,11 +26,20 @@
 
 Code deep inside raises; only the edges (command line, API, chat UI) turn an error into words. They read `exit_code`
 and `status`, so a new error needs no change there.
+
+Some errors are about how Footnote was set up: their words name settings, addresses and models. They are for who runs
+it: the command line, the log, the owner of an open server, admins. Everybody else is told no more than the `public`
+sentence of their class: see `words_for_caller`.
 """
 
 from __future__ import annotations
 
+import logging
+from contextvars import ContextVar
 from typing import ClassVar
+
+logger = logging.getLogger(__name__)
+_runs_footnote: ContextVar[bool] = ContextVar("runs_footnote", default=True)
 
 
 class RagError(Exception):
@@ -39,6 +48,7 @@ class RagError(Exception):
     exit_code: ClassVar[int] = 1
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"
+    public: ClassVar[str] = ""  # what is told instead to those who do not run Footnote; empty: the same
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -46,11 +56,30 @@ class RagError(Exception):
         self.hint = hint
 
 
+def set_caller(*, runs_footnote: bool) -> None:
+    """Say who is told what goes wrong from now on, in this task and those that it begins."""
+    _runs_footnote.set(runs_footnote)
+
+
+def caller_runs_footnote() -> bool:
+    """Whether who has asked may read how Footnote is set up."""
+    return _runs_footnote.get()
+
+
+def words_for_caller(error: RagError) -> tuple[str, str]:
+    """Message and hint as who has asked may read them; what they are not told is logged."""
+    if not error.public or caller_runs_footnote():
+        return error.message, error.hint
+    logger.warning("%s %s", error.message, error.hint)
+    return error.public, "Its log says more to who runs this server."
+
+
 class ConfigurationError(RagError):
     """A setting is wrong or missing, or an optional dependency is not installed."""
 
     exit_code = 2
     code = "configuration_error"
+    public = "The server is not set up for this."
 
 
 class IndexMismatch(RagError):
@@ -59,6 +88,7 @@ class IndexMismatch(RagError):
     exit_code = 2
     status = 503
     code = "index_mismatch"
+    public = "The documents cannot be searched at the moment."
 
 
 class StorageLocked(RagError):
@@ -67,6 +97,7 @@ class StorageLocked(RagError):
     exit_code = 2
     status = 503
     code = "storage_locked"
+    public = "The documents cannot be changed at the moment."
 
 
 class DatabaseUnavailable(RagError):
@@ -74,6 +105,7 @@ class DatabaseUnavailable(RagError):
 
     status = 503
     code = "database_unavailable"
+    public = "The documents cannot be reached at the moment."
 
 
 class DocumentError(RagError):
@@ -190,6 +222,7 @@ class BackendError(RagError):
 
     status = 502
     code = "backend_error"
+    public = "The language model, or the index, has failed."
 
 
 class BackendUnavailable(BackendError):
@@ -197,12 +230,14 @@ class BackendUnavailable(BackendError):
 
     status = 503
     code = "backend_unavailable"
+    public = "The language model, or the index, does not answer at the moment."
 
 
 class AnswerInterrupted(BackendUnavailable):
     """The model failed when a part of its answer had been sent already: what is shown of it is incomplete."""
 
     code = "answer_interrupted"
+    public = "The language model stopped in the middle of the answer."
 
 
 class BackendRejected(BackendError):
@@ -210,9 +245,11 @@ class BackendRejected(BackendError):
 
     status = 400
     code = "backend_rejected"
+    public = "The language model did not take the request."
 
 
 class PromptTooLong(BackendRejected):
     """The prompt has more tokens than the model reads."""
 
     code = "context_length_exceeded"
+    public = "The request is longer than the language model reads."

@@ -14,7 +14,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from rag.errors import ConfigurationError
@@ -104,6 +104,11 @@ class ServerSettings(_Group):
     allowed_origins: tuple[str, ...] = Field(
         (),
         description='Web sites whose pages may use the API, as a JSON list such as `["https://intranet.example"]`.',
+    )
+    trusted_proxies: tuple[IPvAnyNetwork, ...] = Field(
+        (),
+        description="Addresses and networks of proxies before Footnote, as a JSON list; what they say of the address "
+        "and the protocol of who asks is believed, and nobody else.",
     )
 
 

@@ -99,6 +99,7 @@ def run_here(
     before, root = Path.cwd(), logging.getLogger()
     handlers, level = root.handlers[:], root.level
     code: object = 0
+    umask = os.umask(0o022)  # as a shell has it
     try:
         os.chdir(folder)
         root.handlers = []
@@ -113,6 +114,7 @@ def run_here(
     except SystemExit as end:
         code = end.code
     finally:
+        os.umask(umask)
         os.chdir(before)
         root.handlers, root.level = handlers, level
     said = [stream.buffer.getvalue().decode("utf-8", "replace") for stream in (output, errors)]

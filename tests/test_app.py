@@ -51,7 +51,7 @@ def test_it_ingests_serves_and_ends(commands):
         owner = read_owner(commands.storage)
         assert owner is not None
         assert owner.url == url
-        assert owner.token
+        assert owner.secret
     assert read_owner(commands.storage) is None
 
 
@@ -133,6 +133,34 @@ def test_guessing_passwords_is_slowed_down(commands):
     with commands.server(free_port(), **limits) as url, client_of(url) as http:
         assert [http.post("/login", data=wrong).status_code for _ in range(4)] == [401, 401, 401, 429]
         assert int(http.post("/login", data=wrong).headers["retry-after"]) <= 61
+
+
+@pytest.mark.slow
+def test_a_forged_address_counts_for_nothing_unless_a_proxy_is_declared(commands):
+    Users(SqliteDatabase(commands.storage / CATALOG_NAME)).add("anna", "four words in a row")
+    wrong = {"username": "anna", "password": "wrong words in a row"}
+    limits = {"RAG_AUTH__REQUIRED": "true", "RAG_AUTH__ATTEMPTS_PER_MINUTE": "3"}
+
+    def log_ins(url, count, form=wrong):
+        with client_of(url) as http:
+            for number in range(count):
+                forged = {
+                    "X-Forwarded-For": f"10.0.{number // 250}.{number % 250}",
+                    "Forwarded": f"for=10.1.0.{number}",
+                }
+                forged |= {"X-Real-IP": f"10.2.0.{number}"}
+                yield http.post("/login", data=form, headers=forged).status_code
+
+    with commands.server(free_port(), FORWARDED_ALLOW_IPS="*", **limits) as url:
+        assert [*log_ins(url, 5)] == [401, 401, 401, 429, 429]
+    proxy = {"RAG_SERVER__TRUSTED_PROXIES": '["127.0.0.0/8"]'}
+    with commands.server(free_port(), **proxy, **limits) as url:
+        right = {**wrong, "password": "four words in a row"}
+        assert [*log_ins(url, 1, right)] == [200]
+        assert [*log_ins(url, 29)] == [401] * 29
+        assert [*log_ins(url, 1, right)] == [401], "from many addresses the user is guarded"
+    with commands.server(free_port(), RAG_SERVER__TRUSTED_PROXIES='["10.9.9.9"]', **limits) as url:
+        assert [*log_ins(url, 4)][-1] == 429, "another one is declared"
 
 
 @pytest.mark.slow

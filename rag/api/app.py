@@ -38,13 +38,14 @@ from rag.api.rendering.renderer import PageDrawer
 from rag.auth.authenticator import Authenticator
 from rag.errors import InvalidRequest, NotFound, RagError
 from rag.operations.services import Services
+from rag.storage.source_files import SourceFiles
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
-def create_api(services: Services, token: str, lifespan: Lifespan | None = None) -> FastAPI:
-    """The application without the chat UI. `token` opens the command line's routes. What is added later is as closed as
-    the rest: see rag/api/route_policy.py."""
+def create_api(services: Services, secret: str, lifespan: Lifespan | None = None) -> FastAPI:
+    """The application without the chat UI. Who knows `secret` may use the command line's routes. What is added later is
+    as closed as the rest: see rag/api/route_policy.py."""
 
     def library_for(request: HTTPConnection | None) -> UserLibrary:
         assert request is not None
@@ -70,8 +71,9 @@ def create_api(services: Services, token: str, lifespan: Lifespan | None = None)
         responses=ERROR_RESPONSES,
     )
     app.state.services = services
-    app.state.token = token
-    app.state.page_drawer = PageDrawer()
+    app.state.control_secret = secret
+    app.state.source_files = SourceFiles()
+    app.state.page_drawer = PageDrawer(app.state.source_files)
     app.add_exception_handler(RagError, on_rag_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_error)

@@ -1,13 +1,13 @@
 """The command line's routes: a Backend over HTTP, for `ingest` and `rag` while a server owns the storage folder.
 
-They read files of this machine by path, so they answer only to who can read the token in the storage folder.
+They read files of this machine by path, so they answer only to who can read the secret in the storage folder, and each
+request brings a token that opens nothing but itself.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator, Sequence
@@ -27,7 +27,7 @@ from rag.answering.modes.route import Shares
 from rag.api.dependencies import AppServices
 from rag.api.errors import unknown_error
 from rag.api.route_policy import PUBLIC
-from rag.errors import Forbidden, RagError
+from rag.errors import Forbidden, RagError, set_caller
 from rag.operations.control_protocol import (
     AskRequest,
     BackupRequest,
@@ -38,6 +38,7 @@ from rag.operations.control_protocol import (
     error_body,
     error_line,
     event_line,
+    is_request_token,
 )
 from rag.operations.local_backend import LocalBackend
 from rag.settings import EmbeddingSettings
@@ -67,9 +68,14 @@ class _ControlRoute(APIRoute):
         return handled
 
 
-def _require_token(request: Request, authorization: Annotated[str, Header()] = "") -> None:
-    if not secrets.compare_digest(authorization.encode(), f"Bearer {request.app.state.token}".encode()):
+async def _require_token(request: Request, authorization: Annotated[str, Header()] = "") -> None:
+    scheme, _, token = authorization.partition(" ")
+    scope = request.scope
+    target = b"?".join(filter(None, [scope["raw_path"], scope["query_string"]]))
+    is_theirs = is_request_token(token, request.app.state.control_secret, request.method, target, await request.body())
+    if scheme != "Bearer" or not is_theirs:
         raise Forbidden("This address is for the command line of this machine.")
+    set_caller(runs_footnote=True)
 
 
 def _backend(services: AppServices) -> LocalBackend:

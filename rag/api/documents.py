@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse
 
 from rag.api.dependencies import Caller
 from rag.api.route_policy import SESSION
-from rag.errors import NotFound
+from rag.storage.source_files import SourceFiles
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
 
 router = APIRouter(dependencies=[SESSION])
 
@@ -23,23 +27,34 @@ _SHOWN_AS_TEXT = ("text/", "application/json", "application/xml")
 
 
 @router.get("/documents/{document_id}/source")
-async def get_source(document_id: str, caller: Caller) -> FileResponse:
-    """The source file, shown in the browser; text of any kind as plain text. 404 when it is no longer there."""
+async def get_source(document_id: str, request: Request, caller: Caller) -> FileResponse:
+    """The source file, shown in the browser; text of any kind as plain text. 404 when it is no longer there, 409 when
+    it is not the one that was ingested."""
     document = await asyncio.to_thread(caller.document, document_id)
-    if not await asyncio.to_thread(document.content.is_file):
-        raise NotFound(
-            f"{PurePath(document.source).name} is no longer where it was ingested from.",
-            hint="Put it back, or ingest its folder again.",
-        )
+    source_files: SourceFiles = request.app.state.source_files
+    file = await asyncio.to_thread(source_files.open, document)
     media_type = document.media_type
     if media_type.startswith(_SHOWN_AS_TEXT):
         media_type = "text/plain; charset=utf-8"
     # Chromium's PDF viewer does not start inside a sandbox; a PDF runs no script of ours anyway.
     headers = {} if media_type == "application/pdf" else _HEADERS
-    return FileResponse(
-        document.content,
+    return _OpenFileResponse(
+        file,
         media_type=media_type,
         filename=PurePath(document.source).name,
         content_disposition_type="inline",
         headers=headers,
     )
+
+
+class _OpenFileResponse(FileResponse):
+    """A file that is open, whatever is at its path by now; it is closed at the end."""
+
+    def __init__(self, file: BinaryIO, **options: Any) -> None:
+        super().__init__(f"/dev/fd/{file.fileno()}", **options)
+        self._file = file
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        with self._file:
+            await super().__call__(scope, receive, send)

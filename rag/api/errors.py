@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from rag.errors import RagError, RateLimited, Unauthorized
+from rag.errors import RagError, RateLimited, Unauthorized, words_for_caller
 from rag.telemetry.spans import note_error
 
 logger = logging.getLogger(__name__)
@@ -58,8 +58,9 @@ ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
 def envelope(error: RagError) -> dict[str, object]:
     """An error as OpenAI's clients know it; the hint is part of the message, and a field."""
     note_error(error.code)
-    body = _body(error.status, f"{error.message} {error.hint}".strip(), getattr(error, "param", None), error.code)
-    return {"error": {**body, "hint": error.hint}}
+    message, hint = words_for_caller(error)
+    body = _body(error.status, f"{message} {hint}".strip(), getattr(error, "param", None), error.code)
+    return {"error": {**body, "hint": hint}}
 
 
 def error_response(error: RagError) -> JSONResponse:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, Field
 
 from rag.auth.access import Access
-from rag.errors import InvalidRequest, RagError
+from rag.errors import InvalidRequest, RagError, words_for_caller
 from rag.operations.backend import Library
 from rag.operations.control_protocol import SearchRequest
 from rag.retrieval.retriever import HybridRetriever
@@ -119,7 +119,7 @@ def create_mcp(
         try:
             yield
         except RagError as error:
-            raise ToolError(f"{error.message} {error.hint}".strip()) from error
+            raise ToolError(" ".join(words_for_caller(error)).strip()) from error
 
     @server.tool(annotations=reads_only)
     async def search(

@@ -1,3 +1,3 @@
 """Who asks, and what they may: principals, users, keys, passwords, limits."""
 
-__all__ = ["access", "api_keys", "authenticator", "principals", "users", "weak_secrets"]
+__all__ = ["access", "api_keys", "authenticator", "principals", "sessions", "users", "weak_secrets"]

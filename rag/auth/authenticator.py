@@ -9,6 +9,7 @@ from rag.auth.api_keys import ApiKeys
 from rag.auth.passwords import KEY_PREFIX
 from rag.auth.principals import LOCAL, Principal
 from rag.auth.rate_limit import RateLimit
+from rag.auth.sessions import Sessions
 from rag.auth.users import Users
 from rag.errors import Conflict, InvalidRequest, Unauthorized
 from rag.settings import Settings
@@ -29,6 +30,7 @@ class Authenticator:
         self._signs_up = settings.auth.sign_up
         self._keys = ApiKeys(database)
         self.users = Users(database)
+        self.sessions = Sessions(database)
         self._attempts = RateLimit(settings.auth.attempts_per_minute)  # of an address
         self._passwords = RateLimit(_ADDRESSES_PER_USER * settings.auth.attempts_per_minute)  # for a user
         self._requests = RateLimit(settings.auth.requests_per_minute)

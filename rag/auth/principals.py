@@ -29,6 +29,11 @@ class Principal:
     collections: frozenset[str] | None = None
     key_id: str = ""
 
+    @property
+    def runs_footnote(self) -> bool:
+        """Whether it may read how Footnote is set up: an admin, with no key for some collections only."""
+        return self.is_admin and self.collections is None
+
 
 LOCAL = Principal(LOCAL_PRINCIPAL, LOCAL_NAME, is_admin=True)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
 from rag.auth.passwords import hash_password, verify_password
 from rag.auth.principals import Principal
+from rag.auth.sessions import end_sessions
 from rag.errors import Conflict, InvalidRequest, NotFound
 from rag.storage import schema
 from rag.storage.database import Database, Row
@@ -90,17 +90,23 @@ class Users:
             )
         return self.get(name)
 
-    def set_password(self, name: str, password: str) -> None:
-        """Change a password. Raises NotFound, InvalidRequest for an unfit one."""
-        self._set(self._changeable(name), "password", _checked(password))
+    def set_password(self, name: str, password: str, kept_session: str = "") -> None:
+        """Change a password, and end the user's sessions, but for one. Raises NotFound, InvalidRequest for an unfit
+        password."""
+        user, stored = self._changeable(name), _checked(password)
+        with self._database.transaction() as connection:
+            connection.execute("UPDATE principals SET password = :stored WHERE id = :id", stored=stored, id=user.id)
+            end_sessions(connection, user.id, kept_session)
 
     def set_admin(self, name: str, *, is_admin: bool) -> None:
         """Make a user an admin, or no more. Raises NotFound."""
-        self._set(self._changeable(name), "is_admin", is_admin)
+        self._database.write(
+            "UPDATE principals SET is_admin = :is_admin WHERE id = :id", is_admin=is_admin, id=self._changeable(name).id
+        )
 
     def delete(self, name: str, heir: str = "") -> None:
-        """Delete a user with all keys, conversations and kept answers. Collections and uploads go to `heir`; with none
-        given, and some there, raises Conflict. Raises NotFound."""
+        """Delete a user with all keys, sessions, conversations and kept answers. Collections and uploads go to `heir`;
+        with none given, and some there, raises Conflict. Raises NotFound."""
         user, new_owner = self._changeable(name), self.get(heir).id if heir else ""
         if user.id == new_owner:
             raise InvalidRequest(f"{name!r} cannot be their own heir.", hint="Name another user.")
@@ -125,20 +131,6 @@ class Users:
         is_theirs = verify_password("" if row is None else row.password, password)
         return _user(row) if row is not None and is_theirs else None
 
-    def session_of(self, user_id: str) -> str:
-        """What a session of a user is called; it names the user, and their password as it is now."""
-        row = self._database.first("SELECT password FROM principals WHERE id = :id", id=user_id)
-        stored = "" if row is None else row.password
-        return f"{user_id}.{hashlib.sha256(stored.encode()).hexdigest()[:16]}"
-
-    def of_session(self, session: str) -> Principal | None:
-        """Whose session that is; None when the user is gone, or has another password since."""
-        user_id = session.partition(".")[0]
-        row = self._database.first(f"SELECT {_COLUMNS} FROM principals p WHERE p.id = :id", id=user_id)
-        if row is None or user_id == LOCAL_PRINCIPAL or self.session_of(user_id) != session:
-            return None
-        return _user(row).principal
-
     def anybody_may_log_in(self) -> bool:
         """Whether there is a password or an API key that opens something."""
         return bool(
@@ -157,9 +149,6 @@ class Users:
         if user.id == LOCAL_PRINCIPAL:
             raise InvalidRequest(f"{name!r} is this machine itself.", hint="Name a user: `rag users list`.")
         return user
-
-    def _set(self, user: User, column: str, value: object) -> None:
-        self._database.write(f"UPDATE principals SET {column} = :value WHERE id = :id", value=value, id=user.id)
 
 
 def _user(row: Row) -> User:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from rag.errors import RagError
+from rag.storage.private import make_files_private
 
 if TYPE_CHECKING:
     from rag.operations.archive.format import ArchiveProgress
@@ -27,6 +28,7 @@ _Result = TypeVar("_Result", "WrittenArchive", "ImportResult", "RestoreResult")
 
 def run(command: click.Command) -> None:
     """Run a click command as the program: errors become `error:` and `hint:` on stderr, and an exit code."""
+    make_files_private()
     debug = is_debugging()
     logging.basicConfig(level=logging.INFO if debug else logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
     try:

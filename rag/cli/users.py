@@ -87,11 +87,24 @@ def list_users() -> None:
 @click.argument("name")
 @debug_option
 def change_password(name: str) -> None:
-    """Change a user's password; it is asked for, or read from a pipe."""
+    """Change a user's password, which ends their sessions; it is asked for, or read from a pipe."""
     with _users() as known:
         known.get(name)
         known.set_password(name, _ask_password())
     click.echo(f"The password of {name} is changed.")
+
+
+@users.command("logout")
+@click.argument("name")
+@debug_option
+def log_out(name: str) -> None:
+    """End all sessions of a user; where they are logged in, the next request is refused."""
+    from rag.auth.sessions import Sessions
+    from rag.auth.users import Users
+
+    with _catalog() as catalog:
+        count = Sessions(catalog.database).end_all(Users(catalog.database).get(name).id)
+    click.echo(f"{name} is logged out of {count} {'session' if count == 1 else 'sessions'}.")
 
 
 @users.command("admin")

@@ -82,9 +82,9 @@ class ChromaServer:
                 if pause == _FIRST_PAUSE and patience > QUESTION_PATIENCE:
                     logger.warning("The Chroma server at %s is away; asking it again for %d s.", self.url, patience)
             except Exception as error:
+                logger.warning("The Chroma server at %s says: %s", self.url, " ".join(str(error).split())[:300])
                 raise BackendError(
-                    f"The Chroma server at {self.url} refuses: {' '.join(str(error).split())[:300] or repr(error)}",
-                    hint="Its own log tells more.",
+                    f"The Chroma server at {self.url} refuses.", hint="Its log tells more, and Footnote's."
                 ) from error
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import os
+import re
+import secrets
+import time
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -31,6 +35,8 @@ from rag.types.documents import (
     TextDelta,
 )
 from rag.types.ingest import IngestOptions, IngestProgress
+
+TOKEN_SECONDS = 60  # that a request may be under way
 
 _EVENTS = {
     kind.__name__: kind
@@ -103,6 +109,24 @@ class TagRequest(BaseModel):
     """Attributes to give to a document; null takes one away."""
 
     attributes: dict[str, AttributeValue | None]
+
+
+def request_token(secret: str, method: str, target: bytes, body: bytes, expires: int) -> str:
+    """What opens this one request until a time (in seconds since 1970); `target` is the path with the query.
+
+    It is made with the secret in the storage folder, which never leaves that: another process that has got the server's
+    port, or a log on the way, learns nothing that opens another request."""
+    request = b"\n".join([method.encode(), target, str(expires).encode(), body])
+    return f"{expires}.{hmac.digest(secret.encode(), request, 'sha256').hex()}"
+
+
+def is_request_token(token: str, secret: str, method: str, target: bytes, body: bytes) -> bool:
+    """Whether that is the token of this request, and its time is not over."""
+    expires = token.partition(".")[0]
+    if not re.fullmatch("[0-9]{1,12}", expires) or not 0 < int(expires) - time.time() <= TOKEN_SECONDS:
+        return False
+    known = request_token(secret, method, target, body, int(expires))
+    return secrets.compare_digest(token.encode(), known.encode())
 
 
 def event_line(event: object) -> str:

@@ -20,6 +20,7 @@ from rag.settings import Settings
 from rag.storage.connect import has_catalog, open_catalog, open_postgres
 from rag.storage.database import CATALOG_NAME
 from rag.storage.lock import StorageLock, read_owner
+from rag.storage.private import is_open_to_others
 
 if TYPE_CHECKING:
     from rag.models.registry import LanguageModels
@@ -40,6 +41,7 @@ class CheckResult:
 def examine(settings: Settings) -> Iterator[CheckResult]:
     """All results, one after the other; the slow ones (loading the embedding model) come late."""
     yield _python()
+    yield from _permissions(settings)
     database = list(_checked("Database", _database(settings)))
     yield from database
     if all(check.ok for check in database):  # else that is what is wrong, and would be said twice
@@ -66,6 +68,18 @@ def _python() -> CheckResult:
     if missing:
         return CheckResult(False, "Python", f"{', '.join(missing)} missing.", "Run `make setup`.")
     return CheckResult(True, "Python", version)
+
+
+def _permissions(settings: Settings) -> Iterator[CheckResult]:
+    folder = settings.storage.dir.absolute()
+    if is_open_to_others(folder) and any(folder.iterdir()):
+        yield CheckResult(
+            False,
+            "Permissions",
+            f"other accounts of this machine could read {folder} until now.",
+            f"Footnote shuts the folder itself whenever it opens it, if it owns it; `chmod -R go= {folder}` shuts all "
+            "that is in it. If accounts were there that you do not trust, change passwords and API keys.",
+        )
 
 
 def _database(settings: Settings) -> Iterator[CheckResult]:
@@ -108,7 +122,10 @@ def _catalog(settings: Settings) -> CheckResult:
             documents = catalog.documents()
     except DatabaseError as error:
         return CheckResult(
-            False, "Storage", f"{path} is damaged: {error.orig}.", "Restore a copy, or remove it and ingest again."
+            False,
+            "Storage",
+            f"{path} is damaged: {error.orig}.",
+            "Keep a copy of the folder; `rag restore --overwrite` brings a backup back.",
         )
     failed = sum(document.status == "failed" for document in documents)
     chunks = sum(document.chunks for document in documents)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+import time
+from collections.abc import AsyncGenerator, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +20,7 @@ from rag.operations.archive.format import ArchiveProgress
 from rag.operations.archive.writer import WrittenArchive
 from rag.operations.backend import Backend, Ingestion
 from rag.operations.control_protocol import (
+    TOKEN_SECONDS,
     AskRequest,
     BackupRequest,
     ExportRequest,
@@ -27,6 +29,7 @@ from rag.operations.control_protocol import (
     TagRequest,
     read_error,
     read_event,
+    request_token,
 )
 from rag.settings import EmbeddingSettings
 from rag.storage.lock import Owner
@@ -43,8 +46,8 @@ class ServerClient(Backend, Ingestion):
     def __init__(self, owner: Owner) -> None:
         self._options: dict[str, Any] = {
             "base_url": f"{owner.address}/local/",
-            # by its own name, as it may answer to no other
-            "headers": {"Authorization": f"Bearer {owner.token}", "Host": urlsplit(owner.url).netloc},
+            "auth": RequestTokens(owner.secret),
+            "headers": {"Host": urlsplit(owner.url).netloc},  # by its own name, as it may answer to no other
             "timeout": _TIMEOUT,
             "trust_env": False,
         }
@@ -150,6 +153,22 @@ class ServerClient(Backend, Ingestion):
                 f"The server at {self._address} owns the storage folder, but does not answer.",
                 hint="Wait for it, or end it and try again.",
             ) from error
+
+
+class RequestTokens(httpx.Auth):
+    """Gives each request the token that opens it, and nothing else."""
+
+    requires_request_body = True
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        expires = int(time.time()) + TOKEN_SECONDS
+        target = request.url.raw_path
+        token = request_token(self._secret, request.method, target, request.content, expires)
+        request.headers["Authorization"] = f"Bearer {token}"
+        yield request
 
 
 def _json(body: BaseModel | None) -> object:

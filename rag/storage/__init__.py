@@ -15,10 +15,12 @@ __all__ = [
     "name_tokens",
     "paging",
     "postgres",
+    "private",
     "responses",
     "rows",
     "schema",
     "selection",
+    "source_files",
     "staged_versions",
     "vector_stores",
 ]

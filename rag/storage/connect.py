@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rag.settings import StorageSettings
 from rag.storage.catalog import Catalog
 from rag.storage.database import CATALOG_NAME, Database
+from rag.storage.private import make_private
 from rag.storage.sqlite import SqliteDatabase
 
 if TYPE_CHECKING:
@@ -15,7 +16,11 @@ if TYPE_CHECKING:
 
 def open_database(storage: StorageSettings) -> Database:
     """The database of the catalog; blocking, a moment. Raises ConfigurationError, Conflict, DatabaseUnavailable."""
-    return open_postgres(storage) or SqliteDatabase(storage.dir / CATALOG_NAME)
+    database = open_postgres(storage)
+    if database is not None:
+        return database
+    make_private(storage.dir)
+    return SqliteDatabase(storage.dir / CATALOG_NAME)
 
 
 def open_postgres(storage: StorageSettings) -> PostgresDatabase | None:

@@ -1,7 +1,7 @@
 """Locks: one process owns the storage folder, with a note that says how to reach it; one at a time does some work.
 
 The folder's lock is the operating system's, so it ends with its process however that dies. The note beside it holds the
-address of a running server and a token which proves that whoever calls can read the storage folder.
+address of a running server and a secret: requests that are made with it can only come from who reads the folder.
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ from typing import Any, Self
 
 from rag.errors import ConfigurationError, DatabaseUnavailable, StorageLocked
 from rag.storage.database import Database
+from rag.storage.private import make_private
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """The process that owns the storage folder; `url` and `token` are empty unless it is a server. `machine` is what
+    """The process that owns the storage folder; `url` and `secret` are empty unless it is a server. `machine` is what
     its machine, or its container, calls itself."""
 
     pid: int
     url: str = ""
-    token: str = ""
+    secret: str = ""
     machine: str = ""
 
     @property
@@ -54,7 +55,7 @@ class StorageLock:
     def acquire(self) -> Self:
         """Take the folder, making it if need be. Raises StorageLocked when another process has it."""
         try:
-            self._lock_file.parent.mkdir(parents=True, exist_ok=True)
+            make_private(self._lock_file.parent)
             descriptor = os.open(self._lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise ConfigurationError(

@@ -100,6 +100,13 @@ keys = _table(
     *_texts("expires_at", "used_at", nullable=True),
     _rowid(),
 )
+sessions = _table(
+    "sessions",
+    _text("digest", primary_key=True),
+    _text("principal_id", _of("principals", cascade=True), index=True),
+    *_texts("created_at", "expires_at"),
+    with_rowid=False,
+)
 collections = _table(
     "collections",
     _text("id", primary_key=True),

@@ -55,7 +55,7 @@ class SqliteDatabase(Database):
             self.close()
             raise ConfigurationError(
                 f"The catalog {path} cannot be used: {error.orig}.",
-                hint="If it is damaged, restore a copy, or remove the storage folder and ingest again.",
+                hint="`rag doctor` says more. If it is damaged, keep a copy; `rag restore` brings a backup back.",
             ) from error
         except BaseException:
             self.close()

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 
+_MOST_LISTED = 200  # conversations at a time
 _KEPT_SETTINGS = ("chat_profile", "chat_settings")  # of all that Chainlit notes about a session
 _COLUMNS = ("id", "threadId", "type", "output", "parentId", "feedback", "streaming")  # of a step, kept elsewhere
 
@@ -86,11 +87,13 @@ class DataLayer(BaseDataLayer):
     async def list_threads(self, pagination: Pagination, filters: ThreadFilter) -> PaginatedResponse[ThreadDict]:
         """One's own conversations, the last used first, or those in which something was said."""
 
+        first = min(max(pagination.first, 1), _MOST_LISTED)
+
         def read(access: Access) -> PaginatedResponse[ThreadDict]:
-            page, has_more = _conversations(access).page(pagination.first, pagination.cursor, filters.search or "")
+            page, has_more = _conversations(access).page(first, pagination.cursor, filters.search or "")
             threads = [_thread(conversation, access, conversation.updated_at) for conversation in page]
-            first, last = (page[0].id, page[-1].id) if page else (None, None)
-            return PaginatedResponse(PageInfo(hasNextPage=has_more, startCursor=first, endCursor=last), threads)
+            start, end = (page[0].id, page[-1].id) if page else (None, None)
+            return PaginatedResponse(PageInfo(hasNextPage=has_more, startCursor=start, endCursor=end), threads)
 
         return await self._ask(read)
 

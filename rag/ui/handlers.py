@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, cast
 import chainlit as cl
 from chainlit.server import app as chainlit_app
 
-from rag.errors import RagError, Unauthorized
+from rag.errors import RagError, Unauthorized, words_for_caller
 from rag.storage.catalog import DEFAULT_COLLECTION
 from rag.storage.conversations import preferences, put_preferences
 from rag.ui import profiles, settings_panel
@@ -62,7 +62,7 @@ def shows_errors(handler: Callable[_Parameters, Awaitable[None]]) -> Callable[_P
         try:
             await handler(*args, **kwargs)
         except RagError as error:
-            await cl.ErrorMessage("\n\n".join(filter(None, [escape(error.message), escape(error.hint)]))).send()
+            await cl.ErrorMessage("\n\n".join(map(escape, filter(None, words_for_caller(error))))).send()
         except Exception:
             reference = uuid.uuid4().hex[:8]
             log.exception("the chat failed (reference %s)", reference)
@@ -103,11 +103,12 @@ async def offer_starters(user: cl.User | None = None, language: str | None = Non
     return await _starters(access, DEFAULT_COLLECTION, translations_in(language or "")) if access else []
 
 
+@shows_errors
 async def on_chat_start() -> None:
     """Say who answers, and how to begin where there is nothing to ask yet."""
     translations = current_translations()
     if await asyncio.to_thread(services.models.look_again):
-        model = services.model.description
+        model = profiles.description_of(services.model)
         await cl.context.emitter.send_toast(translations("model_found", model=model), "success")
     access = await access_or_none(cl.user_session.get("user"))
     if access is None:
@@ -121,6 +122,7 @@ async def on_chat_start() -> None:
         await cl.Message(translations("no_documents", kinds=kinds)).send()
 
 
+@shows_errors
 async def on_chat_resume(thread: ThreadDict) -> None:
     """Go on with a conversation; an answer that is still being written goes on here."""
     await _set_up((thread.get("metadata") or {}).get("chat_settings") or {})
@@ -128,6 +130,7 @@ async def on_chat_resume(thread: ThreadDict) -> None:
     thread["steps"] = cast("list[StepDict]", nested(thread["steps"]))
 
 
+@shows_errors
 async def on_settings_update(values: dict[str, Any]) -> None:
     """Remember what was chosen, and offer the documents of the collection that was."""
     access = await current_access()
@@ -176,7 +179,7 @@ async def on_copy(action: cl.Action) -> None:
     try:
         text = await answer_to_copy(action, await current_access(), cl.context.session.thread_id)
     except RagError as error:
-        await cl.context.emitter.send_toast(f"{error.message} {error.hint}", "error")
+        await cl.context.emitter.send_toast(" ".join(words_for_caller(error)), "error")
         return
     await cl.send_window_message({"footnote-copy": text})
     await cl.context.emitter.send_toast(current_translations()("copied"), "success")

@@ -20,11 +20,14 @@ from rag.api.json_body import JsonRoute
 from rag.api.route_policy import PUBLIC, SESSION, UPLOAD
 from rag.auth.access import Access, share
 from rag.auth.principals import may
+from rag.auth.sessions import Sessions
 from rag.auth.users import User, Users
 from rag.errors import Forbidden, InvalidRequest, NotFound, UnsupportedFileType
 from rag.storage.catalog import DEFAULT_COLLECTION
+from rag.storage.source_files import require_in_place
 from rag.types.documents import LOCAL_NAME, LOCAL_PRINCIPAL, Collection, Document
 from rag.types.ingest import IngestOptions, Job
+from rag.ui.session import calling_session
 
 router = APIRouter(prefix="/library", include_in_schema=False, route_class=JsonRoute, dependencies=[SESSION])
 
@@ -95,6 +98,14 @@ def me(services: AppServices, caller: Caller) -> dict[str, Any]:
         "suffixes": sorted(services.ingest.suffixes),
         "max_upload_mb": services.settings.server.max_upload_mb,
     }
+
+
+@router.delete("/me/sessions")
+def log_out_everywhere(caller: Caller) -> dict[str, int]:
+    """End all sessions of who asks, this one among them."""
+    if not caller.may_own:
+        raise Forbidden("This key cannot end sessions.", hint="It is limited: use another key.")
+    return {"ended": Sessions(caller.catalog.database).end_all(caller.principal.id)}
 
 
 # ------------------------------------------------------------------------------------------------------- collections
@@ -194,14 +205,18 @@ def delete_document(document_id: str, services: AppServices, caller: Caller) -> 
 
 @router.post("/documents/{document_id}/again")
 def read_again(document_id: str, services: AppServices, caller: Caller) -> dict[str, Any]:
-    """Read a file of a folder again, as it is now. Raises InvalidRequest for an upload, which never changes."""
+    """Read a file of a folder again, as it is now. Raises InvalidRequest for an upload, which never changes, Conflict
+    where a link leads elsewhere."""
     document = caller.document(document_id, "write")
     if document.file_id is not None:
         raise InvalidRequest("An uploaded file does not change.", hint="Upload it again.")
+    require_in_place(document)
     steps = services.ingest.add_paths([document.content], document.collection, IngestOptions(retry_failed=True))
     reports = [progress.report for progress in steps if progress.report]
     if not reports:
-        raise NotFound(f"There is no file at {document.content} any more.", hint="Remove the document.")
+        raise NotFound(
+            f"There is no file at {document.content} any more.", hint="Put the file back, or remove the document."
+        )
     return {"outcome": reports[-1].outcome, "error": reports[-1].error, "hint": reports[-1].hint}
 
 
@@ -222,9 +237,9 @@ def add_user(body: NewUser, caller: Admin) -> dict[str, Any]:
 
 @router.patch("/users/{name}")
 def change_user(name: str, body: ChangedUser, caller: Admin) -> dict[str, Any]:
-    """Change a user's password, or make an admin of them."""
+    """Change a user's password, which ends their sessions (not that of who does it), or make an admin of them."""
     if body.password is not None:
-        _users(caller).set_password(name, body.password)
+        _users(caller).set_password(name, body.password, kept_session=calling_session())
     if body.is_admin is not None:
         _require_another(caller, name)
         _users(caller).set_admin(name, is_admin=body.is_admin)

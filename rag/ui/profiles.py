@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from rag.errors import caller_runs_footnote
 from rag.models.openai.discovery import USUAL_PORTS, shown_address
 from rag.storage.catalog import DEFAULT_COLLECTION
 from rag.ui.markdown import escape
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from rag.models.registry import LanguageModels
     from rag.operations.services import Services
     from rag.settings import LanguageModelSettings
+    from rag.types.documents import LanguageModel
     from rag.ui.translations import Translations
 
 
@@ -62,7 +64,7 @@ def profile_of(services: Services, access: Access, profile_id: str | None) -> Pr
 
 def no_model_notice(services: Services, translations: Translations) -> str:
     """Where no language model was found: where one was looked for, and how to add one; empty where there is one."""
-    if services.model.llm is not None:
+    if services.model.llm is not None or not caller_runs_footnote():
         return ""
     if services.settings.llm.provider != "auto":
         return translations("no_model")
@@ -75,7 +77,7 @@ def no_model_notice(services: Services, translations: Translations) -> str:
 def banner(services: Services, translations: Translations, profile: Profile | None = None) -> str:
     """The line above the chat: who answers."""
     if profile is not None and profile.role is not None:
-        model = profile.model or services.models.default_name or services.model.description
+        model = profile.model or services.models.default_name or description_of(services.model)
         return translations("banner_persona", name=profile.name, model=model)
     if profile is not None and profile.model and profile.model != services.models.default_name:
         described = _described(services.models.described[profile.model], translations)
@@ -83,17 +85,24 @@ def banner(services: Services, translations: Translations, profile: Profile | No
     if services.model.llm is None:
         return translations("banner_quotes")
     name = f"{services.models.default_name}: " if services.models.file.model else ""
-    return translations("banner_model", model=f"{name}{services.model.description}")
+    return translations("banner_model", model=f"{name}{description_of(services.model)}")
+
+
+def description_of(model: LanguageModel) -> str:
+    """The model and where it is; to those who do not run Footnote its name alone."""
+    return model.description if caller_runs_footnote() else model.name
 
 
 def _of_model(models: LanguageModels, name: str, translations: Translations) -> str:
     if name == models.default_name:
-        return escape(models.get().description)
+        return escape(description_of(models.get()))
     return escape(_described(models.described[name], translations))
 
 
 def _described(settings: LanguageModelSettings, translations: Translations) -> str:
     """What is known of a model that may not have been opened yet."""
+    if settings.base_url and not caller_runs_footnote():
+        return settings.model
     if settings.base_url:
         return " ".join(filter(None, [settings.model, f"at {shown_address(settings.base_url)}"]))
     if settings.model:

@@ -1,23 +1,23 @@
 """Who a browser's session belongs to: the principal behind its cookies, and whose requests and messages come with it.
 
-Chainlit makes a folder of a session's name, and removes that when the session ends. A name such as `../..` would remove
-another one, so only those are let in that the page really makes. For the data layer, which Chainlit calls without
-saying for whom, a WebSocket's messages, and all tasks begun for them, belong to who opened it.
+For the data layer, which Chainlit calls without saying for whom, a WebSocket's messages, and all tasks begun for them,
+belong to who opened it.
 """
 
 from __future__ import annotations
 
+import asyncio
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
-from uuid import UUID
+from typing import TYPE_CHECKING
 
 from starlette.requests import HTTPConnection
 
 from rag.auth.principals import LOCAL, Principal
-from rag.auth.users import Users
+from rag.auth.sessions import Sessions
 from rag.errors import Unauthorized
 
 if TYPE_CHECKING:
+    from chainlit.user import PersistedUser
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from rag.operations.services import Services
@@ -36,13 +36,25 @@ def chat_session(connection: HTTPConnection) -> str | None:
 
 
 def principal_of(services: Services, session: str | None) -> Principal:
-    """Who is behind a session. Raises Unauthorized when there is no such user any more, or the password was changed."""
+    """Who is behind a session. Raises Unauthorized when it has ended. Blocking, milliseconds."""
     if not services.settings.is_closed:
         return LOCAL
-    principal = Users(services.catalog.database).of_session(session) if session else None
+    principal = Sessions(services.catalog.database).principal(session) if session else None
     if principal is None:
         raise Unauthorized("You are not logged in any more.", hint="Reload the page and log in again.")
     return principal
+
+
+async def current_user(connection: HTTPConnection) -> PersistedUser:
+    """The user whom the request's cookies name, as Chainlit knows users: its own look at them asks no row whether the
+    session has ended. Raises Unauthorized."""
+    from chainlit.user import PersistedUser
+
+    session = chat_session(connection)
+    if session is None:
+        raise Unauthorized("Nobody is logged in here.", hint="Log in to the chat first.")
+    principal = await asyncio.to_thread(principal_of, connection.app.state.services, session)
+    return PersistedUser(id=principal.id, createdAt="", identifier=session, display_name=principal.name)
 
 
 _session: ContextVar[str | None] = ContextVar("chat_session", default=None)
@@ -69,27 +81,3 @@ def calling_session() -> str:
 def calling_principal(services: Services) -> Principal:
     """Who sent the request that is being handled; blocking, milliseconds. Raises Unauthorized."""
     return principal_of(services, _session.get())
-
-
-def refuse_odd_sessions() -> None:
-    """Put a look at the session's name before Chainlit's own handler of new connections. Call it once Chainlit may be
-    imported."""
-    import chainlit.socket  # noqa: F401  (adds the handlers)
-    from chainlit.server import sio
-    from socketio.exceptions import ConnectionRefusedError as Refused
-
-    connect = sio.handlers["/"]["connect"]
-
-    async def connect_if_named(sid: str, environ: dict[str, Any], auth: dict[str, Any]) -> Any:
-        if not _is_uuid(auth.get("sessionId") if isinstance(auth, dict) else None):
-            raise Refused("the session's name is none of the page's")
-        return await connect(sid, environ, auth)
-
-    sio.on("connect", connect_if_named)
-
-
-def _is_uuid(name: object) -> bool:
-    try:
-        return str(UUID(str(name))) == name
-    except ValueError:
-        return False

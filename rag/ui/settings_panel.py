@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel, Field, FiniteFloat
+
 from rag.answering.modes.request import Mode, Request
 from rag.errors import InvalidRequest
 from rag.storage.catalog import DEFAULT_COLLECTION
@@ -30,6 +32,22 @@ MOST_PASSAGES = 50
 REMEMBERED = ("mode", "temperature", "top_p", "max_tokens", "passages", "strictness", "instructions")
 
 Values = Mapping[str, Any]  # id of an input → what the user chose
+
+
+class SentValues(BaseModel):
+    """What the page may send of the panel's inputs, all of them or some."""
+
+    mode: Mode = "documents"
+    models: list[str] = []
+    collection: str | None = None
+    documents: list[str] = []
+    pages: str | None = None
+    strictness: FiniteFloat = 0
+    passages: float = Field(1, ge=1, le=MOST_PASSAGES)
+    temperature: FiniteFloat = 0
+    top_p: FiniteFloat = 0
+    max_tokens: FiniteFloat | str | None = None
+    instructions: str | None = None
 
 
 def inputs(

@@ -17,6 +17,7 @@ from fastapi import Depends, FastAPI, UploadFile
 from fastapi.responses import JSONResponse
 
 from rag.api.route_policy import SESSION, UPLOAD
+from rag.ui.session import current_user
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -27,17 +28,16 @@ MEDIA_TYPE = "application/octet-stream"
 def add_upload_route(app: FastAPI, *, suffixes: Collection[str], max_upload_mb: int) -> None:
     """Let the chat's page upload files with one of the suffixes, up to that size. To be called once Chainlit may be
     imported, and before it is mounted."""
-    from chainlit.auth import get_current_user
     from chainlit.config import FILES_DIRECTORY
     from chainlit.session import WebsocketSession
 
-    signed_in = Depends(get_current_user)
+    signed_in = Depends(current_user)
 
     async def receive(session_id: str, file: UploadFile, user: Any = signed_in) -> JSONResponse:
         session = WebsocketSession.get_by_id(session_id)
         if session is None or not session.files_dir.is_relative_to(FILES_DIRECTORY):
             return _refusal(404, "This chat has ended. Reload the page.")
-        if user and (session.user is None or session.user.identifier != user.identifier):
+        if session.user is None or session.user.identifier != user.identifier:
             return _refusal(401, "This chat belongs to somebody else.")
         name = file.filename or "unnamed"
         if Path(name).suffix.lower() not in suffixes:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import chainlit as cl
 
-from rag.errors import Forbidden, RagError
+from rag.errors import Forbidden, RagError, words_for_caller
 from rag.types.ingest import FileReport
 from rag.ui.markdown import escape, plain_line
 from rag.ui.translations import current_translations
@@ -103,7 +103,8 @@ async def _ingest_file(
             name, "failed", error=translations("file_stopped"), hint=translations("file_stopped_hint")
         )
     except RagError as error:
-        return FileReport(name, "failed", error=error.message, hint=error.hint)
+        message, hint = words_for_caller(error)
+        return FileReport(name, "failed", error=message, hint=hint)
     except Exception:  # one file must not take the others, or the question, with it
         reference = uuid.uuid4().hex[:8]
         log.exception("upload failed (reference %s)", reference)

@@ -8,7 +8,7 @@ from rag.answering.engine import ChatEngine, RetrievalResult
 from rag.answering.generation import PreparedQuestion
 from rag.answering.modes.parallel import in_parallel
 from rag.answering.modes.request import Engines, Request
-from rag.errors import InvalidRequest, NotFound, RagError
+from rag.errors import InvalidRequest, NotFound, RagError, words_for_caller
 from rag.models.models_file import ModelsFile
 from rag.types.documents import (
     Answer,
@@ -83,7 +83,7 @@ async def _answer(name: str, participant: Participant | RagError, result: Retrie
         engine, prepared = participant
         answer = await engine.write(prepared, result, emit_candidate)
     except RagError as error:
-        emit_candidate(TextDelta(("\n\n" if text else "") + error.message))
+        emit_candidate(TextDelta(("\n\n" if text else "") + words_for_caller(error)[0]))
         answer = Answer(text, (), result.passages, name, found=False, finish_reason="stop", usage=Usage(0, 0))
     emit(Candidate(name, AnswerCompleted(answer)))
     return answer

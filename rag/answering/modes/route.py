@@ -19,7 +19,7 @@ from rag.answering.generation import PreparedQuestion, longest_reply, reply
 from rag.answering.modes.request import Engines, Request
 from rag.answering.prompt_budget import beginning
 from rag.answering.prompts import JUDGE
-from rag.errors import BackendError, InvalidRequest
+from rag.errors import BackendError, InvalidRequest, words_for_caller
 from rag.models.chat_template import TURN_TOKENS
 from rag.models.models_file import ModelsFile
 from rag.models.models_file import Route as RouteEntry
@@ -107,7 +107,7 @@ async def route(request: Request, engines: Engines, file: ModelsFile, counts: Ro
         objection = await _objection(prepared, result, draft, file.route, counts)
     except BackendError as error:
         logger.warning("The small model failed: %s", error)
-        objection = error.message
+        objection = words_for_caller(error)[0]
     if draft is not None:
         counts.add("small", draft.usage, file.route, answered=not objection)
         if not objection:

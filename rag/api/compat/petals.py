@@ -25,7 +25,7 @@ from rag.api.middleware.authentication import authenticate_again
 from rag.api.openai.chat_completions import ChatMessage, ChatRequest, request_of
 from rag.api.streaming import while_connected
 from rag.auth.access import Access
-from rag.errors import RagError
+from rag.errors import RagError, words_for_caller
 from rag.operations.services import Services
 from rag.types.chat import Sampling
 from rag.types.documents import Message, TextDelta
@@ -171,5 +171,5 @@ def _failure(error: Exception) -> dict[str, Any]:
         message = "The message is not JSON."
     else:
         known = error if isinstance(error, RagError) else unknown_error(error)
-        message = f"{known.message} {known.hint}".strip()
+        message = " ".join(words_for_caller(known)).strip()
     return {"ok": False, "error": message, "traceback": message}

@@ -19,7 +19,7 @@ from rag.api.errors import error_response, refuse
 from rag.api.route_policy import policy_of
 from rag.auth.authenticator import Authenticator
 from rag.auth.principals import LOCAL, Principal
-from rag.errors import RagError, Unauthorized
+from rag.errors import RagError, Unauthorized, set_caller
 
 _LOGIN = "/login"  # the chat's own, which answers a wrong password with 401
 _PRINCIPAL = "principal"
@@ -47,12 +47,16 @@ class Authentication:
             return
         connection = HTTPConnection(scope)
         access = policy_of(scope).access
+        is_closed = self._authenticator.is_closed
+        set_caller(runs_footnote=not is_closed)
         try:
             if access == "public":
                 await self._prepare_public(connection)
             else:
-                scope["state"][_PRINCIPAL] = await self._principal(connection, with_session=access == "session")
-                if self._authenticator.is_closed:
+                principal = await self._principal(connection, with_session=access == "session")
+                scope["state"][_PRINCIPAL] = principal
+                if is_closed:
+                    set_caller(runs_footnote=principal.runs_footnote)
                     send = _uncached(send)
         except RagError as error:
             await refuse(error_response(error), error.message, scope, receive, send)
@@ -95,7 +99,7 @@ class Authentication:
     def _principal_of_session(self, connection: HTTPConnection) -> Principal | None:
         chat_session: ChatSession | None = getattr(connection.app.state, "chat_session", None)
         session = chat_session(connection) if chat_session is not None else None
-        return self._authenticator.users.of_session(session) if session else None
+        return self._authenticator.sessions.principal(session) if session else None
 
     def _by_cookie(self, connection: HTTPConnection) -> Principal:
         principal = self._principal_of_session(connection)

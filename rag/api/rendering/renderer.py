@@ -20,6 +20,7 @@ from rag.api.rendering.worker import NO_SUCH_PAGE
 from rag.errors import NotFound, UnreadableDocument
 
 if TYPE_CHECKING:
+    from rag.storage.source_files import SourceFiles
     from rag.types.documents import Document
 
 logger = logging.getLogger(__name__)
@@ -53,15 +54,16 @@ class DrawnPage:
 class PageDrawer:
     """Draws pages, two at a time; of those that were drawn it keeps the ones used last. For one event loop."""
 
-    def __init__(self, kept: int = KEPT) -> None:
+    def __init__(self, source_files: SourceFiles, kept: int = KEPT) -> None:
+        self._source_files = source_files
         self._limit = kept
         self._kept: OrderedDict[_Key, DrawnPage] = OrderedDict()
         self._running: dict[_Key, asyncio.Task[DrawnPage]] = {}
         self._turn = asyncio.Semaphore(_AT_ONCE)
 
     async def page(self, document: Document, index: int) -> DrawnPage:
-        """The page with that index of a PDF. Raises NotFound when the file or the page is not there,
-        UnreadableDocument when it cannot be drawn within the limits."""
+        """The page with that index of a PDF. Raises NotFound when the file or the page is not there, Conflict when the
+        file is another one now, UnreadableDocument when it cannot be drawn within the limits."""
         key = (document.id, document.version, index)
         if key in self._kept:
             self._kept.move_to_end(key)
@@ -74,7 +76,7 @@ class PageDrawer:
     async def _draw(self, document: Document, index: int, key: _Key) -> DrawnPage:
         try:
             async with self._turn:
-                page = await asyncio.to_thread(_drawn, document, index)
+                page = await asyncio.to_thread(_drawn, self._source_files, document, index)
         finally:
             del self._running[key]
         self._kept[key] = page
@@ -83,26 +85,26 @@ class PageDrawer:
         return page
 
 
-def _drawn(document: Document, index: int) -> DrawnPage:
+def _drawn(source_files: SourceFiles, document: Document, index: int) -> DrawnPage:
     name = PurePath(document.source).name
-    if not document.content.is_file():
-        raise NotFound(f"{name} is no longer where it was ingested from.", hint="Put it back, or ingest it again.")
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     packages = [str(Path(rag.__path__[0]).parent), os.environ.get("PYTHONPATH", "")]
     failure = UnreadableDocument(
         f"Page {index + 1} of {name} cannot be drawn.", hint="Open the file in its own program.", source=name
     )
     try:
-        done = subprocess.run(  # noqa: S603
-            # -P: the working folder, which may be anybody's, is no place to import from
-            [sys.executable, "-P", "-m", "rag.api.rendering.worker", os.path.abspath(document.content), str(index)],  # noqa: PTH100
-            env={**environment, "PYTHONPATH": os.pathsep.join(filter(None, packages))},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_TIMEOUT,
-            check=False,
-            start_new_session=True,  # Ctrl-C in the terminal is for the parent
-        )
+        with source_files.open(document) as file:
+            done = subprocess.run(  # noqa: S603
+                # -P: the working folder, which may be anybody's, is no place to import from
+                [sys.executable, "-P", "-m", "rag.api.rendering.worker", f"/dev/fd/{file.fileno()}", str(index)],
+                env={**environment, "PYTHONPATH": os.pathsep.join(filter(None, packages))},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=_TIMEOUT,
+                check=False,
+                pass_fds=[file.fileno()],
+                start_new_session=True,  # Ctrl-C in the terminal is for the parent
+            )
     except subprocess.TimeoutExpired as error:
         raise failure from error
     if done.returncode == NO_SUCH_PAGE:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import fields
+from urllib.parse import quote
 
 import aiohttp
 
@@ -13,6 +15,8 @@ from rag.errors import BackendError, BackendRejected, BackendUnavailable, Prompt
 from rag.models.chat_template import is_about_roles
 from rag.models.openai.discovery import LOADING
 from rag.types.chat import Sampling
+
+logger = logging.getLogger(__name__)
 
 SYSTEM_ROLE = "system role"  # what a server may refuse beside the fields of a request
 
@@ -99,14 +103,16 @@ def cut_short(address: str, *, has_begun: bool) -> BackendError:
 
 
 def explain(error: Exception, address: str, key: str, *, with_functions: bool = False) -> BackendError:
-    """`error` in the user's words, with the server's own ones where it said any, but never the key. `with_functions` is
-    whether the request gave the model functions to call, or what they gave."""
+    """`error` in the user's words; the server's own ones, where it said any, are logged, but never the key.
+    `with_functions` is whether the request gave the model functions to call, or what they gave."""
     kind: type[BackendError] = BackendUnavailable
+    if isinstance(error, ServerError):
+        logger.warning("The model server at %s says: %s", address, _shown(error, key))
     if isinstance(error, ServerError) and error.status:
         kind, what, hint = _of_status(error, with_functions=with_functions)
-        what = f"{what} (HTTP {error.status}): {_shown(error, key)}"
+        what = f"{what} (HTTP {error.status})."
     elif isinstance(error, ServerError):
-        what, hint = f"gave up: {_shown(error, key)}", "Ask again; the server's log says more."
+        what, hint = "gave up.", "Ask again; the server's log says more."
     elif isinstance(error, NotReached):
         what = "does not answer."
         hint = "Start it, or correct RAG_LLM__BASE_URL; `rag doctor` shows what answers."
@@ -141,5 +147,6 @@ def _of_status(error: ServerError, *, with_functions: bool) -> tuple[type[Backen
 
 def _shown(error: ServerError, key: str) -> str:
     words = " ".join(error.message.split())
-    words = words.replace(key, "…") if key else words
+    for secret in {key, quote(key), quote(key, safe="")} - {""}:
+        words = words.replace(secret, "…")
     return words if len(words) <= 300 else words[:299] + "…"

@@ -266,6 +266,7 @@ class _Writer:
         with closing(sqlite3.connect(catalog, isolation_level=None)) as connection:
             connection.execute("DELETE FROM sections")
             connection.execute("DELETE FROM chunks")
+            connection.execute("DELETE FROM sessions")  # one that is ended must not come back with the backup
             connection.execute("VACUUM INTO ?", (str(rest),))
         with rest.open("rb") as file, self._member(CATALOG) as member:
             shutil.copyfileobj(file, member, BLOCK)

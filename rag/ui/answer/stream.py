@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import chainlit as cl
 from chainlit.utils import utc_now
 
-from rag.errors import RagError
+from rag.errors import RagError, words_for_caller
 from rag.types.documents import (
     AnswerCompleted,
     Candidate,
@@ -138,7 +138,7 @@ class _ShownAnswer:
         for message in self.messages.values():
             if message.streaming:
                 message.content = f"{presentable(str(message.content))}\n\n⚠ {self._translations('incomplete')} "
-                message.content += escape(f"{error.message} {error.hint}".strip())
+                message.content += escape(" ".join(words_for_caller(error)).strip())
 
     async def end(self) -> None:
         """Nothing more will come: what is unfinished loses its cursor."""

@@ -1,7 +1,7 @@
 // The texts of the page of documents. `{…}` is filled in.
 const TEXTS = {
   en: {
-    pageTitle: "Documents", chat: "Chat", people: "People", collections: "Collections", newCollection: "New collection",
+    pageTitle: "Documents", chat: "Chat", people: "People", logOut: "Log out everywhere", collections: "Collections", newCollection: "New collection",
     create: "Create", search: "Search titles and file names", upload: "Add documents", more: "Show more", drop: "Drop the documents here",
     cancel: "Cancel", name: "Name", password: "Password", admin: "Admin", add: "Add", rename: "Rename", share: "Who may read it",
     delete: "Remove", deleteCollection: "Delete collection", open: "Open", again: "Read again", save: "Save", close: "Close",
@@ -18,7 +18,7 @@ const TEXTS = {
     outcome_updated: "Read again.", outcome_added: "Read.", outcome_renamed: "Found under another name.",
   },
   de: {
-    pageTitle: "Dokumente", chat: "Chat", people: "Personen", collections: "Sammlungen", newCollection: "Neue Sammlung",
+    pageTitle: "Dokumente", chat: "Chat", people: "Personen", logOut: "Überall abmelden", collections: "Sammlungen", newCollection: "Neue Sammlung",
     create: "Anlegen", search: "Titel und Dateinamen durchsuchen", upload: "Dokumente hinzufügen", more: "Mehr zeigen", drop: "Dokumente hier ablegen",
     cancel: "Abbrechen", name: "Name", password: "Passwort", admin: "Admin", add: "Hinzufügen", rename: "Umbenennen", share: "Wer sie lesen darf",
     delete: "Entfernen", deleteCollection: "Sammlung löschen", open: "Öffnen", again: "Neu einlesen", save: "Speichern", close: "Schließen",
@@ -35,7 +35,7 @@ const TEXTS = {
     outcome_updated: "Neu eingelesen.", outcome_added: "Eingelesen.", outcome_renamed: "Unter anderem Namen gefunden.",
   },
   fr: {
-    pageTitle: "Documents", chat: "Discussion", people: "Personnes", collections: "Collections", newCollection: "Nouvelle collection",
+    pageTitle: "Documents", chat: "Discussion", people: "Personnes", logOut: "Se déconnecter partout", collections: "Collections", newCollection: "Nouvelle collection",
     create: "Créer", search: "Chercher dans les titres et noms de fichiers", upload: "Ajouter des documents", more: "Afficher plus", drop: "Déposez les documents ici",
     cancel: "Annuler", name: "Nom", password: "Mot de passe", admin: "Admin", add: "Ajouter", rename: "Renommer", share: "Qui peut lire",
     delete: "Retirer", deleteCollection: "Supprimer la collection", open: "Ouvrir", again: "Relire", save: "Enregistrer", close: "Fermer",
@@ -52,7 +52,7 @@ const TEXTS = {
     outcome_updated: "Relu.", outcome_added: "Lu.", outcome_renamed: "Trouvé sous un autre nom.",
   },
   es: {
-    pageTitle: "Documentos", chat: "Chat", people: "Personas", collections: "Colecciones", newCollection: "Nueva colección",
+    pageTitle: "Documentos", chat: "Chat", people: "Personas", logOut: "Cerrar sesión en todas partes", collections: "Colecciones", newCollection: "Nueva colección",
     create: "Crear", search: "Buscar en títulos y nombres de archivo", upload: "Añadir documentos", more: "Mostrar más", drop: "Suelta los documentos aquí",
     cancel: "Cancelar", name: "Nombre", password: "Contraseña", admin: "Admin", add: "Añadir", rename: "Cambiar nombre", share: "Quién puede leer",
     delete: "Quitar", deleteCollection: "Eliminar colección", open: "Abrir", again: "Leer de nuevo", save: "Guardar", close: "Cerrar",

@@ -336,6 +336,10 @@ function listen() {
     });
   });
   find("to-people").addEventListener("click", () => attempt(showPeople));
+  find("log-out").addEventListener("click", () => attempt(async () => {
+    await ask("DELETE", "me/sessions");
+    location.href = "/login";
+  }));
   find("new-user").addEventListener("submit", (event) => {
     event.preventDefault();
     attempt(async () => {
@@ -369,6 +373,7 @@ async function begin() {
     me = await ask("GET", "me");
     find("files").accept = me.suffixes.join(",");
     find("to-people").hidden = !me.is_admin;
+    find("log-out").hidden = !me.name;
     await showCollections();
   });
 }

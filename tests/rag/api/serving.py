@@ -19,7 +19,7 @@ from rag.settings import Settings
 from tests.ingest.loaders.documents import make_pdf
 from tests.rag.models.model_server import free_port
 
-TOKEN = "token-of-the-command-line"
+SECRET = "secret-of-the-command-line"
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def serving(settings: Settings, paths: Sequence[Path], *routers: APIRouter) -> I
         services.open_all()
         reports = [progress.report for progress in services.ingest.add_paths(paths, "default") if progress.report]
         assert all(report.outcome == "added" for report in reports), reports
-        app = create_api(services, TOKEN)
+        app = create_api(services, SECRET)
         for router in routers:
             app.include_router(router)
         config = uvicorn.Config(app, port=free_port(), log_level="critical", ws="websockets-sansio")

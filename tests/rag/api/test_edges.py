@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import socket
+import time
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
+from rag.operations.control_protocol import request_token
+from rag.operations.server_client import RequestTokens
 from tests.rag.api.conftest import api_settings
-from tests.rag.api.serving import TOKEN, serving, write_documents
+from tests.rag.api.serving import SECRET, serving, write_documents
 
 QUESTION = {"model": "scripted", "messages": [{"role": "user", "content": "oil?"}]}
 
@@ -62,7 +65,7 @@ def test_unknown_addresses_elsewhere_are_json_too(http):
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "", "[", "192.168.0.7"])
 @pytest.mark.parametrize("path", ["/healthz", "/v1/models", "/local/documents"])
 def test_a_foreign_host_is_refused(http, host, path):
-    response = http.get(path, headers={"Host": host, "Authorization": f"Bearer {TOKEN}"})
+    response = http.get(path, headers={"Host": host, "Authorization": f"Bearer {SECRET}"})
     assert response.status_code == 403
     assert response.json()["error"]["message"]
 
@@ -163,7 +166,7 @@ def test_a_broken_upload_is_refused(http, body):
         ("POST", "/local/ask"),
     ],
 )
-@pytest.mark.parametrize("authorization", [None, "", "Bearer", "Bearer wrong", TOKEN, "Bearer tökén"])
+@pytest.mark.parametrize("authorization", [None, "", "Bearer", "Bearer wrong", SECRET, "Bearer tökén"])
 def test_the_command_lines_routes_want_the_token(http, method, path, authorization):
     headers = {} if authorization is None else {"Authorization": authorization.encode("latin-1")}
     body = {"paths": ["/etc/hostname"], "collection": "default", "question": "x", "limit": 1, "messages": []}
@@ -174,13 +177,35 @@ def test_the_command_lines_routes_want_the_token(http, method, path, authorizati
 
 
 def test_with_the_token_they_answer(http):
-    headers = {"Authorization": f"Bearer {TOKEN}"}
-    assert len(http.get("/local/documents", headers=headers).json()) == 3
+    http.auth = RequestTokens(SECRET)
+    assert len(http.get("/local/documents").json()) == 3
     body = {"question": "pump oil", "collection": "default", "limit": 1}
-    (hit,) = http.post("/local/search", json=body, headers=headers).json()
+    (hit,) = http.post("/local/search", json=body).json()
     assert hit["chunk"]["page_index"] == 1
-    assert http.get("/local/documents?collection=nobody", headers=headers).status_code == 404
-    assert http.delete("/local/documents/nobody", headers=headers).status_code == 404
+    assert http.get("/local/documents?collection=nobody").status_code == 404
+    assert http.delete("/local/documents/nobody").status_code == 404
+
+
+def test_a_token_opens_the_one_request_it_was_made_for(http):
+    """As a log on the way has it, or another process that has got the port of a server that died."""
+    body = {"question": "pump oil", "collection": "default", "limit": 1}
+    sent = http.build_request("POST", "/local/search", json=body)
+    seen = next(RequestTokens(SECRET).auth_flow(sent)).headers["Authorization"]
+    assert SECRET not in seen
+    headers = {"Authorization": seen, "Content-Type": "application/json"}
+    assert http.post("/local/search", content=sent.content, headers=headers).status_code == 200
+    others = [
+        http.post("/local/search", json={**body, "limit": 2}, headers=headers),
+        http.post("/local/search?x=1", content=sent.content, headers=headers),
+        http.post("/local/ask", content=sent.content, headers=headers),
+        http.get("/local/documents", headers=headers),
+        http.post("/local/ingest", json={"paths": ["/etc/hostname"], "collection": "default"}, headers=headers),
+        http.delete(f"/local/documents/{'0' * 24}", headers=headers),
+    ]
+    assert [response.status_code for response in others] == [403] * len(others)
+    for expires in (int(time.time()) - 1, int(time.time()) + 3600):  # over, and for longer than any command needs
+        token = request_token(SECRET, "GET", b"/local/documents", b"", expires)
+        assert http.get("/local/documents", headers={"Authorization": f"Bearer {token}"}).status_code == 403
 
 
 # ---------------------------------------------------------------------------------------------------------- sources

@@ -17,7 +17,7 @@ from rag.settings import ModelsSettings
 from rag.storage.lock import Owner
 from rag.types.documents import AnswerCompleted, Candidate, Message
 from tests.rag.api.conftest import api_settings
-from tests.rag.api.serving import TOKEN, serving, write_documents
+from tests.rag.api.serving import SECRET, serving, write_documents
 from tests.rag.models.model_server import free_port
 
 QUESTION = [{"role": "user", "content": "How often does the pump need oil?"}]
@@ -76,7 +76,7 @@ def client(several):
 
 @pytest.fixture
 def remote(several):
-    return ServerClient(Owner(0, several.url, TOKEN))
+    return ServerClient(Owner(0, several.url, SECRET))
 
 
 def asked(client, model, **footnote):

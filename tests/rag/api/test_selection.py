@@ -13,7 +13,7 @@ from rag.storage.attributes import set_attributes
 from rag.storage.lock import Owner
 from rag.storage.selection import Selection
 from rag.types.documents import AnswerCompleted, Message
-from tests.rag.api.serving import TOKEN
+from tests.rag.api.serving import SECRET
 
 QUESTION = "How often does the pump need oil, and where is the crate kept?"
 YEAR = {"type": "gte", "key": "year", "value": 2021}
@@ -29,7 +29,7 @@ def tagged(served):
 
 @pytest.fixture
 def remote(tagged):
-    return ServerClient(Owner(0, tagged.url, TOKEN))
+    return ServerClient(Owner(0, tagged.url, SECRET))
 
 
 def asked(served, **footnote):

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from rag.auth.access import Access
 from rag.auth.api_keys import ApiKeys
+from rag.auth.sessions import Sessions
 from rag.auth.users import Users
 from rag.cli.main import rag
 from rag.errors import NotFound, RagError
@@ -43,6 +44,9 @@ def test_users_are_added_listed_changed_and_removed(command, catalog):
     assert Users(catalog.database).with_password("anna", "four words in a row").is_admin
     assert command("users", "password", "anna", stdin="other words in a row\n").exit_code == 0
     assert Users(catalog.database).with_password("anna", "other words in a row")
+    begun = [Sessions(catalog.database).begin(Users(catalog.database).get("anna").id) for _ in range(2)]
+    assert command("users", "logout", "anna").stdout == "anna is logged out of 2 sessions.\n"
+    assert [Sessions(catalog.database).principal(token) for token in begun] == [None, None]
     assert command("users", "admin", "anna", "--no").exit_code == 0
     assert re.fullmatch(r"anna  since \d{4}-\d\d-\d\d\n", command("users", "list").stdout)
     assert command("users", "remove", "anna").exit_code == 0

@@ -144,6 +144,19 @@ def test_a_catalog_in_sqlite_keeps_every_row(old_file):
     assert tables_in(old_file) == fresh
 
 
+def test_a_catalog_of_the_first_revision_gets_sessions_and_loses_the_secret_that_signed_them(old_file):
+    with closing(SqliteDatabase(old_file)) as database, database.transaction() as connection:
+        connection.execute("DROP TABLE sessions")
+        connection.execute("UPDATE alembic_version SET version_num = '0001'")
+        connection.execute("INSERT INTO properties VALUES ('chat_secret', 'of-many-accounts')")
+    assert b"of-many-accounts" in old_file.read_bytes()
+    with closing(Catalog(old_file)) as catalog:
+        check_content(catalog)
+        assert catalog.property("chat_secret") is None
+    assert b"of-many-accounts" not in old_file.read_bytes()
+    assert tables_in(old_file) == tables_in(old_file.with_name("fresh.sqlite3"))
+
+
 def test_a_catalog_in_postgresql_keeps_every_row(old_url, old_file):
     with closing(Catalog(PostgresDatabase(old_url))) as catalog, closing(Catalog(old_file)) as same:
         check_content(catalog)

@@ -131,6 +131,7 @@ def recipes(i, own):
         "POST /api/v1/chat_llama_cpp": [("POST", "/api/v1/chat_llama_cpp", {"prompt": "The code word of the vault?"})],
         "POST /api/v1/generate": [("POST", "/api/v1/generate", {"inputs": "What is the code word of the vault?"})],
         "GET /library/me": [("GET", "/library/me", None)],
+        "DELETE /library/me/sessions": [],  # names nothing
         "GET /library/collections": [("GET", "/library/collections", None)],
         "POST /library/collections": [],  # names nothing
         "PATCH /library/collections/{collection_id}": [("PATCH", shelf, {"public": True})],

@@ -10,6 +10,8 @@ from PIL import Image
 from rag.api.rendering.highlight import boxes_of
 from rag.api.rendering.renderer import PageDrawer
 from rag.errors import NotFound, UnreadableDocument
+from rag.storage.blobs import hash_of
+from rag.storage.source_files import SourceFiles
 from tests.ingest.loaders.documents import make_pdf, rewrite_pdf
 from tests.rag.versions import make_version
 
@@ -21,7 +23,8 @@ def manual(tmp_path):
 
 def document_of(path, bag_of_words):
     version = make_version("doc_a", ["Text."], bag_of_words)
-    return replace(version.document, content=path, source=str(path), media_type="application/pdf")
+    sha256 = hash_of(path) if path.exists() else ""
+    return replace(version.document, content=path, source=str(path), media_type="application/pdf", sha256=sha256)
 
 
 def pixels(page, box):
@@ -36,7 +39,7 @@ def pixels(page, box):
 
 
 async def test_a_page_is_a_picture_with_its_words_where_they_are_drawn(manual, bag_of_words):
-    page = await PageDrawer().page(document_of(manual, bag_of_words), 0)
+    page = await PageDrawer(SourceFiles()).page(document_of(manual, bag_of_words), 0)
     picture = Image.open(io.BytesIO(page.picture)).convert("L")
     assert picture.size == (page.width, page.height)
     assert page.pages == 2
@@ -52,7 +55,7 @@ async def test_a_page_is_a_picture_with_its_words_where_they_are_drawn(manual, b
 @pytest.mark.parametrize("angle", [90, 180, 270])
 async def test_on_a_turned_page_the_box_turns_too(manual, angle, bag_of_words):
     rewrite_pdf(manual, lambda writer: writer.pages[0].rotate(angle))
-    page = await PageDrawer().page(document_of(manual, bag_of_words), 0)
+    page = await PageDrawer(SourceFiles()).page(document_of(manual, bag_of_words), 0)
     picture = Image.open(io.BytesIO(page.picture)).convert("L")
     for quote in ("The pump needs oil.", "Every day."):
         boxes = [pixels(page, box) for box in boxes_of(page.characters, quote, 0, len(quote))]
@@ -66,12 +69,12 @@ async def test_a_huge_page_is_drawn_small(tmp_path, manual, bag_of_words):
     def widen(writer):
         writer.pages[0].mediabox.upper_right = (14_000, 14_000)
 
-    page = await PageDrawer().page(document_of(rewrite_pdf(manual, widen), bag_of_words), 0)
+    page = await PageDrawer(SourceFiles()).page(document_of(rewrite_pdf(manual, widen), bag_of_words), 0)
     assert max(page.width, page.height) <= 2000
 
 
 async def test_what_is_no_pdf_or_has_no_such_page_or_is_gone(tmp_path, manual, bag_of_words):
-    drawer = PageDrawer()
+    drawer = PageDrawer(SourceFiles())
     with pytest.raises(NotFound, match="no page 3"):
         await drawer.page(document_of(manual, bag_of_words), 2)
     broken = tmp_path / "broken.pdf"
@@ -84,17 +87,17 @@ async def test_what_is_no_pdf_or_has_no_such_page_or_is_gone(tmp_path, manual, b
 
 async def test_a_page_is_drawn_once_and_kept_as_long_as_there_is_room(manual, bag_of_words):
     document = document_of(manual, bag_of_words)
-    roomy = PageDrawer()
+    roomy = PageDrawer(SourceFiles())
     first, second = await asyncio.gather(roomy.page(document, 0), roomy.page(document, 0))
     assert first is second
     manual.unlink()
     assert await roomy.page(document, 0) is first
     with pytest.raises(NotFound):
-        await PageDrawer(kept=0).page(document, 0)
+        await PageDrawer(SourceFiles(), kept=0).page(document, 0)
 
 
 async def test_whoever_leaves_does_not_take_the_page_with_them(manual, bag_of_words):
-    drawer, document = PageDrawer(), document_of(manual, bag_of_words)
+    drawer, document = PageDrawer(SourceFiles()), document_of(manual, bag_of_words)
     hasty = asyncio.create_task(drawer.page(document, 0))
     patient = asyncio.create_task(drawer.page(document, 0))
     await asyncio.sleep(0)

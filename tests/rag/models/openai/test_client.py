@@ -154,9 +154,9 @@ async def test_a_server_that_comes_back_is_asked_and_its_window_learnt():
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "error", "message", "hint"),
+    ("status", "body", "error", "words", "hint"),
     [
-        (401, {"error": "Unauthorized"}, BackendRejected, "401.*Unauthorized", "RAG_LLM__API_KEY"),
+        (401, {"error": "Unauthorized"}, BackendRejected, "Unauthorized", "RAG_LLM__API_KEY"),
         (
             400,
             {"error": {"message": "maximum context length is 2048 tokens", "type": "BadRequestError", "code": 400}},
@@ -166,19 +166,21 @@ async def test_a_server_that_comes_back_is_asked_and_its_window_learnt():
         ),
         (404, {"error": {"message": "The model `x` does not exist."}}, BackendRejected, "does not exist", "MODEL"),
         (404, {"detail": "Not Found"}, BackendRejected, "Not Found", "RAG_LLM__MODEL"),
-        (503, {"error": {"message": "Overloaded"}}, BackendUnavailable, "503.*Overloaded", "busy"),
+        (503, {"error": {"message": "Overloaded"}}, BackendUnavailable, "Overloaded", "busy"),
         (429, {"error": {"message": "Rate limit"}}, BackendUnavailable, "Rate limit", "busy"),
-        (500, {"error": f"crash with {KEY}"}, BackendUnavailable, "500.*crash", "log"),
+        (500, {"error": f"crash with {KEY}"}, BackendUnavailable, "crash", "log"),
     ],
 )
-async def test_refusals_are_explained_and_never_show_the_key(server, caplog, status, body, error, message, hint):
+async def test_refusals_are_explained_and_never_show_the_key(server, caplog, status, body, error, words, hint):
     caplog.set_level(logging.DEBUG)
     server.reply = lambda *_: JSONResponse(body, status)
     model = open_at(server, api_key=KEY, first_token_timeout=0.4)  # too little for another try
-    with pytest.raises(error, match=message) as raised:
+    with pytest.raises(error, match=f"HTTP {status}") as raised:
         await ask(model)
     assert len(server.requests) == 1
     assert hint in raised.value.hint
+    assert words in caplog.text
+    assert words not in raised.value.message + raised.value.hint, "what a server says is for the log"
     assert str(server.port) in raised.value.message
     assert KEY not in raised.value.message + raised.value.hint + caplog.text + repr(model)
     assert server.headers[-1]["authorization"] == f"Bearer {KEY}"
@@ -372,10 +374,11 @@ async def test_parameters_that_a_server_does_not_take_are_left_out(server, refus
     assert len(server.requests) == asked + 1  # it remembers
 
 
-async def test_a_refusal_that_names_no_field_is_told(server):
+async def test_a_refusal_that_names_no_field_is_told(server, caplog):
     server.reply = lambda *_: JSONResponse({"error": {"message": "top_k must be at least 5"}}, 400)
-    with pytest.raises(BackendRejected, match="top_k must be at least 5"):
+    with pytest.raises(BackendRejected, match="HTTP 400"):
         await ask(open_at(server), top_k=3)
+    assert "top_k must be at least 5" in caplog.text
     assert len(server.requests) == 1
 
 

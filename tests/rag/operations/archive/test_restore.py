@@ -15,6 +15,7 @@ import pytest
 
 from ingest.ingestor import Ingestor
 from rag.auth.principals import OF_THIS_MACHINE
+from rag.auth.sessions import Sessions
 from rag.auth.users import Users
 from rag.errors import Conflict, IndexMismatch, RagError, StorageLocked, UnreadableArchive
 from rag.index.chroma_server import ChromaServer
@@ -110,6 +111,18 @@ def test_texts_are_in_a_backup_once_and_what_was_deleted_is_not(tmp_path, storag
     assert b"boiler.txt" in catalog
     assert "the boiler’s valve".encode() not in catalog
     assert b"a secret line" not in catalog
+
+
+def test_a_session_that_ended_since_does_not_come_back_with_a_backup(tmp_path, storage, bag_of_words):
+    with closing(Index(storage, bag_of_words)) as index:
+        database = index.catalog.database
+        token = Sessions(database).begin(Users(database).add("anna").id)
+        last(back_up(index, storage, tmp_path / "all.backup"))
+        assert Sessions(database).principal(token).name == "anna"
+    bring_back(tmp_path / "all.backup", tmp_path / "new")
+    with closing(Index(tmp_path / "new", bag_of_words)) as index:
+        assert Users(index.catalog.database).get("anna")
+        assert Sessions(index.catalog.database).principal(token) is None
 
 
 def test_the_preparation_of_another_embedding_model_is_not_in_a_backup(tmp_path, storage, bag_of_words):
