@@ -19,7 +19,7 @@ from rag.answering.event_stream import EventStream, ignore
 from rag.answering.generation import PreparedQuestion, longest_reply, reply, write_answer
 from rag.answering.history import Summaries, fit_history, require_functions, split_conversation
 from rag.answering.message_kinds import language_of
-from rag.answering.notices import is_whole_prose
+from rag.answering.notices import is_whole_prose, with_notice
 from rag.answering.prompt_budget import fitting_history, history_room
 from rag.answering.prompts import ANSWER_SYSTEM, CONDENSE, EXAMPLES, FUNCTIONS
 from rag.answering.replies import reply_to
@@ -229,7 +229,13 @@ class ChatEngine:
 
     async def write(self, prepared: PreparedQuestion, result: RetrievalResult, emit: Emit = ignore) -> Answer:
         """Answer from what was found: in the model's words, in quotes, or that it is not enough, where no function may
-        know more."""
+        know more. Where the index is not whole, that is said."""
+        written = await self._write(prepared, result, emit)
+        if self.retriever.index.impaired and is_whole_prose(written):
+            written = await with_notice(written, "index_incomplete", prepared.question, (), emit)
+        return written
+
+    async def _write(self, prepared: PreparedQuestion, result: RetrievalResult, emit: Emit) -> Answer:
         if result.enough or prepared.functions_may_know:
             if prepared.model.llm is not None:
                 quote = partial(extractive.best_quotes, result.question, embedding=self.retriever.index.embedding)

@@ -23,12 +23,12 @@ async def with_notices(answer: Answer, question: str, emit: Emit, *, is_loop: bo
     that is not said of half an answer, and without `quote` nothing is said of it. What is added claims nothing.
     """
     if is_loop:
-        answer = await _with_notice(answer, "repeated", question, (), emit)
+        answer = await with_notice(answer, "repeated", question, (), emit)
     if quote and answer.found and is_whole_prose(answer) and _nothing_is_borne_out(answer):
         with span("quote"):
             quotes = await asyncio.to_thread(quote, answer.passages)
         if quotes:
-            answer = await _with_notice(answer, "not_borne_out", question, quotes, emit)
+            answer = await with_notice(answer, "not_borne_out", question, quotes, emit)
     return answer
 
 
@@ -41,7 +41,8 @@ def _nothing_is_borne_out(answer: Answer) -> bool:
     return bool(answer.claims) and all(claim.verdict == "unsupported" for claim in answer.claims)
 
 
-async def _with_notice(answer: Answer, notice: Notice, question: str, quotes: Sequence[Citation], emit: Emit) -> Answer:
+async def with_notice(answer: Answer, notice: Notice, question: str, quotes: Sequence[Citation], emit: Emit) -> Answer:
+    """The answer, followed by the notice in the language of the question and by quotes; that is emitted."""
     added = "\n\n" + compose(await asyncio.to_thread(reply_to, question, notice), quotes)
     for paragraph in added.splitlines(keepends=True):
         emit(TextDelta(paragraph))

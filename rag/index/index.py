@@ -17,7 +17,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
@@ -25,10 +25,10 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from rag.errors import Conflict, RagError
 from rag.index.chroma_server import ChromaServer
 from rag.index.dense import DIRECT_COMPARISON, VectorIndex
+from rag.index.integrity import damage_of_vectors, damage_of_words
 from rag.index.lexical import LexicalIndex, LexicalWriter, lexical_entries
 from rag.index.lexical_replica import LexicalReplica
 from rag.index.purge import Purger
-from rag.index.integrity import damage_of_vectors, damage_of_words
 from rag.index.repair import Part, Repairer, RepairProgress, open_or_set_aside
 from rag.models.embedding_base import require_same_embedding
 from rag.storage.catalog import Catalog, StoredChunk, VersionedChunks
@@ -78,11 +78,14 @@ class Index:
         embedding: Embedding,
         database: Database | None = None,
         chroma: ChromaServer | None = None,
+        *,
+        deep: bool = False,
     ) -> None:
-        """Open, sweep and, where an index does not hold what the catalog says, repair. `database` is the catalog's,
-        which is closed with the index; None: SQLite in the storage folder. The vectors are at the server `chroma`;
-        None: in the storage folder. Raises IndexMismatch when the vectors were made by another embedding model,
-        BackendError where the server is not there."""
+        """Open, sweep and, where an index does not hold what the catalog says or is damaged, repair. That goes on while
+        the index is used if it takes longer than some seconds. `deep` looks for damage in all files, and for every
+        vector. `database` is the catalog's, which is closed with the index; None: SQLite in the storage folder. The
+        vectors are at the server `chroma`; None: in the storage folder. Raises IndexMismatch when the vectors were made
+        by another embedding model, BackendError where the server is not there."""
         self._storage = storage
         self.catalog = Catalog(storage / CATALOG_NAME if database is None else database)
         # A search looks twice, among all documents and in those that the question names.
@@ -96,7 +99,9 @@ class Index:
                 VectorIndex(chroma, embedding.fingerprint)
                 if chroma
                 else open_or_set_aside(
-                    lambda folder: VectorIndex(folder, embedding.fingerprint), storage / "vectors", damage_of_vectors
+                    lambda folder: VectorIndex(folder, embedding.fingerprint),
+                    storage / "vectors",
+                    partial(damage_of_vectors, deep=deep),
                 )
             )
             self._dense = embedding, vectors  # one thing: a search takes both or, after a switch, both others

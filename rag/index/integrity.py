@@ -148,6 +148,12 @@ def _probed(folder: Path, *, deep: bool) -> str:
     return f"Chroma ends with signal {-ended.returncode}" if ended.returncode < 0 else f"Chroma fails: {last}"
 
 
+def count_of_words(folder: Path) -> int:
+    """How many chunks tantivy says it has, without opening it. Raises OSError, ValueError."""
+    segments = json.loads((folder / "meta.json").read_text())["segments"]
+    return sum(s["max_doc"] - (s["deletes"] or {}).get("num_deleted_docs", 0) for s in segments)
+
+
 def damage_of_words(folder: Path) -> str:
     """What is wrong with tantivy's files in the folder, of which all are read; empty where nothing is."""
     try:
@@ -156,10 +162,11 @@ def damage_of_words(folder: Path) -> str:
         suffixes = ("fast", "fieldnorm", "idx", "pos", "store", "term")
         files = [f"{name}.{suffix}" for name, _ in segments for suffix in suffixes]
         files += [f"{name}.{deletes['opstamp']}.del" for name, deletes in segments if deletes]
-    except FileNotFoundError:
-        return ""  # none, which counting tells
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        return f"meta.json cannot be read: {error!r}"
+        json.loads((folder / ".managed.json").read_text())
+    except FileNotFoundError as error:  # an empty folder is filled, too
+        return f"{Path(error.filename).name} is gone" if any(folder.glob("*.term")) else ""
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return "meta.json or .managed.json cannot be read"
     damaged = [name for name in files if not _has_its_checksum(folder / name)]
     return f"{', '.join(damaged[:3])} damaged" if damaged else ""
 

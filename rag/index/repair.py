@@ -57,7 +57,7 @@ def open_or_set_aside(
         return open_index(folder)
     except (OSError, ImportError):  # the disk, the rights or the installation, not the index
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is told
         _set_aside(folder, " ".join(str(error).split()) or repr(error))
         return open_index(folder)
 

@@ -22,7 +22,13 @@ logger = logging.getLogger(__name__)
 
 COPY_NAME = "copy.sqlite3"
 _CHECKSUM = 4  # bytes behind a vector
-_PRAGMAS = ("auto_vacuum = INCREMENTAL", "journal_mode = WAL", "secure_delete = ON", "synchronous = NORMAL")
+_PRAGMAS = (
+    "page_size = 16384",  # rows of long vectors fill smaller ones badly
+    "auto_vacuum = INCREMENTAL",
+    "journal_mode = WAL",
+    "secure_delete = ON",
+    "synchronous = NORMAL",
+)
 _TABLE = "CREATE TABLE IF NOT EXISTS vectors (collection TEXT, id TEXT, vector BLOB, PRIMARY KEY (collection, id))"
 _LISTED = "collection = ? AND id IN (SELECT value FROM json_each(?))"
 
@@ -117,6 +123,7 @@ class VectorCopy:
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, timeout=30, check_same_thread=False)
+        connection.text_factory = lambda text: text.decode(errors="replace")  # damaged names are names of nothing
         try:
             for pragma in _PRAGMAS:
                 connection.execute(f"PRAGMA {pragma}")
@@ -140,5 +147,5 @@ def _with_checksum(vector: Vector) -> bytes:
     return content + zlib.crc32(content).to_bytes(_CHECKSUM, "big")
 
 
-def _is_as_stored(row: bytes) -> bool:
-    return zlib.crc32(row[:-_CHECKSUM]) == int.from_bytes(row[-_CHECKSUM:], "big")
+def _is_as_stored(row: object) -> bool:
+    return isinstance(row, bytes) and zlib.crc32(row[:-_CHECKSUM]) == int.from_bytes(row[-_CHECKSUM:], "big")
