@@ -19,6 +19,7 @@ __all__ = [
     "rows",
     "schema",
     "selection",
+    "sqlite",
     "staged_versions",
     "vector_stores",
 ]

@@ -29,6 +29,5 @@ def write_corpus(storage, embedding):
         files = StoredFiles(storage)
         with files.received(BytesIO(b"an upload" * 1_000)) as received:
             files.keep(received)
-            FileRecords(index.catalog.database).add(
-                "upload.txt", received.sha256, received.size, Owned(LOCAL_PRINCIPAL)
-            )
+            records = FileRecords(index.catalog.database)
+            records.add("upload.txt", received.sha256, received.size, Owned(LOCAL_PRINCIPAL), "user_data")
