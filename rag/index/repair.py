@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 Part = Literal["vectors", "words"]
 
-_BATCH = 256  # vectors
+_BATCH = 256  # vectors: while Chroma takes more, no other thread gets on
 _DOCUMENTS = 64  # between which others may write
 _PATIENCE = 10.0  # seconds for which opening waits for a repair
 _LOOK = 0.1  # seconds between two looks at how far it is
@@ -217,16 +217,19 @@ class Repairer:
         for document in documents:
             ids, chunks = self._catalog.vector_ids(document.id), self._catalog.chunks_of(document.id)
             missing |= {i: (document, chunk) for i, chunk in zip(ids, chunks, strict=True) if i not in present}
-        copied = vectors.copied(collection_id, list(missing))
-        vectors.add(collection_id, list(copied), list(copied.values()))
-        lacking = [vector_id for vector_id in missing if vector_id not in copied]
-        for start in range(0, len(lacking), _BATCH):
+        ids = list(missing)
+        for start in range(0, len(ids), _BATCH):
+            batch = ids[start : start + _BATCH]
+            found = vectors.copied(collection_id, batch)
             texts = {
                 vector_id: contextual_text(document.title, chunk.heading, chunk.text)
-                for vector_id in lacking[start : start + _BATCH]
+                for vector_id in batch
+                if vector_id not in found
                 for document, chunk in (missing[vector_id],)
             }
-            vectors.add(collection_id, list(texts), embedding.embed_passages(list(texts.values())))
+            if texts:
+                found |= zip(texts, embedding.embed_passages(list(texts.values())), strict=True)
+            vectors.add(collection_id, list(found), list(found.values()))
         present |= missing.keys()
 
     def _counted(self, part: Part, documents: Sequence[Document]) -> Iterator[Document]:

@@ -15,6 +15,7 @@ from rag.models.llm import open_language_model
 from rag.retrieval.retriever import HybridRetriever
 from rag.settings import RetrievalSettings
 from rag.types.documents import Message, Scope
+from tests.commands import Commands
 from tests.rag.versions import make_version
 
 QUESTION = "How often does the pump need oil?"
@@ -101,3 +102,17 @@ async def test_a_repair_that_is_broken_off_is_done_by_the_next_start(storage, ba
     with closing(Index(storage, bag_of_words)) as index:
         assert index.impaired == frozenset()
         assert [chunk for chunk, _ in index.search_dense(QUESTION, everything(index), 5)] == ["doc_a:1:0"]
+
+
+def test_an_ingest_of_unchanged_files_makes_again_what_is_damaged(tmp_path):
+    commands = Commands(tmp_path)
+    document = tmp_path / "pump.txt"
+    document.write_text("The pump needs oil every 90 days.")
+    commands.run("ingest", document)
+    (commands.storage / "vectors" / "chroma.sqlite3").write_bytes(b"no database")
+    assert "problem  Vectors" in commands.run("rag", "doctor", code=1).stdout
+    process = commands.start("ingest", document)
+    output, errors = process.communicate(timeout=120)
+    assert (process.returncode, "unchanged" in output) == (0, True)
+    assert "chroma.sqlite3 changed while nobody was writing" in errors
+    assert "ok       Vectors" in commands.run("rag", "doctor").stdout
