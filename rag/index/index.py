@@ -25,11 +25,11 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from rag.errors import Conflict, RagError
 from rag.index.chroma_server import ChromaServer
 from rag.index.dense import DIRECT_COMPARISON, VectorIndex
-from rag.index.integrity import damage_of_vectors, damage_of_words
+from rag.index.integrity import damage_of_words
 from rag.index.lexical import LexicalIndex, LexicalWriter, lexical_entries
 from rag.index.lexical_replica import LexicalReplica
 from rag.index.purge import Purger
-from rag.index.repair import Part, Repairer, RepairProgress, open_or_set_aside
+from rag.index.repair import Part, Repairer, RepairProgress, examine_vectors, open_or_set_aside
 from rag.models.embedding_base import require_same_embedding
 from rag.storage.catalog import Catalog, StoredChunk, VersionedChunks
 from rag.storage.database import CATALOG_NAME, Database
@@ -101,7 +101,7 @@ class Index:
                 else open_or_set_aside(
                     lambda folder: VectorIndex(folder, embedding.fingerprint),
                     storage / "vectors",
-                    partial(damage_of_vectors, deep=deep),
+                    partial(examine_vectors, deep=deep),
                 )
             )
             self._dense = embedding, vectors  # one thing: a search takes both or, after a switch, both others

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rag.index.dense import open_client
-from rag.index.vector_copy import VectorCopy
+from rag.index.vector_copy import VectorCopy, damage_of_copy
 
 if TYPE_CHECKING:
     from chromadb.api.models.Collection import Collection
@@ -26,13 +26,14 @@ _SAME = 1e-3  # cosine distance
 def main() -> None:
     """Print what is wrong."""
     folder, is_deep = Path(sys.argv[1]), "--deep" in sys.argv
-    client, copy = open_client(folder), VectorCopy(folder)
+    client = open_client(folder)
+    copy = None if damage_of_copy(folder) else VectorCopy(folder)  # which would delete a damaged one
     collections = (client.get_collection(named.name, embedding_function=None) for named in client.list_collections())
     problems = (_problem(collection, copy, is_deep) for collection in collections)
-    print(next(filter(None, problems), "") or (copy.damage() if is_deep else ""))
+    print(next(filter(None, problems), ""))
 
 
-def _problem(collection: Collection, copy: VectorCopy, is_deep: bool) -> str:
+def _problem(collection: Collection, copy: VectorCopy | None, is_deep: bool) -> str:
     ids = collection.get(include=[])["ids"]
     step = 1 if is_deep else 1 + len(ids) // _SAMPLE
     for start in range(0, len(ids), _BATCH):
@@ -41,7 +42,8 @@ def _problem(collection: Collection, copy: VectorCopy, is_deep: bool) -> str:
         vectors = dict(zip(found["ids"], np.asarray(found["embeddings"], np.float32), strict=True))
         if len(vectors) < len(batch):
             return f"{len(batch) - len(vectors)} vectors of {collection.name} are gone"
-        for vector_id, stored in copy.get(collection.name, batch).items():
+        copied = copy.get(collection.name, batch) if copy is not None else {}
+        for vector_id, stored in copied.items():
             if not 1 - _cosine(stored, vectors[vector_id]) < _SAME:
                 return f"a vector of {collection.name} is not what it was"
         for vector_id in batch[::step]:

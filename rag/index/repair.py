@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from rag.index.dense import VectorIndex
+from rag.index.integrity import damage_of_vectors
 from rag.index.lexical import LexicalWriter, lexical_entries
-from rag.index.vector_copy import COPY_NAME
+from rag.index.vector_copy import COPY_NAME, damage_of_copy, delete_copy
 from rag.storage.catalog import Catalog
 from rag.text.analysis import ANALYSIS_VERSION, contextual_text
 from rag.types.documents import Chunk, Collection, Document, Embedding
@@ -60,6 +61,16 @@ def open_or_set_aside(
     except Exception as error:  # noqa: BLE001 - whatever it is, it is told
         _set_aside(folder, " ".join(str(error).split()) or repr(error))
         return open_index(folder)
+
+
+def examine_vectors(folder: Path, *, deep: bool) -> str:
+    """What is wrong with Chroma's files; `deep` looks at the copy, too, and deletes one that is damaged beside sound
+    files, from which it is made again."""
+    problem = damage_of_vectors(folder, deep=deep)
+    if deep and not problem and (damage := damage_of_copy(folder)):
+        logger.error("The copy of the vectors is damaged (%s), and is made again.", damage)
+        delete_copy(folder)
+    return problem
 
 
 def _set_aside(folder: Path, problem: str) -> None:

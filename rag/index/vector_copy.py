@@ -12,6 +12,7 @@ import sqlite3
 import threading
 import zlib
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,17 +89,6 @@ class VectorCopy:
         self._run("DELETE FROM vectors WHERE collection = ?", (collection,))
         self._shrink()
 
-    def damage(self) -> str:
-        """What is wrong with the file, which is read as a whole; empty where nothing is."""
-        with self._lock:
-            try:
-                [(verdict,)] = self._connection.execute("PRAGMA quick_check(1)").fetchall()
-                rows = self._connection.execute("SELECT vector FROM vectors")
-                damaged = sum(not _is_as_stored(row) for (row,) in rows)
-            except sqlite3.DatabaseError as error:
-                return str(error)
-        return verdict if verdict != "ok" else f"{damaged} of its vectors are damaged" if damaged else ""
-
     def _run(self, statement: str, *rows: Sequence[object]) -> list[Any]:
         """What a statement gives, run with each row of values; nothing where the file was damaged, and is empty now."""
         with self._lock:
@@ -135,9 +125,30 @@ class VectorCopy:
 
     def _renew(self, error: sqlite3.DatabaseError) -> None:
         logger.error("The copy of the vectors in %s is damaged (%s), and is made again.", self._path, error)
-        for path in self._path.parent.glob(f"{COPY_NAME}*"):
-            path.unlink()
+        delete_copy(self._path.parent)
         self._connection = self._connect()
+
+
+def damage_of_copy(folder: Path) -> str:
+    """What is wrong with the copy in a folder, of which all is read, and nothing changed; empty where nothing is."""
+    if not (folder / COPY_NAME).exists():
+        return f"{COPY_NAME} is gone" if any(folder.glob("*")) else ""
+    try:
+        with closing(sqlite3.connect(folder / COPY_NAME)) as connection:
+            [(verdict,)] = connection.execute("PRAGMA quick_check(1)").fetchall()
+            rows = connection.execute("SELECT vector FROM vectors")
+            damaged = sum(not _is_as_stored(row) for (row,) in rows)
+    except sqlite3.DatabaseError as error:
+        return f"{COPY_NAME}: {error}"
+    if verdict != "ok":
+        return f"{COPY_NAME}: {verdict}"
+    return f"{COPY_NAME}: {damaged} vectors are damaged" if damaged else ""
+
+
+def delete_copy(folder: Path) -> None:
+    """Delete the copy in a folder: a new one is filled from Chroma."""
+    for path in folder.glob(f"{COPY_NAME}*"):
+        path.unlink()
 
 
 def _with_checksum(vector: Vector) -> bytes:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from rag.errors import BackendUnavailable, RagError, StorageLocked
 from rag.index.chroma_server import chroma_server
 from rag.index.integrity import count_of_words, damage_of_vectors, damage_of_words
+from rag.index.vector_copy import damage_of_copy
 from rag.models.llm import probe_model_servers
 from rag.models.models_file import ModelsFile
 from rag.models.openai.discovery import hint_for_containers, is_in_container
@@ -131,7 +132,8 @@ def _indexes(settings: Settings, *, deep: bool) -> Iterator[CheckResult]:
     problems = {}
     if not settings.storage.chroma_url:
         is_gone = chunks and not (folder / "vectors" / "chroma.sqlite3").exists()
-        problems["Vectors"] = "they are gone" if is_gone else damage_of_vectors(folder / "vectors", deep=deep)
+        problem = "they are gone" if is_gone else damage_of_vectors(folder / "vectors", deep=deep)
+        problems["Vectors"] = problem or (damage_of_copy(folder / "vectors") if deep else "")
     if not settings.storage.is_shared:
         problems["Words"] = damage_of_words(folder / "words") or _count_of_words(folder / "words", chunks)
     for subject, problem in problems.items():

@@ -8,7 +8,7 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from rag.index.vector_copy import COPY_NAME, VectorCopy
+from rag.index.vector_copy import COPY_NAME, VectorCopy, damage_of_copy
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def vectors(*ids, dimension=384):
     }
 
 
-def test_vectors_come_back_bit_by_bit(copy):
+def test_vectors_come_back_bit_by_bit(copy, tmp_path):
     stored = vectors("a", "b", "c")
     copy.put("one", stored)
     copy.put("other", vectors("z"))
@@ -34,7 +34,8 @@ def test_vectors_come_back_bit_by_bit(copy):
     assert all(np.array_equal(found[vector_id], stored[vector_id]) for vector_id in found)
     assert (copy.ids("one"), copy.count("one"), copy.count("none")) == ({"a", "b", "c"}, 3, 0)
     assert sorted(copy.collections()) == ["one", "other"]
-    assert copy.damage() == ""
+    copy.close()
+    assert damage_of_copy(tmp_path) == ""
 
 
 def test_what_is_deleted_leaves_the_disk(copy, tmp_path):
@@ -57,12 +58,14 @@ def test_a_row_that_was_changed_counts_as_lacking(copy, tmp_path):
     connection.close()
     with closing(VectorCopy(tmp_path)) as again:
         assert again.get("one", ["a", "b"]).keys() == {"b"}
-        assert again.damage() == "1 of its vectors are damaged"
+    assert damage_of_copy(tmp_path) == "copy.sqlite3: 1 vectors are damaged"
 
 
 @pytest.mark.parametrize("content", [b"no database" * 1_000, bytes(20_000)])
 def test_a_damaged_file_is_made_again(tmp_path, content, caplog):
     (tmp_path / COPY_NAME).write_bytes(content)
+    assert damage_of_copy(tmp_path)
+    assert (tmp_path / COPY_NAME).read_bytes() == content
     with closing(VectorCopy(tmp_path)) as copy:
         assert copy.collections() == []
         copy.put("one", vectors("a"))
