@@ -142,6 +142,9 @@ class Ingestor(IngestService):
             for report in self._prune(paths, collection, options, renamed, seen):
                 self._counter.note(report)
                 yield replace(progress, report=report)
+        for _ in self._index.follow_repair():  # "unchanged" must not be the last word over a damaged index
+            if self._ending.is_set():
+                break
 
     def _collection(self, name: str, *, make: bool = True) -> str:
         """The name of the collection with that name or id, which is made if need be, unless `make` is off."""

@@ -19,7 +19,7 @@ from rag.answering.follow_ups import leans_on_previous
 from rag.answering.generation import PreparedQuestion, longest_reply, reply, write_answer
 from rag.answering.history import Summaries, fit_history, require_functions, require_json, split_conversation
 from rag.answering.message_kinds import language_of
-from rag.answering.notices import is_whole_prose
+from rag.answering.notices import is_whole_prose, with_notice
 from rag.answering.prompt_budget import fitting_history, history_room
 from rag.answering.prompts import ANSWER_SYSTEM, CONDENSE, EXAMPLES, FUNCTIONS, json_rule
 from rag.answering.replies import reply_to
@@ -239,7 +239,14 @@ class ChatEngine:
 
     async def write(self, prepared: PreparedQuestion, result: RetrievalResult, emit: Emit = ignore) -> Answer:
         """Answer from what was found: in the model's words, in quotes, or that it is not enough, where no function may
-        know more."""
+        know more. Where the index is not whole, that is said."""
+        written = await self._write(prepared, result, emit)
+        is_prose = is_whole_prose(written) and not prepared.sampling.response_format
+        if self.retriever.index.impaired and is_prose:
+            written = await with_notice(written, "index_incomplete", prepared.question, (), emit)
+        return written
+
+    async def _write(self, prepared: PreparedQuestion, result: RetrievalResult, emit: Emit) -> Answer:
         if result.enough or prepared.must_be_asked:
             if prepared.model.llm is not None:
                 quote = partial(extractive.best_quotes, result.question, embedding=self.retriever.index.embedding)

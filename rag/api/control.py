@@ -116,6 +116,12 @@ def tag(document_id: str, body: TagRequest, backend: AnyBackend) -> Document:
     return _shown(backend.tag(document_id, body.attributes))
 
 
+@router.get("/impaired")
+def impaired(backend: AnyBackend) -> list[str]:
+    """What of the index is incomplete for now."""
+    return backend.impaired()
+
+
 @router.post("/search")
 async def search(body: SearchRequest, backend: AnyBackend) -> Sequence[Hit]:
     """The best chunks for a question."""

@@ -43,6 +43,7 @@ def rag() -> None:
     rag users add anna                      who may log in; rag keys: who may use the API
     rag feedback                            what users think of answers
     rag doctor                              what is set up, and what is wrong
+    rag repair                              make damaged vectors and words again, from the catalog
 
     If the server runs, it answers; otherwise the storage folder is opened here.
     """
@@ -133,11 +134,18 @@ def search(
 
         if question is not None:
             _show_hits(find(question), as_json, settings.retrieval.min_relevance)
+            _tell_impaired(backend.impaired())
             return
         for item in questions[:1]:  # raises before the output is written over, and opens files, which is not measured
             find(item["question"])
         with nullcontext(sys.stdout) if output is None else output.open("w", encoding="utf-8") as file:
             _search_batch(find, questions, file)
+        _tell_impaired(backend.impaired())
+
+
+def _tell_impaired(parts: Sequence[str]) -> None:
+    if parts:
+        click.echo(f"note: The index of {' and '.join(parts)} is being repaired: passages may be missing.", err=True)
 
 
 def _read_batch(lines: TextIO) -> Iterator[dict[str, Any]]:
@@ -211,16 +219,40 @@ def _show_hits(hits: Sequence[Hit], as_json: bool, least: float) -> None:
 
 
 @rag.command()
+@click.option("--deep", is_flag=True, help="Read all files of the storage folder, and look for every vector.")
 @debug_option
-def doctor() -> int:
+def doctor(deep: bool) -> int:
     """Check what is set up: each line is ok, or a problem and what to do. Exit code 1 if there is a problem."""
     from rag.operations.doctor import examine
 
     problems = 0
-    for check in examine(load_settings()):
+    for check in examine(load_settings(), deep=deep):
         state = click.style("ok     ", fg="green") if check.ok else click.style("problem", fg="red")
         click.echo(f"{state}  {check.subject}: {check.summary}")
         if check.advice:
             click.echo(f"         {check.advice}")
         problems += not check.ok
     return 1 if problems else 0
+
+
+@rag.command()
+@debug_option
+def repair() -> None:
+    """Make vectors and words again where they are damaged or do not fit the catalog.
+
+    All files are read, and every vector is looked for. What is damaged is put aside until it is made again; vectors
+    come from their copy, and only those that it lacks are embedded. A server does the same by itself at its start,
+    where it sees that files have changed. The catalog cannot be made again: `rag restore` brings back a backup of it.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from rag.operations.services import open_dormant_index
+
+    with open_dormant_index(load_settings(), deep=True) as index:
+        with Progress(console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("")
+            for progress in index.follow_repair():
+                bar.update(task, description=progress.part, completed=progress.done, total=progress.total)
+        chunks = sum(chunks for _, chunks in index.catalog.census().values())
+    click.echo(f"Vectors and words are whole: {chunks} chunks.")

@@ -1,3 +1,3 @@
 """Vectors, words and catalog as one transactional thing."""
 
-__all__ = ["chroma_server", "dense", "index"]
+__all__ = ["chroma_server", "dense", "index", "integrity", "repair", "vector_copy"]

@@ -4,6 +4,8 @@ Records are thin (id and vector): text and metadata live in the catalog, and a m
 times an unfiltered query. A narrow scope is therefore searched by fetching its vectors by id and comparing them
 directly, a wide one by the caller dropping what it may not see. The id is made from the text that was embedded, so
 equal texts are one record: a thousand equal vectors would hide their neighbours from each other in the graph.
+
+In a folder, a copy of the vectors and a note of Chroma's files stand beside them: vector_copy.py, integrity.py.
 """
 
 from __future__ import annotations
@@ -13,12 +15,15 @@ import re
 import shutil
 import sqlite3
 from collections.abc import Callable, Collection, Sequence
-from contextlib import closing, suppress
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from rag.index.chroma_server import QUESTION_PATIENCE, WRITE_PATIENCE, ChromaServer
+from rag.index.integrity import FolderNote
+from rag.index.lexical import OTHER_WORDS_WEIGHT
+from rag.index.vector_copy import VectorCopy
 from rag.models.privacy import overwrite_freed_memory
 
 if TYPE_CHECKING:
@@ -26,11 +31,12 @@ if TYPE_CHECKING:
     from chromadb.api.models.Collection import Collection as ChromaCollection
     from chromadb.api.types import GetResult, Include
 
-    from rag.types.documents import Vector
+    from rag.types.documents import Embedding, Vector
 
 _SPACE = {"hnsw": {"space": "cosine", "ef_search": 200}}
 _IS_SEGMENT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _LARGEST_BODY = 1_000  # vectors sent to a server at once: it takes 40 MB, and a vector may have 3,072 dimensions
+_COPIED = 1_000  # vectors at once
 DIRECT_COMPARISON = 2_000  # up to so many vectors, comparing all is cheaper than asking for more and dropping
 
 
@@ -42,20 +48,28 @@ def vector_id(text: str) -> str:
 _Answer = TypeVar("_Answer")
 
 
+class _Opened(NamedTuple):
+    """What is open in a place: Chroma, and in a folder a copy of the vectors and a note of the files."""
+
+    client: ClientAPI
+    copy: VectorCopy | None = None
+    note: FolderNote | None = None
+
+
 class VectorIndex:
     """The vectors of all collections, made by one embedding model, in a folder or at a server. One process may have a
     folder open at a time. With a server, everything raises BackendUnavailable while it cannot be reached: what reads
     soon, what writes after it has waited for the server to come back."""
 
-    def __init__(self, place: Path | ChromaServer, fingerprint: str, client: ClientAPI | None = None) -> None:
+    def __init__(self, place: Path | ChromaServer, fingerprint: str, opened: _Opened | None = None) -> None:
+        """Open what is there, or share what was `opened`; the files of a folder were looked at by the caller."""
         self._place = place
         self._fingerprint = fingerprint
+        self._opened = opened or _open(place)
+        self._client, self._copy, self._note = self._opened
+        self._batch = self._request(self._client.get_max_batch_size, WRITE_PATIENCE)
         if isinstance(place, ChromaServer):
-            self._client = client or place.connect()
-            self._batch = min(_LARGEST_BODY, place.retry(self._client.get_max_batch_size, WRITE_PATIENCE))
-        else:
-            self._client = client or _open(place)
-            self._batch = self._client.get_max_batch_size()
+            self._batch = min(_LARGEST_BODY, self._batch)
         self._collections: dict[str, ChromaCollection] = {}
 
     def close(self) -> None:
@@ -65,16 +79,28 @@ class VectorIndex:
             self._place.disconnect(self._client)
         else:
             self._client.close()  # type: ignore[attr-defined]
+        if self._copy is not None and self._note is not None:
+            self._copy.close()
+            self._note.write(with_hashes=True)
 
     def of_model(self, fingerprint: str) -> VectorIndex:
         """The vectors of another embedding model in the same place; closed with this one."""
-        return VectorIndex(self._place, fingerprint, self._client)
+        return VectorIndex(self._place, fingerprint, self._opened)
+
+    def distrust(self) -> None:
+        """Have the files looked at thoroughly at the next start: a search failed over them."""
+        if self._note is not None:
+            self._note.distrust()
 
     def delete_other_models(self, kept: Collection[str] = ()) -> None:
         """Delete the vectors of all embedding models but this one and those `kept` by fingerprint."""
         for collection in self._request(self._client.list_collections, WRITE_PATIENCE):
             if collection.name.rpartition("-")[2] not in (self._fingerprint, *kept):
                 self._delete_collection(collection.name)
+        if self._copy is not None:
+            for name in self._copy.collections():
+                if name.rpartition("-")[2] not in (self._fingerprint, *kept):
+                    self._copy.delete_collection(name)
 
     def _delete_collection(self, name: str) -> None:
         from chromadb.errors import NotFoundError
@@ -83,7 +109,8 @@ class VectorIndex:
             with suppress(NotFoundError):  # the answer to the first attempt was lost
                 self._client.delete_collection(name)
 
-        self._request(request, WRITE_PATIENCE)
+        with self._writing():
+            self._request(request, WRITE_PATIENCE)
 
     def count(self, collection_id: str) -> int:
         """How many vectors the collection has."""
@@ -104,14 +131,20 @@ class VectorIndex:
 
     def add(self, collection_id: str, ids: Sequence[str], vectors: Vector | Sequence[Vector]) -> None:
         """Store vectors of shape (len(ids), dimension) under their ids; an id that is there gets the new vector."""
+        if self._copy is not None:
+            self._copy.put(self._name(collection_id), dict(zip(ids, vectors, strict=True)))
         for start in range(0, len(ids), self._batch):
             end = start + self._batch
-            self._ask(collection_id, partial(_upsert, list(ids[start:end]), vectors[start:end]), WRITE_PATIENCE)
+            with self._writing():
+                self._ask(collection_id, partial(_upsert, list(ids[start:end]), vectors[start:end]), WRITE_PATIENCE)
 
     def delete(self, collection_id: str, ids: Sequence[str]) -> None:
         """Delete vectors; ids that are not there do not matter."""
         for start in range(0, len(ids), self._batch):
-            self._ask(collection_id, partial(_delete, list(ids[start : start + self._batch])), WRITE_PATIENCE)
+            with self._writing():
+                self._ask(collection_id, partial(_delete, list(ids[start : start + self._batch])), WRITE_PATIENCE)
+        if self._copy is not None and ids:
+            self._copy.delete(self._name(collection_id), ids)
 
     def search(self, collection_id: str, query: Vector, limit: int) -> list[tuple[str, float]]:
         """The nearest ids with their cosine similarity, best first."""
@@ -141,12 +174,38 @@ class VectorIndex:
         """The stored vectors by id; ids that are not there are left out."""
         import numpy as np
 
-        vectors: dict[str, Vector] = {}
-        for start in range(0, len(ids), self._batch):
-            found = self._ask(collection_id, partial(_get, list(ids[start : start + self._batch]), ["embeddings"]))
+        vectors = self.copied(collection_id, ids)
+        others = [vector_id for vector_id in ids if vector_id not in vectors]
+        for start in range(0, len(others), self._batch):
+            found = self._ask(collection_id, partial(_get, others[start : start + self._batch], ["embeddings"]))
             assert found["embeddings"] is not None
             vectors |= zip(found["ids"], np.asarray(found["embeddings"], dtype=np.float32), strict=True)
         return vectors
+
+    def copied(self, collection_id: str, ids: Sequence[str]) -> dict[str, Vector]:
+        """Those of the vectors that the copy has, by id."""
+        return self._copy.get(self._name(collection_id), ids) if self._copy is not None and ids else {}
+
+    def is_copied(self, collection_id: str) -> bool:
+        """Whether the copy, where there is to be one, has as many vectors as Chroma."""
+        return self._copy is None or self._copy.count(self._name(collection_id)) == self.count(collection_id)
+
+    def complete_copy(self, collection_id: str) -> None:
+        """Give the copy what only Chroma has, which is taken to be sound: the copy was lost, or there was none."""
+        if self._copy is None or self.is_copied(collection_id):
+            return
+        name = self._name(collection_id)
+        present, copied = set(self.ids(collection_id)), self._copy.ids(name)
+        lacking = sorted(present - copied)
+        for start in range(0, len(lacking), _COPIED):
+            self._copy.put(name, self.get(collection_id, lacking[start : start + _COPIED]))
+        self._copy.delete(name, sorted(copied - present))
+
+    def _writing(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._note is None else self._note.writing()
+
+    def _name(self, collection_id: str) -> str:
+        return f"{collection_id}-{self._fingerprint}"
 
     def _request(self, request: Callable[[], _Answer], patience: float) -> _Answer:
         return self._place.retry(request, patience) if isinstance(self._place, ChromaServer) else request()
@@ -162,11 +221,12 @@ class VectorIndex:
 
     def _collection(self, collection_id: str) -> ChromaCollection:
         if collection_id not in self._collections:
-            self._collections[collection_id] = self._client.get_or_create_collection(
-                f"{collection_id}-{self._fingerprint}",
-                configuration=_SPACE,  # type: ignore[arg-type]
-                embedding_function=None,
-            )
+            with self._writing():  # it may be made now
+                self._collections[collection_id] = self._client.get_or_create_collection(
+                    self._name(collection_id),
+                    configuration=_SPACE,  # type: ignore[arg-type]
+                    embedding_function=None,
+                )
         return self._collections[collection_id]
 
 
@@ -182,7 +242,16 @@ def _delete(ids: list[str], collection: ChromaCollection) -> None:
     collection.delete(ids=ids)
 
 
-def _open(path: Path) -> ClientAPI:
+def _open(place: Path | ChromaServer) -> _Opened:
+    if isinstance(place, ChromaServer):
+        return _Opened(place.connect())
+    opened = _Opened(open_client(place), VectorCopy(place), note := FolderNote(place))
+    note.trust()
+    return opened
+
+
+def open_client(path: Path) -> ClientAPI:
+    """Chroma over the files of a folder, which is made if need be. Raises what Chroma raises."""
     import chromadb
     from chromadb.api.shared_system_client import SharedSystemClient
     from chromadb.config import Settings as ChromaSettings
@@ -207,3 +276,15 @@ def _delete_left_folders(path: Path) -> None:
     for folder in path.iterdir():
         if folder.is_dir() and _IS_SEGMENT.fullmatch(folder.name) and folder.name not in segments:
             shutil.rmtree(folder)
+
+
+def embed_query(model: Embedding, question: str, other_words: str) -> Vector:
+    """The vector of a question; the `other_words` for it have less weight."""
+    vector = model.embed_query(question)
+    if not other_words:
+        return vector
+    import numpy as np
+
+    joined: Vector = vector + OTHER_WORDS_WEIGHT * model.embed_query(f"{question} {other_words}")
+    joined /= np.linalg.norm(joined)
+    return joined

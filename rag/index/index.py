@@ -10,24 +10,26 @@ never shown. A deletion is (b) and (c); what tantivy and SQLite keep of it on th
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
-from rag.errors import Conflict
+from rag.errors import Conflict, RagError
 from rag.index.chroma_server import ChromaServer
-from rag.index.dense import DIRECT_COMPARISON, VectorIndex
-from rag.index.lexical import OTHER_WORDS_WEIGHT, LexicalIndex, LexicalWriter, lexical_entries
+from rag.index.dense import DIRECT_COMPARISON, VectorIndex, embed_query
+from rag.index.integrity import damage_of_words
+from rag.index.lexical import LexicalIndex, LexicalWriter, lexical_entries
 from rag.index.lexical_replica import LexicalReplica
 from rag.index.purge import Purger
-from rag.index.repair import open_or_set_aside, repair_vectors, repair_words
+from rag.index.repair import Part, Repairer, RepairProgress, examine_vectors, open_or_set_aside
 from rag.models.embedding_base import require_same_embedding
 from rag.storage.catalog import Catalog, StoredChunk, VersionedChunks
 from rag.storage.database import CATALOG_NAME, Database
@@ -39,6 +41,10 @@ from rag.types.documents import Chunk, Document, Embedding, Scope, Section
 
 if TYPE_CHECKING:
     from rag.types.documents import Vector
+
+logger = logging.getLogger(__name__)
+
+_Number = TypeVar("_Number", int, float)
 
 # A wide scope is searched by asking for more and dropping what lies outside: so many times more, or twice as many as
 # would do if the scope's chunks were spread evenly; if that were too many, all of the scope's are compared.
@@ -72,15 +78,18 @@ class Index:
         embedding: Embedding,
         database: Database | None = None,
         chroma: ChromaServer | None = None,
+        *,
+        deep: bool = False,
     ) -> None:
-        """Open, sweep and, where an index does not hold what the catalog says, repair. `database` is the catalog's,
-        which is closed with the index; None: SQLite in the storage folder. The vectors are at the server `chroma`;
-        None: in the storage folder. Raises IndexMismatch when the vectors were made by another embedding model,
-        BackendError where the server is not there."""
+        """Open, sweep and, where an index does not hold what the catalog says or is damaged, repair. That goes on while
+        the index is used if it takes longer than some seconds. `deep` looks for damage in all files, and for every
+        vector. `database` is the catalog's, which is closed with the index; None: SQLite in the storage folder. The
+        vectors are at the server `chroma`; None: in the storage folder. Raises IndexMismatch when the vectors were made
+        by another embedding model, BackendError where the server is not there."""
         self._storage = storage
         self.catalog = Catalog(storage / CATALOG_NAME if database is None else database)
         # A search looks twice, among all documents and in those that the question names.
-        self._embed_query = lru_cache(_QUESTIONS_KEPT)(_embed_query)
+        self._embed_query = lru_cache(_QUESTIONS_KEPT)(embed_query)
         self._shared = chroma is not None and self.catalog.database.is_shared
         self._writing = ProcessLock(self.catalog.database, "index", self._check_sharing)
         self._switching = threading.Lock()
@@ -89,7 +98,11 @@ class Index:
             vectors = (
                 VectorIndex(chroma, embedding.fingerprint)
                 if chroma
-                else open_or_set_aside(lambda folder: VectorIndex(folder, embedding.fingerprint), storage / "vectors")
+                else open_or_set_aside(
+                    lambda folder: VectorIndex(folder, embedding.fingerprint),
+                    storage / "vectors",
+                    partial(examine_vectors, deep=deep),
+                )
             )
             self._dense = embedding, vectors  # one thing: a search takes both or, after a switch, both others
             self._coming: tuple[Embedding, VectorIndex] | None = None
@@ -99,7 +112,9 @@ class Index:
             with self._writing:  # what another process is writing must not be taken for a remainder
                 vectors.delete_other_models([self._staging.target() or ""])
                 self._delete_unfinished()
-                self._repair()
+            self._failing: frozenset[Part] = frozenset()
+            self._repairer = Repairer(storage, self.catalog, self._writer, self._writing)
+            self._repairer.start(vectors, embedding)
             self._purger = (
                 None
                 if self._writer is None
@@ -113,7 +128,7 @@ class Index:
         folder = self._storage / "words"
         if self.catalog.property("words") != ANALYSIS_VERSION:  # of another form: `_repair` fills a new one
             shutil.rmtree(folder, ignore_errors=True)
-        return open_or_set_aside(lambda path: LexicalWriter(LexicalIndex(path)), folder)
+        return open_or_set_aside(lambda path: LexicalWriter(LexicalIndex(path)), folder, damage_of_words)
 
     @property
     def embedding(self) -> Embedding:
@@ -130,6 +145,7 @@ class Index:
 
     def close(self) -> None:
         """Release the files; blocking, up to a few seconds after a deletion."""
+        self._repairer.close()
         if self._purger is not None:
             self._purger.close()
         with self._writing.here:
@@ -313,7 +329,7 @@ class Index:
             self._embed_query.cache_clear()  # it holds the old model
             self._delete_unfinished()
             self._vectors.delete_other_models()
-            self._repair()
+            self._repairer.repair_now(self._vectors, self.embedding)
             return True
 
     # --------------------------------------------------------------------------------------------------- reading
@@ -396,16 +412,27 @@ class Index:
         self._lexical.count()
 
     def term_weights(self, question: str) -> dict[str, float]:
-        """The question's words with how much each tells: rare ones much, common ones little."""
-        return self._lexical.term_weights(question)
+        """The question's words with how much each tells: rare ones much, common ones little. Nothing where the index of
+        words cannot be read, as with the next two."""
+        return self._of_words(lambda words: words.term_weights(question))
 
     def frequencies(self, words: Iterable[str]) -> dict[str, int]:
         """In how many chunks each of the words is, in the form that `rag.text.analysis.terms` gives."""
-        return self._lexical.frequencies(words)
+        return self._of_words(lambda index: index.frequencies(words))
 
     def terms_with_prefix(self, prefix: str) -> dict[str, int]:
         """The words of the index that begin so, with how many chunks have them."""
-        return self._lexical.terms_with_prefix(prefix)
+        return self._of_words(lambda words: words.terms_with_prefix(prefix))
+
+    def _of_words(self, look: Callable[[LexicalIndex], dict[str, _Number]]) -> dict[str, _Number]:
+        try:
+            return look(self._lexical)
+        except RagError:
+            raise
+        except Exception:  # searching tells
+            logger.exception("The index of words cannot be read.")
+            self.note_failure("words")
+            return {}
 
     def live_chunks(self, ids: Sequence[str], scope: Scope) -> dict[str, StoredChunk]:
         """The chunks that exist and lie inside the scope, by id. The last word on what may be shown."""
@@ -418,6 +445,24 @@ class Index:
         }
 
     # -------------------------------------------------------------------------------------------------- integrity
+
+    @property
+    def impaired(self) -> frozenset[Part]:
+        """What is incomplete for now, so that passages may be missing: it is being made again, or could not be read."""
+        return self._repairer.under_repair | self._failing
+
+    def follow_repair(self) -> Iterator[RepairProgress]:
+        """How far the repair is that goes on, until all is whole. Raises what stands against it."""
+        return self._repairer.follow()
+
+    def note_failure(self, part: Part) -> None:
+        """A search failed over this part; the next start looks at it thoroughly."""
+        self._failing |= {part}
+        self._vectors.distrust()
+
+    def note_success(self, part: Part) -> None:
+        """A search succeeded with this part."""
+        self._failing -= {part}
 
     def _stored_embedding(self) -> dict[str, str] | None:
         """Name (`model`) and `fingerprint` of the embedding model that the catalog says the vectors are made with."""
@@ -451,23 +496,6 @@ class Index:
                 "all documents anew as the settings say.",
             )
 
-    def _repair(self) -> None:
-        """Bring vectors and words back to what the catalog says, if one of them was lost or damaged."""
-        if self._writer is not None:
-            repair_words(self.catalog, self._writer)
-        repair_vectors(self.catalog, self._vectors, self.embedding)
-
 
 def _is_on(page_index: int | None, pages: tuple[int, int] | None) -> bool:
     return pages is None or (page_index is not None and pages[0] <= page_index + 1 <= pages[1])
-
-
-def _embed_query(model: Embedding, question: str, other_words: str) -> Vector:
-    vector = model.embed_query(question)
-    if not other_words:
-        return vector
-    import numpy as np
-
-    joined: Vector = vector + OTHER_WORDS_WEIGHT * model.embed_query(f"{question} {other_words}")
-    joined /= np.linalg.norm(joined)
-    return joined

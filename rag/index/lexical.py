@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,17 @@ OTHER_WORDS_WEIGHT = 0.5  # of what a glossary says a question may mean
 _MOST_TERMS = 4_000  # that are looked at for one beginning
 # A title's words count less: they are the same for every chunk of a document.
 _FIELD_BOOSTS = {"title": 0.5, "heading": 1.0, "body": 1.0}
+
+
+@contextmanager
+def _panics_as_errors() -> Iterator[None]:
+    """Over damaged files tantivy panics, which is no Exception: without this it would end what the vectors can do."""
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ == "PanicException":
+            raise RuntimeError(f"tantivy: {error}") from error
+        raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +60,7 @@ class LexicalEntry:
 class LexicalIndex:
     """An open tantivy index, to read; methods may be called from any thread."""
 
+    @_panics_as_errors()
     def __init__(self, path: Path) -> None:
         import tantivy
 
@@ -67,10 +80,12 @@ class LexicalIndex:
         self.tantivy = tantivy.Index(self._schema, path=str(path))
         self.tantivy.register_tokenizer(_TOKENIZER, analyzer())
 
+    @_panics_as_errors()
     def count(self) -> int:
         """How many chunks are indexed."""
         return int(self.tantivy.searcher().num_docs)
 
+    @_panics_as_errors()
     def search(
         self,
         question: str,
@@ -115,12 +130,14 @@ class LexicalIndex:
         frequencies = self.frequencies(set(terms(question)))
         return {word: _idf(frequency, count) for word, frequency in frequencies.items()}
 
+    @_panics_as_errors()
     def frequencies(self, words: Iterable[str]) -> dict[str, int]:
         """In how many chunks each of the words is, in the form that `terms` gives; 0 for one that is in none."""
         searcher = self.tantivy.searcher()
         count = int(searcher.num_docs)
         return {word: min(count, max(searcher.doc_freq(field, word) for field in _FIELD_BOOSTS)) for word in words}
 
+    @_panics_as_errors()
     def terms_with_prefix(self, prefix: str) -> dict[str, int]:
         """The words of the index that begin so, those of most chunks only, with how many chunks have them."""
         searcher = self.tantivy.searcher()
@@ -175,21 +192,25 @@ class LexicalWriter:
     """The one writer of an index; its methods may be called from any thread, and what they write can be found when they
     return."""
 
+    @_panics_as_errors()
     def __init__(self, index: LexicalIndex) -> None:
         self.index = index
         self._writer = index.tantivy.writer(heap_size=_HEAP_BYTES, num_threads=1)
         self._writing = threading.Lock()
 
+    @_panics_as_errors()
     def close(self) -> None:
         """Wait for merges and let go of the writer's lock."""
         self._writer.wait_merging_threads()
 
+    @_panics_as_errors()
     def add(self, entries: Iterable[LexicalEntry]) -> None:
         """Index chunks."""
         with self._writing:
             self._add(entries)
             self._commit()
 
+    @_panics_as_errors()
     def replace_all(self, entries: Iterable[LexicalEntry]) -> None:
         """Index these chunks instead of all that are there; searches see the change as one."""
         with self._writing:
@@ -197,6 +218,7 @@ class LexicalWriter:
             self._add(entries)
             self._commit()
 
+    @_panics_as_errors()
     def delete(self, versions: Iterable[str]) -> None:
         """Delete all chunks of these versions (`{document}:{version}`). Their words stay in the files, unseen, until
         their segments are written anew: see segments.py."""
@@ -205,6 +227,7 @@ class LexicalWriter:
                 self._writer.delete_documents_by_term("version", version)
             self._commit()
 
+    @_panics_as_errors()
     def rewrite(self, version: str, entries: Iterable[LexicalEntry]) -> None:
         """Move a version (`{document}:{version}`) into a new segment: what is there of it is deleted, and `entries`,
         all that should be, are indexed. It takes effect with the next commit, whoever makes it."""
@@ -212,6 +235,7 @@ class LexicalWriter:
             self._writer.delete_documents_by_term("version", version)
             self._add(entries)
 
+    @_panics_as_errors()
     def commit(self) -> None:
         """Take in what was rewritten, and delete the files of segments that are empty now."""
         with self._writing:

@@ -62,6 +62,10 @@ class Backend(Library, Protocol):
         none."""
         ...
 
+    def impaired(self) -> list[str]:
+        """What of the index (`vectors`, `words`) is incomplete for now, so that a search may miss passages."""
+        ...
+
     def tag(self, document_id: str, attributes: Mapping[str, AttributeValue | None]) -> Document:
         """Give attributes to a document; None takes one away. Raises NotFound, InvalidRequest."""
         ...

@@ -9,18 +9,24 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag.errors import BackendUnavailable, RagError, StorageLocked
 from rag.index.chroma_server import chroma_server
+from rag.index.integrity import count_of_words, damage_of_vectors, damage_of_words
+from rag.index.vector_copy import damage_of_copy
 from rag.models.llm import probe_model_servers
 from rag.models.models_file import ModelsFile
 from rag.models.openai.discovery import hint_for_containers, is_in_container
 from rag.settings import Settings
+from rag.storage.blobs import StoredFiles, hash_of
 from rag.storage.connect import has_catalog, open_catalog, open_postgres
 from rag.storage.database import CATALOG_NAME
+from rag.storage.files import FileRecords
 from rag.storage.lock import StorageLock, read_owner
 from rag.storage.private import is_open_to_others
+from rag.storage.sqlite import check_catalog
 
 if TYPE_CHECKING:
     from rag.models.registry import LanguageModels
@@ -38,14 +44,15 @@ class CheckResult:
     advice: str = ""
 
 
-def examine(settings: Settings) -> Iterator[CheckResult]:
-    """All results, one after the other; the slow ones (loading the embedding model) come late."""
+def examine(settings: Settings, *, deep: bool = False) -> Iterator[CheckResult]:
+    """All results, one after the other; the slow ones (loading the embedding model) come late. `deep` reads all files
+    of the storage folder, and looks for every vector: seconds to minutes."""
     yield _python()
     yield from _permissions(settings)
     database = list(_checked("Database", _database(settings)))
     yield from database
     if all(check.ok for check in database):  # else that is what is wrong, and would be said twice
-        yield from _checked("Storage", _storage(settings))
+        yield from _checked("Storage", _storage(settings, deep=deep))
     yield from _checked("Chroma", _chroma(settings))
     yield _disk(settings)
     yield _gpu()
@@ -90,7 +97,7 @@ def _database(settings: Settings) -> Iterator[CheckResult]:
         yield CheckResult(True, "Database", f"PostgreSQL {version} has the catalog.")
 
 
-def _storage(settings: Settings) -> Iterator[CheckResult]:
+def _storage(settings: Settings, *, deep: bool) -> Iterator[CheckResult]:
     folder, is_shared = settings.storage.dir, settings.storage.is_shared
     lock = StorageLock(folder, shared=is_shared)
     try:
@@ -106,32 +113,67 @@ def _storage(settings: Settings) -> Iterator[CheckResult]:
     try:
         summary = "other processes may share the catalog." if is_shared else "no other process uses the storage folder."
         yield CheckResult(True, "Lock", summary)
-        yield _catalog(settings)
+        catalog = _catalog(settings)
+        yield catalog
+        if catalog.ok and has_catalog(settings.storage):
+            yield from _indexes(settings, deep=deep)
+            if deep:
+                yield _files(settings)
     finally:
         lock.release()
 
 
 def _catalog(settings: Settings) -> CheckResult:
-    from sqlalchemy.exc import DatabaseError
-
     path = settings.storage.dir / CATALOG_NAME
     if not has_catalog(settings.storage):
         return CheckResult(True, "Storage", f"{settings.storage.dir} is empty.", "`ingest PATH` adds documents.")
-    try:
-        with closing(open_catalog(settings.storage)) as catalog:
-            documents = catalog.documents()
-    except DatabaseError as error:
-        return CheckResult(
-            False,
-            "Storage",
-            f"{path} is damaged: {error.orig}.",
-            "Keep a copy of the folder; `rag restore --overwrite` brings a backup back.",
-        )
+    if path.exists():
+        check_catalog(path)
+    with closing(open_catalog(settings.storage)) as catalog:
+        documents = catalog.documents()
     failed = sum(document.status == "failed" for document in documents)
     chunks = sum(document.chunks for document in documents)
     summary = f"{len(documents)} documents, {chunks} chunks in {settings.storage.dir}."
     advice = f"{failed} could not be read: `ingest ls` says why." if failed else ""
     return CheckResult(True, "Storage", summary, advice)
+
+
+def _indexes(settings: Settings, *, deep: bool) -> Iterator[CheckResult]:
+    """Whether vectors and words, where they are in the storage folder, are what was written."""
+    folder, advice = settings.storage.dir, "`rag repair` makes them again, and so does the next start."
+    with closing(open_catalog(settings.storage)) as catalog:
+        chunks = sum(chunks for _, chunks in catalog.census().values())
+    problems = {}
+    if not settings.storage.chroma_url:
+        is_gone = chunks and not (folder / "vectors" / "chroma.sqlite3").exists()
+        problem = "they are gone" if is_gone else damage_of_vectors(folder / "vectors", deep=deep)
+        problems["Vectors"] = problem or (damage_of_copy(folder / "vectors") if deep else "")
+    if not settings.storage.is_shared:
+        problems["Words"] = damage_of_words(folder / "words") or _count_of_words(folder / "words", chunks)
+    for subject, problem in problems.items():
+        summary = "as they were written." if deep else "as far as sizes and times tell, as they were written."
+        yield CheckResult(not problem, subject, f"{problem}." if problem else summary, advice if problem else "")
+
+
+def _count_of_words(folder: Path, chunks: int) -> str:
+    try:
+        count = count_of_words(folder)
+    except (OSError, ValueError, LookupError):
+        count = 0
+    return "" if count == chunks else f"{count} chunks of {chunks} are there"
+
+
+def _files(settings: Settings) -> CheckResult:
+    """Whether the uploads are the bytes that they were."""
+    stored = StoredFiles(settings.storage.dir)
+    with closing(open_catalog(settings.storage)) as catalog:
+        needed = sorted(FileRecords(catalog.database).needed())
+    paths = {sha256: stored.path_of(sha256) for sha256 in needed}
+    damaged = [path for sha256, path in paths.items() if not path.is_file() or hash_of(path) != sha256]
+    if not damaged:
+        return CheckResult(True, "Uploads", f"{len(needed)} files, as they were uploaded.")
+    advice = "Upload them again, or restore a backup; what was read of them is searched all the same."
+    return CheckResult(False, "Uploads", f"{len(damaged)} files are damaged or gone, such as {damaged[0]}.", advice)
 
 
 def _chroma(settings: Settings) -> Iterator[CheckResult]:

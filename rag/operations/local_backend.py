@@ -53,6 +53,9 @@ class LocalBackend(Backend):
         catalog = self._services.catalog
         return catalog.document(document_id), catalog.page_text(document_id, page_index)
 
+    def impaired(self) -> list[str]:
+        return sorted(self._services.index.impaired)
+
     def tag(self, document_id: str, attributes: Mapping[str, AttributeValue | None]) -> Document:
         return tag(self._services.catalog, document_id, attributes)
 

@@ -74,6 +74,9 @@ class ServerClient(Backend, Ingestion):
         path = f"documents/{quote(document_id, safe='')}/text"
         return self._request(tuple[Document, str], "GET", path, page_index=page_index)
 
+    def impaired(self) -> list[str]:
+        return self._request(list[str], "GET", "impaired")
+
     def tag(self, document_id: str, attributes: Mapping[str, AttributeValue | None]) -> Document:
         body = TagRequest(attributes=dict(attributes))
         return self._request(Document, "PATCH", f"documents/{quote(document_id, safe='')}", body)

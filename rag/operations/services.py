@@ -151,27 +151,32 @@ class Services:
 
 
 @contextmanager
-def open_index(settings: Settings, choose_embedding: Callable[[], Embedding] | None = None) -> Iterator[Index]:
+def open_index(
+    settings: Settings, choose_embedding: Callable[[], Embedding] | None = None, *, deep: bool = False
+) -> Iterator[Index]:
     """Take the storage folder and open what is in it; blocking, seconds where the embedding model is loaded (that of
-    the settings, if none is chosen).
+    the settings, if none is chosen). `deep` looks for damage in all files, and for every vector.
 
     Raises StorageLocked, IndexMismatch, ConfigurationError, and BackendError where the Chroma server is not there.
     """
     with StorageLock(settings.storage.dir, shared=settings.storage.is_shared):
         embedding = choose_embedding() if choose_embedding else open_embedding(settings.embedding)
         database, chroma = open_database(settings.storage), chroma_server(settings.storage)
-        with closing(Index(settings.storage.dir, embedding, database, chroma)) as index:
+        with closing(Index(settings.storage.dir, embedding, database, chroma, deep=deep)) as index:
             yield index
 
 
 @contextmanager
-def open_dormant_index(settings: Settings, coming: EmbeddingIdentity | None = None) -> Iterator[Index]:
-    """Take the storage folder without loading the embedding model: for what has all vectors at hand.
+def open_dormant_index(
+    settings: Settings, coming: EmbeddingIdentity | None = None, *, deep: bool = False
+) -> Iterator[Index]:
+    """Take the storage folder without loading the embedding model: for what has all vectors at hand. `deep` is as in
+    `open_index`.
 
     `coming` is what made the vectors that are to be added, None where none are. Raises StorageLocked; IndexMismatch
     when they do not fit those that are there (in an empty folder, the settings); NotFound when there is nothing.
     """
-    with open_index(settings, lambda: _dormant_embedding(settings, coming)) as index:
+    with open_index(settings, lambda: _dormant_embedding(settings, coming), deep=deep) as index:
         yield index
 
 

@@ -21,6 +21,7 @@ from typing import TypeVar
 
 from rag.errors import RagError
 from rag.index.index import Index
+from rag.index.repair import Part
 from rag.retrieval.document_names import NamedDocuments, named_documents
 from rag.retrieval.glossary import glossary_of
 from rag.retrieval.question_cues import asking_part
@@ -168,17 +169,19 @@ class HybridRetriever:
         lexical = self._lexical_legs.submit(context.run, search_lexical)
         found: dict[str, Leg] = {}
         failures: list[Exception] = []
-        legs: dict[str, Callable[[], Leg]] = {
-            "dense": partial(index.search_dense, question, scope, candidates, other_words),
-            "lexical": lexical.result,
+        legs: dict[str, tuple[Part, Callable[[], Leg]]] = {
+            "dense": ("vectors", partial(index.search_dense, question, scope, candidates, other_words)),
+            "lexical": ("words", lexical.result),
         }
-        for name, leg in legs.items():
+        for name, (part, leg) in legs.items():
             try:
                 found[name] = leg()
+                self.index.note_success(part)
             except RagError:  # it is known what is wrong, and will soon be over: half a search might find nothing
                 raise
             except Exception as error:
                 logger.exception("The %s leg of a search failed.", name)
+                self.index.note_failure(part)
                 failures.append(error)
         if not found:
             raise RagError("The search failed.", hint="`rag doctor` checks the storage folder.") from failures[0]

@@ -21,6 +21,7 @@ __all__ = [
     "schema",
     "selection",
     "source_files",
+    "sqlite",
     "staged_versions",
     "vector_stores",
 ]

@@ -25,6 +25,10 @@ _PRAGMAS = (
 )
 
 
+# Nothing else has the users, their conversations and the text of documents whose files are gone.
+ADVICE_FOR_DAMAGED = "If it is damaged, `rag restore --overwrite BACKUP` brings back a backup; copy the folder before."
+
+
 class SqliteDatabase(Database):
     """An open database. Close it when done; opening migrates an older one.
 
@@ -53,10 +57,7 @@ class SqliteDatabase(Database):
             self._migrate(newer)
         except DatabaseError as error:
             self.close()
-            raise ConfigurationError(
-                f"The catalog {path} cannot be used: {error.orig}.",
-                hint="`rag doctor` says more. If it is damaged, keep a copy; `rag restore` brings a backup back.",
-            ) from error
+            raise _damaged(path, error) from error
         except BaseException:
             self.close()
             raise
@@ -83,9 +84,11 @@ class SqliteDatabase(Database):
                 self._connections[threading.current_thread()] = connection
         try:
             yield connection
-        except BaseException:
+        except BaseException as error:
             if connection.driver.in_transaction:  # its commit failed: SQLAlchemy holds it for over
                 connection.driver.rollback()
+            if isinstance(error, DatabaseError) and type(error.orig) is sqlite3.DatabaseError:  # what it is for damage
+                raise _damaged(self._path, error) from error
             raise
 
     def exclusive(self, name: str, *, wait: bool = True) -> AbstractContextManager[Callable[[], bool]]:
@@ -116,6 +119,21 @@ class SqliteDatabase(Database):
             connection.close()
             raise
         return connection
+
+
+def _damaged(path: Path, error: DatabaseError) -> ConfigurationError:
+    return ConfigurationError(f"The catalog {path} cannot be used: {error.orig}.", hint=ADVICE_FOR_DAMAGED)
+
+
+def check_catalog(path: Path) -> None:
+    """Read all of a catalog's file, which is there. Raises ConfigurationError where it is damaged."""
+    try:
+        with closing(sqlite3.connect(path)) as connection:
+            [(verdict,), *_] = connection.execute("PRAGMA integrity_check(1)").fetchall()
+    except sqlite3.DatabaseError as error:
+        verdict = str(error)
+    if verdict != "ok":
+        raise ConfigurationError(f"The catalog {path} is damaged: {verdict}.", hint=ADVICE_FOR_DAMAGED)
 
 
 def make_one_file(path: Path) -> None:

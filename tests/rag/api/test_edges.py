@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from rag.operations.control_protocol import request_token
-from rag.operations.server_client import RequestTokens
+from rag.operations.server_client import RequestTokens, ServerClient
+from rag.storage.lock import Owner
 from tests.rag.api.conftest import api_settings
 from tests.rag.api.serving import SECRET, serving, write_documents
 
@@ -37,6 +38,16 @@ def test_readiness_names_the_part_that_is_broken(tmp_path):
         parts = response.json()["parts"]
         assert (parts["catalog"], parts["model"]) == ("ok", "ok")
         assert parts["index"] != "ok"
+
+
+def test_readiness_names_what_is_being_repaired(tmp_path):
+    with serving(api_settings(tmp_path), [write_documents(tmp_path / "documents")]) as served:
+        served.services.index.note_failure("words")
+        response = httpx.get(f"{served.url}/readyz", trust_env=False)
+        assert (response.status_code, response.json()["being_repaired"]) == (200, ["words"])
+        assert ServerClient(Owner(0, served.url, SECRET)).impaired() == ["words"]
+        served.services.index.note_success("words")
+        assert "being_repaired" not in httpx.get(f"{served.url}/readyz", trust_env=False).json()
 
 
 def test_every_answer_has_an_id_that_no_client_chooses(http):
