@@ -16,7 +16,7 @@ _SHORT_RUN = 20  # words that a run of fewer than _GRAM must have repeated
 _LONGEST_RUN = 300  # words
 _IDEOGRAPH = "\u3041-\u30ff\u3400-\u9fff\uac00-\ud7af"  # a word each
 _WORD = rf"[^\W{_IDEOGRAPH}]+"
-_TOKEN = re.compile(rf"[{_IDEOGRAPH}]|{_WORD}|[.!?…]+(?=\s)|[。！？]+|\n|[^\w\n]")
+_TOKEN = re.compile(rf"[{_IDEOGRAPH}]|{_WORD}|(?<![.!?…])[.!?…]++(?=\s)|[。！？]+|\n|[^\w\n]")
 _ENDS = frozenset(".!?…。！？")
 _UNDECIDED = re.compile(rf"(?:{_WORD}|[.!?…]+)\Z")  # the next piece may go on with it
 _NO_PROSE = re.compile(r"\s*(?:\||[{}\[<]|[\"'][^\"'\n]{1,80}[\"']\s*:)|.* \| ", re.DOTALL)

@@ -18,7 +18,7 @@ _NOUNS = (
     r"|cláusulas?|secci(?:ón|ones)|artículos?|párrafos?|páginas?|págs?|capítulos?|líneas?|filas?|columnas?|tablas?"
     r"|figuras?|ecuaci(?:ón|ones)|pasos?|anexos?|números?|núms?|salas?|partes?"
 )
-_AFTER_NOUN = re.compile(rf"(?<!\w)(?:(?:{_NOUNS})|§+)$", re.IGNORECASE)
+_AFTER_NOUN = re.compile(rf"(?<!\w)(?:(?:{_NOUNS})|§)$", re.IGNORECASE)
 _AFTER_ABBREVIATION = re.compile(
     r"(?<!\w)(?:[Cc]l|[Ss]ecs?|[Aa]rts?|[Pp]aras?|[Pp]p?|[Ff]igs?|[Ee]qs?|Nos?|Nrn?|Abs|Abb|Gl|[Pp]ágs?|[Nn]úms?|S)\.$"
 )
@@ -33,7 +33,8 @@ _SOURCES = (
     r"|nachweise?|documents?|dokumente?|notes?"
 )
 _OF_SOURCES = re.compile(rf"(?:{_SOURCES})\b", re.IGNORECASE)
-_JOINING = re.compile(r"\s*(?:[,;–-]|,?\s*\b(?:and|or|to|und|oder|bis|et|ou|à|y|o|a)\b)\s*")
+_AND = r"\b(?:and|or|to|und|oder|bis|et|ou|à|y|o|a)\b"
+_JOINING = re.compile(rf"\s*+(?:,(?:\s*+{_AND})?|[;–-]|{_AND})\s*+")
 _CALL = re.compile(r"\w\([^()]{0,80}\)$")
 _TOUCHING = frozenset("@#$&\\^~=+/<-]")
 _ARRAYS = (
