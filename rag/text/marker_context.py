@@ -58,6 +58,13 @@ _ENUMERATED = re.compile(r"\(\d{1,3}\)(?![ \t]*[.!?])")
 _UNIT_OR_NAME = re.compile(r"(?<![^\W\d_])(?:[a-zà-ÿ]{4,40}[.!?,]?)$")
 
 
+def extended_line(line: str, text: str) -> str:
+    """The line, with the text behind it; of a long one the beginning and the end, which is all that is looked at: a
+    model may write a line that never ends."""
+    line += text
+    return line if len(line) <= 2 * _LONGEST_LINE else line[:_SEEN_BACK] + line[-_LONGEST_LINE:]
+
+
 class TextState:
     """Where in an answer one is: in code, in a formula, within braces, on which line. Fed with the text as it is shown.
 
@@ -104,11 +111,14 @@ class TextState:
                 self._open_formula(text)
             if self._begins_with_data is None and (begun := text.lstrip()):
                 self._begins_with_data = begun[0] == "["
-            self.line += text
-            if len(self.line) > 2 * _LONGEST_LINE:
-                self.line = self.line[:_SEEN_BACK] + self.line[-_LONGEST_LINE:]
-                self._after_data = -1
+            self._extend(text)
         return text
+
+    def _extend(self, text: str) -> None:
+        length = len(self.line) + len(text)
+        self.line = extended_line(self.line, text)
+        if len(self.line) < length:
+            self._after_data = -1
 
     def mark(self, mark: str) -> None:
         """A line break, or a sign that may open or close something."""
@@ -123,7 +133,7 @@ class TextState:
             self._toggle_fence(mark)
         elif not self._fence:
             self._toggle(mark)
-        self.line += mark
+        self._extend(mark)
 
     def note_data(self) -> None:
         """The brackets that came last are data, and so may be those that follow."""

@@ -172,12 +172,12 @@ class _ShownAnswer:
     async def _complete(self, model: str, answer: Answer) -> None:
         message = await self._message(model)
         numbers = {citation.number for citation in answer.citations}
-        text = marked(presentable(answer.text), numbers)
+        text = await asyncio.to_thread(lambda: marked(presentable(answer.text), numbers))
         is_signed = not model and answer.model and answer.model != self._expected_model
         signature = f"*{self._translations('answered_by', model=escape(answer.model))}*" if is_signed else ""
         parts = [text, check_notice(answer, self._translations), signature]
         message.content = _heading(model) + "\n\n".join(filter(None, parts))
-        by_number = statements(answer, self._translations)
+        by_number = await asyncio.to_thread(statements, answer, self._translations)
         notes = await asyncio.to_thread(footnotes, answer.citations, self._catalog, self._translations, by_number)
         doubts = [statement for cited in by_number.values() for statement in cited if statement.verdict != "supported"]
         message.elements = elements(message.id, cl.context.session.thread_id, notes, doubts)
