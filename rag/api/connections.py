@@ -39,7 +39,7 @@ class Connection(_Protocol):
     _timed: str = ""  # what the timer is for
     _received = 0  # bytes since it was set
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:
         """Take it in, or close it where there are too many that say something."""
         super().connection_made(transport)
         if self._may_stay():

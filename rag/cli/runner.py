@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from rag.operations.archive.writer import WrittenArchive
     from rag.settings import Settings
 
+# What is mended by the way is told, whatever the command is.
+_NOTICES = ("rag.index.repair", "rag.operations.archive.exchange")
 _Result = TypeVar("_Result", "WrittenArchive", "ImportResult", "RestoreResult")
 
 
@@ -29,6 +31,8 @@ def run(command: click.Command) -> None:
     """Run a click command as the program: errors become `error:` and `hint:` on stderr, and an exit code."""
     debug = is_debugging()
     logging.basicConfig(level=logging.INFO if debug else logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
+    for name in _NOTICES:
+        logging.getLogger(name).setLevel(min(logging.WARNING, logging.getLogger().level))
     try:
         code = command.main(standalone_mode=False)
     except RagError as error:

@@ -16,6 +16,7 @@ from rag.index.chroma_server import chroma_server
 from rag.models.llm import probe_model_servers
 from rag.models.models_file import ModelsFile
 from rag.models.openai.discovery import hint_for_containers, is_in_container
+from rag.operations.archive.exchange import finish_exchange, is_unfinished
 from rag.settings import Settings
 from rag.storage.connect import has_catalog, open_catalog, open_postgres
 from rag.storage.database import CATALOG_NAME
@@ -92,6 +93,8 @@ def _storage(settings: Settings) -> Iterator[CheckResult]:
     try:
         summary = "other processes may share the catalog." if is_shared else "no other process uses the storage folder."
         yield CheckResult(True, "Lock", summary)
+        if is_unfinished(settings.storage):
+            finish_exchange(settings.storage, is_late=True)
         yield _catalog(settings)
     finally:
         lock.release()

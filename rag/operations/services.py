@@ -24,6 +24,7 @@ from rag.models.embedding import LazyEmbedding, is_configured, open_embedding
 from rag.models.models_file import load_models_file
 from rag.models.registry import LanguageModels
 from rag.models.reranker import open_reranker
+from rag.operations.archive.exchange import finish_interrupted
 from rag.operations.archive.format import EmbeddingIdentity
 from rag.operations.backend import IngestService, require_index
 from rag.operations.shutdown import Shutdown
@@ -58,6 +59,7 @@ class Services:
         self._summaries = Summaries()
 
     def __enter__(self) -> Self:
+        finish_interrupted(self.settings.storage)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -157,6 +159,7 @@ def open_index(settings: Settings, choose_embedding: Callable[[], Embedding] | N
 
     Raises StorageLocked, IndexMismatch, ConfigurationError, and BackendError where the Chroma server is not there.
     """
+    finish_interrupted(settings.storage)
     with StorageLock(settings.storage.dir, shared=settings.storage.is_shared):
         embedding = choose_embedding() if choose_embedding else open_embedding(settings.embedding)
         database, chroma = open_database(settings.storage), chroma_server(settings.storage)
