@@ -39,14 +39,14 @@ class Connection(_Protocol):
     _timed: str = ""  # what the timer is for
     _received = 0  # bytes since it was set
 
-    def connection_made(self, transport: asyncio.Transport) -> None:
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take it in, or close it where there are too many that say something."""
-        super().connection_made(transport)
+        super().connection_made(transport)  # type: ignore[arg-type]
         if self._may_stay():
             self._set_timer()
         else:
-            logger.warning("A connection from %s was refused: there are too many.", (self.client or ("?",))[0])
-            transport.abort()
+            logger.warning("A connection from %s was refused: there are too many.", _address(self))
+            self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Read on, and see how far the request is then."""
@@ -60,7 +60,7 @@ class Connection(_Protocol):
     def handle_websocket_upgrade(self, *event: object) -> None:
         """From now on the socket is somebody else's."""
         self._stop_timer()
-        super().handle_websocket_upgrade(*event)  # type: ignore[arg-type]
+        super().handle_websocket_upgrade(*event)
         self._stop_timer()
         self._timed = self._part()
 

@@ -51,6 +51,10 @@ def run(command: click.Command) -> None:
     except Exception as error:
         if debug:
             raise
+        from rag.storage.unwritable import unwritable
+
+        if failure := unwritable(error, load_settings().storage.dir):
+            fail(failure)
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         fail(RagError(f"Something went wrong: {reason}", hint="The same command with --debug shows where."))
     sys.exit(code if isinstance(code, int) else 0)

@@ -14,6 +14,7 @@ from typing import TypeVar
 from rag.index.dense import VectorIndex
 from rag.index.lexical import LexicalWriter, lexical_entries
 from rag.storage.catalog import Catalog
+from rag.storage.unwritable import unwritable
 from rag.text.analysis import ANALYSIS_VERSION, contextual_text
 from rag.types.documents import Document, Embedding
 
@@ -29,7 +30,9 @@ def open_or_set_aside(open_index: Callable[[Path], _AnyIndex], folder: Path) -> 
         return open_index(folder)
     except (OSError, ImportError):  # the disk, the rights or the installation, not the index
         raise
-    except Exception:
+    except Exception as error:
+        if unwritable(error, folder):  # nor a full disk, told in other words
+            raise
         aside = folder.with_name(f"{folder.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S}")
         logger.exception("The index in %s is damaged. It is put aside as %s and made again.", folder, aside.name)
         folder.rename(aside)

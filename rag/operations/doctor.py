@@ -105,13 +105,26 @@ def _catalog(settings: Settings) -> CheckResult:
 
     path = settings.storage.dir / CATALOG_NAME
     if not has_catalog(settings.storage):
+        if left := [part for part in ("vectors", "words", "files") if (settings.storage.dir / part).exists()]:
+            return CheckResult(
+                False,
+                "Storage",
+                f"{path} is gone, beside {', '.join(left)}, which are worth nothing without it.",
+                "Bring it back from a copy of the file, or a backup (`rag restore`); else ingest the documents again.",
+            )
         return CheckResult(True, "Storage", f"{settings.storage.dir} is empty.", "`ingest PATH` adds documents.")
     try:
         with closing(open_catalog(settings.storage)) as catalog:
+            damage = catalog.database.check()
             documents = catalog.documents()
     except DatabaseError as error:
+        damage, documents = str(error.orig), []
+    if damage:
         return CheckResult(
-            False, "Storage", f"{path} is damaged: {error.orig}.", "Restore a copy, or remove it and ingest again."
+            False,
+            "Storage",
+            f"{path} is damaged: {damage}.",
+            "Bring back a backup (`rag restore --overwrite`), or a copy of the file.",
         )
     failed = sum(document.status == "failed" for document in documents)
     chunks = sum(document.chunks for document in documents)

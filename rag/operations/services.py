@@ -17,7 +17,7 @@ from rag.answering.modes.route import RouteCounts
 from rag.answering.personas import Role, read_roles
 from rag.auth.access import Access
 from rag.auth.principals import Principal
-from rag.errors import IndexMismatch, NotFound
+from rag.errors import IndexMismatch, NotFound, StorageUnwritable
 from rag.index.chroma_server import chroma_server
 from rag.index.index import Index
 from rag.models.embedding import LazyEmbedding, is_configured, open_embedding
@@ -32,7 +32,10 @@ from rag.retrieval.retriever import HybridRetriever
 from rag.settings import EmbeddingSettings, Settings
 from rag.storage.catalog import Catalog
 from rag.storage.connect import has_catalog, open_catalog, open_database
+from rag.storage.database import CATALOG_NAME
 from rag.storage.lock import StorageLock
+from rag.storage.sqlite import SqliteDatabase
+from rag.storage.unwritable import readable_copy, unwritable
 from rag.telemetry.metrics import Inventory, Telemetry
 from rag.telemetry.spans import measured
 from rag.types.documents import Answer, Embedding, Emit, LanguageModel
@@ -75,6 +78,24 @@ class Services:
         return self.resources.enter_context(open_index(self.settings))
 
     @cached_property
+    def _index_to_read(self) -> Index:
+        """The index for searching alone: of a copy, where the folder cannot be written to. Raises like `open_index`."""
+        if self._open_ingest is not None or "index" in vars(self):
+            return self.index
+        try:
+            self.index = self.resources.enter_context(open_index(self.settings))
+        except StorageUnwritable:
+            return self.resources.enter_context(open_index(self._copied))
+        return self.index
+
+    @cached_property
+    def _copied(self) -> Settings:
+        """The settings, with a copy of the storage folder to read from."""
+        folder = self.settings.storage.dir
+        copy = self.resources.enter_context(readable_copy(folder))
+        return self.settings.model_copy(update={"storage": self.settings.storage.model_copy(update={"dir": copy})})
+
+    @cached_property
     def dormant_index(self) -> Index:
         """The index for what asks no embedding model: that is not loaded for it. Raises NotFound where nothing was ever
         ingested, and like `open_dormant_index`."""
@@ -91,7 +112,13 @@ class Services:
     @cached_property
     def _catalog(self) -> Catalog:
         require_index(self.settings)
-        return self.resources.enter_context(closing(open_catalog(self.settings.storage)))
+        try:
+            return self.resources.enter_context(closing(open_catalog(self.settings.storage)))
+        except StorageUnwritable:
+            database = SqliteDatabase(self._copied.storage.dir / CATALOG_NAME)
+            catalog = self.resources.enter_context(closing(Catalog(database)))
+            database.refuse_writes()
+            return catalog
 
     @cached_property
     def ingest(self) -> IngestService:
@@ -103,7 +130,7 @@ class Services:
     def retriever(self) -> HybridRetriever:
         """What finds chunks. Raises NotFound where nothing was ever ingested, and like `open_index`."""
         require_index(self.settings)
-        return open_retriever(self.settings, self.index)
+        return open_retriever(self.settings, self._index_to_read)
 
     @cached_property
     def models(self) -> LanguageModels:
@@ -153,6 +180,18 @@ class Services:
 
 
 @contextmanager
+def _causes_told(settings: Settings) -> Iterator[None]:
+    """What fails because the storage folder cannot be written to says so."""
+    try:
+        yield
+    except Exception as error:
+        failure = unwritable(error, settings.storage.dir)
+        if failure is None or failure is error:
+            raise
+        raise failure from error
+
+
+@contextmanager
 def open_index(settings: Settings, choose_embedding: Callable[[], Embedding] | None = None) -> Iterator[Index]:
     """Take the storage folder and open what is in it; blocking, seconds where the embedding model is loaded (that of
     the settings, if none is chosen).
@@ -160,7 +199,7 @@ def open_index(settings: Settings, choose_embedding: Callable[[], Embedding] | N
     Raises StorageLocked, IndexMismatch, ConfigurationError, and BackendError where the Chroma server is not there.
     """
     finish_interrupted(settings.storage)
-    with StorageLock(settings.storage.dir, shared=settings.storage.is_shared):
+    with StorageLock(settings.storage.dir, shared=settings.storage.is_shared), _causes_told(settings):
         embedding = choose_embedding() if choose_embedding else open_embedding(settings.embedding)
         database, chroma = open_database(settings.storage), chroma_server(settings.storage)
         with closing(Index(settings.storage.dir, embedding, database, chroma)) as index:

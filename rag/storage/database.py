@@ -100,6 +100,10 @@ class Database(ABC):
         """A connection that nobody else uses meanwhile; a statement is a transaction of its own. Raises Conflict when
         the database was closed."""
 
+    def check(self) -> str:
+        """What the database itself finds wrong with what it has stored, empty if nothing; a server looks after that."""
+        return ""
+
     def read(self, statement: str | Executable, /, **values: object) -> Sequence[Row]:
         """The rows of a query; within a transaction of this thread, as it sees them."""
         with self._reading() as connection:
