@@ -1,6 +1,6 @@
 """Restoring a backup: a whole storage folder is made of it within the present one, and takes its place when it opens.
 
-Where the catalog is in PostgreSQL, its rows are exchanged just before, at once.
+Where the catalog is in PostgreSQL, its rows are exchanged at once. See exchange.py for a process that dies meanwhile.
 
 Whoever restores a backup believes it, as they would a storage folder: it brings users, keys and the paths of documents.
 """

@@ -43,7 +43,11 @@ def test_killed_at_any_step_the_next_start_finishes_it_or_nothing_has_changed(tm
         outcomes.append("former" if state(copy, bag_of_words) == former else "restored")
         if outcomes[-1] == "restored":
             assert "came later" not in str(state(copy, bag_of_words))
-            assert {path.name for path in copy.iterdir()} - {"lock"} == {"catalog.sqlite3", "vectors", "words"}
+            assert {path.name for path in copy.iterdir()} - {"lock", "reserve"} == {
+                "catalog.sqlite3",
+                "vectors",
+                "words",
+            }
     assert outcomes == sorted(outcomes), "what was finished once is finished at every later step"
     assert outcomes.count("former") >= 2
     assert outcomes.count("restored") >= 6
