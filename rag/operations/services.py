@@ -32,9 +32,7 @@ from rag.retrieval.retriever import HybridRetriever
 from rag.settings import EmbeddingSettings, Settings
 from rag.storage.catalog import Catalog
 from rag.storage.connect import has_catalog, open_catalog, open_database
-from rag.storage.database import CATALOG_NAME
 from rag.storage.lock import StorageLock
-from rag.storage.sqlite import SqliteDatabase
 from rag.storage.unwritable import readable_copy, unwritable
 from rag.telemetry.metrics import Inventory, Telemetry
 from rag.telemetry.spans import measured
@@ -115,9 +113,8 @@ class Services:
         try:
             return self.resources.enter_context(closing(open_catalog(self.settings.storage)))
         except StorageUnwritable:
-            database = SqliteDatabase(self._copied.storage.dir / CATALOG_NAME)
-            catalog = self.resources.enter_context(closing(Catalog(database)))
-            database.refuse_writes()
+            catalog = self.resources.enter_context(closing(open_catalog(self._copied.storage)))
+            catalog.database.refuse_writes()
             return catalog
 
     @cached_property

@@ -20,5 +20,6 @@ __all__ = [
     "schema",
     "selection",
     "staged_versions",
+    "unwritable",
     "vector_stores",
 ]

@@ -104,6 +104,9 @@ class Database(ABC):
         """What the database itself finds wrong with what it has stored, empty if nothing; a server looks after that."""
         return ""
 
+    def refuse_writes(self) -> None:
+        """From now on all that would change something raises, where the database is a copy; else it stays as it is."""
+
     def read(self, statement: str | Executable, /, **values: object) -> Sequence[Row]:
         """The rows of a query; within a transaction of this thread, as it sees them."""
         with self._reading() as connection:
