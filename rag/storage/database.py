@@ -104,7 +104,7 @@ class Database(ABC):
         """What the database itself finds wrong with what it has stored, empty if nothing; a server looks after that."""
         return ""
 
-    def refuse_writes(self) -> None:
+    def refuse_writes(self) -> None:  # noqa: B027  (of a server there are no copies)
         """From now on all that would change something raises, where the database is a copy; else it stays as it is."""
 
     def read(self, statement: str | Executable, /, **values: object) -> Sequence[Row]:
