@@ -124,7 +124,9 @@ def _serve(settings: Settings, services: Services, listener: socket.socket) -> N
 
     from rag.answering import message_kinds
     from rag.api.app import create_api
+    from rag.api.connections import limited
     from rag.storage.lock import Owner, StorageLock
+    from rag.telemetry.loop_watchdog import watched
     from rag.ui.mount import mount_chat
 
     host = settings.server.host
@@ -138,7 +140,8 @@ def _serve(settings: Settings, services: Services, listener: socket.socket) -> N
         lock.announce(Owner(os.getpid(), url, secret, socket.gethostname()))
         _introduce(services, url)
         learning = asyncio.create_task(asyncio.to_thread(message_kinds.learn))  # before the first message comes
-        yield
+        with watched():
+            yield
         await learning
 
     api = create_api(services, secret, lifespan)
@@ -154,6 +157,7 @@ def _serve(settings: Settings, services: Services, listener: socket.socket) -> N
         forwarded_allow_ips=[str(proxy) for proxy in settings.server.trusted_proxies],
         timeout_graceful_shutdown=5,
         lifespan="on",
+        http=limited(settings.server.connections_per_address),
         ws_max_size=settings.server.max_request_kb * 1024,
     )
 

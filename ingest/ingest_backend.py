@@ -8,11 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rag.errors import InvalidRequest
+from rag.errors import InvalidRequest, StorageUnwritable
 from rag.operations.backend import Ingestion, find_server
 from rag.operations.local_backend import LocalBackend
 from rag.operations.services import Services
 from rag.storage.connect import has_catalog
+from rag.storage.unwritable import release_reserve
 from rag.types.ingest import IngestOptions
 
 if TYPE_CHECKING:
@@ -61,7 +62,13 @@ class LocalIngestBackend(LocalBackend, Ingestion):
         return self._ingestor.add_paths(paths, collection, options)
 
     def delete(self, document_id: str) -> FileReport:
-        return self._ingestor.delete(document_id)
+        try:
+            ingestor = self._ingestor
+        except StorageUnwritable:
+            if not release_reserve(self._settings.storage.dir):  # which is kept for this
+                raise
+            ingestor = self._ingestor
+        return ingestor.delete(document_id)
 
     def reindex(self, embedding: EmbeddingSettings) -> Iterator[IngestProgress]:
         from ingest.reindex import Reindexing

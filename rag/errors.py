@@ -4,6 +4,7 @@
     ├─ ConfigurationError          wrong or missing setting, missing extra       exit 2
     ├─ IndexMismatch               index built with other settings               exit 2   503
     ├─ StorageLocked               another process owns the storage folder       exit 2   503
+    ├─ StorageUnwritable           disk full, read-only, or another user's       exit 1   507
     ├─ DatabaseUnavailable         the database server does not answer           exit 1   503
     ├─ DocumentError               .source names the document
     │   ├─ UnsupportedFileType                                                   per file 415
@@ -98,6 +99,17 @@ class StorageLocked(RagError):
     status = 503
     code = "storage_locked"
     public = "The documents cannot be changed at the moment."
+
+
+class StorageUnwritable(RagError):
+    """The disk is full, the file system read-only, or the folder another user's; what is stored is there."""
+
+    status = 507
+    code = "storage_unwritable"
+
+    def __init__(self, message: str, *, hint: str = "", cause: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.cause = cause  # without the place: whoever asks from outside is not told that
 
 
 class DatabaseUnavailable(RagError):

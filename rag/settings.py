@@ -96,6 +96,12 @@ class ServerSettings(_Group):
         "docs/vector-stores.md.",
     )
     max_request_kb: int = Field(4096, ge=16, description="Largest body of an API request, in KB.")
+    connections_per_address: int = Field(
+        256,
+        ge=0,
+        description="Connections that one address may have open; a new one takes the place of one that sends nothing, "
+        "or is refused where all send or wait for an answer. 0: no limit, for a proxy with very many users.",
+    )
     allowed_hosts: tuple[str, ...] = Field(
         (),
         description="Names and addresses that the server is called by, as a JSON list; requests under another name are "

@@ -18,7 +18,7 @@ _COMMENT = r"(?P<comment><!--(?:-?>|.*?(?:-->|\Z)))"
 _COMMENT_IN_HTML = re.compile(_COMMENT, re.DOTALL)
 # What comes first counts: an escaped character, code, a comment.
 _COMMENT_IN_TEXT = re.compile(rf"\\[!-/:-@\[-`{{-~]|(?<!`)(`++)(?!`).*?(?<!`)\1(?!`)|{_COMMENT}", re.DOTALL)
-_FRONT_MATTER_TITLE = re.compile(r"""^title:[ \t]*(["']?)(.+?)\1[ \t]*$""", re.MULTILINE | re.IGNORECASE)
+_FRONT_MATTER_TITLE = re.compile(r"^title:(.+)$", re.MULTILINE | re.IGNORECASE)
 
 
 def load_markdown(path: Path, name: str, limits: Limits) -> Extracted:
@@ -30,7 +30,7 @@ def load_markdown(path: Path, name: str, limits: Limits) -> Extracted:
     text = text[:body_start] + without_comments(text[body_start:])
     title = ""
     if front and (line := _FRONT_MATTER_TITLE.search(front[0])):
-        title = sensible_title(line[2])
+        title = sensible_title(_unquoted(line[1].strip()))
 
     headings = markdown_headings(text[body_start:])
     first_heading, sections = headed_sections(
@@ -38,6 +38,11 @@ def load_markdown(path: Path, name: str, limits: Limits) -> Extracted:
     )
     title = title or first_heading
     return Extracted(title=title, sections=sections, notice=notice)
+
+
+def _unquoted(value: str) -> str:
+    is_quoted = len(value) > 2 and value[0] in "\"'" and value[0] == value[-1]
+    return value[1:-1] if is_quoted else value
 
 
 def without_comments(text: str) -> str:

@@ -16,7 +16,7 @@ from ingest.loaders.encoding import decode
 
 _ADORNMENT = re.compile(r"([!-/:-@\[-`{-~])\1+")
 _SHORTEST = 4  # a shorter underline counts only when it is as long as its title
-_ROLE = re.compile(r"(?::[\w:+.-]+:)?`+([^`<]*?)\s*(?:<[^>`]*>)?`+_{0,2}")
+_ROLE = re.compile(r"(?:(?<![\w:+.-]):[\w:+.-]{1,80}:)?(?<!`)`++([^`<]*+)(?:<[^>`]*+>)?`++_{0,2}")
 
 
 def load_rst(path: Path, name: str, limits: Limits) -> Extracted:

@@ -64,10 +64,10 @@ _DEFINITIONS = re.compile(
     r"|(?i:create|alter)\s+(?:\w+\s+){0,4}(?i:table|view|function|procedure|trigger|index|type|schema)\b"
 )
 _CONTAINERS = re.compile(rf"{_MODIFIER}*{_CONTAINER}")
-_TABLES = re.compile(r"\[+[^\]\n]+\]")
+_TABLES = re.compile(r"\[[^\]\n]+\]")
 _KEYS = re.compile(r"""(?:[\w./-]+|"[^"\n]*"|'[^'\n]*')\s*:(?:\s|$)""")
 _CONTINUES = re.compile(r"[\])}#]|\{|//|/\*|\*|end\b|(?:public|private|protected|default|else|case)\b.*:?\s*$|--|\w+:$")
-_BODY = re.compile(r"\s*(?:\{|=>|=\s|[,:(]*\s*$)")  # what follows the label of a definition
+_BODY = re.compile(r"(?<!\s)\s*+(?:\{|=>|=\s|[,:(]{0,9}\s*+$)")  # what follows the label of a definition
 _BELONGS_BELOW = re.compile(r"\s*(?:#|//|/\*|\*|@|\[|--|///|'''|\"\"\")")
 
 

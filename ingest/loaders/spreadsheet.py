@@ -43,8 +43,8 @@ _LONGEST_REPEATED = 60  # characters of a merged cell that are repeated in the c
 _TALLEST_REPEATED = 10_000  # rows of a merged cell that is repeated in each
 _UNPACKED = re.compile(r"xl/.+\.(xml|bin)|content\.xml")
 _SHEET = re.compile(r"xl/worksheets/[^/]+\.xml")
-_FAR_RIGHT = re.compile(rb' r="([A-Z]{2,3})\d{1,7}"[^>]*[^/>]>')  # a cell with a value, in column AA or beyond
-_FAR_DOWN = re.compile(rb' r="[A-Z]{1,3}(\d{1,7})"[^>]*[^/>]>')
+_FAR_RIGHT = re.compile(rb' r="([A-Z]{2,3})\d{1,7}"[^<>]{0,200}[^/<>]>')  # a cell with a value, in column AA or beyond
+_FAR_DOWN = re.compile(rb' r="[A-Z]{1,3}(\d{1,7})"[^<>]{0,200}[^/<>]>')
 _TAIL = 64 * 1024  # bytes; rows are in order, so the last is near the end
 _NO_RESULT = re.compile(rb"</f><v(?:></v| ?/)>|</f></c>")
 

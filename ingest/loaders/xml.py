@@ -28,7 +28,7 @@ from ingest.loaders.zip_container import xml_parser
 from rag.errors import UnreadableDocument
 from rag.types.documents import Section
 
-_DECLARATION = re.compile(r"\s*<\?xml\b[^>]*?\?>")
+_DECLARATION = re.compile(r"<\?xml\b[^<>]*\?>")
 _DECLARED_ENCODING = re.compile(rb"""^\s*<\?xml\b[^>]*?\bencoding\s*=\s*["']([\w.:-]+)["']""")
 _TITLES = frozenset({"title", "head", "heading", "article-title", "bridgehead"})
 _HOLD_TITLES = frozenset({"info", "bookinfo", "articleinfo", "chapterinfo", "sectioninfo", "title-group", "titleStmt"})

@@ -37,6 +37,7 @@ from rag.types.documents import (
 
 logger = logging.getLogger(__name__)
 
+_LONGEST_PIECE = 500  # characters that are looked at while everybody waits: a server may send a whole answer at once
 _SMALLEST_PROMPT = 4  # a refused prompt is halved until it is this part of the window
 
 
@@ -253,7 +254,11 @@ class _ShownText:
 
     async def feed(self, text: str) -> None:
         """Show what can be shown after this piece."""
-        await self._show(self._repetition.feed(self._markers.feed(text) if self._markers else text))
+        for start in range(0, len(text), _LONGEST_PIECE):
+            if start:
+                await asyncio.sleep(0)  # others get their turn
+            piece = text[start : start + _LONGEST_PIECE]
+            await self._show(self._repetition.feed(self._markers.feed(piece) if self._markers else piece))
 
     async def end(self, *, is_cut_off: bool) -> None:
         """Show what is still held at the end of the reply."""

@@ -9,14 +9,16 @@ from __future__ import annotations
 import re
 from collections import Counter
 
+from rag.text.marker_context import extended_line
+
 _FEWEST_WORDS = 4  # of a sentence: a shorter one may be said often
 _TIMES = 3
 _GRAM = 5  # words by which a run is known again
 _SHORT_RUN = 20  # words that a run of fewer than _GRAM must have repeated
-_LONGEST_RUN = 300  # words
+_LONGEST_RUN = 300  # words, and of a sentence
 _IDEOGRAPH = "\u3041-\u30ff\u3400-\u9fff\uac00-\ud7af"  # a word each
 _WORD = rf"[^\W{_IDEOGRAPH}]+"
-_TOKEN = re.compile(rf"[{_IDEOGRAPH}]|{_WORD}|[.!?…]+(?=\s)|[。！？]+|\n|[^\w\n]")
+_TOKEN = re.compile(rf"[{_IDEOGRAPH}]|{_WORD}|(?<![.!?…])[.!?…]++(?=\s)|[。！？]+|\n|[^\w\n]")
 _ENDS = frozenset(".!?…。！？")
 _UNDECIDED = re.compile(rf"(?:{_WORD}|[.!?…]+)\Z")  # the next piece may go on with it
 _NO_PROSE = re.compile(r"\s*(?:\||[{}\[<]|[\"'][^\"'\n]{1,80}[\"']\s*:)|.* \| ", re.DOTALL)
@@ -32,7 +34,7 @@ class RepetitionGuard:
         self.is_loop = False
         self._piece = ""  # what the next piece may go on with
         self._shown = 0  # characters of it that are passed on already
-        self._held = ""
+        self._held: list[str] = []
         self._line = ""
         self._in_code = False
         self._sentence: list[str] = []  # words
@@ -62,25 +64,26 @@ class RepetitionGuard:
         if self.is_loop:
             return ""
         shown = self._passed(self._piece + "\n")[:-1] if self._piece else ""
-        shown, self._held = shown + self._held.removesuffix("\n"), ""
+        shown += "".join(self._held).removesuffix("\n")
+        self._held.clear()
         return "" if self.is_loop else shown
 
     def _passed(self, text: str) -> str:
         parts: list[str] = []
         for token in _TOKEN.findall(text):
-            self._held += token[self._shown :]
+            self._held.append(token[self._shown :])
             self._shown = max(0, self._shown - len(token))
             self._take(token)
             if self.is_loop:
                 break
             if not self._may_repeat:
-                parts.append(self._held)
-                self._held = ""
+                parts += self._held
+                self._held.clear()
         return "".join(parts)
 
     @property
     def _may_repeat(self) -> bool:
-        in_sentence = bool(self._sentence) and tuple(self._sentence) in self._begun
+        in_sentence = 0 < len(self._sentence) <= _LONGEST_RUN and tuple(self._sentence) in self._begun
         return in_sentence or (self._period > 0 and self._repeated > self._wanted // 2)
 
     @property
@@ -97,10 +100,10 @@ class RepetitionGuard:
         if part == "\n":
             self._end_line()
         elif part[0].isalnum() or part[0] == "_":
-            self._line += part
+            self._line = extended_line(self._line, part)
             self._take_word(part.casefold())
         else:
-            self._line += part
+            self._line = extended_line(self._line, part)
             if part[0] in _ENDS:
                 self._end_sentence()
 
@@ -144,7 +147,7 @@ class RepetitionGuard:
 
     def _end_sentence(self) -> None:
         sentence, self._sentence = tuple(self._sentence), []
-        if len(sentence) < _FEWEST_WORDS or self._in_code or _NO_PROSE.match(self._line):
+        if not _FEWEST_WORDS <= len(sentence) <= _LONGEST_RUN or self._in_code or _NO_PROSE.match(self._line):
             return
         self._counts[sentence] += 1
         if self._counts[sentence] == _TIMES - 1:

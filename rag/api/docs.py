@@ -21,7 +21,7 @@ from rag.api.route_policy import SESSION
 router = APIRouter(include_in_schema=False, dependencies=[SESSION])
 
 _ASSETS = Path(fastapi_offline.__file__).with_name("static")
-_INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
+_INLINE_SCRIPT = re.compile(r"<script>((?:[^<]|<(?!/?script>))*+)</script>")
 _POLICY = (
     "default-src 'none'; connect-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
     "worker-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; script-src 'self'"

@@ -14,7 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from rag.errors import RagError, RateLimited, Unauthorized, words_for_caller
+from rag.errors import RagError, RateLimited, StorageUnwritable, Unauthorized, words_for_caller
+from rag.storage.unwritable import unwritable
 from rag.telemetry.spans import note_error
 
 logger = logging.getLogger(__name__)
@@ -96,6 +97,10 @@ def unknown_error(error: Exception) -> RagError:
     """Log an error nobody foresaw under a short id, and give what the user may see of it."""
     error_id = correlation_id.get() or secrets.token_hex(4)
     logger.error("Error %s", error_id, exc_info=error)
+    if failure := unwritable(error):
+        return StorageUnwritable(
+            f"Nothing can be stored: {failure.cause}.", hint="Whoever runs Footnote can mend that."
+        )
     return RagError("Something went wrong inside Footnote.", hint=f"The log has the details under {error_id}.")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, TypeVar
 
@@ -100,6 +100,10 @@ class _EventResponse(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
+def _taken(form: WireForm, events: Sequence[Event]) -> str:
+    return "".join(map(form.take, events))
+
+
 async def _lines(events: EventStream, form: WireForm) -> AsyncIterator[str]:
     """An error after the first word becomes an event of its own. What came while the client took the last lines is sent
     at once."""
@@ -107,7 +111,9 @@ async def _lines(events: EventStream, form: WireForm) -> AsyncIterator[str]:
         if lines := form.begin():
             yield lines
         async for event in events:
-            if lines := "".join(map(form.take, [event, *events.ready()])):
+            arrived = [event, *events.ready()]
+            is_whole = isinstance(arrived[-1], AnswerCompleted)  # then all of it is looked at, and the catalog asked
+            if lines := await asyncio.to_thread(_taken, form, arrived) if is_whole else _taken(form, arrived):
                 yield lines
         yield await form.end()
     except RagError as error:

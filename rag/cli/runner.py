@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from rag.operations.archive.writer import WrittenArchive
     from rag.settings import Settings
 
+# What is mended by the way is told, whatever the command is.
+_NOTICES = ("rag.index.repair", "rag.operations.archive.exchange")
 _Result = TypeVar("_Result", "WrittenArchive", "ImportResult", "RestoreResult")
 
 
@@ -31,6 +33,8 @@ def run(command: click.Command) -> None:
     make_files_private()
     debug = is_debugging()
     logging.basicConfig(level=logging.INFO if debug else logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
+    for name in _NOTICES:
+        logging.getLogger(name).setLevel(min(logging.WARNING, logging.getLogger().level))
     try:
         code = command.main(standalone_mode=False)
     except RagError as error:
@@ -49,6 +53,10 @@ def run(command: click.Command) -> None:
     except Exception as error:
         if debug:
             raise
+        from rag.storage.unwritable import unwritable
+
+        if failure := unwritable(error, load_settings().storage.dir):
+            fail(failure)
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         fail(RagError(f"Something went wrong: {reason}", hint="The same command with --debug shows where."))
     sys.exit(code if isinstance(code, int) else 0)

@@ -25,7 +25,7 @@ from rag.types.documents import Chunk, Document, LanguageModel, Message, Passage
 ATTEMPTS = 3  # passages looked at, at most, for each question wanted
 _SHORTEST = 100  # characters of a passage that may hold something worth asking
 _OVERHEAD_TOKENS = 64  # what a chat template adds
-_LINE = r"^[\s*_#>-]*{}[\s*_]*:[\s*_]*(\S.*?)[\s*_]*$"
+_LINE = r"^[ \t*_#>-]*+{}[ \t*_]*+:[\s*_]*+(\S.*)$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,4 +148,4 @@ def _passage(pick: Pick) -> Passage:
 def _field(name: str, reply: str) -> str:
     """What stands after `name:` in its line, without quotation marks around it; empty if there is no such line."""
     line = re.search(_LINE.format(name), reply, re.IGNORECASE | re.MULTILINE)
-    return line[1].strip("\"“”„'‘’` ") if line else ""
+    return line[1].rstrip("*_ \t\r").strip("\"“”„'‘’` ") if line else ""

@@ -35,6 +35,7 @@ from rag.storage.catalog import Catalog, StoredChunk, VersionedChunks
 from rag.storage.database import CATALOG_NAME, Database
 from rag.storage.lock import ProcessLock
 from rag.storage.staged_versions import Staging
+from rag.storage.unwritable import keep_reserve, release_reserve, unwritable
 from rag.telemetry.spans import span
 from rag.text.analysis import ANALYSIS_VERSION, contextual_text
 from rag.types.documents import Chunk, Document, Embedding, Scope, Section
@@ -123,6 +124,7 @@ class Index:
         except BaseException:
             self.catalog.close()
             raise
+        keep_reserve(storage)
 
     def _open_words(self) -> LexicalWriter:
         folder = self._storage / "words"
@@ -152,6 +154,7 @@ class Index:
             self._words.close()
             self._vectors.close()
             self.catalog.close()
+        keep_reserve(self._storage)
 
     # --------------------------------------------------------------------------------------------------- writing
 
@@ -229,6 +232,14 @@ class Index:
     def delete_documents(self, document_ids: Sequence[str]) -> int:
         """Delete documents: text, vectors, words; the bytes of text and vectors that were. Nobody finds them any more
         when this returns; from the disk they are gone within 30 seconds of work. Raises NotFound."""
+        try:
+            return self._delete_documents(document_ids)
+        except Exception as error:
+            if not unwritable(error, self._storage) or not release_reserve(self._storage):
+                raise
+        return self._delete_documents([name for name in document_ids if self.catalog.find_document(name)])
+
+    def _delete_documents(self, document_ids: Sequence[str]) -> int:
         with self._writing:
             size = sum(self._size_of_text(document_id) for document_id in document_ids)
             if self._purger is not None:

@@ -24,6 +24,7 @@ from rag.index.integrity import damage_of_vectors
 from rag.index.lexical import LexicalWriter, lexical_entries
 from rag.index.vector_copy import COPY_NAME, damage_of_copy, delete_copy
 from rag.storage.catalog import Catalog
+from rag.storage.unwritable import unwritable
 from rag.text.analysis import ANALYSIS_VERSION, contextual_text
 from rag.types.documents import Chunk, Collection, Document, Embedding
 
@@ -58,7 +59,9 @@ def open_or_set_aside(
         return open_index(folder)
     except (OSError, ImportError):  # the disk, the rights or the installation, not the index
         raise
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is told
+    except Exception as error:
+        if unwritable(error, folder):  # nor a full disk, told in other words
+            raise
         _set_aside(folder, " ".join(str(error).split()) or repr(error))
         return open_index(folder)
 

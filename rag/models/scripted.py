@@ -59,4 +59,4 @@ class Scripted:
 
 
 def _words(text: str) -> list[str]:
-    return re.findall(r"\s*\S+", text)
+    return re.findall(r"(?<!\s)\s*+\S+", text)

@@ -19,6 +19,7 @@ from rag.index.vector_copy import damage_of_copy
 from rag.models.llm import probe_model_servers
 from rag.models.models_file import ModelsFile
 from rag.models.openai.discovery import hint_for_containers, is_in_container
+from rag.operations.archive.exchange import finish_exchange, is_unfinished
 from rag.settings import Settings
 from rag.storage.blobs import StoredFiles, hash_of
 from rag.storage.connect import has_catalog, open_catalog, open_postgres
@@ -113,6 +114,8 @@ def _storage(settings: Settings, *, deep: bool) -> Iterator[CheckResult]:
     try:
         summary = "other processes may share the catalog." if is_shared else "no other process uses the storage folder."
         yield CheckResult(True, "Lock", summary)
+        if is_unfinished(settings.storage):
+            finish_exchange(settings.storage, is_late=True)
         catalog = _catalog(settings)
         yield catalog
         if catalog.ok and has_catalog(settings.storage):
@@ -126,6 +129,13 @@ def _storage(settings: Settings, *, deep: bool) -> Iterator[CheckResult]:
 def _catalog(settings: Settings) -> CheckResult:
     path = settings.storage.dir / CATALOG_NAME
     if not has_catalog(settings.storage):
+        if left := [part for part in ("vectors", "words", "files") if (settings.storage.dir / part).exists()]:
+            return CheckResult(
+                False,
+                "Storage",
+                f"{path} is gone, beside {', '.join(left)}, which are worth nothing without it.",
+                "Bring it back from a copy of the file, or a backup (`rag restore`); else ingest the documents again.",
+            )
         return CheckResult(True, "Storage", f"{settings.storage.dir} is empty.", "`ingest PATH` adds documents.")
     if path.exists():
         check_catalog(path)

@@ -17,13 +17,14 @@ from rag.answering.modes.route import RouteCounts
 from rag.answering.personas import Role, read_roles
 from rag.auth.access import Access
 from rag.auth.principals import Principal
-from rag.errors import IndexMismatch, NotFound
+from rag.errors import IndexMismatch, NotFound, StorageUnwritable
 from rag.index.chroma_server import chroma_server
 from rag.index.index import Index
 from rag.models.embedding import LazyEmbedding, is_configured, open_embedding
 from rag.models.models_file import load_models_file
 from rag.models.registry import LanguageModels
 from rag.models.reranker import open_reranker
+from rag.operations.archive.exchange import finish_interrupted
 from rag.operations.archive.format import EmbeddingIdentity
 from rag.operations.backend import IngestService, require_index
 from rag.operations.shutdown import Shutdown
@@ -32,6 +33,7 @@ from rag.settings import EmbeddingSettings, Settings
 from rag.storage.catalog import Catalog
 from rag.storage.connect import has_catalog, open_catalog, open_database
 from rag.storage.lock import StorageLock
+from rag.storage.unwritable import readable_copy, unwritable
 from rag.telemetry.metrics import Inventory, Telemetry
 from rag.telemetry.spans import measured
 from rag.types.documents import Answer, Embedding, Emit, LanguageModel
@@ -58,6 +60,7 @@ class Services:
         self._summaries = Summaries()
 
     def __enter__(self) -> Self:
+        finish_interrupted(self.settings.storage)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -71,6 +74,24 @@ class Services:
     def index(self) -> Index:
         """The index of the storage folder, which is made if need be. Raises like `open_index`."""
         return self.resources.enter_context(open_index(self.settings))
+
+    @cached_property
+    def _index_to_read(self) -> Index:
+        """The index for searching alone: of a copy, where the folder cannot be written to. Raises like `open_index`."""
+        if self._open_ingest is not None or "index" in vars(self):
+            return self.index
+        try:
+            self.index = self.resources.enter_context(open_index(self.settings))
+        except StorageUnwritable:
+            return self.resources.enter_context(open_index(self._copied))
+        return self.index
+
+    @cached_property
+    def _copied(self) -> Settings:
+        """The settings, with a copy of the storage folder to read from."""
+        folder = self.settings.storage.dir
+        copy = self.resources.enter_context(readable_copy(folder))
+        return self.settings.model_copy(update={"storage": self.settings.storage.model_copy(update={"dir": copy})})
 
     @cached_property
     def dormant_index(self) -> Index:
@@ -89,7 +110,12 @@ class Services:
     @cached_property
     def _catalog(self) -> Catalog:
         require_index(self.settings)
-        return self.resources.enter_context(closing(open_catalog(self.settings.storage)))
+        try:
+            return self.resources.enter_context(closing(open_catalog(self.settings.storage)))
+        except StorageUnwritable:
+            catalog = self.resources.enter_context(closing(open_catalog(self._copied.storage)))
+            catalog.database.refuse_writes()
+            return catalog
 
     @cached_property
     def ingest(self) -> IngestService:
@@ -101,7 +127,7 @@ class Services:
     def retriever(self) -> HybridRetriever:
         """What finds chunks. Raises NotFound where nothing was ever ingested, and like `open_index`."""
         require_index(self.settings)
-        return open_retriever(self.settings, self.index)
+        return open_retriever(self.settings, self._index_to_read)
 
     @cached_property
     def models(self) -> LanguageModels:
@@ -151,6 +177,18 @@ class Services:
 
 
 @contextmanager
+def _causes_told(settings: Settings) -> Iterator[None]:
+    """What fails because the storage folder cannot be written to says so."""
+    try:
+        yield
+    except Exception as error:
+        failure = unwritable(error, settings.storage.dir)
+        if failure is None or failure is error:
+            raise
+        raise failure from error
+
+
+@contextmanager
 def open_index(
     settings: Settings, choose_embedding: Callable[[], Embedding] | None = None, *, deep: bool = False
 ) -> Iterator[Index]:
@@ -159,7 +197,8 @@ def open_index(
 
     Raises StorageLocked, IndexMismatch, ConfigurationError, and BackendError where the Chroma server is not there.
     """
-    with StorageLock(settings.storage.dir, shared=settings.storage.is_shared):
+    finish_interrupted(settings.storage)
+    with StorageLock(settings.storage.dir, shared=settings.storage.is_shared), _causes_told(settings):
         embedding = choose_embedding() if choose_embedding else open_embedding(settings.embedding)
         database, chroma = open_database(settings.storage), chroma_server(settings.storage)
         with closing(Index(settings.storage.dir, embedding, database, chroma, deep=deep)) as index:

@@ -12,7 +12,7 @@ _MOST_ASKED = 600  # characters of a long message that are searched for
 _ALL = re.compile(
     # list all …, all the …, which …s, how many …, who … most
     r"^\W*(?:please )?(?:list|enumerate)\b|\b(?:all|every) (?:the |our |my |your |their )?(?!of\b)[^\W\d_]+s\b"
-    r"|\b(?:list|give|show|name) .*\b(?:all|every|each)\b"
+    r"|\b(?:list|give|show|name) .{0,200}\b(?:all|every|each)\b"
     r"|\bwhich (?:of )?(?:[\w-]+ ){0,2}?(?!(?:is|was|does|has|this)\b)[^\W\d_]+(?<![sui])s\b|\bhow many\b"
     r"|\bwho \w+ (?:\w+ ){0,3}(?:most|least|highest|lowest|longest|shortest)\b"
     r"|^\W*(?:bitte )?(?:liste|nenne|zähle|zeige?) .*\b(?:alle|sämtliche|jede[nrs]?)\b"

@@ -23,5 +23,6 @@ __all__ = [
     "source_files",
     "sqlite",
     "staged_versions",
+    "unwritable",
     "vector_stores",
 ]

@@ -100,6 +100,9 @@ class Database(ABC):
         """A connection that nobody else uses meanwhile; a statement is a transaction of its own. Raises Conflict when
         the database was closed."""
 
+    def refuse_writes(self) -> None:  # noqa: B027  (of a server there are no copies)
+        """From now on all that would change something raises, where the database is a copy; else it stays as it is."""
+
     def read(self, statement: str | Executable, /, **values: object) -> Sequence[Row]:
         """The rows of a query; within a transaction of this thread, as it sees them."""
         with self._reading() as connection:

@@ -35,7 +35,7 @@ _HINT = (
     'A filter looks like {"type": "gte", "key": "year", "value": 2021}; type is one of '
     f"{', '.join(get_args(Operator))} (the last two with a list as value), or and, or with a list of filters."
 )
-_WHERE = re.compile(r"\s*([^<>=!]+?)\s*(==|!=|>=|<=|=|>|<)(?![<>=])\s*(.*?)\s*", re.DOTALL)
+_WHERE = re.compile(r"\s*+([^<>=!\s][^<>=!]*+)(==|!=|>=|<=|=|>|<)(?![<>=])(.*)", re.DOTALL)
 _SIGNS: dict[str, Operator] = {"=": "eq", "==": "eq", "!=": "ne", ">": "gt", ">=": "gte", "<": "lt", "<=": "lte"}
 
 _SQL_OPERATORS: dict[Operator, str] = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}  # of all others: =
@@ -101,7 +101,7 @@ def read_where(text: str) -> dict[str, Any]:
             param=_PARAM,
         )
     key, sign, value = match.groups()
-    return {"type": _SIGNS[sign], "key": key, "value": read_value(value)}
+    return {"type": _SIGNS[sign], "key": key.strip(), "value": read_value(value.strip())}
 
 
 def condition(wanted: Filter, name: str = "filter") -> tuple[str, dict[str, object]]:

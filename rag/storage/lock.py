@@ -18,9 +18,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from rag.errors import ConfigurationError, DatabaseUnavailable, StorageLocked
+from rag.errors import ConfigurationError, DatabaseUnavailable, RagError, StorageLocked
 from rag.storage.database import Database
 from rag.storage.private import make_private
+from rag.storage.unwritable import unwritable
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +59,7 @@ class StorageLock:
             make_private(self._lock_file.parent)
             descriptor = os.open(self._lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise ConfigurationError(
-                f"The storage folder {self._lock_file.parent} cannot be used: {error.strerror}.",
-                hint="Set RAG_STORAGE__DIR to a folder that you may write to.",
-            ) from error
+            raise self._unusable(error) from error
         try:
             fcntl.flock(descriptor, (fcntl.LOCK_SH if self._shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -71,7 +69,11 @@ class StorageLock:
                 hint="Wait until it has finished, or set RAG_STORAGE__DIR to another folder.",
             ) from error
         self._descriptor = descriptor
-        self.announce(Owner(os.getpid()))
+        try:
+            self.announce(Owner(os.getpid()))
+        except OSError as error:
+            self.release()
+            raise self._unusable(error) from error
         return self
 
     __enter__ = acquire
@@ -99,9 +101,13 @@ class StorageLock:
             return
         fresh = self._note.with_suffix(".new")
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "w") as note:
-            json.dump(asdict(owner), note)
-        fresh.replace(self._note)
+        try:
+            with os.fdopen(descriptor, "w") as note:
+                json.dump(asdict(owner), note)
+            fresh.replace(self._note)
+        except OSError:
+            fresh.unlink(missing_ok=True)
+            raise
 
     def release(self) -> None:
         """Give the folder back."""
@@ -110,6 +116,13 @@ class StorageLock:
                 self._note.unlink(missing_ok=True)
             os.close(self._descriptor)
             self._descriptor = None
+
+    def _unusable(self, error: OSError) -> RagError:
+        folder = self._lock_file.parent
+        return unwritable(error, folder) or ConfigurationError(
+            f"The storage folder {folder} cannot be used: {error.strerror}.",
+            hint="Set RAG_STORAGE__DIR to a folder that you may write to.",
+        )
 
     def _whose(self) -> str:
         owner = read_owner(self._note.parent)

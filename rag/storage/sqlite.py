@@ -15,6 +15,7 @@ from sqlalchemy.pool import NullPool
 
 from rag.errors import ConfigurationError, Conflict
 from rag.storage.database import Connection, Database
+from rag.storage.unwritable import unwritable
 
 _PRAGMAS = (
     "auto_vacuum = INCREMENTAL",  # heeded when the file is made
@@ -43,6 +44,7 @@ class SqliteDatabase(Database):
     def __init__(self, path: Path) -> None:
         super().__init__()
         self._path = path
+        self._pragmas: tuple[str, ...] = _PRAGMAS
         self._connections: dict[threading.Thread, Connection] = {}
         self._opening = threading.Lock()
         self._engine = sqlalchemy.create_engine(
@@ -57,6 +59,8 @@ class SqliteDatabase(Database):
             self._migrate(newer)
         except DatabaseError as error:
             self.close()
+            if failure := unwritable(error, path.parent):
+                raise failure from error
             raise _damaged(path, error) from error
         except BaseException:
             self.close()
@@ -64,8 +68,11 @@ class SqliteDatabase(Database):
 
     def close(self) -> None:
         """Close the connections of all threads."""
+        self._closed = True
+        self._close_connections()
+
+    def _close_connections(self) -> None:
         with self._writing, self._opening:
-            self._closed = True
             for connection in self._connections.values():
                 connection.sqlalchemy.close()
             self._connections.clear()
@@ -104,6 +111,11 @@ class SqliteDatabase(Database):
             connection.driver.backup(copy)
         make_one_file(path)
 
+    def refuse_writes(self) -> None:
+        """From now on all that would change something raises."""
+        self._pragmas += ("query_only = ON",)
+        self._close_connections()
+
     def shrink(self) -> None:
         """Give the space of what was deleted back to the file system."""
         with self._writing, self.connected() as connection:
@@ -113,7 +125,7 @@ class SqliteDatabase(Database):
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
         try:
-            for pragma in _PRAGMAS:
+            for pragma in self._pragmas:
                 connection.execute(f"PRAGMA {pragma}")
         except BaseException:
             connection.close()

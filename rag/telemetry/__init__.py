@@ -1,3 +1,3 @@
 """What is measured and said of each request: spans, figures, traces, the log."""
 
-__all__ = ["logging", "metrics", "spans", "tracing"]
+__all__ = ["logging", "loop_watchdog", "metrics", "spans", "tracing"]

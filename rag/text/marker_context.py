@@ -18,7 +18,7 @@ _NOUNS = (
     r"|cláusulas?|secci(?:ón|ones)|artículos?|párrafos?|páginas?|págs?|capítulos?|líneas?|filas?|columnas?|tablas?"
     r"|figuras?|ecuaci(?:ón|ones)|pasos?|anexos?|números?|núms?|salas?|partes?"
 )
-_AFTER_NOUN = re.compile(rf"(?<!\w)(?:(?:{_NOUNS})|§+)$", re.IGNORECASE)
+_AFTER_NOUN = re.compile(rf"(?<!\w)(?:(?:{_NOUNS})|§)$", re.IGNORECASE)
 _AFTER_ABBREVIATION = re.compile(
     r"(?<!\w)(?:[Cc]l|[Ss]ecs?|[Aa]rts?|[Pp]aras?|[Pp]p?|[Ff]igs?|[Ee]qs?|Nos?|Nrn?|Abs|Abb|Gl|[Pp]ágs?|[Nn]úms?|S)\.$"
 )
@@ -33,7 +33,8 @@ _SOURCES = (
     r"|nachweise?|documents?|dokumente?|notes?"
 )
 _OF_SOURCES = re.compile(rf"(?:{_SOURCES})\b", re.IGNORECASE)
-_JOINING = re.compile(r"\s*(?:[,;–-]|,?\s*\b(?:and|or|to|und|oder|bis|et|ou|à|y|o|a)\b)\s*")
+_AND = r"\b(?:and|or|to|und|oder|bis|et|ou|à|y|o|a)\b"
+_JOINING = re.compile(rf"\s*+(?:,(?:\s*+{_AND})?|[;–-]|{_AND})\s*+")
 _CALL = re.compile(r"\w\([^()]{0,80}\)$")
 _TOUCHING = frozenset("@#$&\\^~=+/<-]")
 _ARRAYS = (
@@ -55,6 +56,13 @@ _NUMBER_WORD = re.compile(
 )
 _ENUMERATED = re.compile(r"\(\d{1,3}\)(?![ \t]*[.!?])")
 _UNIT_OR_NAME = re.compile(r"(?<![^\W\d_])(?:[a-zà-ÿ]{4,40}[.!?,]?)$")
+
+
+def extended_line(line: str, text: str) -> str:
+    """The line, with the text behind it; of a long one the beginning and the end, which is all that is looked at: a
+    model may write a line that never ends."""
+    line += text
+    return line if len(line) <= 2 * _LONGEST_LINE else line[:_SEEN_BACK] + line[-_LONGEST_LINE:]
 
 
 class TextState:
@@ -103,11 +111,14 @@ class TextState:
                 self._open_formula(text)
             if self._begins_with_data is None and (begun := text.lstrip()):
                 self._begins_with_data = begun[0] == "["
-            self.line += text
-            if len(self.line) > 2 * _LONGEST_LINE:
-                self.line = self.line[:_SEEN_BACK] + self.line[-_LONGEST_LINE:]
-                self._after_data = -1
+            self._extend(text)
         return text
+
+    def _extend(self, text: str) -> None:
+        length = len(self.line) + len(text)
+        self.line = extended_line(self.line, text)
+        if len(self.line) < length:
+            self._after_data = -1
 
     def mark(self, mark: str) -> None:
         """A line break, or a sign that may open or close something."""
@@ -122,7 +133,7 @@ class TextState:
             self._toggle_fence(mark)
         elif not self._fence:
             self._toggle(mark)
-        self.line += mark
+        self._extend(mark)
 
     def note_data(self) -> None:
         """The brackets that came last are data, and so may be those that follow."""

@@ -26,6 +26,7 @@ SHAPE = r"\[\d{1,3}\]"  # of a marker as MarkerFilter writes it; what has it nee
 # Runs are bounded: with `[ \t]*`, a search takes the square of their length.
 _SPACE = re.compile(r"[ \t]{1,8}\Z")
 _LONGEST = 200  # characters between the brackets
+_MOST_ITEMS = 50  # brackets that are looked at as one group
 _LONGEST_RANGE = 20  # sources of `[1-3]`
 _LABELS = (  # noqa: SIM905  (a list of 23 lines would be read by nobody)
     "source sources src doc docs document documents documento documentos dokument dokumente passage passages "
@@ -45,8 +46,8 @@ _FOUND = re.compile(r"(\d{1,3})(?:[ \t]?[-–—][ \t]?(\d{1,3}))?")
 _IN_PARENTHESES = re.compile(r"\((\d{1,3}(?:, ?\d{1,3}){0,9})\)")
 _BEGUN_PARENTHESIS = re.compile(r"\((?:\d[\d, ]{0,40})?\Z")
 _DIGITS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
-_SPECIAL = re.compile(r"`+|~+|\n|\\.?|\$+|[{}\[\]【】(]|[⁰¹²³⁴-⁹]{1,9}", re.DOTALL)
-_GROWS = frozenset("`~\\$⁰¹²³⁴⁵⁶⁷⁸⁹")  # what the next piece may make longer
+_SPECIAL = re.compile(r"`{1,99}|~{1,99}|\n|\\.?|\${1,99}|[{}\[\]【】(]|[⁰¹²³⁴-⁹]{1,9}", re.DOTALL)
+_MAY_GROW = re.compile(r"`{1,98}\Z|~{1,98}\Z|\\\Z|\${1,98}\Z|[⁰¹²³⁴-⁹]{1,8}\Z")  # with the next piece
 _AFTER = re.compile(r"[ \t]{0,8}\Z")
 
 
@@ -91,7 +92,7 @@ class _Parser(ABC):
             from_space = space.start() if space else start
             parts.append(self._state.add(text[position:from_space]))
             gap = text[from_space:start]
-            if special[0][0] in _GROWS and special.end() == len(text) and not is_end:
+            if not is_end and _MAY_GROW.match(text, start):
                 position = border = from_space
                 break
             decided = self._decide(text, gap, special, is_end)
@@ -114,11 +115,12 @@ class _Parser(ABC):
         if mark[0] in "[【":
             end = start
             items: list[re.Match[str]] = []
-            while item := _ITEM.match(text, end):
+            while len(items) < _MOST_ITEMS and (item := _ITEM.match(text, end)):
                 items.append(item)
                 end = item.end()
             after = text[end : end + 9]
-            if not is_end and ((_AFTER.match(after) and end + len(after) == len(text)) or _is_begun(text, end)):
+            may_go_on = (_AFTER.match(after) and end + len(after) == len(text)) or _is_begun(text, end)
+            if may_go_on and not is_end and len(items) < _MOST_ITEMS:
                 return None
             if items:
                 return self._group(gap, items, after), end

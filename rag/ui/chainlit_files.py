@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 
 # A link to another host: a preconnect hint, a web font, a style sheet from a CDN.
-FOREIGN_LINK = re.compile(r'\s*<link\b[^>]*\bhref="(?:https?:)?//[^>]*>')
+FOREIGN_LINK = re.compile(r'(?<!\s)\s*+<link\b[^<>]*\bhref="(?:https?:)?//[^<>]*>')
 
 CODE = re.compile(r"`([^`]+)`")
 

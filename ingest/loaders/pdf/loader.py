@@ -55,11 +55,12 @@ _Entry = tuple[int | None, int, str]  # the same as it stands in the file
 _FORMS = re.compile("[\ufb00-\ufb06\ufb13-\ufb17\ufb50-\ufdfb\ufe70-\ufefc]")  # ligatures and Arabic letter shapes
 _SPACES = re.compile("[\t \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000\uf020]+")
 _NOT_TEXT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u200b\u2060\ufeff\ud800-\udfff]")
-_LEADERS = re.compile(r"(?:[.·_…]\s?){5,}(?=\s|\d|$)")  # from an entry of a table of contents to its page number
+# From an entry of a table of contents to its page number.
+_LEADERS = re.compile(r"(?<![.·_…])(?<![.·_…]\s)(?:[.·_…]\s?){5,}(?=\s|\d|$)")
 _BULLETS = str.maketrans({"\uf0b7": "•", "\uf0a7": "▪", "\uf0a3": "☐", "\uf052": "☒"})
 # pdfium writes U+FFFE for a hyphen at a line's end and drops the line break; others keep both.
 _LINE_END_HYPHEN = re.compile(
-    r"(?<![^\W_])((?:[^\W_]++-(?=[^\W_]))*+[^\W_]++)(?:\ufffe|[-\u2010]\n)([^\W_]++(?:-[^\W_]++)*+)"
+    r"(?<![^\W_])(?<![^\W_]-)((?:[^\W_]++-(?=[^\W_]))*+[^\W_]++)(?:\ufffe|[-\u2010]\n)([^\W_]++(?:-[^\W_]++)*+)"
 )
 _WORD = re.compile(r"[^\W_]++(?:-[^\W_]++)*+")
 
@@ -282,7 +283,7 @@ def _clean(text: str) -> str:
 
 def _tidy(text: str) -> str:
     """No space at line ends, no rows of blank lines; ends with a line break unless empty."""
-    text = re.sub(r" *\n *", "\n", text.replace("\ufffe", "-"))
+    text = re.sub(r"(?<! ) *+\n *+", "\n", text.replace("\ufffe", "-"))
     text = re.sub(r"\n{3,}", "\n\n", text).strip()
     return text + "\n" if text else ""
 

@@ -17,9 +17,9 @@ _SHORTEST_ROW = 3  # pages
 _WIDEST_GAP = 10  # pages without a number of their own between two that go on
 _LONGEST = 120  # characters; what is longer is text
 _NUMBER = r"(?P<prefix>[A-Z]{1,2}-)?(?P<number>\d{1,4})|(?P<roman>[ivxlc]{1,7}|[IVXLC]{1,7})"
-_ALONE = re.compile(rf"\W*(?:page|seite|p\.)?\s*(?:{_NUMBER})(?:\s*(?:of|von|/)\s*\d+)?\W*", re.IGNORECASE)
-_AT_START = re.compile(r"(?:page )?(?P<prefix>[A-Z]{1,2}-)?(?P<number>\d{1,4})\s(?P<rest>.*\w.*)", re.IGNORECASE)
-_AT_END = re.compile(r"(?P<rest>.*\w.*)\s(?P<prefix>[A-Z]{1,2}-)?(?P<number>\d{1,4})", re.IGNORECASE)
+_ALONE = re.compile(rf"\W*+(?:page|seite|p\.)?\s*+(?:{_NUMBER})(?:\s*+(?:of|von|/)\s*+\d+)?\W*+", re.IGNORECASE)
+_AT_START = re.compile(r"(?:page )?(?P<prefix>[A-Z]{1,2}-)?(?P<number>\d{1,4})\s(?P<rest>\W*+\w.*)", re.IGNORECASE)
+_AT_END = re.compile(r"(?P<rest>\W*+\w.*)\s(?P<prefix>[A-Z]{1,2}-)?(?P<number>\d{1,4})", re.IGNORECASE)
 _ROMAN = [  # by the number, 0 to 99
     tens + ones
     for tens in ("", "x", "xx", "xxx", "xl", "l", "lx", "lxx", "lxxx", "xc")

@@ -22,9 +22,11 @@ _FUNCTIONS = {"sum": "sum", "average": "avg", "max": "max", "min": "min"}
 _LITERAL = re.compile(r"'(?:[^']|'')*'")
 _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
 _LONGEST = 2_000  # characters of a statement
-_STATEMENT = re.compile(
-    rf"SELECT\s+(?P<what>[^;]+?)\s+FROM\s+\"?{NAME}\"?(?P<where>\s+WHERE\s+[^;]+?)?(?P<group>\s+GROUP\s+BY\s+[^;]+?)?"
-    r"(?P<order>\s+ORDER\s+BY\s+[^;]+?)?(?P<limit>\s+LIMIT\s+\d+)?\s*;?\s*",
+_STATEMENT = re.compile(  # white space is single spaces
+    rf"SELECT (?P<what>(?:(?! FROM )[^;])++) FROM \"?{NAME}\"?"  # noqa: S608  (a pattern)
+    r"(?P<where> WHERE (?:(?! GROUP BY | ORDER BY | LIMIT )[^;])++)?"
+    r"(?P<group> GROUP BY (?:(?! ORDER BY | LIMIT )[^;])++)?"
+    r"(?P<order> ORDER BY (?:(?! LIMIT )[^;])++)?(?P<limit> LIMIT \d+)?",
     re.IGNORECASE,
 )
 _ONLY_ONCE = re.compile(

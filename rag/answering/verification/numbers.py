@@ -55,7 +55,7 @@ _PART = re.compile(r"[½¼¾⅓⅔⅛]")
 _WORD = re.compile(r"[^\W\d_]+")
 _ABOUT = re.compile(
     r"(?:\b(?:about|around|approximately|roughly|nearly|almost|over|under|more than|less than|some|circa|ca\.?|"
-    r"approx\.?|rund|etwa|environ|alrededor de|unos|casi)|[~≈])\s*[$€£]?\s*$",
+    r"approx\.?|rund|etwa|environ|alrededor de|unos|casi)|[~≈])\s*+(?:[$€£]\s*+)?$",
     re.IGNORECASE,
 )
 _TABLE_SCALE = re.compile(rf"\b(?:in|of|\$|€|£|usd|eur)\s*({_SCALE})\b|\((?:\$\s*)?({_SCALE})\b", re.IGNORECASE)

@@ -174,7 +174,8 @@ async def create_chat_completion(body: ChatRequest, request: HttpRequest, caller
     reply = Reply(body, str(request.base_url), prepared.models)
     if body.stream:
         return await streamed(request, events, reply)
-    return JSONResponse(reply.completion(await while_connected(request, collect(events))))
+    collected = await while_connected(request, collect(events))
+    return JSONResponse(await asyncio.to_thread(reply.completion, collected))
 
 
 def request_of(body: ChatRequest, services: Services, caller: Access) -> Request:

@@ -93,7 +93,7 @@ class ResponseStream(WireForm):
     async def end(self) -> str:
         """Store it; the last event of a stream that went well."""
         await self.store()
-        body = self.body()
+        body = await asyncio.to_thread(self.body)
         return _sent([self._event(f"response.{body['status']}", response=body)])
 
     def fail(self, error: Mapping[str, Any]) -> str:

@@ -111,10 +111,10 @@ async def create_response(body: CreateResponse, request: HttpRequest, caller: Ca
     events = services.ask(prepared)
     if body.stream:
         return await streamed(request, events, form, ChunksRetrieved)
-    for event in await while_connected(request, collect(events)):
-        form.add(event)
+    collected = await while_connected(request, collect(events))
+    await asyncio.to_thread(lambda: [form.add(event) for event in collected])
     await form.store()
-    return JSONResponse(form.body())
+    return JSONResponse(await asyncio.to_thread(form.body))
 
 
 @router.get("/{response_id}")

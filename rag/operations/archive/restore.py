@@ -1,6 +1,6 @@
 """Restoring a backup: a whole storage folder is made of it within the present one, and takes its place when it opens.
 
-Where the catalog is in PostgreSQL, its rows are exchanged just before, at once.
+Where the catalog is in PostgreSQL, its rows are exchanged at once. See exchange.py for a process that dies meanwhile.
 
 Whoever restores a backup believes it, as they would a storage folder: it brings users, keys and the paths of documents.
 """
@@ -20,6 +20,7 @@ from rag.index.chroma_server import chroma_server
 from rag.index.dense import VectorIndex
 from rag.index.index import DocumentVersion, Index
 from rag.models.embedding import LazyEmbedding
+from rag.operations.archive.exchange import finish_exchange, is_unfinished, restoring
 from rag.operations.archive.format import CATALOG, ArchiveProgress
 from rag.operations.archive.reader import Archive
 from rag.operations.services import require_configured
@@ -38,10 +39,6 @@ _ANYTHING_STORED = """
     SELECT 1 FROM documents UNION ALL SELECT 1 FROM files UNION ALL SELECT 1 FROM conversations
     UNION ALL SELECT 1 FROM principals WHERE id <> 'prn_local' LIMIT 1
 """
-_RESTORING = "restoring"  # folders in the storage folder
-_REPLACED = "replaced"
-# The catalog comes last: without it the folder counts as empty, and the restore can be run again.
-_PARTS = ("vectors", "words", "files", CATALOG)
 _BATCH = 4_096  # vectors added at once
 
 
@@ -73,6 +70,8 @@ def restore(
     if manifest.documents:
         require_configured(settings.embedding, manifest.embedding)
     with StorageLock(storage), ExitStack() as stack:
+        if is_unfinished(settings.storage):
+            finish_exchange(settings.storage, is_late=True)
         database = open_replaced(settings, overwrite=overwrite)
         if database is not None:
             stack.callback(database.close)
@@ -83,17 +82,8 @@ def restore(
                 f"There is a catalog in {place} already.",
                 hint="Name an empty folder or database, or give --overwrite to lose what is there.",
             )
-        restored = storage / _RESTORING
-        shutil.rmtree(restored, ignore_errors=True)  # of a restore that was interrupted
-        restored.mkdir()
-        try:
-            yield from _build(settings, backup, restored)
-            if database is not None:
-                database.copy_from(restored / CATALOG)
-                (restored / CATALOG).unlink()
-            _put_in_place(restored, storage)
-        finally:
-            shutil.rmtree(restored, ignore_errors=True)
+        with restoring(settings.storage) as folder:
+            yield from _build(settings, backup, folder)
     yield RestoreResult(manifest.documents, manifest.chunks, manifest.files)
 
 
@@ -174,17 +164,3 @@ def _damaged(backup: Archive, reason: str) -> UnreadableArchive:
         f"{backup.path} is not restored: its catalog is damaged ({reason}).",
         hint="Nothing was changed. Take another backup.",
     )
-
-
-def _put_in_place(restored: Path, storage: Path) -> None:
-    """Exchange the parts of the storage folder for those that were restored."""
-    replaced = storage / _REPLACED
-    shutil.rmtree(replaced, ignore_errors=True)
-    replaced.mkdir()
-    for path in [*storage.glob(f"{CATALOG}*"), *(storage / part for part in _PARTS[:-1])]:
-        if path.exists():
-            path.rename(replaced / path.name)
-    for part in _PARTS:
-        if (restored / part).exists():
-            (restored / part).rename(storage / part)
-    shutil.rmtree(replaced)

@@ -32,7 +32,7 @@ from rag.ui.translations import current_translations
 from rag.ui.turns import turn_metadata
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Collection, Sequence
 
     from rag.answering.modes.request import Mode
     from rag.storage.catalog import Catalog
@@ -77,6 +77,14 @@ async def show(
     finally:
         await shown.end()
     return Outcome(shown.text, shown.in_order(), shown.passages)
+
+
+def _shown(answer: Answer, numbers: Collection[int]) -> str:
+    """The text of an answer with marks as links, and with other links only where its passages have them."""
+    text = answer.text
+    if answer.passages:
+        text = without_unknown_links(text, "\n".join(passage.text for passage in answer.passages))
+    return marked(presentable(text), numbers)
 
 
 class _ShownAnswer:
@@ -172,15 +180,12 @@ class _ShownAnswer:
     async def _complete(self, model: str, answer: Answer) -> None:
         message = await self._message(model)
         numbers = {citation.number for citation in answer.citations}
-        text = answer.text
-        if answer.passages:
-            text = without_unknown_links(text, "\n".join(passage.text for passage in answer.passages))
-        text = marked(presentable(text), numbers)
+        text = await asyncio.to_thread(_shown, answer, numbers)
         is_signed = not model and answer.model and answer.model != self._expected_model
         signature = f"*{self._translations('answered_by', model=escape(answer.model))}*" if is_signed else ""
         parts = [text, check_notice(answer, self._translations), signature]
         message.content = _heading(model) + "\n\n".join(filter(None, parts))
-        by_number = statements(answer, self._translations)
+        by_number = await asyncio.to_thread(statements, answer, self._translations)
         notes = await asyncio.to_thread(footnotes, answer.citations, self._catalog, self._translations, by_number)
         doubts = [statement for cited in by_number.values() for statement in cited if statement.verdict != "supported"]
         message.elements = elements(message.id, cl.context.session.thread_id, notes, doubts)

@@ -12,7 +12,7 @@ from contextlib import closing
 import pytest
 
 from rag.index.index import Index
-from rag.index.lexical import LexicalIndex
+from rag.index.lexical import LexicalEntry, LexicalIndex, LexicalWriter
 from rag.index.purge import purge_words
 from rag.index.segments import segments_with_deleted
 from tests.rag.index.test_index import assert_consistent, lexical, put, scope
@@ -159,3 +159,38 @@ def test_a_document_that_came_back_stays(index, storage, bag_of_words):
         time.sleep(0.1)
     assert lexical(index, "apple", scope(index)) == ["doc_a:1:0"]
     assert_consistent(index)
+
+
+@pytest.mark.slow
+def test_words_among_more_than_20_000_chunks_are_purged_after_a_stop_in_the_midst(tmp_path):
+    """A purge that was stopped, as the end of the process stops it, is gone on with over the same files."""
+    versions = {f"doc_{number}:1": number for number in range(250)}
+
+    def entries(version):
+        word = SECRET if version == "doc_3:1" else "banana"
+        return [LexicalEntry(f"{version}:{n}", "vs_a", "", "", f"line {n} of {word}") for n in range(100)]
+
+    def purged(stop):
+        writer = LexicalWriter(LexicalIndex(tmp_path / "words"))
+
+        def rewrite(version):
+            writer.rewrite(version, entries(version))
+            return 100
+
+        try:
+            return purge_words(writer, {"doc_3"}, rewrite, stop)
+        finally:
+            writer.close()
+
+    writer = LexicalWriter(LexicalIndex(tmp_path / "words"))
+    writer.add(entry for version in versions for entry in entries(version))
+    writer.delete(["doc_3:1"])
+    writer.close()
+    stopped = threading.Event()
+    threading.Timer(1.0, stopped.set).start()
+    assert not purged(stopped)
+    assert LexicalIndex(tmp_path / "words").tantivy.searcher().doc_freq("body", SECRET.lower())
+    assert purged(threading.Event())
+    searcher = LexicalIndex(tmp_path / "words").tantivy.searcher()
+    assert not searcher.doc_freq("body", SECRET.lower())
+    assert searcher.num_docs == 24_900
