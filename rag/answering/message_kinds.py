@@ -38,7 +38,7 @@ _MOST_UNKNOWN = 4  # words
 _KNOWN = 3  # examples of other kinds than a question that have a word
 _UNKNOWN_WEIGHT = 0.3
 _RIDGE = 0.3
-_LEAST_LANGUAGE = 0.5  # a language that is none of ours scores less
+_LEAST_LANGUAGE = 0.45  # a language that is none of ours scores less
 
 
 @dataclass(frozen=True, slots=True)

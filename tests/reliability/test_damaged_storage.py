@@ -64,6 +64,7 @@ def commands(tmp_path, corpus):
     """The commands over a copy of the storage folder."""
     commands = Commands(tmp_path)
     shutil.copytree(corpus[0], commands.storage)
+    commands.storage.chmod(0o700)
     return commands
 
 

@@ -70,6 +70,7 @@ def test_what_an_older_program_left_half_exchanged_is_put_back(tmp_path, storage
 def test_the_commands_tell_that_a_restore_is_finished(tmp_path, storage, bag_of_words):
     (storage / "replaced").mkdir()
     (storage / "catalog.sqlite3").rename(storage / "replaced" / "catalog.sqlite3")
+    storage.chmod(0o700)
     commands = Commands(storage.parent)
     commands.environment["RAG_STORAGE__DIR"] = str(storage)
     examined = commands.run("rag", "doctor", code=0)
