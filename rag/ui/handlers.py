@@ -210,7 +210,7 @@ async def _answer(message: cl.Message, question: str, attached: frozenset[str]) 
         return
     model = request.models[0] if request.models else services.models.default_name
     expected_model = "" if request.mode == "route" else model
-    outcome = await show(services.ask(request), services.catalog, request.mode, expected_model, message.id)
+    outcome = await show(services.ask(request), services.catalog, request.mode, expected_model, message)
     if len(outcome.candidates) > 1:
         await offer_vote(message.id, question, outcome)
 

@@ -15,11 +15,9 @@ SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-!|~:$&@])")
 BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 CODE = re.compile(r"(```.*?(?:```|\Z)|`[^`\n]*`)", re.DOTALL)
 LINKED_MARK = re.compile(r"\[\\\[(\d+)\\\]\]\(#footnote-\d+\)")
-_LINK = re.compile(
-    r"\[(?P<text>[^\[\]\n]{0,300})\]\(<?(?P<target>(?:[a-z][a-z0-9+.-]{1,20}:|//|www\.)[^\s()<>]{1,1000})>?[^()\n]{0,200}\)"
-    r"|(?P<bare>(?:https?://|www\.)[^\s<>()\[\]`]{1,1000})",
-    re.IGNORECASE,
-)
+_DESTINATION = re.compile(r"\]\((?P<target>[\s<]{0,9}[^\s()<>]{0,2000})")
+_DEFINITION = re.compile(r"^( {0,3})\[(?=[^\]\n]{1,999}\]:)", re.MULTILINE)
+_BARE = re.compile(r"(?:\b[a-z][a-z0-9+.-]{1,20}://|\bwww\.)[^\s<>()\[\]`]{1,2000}", re.IGNORECASE)
 DIRECTIVE = re.compile(r":(?=[A-Za-z])")
 
 
@@ -60,17 +58,22 @@ def presentable(answer: str) -> str:
 
 
 def without_unknown_links(answer: str, known: str) -> str:
-    """An answer whose links that do not stand in the `known` text lead nowhere, and are shown: a model may have made
-    them up, or was told by a document to put what it knows into one."""
+    """An answer whose links lead nowhere, and are shown, unless their address stands in the `known` text as it is
+    written: a model may have made it up, or was told by a document to put what it knows into one."""
     lower = known.lower()
 
-    def shown(link: re.Match[str]) -> str:
-        address = (link["target"] or link["bare"]).rstrip(".,;:!?")
-        if address.lower() in lower:
-            return link[0]
-        return f"{link['text']} (`{link['target']}`)" if link["target"] else f"`{address}`{link[0][len(address) :]}"
+    def destination(link: re.Match[str]) -> str:
+        address = link["target"].strip(" <\n\t")
+        return link[0] if address and address.lower() in lower else rf"]\({link['target']}"
 
-    return _outside_code(answer, lambda part: _LINK.sub(shown, part))
+    def bare(link: re.Match[str]) -> str:
+        address = link[0].rstrip(".,;:!?")
+        return link[0] if address.lower() in lower else f"`{address}`{link[0][len(address) :]}"
+
+    def dead(part: str) -> str:
+        return _BARE.sub(bare, _DESTINATION.sub(destination, _DEFINITION.sub(r"\1\[", part)))
+
+    return _outside_code(answer, dead)
 
 
 def _outside_code(text: str, change: Callable[[str], str]) -> str:

@@ -9,17 +9,24 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from fastapi import APIRouter, Query
 from fastapi import Request as HttpRequest
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from rag.answering.modes.request import Request
 from rag.api.dependencies import Caller
 from rag.api.json_body import JsonRoute, NullIsAbsent
-from rag.api.openai.chat_completions import ChatMessage, ChatRequest, ContentPart, request_of, text_of
+from rag.api.openai.chat_completions import (
+    ChatMessage,
+    ChatRequest,
+    ContentPart,
+    ResponseFormat,
+    request_of,
+    text_of,
+)
 from rag.api.openai.extensions import Extensions
 from rag.api.openai.files import listing
 from rag.api.openai.response_stream import ResponseStream
@@ -45,6 +52,11 @@ class TextFormat(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     type: Literal["text", "json_object", "json_schema"] = "text"
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        ResponseFormat.model_validate(self.to_chat())
+        return self
 
     def to_chat(self) -> dict[str, Any]:
         """The form as `response_format` of chat."""

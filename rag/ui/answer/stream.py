@@ -54,15 +54,15 @@ class Outcome:
 
 
 async def show(
-    events: AsyncGenerator[Event, None], catalog: Catalog, mode: Mode, expected_model: str, question_id: str
+    events: AsyncGenerator[Event, None], catalog: Catalog, mode: Mode, expected_model: str, question: cl.Message
 ) -> Outcome:
-    """Show the events as they come, for the question of that message. An answer by another model than
+    """Show the events as they come, for that question. An answer by another model than
     `expected_model` says so; empty: every answer does.
 
     An answer that breaks off stays, marked as incomplete. Raises RagError when nothing of it came.
     """
     condensed_as = "searched_for" if mode in SEARCHING else "understood_as"
-    shown = _ShownAnswer(catalog, current_translations(), condensed_as, expected_model, question_id)
+    shown = _ShownAnswer(catalog, current_translations(), condensed_as, expected_model, question)
     cl.user_session.set(ANSWERING, shown.messages)
     try:
         async with aclosing(events):
@@ -79,11 +79,12 @@ async def show(
     return Outcome(shown.text, shown.in_order(), shown.passages)
 
 
-def _shown(answer: Answer, numbers: Collection[int]) -> str:
-    """The text of an answer with marks as links, and with other links only where its passages have them."""
+def _shown(answer: Answer, numbers: Collection[int], question: str) -> str:
+    """The text of an answer with marks as links, and with other links only where its passages or the question have
+    them."""
     text = answer.text
     if answer.passages:
-        text = without_unknown_links(text, "\n".join(passage.text for passage in answer.passages))
+        text = without_unknown_links(text, "\n".join([question, *(passage.text for passage in answer.passages)]))
     return marked(presentable(text), numbers)
 
 
@@ -91,7 +92,7 @@ class _ShownAnswer:
     """The messages and the step of one answer, in the browser."""
 
     def __init__(
-        self, catalog: Catalog, translations: Translations, condensed_as: str, expected_model: str, question_id: str
+        self, catalog: Catalog, translations: Translations, condensed_as: str, expected_model: str, question: cl.Message
     ) -> None:
         self.messages: dict[str, cl.Message] = {}  # that were begun; of several models by name, else one by ""
         self.passages: tuple[Passage, ...] = ()
@@ -99,10 +100,10 @@ class _ShownAnswer:
         self._candidates: dict[str, Answer] = {}
         self._catalog = catalog
         self._translations = translations
-        self._question = ""  # that was searched for, where it is not the one that was asked
+        self._query = ""  # what was searched for, where it is not the question
         self._condensed_as = condensed_as
         self._expected_model = expected_model
-        self._question_id = question_id
+        self._question = question
         self._step: cl.Step | None = None
 
     def in_order(self) -> dict[str, Answer]:
@@ -114,12 +115,12 @@ class _ShownAnswer:
             case MessageClassified(kind):
                 await _note(self._translations(f"kind_{kind}"), "signpost")
             case QueryCondensed(question):
-                self._question = plain_line(question)
-                await _note(self._translations(self._condensed_as, question=self._question), "search")
+                self._query = plain_line(question)
+                await _note(self._translations(self._condensed_as, question=self._query), "search")
             case ChunksRetrieved(hits, passages):
                 self.passages = passages
-                trace = search_trace(self._question, hits, passages, self._translations)
-                metadata = turn_metadata(self._question_id, None, passages)
+                trace = search_trace(self._query, hits, passages, self._translations)
+                metadata = turn_metadata(self._question.id, None, passages)
                 await _note(_found(passages, self._translations), "book-open", trace, metadata)
             case Progress(doing, done, total):
                 doing = self._translations.of_engine(plain_line(doing))
@@ -180,7 +181,7 @@ class _ShownAnswer:
     async def _complete(self, model: str, answer: Answer) -> None:
         message = await self._message(model)
         numbers = {citation.number for citation in answer.citations}
-        text = await asyncio.to_thread(_shown, answer, numbers)
+        text = await asyncio.to_thread(_shown, answer, numbers, self._question.content)
         is_signed = not model and answer.model and answer.model != self._expected_model
         signature = f"*{self._translations('answered_by', model=escape(answer.model))}*" if is_signed else ""
         parts = [text, check_notice(answer, self._translations), signature]
@@ -195,7 +196,7 @@ class _ShownAnswer:
     def _set_metadata(self, message: cl.Message) -> None:
         """What is kept with it; of several models' answers the first one is the one the conversation goes on with."""
         text = self.text if message is self._first else None
-        message.metadata = turn_metadata(self._question_id, text, self.passages)
+        message.metadata = turn_metadata(self._question.id, text, self.passages)
 
     async def _progress(self, text: str) -> None:
         """One grey line that changes."""

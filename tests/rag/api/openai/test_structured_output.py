@@ -103,6 +103,11 @@ def test_a_form_without_a_schema_is_no_form(client):
         client.chat.completions.create(model="tiny", messages=MESSAGES, response_format={"type": "json_schema"})
 
 
+def test_a_form_without_a_name_is_none_in_responses_either(client):
+    with pytest.raises(openai.BadRequestError, match="name"):
+        client.responses.create(model="tiny", input="oil?", text={"format": {"type": "json_schema", "schema": {}}})
+
+
 @pytest.mark.parametrize("name", ["response_format", "max_tokens", "n", "stream", "tools", "tool_choice", "footnote"])
 def test_null_means_absent(client, model, name):
     body = {"model": "tiny", "messages": MESSAGES, name: None}
