@@ -78,7 +78,7 @@ async def ask(index: Index, settings: Settings, questions: Sequence[dict[str, An
     for question in questions:
         hits = await retriever.retrieve(question["text"], scope, HITS)
         relevance = best_relevance(hits)
-        is_missing = relevance < CERTAIN and bool(names_missing_in(question["text"], hits))
+        is_missing = relevance < CERTAIN and bool(names_missing_in(question["text"], hits, index.embedding))
         passages = collect_passages(hits, index.catalog.page_text, settings.retrieval.max_passages)
         quoted = extractive.best_sentences(question["text"], passages, index.embedding)
         answers = [text.lower() for text, _ in question["metadata"]["answers"]]
