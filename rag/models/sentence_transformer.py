@@ -25,9 +25,7 @@ _KINDS = {
     "CrossEncoder": ("cross-encoder", "reranker"),
 }
 _LOADING_ERRORS = (OSError, ValueError, RuntimeError)
-_LARGEST_OF_ENGLISH = (
-    100_000  # words and pieces: models of one language have 30,000 to 50,000, of many 105,000 and more
-)
+_LARGEST_OF_ENGLISH = 100_000  # pieces: models of one language have 30,000 to 50,000, of many 105,000 and more
 _CPU_BATCH = 32
 _LARGEST_BATCH = 1024
 _ACTIVATIONS = 32  # float32 values a token and dimension that a batch may need at once, on the safe side

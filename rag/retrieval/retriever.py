@@ -60,7 +60,7 @@ _UNKNOWN = 0.6  # … and in another language
 _WEIGHT_OF_UNKNOWN = 0.2
 # A model for many languages finds pages in another one, where words find nothing but names.
 _FAMILIAR = 0.75  # share of the question's words that the index knows in its own language
-_FOREIGN = 0.5  # … and in another one
+_FOREIGN = 0.6  # … and in another one
 _WEIGHT_ACROSS = 0.9
 
 

