@@ -16,7 +16,9 @@ from rag.text.analysis import segmented, terms
 from rag.types.documents import Embedding, Hit
 
 _WORD = re.compile(r"[^\W\d_]+")
-_SAME_LANGUAGE = 0.16  # of the question's small words, in a chunk
+_SHORT = 4  # letters; most of the words that make a language have no more
+_FEWEST_SHORT = 2  # else there is nothing to tell the language by
+_SAME_LANGUAGE = 0.2  # share of the question's short words that a chunk has
 _LOOKED_AT = 10
 _HIGHEST = 2.0
 _NEAR_THE_BEST = 0.85  # of the best relevance: what else holds as much of the question
@@ -40,13 +42,14 @@ def with_relevance(
 
 def is_across_languages(question: str, hits: Sequence[Hit], embedding: Embedding) -> bool:
     """Whether the question is in another language than what was found for it, by a model that knows many: then hardly
-    any of its small words, of which a language is made, stands there."""
+    any of its short words, no names, stands there."""
     if not embedding.is_multilingual or not hits:
         return False
-    words = {word for word in _WORD.findall(segmented(question)) if not word[0].isupper()}
-    found = (set(_WORD.findall(segmented(hit.chunk.text).lower())) for hit in hits[:_LOOKED_AT])
-    shares = [len(words & of_hit) / len(words) for of_hit in found] if words else [1.0]
-    return sum(shares) / len(shares) < _SAME_LANGUAGE
+    words = {word for word in _WORD.findall(segmented(question)) if len(word) <= _SHORT and not word[0].isupper()}
+    if len(words) < _FEWEST_SHORT:
+        return False
+    found = [set(_WORD.findall(segmented(hit.chunk.text).lower())) for hit in hits[:_LOOKED_AT]]
+    return sum(len(words & of_hit) for of_hit in found) < _SAME_LANGUAGE * len(words) * len(found)
 
 
 def best_relevance(hits: Sequence[Hit]) -> float:
