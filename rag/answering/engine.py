@@ -28,7 +28,7 @@ from rag.models.chat_template import template_tokens
 from rag.models.llm import refresh_model
 from rag.retrieval.missing_names import missing_names
 from rag.retrieval.question_cues import asking_part, asks_for_all
-from rag.retrieval.relevance_gate import best_relevance, is_across_languages
+from rag.retrieval.relevance_gate import best_relevance, is_foreign
 from rag.retrieval.retriever import HybridRetriever, in_turns
 from rag.settings import Settings
 from rag.telemetry.spans import span
@@ -335,7 +335,7 @@ def _examples(not_found: str) -> tuple[Message, ...]:
 def names_missing_in(question: str, hits: Sequence[Hit], embedding: Embedding) -> tuple[str, ...]:
     """The names in the question that nothing knows which was found; none where that is in another language, in which
     they may be others. In German every noun has a capital: only two in a row are a name there."""
-    if is_across_languages(question, hits, embedding):
+    if is_foreign(question, hits, embedding):
         return ()
     return tuple(missing_names(question, hits, least=2 if language_of(question) == "de" else 1))
 

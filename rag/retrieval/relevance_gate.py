@@ -9,6 +9,7 @@ the question's no words can be expected: there the similarity counts twice. docs
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -17,8 +18,8 @@ from rag.types.documents import Embedding, Hit
 
 _WORD = re.compile(r"[^\W\d_]+")
 _SHORT = 4  # letters; most of the words that make a language have no more
-_FEWEST_SHORT = 2  # else there is nothing to tell the language by
 _SAME_LANGUAGE = 0.2  # share of the question's short words that a chunk has
+_FEWEST_LOOKS = 4  # short words times chunks, else there is nothing to tell the language by
 _LOOKED_AT = 10
 _HIGHEST = 2.0
 _NEAR_THE_BEST = 0.85  # of the best relevance: what else holds as much of the question
@@ -28,28 +29,40 @@ def with_relevance(
     hits: Sequence[Hit], question: str, weights: Mapping[str, float], embedding: Embedding
 ) -> tuple[Hit, ...]:
     """The hits with their relevance, in 0–2; `weights` are the question's terms with their idf weights."""
-    is_across = is_across_languages(question, hits, embedding)
-    low, high = embedding.scale_across_languages if is_across else embedding.similarity_scale
+    foreign = foreign_documents(question, hits, embedding)
 
     def relevance(hit: Hit) -> float:
         if hit.is_exact:
             return _HIGHEST
+        is_foreign = hit.chunk.document_id in foreign
+        low, high = embedding.scale_across_languages if is_foreign else embedding.similarity_scale
         similarity = 0.0 if hit.dense_score is None else min(1.0, (hit.dense_score - low) / (high - low))
-        return similarity + (similarity if is_across else _share_of_words(hit, weights))
+        return similarity + (similarity if is_foreign else _share_of_words(hit, weights))
 
     return tuple(replace(hit, relevance=relevance(hit)) for hit in hits)
 
 
-def is_across_languages(question: str, hits: Sequence[Hit], embedding: Embedding) -> bool:
-    """Whether the question is in another language than what was found for it, by a model that knows many: then hardly
-    any of its short words, no names, stands there."""
-    if not embedding.is_multilingual or not hits:
-        return False
+def foreign_documents(question: str, hits: Sequence[Hit], embedding: Embedding) -> frozenset[str]:
+    """The ids of the documents in another language than the question, for a model that knows many: hardly any of the
+    question's short words, of which a language is made, stands in what was found there."""
+    if not embedding.is_multilingual:
+        return frozenset()
     words = {word for word in _WORD.findall(segmented(question)) if len(word) <= _SHORT and not word[0].isupper()}
-    if len(words) < _FEWEST_SHORT:
-        return False
-    found = [set(_WORD.findall(segmented(hit.chunk.text).lower())) for hit in hits[:_LOOKED_AT]]
-    return sum(len(words & of_hit) for of_hit in found) < _SAME_LANGUAGE * len(words) * len(found)
+    looks, found = Counter[str](), Counter[str]()
+    for hit in hits:
+        looks[hit.chunk.document_id] += len(words)
+        found[hit.chunk.document_id] += len(words.intersection(_WORD.findall(segmented(hit.chunk.text).lower())))
+    return frozenset(
+        document_id
+        for document_id, count in looks.items()
+        if count >= _FEWEST_LOOKS and found[document_id] < _SAME_LANGUAGE * count
+    )
+
+
+def is_foreign(question: str, hits: Sequence[Hit], embedding: Embedding) -> bool:
+    """Whether what speaks most to the question is in another language."""
+    best = max(hits, key=lambda hit: hit.relevance, default=None)
+    return best is not None and best.chunk.document_id in foreign_documents(question, hits, embedding)
 
 
 def best_relevance(hits: Sequence[Hit]) -> float:

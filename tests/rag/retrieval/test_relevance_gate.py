@@ -6,7 +6,13 @@ from dataclasses import dataclass
 
 import pytest
 
-from rag.retrieval.relevance_gate import best_relevance, is_across_languages, matching_documents, with_relevance
+from rag.retrieval.relevance_gate import (
+    best_relevance,
+    foreign_documents,
+    is_foreign,
+    matching_documents,
+    with_relevance,
+)
 from rag.types.documents import Chunk, Hit
 
 
@@ -92,6 +98,15 @@ def test_in_another_language_meaning_counts_for_the_words_too():
     ],
 )
 def test_short_words_tell_whether_the_language_is_the_same(question, text, is_across):
-    assert is_across_languages(question, [hit(text)], MANY) == is_across
-    assert not is_across_languages(question, [hit(text)], ENGLISH)
-    assert not is_across_languages(question, [], MANY)
+    hits = [hit(text), hit(text)]
+    assert is_foreign(question, hits, MANY) == is_across
+    assert not is_foreign(question, hits, ENGLISH)
+    assert not is_foreign(question, [], MANY)
+
+
+def test_each_document_has_its_own_language():
+    hits = [
+        hit("The pump is in the cellar, where it is dry.", document="doc_a"),
+        hit("La bomba gira.", document="doc_b"),
+    ]
+    assert foreign_documents("Where is the pump, and is it dry?", hits, MANY) == {"doc_b"}
