@@ -97,7 +97,7 @@ def test_in_another_language_meaning_counts_for_the_words_too():
         ("purple umbrellas", "The pump is in the cellar.", False),
     ],
 )
-def test_short_words_tell_whether_the_language_is_the_same(question, text, is_across):
+def test_common_words_tell_whether_the_language_is_the_same(question, text, is_across):
     hits = [hit(text), hit(text)]
     assert is_foreign(question, hits, MANY) == is_across
     assert not is_foreign(question, hits, ENGLISH)
