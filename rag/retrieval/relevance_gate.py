@@ -19,8 +19,7 @@ from rag.types.documents import Embedding, Hit
 _WORD = re.compile(r"[^\W\d_]+")
 _SAME_LANGUAGE = 0.16  # share of the question's words that a chunk has, names and words at a beginning left out
 _FEWEST_LOOKS = 4  # such words times chunks, else there is nothing to tell the language by …
-_SHORT = 4  # letters; most of the words that make a language have no more
-_FEWEST_SHORT = 2  # … nor in a mere list of keywords, which may stand nowhere
+_SHORT = 4  # letters; … nor in keywords without any so short a word, which may stand nowhere
 _LOOKED_AT = 10
 _HIGHEST = 2.0
 _NEAR_THE_BEST = 0.85  # of the best relevance: what else holds as much of the question
@@ -47,7 +46,7 @@ def foreign_documents(question: str, hits: Sequence[Hit], embedding: Embedding) 
     """The ids of the documents in another language than the question, for a model that knows many: hardly any of the
     question's words stands in what was found there, not even those of which a language is made."""
     words = {word for word in _WORD.findall(segmented(question)) if not word[0].isupper()}
-    if not embedding.is_multilingual or sum(len(word) <= _SHORT for word in words) < _FEWEST_SHORT:
+    if not embedding.is_multilingual or all(len(word) > _SHORT for word in words):
         return frozenset()
     looks, found = Counter[str](), Counter[str]()
     for hit in hits:
