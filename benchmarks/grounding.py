@@ -1,9 +1,10 @@
 """Grounding without a language model: when it says "not in your documents", and whether its quotes hold the answer.
 
-    RAG_EVALS_DIR=… python -m benchmarks.grounding [SET]     default: xquad/en
+    RAG_EVALS_DIR=… python -m benchmarks.grounding [SET [QUESTIONS]]     default: xquad/en
 
 The set is XQuAD in the BEIR layout (corpus.jsonl with articles as titles, queries.jsonl with answers). Every second
-article is left out of the index: questions about those cannot be answered, the others can.
+article is left out of the index: questions about those cannot be answered, the others can. QUESTIONS is another set
+with the same ids: `xquad/es xquad/en` asks Spanish documents in English.
 """
 
 from __future__ import annotations
@@ -34,13 +35,14 @@ THRESHOLDS = (0.5, 0.55, 0.59, 0.63, 0.65, 0.7, 0.74, 0.78)
 HITS = 18
 
 
-def main(name: str) -> int:
+def main(name: str, asked_from: str = "") -> int:
     """Measure and print."""
     root = os.environ.get("RAG_EVALS_DIR")
     if not root or not (Path(root) / name).is_dir():
         print("Set RAG_EVALS_DIR to a folder with evaluation sets; nothing was measured.")
         return 0
-    records, questions = (read_lines(Path(root) / name / file) for file in ("corpus.jsonl", "queries.jsonl"))
+    records = read_lines(Path(root) / name / "corpus.jsonl")
+    questions = read_lines(Path(root) / (asked_from or name) / "queries.jsonl")
     kept = set(sorted({record["title"] for record in records})[::2])
     with tempfile.TemporaryDirectory() as folder:
         corpus = Path(folder) / "corpus.jsonl"
@@ -78,7 +80,7 @@ async def ask(index: Index, settings: Settings, questions: Sequence[dict[str, An
     for question in questions:
         hits = await retriever.retrieve(question["text"], scope, HITS)
         relevance = best_relevance(hits)
-        is_missing = relevance < CERTAIN and bool(names_missing_in(question["text"], hits))
+        is_missing = relevance < CERTAIN and bool(names_missing_in(question["text"], hits, index.embedding))
         passages = collect_passages(hits, index.catalog.page_text, settings.retrieval.max_passages)
         quoted = extractive.best_sentences(question["text"], passages, index.embedding)
         answers = [text.lower() for text, _ in question["metadata"]["answers"]]

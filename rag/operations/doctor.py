@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import platform
 import shutil
+import statistics
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,11 +18,12 @@ from rag.errors import BackendUnavailable, RagError, StorageLocked
 from rag.index.chroma_server import chroma_server
 from rag.index.integrity import count_of_words, damage_of_vectors, damage_of_words
 from rag.index.vector_copy import damage_of_copy
+from rag.models.embedding_base import bundled_tokenizer
 from rag.models.llm import probe_model_servers
 from rag.models.models_file import ModelsFile
 from rag.models.openai.discovery import hint_for_containers, is_in_container
 from rag.operations.archive.exchange import finish_exchange, is_unfinished
-from rag.settings import Settings
+from rag.settings import DEFAULT_EMBEDDING, Settings
 from rag.storage.blobs import StoredFiles, hash_of
 from rag.storage.connect import has_catalog, open_catalog, open_postgres
 from rag.storage.database import CATALOG_NAME
@@ -28,11 +31,19 @@ from rag.storage.files import FileRecords
 from rag.storage.lock import StorageLock, read_owner
 from rag.storage.private import is_open_to_others
 from rag.storage.sqlite import check_catalog
+from rag.text.tokenizers import continued_words, token_spans
 
 if TYPE_CHECKING:
     from rag.models.registry import LanguageModels
+    from rag.storage.catalog import Catalog
 
 _LOW_DISK_BYTES = 2_000_000_000
+_MOST_READ = 100  # documents, of which the language is looked at
+_ENOUGH = 3  # chunks of each
+# The share of words that the default model's vocabulary cuts into pieces: 0.02 to 0.3 in English of any field, code
+# too; 0.5 to 0.8 in Spanish, 0.7 and more in German, Dutch or Polish, 1 in other scripts.
+_NOT_ENGLISH = 0.45
+_MANY = 0.2  # of the documents
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +133,8 @@ def _storage(settings: Settings, *, deep: bool) -> Iterator[CheckResult]:
             yield from _indexes(settings, deep=deep)
             if deep:
                 yield _files(settings)
+            if settings.embedding.model == DEFAULT_EMBEDDING:
+                yield from _languages(settings)
     finally:
         lock.release()
 
@@ -146,6 +159,38 @@ def _catalog(settings: Settings) -> CheckResult:
     summary = f"{len(documents)} documents, {chunks} chunks in {settings.storage.dir}."
     advice = f"{failed} could not be read: `ingest ls` says why." if failed else ""
     return CheckResult(True, "Storage", summary, advice)
+
+
+def _pieces_of_words(catalog: Catalog) -> list[float]:
+    """Of documents from all over the catalog, the share of words that the default model cuts into pieces."""
+    tokenizer = bundled_tokenizer()
+    if tokenizer is None:
+        return []
+    documents = [document for document in catalog.documents() if document.chunks]
+    sample = documents[:: -(-len(documents) // _MOST_READ) or 1]
+    spans = token_spans(tokenizer)
+    texts = (" ".join(chunk.text for chunk in islice(catalog.chunks_of(document.id), _ENOUGH)) for document in sample)
+    return [continued_words(text, spans) for text in texts]
+
+
+def _languages(settings: Settings) -> Iterator[CheckResult]:
+    """Whether the default model, which reads English, fits the documents."""
+    with closing(open_catalog(settings.storage)) as catalog:
+        shares = _pieces_of_words(catalog)
+    foreign = [share for share in shares if share > _NOT_ENGLISH]
+    if not shares:
+        return
+    if len(foreign) < _MANY * len(shares):
+        yield CheckResult(True, "Languages", "the documents are mostly English, which the embedding model reads.")
+        return
+    yield CheckResult(
+        True,
+        "Languages",
+        f"{len(foreign)} of {len(shares)} documents looked at seem not to be English: the embedding model has no word "
+        f"for {statistics.mean(foreign):.0%} of theirs (in English for 2 to 30 %).",
+        "A model for many languages finds more in them: `make setup EXTRAS=multilingual`, then `rag reindex --model "
+        "multilingual`, and RAG_EMBEDDING__MODEL=multilingual from then on (docs/embedding.md).",
+    )
 
 
 def _indexes(settings: Settings, *, deep: bool) -> Iterator[CheckResult]:

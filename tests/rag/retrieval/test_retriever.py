@@ -266,3 +266,31 @@ async def test_a_reranker_orders_the_best_anew(opened):
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
     assert hits[0].chunk.text == max((hit.chunk.text for hit in hits[:2]), key=len)
     assert len(hits) == 3, "what was not read anew follows"
+
+
+SPANISH = """El contrato de alquiler de la vivienda termina el último día del mes de diciembre.
+El aceite de la bomba de agua se cambia cada noventa días, antes de la primera helada.
+La biblioteca presta a sus socios hasta cinco libros durante cuatro semanas.
+Los gastos de viaje se pagan cuando el empleado presenta las facturas del hotel."""
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("How often does the water pump need new oil?", "aceite"),
+        ("How many books can members borrow?", "biblioteca"),
+        ("¿Cuántos libros presta la biblioteca?", "biblioteca"),
+    ],
+)
+async def test_a_model_for_many_languages_finds_pages_in_another_one(tmp_path, multilingual, question, answer):
+    settings = RetrievalSettings()
+    with closing(Index(tmp_path / "storage", multilingual)) as index:
+        index.replace_documents([make_version("doc_a", [SPANISH], multilingual, title="Notas")])
+        scope = Scope((index.catalog.collection().id,))
+        retriever = HybridRetriever(index, settings)
+        assert await retriever.query(question, scope) == question, "words of another language are no typing errors"
+        hits = await retriever.retrieve(question, scope, 5)
+        assert answer in hits[0].chunk.text
+        assert best_relevance(hits) >= settings.min_relevance
+        others = await retriever.retrieve("How many moons does Jupiter have?", scope, 5)
+        assert best_relevance(others) < settings.min_relevance
