@@ -6,7 +6,7 @@ import platform
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,13 +19,13 @@ from rag.index.vector_copy import damage_of_copy
 from rag.models.llm import probe_model_servers
 from rag.models.models_file import ModelsFile
 from rag.models.openai.discovery import hint_for_containers, is_in_container
-from rag.operations.archive.exchange import finish_exchange, is_unfinished
 from rag.settings import Settings
 from rag.storage.blobs import StoredFiles, hash_of
 from rag.storage.connect import has_catalog, open_catalog, open_postgres
 from rag.storage.database import CATALOG_NAME
+from rag.storage.exchange import owned
 from rag.storage.files import FileRecords
-from rag.storage.lock import StorageLock, read_owner
+from rag.storage.lock import read_owner
 from rag.storage.private import is_open_to_others
 from rag.storage.sqlite import check_catalog
 
@@ -100,30 +100,25 @@ def _database(settings: Settings) -> Iterator[CheckResult]:
 
 def _storage(settings: Settings, *, deep: bool) -> Iterator[CheckResult]:
     folder, is_shared = settings.storage.dir, settings.storage.is_shared
-    lock = StorageLock(folder, shared=is_shared)
-    try:
-        lock.acquire()
-    except StorageLocked as error:
-        owner = read_owner(folder)
-        if owner is not None and owner.url:
-            summary = f"a server runs at {owner.address} and owns {folder}; commands work through it."
-            yield CheckResult(True, "Lock", summary)
-        else:
-            yield CheckResult(True, "Lock", error.message, error.hint)
-        return
-    try:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(owned(settings.storage))
+        except StorageLocked as error:
+            owner = read_owner(folder)
+            if owner is not None and owner.url:
+                summary = f"a server runs at {owner.address} and owns {folder}; commands work through it."
+                yield CheckResult(True, "Lock", summary)
+            else:
+                yield CheckResult(True, "Lock", error.message, error.hint)
+            return
         summary = "other processes may share the catalog." if is_shared else "no other process uses the storage folder."
         yield CheckResult(True, "Lock", summary)
-        if is_unfinished(settings.storage):
-            finish_exchange(settings.storage, is_late=True)
         catalog = _catalog(settings)
         yield catalog
         if catalog.ok and has_catalog(settings.storage):
             yield from _indexes(settings, deep=deep)
             if deep:
                 yield _files(settings)
-    finally:
-        lock.release()
 
 
 def _catalog(settings: Settings) -> CheckResult:
