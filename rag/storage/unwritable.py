@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rag.errors import StorageUnwritable
+from rag.storage.private import write_private
 
 _FULL, _READ_ONLY, _FORBIDDEN = "the disk is full", "the file system is read-only", "permission denied"
 # By the numbers of the operating system, and by what SQLite, Chroma and tantivy write of it.
@@ -39,7 +41,7 @@ _HINTS = {
 _RESERVE = "reserve"  # a file in the storage folder
 _RESERVED_BYTES = 8_000_000
 _ROOM_FOR_RESERVE = 10 * _RESERVED_BYTES  # free bytes from which on it is kept
-_NOT_COPIED = frozenset({"lock", "owner.json", "owner.new", _RESERVE})
+_NOT_COPIED = re.compile(rf"lock|owner\.json(\.new)?|{_RESERVE}(\.new)?|replaced_.*|.*\.damaged-.*")
 
 
 def unwritable(error: BaseException, folder: Path | None = None) -> StorageUnwritable | None:
@@ -79,10 +81,9 @@ def keep_reserve(folder: Path) -> None:
     """Keep some room for deleting when the disk is full, unless there is little already; what fails does not matter."""
     reserve = folder / _RESERVE
     with suppress(OSError):
-        if reserve.exists() or shutil.disk_usage(folder).free < _ROOM_FOR_RESERVE:
-            return
-        with reserve.open("xb") as file:
-            os.posix_fallocate(file.fileno(), 0, _RESERVED_BYTES)
+        is_whole = reserve.exists() and reserve.stat().st_size == _RESERVED_BYTES
+        if not is_whole and shutil.disk_usage(folder).free >= _ROOM_FOR_RESERVE:
+            write_private(reserve, os.urandom(_RESERVED_BYTES))  # zeros take no room where the file system compresses
 
 
 def release_reserve(folder: Path) -> bool:
@@ -103,7 +104,7 @@ def readable_copy(folder: Path) -> Iterator[Path]:
         copy.mkdir()
         for path in sorted(folder.rglob("*")):
             inside = path.relative_to(folder)
-            if inside.parts[0] in _NOT_COPIED or ".damaged-" in inside.parts[0]:
+            if _NOT_COPIED.fullmatch(inside.parts[0]):
                 continue
             if path.is_dir():
                 (copy / inside).mkdir()

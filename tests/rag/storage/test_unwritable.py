@@ -7,13 +7,14 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import sys
 from contextlib import contextmanager
 
 import pytest
 
 from rag.errors import StorageUnwritable
 from rag.storage.unwritable import keep_reserve, readable_copy, release_reserve, unwritable
-from tests.commands import Commands, checked
+from tests.commands import ROOT, Commands, checked
 
 
 @contextmanager
@@ -86,16 +87,34 @@ def test_room_is_kept_once_and_given_back(tmp_path):
     assert not release_reserve(tmp_path)
 
 
+def test_a_reserve_of_the_wrong_size_is_made_again(tmp_path):
+    (tmp_path / "reserve").touch()
+    (tmp_path / "reserve.new").write_text("of a crash")
+    keep_reserve(tmp_path)
+    [reserve] = tmp_path.iterdir()
+    assert reserve.stat().st_size == 8_000_000
+
+
+def test_no_part_of_a_reserve_stays_where_it_cannot_be_written(tmp_path):
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (4_000_000, 4_000_000))"
+    keep = "from pathlib import Path; from rag.storage.unwritable import keep_reserve; keep_reserve(Path())"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", f"{limit}\n{keep}"], cwd=tmp_path, env=environment, check=True)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_copy_has_databases_of_its_own(tmp_path):
     folder = tmp_path / "storage"
     (folder / "words").mkdir(parents=True)
     (folder / "catalog.sqlite3").write_text("catalog")
     (folder / "words" / "segment").write_text("segment")
     (folder / "lock").touch()
+    (folder / "replaced_1").mkdir()
     with readable_copy(folder) as copy:
         (copy / "catalog.sqlite3").write_text("changed")
         assert (copy / "words" / "segment").read_text() == "segment"
         assert not (copy / "lock").exists()
+        assert not (copy / "replaced_1").exists()
     assert (folder / "catalog.sqlite3").read_text() == "catalog"
     assert not copy.exists()
 
