@@ -195,10 +195,12 @@ def open_index(
 
     Raises StorageLocked, IndexMismatch, ConfigurationError, and BackendError where the Chroma server is not there.
     """
-    with owned(settings.storage), _causes_told(settings):
-        embedding = choose_embedding() if choose_embedding else open_embedding(settings.embedding)
-        database, chroma = open_database(settings.storage), chroma_server(settings.storage)
-        with closing(Index(settings.storage.dir, embedding, database, chroma, deep=deep)) as index:
+    with owned(settings.storage):
+        with _causes_told(settings):
+            embedding = choose_embedding() if choose_embedding else open_embedding(settings.embedding)
+            database, chroma = open_database(settings.storage), chroma_server(settings.storage)
+            index = Index(settings.storage.dir, embedding, database, chroma, deep=deep)
+        with closing(index):
             yield index
 
 

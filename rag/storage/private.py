@@ -59,7 +59,8 @@ def write_private(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(path)
-    except OSError:
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a write does not say where it was
         fresh.unlink(missing_ok=True)
         raise
 
