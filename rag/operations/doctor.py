@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import subprocess
@@ -26,7 +27,7 @@ from rag.storage.database import CATALOG_NAME
 from rag.storage.exchange import owned
 from rag.storage.files import FileRecords
 from rag.storage.lock import read_owner
-from rag.storage.private import is_open_to_others
+from rag.storage.private import is_open_to_others, make_private
 from rag.storage.sqlite import check_catalog
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def examine(settings: Settings, *, deep: bool = False) -> Iterator[CheckResult]:
     """All results, one after the other; the slow ones (loading the embedding model) come late. `deep` reads all files
     of the storage folder, and looks for every vector: seconds to minutes."""
     yield _python()
-    yield from _permissions(settings)
+    yield from _checked("Permissions", _permissions(settings))
     database = list(_checked("Database", _database(settings)))
     yield from database
     if all(check.ok for check in database):  # else that is what is wrong, and would be said twice
@@ -68,6 +69,8 @@ def _checked(subject: str, results: Iterator[CheckResult]) -> Iterator[CheckResu
         yield from results
     except RagError as error:
         yield CheckResult(False, subject, error.message, error.hint)
+    except OSError as error:
+        yield CheckResult(False, subject, f"{error.filename}: {error.strerror}.")
 
 
 def _python() -> CheckResult:
@@ -80,14 +83,24 @@ def _python() -> CheckResult:
 
 def _permissions(settings: Settings) -> Iterator[CheckResult]:
     folder = settings.storage.dir.absolute()
-    if is_open_to_others(folder) and any(folder.iterdir()):
+    if not (is_open_to_others(folder) and any(folder.iterdir())):
+        return
+    make_private(folder)  # as whatever opens it does
+    if not is_open_to_others(folder):
         yield CheckResult(
             False,
             "Permissions",
             f"other accounts of this machine could read {folder} until now.",
-            f"Footnote shuts the folder itself whenever it opens it, if it owns it; `chmod -R go= {folder}` shuts all "
-            "that is in it. If accounts were there that you do not trust, change passwords and API keys.",
+            f"The folder itself is shut now; `chmod -R go= {folder}` shuts all that is in it. If accounts were there "
+            "that you do not trust, change passwords and API keys.",
         )
+        return
+    owner = folder.stat().st_uid
+    if owner == os.geteuid():
+        advice = "If they are not to, set RAG_STORAGE__DIR to a folder for Footnote alone, where permissions are kept."
+    else:
+        advice = f"If they are not to, the owner (user {owner}) shuts it with `chmod go= {folder}`, or gives it away."
+    yield CheckResult(True, "Permissions", f"other accounts of this machine may read {folder}; it stays so.", advice)
 
 
 def _database(settings: Settings) -> Iterator[CheckResult]:
