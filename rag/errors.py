@@ -106,10 +106,11 @@ class StorageUnwritable(RagError):
 
     status = 507
     code = "storage_unwritable"
+    public = "Nothing can be stored at the moment."
 
     def __init__(self, message: str, *, hint: str = "", cause: str = "") -> None:
         super().__init__(message, hint=hint)
-        self.cause = cause  # without the place: whoever asks from outside is not told that
+        self.cause = cause
 
 
 class DatabaseUnavailable(RagError):

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from rag.errors import RagError, RateLimited, StorageUnwritable, Unauthorized, words_for_caller
+from rag.errors import RagError, RateLimited, Unauthorized, words_for_caller
 from rag.storage.unwritable import unwritable
 from rag.telemetry.spans import note_error
 
@@ -97,11 +97,9 @@ def unknown_error(error: Exception) -> RagError:
     """Log an error nobody foresaw under a short id, and give what the user may see of it."""
     error_id = correlation_id.get() or secrets.token_hex(4)
     logger.error("Error %s", error_id, exc_info=error)
-    if failure := unwritable(error):
-        return StorageUnwritable(
-            f"Nothing can be stored: {failure.cause}.", hint="Whoever runs Footnote can mend that."
-        )
-    return RagError("Something went wrong inside Footnote.", hint=f"The log has the details under {error_id}.")
+    return unwritable(error) or RagError(
+        "Something went wrong inside Footnote.", hint=f"The log has the details under {error_id}."
+    )
 
 
 def _body(status: int, message: str, param: str | None = None, code: str | None = None) -> dict[str, object]:

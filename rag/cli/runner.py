@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rag.settings import Settings
 
 # What is mended by the way is told, whatever the command is.
-_NOTICES = ("rag.index.repair", "rag.operations.archive.exchange")
+_NOTICES = ("rag.index.repair", "rag.storage.exchange")
 _Result = TypeVar("_Result", "WrittenArchive", "ImportResult", "RestoreResult")
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import statistics
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import islice
@@ -22,14 +23,14 @@ from rag.models.embedding_base import bundled_tokenizer
 from rag.models.llm import probe_model_servers
 from rag.models.models_file import ModelsFile
 from rag.models.openai.discovery import hint_for_containers, is_in_container
-from rag.operations.archive.exchange import finish_exchange, is_unfinished
 from rag.settings import DEFAULT_EMBEDDING, Settings
 from rag.storage.blobs import StoredFiles, hash_of
 from rag.storage.connect import has_catalog, open_catalog, open_postgres
 from rag.storage.database import CATALOG_NAME
+from rag.storage.exchange import owned
 from rag.storage.files import FileRecords
-from rag.storage.lock import StorageLock, read_owner
-from rag.storage.private import is_open_to_others
+from rag.storage.lock import read_owner
+from rag.storage.private import is_open_to_others, make_private
 from rag.storage.sqlite import check_catalog
 from rag.text.tokenizers import continued_words, token_spans
 
@@ -60,7 +61,7 @@ def examine(settings: Settings, *, deep: bool = False) -> Iterator[CheckResult]:
     """All results, one after the other; the slow ones (loading the embedding model) come late. `deep` reads all files
     of the storage folder, and looks for every vector: seconds to minutes."""
     yield _python()
-    yield from _permissions(settings)
+    yield from _checked("Permissions", _permissions(settings))
     database = list(_checked("Database", _database(settings)))
     yield from database
     if all(check.ok for check in database):  # else that is what is wrong, and would be said twice
@@ -79,6 +80,8 @@ def _checked(subject: str, results: Iterator[CheckResult]) -> Iterator[CheckResu
         yield from results
     except RagError as error:
         yield CheckResult(False, subject, error.message, error.hint)
+    except OSError as error:
+        yield CheckResult(False, subject, f"{error.filename}: {error.strerror}.")
 
 
 def _python() -> CheckResult:
@@ -91,14 +94,24 @@ def _python() -> CheckResult:
 
 def _permissions(settings: Settings) -> Iterator[CheckResult]:
     folder = settings.storage.dir.absolute()
-    if is_open_to_others(folder) and any(folder.iterdir()):
+    if not (is_open_to_others(folder) and any(folder.iterdir())):
+        return
+    make_private(folder)  # as whatever opens it does
+    if not is_open_to_others(folder):
         yield CheckResult(
             False,
             "Permissions",
             f"other accounts of this machine could read {folder} until now.",
-            f"Footnote shuts the folder itself whenever it opens it, if it owns it; `chmod -R go= {folder}` shuts all "
-            "that is in it. If accounts were there that you do not trust, change passwords and API keys.",
+            f"The folder itself is shut now; `chmod -R go= {folder}` shuts all that is in it. If accounts were there "
+            "that you do not trust, change passwords and API keys.",
         )
+        return
+    owner = folder.stat().st_uid
+    if owner == os.geteuid():
+        advice = "If they are not to, set RAG_STORAGE__DIR to a folder for Footnote alone, where permissions are kept."
+    else:
+        advice = f"If they are not to, the owner (user {owner}) shuts it with `chmod go= {folder}`, or gives it away."
+    yield CheckResult(True, "Permissions", f"other accounts of this machine may read {folder}; it stays so.", advice)
 
 
 def _database(settings: Settings) -> Iterator[CheckResult]:
@@ -111,22 +124,19 @@ def _database(settings: Settings) -> Iterator[CheckResult]:
 
 def _storage(settings: Settings, *, deep: bool) -> Iterator[CheckResult]:
     folder, is_shared = settings.storage.dir, settings.storage.is_shared
-    lock = StorageLock(folder, shared=is_shared)
-    try:
-        lock.acquire()
-    except StorageLocked as error:
-        owner = read_owner(folder)
-        if owner is not None and owner.url:
-            summary = f"a server runs at {owner.address} and owns {folder}; commands work through it."
-            yield CheckResult(True, "Lock", summary)
-        else:
-            yield CheckResult(True, "Lock", error.message, error.hint)
-        return
-    try:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(owned(settings.storage))
+        except StorageLocked as error:
+            owner = read_owner(folder)
+            if owner is not None and owner.url:
+                summary = f"a server runs at {owner.address} and owns {folder}; commands work through it."
+                yield CheckResult(True, "Lock", summary)
+            else:
+                yield CheckResult(True, "Lock", error.message, error.hint)
+            return
         summary = "other processes may share the catalog." if is_shared else "no other process uses the storage folder."
         yield CheckResult(True, "Lock", summary)
-        if is_unfinished(settings.storage):
-            finish_exchange(settings.storage, is_late=True)
         catalog = _catalog(settings)
         yield catalog
         if catalog.ok and has_catalog(settings.storage):
@@ -135,8 +145,6 @@ def _storage(settings: Settings, *, deep: bool) -> Iterator[CheckResult]:
                 yield _files(settings)
             if settings.embedding.model == DEFAULT_EMBEDDING:
                 yield from _languages(settings)
-    finally:
-        lock.release()
 
 
 def _catalog(settings: Settings) -> CheckResult:

@@ -54,7 +54,7 @@ class LocalBackend(Backend):
         return catalog.document(document_id), catalog.page_text(document_id, page_index)
 
     def impaired(self) -> list[str]:
-        return sorted(self._services.index.impaired)
+        return sorted(self._services.retriever.index.impaired)  # which may be that of a copy
 
     def tag(self, document_id: str, attributes: Mapping[str, AttributeValue | None]) -> Document:
         return tag(self._services.catalog, document_id, attributes)

@@ -24,7 +24,6 @@ from rag.models.embedding import LazyEmbedding, is_configured, open_embedding
 from rag.models.models_file import load_models_file
 from rag.models.registry import LanguageModels
 from rag.models.reranker import open_reranker
-from rag.operations.archive.exchange import finish_interrupted
 from rag.operations.archive.format import EmbeddingIdentity
 from rag.operations.backend import IngestService, require_index
 from rag.operations.shutdown import Shutdown
@@ -32,7 +31,7 @@ from rag.retrieval.retriever import HybridRetriever
 from rag.settings import EmbeddingSettings, Settings
 from rag.storage.catalog import Catalog
 from rag.storage.connect import has_catalog, open_catalog, open_database
-from rag.storage.lock import StorageLock
+from rag.storage.exchange import owned
 from rag.storage.unwritable import readable_copy, unwritable
 from rag.telemetry.metrics import Inventory, Telemetry
 from rag.telemetry.spans import measured
@@ -60,7 +59,6 @@ class Services:
         self._summaries = Summaries()
 
     def __enter__(self) -> Self:
-        finish_interrupted(self.settings.storage)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -197,11 +195,12 @@ def open_index(
 
     Raises StorageLocked, IndexMismatch, ConfigurationError, and BackendError where the Chroma server is not there.
     """
-    finish_interrupted(settings.storage)
-    with StorageLock(settings.storage.dir, shared=settings.storage.is_shared), _causes_told(settings):
-        embedding = choose_embedding() if choose_embedding else open_embedding(settings.embedding)
-        database, chroma = open_database(settings.storage), chroma_server(settings.storage)
-        with closing(Index(settings.storage.dir, embedding, database, chroma, deep=deep)) as index:
+    with owned(settings.storage):
+        with _causes_told(settings):
+            embedding = choose_embedding() if choose_embedding else open_embedding(settings.embedding)
+            database, chroma = open_database(settings.storage), chroma_server(settings.storage)
+            index = Index(settings.storage.dir, embedding, database, chroma, deep=deep)
+        with closing(index):
             yield index
 
 

@@ -7,6 +7,7 @@ __all__ = [
     "connect",
     "conversations",
     "database",
+    "exchange",
     "feedback",
     "files",
     "filters",

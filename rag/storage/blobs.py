@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from rag.storage.ids import new_id
+from rag.storage.unwritable import unwritable
 
 _BLOCK = 1 << 20  # bytes
 
@@ -39,12 +40,14 @@ class StoredFiles:
 
     @contextmanager
     def received(self, file: BinaryIO) -> Iterator[Received]:
-        """A file written down, read once, for as long as the block lasts; `keep` makes it stay."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        """A file written down, read once, for as long as the block lasts; `keep` makes it stay. Raises
+        StorageUnwritable."""
+        with self._writing():
+            self._folder.mkdir(parents=True, exist_ok=True)
         partial = self._folder / new_id("partial")
         sha256, size = hashlib.sha256(), 0
         try:
-            with partial.open("wb") as copy:
+            with self._writing(), partial.open("wb") as copy:
                 while block := file.read(_BLOCK):
                     sha256.update(block)
                     size += copy.write(block)
@@ -53,21 +56,35 @@ class StoredFiles:
             partial.unlink(missing_ok=True)
 
     def keep(self, received: Received) -> None:
-        """Put a received file under its hash, at once and whole."""
+        """Put a received file under its hash, at once and whole. Raises StorageUnwritable."""
         stored = self.path_of(received.sha256)
-        stored.parent.mkdir(exist_ok=True)
-        received.path.replace(stored)
+        with self._writing():
+            stored.parent.mkdir(exist_ok=True)
+            received.path.replace(stored)
 
     def put(self, file: BinaryIO, sha256: str) -> Path:
-        """Write a file, whose hash the caller knows, here; its path. A crash leaves the whole file or none."""
+        """Write a file, whose hash the caller knows, here; its path. A crash leaves the whole file or none.
+        Raises StorageUnwritable."""
         stored = self.path_of(sha256)
         if not stored.exists():
-            stored.parent.mkdir(parents=True, exist_ok=True)
-            partial = self._folder / new_id("partial")
-            with partial.open("wb") as copy:
-                shutil.copyfileobj(file, copy, _BLOCK)
-            partial.replace(stored)
+            with self._writing():
+                stored.parent.mkdir(parents=True, exist_ok=True)
+                partial = self._folder / new_id("partial")
+                with partial.open("wb") as copy:
+                    shutil.copyfileobj(file, copy, _BLOCK)
+                partial.replace(stored)
         return stored
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """The cause of what fails here is told: that of a write does not name its file."""
+        try:
+            yield
+        except OSError as error:
+            error.filename = error.filename or str(self._folder)
+            if failure := unwritable(error, self._folder.parent):
+                raise failure from error
+            raise
 
     def path_of(self, sha256: str) -> Path:
         """Where the file with that hash is, or would be."""

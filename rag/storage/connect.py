@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rag.settings import StorageSettings
 from rag.storage.catalog import Catalog
 from rag.storage.database import CATALOG_NAME, Database
+from rag.storage.exchange import finish_interrupted, is_unfinished
 from rag.storage.private import make_private
 from rag.storage.sqlite import SqliteDatabase
 
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def open_database(storage: StorageSettings) -> Database:
-    """The database of the catalog; blocking, a moment. Raises ConfigurationError, Conflict, DatabaseUnavailable."""
+    """The database of the catalog, after a restore that was interrupted is finished; blocking, a moment. Raises
+    ConfigurationError, Conflict, DatabaseUnavailable, StorageUnwritable, and StorageLocked while a restore goes on."""
+    finish_interrupted(storage)
     database = open_postgres(storage)
     if database is not None:
         return database
@@ -49,5 +52,7 @@ def open_catalog(storage: StorageSettings) -> Catalog:
 
 
 def has_catalog(storage: StorageSettings) -> bool:
-    """Whether there is a catalog: opening would make one in an empty folder. A database that is named counts as one."""
-    return bool(storage.database_url.get_secret_value()) or (storage.dir / CATALOG_NAME).exists()
+    """Whether there is a catalog: opening would make one in an empty folder. A database that is named counts as one,
+    and so does one that is put in place, or back, when it is opened."""
+    is_named = bool(storage.database_url.get_secret_value())
+    return is_named or (storage.dir / CATALOG_NAME).exists() or is_unfinished(storage)

@@ -20,7 +20,7 @@ from typing import Any, Self
 
 from rag.errors import ConfigurationError, DatabaseUnavailable, RagError, StorageLocked
 from rag.storage.database import Database
-from rag.storage.private import make_private
+from rag.storage.private import make_private, write_private
 from rag.storage.unwritable import unwritable
 
 
@@ -97,17 +97,8 @@ class StorageLock:
 
     def announce(self, owner: Owner) -> None:
         """Write the note, readable by this user only."""
-        if self._shared:
-            return
-        fresh = self._note.with_suffix(".new")
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            with os.fdopen(descriptor, "w") as note:
-                json.dump(asdict(owner), note)
-            fresh.replace(self._note)
-        except OSError:
-            fresh.unlink(missing_ok=True)
-            raise
+        if not self._shared:
+            write_private(self._note, json.dumps(asdict(owner)).encode())
 
     def release(self) -> None:
         """Give the folder back."""

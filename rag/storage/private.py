@@ -46,6 +46,25 @@ def is_open_to_others(path: Path) -> bool:
         return False
 
 
+def write_private(path: Path, content: bytes) -> None:
+    """Make a file that its owner alone may read, or replace what was there; a crash leaves the former one or the whole
+    new one. Raises OSError."""
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.unlink(missing_ok=True)  # of a crash
+    try:
+        with os.fdopen(
+            os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _PRIVATE_FILE), "wb"
+        ) as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a write does not say where it was
+        fresh.unlink(missing_ok=True)
+        raise
+
+
 def shared_secret(path: Path) -> str:
     """The secret in a file, made if need be; two at once must not ask. One that others could read is replaced: they may
     have. (Not where the file system knows no permissions, and the next one would be as open.)"""
@@ -54,9 +73,5 @@ def shared_secret(path: Path) -> str:
         if not is_open_to_others(path):
             path.unlink()
     if not path.exists():
-        fresh = path.with_suffix(".new")
-        fresh.unlink(missing_ok=True)
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE_FILE), "w") as file:
-            file.write(secrets.token_urlsafe(48))
-        fresh.replace(path)
+        write_private(path, secrets.token_urlsafe(48).encode())
     return path.read_text()

@@ -3,6 +3,8 @@ writer); writes go one at a time."""
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -106,9 +108,15 @@ class SqliteDatabase(Database):
         """There is nobody to wait for."""
 
     def copy_to(self, path: Path) -> None:
-        """Write all of it, as it stands at one moment, into a file that must not be there; nobody has to wait."""
+        """Write all of it, as it stands at one moment, into a file that must not be there; nobody has to wait. Raises
+        OSError where there is no room for it."""
         with closing(sqlite3.connect(path)) as copy, self.connected() as connection:
-            connection.driver.backup(copy)
+            try:
+                connection.driver.backup(copy)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
+                    raise
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from None  # not the catalog's disk
         make_one_file(path)
 
     def refuse_writes(self) -> None:

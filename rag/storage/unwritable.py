@@ -4,32 +4,30 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rag.errors import StorageUnwritable
+from rag.storage.private import write_private
 
 _FULL, _READ_ONLY, _FORBIDDEN = "the disk is full", "the file system is read-only", "permission denied"
-# By the numbers of the operating system, and by what SQLite, Chroma and tantivy write of it.
 _NUMBERS = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), _FULL),
     errno.EROFS: _READ_ONLY,
     **dict.fromkeys((errno.EACCES, errno.EPERM), _FORBIDDEN),
 }
-_WORDS = {
+_SQLITE_WORDS = {
     "database or disk is full": _FULL,
-    "No space left on device": _FULL,
-    "Disk quota exceeded": _FULL,
-    "File too large": _FULL,
-    "Read-only file system": _READ_ONLY,
-    "Permission denied": _FORBIDDEN,
     "readonly database": _FORBIDDEN,
     "unable to open database file": "",
     "disk I/O error": "",
 }
+_RUST_NUMBER = re.compile(r"\(os error (\d{1,4})\)|Os \{ code: (\d{1,4}),")  # as Chroma and tantivy write it
 _HINTS = {
     _FULL: "Make room, or delete documents (`ingest rm`): some room is kept for that. Nothing that is stored is lost.",
     _READ_ONLY: "Searching works; to add or delete documents, mount it writable. Nothing that is stored is lost.",
@@ -39,24 +37,46 @@ _HINTS = {
 _RESERVE = "reserve"  # a file in the storage folder
 _RESERVED_BYTES = 8_000_000
 _ROOM_FOR_RESERVE = 10 * _RESERVED_BYTES  # free bytes from which on it is kept
-_NOT_COPIED = frozenset({"lock", "owner.json", "owner.new", _RESERVE})
+_NOT_COPIED = re.compile(rf"lock|owner\.json(\.new)?|{_RESERVE}(\.new)?|replaced_.*|.*\.damaged-.*")
 
 
 def unwritable(error: BaseException, folder: Path | None = None) -> StorageUnwritable | None:
-    """The error for what stands behind another one, if that is a storage folder that cannot be written to. `folder`
-    tells apart what SQLite does not."""
+    """The error for what stands behind another one, if that is a storage folder that cannot be written to: an error of
+    the operating system at a file in `folder`, or one of SQLite, Chroma or tantivy. `folder` tells apart what SQLite
+    does not."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, StorageUnwritable):
             return seen
-        cause = _NUMBERS.get(seen.errno or 0) if isinstance(seen, OSError) else None
-        if cause is None:
-            cause = next((cause for words, cause in _WORDS.items() if words in str(seen)), None)
+        name = _name_within(seen, folder) if isinstance(seen, OSError) and folder else ""
+        cause = _cause_in_words(seen)
+        if isinstance(seen, OSError) and folder and (name or _is_so(seen, folder)):
+            cause = _NUMBERS.get(seen.errno or 0)
         if cause is not None and (cause := _looked_up(cause, folder) if folder else cause):
-            named = seen.filename if isinstance(seen, OSError) else None
-            place = named if isinstance(named, str) else str(folder or "The storage folder")
+            place = name or folder or "The storage folder"
             return StorageUnwritable(f"{place} cannot be written to: {cause}.", hint=_HINTS[cause], cause=cause)
-        seen = seen.__cause__ or seen.__context__
+        seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
+    return None
+
+
+def _name_within(error: OSError, folder: Path) -> str:
+    """The file that the error is about, empty where that lies elsewhere, or is not named."""
+    names = [name for name in (error.filename, error.filename2) if isinstance(name, str)]
+    return next((name for name in names if Path(name).resolve().is_relative_to(folder.resolve())), "")
+
+
+def _is_so(error: OSError, folder: Path) -> bool:
+    """Whether an error that names no file, as that of a write does not, is true of the folder at the moment."""
+    return error.filename is None and _looked_up("", folder) == _NUMBERS.get(error.errno or 0)
+
+
+def _cause_in_words(error: BaseException) -> str | None:
+    is_chroma = type(error).__module__.startswith("chromadb.")
+    words = str(error)
+    if (is_chroma or type(error) is ValueError) and (number := _RUST_NUMBER.search(words)):  # which tantivy raises
+        return _NUMBERS.get(int(number[1] or number[2]))
+    if is_chroma or isinstance(error, sqlite3.Error):
+        return next((cause for known, cause in _SQLITE_WORDS.items() if known in words), None)
     return None
 
 
@@ -79,10 +99,9 @@ def keep_reserve(folder: Path) -> None:
     """Keep some room for deleting when the disk is full, unless there is little already; what fails does not matter."""
     reserve = folder / _RESERVE
     with suppress(OSError):
-        if reserve.exists() or shutil.disk_usage(folder).free < _ROOM_FOR_RESERVE:
-            return
-        with reserve.open("xb") as file:
-            os.posix_fallocate(file.fileno(), 0, _RESERVED_BYTES)
+        is_whole = reserve.exists() and reserve.stat().st_size == _RESERVED_BYTES
+        if not is_whole and shutil.disk_usage(folder).free >= _ROOM_FOR_RESERVE:
+            write_private(reserve, os.urandom(_RESERVED_BYTES))  # zeros take no room where the file system compresses
 
 
 def release_reserve(folder: Path) -> bool:
@@ -103,7 +122,7 @@ def readable_copy(folder: Path) -> Iterator[Path]:
         copy.mkdir()
         for path in sorted(folder.rglob("*")):
             inside = path.relative_to(folder)
-            if inside.parts[0] in _NOT_COPIED or ".damaged-" in inside.parts[0]:
+            if _NOT_COPIED.fullmatch(inside.parts[0]):
                 continue
             if path.is_dir():
                 (copy / inside).mkdir()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from rag.api.errors import envelope, unknown_error
+from rag.api.errors import error_response, unknown_error
 
 # So Starlette and its BaseHTTPMiddleware, which Chainlit uses, take it.
 _CLIENT_LEFT = ("No response returned.", "Caught handled exception, but response already started.")
@@ -37,4 +36,4 @@ class UnexpectedErrors:
                 return
             if scope["type"] != "http" or "http.response.start" in message_types:
                 raise
-            await JSONResponse(envelope(unknown_error(error)), 500)(scope, receive, send)
+            await error_response(unknown_error(error))(scope, receive, send)

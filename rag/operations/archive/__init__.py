@@ -1,3 +1,3 @@
 """Archives: exports and backups of one form, written whole, checked whole, read back."""
 
-__all__ = ["exchange", "format", "import_", "reader", "restore", "writer"]
+__all__ = ["format", "import_", "reader", "restore", "writer"]

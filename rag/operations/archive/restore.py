@@ -1,6 +1,7 @@
 """Restoring a backup: a whole storage folder is made of it within the present one, and takes its place when it opens.
 
-Where the catalog is in PostgreSQL, its rows are exchanged at once. See exchange.py for a process that dies meanwhile.
+Where the catalog is in PostgreSQL, its rows are exchanged at once. For a process that dies meanwhile see
+rag/storage/exchange.py.
 
 Whoever restores a backup believes it, as they would a storage folder: it brings users, keys and the paths of documents.
 """
@@ -20,7 +21,6 @@ from rag.index.chroma_server import chroma_server
 from rag.index.dense import VectorIndex
 from rag.index.index import DocumentVersion, Index
 from rag.models.embedding import LazyEmbedding
-from rag.operations.archive.exchange import finish_exchange, is_unfinished, restoring
 from rag.operations.archive.format import CATALOG, ArchiveProgress
 from rag.operations.archive.reader import Archive
 from rag.operations.services import require_configured
@@ -28,7 +28,7 @@ from rag.settings import Settings
 from rag.storage.blobs import StoredFiles
 from rag.storage.catalog import Catalog, VersionedChunks
 from rag.storage.connect import open_postgres
-from rag.storage.lock import StorageLock
+from rag.storage.exchange import owned, restoring
 from rag.storage.staged_versions import Staging
 
 if TYPE_CHECKING:
@@ -69,9 +69,7 @@ def restore(
         )
     if manifest.documents:
         require_configured(settings.embedding, manifest.embedding)
-    with StorageLock(storage), ExitStack() as stack:
-        if is_unfinished(settings.storage):
-            finish_exchange(settings.storage, is_late=True)
+    with owned(settings.storage, exclusive=True), ExitStack() as stack:
         database = open_replaced(settings, overwrite=overwrite)
         if database is not None:
             stack.callback(database.close)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import shutil
 import sqlite3
 import subprocess
-from contextlib import contextmanager
+import sys
+from contextlib import closing, contextmanager
 
+import chromadb.errors
 import pytest
 
 from rag.errors import StorageUnwritable
+from rag.storage.blobs import StoredFiles
+from rag.storage.sqlite import SqliteDatabase
 from rag.storage.unwritable import keep_reserve, readable_copy, release_reserve, unwritable
-from tests.commands import Commands, checked
+from tests.commands import ROOT, Commands, checked
 
 
 @contextmanager
@@ -52,29 +57,63 @@ def commands(tmp_path):
 @pytest.mark.parametrize(
     ("error", "cause"),
     [
-        (OSError(errno.ENOSPC, "No space left on device"), "the disk is full"),
-        (OSError(errno.EDQUOT, "Disk quota exceeded"), "the disk is full"),
-        (OSError(errno.EROFS, "Read-only file system"), "the file system is read-only"),
-        (PermissionError(errno.EACCES, "Permission denied"), "permission denied"),
+        (OSError(errno.ENOSPC, "No space left on device", "words/new"), "the disk is full"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded", "/tmp/new", None, "words/new"), "the disk is full"),
+        (OSError(errno.EROFS, "Read-only file system", "words/new"), "the file system is read-only"),
+        (PermissionError(errno.EACCES, "Permission denied", "words/new"), "permission denied"),
         (sqlite3.OperationalError("database or disk is full"), "the disk is full"),
+        (chromadb.errors.InternalError("error code 13: database or disk is full"), "the disk is full"),
+        (ValueError("Failed to open file: No space left on device (os error 28)"), "the disk is full"),
         (
-            ValueError("Failed to open file: No space left on device (os error 28)"),
-            "the disk is full",
+            ValueError("IoError(Os { code: 30, kind: ReadOnlyFilesystem, … })"),
+            "the file system is read-only",
         ),
-        (OSError(errno.ENOENT, "No such file or directory"), None),
+        (OSError(errno.ENOENT, "No such file or directory", "words/new"), None),
         (sqlite3.DatabaseError("database disk image is malformed"), None),
-        (
-            sqlite3.OperationalError("unable to open database file"),
-            None,
-        ),  # it may be written to
+        (sqlite3.OperationalError("unable to open database file"), None),  # it may be written to
+        (PermissionError(errno.EACCES, "Permission denied", "/etc/shadow"), None),
+        (OSError(errno.ENOSPC, "No space left on device", "/media/stick/all.backup"), None),
+        (OSError(errno.ENOSPC, "No space left on device"), None),
+        (ValueError("File too large: 3 GB are more than the 2 GB that are taken."), None),
+        (RuntimeError("Permission denied (os error 13)"), None),
     ],
 )
-def test_the_cause_is_told_however_it_is_wrapped(tmp_path, error, cause):
+def test_the_cause_is_told_however_it_is_wrapped(tmp_path, monkeypatch, error, cause):
+    monkeypatch.chdir(tmp_path)
     wrapped = RuntimeError("something")
     wrapped.__cause__ = error
     failure = unwritable(wrapped, tmp_path)
     assert (failure and failure.cause) == cause
     assert failure is None or (cause in failure.message and "Nothing that is stored is lost" in failure.hint)
+
+
+def test_what_an_error_has_nothing_to_do_with_is_not_its_cause(tmp_path):
+    failed = RuntimeError("something else")
+    failed.__context__ = sqlite3.OperationalError("database or disk is full")
+    assert unwritable(failed, tmp_path)
+    failed.__suppress_context__ = True
+    assert unwritable(failed, tmp_path) is None
+
+
+def test_without_a_folder_no_file_counts():
+    assert unwritable(PermissionError(errno.EACCES, "Permission denied", "/etc/shadow")) is None
+    assert unwritable(sqlite3.OperationalError("database or disk is full")).cause == "the disk is full"
+
+
+@pytest.mark.slow
+def test_an_upload_names_the_full_disk_and_a_backup_elsewhere_does_not_blame_it(tmp_path):
+    stick = tmp_path / "stick"
+    with (
+        mounted(stick, "-t", "tmpfs", "-o", "size=1m", "none"),
+        closing(SqliteDatabase(tmp_path / "catalog.sqlite3")) as database,
+    ):
+        with pytest.raises(StorageUnwritable) as raised, StoredFiles(stick).received(io.BytesIO(bytes(2_000_000))):
+            pass
+        assert raised.value.cause == "the disk is full"
+        (stick / "fill").write_bytes(bytes(900_000))
+        with pytest.raises(OSError, match="No space left") as raised:
+            database.copy_to(stick / "copy")
+        assert unwritable(raised.value, tmp_path / "storage") is None
 
 
 def test_room_is_kept_once_and_given_back(tmp_path):
@@ -86,16 +125,34 @@ def test_room_is_kept_once_and_given_back(tmp_path):
     assert not release_reserve(tmp_path)
 
 
+def test_a_reserve_of_the_wrong_size_is_made_again(tmp_path):
+    (tmp_path / "reserve").touch()
+    (tmp_path / "reserve.new").write_text("of a crash")
+    keep_reserve(tmp_path)
+    [reserve] = tmp_path.iterdir()
+    assert reserve.stat().st_size == 8_000_000
+
+
+def test_no_part_of_a_reserve_stays_where_it_cannot_be_written(tmp_path):
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (4_000_000, 4_000_000))"
+    keep = "from pathlib import Path; from rag.storage.unwritable import keep_reserve; keep_reserve(Path())"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", f"{limit}\n{keep}"], cwd=tmp_path, env=environment, check=True)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_copy_has_databases_of_its_own(tmp_path):
     folder = tmp_path / "storage"
     (folder / "words").mkdir(parents=True)
     (folder / "catalog.sqlite3").write_text("catalog")
     (folder / "words" / "segment").write_text("segment")
     (folder / "lock").touch()
+    (folder / "replaced_1").mkdir()
     with readable_copy(folder) as copy:
         (copy / "catalog.sqlite3").write_text("changed")
         assert (copy / "words" / "segment").read_text() == "segment"
         assert not (copy / "lock").exists()
+        assert not (copy / "replaced_1").exists()
     assert (folder / "catalog.sqlite3").read_text() == "catalog"
     assert not copy.exists()
 

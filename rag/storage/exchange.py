@@ -4,10 +4,10 @@ What was restored is built in a folder within the storage folder, whose name say
 
     restoring    being built: worth nothing if its process dies
     restored     whole, the commit point: from here on it is finished, by whoever opens the storage folder next
-    placing      all former parts lie in `replaced`; these take their places
+    placing      all former parts lie in `replaced`; these take their places, and `replaced` is deleted before it is
 
-Each step may be done again, and the last one deletes `replaced`. A folder in which an older program died has `replaced`
-alone: with its catalog there and no other, what was there before is put back.
+Each step may be done again. So `replaced` alone is of an older program, which died. With its catalog there and no other
+what was there before is put back. Else nobody knows what is in it: it is kept under another name, and that is told.
 """
 
 from __future__ import annotations
@@ -18,10 +18,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from rag.errors import StorageLocked
 from rag.settings import StorageSettings
-from rag.storage.connect import open_postgres
 from rag.storage.database import CATALOG_NAME
+from rag.storage.ids import new_id
 from rag.storage.lock import StorageLock
 
 logger = logging.getLogger(__name__)
@@ -32,9 +31,23 @@ _PARTS = ("vectors", "words", "files", CATALOG_NAME)
 
 
 @contextmanager
+def owned(storage: StorageSettings, *, exclusive: bool = False) -> Iterator[None]:
+    """The storage folder, owned while the block lasts (exclusively, or as the settings have it), after an exchange in
+    which a process died is finished. Raises StorageLocked, StorageUnwritable, and ConfigurationError where the folder
+    cannot be used."""
+    shared = storage.is_shared and not exclusive
+    if shared:
+        finish_interrupted(storage)
+    with StorageLock(storage.dir, shared=shared):
+        if not shared:
+            _finish(storage, is_late=True)
+        yield
+
+
+@contextmanager
 def restoring(storage: StorageSettings) -> Iterator[Path]:
     """A folder to build the new parts in; they take their places at the end of the block, and if it raises nothing has
-    changed. To be called by who owns the storage folder."""
+    changed. To be called by who owns the storage folder exclusively."""
     folder = storage.dir / _RESTORING
     shutil.rmtree(folder, ignore_errors=True)  # of a restore that was interrupted
     folder.mkdir()
@@ -43,27 +56,25 @@ def restoring(storage: StorageSettings) -> Iterator[Path]:
         folder.rename(storage.dir / _RESTORED)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    finish_exchange(storage)
+    _finish(storage)
 
 
 def is_unfinished(storage: StorageSettings) -> bool:
-    """Whether an exchange of parts was interrupted; takes nothing."""
+    """Whether an exchange of parts was interrupted, or is going on; takes nothing."""
     return any((storage.dir / name).exists() for name in (_RESTORED, _PLACING, _REPLACED))
 
 
 def finish_interrupted(storage: StorageSettings) -> None:
-    """Finish an exchange in which a process died; nothing where none did, or where another process owns the folder."""
+    """Finish an exchange in which a process died, as the only one in the folder. Raises like `owned`, also where
+    another process is at it: a catalog that is opened meanwhile would be one too many."""
     if is_unfinished(storage):
-        try:
-            with StorageLock(storage.dir, shared=storage.is_shared):
-                finish_exchange(storage, is_late=True)
-        except StorageLocked:
-            return
+        with owned(storage, exclusive=True):
+            pass
 
 
-def finish_exchange(storage: StorageSettings, *, is_late: bool = False) -> None:
-    """Put in place what was restored whole, or put back what was taken away for nothing; to be called by who owns the
-    storage folder. `is_late`: it was interrupted, which is told."""
+def _finish(storage: StorageSettings, *, is_late: bool = False) -> None:
+    """Put in place what was restored whole, or put back what was taken away for nothing. `is_late`: it was interrupted,
+    which is told."""
     folder = storage.dir
     restored, placing, replaced = folder / _RESTORED, folder / _PLACING, folder / _REPLACED
     if restored.exists():
@@ -75,21 +86,34 @@ def finish_exchange(storage: StorageSettings, *, is_late: bool = False) -> None:
         restored.rename(placing)
     if placing.exists():
         _move([placing / part for part in _PARTS], folder)
+        shutil.rmtree(replaced, ignore_errors=True)
         shutil.rmtree(placing)
-    elif _has_catalog(replaced) and not _has_catalog(folder):
+    elif replaced.exists():
+        _clear_replaced(folder, replaced)
+
+
+def _clear_replaced(folder: Path, replaced: Path) -> None:
+    if _has_catalog(replaced) and not _has_catalog(folder):
         logger.warning("A restore was interrupted before its end; what was there before is put back.")
         for part in _PARTS[:-1]:
             if (replaced / part).exists():
                 shutil.rmtree(folder / part, ignore_errors=True)
         _move([replaced / part for part in _PARTS[:-1]], folder)
         _move(sorted(replaced.glob(f"{CATALOG_NAME}*"), reverse=True), folder)  # its log first
-    shutil.rmtree(replaced, ignore_errors=True)
+    if any(replaced.iterdir()):
+        kept = replaced.rename(folder / new_id(_REPLACED))
+        logger.warning("A restore was interrupted; what it took away is kept in %s: delete it if all is there.", kept)
+    else:
+        replaced.rmdir()
 
 
 def _put_into_postgres(storage: StorageSettings, restored: Path) -> None:
     """Exchange the rows, where the catalog is in PostgreSQL."""
-    if _has_catalog(restored) and (database := open_postgres(storage)) is not None:
-        with closing(database):
+    url = storage.database_url.get_secret_value()
+    if url and _has_catalog(restored):
+        from rag.storage.postgres import PostgresDatabase
+
+        with closing(PostgresDatabase(url)) as database:
             database.copy_from(restored / CATALOG_NAME)
         (restored / CATALOG_NAME).unlink()
 
