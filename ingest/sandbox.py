@@ -21,11 +21,11 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import ingest
 from ingest.loaders import LoadedDocument, Section
 from ingest.loaders.base import over_limit, quoted, unreadable
 from ingest.splitting import ChunkLimit, Piece
 from rag.errors import ConfigurationError, DocumentError, EmptyDocument, UnreadableDocument, UnsupportedFileType
+from rag.storage.child_process import bare_environment, module_command
 
 if TYPE_CHECKING:
     from rag.settings import IngestSettings
@@ -36,8 +36,6 @@ _ERRORS: dict[str, type[DocumentError]] = {
     kind.__name__: kind for kind in (UnsupportedFileType, UnreadableDocument, EmptyDocument)
 }
 _GUARD_INTERVAL = 0.05  # seconds between two looks at the clock
-# All that a child sees of the environment: enough to find Python and the libraries, no keys, no proxies.
-_PASSED_ON = ("PATH", "PYTHONHOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL", "SYSTEMROOT")
 
 
 class Sandbox(contextlib.AbstractContextManager["Sandbox"]):
@@ -230,12 +228,9 @@ class _Child:
 
 def _start(scratch: str) -> subprocess.Popen[bytes]:
     """A child whose temporary files go into the folder `scratch`."""
-    packages = [str(Path(ingest.__path__[0]).parent), os.environ.get("PYTHONPATH", "")]
-    environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    return subprocess.Popen(
-        # -P: the working folder, which may be anybody's, is no place to import from
-        [sys.executable, "-P", "-m", "ingest.loaders"],
-        env={**environment, "TMPDIR": scratch, "PYTHONPATH": os.pathsep.join(filter(None, packages))},
+    return subprocess.Popen(  # noqa: S603
+        module_command("ingest.loaders"),
+        env=bare_environment(TMPDIR=scratch),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

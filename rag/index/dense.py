@@ -11,11 +11,12 @@ In a folder, a copy of the vectors and a note of Chroma's files stand beside the
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import shutil
 import sqlite3
 from collections.abc import Callable, Collection, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext, suppress
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -33,10 +34,11 @@ if TYPE_CHECKING:
 
     from rag.types.documents import Embedding, Vector
 
+logger = logging.getLogger(__name__)
+
 _SPACE = {"hnsw": {"space": "cosine", "ef_search": 200}}
 _IS_SEGMENT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _LARGEST_BODY = 1_000  # vectors sent to a server at once: it takes 40 MB, and a vector may have 3,072 dimensions
-_COPIED = 1_000  # vectors at once
 DIRECT_COMPARISON = 2_000  # up to so many vectors, comparing all is cheaper than asking for more and dropping
 
 
@@ -81,16 +83,19 @@ class VectorIndex:
             self._client.close()  # type: ignore[attr-defined]
         if self._copy is not None and self._note is not None:
             self._copy.close()
-            self._note.write(with_hashes=True)
+            try:
+                self._note.end()
+            except OSError as error:  # a full disk, say: all is stored, and the mark stays
+                logger.warning("The files of the vectors are not noted, and are probed at the next start: %s", error)
 
     def of_model(self, fingerprint: str) -> VectorIndex:
         """The vectors of another embedding model in the same place; closed with this one."""
         return VectorIndex(self._place, fingerprint, self._opened)
 
-    def distrust(self) -> None:
-        """Have the files looked at thoroughly at the next start: a search failed over them."""
+    def doubt(self) -> None:
+        """Have the files probed at the next start: a search failed over them."""
         if self._note is not None:
-            self._note.distrust()
+            self._note.doubt()
 
     def delete_other_models(self, kept: Collection[str] = ()) -> None:
         """Delete the vectors of all embedding models but this one and those `kept` by fingerprint."""
@@ -109,8 +114,7 @@ class VectorIndex:
             with suppress(NotFoundError):  # the answer to the first attempt was lost
                 self._client.delete_collection(name)
 
-        with self._writing():
-            self._request(request, WRITE_PATIENCE)
+        self._request(request, WRITE_PATIENCE)
 
     def count(self, collection_id: str) -> int:
         """How many vectors the collection has."""
@@ -135,14 +139,12 @@ class VectorIndex:
             self._copy.put(self._name(collection_id), dict(zip(ids, vectors, strict=True)))
         for start in range(0, len(ids), self._batch):
             end = start + self._batch
-            with self._writing():
-                self._ask(collection_id, partial(_upsert, list(ids[start:end]), vectors[start:end]), WRITE_PATIENCE)
+            self._ask(collection_id, partial(_upsert, list(ids[start:end]), vectors[start:end]), WRITE_PATIENCE)
 
     def delete(self, collection_id: str, ids: Sequence[str]) -> None:
         """Delete vectors; ids that are not there do not matter."""
         for start in range(0, len(ids), self._batch):
-            with self._writing():
-                self._ask(collection_id, partial(_delete, list(ids[start : start + self._batch])), WRITE_PATIENCE)
+            self._ask(collection_id, partial(_delete, list(ids[start : start + self._batch])), WRITE_PATIENCE)
         if self._copy is not None and ids:
             self._copy.delete(self._name(collection_id), ids)
 
@@ -190,19 +192,19 @@ class VectorIndex:
         """Whether the copy, where there is to be one, has as many vectors as Chroma."""
         return self._copy is None or self._copy.count(self._name(collection_id)) == self.count(collection_id)
 
-    def complete_copy(self, collection_id: str) -> None:
-        """Give the copy what only Chroma has, which is taken to be sound: the copy was lost, or there was none."""
+    def lacking_copies(self, collection_id: str) -> list[str]:
+        """The ids that only Chroma has, sorted; those that only the copy has are deleted."""
         if self._copy is None or self.is_copied(collection_id):
-            return
+            return []
         name = self._name(collection_id)
         present, copied = set(self.ids(collection_id)), self._copy.ids(name)
-        lacking = sorted(present - copied)
-        for start in range(0, len(lacking), _COPIED):
-            self._copy.put(name, self.get(collection_id, lacking[start : start + _COPIED]))
         self._copy.delete(name, sorted(copied - present))
+        return sorted(present - copied)
 
-    def _writing(self) -> AbstractContextManager[None]:
-        return nullcontext() if self._note is None else self._note.writing()
+    def copy_from_chroma(self, collection_id: str, ids: Sequence[str]) -> None:
+        """Give the copy what Chroma has, which is taken to be sound: the copy was lost, or there was none."""
+        if self._copy is not None:
+            self._copy.put(self._name(collection_id), self.get(collection_id, ids))
 
     def _name(self, collection_id: str) -> str:
         return f"{collection_id}-{self._fingerprint}"
@@ -221,12 +223,11 @@ class VectorIndex:
 
     def _collection(self, collection_id: str) -> ChromaCollection:
         if collection_id not in self._collections:
-            with self._writing():  # it may be made now
-                self._collections[collection_id] = self._client.get_or_create_collection(
-                    self._name(collection_id),
-                    configuration=_SPACE,  # type: ignore[arg-type]
-                    embedding_function=None,
-                )
+            self._collections[collection_id] = self._client.get_or_create_collection(
+                self._name(collection_id),
+                configuration=_SPACE,  # type: ignore[arg-type]
+                embedding_function=None,
+            )
         return self._collections[collection_id]
 
 
@@ -245,9 +246,15 @@ def _delete(ids: list[str], collection: ChromaCollection) -> None:
 def _open(place: Path | ChromaServer) -> _Opened:
     if isinstance(place, ChromaServer):
         return _Opened(place.connect())
-    opened = _Opened(open_client(place), VectorCopy(place), note := FolderNote(place))
-    note.trust()
-    return opened
+    place.mkdir(parents=True, exist_ok=True)
+    note = FolderNote(place)
+    note.begin()  # Chroma writes already now, and again when it first reads a graph
+    client = open_client(place)
+    try:
+        return _Opened(client, VectorCopy(place), note)
+    except BaseException:
+        client.close()  # type: ignore[attr-defined]
+        raise
 
 
 def open_client(path: Path) -> ClientAPI:

@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
@@ -25,11 +24,11 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from rag.errors import Conflict, RagError
 from rag.index.chroma_server import ChromaServer
 from rag.index.dense import DIRECT_COMPARISON, VectorIndex, embed_query
-from rag.index.integrity import damage_of_words
 from rag.index.lexical import LexicalIndex, LexicalWriter, lexical_entries
 from rag.index.lexical_replica import LexicalReplica
+from rag.index.opening import open_vectors, open_words
 from rag.index.purge import Purger
-from rag.index.repair import Part, Repairer, RepairProgress, examine_vectors, open_or_set_aside
+from rag.index.repair import Part, Repairer, RepairProgress
 from rag.models.embedding_base import require_same_embedding
 from rag.storage.catalog import Catalog, StoredChunk, VersionedChunks
 from rag.storage.database import CATALOG_NAME, Database
@@ -37,7 +36,7 @@ from rag.storage.lock import ProcessLock
 from rag.storage.staged_versions import Staging
 from rag.storage.unwritable import keep_reserve, release_reserve, unwritable
 from rag.telemetry.spans import span
-from rag.text.analysis import ANALYSIS_VERSION, contextual_text
+from rag.text.analysis import contextual_text
 from rag.types.documents import Chunk, Document, Embedding, Scope, Section
 
 if TYPE_CHECKING:
@@ -88,49 +87,36 @@ class Index:
         vectors are at the server `chroma`; None: in the storage folder. Raises IndexMismatch when the vectors were made
         by another embedding model, BackendError where the server is not there."""
         self._storage = storage
-        self.catalog = Catalog(storage / CATALOG_NAME if database is None else database)
+        self._switching = threading.Lock()
         # A search looks twice, among all documents and in those that the question names.
         self._embed_query = lru_cache(_QUESTIONS_KEPT)(embed_query)
-        self._shared = chroma is not None and self.catalog.database.is_shared
-        self._writing = ProcessLock(self.catalog.database, "index", self._check_sharing)
-        self._switching = threading.Lock()
-        try:
+        self._coming: tuple[Embedding, VectorIndex] | None = None
+        self._failing: frozenset[Part] = frozenset()
+        with ExitStack() as opened:
+            self.catalog = Catalog(storage / CATALOG_NAME if database is None else database)
+            opened.callback(self.catalog.close)
+            self._shared = chroma is not None and self.catalog.database.is_shared
+            self._writing = ProcessLock(self.catalog.database, "index", self._check_sharing)
             self._check_embedding(embedding)
-            vectors = (
-                VectorIndex(chroma, embedding.fingerprint)
-                if chroma
-                else open_or_set_aside(
-                    lambda folder: VectorIndex(folder, embedding.fingerprint),
-                    storage / "vectors",
-                    partial(examine_vectors, deep=deep),
-                )
-            )
+            fingerprint = embedding.fingerprint
+            vectors = VectorIndex(chroma, fingerprint) if chroma else open_vectors(storage, fingerprint, deep=deep)
+            opened.callback(vectors.close)
             self._dense = embedding, vectors  # one thing: a search takes both or, after a switch, both others
-            self._coming: tuple[Embedding, VectorIndex] | None = None
             self._staging = Staging(self.catalog)
-            self._words = LexicalReplica(self.catalog) if self._shared else self._open_words()
+            self._words = LexicalReplica(self.catalog) if self._shared else open_words(storage, self.catalog, deep=deep)
+            opened.callback(self._words.close)
             self._writer = self._words if isinstance(self._words, LexicalWriter) else None  # a replica needs none
             with self._writing:  # what another process is writing must not be taken for a remainder
                 vectors.delete_other_models([self._staging.target() or ""])
                 self._delete_unfinished()
-            self._failing: frozenset[Part] = frozenset()
             self._repairer = Repairer(storage, self.catalog, self._writer, self._writing)
+            opened.callback(self._repairer.close)
             self._repairer.start(vectors, embedding)
-            self._purger = (
-                None
-                if self._writer is None
-                else Purger(self.catalog, self._writer, self._writing, self._delete_unfinished)
-            )
-        except BaseException:
-            self.catalog.close()
-            raise
+            self._purger: Purger | None = None
+            if self._writer is not None:
+                self._purger = Purger(self.catalog, self._writer, self._writing, self._delete_unfinished)
+            opened.pop_all()
         keep_reserve(storage)
-
-    def _open_words(self) -> LexicalWriter:
-        folder = self._storage / "words"
-        if self.catalog.property("words") != ANALYSIS_VERSION:  # of another form: `_repair` fills a new one
-            shutil.rmtree(folder, ignore_errors=True)
-        return open_or_set_aside(lambda path: LexicalWriter(LexicalIndex(path)), folder, damage_of_words)
 
     @property
     def embedding(self) -> Embedding:
@@ -276,17 +262,23 @@ class Index:
     def switching(self, embedding: Embedding) -> Iterator[None]:
         """Within the block new versions can be staged for another embedding model; what was staged for it before is
         there still. Raises Conflict while another switch is going on."""
+        conflict = Conflict("The embedding model is being changed already.", hint="Wait until that is done.")
         if not self._switching.acquire(blocking=False):
-            raise Conflict("The embedding model is being changed already.", hint="Wait until that is done.")
+            raise conflict
         try:
             with self.catalog.database.exclusive("switching", wait=False) as is_alone:
                 if not is_alone():
-                    raise Conflict("The embedding model is being changed already.", hint="Wait until that is done.")
-                with self._writing:
-                    self._staging.aim_at(embedding.fingerprint)
-                    self._vectors.delete_other_models([embedding.fingerprint])
-                    self._coming = embedding, self._vectors.of_model(embedding.fingerprint)
-                yield
+                    raise conflict
+                was_repairing = self._repairer.stop()  # it fills the vectors of the old model
+                try:
+                    with self._writing:
+                        self._staging.aim_at(embedding.fingerprint)
+                        self._vectors.delete_other_models([embedding.fingerprint])
+                        self._coming = embedding, self._vectors.of_model(embedding.fingerprint)
+                    yield
+                finally:
+                    if was_repairing:
+                        self._repairer.start(self._vectors, self.embedding, patience=0)
         finally:
             self._coming = None
             self._switching.release()
@@ -405,11 +397,8 @@ class Index:
         first."""
         versions = None
         if scope.document_ids is not None:
-            versions = [
-                version.name
-                for version in self.catalog.live_versions(sorted(scope.document_ids))
-                if version.collection_id in scope.collection_ids
-            ]
+            live = self.catalog.live_versions(sorted(scope.document_ids))
+            versions = [version.name for version in live if version.collection_id in scope.collection_ids]
         pages = None if scope.pages is None else (scope.pages[0] - 1, scope.pages[1] - 1)
         # no filter where none is needed: it takes as long as the search itself
         collections = None if versions is None and self.catalog.is_all(scope.collection_ids) else scope.collection_ids
@@ -467,9 +456,10 @@ class Index:
         return self._repairer.follow()
 
     def note_failure(self, part: Part) -> None:
-        """A search failed over this part; the next start looks at it thoroughly."""
+        """A search failed over this part; the next start probes the vectors if it is they."""
         self._failing |= {part}
-        self._vectors.distrust()
+        if part == "vectors":
+            self._vectors.doubt()
 
     def note_success(self, part: Part) -> None:
         """A search succeeded with this part."""

@@ -30,7 +30,7 @@ _FIELD_BOOSTS = {"title": 0.5, "heading": 1.0, "body": 1.0}
 
 
 @contextmanager
-def _panics_as_errors() -> Iterator[None]:
+def panics_as_errors() -> Iterator[None]:
     """Over damaged files tantivy panics, which is no Exception: without this it would end what the vectors can do."""
     try:
         yield
@@ -60,7 +60,7 @@ class LexicalEntry:
 class LexicalIndex:
     """An open tantivy index, to read; methods may be called from any thread."""
 
-    @_panics_as_errors()
+    @panics_as_errors()
     def __init__(self, path: Path) -> None:
         import tantivy
 
@@ -80,12 +80,17 @@ class LexicalIndex:
         self.tantivy = tantivy.Index(self._schema, path=str(path))
         self.tantivy.register_tokenizer(_TOKENIZER, analyzer())
 
-    @_panics_as_errors()
+    @panics_as_errors()
     def count(self) -> int:
         """How many chunks are indexed."""
         return int(self.tantivy.searcher().num_docs)
 
-    @_panics_as_errors()
+    @panics_as_errors()
+    def versions(self) -> set[str]:
+        """The versions (`{document}:{version}`) of which there are chunks, or were and are not purged yet."""
+        return {version for version, _ in self.tantivy.searcher().terms_with_prefix("version", "")}
+
+    @panics_as_errors()
     def search(
         self,
         question: str,
@@ -130,14 +135,14 @@ class LexicalIndex:
         frequencies = self.frequencies(set(terms(question)))
         return {word: _idf(frequency, count) for word, frequency in frequencies.items()}
 
-    @_panics_as_errors()
+    @panics_as_errors()
     def frequencies(self, words: Iterable[str]) -> dict[str, int]:
         """In how many chunks each of the words is, in the form that `terms` gives; 0 for one that is in none."""
         searcher = self.tantivy.searcher()
         count = int(searcher.num_docs)
         return {word: min(count, max(searcher.doc_freq(field, word) for field in _FIELD_BOOSTS)) for word in words}
 
-    @_panics_as_errors()
+    @panics_as_errors()
     def terms_with_prefix(self, prefix: str) -> dict[str, int]:
         """The words of the index that begin so, those of most chunks only, with how many chunks have them."""
         searcher = self.tantivy.searcher()
@@ -192,33 +197,25 @@ class LexicalWriter:
     """The one writer of an index; its methods may be called from any thread, and what they write can be found when they
     return."""
 
-    @_panics_as_errors()
+    @panics_as_errors()
     def __init__(self, index: LexicalIndex) -> None:
         self.index = index
         self._writer = index.tantivy.writer(heap_size=_HEAP_BYTES, num_threads=1)
         self._writing = threading.Lock()
 
-    @_panics_as_errors()
+    @panics_as_errors()
     def close(self) -> None:
         """Wait for merges and let go of the writer's lock."""
         self._writer.wait_merging_threads()
 
-    @_panics_as_errors()
+    @panics_as_errors()
     def add(self, entries: Iterable[LexicalEntry]) -> None:
         """Index chunks."""
         with self._writing:
             self._add(entries)
             self._commit()
 
-    @_panics_as_errors()
-    def replace_all(self, entries: Iterable[LexicalEntry]) -> None:
-        """Index these chunks instead of all that are there; searches see the change as one."""
-        with self._writing:
-            self._writer.delete_all_documents()
-            self._add(entries)
-            self._commit()
-
-    @_panics_as_errors()
+    @panics_as_errors()
     def delete(self, versions: Iterable[str]) -> None:
         """Delete all chunks of these versions (`{document}:{version}`). Their words stay in the files, unseen, until
         their segments are written anew: see segments.py."""
@@ -227,7 +224,7 @@ class LexicalWriter:
                 self._writer.delete_documents_by_term("version", version)
             self._commit()
 
-    @_panics_as_errors()
+    @panics_as_errors()
     def rewrite(self, version: str, entries: Iterable[LexicalEntry]) -> None:
         """Move a version (`{document}:{version}`) into a new segment: what is there of it is deleted, and `entries`,
         all that should be, are indexed. It takes effect with the next commit, whoever makes it."""
@@ -235,7 +232,7 @@ class LexicalWriter:
             self._writer.delete_documents_by_term("version", version)
             self._add(entries)
 
-    @_panics_as_errors()
+    @panics_as_errors()
     def commit(self) -> None:
         """Take in what was rewritten, and delete the files of segments that are empty now."""
         with self._writing:

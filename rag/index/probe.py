@@ -1,19 +1,24 @@
-"""Asks Chroma for what it has, in a process of its own: `python -m rag.index.probe FOLDER [--deep]`.
+"""Asks Chroma for what it has, in a process of its own: `python -m rag.index.probe FOLDER SECONDS [--deep]`.
 
-Over damaged files it may crash or hang. Otherwise this prints what is wrong, or nothing: each vector must be there, be
-what the copy says, and be found as its own nearest. Without `--deep` so many are looked for.
+Over damaged files it may crash or hang; after SECONDS of processor time it is ended by a signal. Otherwise this prints
+what is wrong, or `sound`: each vector must be there, be what the copy says, and be found as its own nearest. Without
+`--deep` so many are looked for. Whatever else goes wrong (a library, the memory, the disk) ends it with an error.
 """
 
 from __future__ import annotations
 
+import resource
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import chromadb  # noqa: F401 - where it cannot be imported, that is not the fault of the files
 import numpy as np
 
 from rag.index.dense import open_client
+from rag.index.integrity import PROBED_SOUND
 from rag.index.vector_copy import VectorCopy, damage_of_copy
+from rag.storage.unwritable import unwritable
 
 if TYPE_CHECKING:
     from chromadb.api.models.Collection import Collection
@@ -25,12 +30,31 @@ _SAME = 1e-3  # cosine distance
 
 def main() -> None:
     """Print what is wrong."""
-    folder, is_deep = Path(sys.argv[1]), "--deep" in sys.argv
+    folder, seconds, is_deep = Path(sys.argv[1]), int(sys.argv[2]), "--deep" in sys.argv
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.RLIM_INFINITY))
+    try:
+        problem = _first_problem(folder, is_deep)
+    except (OSError, ImportError, MemoryError):
+        raise
+    except BaseException as error:  # Chroma's panics are no Exceptions
+        is_panic = type(error).__name__ == "PanicException"
+        if unwritable(error, folder) or not (is_panic or isinstance(error, Exception)):
+            raise
+        problem = f"Chroma fails: {' '.join(str(error).split())[:200] or repr(error)}"
+    print(problem or PROBED_SOUND)
+
+
+def _first_problem(folder: Path, is_deep: bool) -> str:
     client = open_client(folder)
     copy = None if damage_of_copy(folder) else VectorCopy(folder)  # which would delete a damaged one
     collections = (client.get_collection(named.name, embedding_function=None) for named in client.list_collections())
     problems = (_problem(collection, copy, is_deep) for collection in collections)
-    print(next(filter(None, problems), ""))
+    problem = next(filter(None, problems), "")
+    if copy is not None:
+        copy.close()
+    client.close()  # type: ignore[attr-defined]
+    return problem
 
 
 def _problem(collection: Collection, copy: VectorCopy | None, is_deep: bool) -> str:

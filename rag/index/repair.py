@@ -7,24 +7,20 @@ longer than a moment is done by a thread, while the other index answers; what is
 from __future__ import annotations
 
 import logging
-import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from itertools import chain, islice
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
+from rag.errors import BackendError
 from rag.index.dense import VectorIndex
-from rag.index.integrity import damage_of_vectors
-from rag.index.lexical import LexicalWriter, lexical_entries
-from rag.index.vector_copy import COPY_NAME, damage_of_copy, delete_copy
+from rag.index.lexical import LexicalWriter, live_entries
+from rag.index.opening import delete_set_aside
 from rag.storage.catalog import Catalog
-from rag.storage.unwritable import unwritable
 from rag.text.analysis import ANALYSIS_VERSION, contextual_text
 from rag.types.documents import Chunk, Collection, Document, Embedding
 
@@ -34,9 +30,8 @@ Part = Literal["vectors", "words"]
 
 _BATCH = 256  # vectors: while Chroma takes more, no other thread gets on
 _DOCUMENTS = 64  # between which others may write
-_PATIENCE = 10.0  # seconds for which opening waits for a repair
+PATIENCE = 10.0  # seconds for which opening waits for a repair
 _LOOK = 0.1  # seconds between two looks at how far it is
-_AnyIndex = TypeVar("_AnyIndex", VectorIndex, LexicalWriter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,45 +41,6 @@ class RepairProgress:
     part: Part
     done: int
     total: int
-
-
-def open_or_set_aside(
-    open_index: Callable[[Path], _AnyIndex], folder: Path, examine: Callable[[Path], str]
-) -> _AnyIndex:
-    """The index in `folder`; where `examine` finds damage, or it cannot be opened, it is put aside, and an empty one
-    opened to be filled."""
-    if problem := examine(folder):
-        _set_aside(folder, problem)
-    try:
-        return open_index(folder)
-    except (OSError, ImportError):  # the disk, the rights or the installation, not the index
-        raise
-    except Exception as error:
-        if unwritable(error, folder):  # nor a full disk, told in other words
-            raise
-        _set_aside(folder, " ".join(str(error).split()) or repr(error))
-        return open_index(folder)
-
-
-def examine_vectors(folder: Path, *, deep: bool) -> str:
-    """What is wrong with Chroma's files; `deep` looks at the copy, too, and deletes one that is damaged beside sound
-    files, from which it is made again."""
-    problem = damage_of_vectors(folder, deep=deep)
-    if deep and not problem and (damage := damage_of_copy(folder)):
-        logger.error("The copy of the vectors is damaged (%s), and is made again.", damage)
-        delete_copy(folder)
-    return problem
-
-
-def _set_aside(folder: Path, problem: str) -> None:
-    """Put a damaged index aside, but not the copy of its vectors, which has checksums."""
-    aside = folder.with_name(f"{folder.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
-    message = "The %s in %s are damaged: %s. They are made again from the catalog; until then they are kept as %s."
-    logger.error(message, folder.name, folder, problem, aside.name)
-    folder.rename(aside)
-    folder.mkdir()
-    for file in aside.glob(f"{COPY_NAME}*"):
-        file.rename(folder / file.name)
 
 
 class Repairer:
@@ -102,29 +58,38 @@ class Repairer:
         self._writing = writing
         self._stop = threading.Event()
         self._thread = ThreadPoolExecutor(1, "repair")
-        self._repair: Future[None] | None = None
+        self._running: Future[None] | None = None
 
-    def start(self, vectors: VectorIndex, embedding: Embedding) -> None:
-        """Repair what does not fit; this returns when it is done, or goes on in a thread after some seconds. Raises
-        what stands against it."""
+    def start(self, vectors: VectorIndex, embedding: Embedding, patience: float = PATIENCE) -> None:
+        """Repair what does not fit; this returns when it is done, or goes on in a thread after `patience` seconds.
+        Raises what stands against it."""
         with self._writing:
             self.under_repair = self._misfits(vectors)
             is_copied = all(vectors.is_copied(collection.id) for collection in self._catalog.collections())
         if not self.under_repair and is_copied:
-            self._delete_set_aside()
+            delete_set_aside(self._storage)
             return
-        self._repair = self._thread.submit(self._run, vectors, embedding)
+        self._stop.clear()
+        self._running = self._thread.submit(self._run, vectors, embedding)
         with suppress(TimeoutError):
-            self._repair.result(_PATIENCE)
+            self._running.result(patience)
+
+    def stop(self) -> bool:
+        """Stop soon, between two groups of documents; whether a repair went on. It can be started again."""
+        was_running = self._running is not None and not self._running.done()
+        self._stop.set()
+        if self._running is not None:
+            wait([self._running])
+        return was_running
 
     def follow(self) -> Iterator[RepairProgress]:
         """How far the repair is, until it is done. Raises what stands against it."""
-        while self._repair is not None and not self._repair.done():
+        while self._running is not None and not self._running.done():
             if self.progress is not None:
                 yield self.progress
             time.sleep(_LOOK)
-        if self._repair is not None:
-            self._repair.result()
+        if self._running is not None:
+            self._running.result()
 
     def close(self) -> None:
         """Stop; the next start goes on."""
@@ -133,9 +98,8 @@ class Repairer:
 
     def repair_now(self, vectors: VectorIndex, embedding: Embedding) -> None:
         """Repair what does not fit, while the caller holds `writing`."""
-        if self._words is not None:
-            self._repair_words(self._words)
-        self._repair_vectors(vectors, embedding, nullcontext())
+        self._stop.clear()
+        self._repair(vectors, embedding, nullcontext())
 
     def _misfits(self, vectors: VectorIndex) -> frozenset[Part]:
         misfits: set[Part] = set()
@@ -154,38 +118,55 @@ class Repairer:
 
     def _run(self, vectors: VectorIndex, embedding: Embedding) -> None:
         try:
-            if self._words is not None:
-                with self._writing:
-                    self._repair_words(self._words)
-            self.under_repair -= {"words"}
-            self._repair_vectors(vectors, embedding, self._writing)
-            if self._stop.is_set():
-                return
-            self.under_repair = frozenset()
-            self._delete_set_aside()
+            self._repair(vectors, embedding, self._writing)
         except Exception as error:
             logger.error("The index is not whole, and its repair failed: %s `rag repair` tries it again.", error)  # noqa: TRY400
             raise
         finally:
             self.progress = None
 
-    def _repair_words(self, words: LexicalWriter) -> None:
-        """Fill the words again where they do not match the catalog, or are of another analysis; until that is done the
-        old ones answer."""
-        if self._words_fit(words):
-            return
+    def _repair(self, vectors: VectorIndex, embedding: Embedding, writing: AbstractContextManager[None]) -> None:
+        """Repair until nothing is found that does not fit; others may have written meanwhile. Then what was put aside
+        is worth nothing any more."""
+        revision: int | None = None
+        while True:
+            with writing:
+                self.under_repair = self._misfits(vectors)
+                seen, revision = revision, self._catalog.revision
+            if seen is not None and not self.under_repair:
+                delete_set_aside(self._storage)
+                return
+            if seen == revision:  # nobody has written: it would go on for ever
+                raise BackendError(
+                    f"The {' and '.join(sorted(self.under_repair))} do not become what the catalog says.",
+                    hint="`rag doctor --deep` may say why.",
+                )
+            if "words" in self.under_repair and self._words is not None:
+                self._repair_words(self._words, writing)
+            if self._stop.is_set():
+                return
+            self.under_repair -= {"words"}
+            self._repair_vectors(vectors, embedding, writing)
+            if self._stop.is_set():
+                return
+
+    def _repair_words(self, words: LexicalWriter, writing: AbstractContextManager[None]) -> None:
+        """Index all documents again, and delete what is of none. Others search what is there and write meanwhile."""
         if self._catalog.property("words") == ANALYSIS_VERSION:
             logger.warning("The word index does not match the catalog; filling it again.")
-        documents = self._catalog.documents()
-        collections = {collection.name: collection.id for collection in self._catalog.collections()}
-        words.replace_all(
-            entry
-            for document in self._counted("words", documents)
-            for entry in lexical_entries(
-                document.title, collections[document.collection], self._catalog.chunks_of(document.id)
-            )
-        )
-        self._catalog.set_property("words", ANALYSIS_VERSION)
+        for group in self._groups("words", self._catalog.documents()):
+            with writing:
+                if self._stop.is_set():
+                    return
+                for live in self._catalog.live_versions([document.id for document in group]):
+                    words.rewrite(live.name, live_entries(self._catalog, live.name))
+                words.commit()
+        with writing:
+            if self._stop.is_set():
+                return
+            documents = [document.id for document in self._catalog.documents()]
+            words.delete(words.index.versions() - {live.name for live in self._catalog.live_versions(documents)})
+            self._catalog.set_property("words", ANALYSIS_VERSION)
 
     def _repair_vectors(
         self, vectors: VectorIndex, embedding: Embedding, writing: AbstractContextManager[None]
@@ -199,21 +180,26 @@ class Repairer:
                 logger.warning("The vectors of %r do not match the catalog; mending them.", collection.name)
                 self._mend(vectors, embedding, collection.id, writing)
             with writing:
-                if not self._stop.is_set():
-                    vectors.complete_copy(collection.id)
+                lacking = [] if self._stop.is_set() else vectors.lacking_copies(collection.id)
+            for start in range(0, len(lacking), _BATCH):
+                with writing:
+                    if self._stop.is_set():
+                        return
+                    vectors.copy_from_chroma(collection.id, lacking[start : start + _BATCH])
 
     def _mend(
         self, vectors: VectorIndex, embedding: Embedding, collection_id: str, writing: AbstractContextManager[None]
     ) -> None:
         documents = self._catalog.documents(collection_id)
         present = set(vectors.ids(collection_id))
-        counted = self._counted("vectors", documents)
-        while group := list(islice(counted, _DOCUMENTS)):
+        for group in self._groups("vectors", documents):
             with writing:
                 if self._stop.is_set():
                     return
                 self._add_missing(vectors, embedding, collection_id, group, present)
         with writing:
+            if self._stop.is_set():
+                return
             documents = self._catalog.documents(collection_id)
             needed = {vector_id for document in documents for vector_id in self._catalog.vector_ids(document.id)}
             vectors.delete(collection_id, sorted(set(vectors.ids(collection_id)) - needed))
@@ -246,14 +232,11 @@ class Repairer:
             vectors.add(collection_id, list(found), list(found.values()))
         present |= missing.keys()
 
-    def _counted(self, part: Part, documents: Sequence[Document]) -> Iterator[Document]:
-        """The documents, noting how far one is."""
+    def _groups(self, part: Part, documents: Sequence[Document]) -> Iterator[Sequence[Document]]:
+        """The documents, some at a time, noting how far one is."""
         done, total = 0, sum(document.chunks for document in documents)
-        for document in documents:
+        for start in range(0, len(documents), _DOCUMENTS):
             self.progress = RepairProgress(part, done, total)
-            yield document
-            done += document.chunks
-
-    def _delete_set_aside(self) -> None:
-        for folder in chain(self._storage.glob("words.damaged-*"), self._storage.glob("vectors.damaged-*")):
-            shutil.rmtree(folder, ignore_errors=True)
+            group = documents[start : start + _DOCUMENTS]
+            yield group
+            done += sum(document.chunks for document in group)

@@ -15,9 +15,12 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+from rag.index.lexical import panics_as_errors
+
 _METADATA = "meta.json"  # tantivy's list of an index's segments
 
 
+@panics_as_errors()
 def segments_with_deleted(path: Path, document_ids: Collection[str]) -> dict[str, list[str]]:
     """The segments of the index in `path` that have words of deleted chunks of these documents: by their names, as
     files have them, the versions (`{document}:{version}`) of all chunks that are left in them."""

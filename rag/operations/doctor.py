@@ -212,7 +212,7 @@ def _indexes(settings: Settings, *, deep: bool) -> Iterator[CheckResult]:
         problem = "they are gone" if is_gone else damage_of_vectors(folder / "vectors", deep=deep)
         problems["Vectors"] = problem or (damage_of_copy(folder / "vectors") if deep else "")
     if not settings.storage.is_shared:
-        problems["Words"] = damage_of_words(folder / "words") or _count_of_words(folder / "words", chunks)
+        problems["Words"] = damage_of_words(folder / "words", deep=deep) or _count_of_words(folder / "words", chunks)
     for subject, problem in problems.items():
         summary = "as they were written." if deep else "as far as sizes and times tell, as they were written."
         yield CheckResult(not problem, subject, f"{problem}." if problem else summary, advice if problem else "")

@@ -4,6 +4,7 @@ __all__ = [
     "attributes",
     "blobs",
     "catalog",
+    "child_process",
     "connect",
     "conversations",
     "database",

@@ -5,19 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import subprocess
-import sys
 from array import array
 from collections import OrderedDict
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-import rag
 from rag.api.rendering.highlight import Characters
 from rag.api.rendering.worker import NO_SUCH_PAGE
 from rag.errors import NotFound, UnreadableDocument
+from rag.storage.child_process import bare_environment, module_command
 
 if TYPE_CHECKING:
     from rag.storage.source_files import SourceFiles
@@ -28,8 +26,6 @@ logger = logging.getLogger(__name__)
 KEPT = 64 * 1024 * 1024  # bytes of drawn pages
 _AT_ONCE = 2
 _TIMEOUT = 20.0  # seconds
-# All that a child sees of the environment: enough to find Python and the libraries, no keys, no proxies.
-_PASSED_ON = ("PATH", "PYTHONHOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL", "SYSTEMROOT")
 
 _Key = tuple[str, int, int]  # document, version, page index
 
@@ -87,17 +83,14 @@ class PageDrawer:
 
 def _drawn(source_files: SourceFiles, document: Document, index: int) -> DrawnPage:
     name = PurePath(document.source).name
-    environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    packages = [str(Path(rag.__path__[0]).parent), os.environ.get("PYTHONPATH", "")]
     failure = UnreadableDocument(
         f"Page {index + 1} of {name} cannot be drawn.", hint="Open the file in its own program.", source=name
     )
     try:
         with source_files.open(document) as file:
             done = subprocess.run(  # noqa: S603
-                # -P: the working folder, which may be anybody's, is no place to import from
-                [sys.executable, "-P", "-m", "rag.api.rendering.worker", f"/dev/fd/{file.fileno()}", str(index)],
-                env={**environment, "PYTHONPATH": os.pathsep.join(filter(None, packages))},
+                module_command("rag.api.rendering.worker", f"/dev/fd/{file.fileno()}", str(index)),
+                env=bare_environment(),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 timeout=_TIMEOUT,

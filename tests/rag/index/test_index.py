@@ -334,7 +334,8 @@ async def test_a_document_that_is_being_replaced_is_always_found_in_one_version(
 def test_words_of_another_analysis_are_indexed_anew(tmp_path, bag_of_words):
     with closing(Index(tmp_path, bag_of_words)) as index:
         index.replace_documents([make_version("doc_a", ["公司在机器上花了多少钱"], bag_of_words)])
-        index._writer.replace_all([LexicalEntry("doc_a:1:0", index.catalog.collection().id, "", "", "公司")])
+        index._writer.rewrite("doc_a:1", [LexicalEntry("doc_a:1:0", index.catalog.collection().id, "", "", "公司")])
+        index._writer.commit()
         index.catalog.set_property("words", "1")
         assert index.search_lexical("机器", scope(index), 5) == []
     with closing(Index(tmp_path, bag_of_words)) as index:

@@ -119,7 +119,7 @@ def test_deletion_and_limit(words, writer):
     writer.delete(["doc_a:1", "never there"])
     assert ids(words, "oil") == ["doc_c:1:0"]
     assert words.count() == 2
-    writer.replace_all([])
+    writer.delete(words.versions())
     assert (words.count(), ids(words, "oil")) == (0, [])
 
 
