@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rag.cli.runner import debug_option, is_debugging, run
-from rag.errors import ConfigurationError
+from rag.errors import ConfigurationError, set_caller
 from rag.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def serve(paths: tuple[Path, ...]) -> None:
     from rag.auth.weak_secrets import refuse_weak_secrets
     from rag.telemetry.logging import set_up_logging
 
+    set_caller(runs_footnote=False)  # each request says who asks
     settings = load_settings()
     if settings.is_closed:
         refuse_weak_secrets(settings)
@@ -56,6 +57,7 @@ def serve(paths: tuple[Path, ...]) -> None:
             from ingest.progress import show_progress
 
             show_progress(services.ingest.add_paths(paths, "default"))
+            services.ingest.wait_for_repair()
         with _mirror(settings, services):
             _serve(settings, services, listener)
 

@@ -59,7 +59,8 @@ class LocalIngestBackend(LocalBackend, Ingestion):
     def add_paths(
         self, paths: Sequence[Path], collection: str, options: IngestOptions = IngestOptions()
     ) -> Iterator[IngestProgress]:
-        return self._ingestor.add_paths(paths, collection, options)
+        yield from self._ingestor.add_paths(paths, collection, options)
+        self._ingestor.wait_for_repair()
 
     def delete(self, document_id: str) -> FileReport:
         try:

@@ -142,7 +142,9 @@ class Ingestor(IngestService):
             for report in self._prune(paths, collection, options, renamed, seen):
                 self._counter.note(report)
                 yield replace(progress, report=report)
-        for _ in self._index.follow_repair():  # "unchanged" must not be the last word over a damaged index
+
+    def wait_for_repair(self) -> None:
+        for _ in self._index.follow_repair():
             if self._ending.is_set():
                 break
 

@@ -12,7 +12,14 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Self, get_args
 
-from rag.errors import BackendUnavailable, Conflict, DatabaseUnavailable, NotFound, RagError
+from rag.errors import (
+    BackendUnavailable,
+    Conflict,
+    DatabaseUnavailable,
+    NotFound,
+    RagError,
+    words_for_everybody,
+)
 from rag.storage import schema
 from rag.storage.database import Database, Row
 from rag.storage.ids import new_id, now
@@ -468,7 +475,8 @@ class JobQueue:
                 tries += 1
                 if isinstance(error, Conflict) and (task.stop.is_set() or tries < _MOST_STARTS):
                     continue  # something changed under it: once more, as things are now
-                return FileReport(task.job.name, "failed", error=error.message, hint=error.hint, code=error.code)
+                message, hint = words_for_everybody(error)  # whoever may see the upload reads them
+                return FileReport(task.job.name, "failed", error=message, hint=hint, code=error.code)
             except Exception:
                 reference = uuid.uuid4().hex[:8]
                 logger.exception("a job failed (reference %s)", reference)

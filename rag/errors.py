@@ -40,7 +40,7 @@ from contextvars import ContextVar
 from typing import ClassVar
 
 logger = logging.getLogger(__name__)
-_runs_footnote: ContextVar[bool] = ContextVar("runs_footnote", default=True)
+_runs_footnote: ContextVar[bool] = ContextVar("runs_footnote", default=False)
 
 
 class RagError(Exception):
@@ -63,13 +63,18 @@ def set_caller(*, runs_footnote: bool) -> None:
 
 
 def caller_runs_footnote() -> bool:
-    """Whether who has asked may read how Footnote is set up."""
+    """Whether who has asked may read how Footnote is set up; not where nobody said so, as in a thread of its own."""
     return _runs_footnote.get()
 
 
 def words_for_caller(error: RagError) -> tuple[str, str]:
     """Message and hint as who has asked may read them; what they are not told is logged."""
-    if not error.public or caller_runs_footnote():
+    return (error.message, error.hint) if caller_runs_footnote() else words_for_everybody(error)
+
+
+def words_for_everybody(error: RagError) -> tuple[str, str]:
+    """Message and hint as anybody may read them, such as what is kept; what they are not told is logged."""
+    if not error.public:
         return error.message, error.hint
     logger.warning("%s %s", error.message, error.hint)
     return error.public, "Its log says more to who runs this server."

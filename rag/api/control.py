@@ -44,7 +44,7 @@ from rag.operations.local_backend import LocalBackend
 from rag.settings import EmbeddingSettings
 from rag.telemetry.spans import note_error
 from rag.types.documents import Document, Hit
-from rag.types.ingest import FileReport, Job
+from rag.types.ingest import FileReport, IngestProgress, Job
 
 _STEP = 0.05  # seconds between two attempts to end work that nobody waits for
 _CANCELLING = 10.0  # seconds to wait for a cancelled job to end
@@ -152,7 +152,12 @@ def route_shares(backend: AnyBackend) -> Shares:
 @router.post("/ingest")
 def ingest(body: IngestRequest, services: AppServices) -> StreamingResponse:
     """Ingest paths."""
-    return _progress(services.ingest.add_paths(body.paths, body.collection, body.options))
+
+    def steps() -> Iterator[IngestProgress]:
+        yield from services.ingest.add_paths(body.paths, body.collection, body.options)
+        services.ingest.wait_for_repair()
+
+    return _progress(steps())
 
 
 @router.delete("/documents/{document_id}")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from rag.errors import RagError
+from rag.errors import RagError, set_caller
 from rag.storage.private import make_files_private
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ _Result = TypeVar("_Result", "WrittenArchive", "ImportResult", "RestoreResult")
 def run(command: click.Command) -> None:
     """Run a click command as the program: errors become `error:` and `hint:` on stderr, and an exit code."""
     make_files_private()
+    set_caller(runs_footnote=True)
     debug = is_debugging()
     logging.basicConfig(level=logging.INFO if debug else logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
     for name in _NOTICES:

@@ -158,6 +158,11 @@ class IngestService(Ingestion, Protocol):
         """The job when it is over, or as it stands after so many seconds; blocking. Raises NotFound."""
         ...
 
+    def wait_for_repair(self) -> None:
+        """Wait until vectors and words are whole, or the program ends; blocking, up to minutes. For a command:
+        "unchanged" must not be its last word over a damaged index. Raises what stands against the repair."""
+        ...
+
     def counts(self) -> IngestCounts:
         """What was taken in since the program was started."""
         ...

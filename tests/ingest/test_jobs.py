@@ -16,7 +16,7 @@ from ingest.ingestor import Ingestor
 from ingest.jobs import JobStore
 from rag.auth.principals import OF_THIS_MACHINE
 from rag.auth.users import Users
-from rag.errors import BackendUnavailable, NotFound
+from rag.errors import BackendRejected, BackendUnavailable, NotFound
 from rag.index.index import Index
 from rag.settings import Settings, StorageSettings
 from rag.storage.catalog import Catalog
@@ -403,3 +403,25 @@ def test_how_a_job_ended_is_noted_as_soon_as_the_database_takes_it(settings, bag
         change_jobs(index, sqlite="DROP TRIGGER full", postgres="ALTER TABLE jobs DROP CONSTRAINT disk_full")
         ended = ingestor.wait(job.id, 30)
         assert (ended.state, ended.report.outcome) == ("done", "added")
+
+
+class Refusing:
+    """An embedding model whose server refuses, and says too much."""
+
+    def __init__(self, embedding) -> None:
+        self._embedding = embedding
+
+    def __getattr__(self, name):
+        return getattr(self._embedding, name)
+
+    def embed_passages(self, texts):
+        raise BackendRejected("http://10.0.0.7 does not know the key sk-secret.", hint="Set RAG_EMBEDDING__API_KEY.")
+
+
+def test_what_is_kept_of_a_failed_upload_tells_nothing_of_the_set_up(settings, bag_of_words, tmp_path, caplog):
+    with opened(settings, Refusing(bag_of_words)) as (ingestor, _):
+        job = ingestor.submit(write(tmp_path / "a"), "a.txt", "default", OF_THIS_MACHINE)
+        job = ingestor.wait(job.id, 30)
+    assert (job.state, job.report.error) == ("failed", BackendRejected.public)
+    assert "RAG_EMBEDDING" not in job.report.hint
+    assert "sk-secret" in caplog.text

@@ -8,6 +8,7 @@ from contextlib import closing
 
 import pytest
 
+from ingest.ingestor import Ingestor
 from rag.answering.engine import ChatEngine
 from rag.answering.replies import reply_to
 from rag.index.index import Index
@@ -90,6 +91,26 @@ async def test_a_long_repair_goes_on_while_the_words_answer(storage, bag_of_word
             assert progress.total == 1
         assert index.impaired == frozenset()
         assert [chunk for chunk, _ in index.search_dense(QUESTION, everything(index), 5)] == ["doc_a:1:0"]
+
+
+@pytest.mark.slow
+def test_a_file_that_is_read_again_does_not_wait_for_a_repair_but_a_command_does(storage, bag_of_words, settings):
+    settings = settings.model_copy(update={"storage": settings.storage.model_copy(update={"dir": storage})})
+    path = storage.with_name("pump.txt")
+    path.write_text("The pump needs oil every 90 days.")
+    with closing(Index(storage, bag_of_words)) as index, Ingestor(settings, index) as ingestor:
+        list(ingestor.add_paths([path]))
+    shutil.rmtree(storage / "vectors")
+    embedding = WaitingEmbedding(bag_of_words)
+    latest = threading.Timer(60, embedding.may_embed.set)
+    latest.start()
+    with closing(Index(storage, embedding)) as index, Ingestor(settings, index) as ingestor:
+        assert [step.report.outcome for step in ingestor.add_paths([path]) if step.report] == ["unchanged"]
+        assert index.impaired == {"vectors"}
+        latest.cancel()
+        embedding.may_embed.set()
+        ingestor.wait_for_repair()
+        assert index.impaired == frozenset()
 
 
 @pytest.mark.slow

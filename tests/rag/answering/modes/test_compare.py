@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from rag.errors import BackendUnavailable, InvalidRequest, NotFound
+from rag.errors import BackendUnavailable, InvalidRequest, NotFound, set_caller
 from rag.types.documents import AnswerCompleted, Candidate, ChunksRetrieved, Message, QueryCondensed, TextDelta
 from tests.rag.answering.modes.conftest import models_file
 from tests.rag.answering.modes.speaking import speaking
@@ -59,6 +59,8 @@ async def test_the_first_two_that_are_offered_are_compared(filled, events_of):
 
 
 async def test_one_that_fails_says_so_and_the_others_go_on(filled, events_of):
+    set_caller(runs_footnote=True)
+
     def gone(_):
         raise BackendUnavailable("The server of b does not answer.")
 

@@ -9,7 +9,7 @@ import pytest
 from rag.answering.modes.route import RouteCounts, Share
 from rag.answering.prompts import JUDGE
 from rag.answering.replies import reply_to
-from rag.errors import BackendUnavailable, InvalidRequest
+from rag.errors import BackendUnavailable, InvalidRequest, set_caller
 from rag.models.models_file import Route
 from rag.types.documents import AnswerCompleted, LanguageModel, Message, Progress, QueryCondensed, TextDelta, Usage
 from tests.rag.answering.modes.conftest import models_file
@@ -76,6 +76,7 @@ async def test_a_good_answer_of_the_small_model_is_shown(filled, events_of, verd
     ],
 )
 async def test_a_bad_answer_is_not_shown_and_the_large_model_answers(filled, events_of, says, verdict, why, calls):
+    set_caller(runs_footnote=True)
     counts, models = RouteCounts(), [small(says, verdict), large()]
     *events, completed = await events_of(QUESTION, *models, mode="route", file=FILE, counts=counts)
     assert completed.answer.model == "large"
