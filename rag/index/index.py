@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -239,8 +238,8 @@ class Index:
         return self._purger is not None and self._purger.is_pending()
 
     def _size_of_text(self, document_id: str) -> int:
-        parts = self.catalog.sections(document_id), self.catalog.chunks_of(document_id)
-        texts = (part.text for part in chain(*parts))
+        texts = [section.text for section in self.catalog.sections(document_id)]
+        texts += (chunk.text for chunk in self.catalog.chunks_of(document_id))
         return sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
 
     def _delete_unfinished(self) -> int:
