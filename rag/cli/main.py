@@ -145,7 +145,9 @@ def search(
 
 def _tell_impaired(parts: Sequence[str]) -> None:
     if parts:
-        click.echo(f"note: The index of {' and '.join(parts)} is being repaired: passages may be missing.", err=True)
+        click.echo(
+            f"note: The index of {' and '.join(parts)} is incomplete for now: passages may be missing.", err=True
+        )
 
 
 def _read_batch(lines: TextIO) -> Iterator[dict[str, Any]]:

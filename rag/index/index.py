@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -98,8 +97,7 @@ class Index:
             self._shared = chroma is not None and self.catalog.database.is_shared
             self._writing = ProcessLock(self.catalog.database, "index", self._check_sharing)
             self._check_embedding(embedding)
-            fingerprint = embedding.fingerprint
-            vectors = VectorIndex(chroma, fingerprint) if chroma else open_vectors(storage, fingerprint, deep=deep)
+            vectors = open_vectors(chroma or storage, embedding.fingerprint, deep=deep)
             opened.callback(vectors.close)
             self._dense = embedding, vectors  # one thing: a search takes both or, after a switch, both others
             self._staging = Staging(self.catalog)
@@ -153,8 +151,8 @@ class Index:
 
     def vectors_of(self, document: Document) -> dict[str, Vector]:
         """The stored vectors of a document by id."""
-        collection_id = self.catalog.collection(document.collection).id
-        return self._vectors.get(collection_id, list(set(self.catalog.vector_ids(document.id))))
+        vector_ids = list(set(self.catalog.vector_ids(document.id)))
+        return self._vectors.get(self.catalog.collection(document.collection).id, vector_ids)
 
     def vectors(self, collection_id: str, vector_ids: Sequence[str]) -> dict[str, Vector]:
         """Stored vectors by id; those that are not there are left out."""
@@ -240,8 +238,8 @@ class Index:
         return self._purger is not None and self._purger.is_pending()
 
     def _size_of_text(self, document_id: str) -> int:
-        sections, chunks = self.catalog.sections(document_id), self.catalog.chunks_of(document_id)
-        texts = chain((section.text for section in sections), (chunk.text for chunk in chunks))
+        texts = [section.text for section in self.catalog.sections(document_id)]
+        texts += (chunk.text for chunk in self.catalog.chunks_of(document_id))
         return sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
 
     def _delete_unfinished(self) -> int:
@@ -290,8 +288,7 @@ class Index:
     def unstaged_vectors(self, document: Document, vector_ids: Sequence[str]) -> list[str]:
         """Those of `vector_ids`, for the document's collection, that the coming model's vectors lack."""
         assert self._coming is not None
-        collection_id = self.catalog.collection(document.collection).id
-        present = self._coming[1].present(collection_id, vector_ids)
+        present = self._coming[1].present(self.catalog.collection(document.collection).id, vector_ids)
         return [vector_id for vector_id in vector_ids if vector_id not in present]
 
     def stage(
@@ -407,8 +404,7 @@ class Index:
 
     def check(self) -> None:
         """Whether catalog, vectors and words can be read: a look at each. Raises what they raise."""
-        collection = self.catalog.collection()
-        self._vectors.count(collection.id)
+        self._vectors.count(self.catalog.collection().id)
         self._lexical.count()
 
     def term_weights(self, question: str) -> dict[str, float]:

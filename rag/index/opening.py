@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
+from rag.index.chroma_server import ChromaServer
 from rag.index.dense import VectorIndex
 from rag.index.integrity import FolderNote, damage_of_vectors, damage_of_words
 from rag.index.lexical import LexicalIndex, LexicalWriter
@@ -22,9 +23,11 @@ logger = logging.getLogger(__name__)
 _AnyIndex = TypeVar("_AnyIndex", VectorIndex, LexicalWriter)
 
 
-def open_vectors(storage: Path, fingerprint: str, *, deep: bool) -> VectorIndex:
-    """The vectors of a storage folder; `deep` looks for damage in all files, and for every vector."""
-    folder = storage / "vectors"
+def open_vectors(place: Path | ChromaServer, fingerprint: str, *, deep: bool) -> VectorIndex:
+    """The vectors of a storage folder, or at a server; `deep` looks for damage in all files, and for every vector."""
+    if isinstance(place, ChromaServer):
+        return VectorIndex(place, fingerprint)
+    folder = place / "vectors"
     _bring_back_copy(folder)
     problem = damage_of_vectors(folder, deep=deep)
     # a copy that is damaged beside vectors that are known to be sound is made again from them

@@ -253,8 +253,8 @@ FinishReason = Literal["stop", "length", "tool_calls"]
 MessageKind = Literal["question", "small_talk", "collection", "document", "conversation", "client_task"]
 Verdict = Literal["supported", "partly", "unsupported"]
 # What Footnote itself says behind a model's words: that it repeated itself and was stopped; that nothing of it is borne
-# out, with the best quotes; that nothing was computed; that a part of the index is being repaired, so that passages may
-# be missing.
+# out, with the best quotes; that nothing was computed; that a part of the index is incomplete for now, so that
+# passages may be missing.
 Notice = Literal["repeated", "not_borne_out", "not_computed", "index_incomplete"]
 
 

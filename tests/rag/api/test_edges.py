@@ -40,14 +40,14 @@ def test_readiness_names_the_part_that_is_broken(tmp_path):
         assert parts["index"] != "ok"
 
 
-def test_readiness_names_what_is_being_repaired(tmp_path):
+def test_readiness_names_what_is_incomplete(tmp_path):
     with serving(api_settings(tmp_path), [write_documents(tmp_path / "documents")]) as served:
         served.services.index.note_failure("words")
         response = httpx.get(f"{served.url}/readyz", trust_env=False)
-        assert (response.status_code, response.json()["being_repaired"]) == (200, ["words"])
+        assert (response.status_code, response.json()["incomplete"]) == (200, ["words"])
         assert ServerClient(Owner(0, served.url, SECRET)).impaired() == ["words"]
         served.services.index.note_success("words")
-        assert "being_repaired" not in httpx.get(f"{served.url}/readyz", trust_env=False).json()
+        assert "incomplete" not in httpx.get(f"{served.url}/readyz", trust_env=False).json()
 
 
 def test_every_answer_has_an_id_that_no_client_chooses(http):

@@ -194,3 +194,17 @@ def test_words_among_more_than_20_000_chunks_are_purged_after_a_stop_in_the_mids
     searcher = LexicalIndex(tmp_path / "words").tantivy.searcher()
     assert not searcher.doc_freq("body", SECRET.lower())
     assert searcher.num_docs == 24_900
+
+
+def test_a_panic_of_tantivy_is_an_error_that_a_purge_survives(tmp_path):
+    """A panic is no Exception: it would end the purging thread."""
+    writer = LexicalWriter(LexicalIndex(tmp_path))
+    writer.add(LexicalEntry(f"doc_{n}:1:0", "vs", "Title", "", f"word {n}") for n in range(100))
+    writer.delete(["doc_1:1"])
+    writer.close()
+    terms = next(tmp_path.glob("*.term"))
+    content = terms.read_bytes()
+    footer = int.from_bytes(content[-8:-4], "little") + 8
+    terms.write_bytes(bytes([0xFF] * (len(content) - footer)) + content[-footer:])
+    with pytest.raises(RuntimeError, match="tantivy"):
+        segments_with_deleted(tmp_path, {"doc_1"})
