@@ -271,3 +271,8 @@ class PromptTooLong(BackendRejected):
 
     code = "context_length_exceeded"
     public = "The request is longer than the language model reads."
+
+
+def public_sentences(kind: type[RagError] = RagError) -> frozenset[str]:
+    """What is told of errors that are the server's own, and not of what was given to it."""
+    return frozenset({kind.public} - {""}).union(*map(public_sentences, kind.__subclasses__()))

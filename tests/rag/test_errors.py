@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from rag.errors import RagError, StorageUnwritable, set_caller, words_for_caller, words_for_everybody
+from rag.errors import RagError, StorageUnwritable, public_sentences, set_caller, words_for_caller, words_for_everybody
 
 FULL = StorageUnwritable("/srv/storage cannot be written to: the disk is full.", hint="Make room.", cause="full")
 
@@ -20,3 +20,8 @@ def test_a_thread_of_its_own_tells_no_more_than_everybody_may_know():
 
 def test_what_is_not_about_the_set_up_is_told_to_everybody():
     assert words_for_everybody(RagError("It is empty.", hint="Fill it.")) == ("It is empty.", "Fill it.")
+
+
+def test_what_is_told_to_everybody_is_known_as_the_servers_own():
+    assert words_for_everybody(FULL)[0] in public_sentences()
+    assert "It is empty." not in public_sentences()

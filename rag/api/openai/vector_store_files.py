@@ -15,7 +15,7 @@ from rag.api.dependencies import AppServices, Caller
 from rag.api.json_body import JsonRoute
 from rag.api.openai.files import Order, listing
 from rag.auth.access import Access
-from rag.errors import Conflict, InvalidRequest
+from rag.errors import Conflict, InvalidRequest, public_sentences
 from rag.storage.attributes import check_attributes, set_attributes
 from rag.storage.ids import new_id
 from rag.storage.paging import Cursor
@@ -214,7 +214,7 @@ def store_file_object(file: StoreFile) -> dict[str, Any]:
     """A file of a store in OpenAI's shape."""
     error = None
     if file.status == "failed":
-        is_ours = file.error.startswith("Something went wrong")
+        is_ours = file.error.startswith("Something went wrong") or file.error in public_sentences()
         kind = "server_error" if is_ours else "unsupported_file" if _UNSUPPORTED in file.error else "invalid_file"
         error = {"code": kind, "message": file.error}
     return {
