@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _BATCH = 1_000
 _SAMPLE = 5_000  # vectors of a collection that are looked for
+_ROOM, _TIMES_ITS_SIZE = 2 << 30, 4  # bytes, and times the size of the folder, that Chroma may take
 _SAME = 1e-3  # cosine distance
 
 
@@ -33,6 +34,7 @@ def main() -> None:
     folder, seconds, is_deep = Path(sys.argv[1]), int(sys.argv[2]), "--deep" in sys.argv
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.RLIM_INFINITY))
+    _limit_memory(folder)
     try:
         problem = _first_problem(folder, is_deep)
     except (OSError, ImportError, MemoryError):
@@ -43,6 +45,17 @@ def main() -> None:
             raise
         problem = f"Chroma fails: {' '.join(str(error).split())[:200] or repr(error)}"
     print(problem or PROBED_SOUND)
+
+
+def _limit_memory(folder: Path) -> None:
+    """No more than a sound folder of this size could need: a length that is read out of damaged bytes may be any."""
+    status = Path("/proc/self/status")
+    if not status.exists():  # no Linux
+        return
+    taken = next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith("VmData"))
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    most = taken + _ROOM + _TIMES_ITS_SIZE * size
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
 
 
 def _first_problem(folder: Path, is_deep: bool) -> str:
