@@ -17,6 +17,7 @@ from rag.settings import RetrievalSettings
 from rag.storage.attributes import read_tags, set_attributes, tag
 from rag.storage.catalog import Catalog
 from rag.storage.selection import Selection, scope_of
+from rag.text.analysis import ANALYSIS_VERSION
 from tests.rag.versions import make_version
 
 pytestmark = pytest.mark.databases
@@ -236,4 +237,4 @@ def test_a_folder_of_an_older_program_is_taken_over(tmp_path, bag_of_words, capl
     assert caplog.messages == [], "nothing was damaged"
     assert sorted(path.name for path in storage.iterdir() if path.is_dir()) == ["vectors", "words"]
     with closing(Catalog(storage / "catalog.sqlite3")) as catalog:
-        assert catalog.property("words") == rag.index.index.ANALYSIS_VERSION
+        assert catalog.property("words") == ANALYSIS_VERSION
