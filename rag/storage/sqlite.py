@@ -59,7 +59,7 @@ class SqliteDatabase(Database):
         )
         try:
             self._migrate(newer)
-        except DatabaseError as error:
+        except (DatabaseError, UnicodeDecodeError) as error:  # the latter: SQLite's own words quote damaged bytes
             self.close()
             if failure := unwritable(error, path.parent):
                 raise failure from error
@@ -141,8 +141,9 @@ class SqliteDatabase(Database):
         return connection
 
 
-def _damaged(path: Path, error: DatabaseError) -> ConfigurationError:
-    return ConfigurationError(f"The catalog {path} cannot be used: {error.orig}.", hint=ADVICE_FOR_DAMAGED)
+def _damaged(path: Path, error: DatabaseError | UnicodeDecodeError) -> ConfigurationError:
+    reason = error.orig if isinstance(error, DatabaseError) else "its names are no text"
+    return ConfigurationError(f"The catalog {path} cannot be used: {reason}.", hint=ADVICE_FOR_DAMAGED)
 
 
 def check_catalog(path: Path) -> None:
@@ -152,6 +153,8 @@ def check_catalog(path: Path) -> None:
             [(verdict,), *_] = connection.execute("PRAGMA integrity_check(1)").fetchall()
     except sqlite3.DatabaseError as error:
         verdict = str(error)
+    except UnicodeDecodeError:  # SQLite's own words quote damaged bytes
+        verdict = "its names are no text"
     if verdict != "ok":
         raise ConfigurationError(f"The catalog {path} is damaged: {verdict}.", hint=ADVICE_FOR_DAMAGED)
 
