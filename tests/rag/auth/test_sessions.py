@@ -7,24 +7,11 @@ from contextlib import closing
 import pytest
 
 from rag.auth.sessions import LIFETIME, Sessions
-from rag.auth.users import Users
-from rag.storage.catalog import Catalog
 from rag.storage.connect import open_catalog
 from rag.ui.chainlit_files import HERE
 
 pytestmark = pytest.mark.databases
 PASSWORD = "four words in a row"
-
-
-@pytest.fixture
-def catalog(database):
-    with closing(Catalog(database)) as catalog:
-        yield catalog
-
-
-@pytest.fixture
-def users(catalog):
-    return Users(catalog.database)
 
 
 @pytest.fixture

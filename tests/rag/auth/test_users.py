@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import time
-from contextlib import closing
 from datetime import timedelta
 
 import pytest
@@ -12,26 +11,13 @@ import pytest
 from rag.auth.api_keys import ApiKeys
 from rag.auth.authenticator import Authenticator
 from rag.auth.rate_limit import RateLimit
-from rag.auth.users import Users
 from rag.errors import Conflict, InvalidRequest, NotFound, RateLimited, Unauthorized
-from rag.storage.catalog import Catalog
 from rag.storage.vector_stores import VectorStores
 from rag.types.documents import LOCAL_PRINCIPAL
 
 pytestmark = pytest.mark.databases
 
 PASSWORD = "four words in a row"
-
-
-@pytest.fixture
-def catalog(database):
-    with closing(Catalog(database)) as catalog:
-        yield catalog
-
-
-@pytest.fixture
-def users(catalog):
-    return Users(catalog.database)
 
 
 @pytest.fixture
