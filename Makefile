@@ -29,6 +29,10 @@ GGUF :=
 TORCH := $(shell cat $(VENV)/torch-backend 2>/dev/null)
 EXTRAS :=
 
+# Keys of known forms are found. What only might be one is not looked for: names with "secret" in them, hashes, and
+# addresses with a password, which tests and docs have as examples.
+no_secrets := $(patsubst %,--disable-plugin %,KeywordDetector BasicAuthDetector HexHighEntropyString Base64HighEntropyString)
+
 comma := ,
 empty :=
 space := $(empty) $(empty)
@@ -55,7 +59,7 @@ cmake_arguments := $(subst $(space),;,$(strip $(CMAKE_ARGS)))
 cmake_setting := $(if $(cmake_arguments),--config-settings-package "llama-cpp-python:cmake.args=$(cmake_arguments)")
 extras := $(if $(EXTRAS),$(VENV)/extras-$(EXTRAS)-$(shell echo "$(cmake_arguments)" | cksum | cut -d ' ' -f 1))
 
-.PHONY: help setup run llama vllm test test-all test-quick test-slow lint format bench e2e image compose-test docs lock
+.PHONY: help setup run llama vllm test test-all test-quick test-slow lint audit format bench e2e image compose-test docs lock
 
 help: ## List the targets and options
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -96,6 +100,11 @@ lint: $(VENV)/installed-dev ## Check style, types and the direction of imports
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook $(no_secrets)
+
+audit: $(VENV)/installed-dev ## Look up known vulnerabilities of all that is installed (asks the package index)
+	@for lock in requirements.lock requirements-extras.lock requirements-dev.lock; do \
+		$(BIN)/pip-audit --strict --no-deps --disable-pip --requirement $$lock || exit 1; done
 
 format: $(VENV)/installed-dev ## Put the code into its standard form
 	@$(BIN)/ruff check --fix
