@@ -1,10 +1,13 @@
 """Many clients at once, mixed over the routes of the API: what fails, how long each route takes, and what it costs.
 
     python -m benchmarks.load [--clients 200] [--seconds 60]
+    python -m benchmarks.load --clients 50 --pause 10 --seconds 3600
 
 A real `python app.py` over data/sample answers with the scripted model; each client asks again as soon as it has its
-answer, so the machine is full all the time. Beside it the same routes one after the other, on the idle server: a
-route's time under load divided by that one is what the others cost it. Clients and server share the machine's cores.
+answer, so the machine is full all the time, or after a pause, as people do. Beside it the same routes one after the
+other, on the idle server: a route's time under load divided by that one is what the others cost it. What a server
+loses over an hour shows in memory, threads and open files, and in the last third's times beside the first one's.
+Clients and server share the machine's cores.
 """
 
 from __future__ import annotations
@@ -17,8 +20,10 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple
 
 import aiohttp
 from rich.console import Console
@@ -26,12 +31,33 @@ from rich.table import Table
 
 from benchmarks.serving import ROOT, free_port, processor_seconds, resident_mb, running
 
-QUICK_MS, GROWTH = 50, 1.2  # the targets: p99 of the models' list, memory at the end by that after a third of the time
+QUICK_MS, GROWTH = 50, 1.2  # the targets: p99 of the models' list, what is held at the end by that after a third
 ALONE = 20  # requests a route, one after the other
 QUESTION = "When is payday?"
 CHAT = {"model": "footnote/default", "messages": [{"role": "user", "content": QUESTION}]}
 
-Ask = Callable[[aiohttp.ClientSession, int], Any]
+
+@asynccontextmanager
+async def _document(client: aiohttp.ClientSession, number: int) -> AsyncIterator[aiohttp.ClientResponse]:
+    """A document's whole life: uploaded, taken into a vector store, searchable, deleted with its file."""
+    form = aiohttp.FormData()
+    form.add_field("purpose", "assistants")
+    form.add_field("file", f"Memo {number} of {time.time_ns()}: the canteen is closed.".encode(), filename="memo.txt")
+    async with client.post("/v1/files", data=form) as uploaded:
+        file = (await uploaded.json())["id"]
+    async with client.post("/v1/vector_stores/default/files", json={"file_id": file}) as attached:
+        state = (await attached.json())["status"]
+    while state == "in_progress":
+        await asyncio.sleep(0.2)
+        async with client.get(f"/v1/vector_stores/default/files/{file}") as shown:
+            state = (await shown.json())["status"]
+    if state != "completed":
+        raise aiohttp.ClientError(state)
+    async with client.delete(f"/v1/files/{file}") as deleted:
+        yield deleted
+
+
+Ask = Callable[[aiohttp.ClientSession, int], AbstractAsyncContextManager[aiohttp.ClientResponse]]
 ROUTES: dict[str, Ask] = {
     "models": lambda client, _: client.get("/v1/models"),
     "vector stores": lambda client, _: client.get("/v1/vector_stores"),
@@ -42,6 +68,7 @@ ROUTES: dict[str, Ask] = {
     "chat": lambda client, _: client.post("/v1/chat/completions", json=CHAT),
     "chat, streamed": lambda client, _: client.post("/v1/chat/completions", json={**CHAT, "stream": True}),
     "response": lambda client, _: client.post("/v1/responses", json={"model": CHAT["model"], "input": QUESTION}),
+    "document": _document,
 }
 EXPECTED = {"no such route": 404}
 
@@ -50,7 +77,7 @@ class Measured:
     """Milliseconds of each route's requests, and how often each status, or failure, came."""
 
     def __init__(self) -> None:
-        self.times: dict[str, list[float]] = defaultdict(list)
+        self.times: dict[str, list[float]] = defaultdict(list)  # in the order of the answers
         self.unexpected: Counter[str] = Counter()
 
     async def ask(self, client: aiohttp.ClientSession, route: str, number: int) -> None:
@@ -71,11 +98,29 @@ class Measured:
         return sum(map(len, self.times.values()))
 
 
+class Held(NamedTuple):
+    """What a process holds at a moment, as Linux tells."""
+
+    megabytes: float
+    threads: int
+    files: int
+    children: int
+
+    @classmethod
+    def by(cls, process: int) -> Held:
+        """What `process` holds now."""
+        entry = Path(f"/proc/{process}")
+        threads = list((entry / "task").iterdir())
+        children = sum(len((thread / "children").read_text().split()) for thread in threads)
+        return cls(resident_mb(process), len(threads), len(list((entry / "fd").iterdir())), children)
+
+
 def main() -> int:
     """Measure, print the table, and exit with 1 if a target is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clients", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--pause", type=float, default=0, help="mean seconds between two requests of a client")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         port = free_port()
@@ -88,37 +133,46 @@ def main() -> int:
         }
         command = [sys.executable, str(ROOT / "app.py"), str(ROOT / "data" / "sample")]
         with running(command, environment, f"{port}/readyz") as process:
-            return asyncio.run(measure(f"http://127.0.0.1:{port}", process.pid, options.clients, options.seconds))
+            return asyncio.run(measure(f"http://127.0.0.1:{port}", process.pid, options))
 
 
-async def measure(url: str, process: int, clients: int, seconds: float) -> int:
+async def measure(url: str, process: int, options: argparse.Namespace) -> int:
     """Ask one after the other, then all at once; 0 where all targets are met."""
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(url, connector=connector, timeout=aiohttp.ClientTimeout(total=120)) as client:
         await one_by_one(client)  # warm up
         alone = await one_by_one(client)
         began, spent = time.perf_counter(), processor_seconds(process)
-        end = began + seconds
-        memory: list[float] = []
+        end = began + options.seconds
+        held: list[Held] = []
         loaded = Measured()
-        await asyncio.gather(
-            watch_memory(process, memory, end), *(visit(client, loaded, number, end) for number in range(clients))
-        )
+        visits = (visit(client, loaded, number, end, options.pause) for number in range(options.clients))
+        await asyncio.gather(watch(process, held, end), *visits)
     took = time.perf_counter() - began
     spent = processor_seconds(process) - spent
-    table = Table("route", "alone p50", f"{clients} clients p50", "p99", "p50 by alone")
+    table = Table(
+        "route", "alone p50", f"{options.clients} clients p50", "p99", "p50 by alone", "first third's p99", "last"
+    )
     for route, times in loaded.times.items():
-        median, before = statistics.median(times), statistics.median(alone.times[route])
-        table.add_row(route, f"{before:.0f} ms", f"{median:.0f} ms", f"{p99(times):.0f} ms", f"{median / before:.1f}")
+        median, before, third = statistics.median(times), statistics.median(alone.times[route]), len(times) // 3
+        thirds = (f"{p99(times[:third]):.0f} ms", f"{p99(times[-third:]):.0f} ms") if third > 1 else ("", "")
+        shown = f"{before:.0f} ms", f"{median:.0f} ms", f"{p99(times):.0f} ms", f"{median / before:.1f}"
+        table.add_row(route, *shown, *thirds)
     console = Console()
     console.print(table)
-    growth = memory[-1] / memory[len(memory) // 3]
+    holding = Table("held", "at first", "after a third", "at the end", "at most")
+    for name, values in zip(Held._fields, zip(*held, strict=True), strict=True):
+        holding.add_row(
+            name, *(f"{value:.0f}" for value in (values[0], values[len(values) // 3], values[-1], max(values)))
+        )
+    console.print(holding)
+    growth = held[-1].megabytes / held[len(held) // 3].megabytes
     quick = p99(loaded.times["models"])
     console.print(
-        f"{loaded.count / took:.0f} requests a second, {spent / loaded.count * 1000:.0f} ms of a processor each; "
-        f"memory {memory[0]:.0f} MB at first, {memory[-1]:.0f} MB at the end ({growth:.2f} of that after a third, "
-        f"target {GROWTH}); models p99 {quick:.0f} ms (target {QUICK_MS}); "
-        f"unexpected: {dict(loaded.unexpected) or 'nothing'}"
+        f"{loaded.count} requests, {loaded.count / took:.1f} a second, "
+        f"{spent / loaded.count * 1000:.0f} ms of a processor each; "
+        f"memory at the end {growth:.2f} of that after a third (target {GROWTH}); "
+        f"models p99 {quick:.0f} ms (target {QUICK_MS}); unexpected: {dict(loaded.unexpected) or 'nothing'}"
     )
     return int(bool(loaded.unexpected) or quick > QUICK_MS or growth > GROWTH)
 
@@ -132,17 +186,19 @@ async def one_by_one(client: aiohttp.ClientSession) -> Measured:
     return measured
 
 
-async def visit(client: aiohttp.ClientSession, measured: Measured, number: int, end: float) -> None:
+async def visit(client: aiohttp.ClientSession, measured: Measured, number: int, end: float, pause: float) -> None:
     """One client, which asks for one thing after the other until the end."""
     choice = random.Random(number)
     while time.perf_counter() < end:
+        if pause:
+            await asyncio.sleep(choice.expovariate(1 / pause))
         await measured.ask(client, choice.choice(list(ROUTES)), number)
 
 
-async def watch_memory(process: int, memory: list[float], end: float) -> None:
-    """Note the memory of a process every second."""
+async def watch(process: int, held: list[Held], end: float) -> None:
+    """Note what a process holds every second."""
     while time.perf_counter() < end:
-        memory.append(await asyncio.to_thread(resident_mb, process))
+        held.append(await asyncio.to_thread(Held.by, process))
         await asyncio.sleep(1)
 
 
