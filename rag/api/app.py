@@ -16,8 +16,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, HTTPConnection
 
 from rag.api import control, docs, documents, health, metrics, page_images
-from rag.api.compat import geniusrise, petals
-from rag.api.errors import ERROR_RESPONSES, error_response, on_rag_error, status_response
+from rag.api.compat import geniusrise, ollama, petals, tgi
+from rag.api.errors import ERROR_RESPONSES, on_rag_error, on_validation_error, status_response
 from rag.api.mcp import UserLibrary, create_mcp
 from rag.api.middleware.authentication import Authentication, principal_of
 from rag.api.middleware.concurrency import ConcurrencyLimit
@@ -36,7 +36,7 @@ from rag.api.openai import (
 )
 from rag.api.rendering.renderer import PageDrawer
 from rag.auth.authenticator import Authenticator
-from rag.errors import InvalidRequest, NotFound, RagError
+from rag.errors import NotFound, RagError
 from rag.operations.services import Services
 from rag.storage.source_files import SourceFiles
 
@@ -75,13 +75,13 @@ def create_api(services: Services, secret: str, lifespan: Lifespan | None = None
     app.state.source_files = SourceFiles()
     app.state.page_drawer = PageDrawer(app.state.source_files)
     app.add_exception_handler(RagError, on_rag_error)
-    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(RequestValidationError, on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(ClientDisconnect, _on_disconnect)
     is_compatible = bool(services.settings.server.older_clients.get_secret_value())
     for module in (
         *(health, metrics, models, chat_completions, completions, responses, embeddings),
-        *(files, vector_stores, vector_store_files, documents, page_images, docs, control),
+        *(files, vector_stores, vector_store_files, documents, page_images, docs, control, ollama, tgi),
         *((geniusrise, petals) if is_compatible else ()),
     ):
         app.include_router(module.router)
@@ -112,14 +112,6 @@ def _request_id(_: str) -> str:
 
 async def _on_disconnect(_: Request, __: Exception) -> Response:
     return Response(status_code=499)  # nobody reads it
-
-
-async def _on_validation_error(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)
-    first = error.errors()[0]
-    is_json = first["type"] != "json_invalid"  # else the location is an offset in the text
-    field = ".".join(str(part) for part in first["loc"] if part != "body") if is_json else ""
-    return error_response(InvalidRequest(f"{field or 'The body'}: {first['msg']}.", param=field or None))
 
 
 async def _on_http_error(_: Request, error: Exception) -> JSONResponse:

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from asgi_correlation_id import correlation_id
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from rag.errors import RagError, RateLimited, Unauthorized, words_for_caller
+from rag.errors import InvalidRequest, RagError, RateLimited, Unauthorized, words_for_caller
 from rag.storage.unwritable import unwritable
 from rag.telemetry.spans import note_error
 
@@ -78,6 +79,20 @@ async def on_rag_error(_: Request, error: Exception) -> JSONResponse:
     """An error that a route raised as an answer."""
     assert isinstance(error, RagError)
     return error_response(error)
+
+
+async def on_validation_error(_: Request, error: Exception) -> JSONResponse:
+    """A body that is not what a route takes, as an answer."""
+    assert isinstance(error, RequestValidationError)
+    return error_response(invalid_request(error))
+
+
+def invalid_request(error: RequestValidationError | ValidationError) -> InvalidRequest:
+    """The first thing that is wrong with a body."""
+    first = error.errors()[0]
+    is_json = first["type"] != "json_invalid"  # else the location is an offset in the text
+    field = ".".join(str(part) for part in first["loc"] if part != "body") if is_json else ""
+    return InvalidRequest(f"{field or 'The body'}: {first['msg']}.", param=field or None)
 
 
 def status_response(status: int, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:

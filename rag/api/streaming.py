@@ -62,6 +62,8 @@ async def collect(events: EventStream) -> list[Event]:
 class WireForm(ABC):
     """How an answer is streamed: the text that is sent at its beginning, for each event, and at its end."""
 
+    media_type = "text/event-stream"
+
     def begin(self) -> str:
         """What comes before the first event."""
         return ""
@@ -82,8 +84,8 @@ class WireForm(ABC):
 async def streamed(
     request: Request, events: EventStream, form: WireForm, *first_signs: type[Event]
 ) -> StreamingResponse:
-    """The answer as server-sent events. Waits for its first word, what tells that it will take a while, or one of the
-    `first_signs`: what fails before is raised, to be answered with its own status."""
+    """The answer as it is made, in this form. Waits for its first word, what tells that it will take a while, or one of
+    the `first_signs`: what fails before is raised, to be answered with its own status."""
     await while_connected(request, events.until(*_FIRST_SIGNS, *first_signs))
     return _EventResponse(events, form)
 
@@ -92,7 +94,7 @@ class _EventResponse(StreamingResponse):
     """Closes the events however it ends, even before anything was sent."""
 
     def __init__(self, events: EventStream, form: WireForm) -> None:
-        super().__init__(_lines(events, form), media_type="text/event-stream")
+        super().__init__(_lines(events, form), media_type=form.media_type)
         self._events = events
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,3 +1,4 @@
-"""The APIs of other servers, for clients written for them; off unless RAG_SERVER__OLDER_CLIENTS is set."""
+"""The APIs of other servers, for clients written for them: Ollama's and TGI's, and, where RAG_SERVER__OLDER_CLIENTS is
+set, Geniusrise's and Petals'."""
 
-__all__ = ["geniusrise", "petals"]
+__all__ = ["geniusrise", "ollama", "petals", "tgi"]

@@ -248,7 +248,7 @@ class Reply(WireForm):
             "object": "chat.completion",
             "choices": [{"index": 0, "message": message, "finish_reason": answer.finish_reason, "logprobs": None}],
             "usage": usage_of(answer),
-            **self._beside(answer),
+            **self.beside(answer),
         }
 
     def begin(self) -> str:
@@ -267,7 +267,7 @@ class Reply(WireForm):
             return self._chunk({"tool_calls": [called_piece(event)]})
         if isinstance(event, AnswerCompleted):
             answer = event.answer
-            last = self._chunk({"annotations": self._annotations(answer)}, answer.finish_reason, **self._beside(answer))
+            last = self._chunk({"annotations": self._annotations(answer)}, answer.finish_reason, **self.beside(answer))
             if self._body.stream_options and self._body.stream_options.include_usage:
                 last += server_sent({**self._chunk_head(), "choices": [], "usage": usage_of(answer)})
             return last
@@ -311,8 +311,8 @@ class Reply(WireForm):
             if marker.number in urls
         ]
 
-    def _beside(self, answer: Answer) -> dict[str, Any]:
-        """What stands beside `choices`."""
+    def beside(self, answer: Answer) -> dict[str, Any]:
+        """What stands beside `choices`: the sources, and what is said of the answer."""
         beside = {"answered_by": answer.model, **self._checked(answer)}
         return {**beside, "candidates": self._candidates} if self._candidates else beside
 

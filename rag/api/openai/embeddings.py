@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Annotated, Literal
 
+import numpy as np
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
@@ -37,27 +38,36 @@ class EmbeddingRequest(BaseModel):
 async def create_embeddings(body: EmbeddingRequest, services: AppServices) -> Response:
     """Unit vectors of the texts; a text longer than the model reads is cut."""
     embedding = services.index.embedding
-    if body.model not in (embedding.name, embedding.name.rpartition("/")[2]):
-        raise NotFound(f"There is no embedding model {body.model!r}.", hint=f"There is {embedding.name}.")
-    if body.dimensions not in (None, embedding.dimension):
-        raise InvalidRequest(f"{embedding.name} has {embedding.dimension} dimensions.", param="dimensions")
     texts = [body.input] if isinstance(body.input, str) else body.input
-    if not all(texts):
-        raise InvalidRequest("An empty text has no vector.", param="input")
-    work = partial(_embed, embedding, texts, is_text=body.encoding_format == "base64")
-    return await asyncio.get_running_loop().run_in_executor(_THREAD, work)
-
-
-def _embed(embedding: Embedding, texts: list[str], *, is_text: bool) -> Response:
-    spans = token_spans(embedding.tokenizer)
-    count = sum(min(len(spans(text)) + _SPECIAL_TOKENS, embedding.max_tokens) for text in texts)
+    vectors, tokens = await embed(embedding, body.model, texts, body.dimensions)
+    is_text = body.encoding_format == "base64"
     data = [
         {
             "object": "embedding",
             "index": index,
             "embedding": base64.b64encode(vector.tobytes()).decode() if is_text else vector.tolist(),
         }
-        for index, vector in enumerate(embedding.embed_passages(texts))
+        for index, vector in enumerate(vectors)
     ]
-    usage = {"prompt_tokens": count, "total_tokens": count}
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
     return JSONResponse({"object": "list", "model": embedding.name, "data": data, "usage": usage})
+
+
+async def embed(
+    embedding: Embedding, model: str, texts: Sequence[str], dimensions: int | None = None
+) -> tuple[np.ndarray, int]:
+    """The vectors of the texts, a row each, by the embedding model, which may be named without its maker; and how many
+    tokens it read. Raises NotFound, InvalidRequest."""
+    if model not in (embedding.name, embedding.name.rpartition("/")[2]):
+        raise NotFound(f"There is no embedding model {model!r}.", hint=f"There is {embedding.name}.")
+    if dimensions not in (None, embedding.dimension):
+        raise InvalidRequest(f"{embedding.name} has {embedding.dimension} dimensions.", param="dimensions")
+    if not all(texts):
+        raise InvalidRequest("An empty text has no vector.", param="input")
+    return await asyncio.get_running_loop().run_in_executor(_THREAD, _embed, embedding, texts)
+
+
+def _embed(embedding: Embedding, texts: Sequence[str]) -> tuple[np.ndarray, int]:
+    spans = token_spans(embedding.tokenizer)
+    tokens = sum(min(len(spans(text)) + _SPECIAL_TOKENS, embedding.max_tokens) for text in texts)
+    return embedding.embed_passages(texts), tokens

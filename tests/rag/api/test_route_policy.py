@@ -26,6 +26,7 @@ BROWSERS = {
     "GET /documents/{document_id}/pages/{number}",
     "GET /documents/{document_id}/pages/{number}.png",
 }
+TGI = {"GET /info", "POST /", "POST /generate", "POST /generate_stream"}
 UPLOADS = {"POST /v1/files", "POST /library/collections/{collection_id}/files"}
 
 
@@ -107,8 +108,8 @@ def test_what_every_route_needs(served):
     shelf = {name for name in found if " /library/" in name}
     assert by_access["public"] == EVERYBODY | control
     assert by_access["session"] == BROWSERS | shelf
-    others = {name for name in by_access["key"] if " /v1/" not in name}
-    assert others == {"GET /metrics", "POST /mcp"}
+    others = {name for name in by_access["key"] if " /v1/" not in name and " /api/" not in name}
+    assert others == {"GET /metrics", "POST /mcp", *TGI}
     assert {name for name, policy in found.items() if policy.is_upload} == UPLOADS
     limited = {name for name, policy in found.items() if policy.is_limited and name.startswith("POST ")}
     posts = {name for name in by_access["key"] if name.startswith("POST ")}
