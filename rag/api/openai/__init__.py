@@ -4,9 +4,11 @@ __all__ = [
     "chat_completions",
     "completions",
     "embeddings",
+    "extensions",
     "files",
     "models",
     "responses",
+    "tools",
     "vector_store_files",
     "vector_stores",
 ]

@@ -52,7 +52,7 @@ def routes_that_say_nothing():
     return router
 
 
-PATHS = ["/new/route", "/new/plain", "/new/mounted", "/new/mounted/x", "/new/application/inner", "/nothing", "/"]
+PATHS = ["/new/route", "/new/plain", "/new/mounted", "/new/mounted/x", "/new/application/inner", "/nothing", "/documents"]
 
 
 @pytest.fixture(scope="module")
