@@ -90,11 +90,6 @@ class ServerSettings(_Group):
     )
     port: int = Field(8000, ge=1, le=65535, description="Port of the chat and the API.")
     max_upload_mb: int = Field(200, ge=1, description="Largest file that may be uploaded, in MB.")
-    older_clients: SecretStr = Field(
-        SecretStr(""),
-        description="`user:password`: serve the APIs of Geniusrise's and Petals' servers, too, under basic auth: "
-        "docs/vector-stores.md.",
-    )
     max_request_kb: int = Field(4096, ge=16, description="Largest body of an API request, in KB.")
     connections_per_address: int = Field(
         256,

@@ -78,11 +78,10 @@ def create_api(services: Services, secret: str, lifespan: Lifespan | None = None
     app.add_exception_handler(RequestValidationError, on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(ClientDisconnect, _on_disconnect)
-    is_compatible = bool(services.settings.server.older_clients.get_secret_value())
     for module in (
         *(health, metrics, models, chat_completions, completions, responses, embeddings),
-        *(files, vector_stores, vector_store_files, documents, page_images, docs, control, ollama, tgi),
-        *((geniusrise, petals) if is_compatible else ()),
+        *(files, vector_stores, vector_store_files, documents, page_images, docs, control),
+        *(ollama, tgi, geniusrise, petals),
     ):
         app.include_router(module.router)
     app.router.routes.extend(tools_app.routes)

@@ -17,7 +17,6 @@ def refuse_weak_secrets(settings: Settings) -> None:
     secrets = {
         "RAG_STORAGE__DATABASE_URL": database_password(settings.storage),
         "RAG_STORAGE__CHROMA_TOKEN": settings.storage.chroma_token.get_secret_value(),
-        "RAG_SERVER__OLDER_CLIENTS": settings.server.older_clients.get_secret_value().partition(":")[2],
     }
     for variable, secret in secrets.items():
         if secret and "".join(letter for letter in secret.lower() if letter.isalnum()) in _WELL_KNOWN.split():

@@ -1,4 +1,3 @@
-"""The APIs of other servers, for clients written for them: Ollama's and TGI's, and, where RAG_SERVER__OLDER_CLIENTS is
-set, Geniusrise's and Petals'."""
+"""The APIs of other servers, for clients written for them."""
 
 __all__ = ["geniusrise", "ollama", "petals", "tgi"]

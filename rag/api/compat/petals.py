@@ -1,7 +1,8 @@
 """The Petals chat server: `POST /api/v1/generate`, and the WebSocket `/api/v2/generate`, on which a session is opened
 and generates several times.
 
-Answers are from the default collection. Errors come in that server's form, without its tracebacks.
+Its clients talk to a model, so they do here; with `retrieval`, or a `footnote/…` as the model, they ask the documents.
+Errors come in that server's form, without its tracebacks.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from fastapi import APIRouter, Request, WebSocket, WebSocketDisconnect
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from starlette.requests import ClientDisconnect
 
-from rag.api.compat.basic_auth import BASIC_AUTH
 from rag.api.dependencies import AppServices, Caller
 from rag.api.errors import unknown_error
 from rag.api.json_body import JsonRoute
 from rag.api.middleware.authentication import authenticate_again
 from rag.api.openai.chat_completions import ChatMessage, ChatRequest, request_of
+from rag.api.openai.models import COLLECTION_PREFIX
 from rag.api.streaming import while_connected
 from rag.auth.access import Access
 from rag.errors import RagError, words_for_caller
@@ -30,16 +31,19 @@ from rag.operations.services import Services
 from rag.types.chat import Sampling
 from rag.types.documents import Message, TextDelta
 
-router = APIRouter(prefix="/api", tags=["older clients"], dependencies=[BASIC_AUTH], route_class=JsonRoute)
+router = APIRouter(prefix="/api", tags=["Petals' clients"], route_class=JsonRoute)
 
 _STEP_TIMEOUT = 300  # seconds a session may be silent
 _MAX_MESSAGES = 100  # of a session
 
 
 class Generate(BaseModel):
-    """The server's parameters. `max_new_tokens` of 1 with a stop sequence means: token by token."""
+    """The server's parameters, and whether to ask the documents. `max_new_tokens` of 1 with a stop sequence means:
+    token by token."""
 
     inputs: str | None = None
+    model: str = ""
+    retrieval: bool = False
     do_sample: bool = False
     temperature: float = Field(1.0, ge=0, le=2)
     top_k: int | None = Field(None, ge=1)
@@ -80,6 +84,8 @@ class Open(BaseModel):
 
     type: Literal["open_inference_session"]
     max_length: int = Field(ge=1)
+    model: str = ""
+    retrieval: bool = False
 
 
 @router.post("/v1/generate")
@@ -108,7 +114,7 @@ async def generate_in_session(socket: WebSocket, caller: Caller) -> None:
         opened = Open.model_validate(await _receive(socket))
         await socket.send_json({"ok": True})
         while True:
-            step = Step.model_validate({"max_length": opened.max_length, **await _receive(socket)})
+            step = Step.model_validate({**opened.model_dump(exclude={"type"}), **await _receive(socket)})
             await authenticate_again(socket)
             if step.inputs:
                 messages = [*messages, Message("user", step.inputs)][-_MAX_MESSAGES:]
@@ -151,9 +157,11 @@ async def _joined(texts: AsyncGenerator[str, None]) -> str:
 async def _answer_texts(
     services: Services, caller: Access, messages: Sequence[Message], parameters: Generate
 ) -> AsyncGenerator[str, None]:
+    is_named = parameters.model.startswith(COLLECTION_PREFIX)
     chat = ChatRequest(
-        model=services.model.name,
+        model=parameters.model or services.model.name,
         messages=[ChatMessage(role=message.role, content=message.content) for message in messages],
+        retrieval=True if parameters.retrieval else None if is_named else False,
     )
     request = await asyncio.to_thread(request_of, chat, services, caller)
     async with aclosing(services.ask(replace(request, sampling=parameters.sampling))) as events:

@@ -52,7 +52,15 @@ def routes_that_say_nothing():
     return router
 
 
-PATHS = ["/new/route", "/new/plain", "/new/mounted", "/new/mounted/x", "/new/application/inner", "/nothing", "/documents"]
+PATHS = [
+    "/new/route",
+    "/new/plain",
+    "/new/mounted",
+    "/new/mounted/x",
+    "/new/application/inner",
+    "/nothing",
+    "/documents",
+]
 
 
 @pytest.fixture(scope="module")

@@ -65,9 +65,8 @@ def model():
 def settings_for(folder, model, *, closed):
     llm = {"provider": "openai", "base_url": model.base_url, "api_key": SecretStr(KEY), "script": ""}
     settings = api_settings(folder, **llm, first_token_timeout=0.5)
-    server = settings.server.model_copy(update={"older_clients": SecretStr("old:client-password")})
     auth = settings.auth.model_copy(update={"required": closed, "requests_per_minute": 0})
-    return settings.model_copy(update={"auth": auth, "server": server})
+    return settings.model_copy(update={"auth": auth})
 
 
 @pytest.fixture(scope="module")

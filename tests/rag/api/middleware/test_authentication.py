@@ -11,7 +11,6 @@ import httpx
 import openai
 import pytest
 from fastapi.routing import APIWebSocketRoute, iter_route_contexts
-from pydantic import SecretStr
 
 from rag.api.app import create_api
 from rag.auth.access import share
@@ -130,6 +129,23 @@ def recipes(i, own):
         "POST /api/v1/chat_vllm": [("POST", "/api/v1/chat_vllm", {"prompt": "The code word of the vault?"})],
         "POST /api/v1/chat_llama_cpp": [("POST", "/api/v1/chat_llama_cpp", {"prompt": "The code word of the vault?"})],
         "POST /api/v1/generate": [("POST", "/api/v1/generate", {"inputs": "What is the code word of the vault?"})],
+        "GET /api/version": [("GET", "/api/version", None)],
+        "GET /api/tags": [("GET", "/api/tags", None)],
+        "GET /api/ps": [("GET", "/api/ps", None)],
+        "POST /api/show": [("POST", "/api/show", {"model": collection})],
+        "POST /api/chat": [
+            ("POST", "/api/chat", {"model": collection, "messages": [{"role": "user", "content": "The code word?"}]})
+        ],
+        "POST /api/generate": [
+            ("POST", "/api/generate", {"model": collection, "prompt": "The code word?", "stream": False}),
+            ("POST", "/api/generate", {"model": "scripted", "prompt": "?", "vector_store_ids": [i["store"]]}),
+        ],
+        "POST /api/embed": [("POST", "/api/embed", {"model": "bag-of-words", "input": "oil"})],
+        "POST /api/embeddings": [("POST", "/api/embeddings", {"model": "bag-of-words", "prompt": "oil"})],
+        "GET /info": [("GET", "/info", None)],
+        "POST /": [("POST", "/", {"inputs": "?", "model": collection})],
+        "POST /generate": [("POST", "/generate", {"inputs": "?", "model": collection})],
+        "POST /generate_stream": [("POST", "/generate_stream", {"inputs": "?", "vector_store_ids": [i["store"]]})],
         "GET /library/me": [("GET", "/library/me", None)],
         "DELETE /library/me/sessions": [],  # names nothing
         "GET /library/collections": [("GET", "/library/collections", None)],
@@ -161,7 +177,9 @@ def recipes(i, own):
 OF_ONES_OWN = {
     *("GET /v1/models", "GET /v1/files", "GET /v1/vector_stores", "POST /v1/embeddings", "POST /mcp"),
     *("GET /docs", "GET /redoc", "GET /docs/{name}", "GET /openapi.json"),
-    *("GET /library/me", "GET /library/collections"),
+    *("GET /library/me", "GET /library/collections", "GET /info"),
+    *(f"GET /api/{name}" for name in ("version", "tags", "ps")),
+    *(f"POST /api/{name}" for name in ("embed", "embeddings")),
     *(f"POST /api/v1/{name}" for name in ("chat", "chat_vllm", "chat_llama_cpp", "generate")),
 }
 
@@ -202,9 +220,8 @@ def have(url, key, name, text):
 def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("who")
     settings = api_settings(folder)
-    server = settings.server.model_copy(update={"older_clients": SecretStr("old:client-password")})
     auth = settings.auth.model_copy(update={"required": True, "requests_per_minute": 0, "attempts_per_minute": 100_000})
-    settings = settings.model_copy(update={"server": server, "auth": auth})
+    settings = settings.model_copy(update={"auth": auth})
     with serving(settings, [write_documents(folder / "documents")], library.router) as served:
         database = served.services.catalog.database
         users, api_keys = Users(database), ApiKeys(database)
