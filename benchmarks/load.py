@@ -16,6 +16,7 @@ import argparse
 import asyncio
 import random
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -110,9 +111,10 @@ class Held(NamedTuple):
     def by(cls, process: int) -> Held:
         """What `process` holds now."""
         entry = Path(f"/proc/{process}")
-        threads = list((entry / "task").iterdir())
-        children = sum(len((thread / "children").read_text().split()) for thread in threads)
-        return cls(resident_mb(process), len(threads), len(list((entry / "fd").iterdir())), children)
+        command = ["ps", "-o", "pid=", "--ppid", str(process)]
+        children = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+        threads, files = (len(list((entry / name).iterdir())) for name in ("task", "fd"))
+        return cls(resident_mb(process), threads, files, len(children))
 
 
 def main() -> int:
