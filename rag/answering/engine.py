@@ -81,7 +81,8 @@ class ChatEngine:
     """Answers questions from documents; safe to use from several tasks at once.
 
     `examples` are turns that show the model how to answer: they stand before every conversation, and are no part of it.
-    `most_chunks` of what is found are read by the model, where it is set.
+    `most_chunks` of what is found are read by the model, where it is set. One that does not retrieve has the model
+    answer alone.
     """
 
     retriever: HybridRetriever
@@ -90,6 +91,7 @@ class ChatEngine:
     examples: tuple[Message, ...] = ()
     summaries: Summaries = field(default_factory=Summaries)
     most_chunks: int | None = None
+    retrieves: bool = True
 
     def stream(
         self,
@@ -140,11 +142,11 @@ class ChatEngine:
         sampling: Sampling = UNSPECIFIED,
         functions: Functions = NO_FUNCTIONS,
         *,
-        system: str = ANSWER_SYSTEM,
+        system: str | None = None,
         from_documents: bool = True,
     ) -> PreparedQuestion:
-        """The conversation as the model will be told it, under the rules `system`: long ones are shortened (see
-        rag/answering/history.py), and without the numbers of sources, which others have now.
+        """The conversation as the model will be told it, under the rules `system`, else those for answers: long ones
+        are shortened (see rag/answering/history.py), and without the numbers of sources, which others have now.
 
         Raises InvalidRequest when there is no question, or when the model cannot call the functions; BackendUnavailable
         when nothing is known of the model yet.
@@ -152,6 +154,8 @@ class ChatEngine:
         split = split_conversation(messages)
         require_functions(self.model, messages, functions)
         require_json(self.model, sampling)
+        from_documents = from_documents and self.retrieves
+        system = (ANSWER_SYSTEM if from_documents else "") if system is None else system
         model = await refresh_model(self.model)
         system_prompts = [model.system_prompt, *(message.content for message in messages if message.role == "system")]
         instructions = "\n\n".join(filter(None, system_prompts))
@@ -189,6 +193,8 @@ class ChatEngine:
     async def condense(self, prepared: PreparedQuestion, emit: Emit = ignore) -> str:
         """A question that stands on its own; QueryCondensed is emitted where it is not the one asked, of which it is
         what that asks when there is no history or the model fails."""
+        if not self.retrieves:  # the model reads the whole conversation
+            return prepared.question
         asking = await asyncio.to_thread(asking_part, prepared.question)
         question = await self._condensed(prepared.model, asking, prepared.conversation[:-1])
         if question != prepared.question:
@@ -216,7 +222,9 @@ class ChatEngine:
 
     async def find(self, question: str, scope: Scope) -> RetrievalResult:
         """What the documents have on a question that stands on its own; of each that matches a passage at least, where
-        it asks for all of something."""
+        it asks for all of something. Nothing, which is enough, where this engine does not retrieve."""
+        if not self.retrieves:
+            return RetrievalResult(question, (), (), enough=True)
         settings = self.settings.retrieval
         query = await self.retriever.query(question, scope)
         limit, matching = settings.max_passages, frozenset[str]()
@@ -244,7 +252,7 @@ class ChatEngine:
         know more. Where the index is not whole, that is said."""
         written = await self._write(prepared, result, emit)
         is_prose = is_whole_prose(written) and not prepared.sampling.response_format
-        if self.retriever.index.impaired and is_prose:
+        if self.retrieves and self.retriever.index.impaired and is_prose:
             written = await with_notice(written, "index_incomplete", prepared.question, (), emit)
         return written
 

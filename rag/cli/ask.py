@@ -92,8 +92,8 @@ async def _print_answer(events: AsyncGenerator[Event, None]) -> None:
                 continue
             _show_progress("")
             if isinstance(event, Candidate):
-                compared = True
-                if isinstance(event.event, AnswerCompleted):
+                compared = compared or isinstance(event.event, TextDelta)  # else it is a draft
+                if compared and isinstance(event.event, AnswerCompleted):
                     click.secho(f"{event.model}:", bold=True)
                     click.echo(event.event.answer.text)
                     _print_footnotes(event.event.answer)

@@ -132,7 +132,8 @@ async def measured(
 
     def emit_measured(event: Event) -> None:
         nonlocal first_word
-        if first_word is None and isinstance(event, TextDelta | Candidate):
+        written = event.event if isinstance(event, Candidate) else event
+        if first_word is None and isinstance(written, TextDelta):
             first_word = time.perf_counter() - clock
         if isinstance(event, Candidate) and isinstance(event.event, AnswerCompleted):
             usages.append((event.event.answer.model, event.event.answer.usage))
@@ -142,7 +143,8 @@ async def measured(
         with recorded_in(recording):
             answer = await work(emit_measured)
         outcome = _outcome(answer)
-        usages = usages or [(answer.model, answer.usage)]
+        if answer.model not in dict(usages):  # else it is one of several candidates
+            usages.append((answer.model, answer.usage))
         first_word = time.perf_counter() - clock if first_word is None else first_word
     except RagError as error:
         outcome, failure = "failed", error

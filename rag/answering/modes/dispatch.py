@@ -26,6 +26,7 @@ from rag.types.documents import Answer, Emit, Event, MessageClassified, MessageK
 
 logger = logging.getLogger(__name__)
 
+_ALONE = "An answer without documents"
 AnswerInMode = Callable[[ChatEngine, Request, Emit], Awaitable[Answer]]
 
 
@@ -37,7 +38,7 @@ async def chat(engine: ChatEngine, request: Request, emit: Emit) -> Answer:
     prepared = await engine.prepare(
         request.messages, request.sampling, request.functions, system="", from_documents=False
     )
-    require_model(prepared.model, "A chat without documents")
+    require_model(prepared.model, _ALONE)
     return await write_answer(prepared, emit)
 
 
@@ -65,6 +66,9 @@ async def answer(request: Request, engines: Engines, file: ModelsFile, counts: R
 
     def open_engine(name: str) -> ChatEngine:
         engine = replace(engines(name), examples=request.examples, most_chunks=request.most_chunks)
+        if not request.retrieval:
+            require_model(engine.model, _ALONE)
+            return replace(engine, retrieves=False)
         return replace(engine, settings=_settings(engine.settings, request))
 
     if request.mode not in _AS_OPENAI:
@@ -73,7 +77,7 @@ async def answer(request: Request, engines: Engines, file: ModelsFile, counts: R
         models = (file.route.small,) if request.mode == "route" and file.route else request.models[:1]
         return await _with_fallback(client_task, replace(request, models=models), open_engine, file, emit)
     if request.mode == "route":
-        if file.route and (await _kind(request, open_engine, file.route.small)) != "question":
+        if request.retrieval and file.route and (await _kind(request, open_engine, file.route.small)) != "question":
             small = replace(request, mode="documents", models=(file.route.small,))
             return await _with_fallback(documents, small, open_engine, file, emit)
         return await route(request, open_engine, file, counts, emit)

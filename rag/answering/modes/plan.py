@@ -35,7 +35,7 @@ from rag.types.documents import (
     TextDelta,
 )
 
-MOST_STEPS = 5
+MOST_STEPS = 10
 _PLAN_TOKENS = 300
 _STEP = re.compile(r"\W{0,4}(?:step\s*)?\d{1,2}\W{0,2}[.):]\W{0,4}(\S.*)", re.IGNORECASE)
 _BULLET = re.compile(r"\s*[-*•–]\s+(\S.*)")
@@ -48,9 +48,8 @@ async def plan(engine: ChatEngine, request: Request, emit: Emit) -> Answer:
     require_model(prepared.model, "A plan")
     question = await engine.condense(prepared, emit)
     emit(Progress("Planning"))
-    prompt = await asyncio.to_thread(
-        fit_prompt, prepared.model, PLAN.format(most=MOST_STEPS), [Message("user", question)], (), _PLAN_TOKENS
-    )
+    turns = [Message("user", question)] if engine.retrieves else prepared.conversation
+    prompt = await asyncio.to_thread(fit_prompt, prepared.model, PLAN.format(most=MOST_STEPS), turns, (), _PLAN_TOKENS)
     planned = await reply(prepared.model, prompt.messages, prompt.max_tokens)
     steps = read_steps(planned.text)
     if len(steps) > 1:
@@ -61,7 +60,7 @@ async def plan(engine: ChatEngine, request: Request, emit: Emit) -> Answer:
 
 
 def read_steps(text: str) -> list[str]:
-    """The steps that a model wrote, at most five: its numbered lines, else its bullets; else none."""
+    """The steps that a model wrote, the first ten: its numbered lines, else its bullets; else none."""
     for kind in (_STEP, _BULLET):
         found = [match[1].strip(" *_") for line in text.splitlines() if (match := kind.match(line))]
         if found:

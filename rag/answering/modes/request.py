@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 Mode = Literal["documents", "chat", "summarize", "plan", "route", "compare"]
 MODES: tuple[Mode, ...] = get_args(Mode)
+WITHOUT_RETRIEVAL: frozenset[Mode] = frozenset({"chat", "plan", "route", "compare"})
 
 Engines = Callable[[str], "ChatEngine"]  # name of a model (empty: the default one) → engine; blocking: it may be opened
 
@@ -23,6 +24,7 @@ Engines = Callable[[str], "ChatEngine"]  # name of a model (empty: the default o
 class Request:
     """A conversation that ends with a question, and where, how and by whom it is to be answered.
 
+    Without `retrieval` the models of the modes `plan`, `route` and `compare` are asked alone, as in `chat`.
     `models` are the names of the models to ask: one (the default one if empty), for `compare` several. `examples` are
     turns that show how to answer (rag/answering/personas.py).
     `functions` may be called in the modes `documents` and `chat`.
@@ -40,6 +42,7 @@ class Request:
     max_passages: int | None = None
     min_relevance: float | None = None
     most_chunks: int | None = None
+    retrieval: bool = True
 
 
 def require_model(model: LanguageModel, what_for: str) -> None:

@@ -1,8 +1,8 @@
 """Route: a small model answers, and judges what it wrote; what it does badly is answered by a large one.
 
-Its answer is shown when it was found good, not before. It is bad when it says that nothing was found, when it was cut
-off, when it repeats itself, when a sentence of it is not borne out by the source it cites, or when the model itself
-says so.
+Its answer is shown when it was found good, not before; else it is kept beside the large one's, as a candidate. It is
+bad when it says that nothing was found, when it was cut off, when it repeats itself, when a sentence of it is not borne
+out by the source it cites, or when the model itself says so.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from rag.errors import BackendError, InvalidRequest, words_for_caller
 from rag.models.chat_template import TURN_TOKENS
 from rag.models.models_file import ModelsFile
 from rag.models.models_file import Route as RouteEntry
-from rag.types.documents import Answer, Emit, Message, Progress, TextDelta, Usage
+from rag.types.documents import Answer, AnswerCompleted, Candidate, Emit, Message, Progress, TextDelta, Usage
 
 logger = logging.getLogger(__name__)
 
@@ -113,6 +113,7 @@ async def route(request: Request, engines: Engines, file: ModelsFile, counts: Ro
         if not objection:
             held.release(emit)
             return draft
+        emit(Candidate(draft.model, AnswerCompleted(draft)))
     emit(Progress(f"{file.route.large} answers, because: {objection}"))
     prepared = await large.prepare(request.messages, request.sampling)
     if result is None:

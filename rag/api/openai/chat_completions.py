@@ -199,6 +199,7 @@ def request_of(body: ChatRequest, services: Services, caller: Access) -> Request
         [message.to_message() for message in body.messages],
         _scope(collection.id if collection else extensions.collection, body.vector_store_ids, extensions, caller),
         mode=extensions.mode or "documents",
+        retrieval=body.retrieval is not False,
         models=extensions.models or (() if extensions.mode == "compare" else tuple(filter(None, [model]))),
         sampling=body.sampling,
         functions=functions,
@@ -226,6 +227,7 @@ class Reply(WireForm):
     def __init__(self, body: ChatRequest, base_url: str, models: Sequence[str]) -> None:
         self._body = body
         self._base_url = base_url
+        self._models = models
         self._first = models[0] if models else ""  # of several models, the one whose words are streamed
         self._candidates: list[dict[str, Any]] = []
         self._head = {"id": new_id("chatcmpl"), "created": int(time.time()), "model": body.model}
@@ -314,7 +316,11 @@ class Reply(WireForm):
     def beside(self, answer: Answer) -> dict[str, Any]:
         """What stands beside `choices`: the sources, and what is said of the answer."""
         beside = {"answered_by": answer.model, **self._checked(answer)}
-        return {**beside, "candidates": self._candidates} if self._candidates else beside
+        if not self._candidates:
+            return beside
+        order = {model: place for place, model in enumerate(self._models)}  # in which they were asked
+        candidates = sorted(self._candidates, key=lambda candidate: order.get(candidate["model"], len(order)))
+        return {**beside, "candidates": candidates}
 
     def _checked(self, answer: Answer) -> dict[str, Any]:
         """The sources of an answer, and its sentences checked against them."""

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from rag.answering.modes.request import Mode
+from rag.answering.modes.request import WITHOUT_RETRIEVAL, Mode
 from rag.api.json_body import NullIsAbsent
 from rag.errors import InvalidRequest
 from rag.storage.selection import Selection
@@ -28,7 +28,8 @@ class Extensions(Selection):
 class WithExtensions(NullIsAbsent):
     """The fields beside OpenAI's: `footnote`, and short names for some of it.
 
-    `retrieval: false` is the mode `chat`; `vector_store_ids` are the collections to ask, by id or name.
+    `retrieval: false` is the mode `chat`, unless another is named; `vector_store_ids` are the collections to ask, by id
+    or name.
     """
 
     footnote: Extensions = Extensions()
@@ -41,16 +42,16 @@ class WithExtensions(NullIsAbsent):
     def extensions(self) -> Extensions:
         """All that is said, in one. Raises InvalidRequest where it is said twice, and differently."""
         extensions = self.footnote
-        mode = _one_of("mode", self.mode, extensions.mode)
+        mode: Mode | None = _one_of("mode", self.mode, extensions.mode)
         filters = _one_of("filters", self.filters, extensions.filters)
         if self.retrieval is not None:
-            if mode is not None and (mode != "chat") != self.retrieval:
+            mode = mode or ("documents" if self.retrieval else "chat")
+            if mode == "chat" if self.retrieval else mode not in WITHOUT_RETRIEVAL:
                 raise InvalidRequest(
                     f"`retrieval` is {str(self.retrieval).lower()}, and the mode is {mode!r}.",
-                    hint="The mode `chat` is the one without retrieval: say one of both.",
+                    hint=f"These modes can do without it, and `chat` does: {', '.join(sorted(WITHOUT_RETRIEVAL))}.",
                     param="retrieval",
                 )
-            mode = mode or ("documents" if self.retrieval else "chat")
         return replace(extensions, mode=mode, filters=filters)
 
 

@@ -138,6 +138,8 @@ class _ShownAnswer:
     async def _take_candidate(self, model: str, event: TextDelta | AnswerCompleted) -> None:
         if isinstance(event, TextDelta):
             await self._write(model, event.text)
+        elif model not in self.messages and event.answer.text:  # a draft, of which nothing was shown
+            await _note(self._translations("draft", model=plain_line(model)), "pencil", presentable(event.answer.text))
         else:
             self._candidates[model] = event.answer
             await self._complete(model, event.answer)

@@ -66,6 +66,19 @@ async def test_steps_are_answered_and_put_together(filled, events_of):
     assert answer.found
 
 
+async def test_without_retrieval_the_steps_are_the_models_own(filled, events_of):
+    model = planner(last="All in all.")
+    turns = [Message("user", "A pump?"), Message("assistant", "Yes."), Message("user", "Tell me of it, and of hotels.")]
+    *_, completed = await events_of(turns, model, mode="plan", retrieval=False)
+    assert completed.answer.text.count("### ") == 3
+    assert completed.answer.text.endswith("All in all.")
+    assert not completed.answer.citations
+    prompts = [prompt for prompt, _ in model.llm.asked]
+    assert "user: A pump?" in prompts[0]
+    assert f"user: {STEPS[0]}" in prompts
+    assert not any("every 90 days" in prompt for prompt in prompts[:4])
+
+
 async def test_sources_have_one_number_in_all_parts(filled, events_of):
     *events, completed = await events_of("Tell me of all.", planner(), mode="plan")
     answer = completed.answer
@@ -183,7 +196,7 @@ async def test_it_needs_a_model(filled, events_of):
         ("**Step 1**: One?\n**Step 2**: Two?", ["One?", "Two?"]),
         ("- One?\n* Two?\n• Three?", ["One?", "Two?", "Three?"]),
         ("1. One?\n2. One?\n3. Two?", ["One?", "Two?"]),
-        ("\n".join(f"{n}. Question {n}?" for n in range(1, 20)), [f"Question {n}?" for n in range(1, 6)]),
+        ("\n".join(f"{n}. Question {n}?" for n in range(1, 20)), [f"Question {n}?" for n in range(1, 11)]),
         ("One? Two?", []),
         ("In 2021. It rose by 3.5 percent.\n", []),
         ("", []),

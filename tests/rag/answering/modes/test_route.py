@@ -11,7 +11,17 @@ from rag.answering.prompts import JUDGE
 from rag.answering.replies import reply_to
 from rag.errors import BackendUnavailable, InvalidRequest, set_caller
 from rag.models.models_file import Route
-from rag.types.documents import AnswerCompleted, LanguageModel, Message, Progress, QueryCondensed, TextDelta, Usage
+from rag.types.documents import (
+    AnswerCompleted,
+    Candidate,
+    ChunksRetrieved,
+    LanguageModel,
+    Message,
+    Progress,
+    QueryCondensed,
+    TextDelta,
+    Usage,
+)
 from tests.rag.answering.modes.conftest import models_file
 from tests.rag.answering.modes.speaking import assert_within_window, speaking
 from tests.rag.versions import make_version
@@ -83,6 +93,8 @@ async def test_a_bad_answer_is_not_shown_and_the_large_model_answers(filled, eve
     assert completed.answer.text == "Every 90 days, says the large one [1]."
     assert "".join(event.text for event in events if isinstance(event, TextDelta)) == completed.answer.text
     assert sum(isinstance(event, AnswerCompleted) for event in [*events, completed]) == 1
+    drafts = [event.event.answer.text for event in events if isinstance(event, Candidate)]
+    assert len(drafts) == (not isinstance(says, Exception))
     *_, told = [event.doing for event in events if isinstance(event, Progress)]
     assert told.startswith("large answers, because: ")
     assert why in told
@@ -128,6 +140,15 @@ async def test_the_large_model_answers_from_what_the_small_one_found(filled, eve
     ((prompt, _),) = models[1].llm.asked
     assert "The pump needs oil every 90 days." in prompt
     assert prompt.endswith("user: How often?")
+
+
+async def test_without_retrieval_the_models_are_asked_alone(filled, events_of):
+    models = [small(), large()]
+    off_topic = "Who won the regatta of Henley?"
+    *events, completed = await events_of(off_topic, *models, mode="route", file=FILE, retrieval=False)
+    assert completed.answer.model == "small"
+    assert not any(isinstance(event, ChunksRetrieved) and event.hits for event in events)
+    assert models[0].llm.asked[0][0] == f"user: {off_topic}"
 
 
 async def test_it_fails_when_the_large_model_does(filled, events_of):

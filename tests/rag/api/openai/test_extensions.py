@@ -84,7 +84,7 @@ def test_the_older_api_takes_them_too(ask, two_collections):
 @pytest.mark.parametrize(
     ("extra", "param"),
     [
-        ({"retrieval": False, "mode": "plan"}, "retrieval"),
+        ({"retrieval": False, "mode": "summarize"}, "retrieval"),
         ({"retrieval": True, "mode": "chat"}, "retrieval"),
         ({"retrieval": False, "footnote": {"mode": "documents"}}, "retrieval"),
         ({"mode": "plan", "footnote": {"mode": "summarize"}}, "mode"),
