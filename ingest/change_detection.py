@@ -71,6 +71,7 @@ class Fingerprints:
     ready: str
     partial: str
     failed: str
+    readers: Mapping[str, str]  # of llama-index, by suffix
 
     @classmethod
     def of(cls, settings: IngestSettings, embedding: Embedding) -> Fingerprints:
@@ -78,11 +79,13 @@ class Fingerprints:
         parts = (LOADER_VERSION, SPLITTER_VERSION, str(settings.chunk_tokens), embedding.fingerprint)
         ready = _hash("\0".join(parts))
         partial = _hash(f"{ready} {can_recognise_text()}")
-        return cls(ready, partial, _hash(partial + settings.model_dump_json()))
+        return cls(ready, partial, _hash(partial + settings.model_dump_json()), settings.readers)
 
-    def expected(self, status: DocumentStatus) -> str:
+    def expected(self, status: DocumentStatus, source: str) -> str:
         """The fingerprint of an up-to-date document of that status."""
-        return {"ready": self.ready, "partial": self.partial, "failed": self.failed}[status]
+        fingerprint = {"ready": self.ready, "partial": self.partial, "failed": self.failed}[status]
+        reader = self.readers.get(PurePath(source).suffix.lower())
+        return _hash(f"{fingerprint} {reader}") if reader else fingerprint
 
 
 def decide(
@@ -155,7 +158,9 @@ def record_of(source: Source) -> Document:
 
 def _is_up_to_date(known: Document, file: IncomingFile, fingerprints: Fingerprints, options: IngestOptions) -> bool:
     is_to_be_retried = known.status == "failed" and options.retry_failed
-    is_as_read_now = known.fingerprint == fingerprints.expected(known.status) and known.chunking == file.chunking
+    is_as_read_now = (
+        known.fingerprint == fingerprints.expected(known.status, known.source) and known.chunking == file.chunking
+    )
     return is_as_read_now and not is_to_be_retried
 
 
@@ -169,7 +174,7 @@ def _twin(
         for document in catalog.documents_of_content(sha256)
         if document.status != "failed"
         and document.chunking == file.chunking
-        and document.fingerprint == fingerprints.expected(document.status)
+        and document.fingerprint == fingerprints.expected(document.status, document.source)
         and PurePath(document.source).suffix.lower() == PurePath(file.name).suffix.lower()
     ]
     return min(twins, key=lambda twin: (not is_gone(twin.content), twin.collection != collection), default=None)

@@ -100,6 +100,7 @@ def add(
 ) -> int:
     """Take in files and folders (the default). Exit code 1 if a file failed."""
     from ingest.discovery import left_out
+    from ingest.loaders import supported_suffixes
     from ingest.progress import print_events, print_left_out, show_left_out, show_progress
     from ingest.watch import changes
     from rag.storage.attributes import check_attributes, read_tags
@@ -109,16 +110,17 @@ def add(
     options = IngestOptions(prune=prune or watch, retry_failed=retry_failed, dry_run=dry_run)
     follow = print_events if as_json else show_progress
     tags = read_tags(attributes)
+    suffixes = supported_suffixes(load_settings().ingest.readers)
     check_attributes({key: value for key, value in tags.items() if value is not None})
     with _open_backend(None if dry_run else ray_address) as backend:
         if as_json:
-            print_left_out(left_out(paths))  # before the event `end`
+            print_left_out(left_out(paths, suffixes))  # before the event `end`
         code = 0
-        for _ in changes([path.absolute() for path in paths]) if watch else [None]:
+        for _ in changes([path.absolute() for path in paths], suffixes=suffixes) if watch else [None]:
             progresses = backend.add_paths(paths, collection, options)
             code = follow(_tagging(backend, tags, progresses, options), options)
         if not (as_json or watch):
-            show_left_out(left_out(paths))
+            show_left_out(left_out(paths, suffixes))
         return code
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from ingest.loaders import SUPPORTED_SUFFIXES, printable
@@ -25,8 +25,8 @@ _IGNORED_PREFIXES = (".", "~$")
 _IGNORED_SUFFIXES = (".min.js", ".min.mjs", ".min.cjs")
 
 
-def discover(paths: Sequence[Path]) -> list[Path]:
-    """The files meant by `paths`, as absolute paths, each once.
+def discover(paths: Sequence[Path], suffixes: Collection[str] = SUPPORTED_SUFFIXES) -> list[Path]:
+    """The files meant by `paths`, as absolute paths, each once; in folders, those of the `suffixes`.
 
     A file given by name is always taken, even of an unknown format, so that its owner hears why it fails. Raises
     NotFound before anything is walked when a path does not exist or is neither file nor folder, UnreadableDocument
@@ -37,15 +37,15 @@ def discover(paths: Sequence[Path]) -> list[Path]:
         _check_exists(path)
     found: dict[Path, Path] = {}  # real path → path; the first name of a file is kept
     for path in absolute:
-        for file in filter(_is_supported, _walk(path)) if path.is_dir() else [path]:
+        for file in _supported(path, suffixes) if path.is_dir() else [path]:
             found.setdefault(file.resolve(), file)
     return list(found.values())
 
 
-def left_out(paths: Sequence[Path]) -> Counter[str]:
+def left_out(paths: Sequence[Path], suffixes: Collection[str] = SUPPORTED_SUFFIXES) -> Counter[str]:
     """How many files of each suffix (in small letters, with its dot) `discover` leaves out as no loader reads them."""
-    folders = [path for path in paths if path.is_dir()]
-    return Counter(file.suffix.lower() for path in folders for file in _walk(path) if not _is_supported(file))
+    found = (file.suffix.lower() for path in paths if path.is_dir() for file in _walk(path))
+    return Counter(suffix for suffix in found if suffix not in suffixes)
 
 
 def source_name(path: Path) -> str:
@@ -86,8 +86,8 @@ def _walk(root: Path) -> Iterator[Path]:
                 yield file
 
 
-def _is_supported(file: Path) -> bool:
-    return file.suffix.lower() in SUPPORTED_SUFFIXES
+def _supported(folder: Path, suffixes: Collection[str]) -> Iterator[Path]:
+    return (file for file in _walk(folder) if file.suffix.lower() in suffixes)
 
 
 def is_gone(path: Path) -> bool:

@@ -17,7 +17,7 @@ from ingest.change_detection import IncomingFile
 from ingest.discovery import discover, is_gone, source_name
 from ingest.expiry import Expiry
 from ingest.jobs import JobQueue, JobStore, Task
-from ingest.loaders import SUPPORTED_SUFFIXES
+from ingest.loaders import supported_suffixes
 from ingest.loaders.base import printable
 from ingest.pipeline import Claims, PipelineRun
 from ingest.reindex import Reindexing
@@ -81,7 +81,7 @@ class Ingestor(IngestService):
         """`cluster`: where files of folders are read and embedded, instead of here."""
         self._cluster = cluster
         self._takes_jobs = takes_jobs
-        self.suffixes = SUPPORTED_SUFFIXES
+        self.suffixes = supported_suffixes(settings.ingest.readers)
         self._settings = settings
         self._index = index
         self._sandbox = Sandbox(settings.ingest, workers=3)  # uploads need not wait for a folder's long file
@@ -123,7 +123,7 @@ class Ingestor(IngestService):
     def add_paths(
         self, paths: Sequence[Path], collection: str = DEFAULT_COLLECTION, options: IngestOptions = IngestOptions()
     ) -> Iterator[IngestProgress]:
-        files = [IncomingFile(path, source_name(path), stop=self._ending) for path in discover(paths)]
+        files = [IncomingFile(path, source_name(path), stop=self._ending) for path in discover(paths, self.suffixes)]
         collection = self._collection(collection, make=not options.dry_run)
         renamed = set()
         for progress in self._run(collection, self._cluster).over(files, options):

@@ -269,7 +269,7 @@ class PipelineRun:
             before,
             title=loaded.title,
             version=version,
-            fingerprint=self._fingerprints.expected(status),
+            fingerprint=self._fingerprints.expected(status, source.name),
             status=status,
             pages=loaded.pages,
             chunks=len(chunks),
@@ -330,7 +330,7 @@ class PipelineRun:
         return _Prepared(source.file, _outcome(source), copied)
 
     def _remember_failure(self, source: Source, error: DocumentError) -> FileReport:
-        failed = self._fingerprints.failed
+        failed = self._fingerprints.expected("failed", source.name)
         record = replace(record_of(source), fingerprint=failed, status="failed", error=error.message, hint=error.hint)
         self._index.catalog.put_record(record)
         return replace(_failure(source.name, error), document_id=record.id)

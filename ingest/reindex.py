@@ -77,8 +77,10 @@ class Reindexing:
             ids = lacking[start : start + _EMBED_SLICE]
             vectors |= zip(ids, self._embedding.embed_passages([texts[vector] for vector in ids]), strict=True)
             yield len(ids)
-        is_up_to_date = is_whole and document.fingerprint == self._old.expected(document.status)
-        fingerprint = self._new.expected(document.status) if is_up_to_date else ""  # else the next ingest reads it
+        is_up_to_date = is_whole and document.fingerprint == self._old.expected(document.status, document.source)
+        fingerprint = (
+            self._new.expected(document.status, document.source) if is_up_to_date else ""
+        )  # else the next ingest reads it
         self._index.stage(replace(document, title=title), fingerprint, chunks, vector_ids, vectors)
 
     def _split(self, document: Document) -> tuple[str, list[Chunk], bool]:

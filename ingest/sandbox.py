@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import astuple
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from ingest.loaders import LoadedDocument, Section
@@ -46,6 +46,7 @@ class Sandbox(contextlib.AbstractContextManager["Sandbox"]):
 
     def __init__(self, settings: IngestSettings, workers: int = 1) -> None:
         self._limits = settings.model_dump(include={"max_file_mb", "max_pages", "max_text_mb"})
+        self._readers = settings.readers
         self._timeout = settings.parse_timeout
         self._memory_mb = settings.parse_memory_mb
         self._children = [_Child() for _ in range(workers)]
@@ -71,7 +72,9 @@ class Sandbox(contextlib.AbstractContextManager["Sandbox"]):
         ConfigurationError when no child can be started.
         """
         absolute = os.path.abspath(path)  # noqa: PTH100 - keeps links, unlike resolve()
-        return self._ask({"path": absolute, "name": name, "limits": self._limits}, name, limit, is_unwanted)
+        reader = self._readers.get(PurePath(name).suffix.lower(), "")
+        request = {"path": absolute, "name": name, "limits": self._limits, "reader": reader}
+        return self._ask(request, name, limit, is_unwanted)
 
     def split(self, title: str, sections: Sequence[Section], limit: ChunkLimit) -> tuple[str, tuple[Piece, ...]]:
         """The title, as much of it as fits, and the pieces of sections that were read before. Raises like `load`."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
 from ingest.discovery import is_ignored
 from ingest.loaders import SUPPORTED_SUFFIXES
 from rag.errors import RagError
-from rag.operations.backend import Ingestion
+from rag.operations.backend import IngestService
 from rag.storage.catalog import DEFAULT_COLLECTION
 from rag.storage.database import Database
 from rag.types.ingest import IngestOptions
@@ -26,9 +26,11 @@ _STAND_BY = 2.0  # seconds until a process asks again whether it is its turn
 _PAUSE = 10.0  # seconds until a folder that could not be followed, perhaps not there, is tried again
 
 
-def changes(paths: Sequence[Path], stop: threading.Event | None = None) -> Iterator[None]:
-    """Yields at the start, when it watches, and after every burst of changes to documents at or below `paths`, until
-    `stop` is set (or Ctrl-C).
+def changes(
+    paths: Sequence[Path], stop: threading.Event | None = None, suffixes: Collection[str] = SUPPORTED_SUFFIXES
+) -> Iterator[None]:
+    """Yields at the start, when it watches, and after every burst of changes to documents (of these suffixes) at or
+    below `paths`, until `stop` is set (or Ctrl-C).
 
     It says only that something changed: the ingest that follows compares files with what is known, so nothing is lost
     when the system drops a notice among many, and a save by rename is one change.
@@ -38,7 +40,7 @@ def changes(paths: Sequence[Path], stop: threading.Event | None = None) -> Itera
     is_watching = False
     for seen in watch(
         *{path if path.is_dir() else path.parent for path in paths},
-        watch_filter=lambda _, path: _is_document(Path(path), paths),
+        watch_filter=lambda _, path: _is_document(Path(path), paths, suffixes),
         debounce=_SETTLE_MS,
         step=_QUIET_MS,
         stop_event=stop,
@@ -57,7 +59,7 @@ class FolderWatcher:
     with one `database` one does so, and the others stand by."""
 
     def __init__(
-        self, ingest: Ingestion, paths: Sequence[Path], database: Database, collection: str = DEFAULT_COLLECTION
+        self, ingest: IngestService, paths: Sequence[Path], database: Database, collection: str = DEFAULT_COLLECTION
     ) -> None:
         self._ingest = ingest
         self._database = database
@@ -82,7 +84,7 @@ class FolderWatcher:
         while not self._stop.is_set():
             try:
                 with self._database.exclusive("watch", wait=False) as is_ours:
-                    for _ in changes(self._paths, self._stop) if is_ours() else ():
+                    for _ in changes(self._paths, self._stop, self._ingest.suffixes) if is_ours() else ():
                         if not is_ours():
                             break
                         last_error = ""
@@ -104,8 +106,8 @@ class FolderWatcher:
                 logger.info("%s %s %s", report.outcome, report.source, report.error)
 
 
-def _is_document(path: Path, roots: Sequence[Path]) -> bool:
+def _is_document(path: Path, roots: Sequence[Path], suffixes: Collection[str]) -> bool:
     """Whether a change of `path` may concern a document; of a folder that is gone only its name is left to judge by."""
     below = next((path.relative_to(root.absolute()) for root in roots if path.is_relative_to(root.absolute())), path)
-    could_be = path.suffix.lower() in SUPPORTED_SUFFIXES or not path.is_file()
+    could_be = path.suffix.lower() in suffixes or not path.is_file()
     return could_be and not any(is_ignored(part) for part in below.parts if part != os.sep)

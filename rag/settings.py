@@ -45,6 +45,22 @@ def _known_provider(provider: str) -> str:
     return provider
 
 
+def _suffix(suffix: str) -> str:
+    if not suffix.startswith(".") or suffix != suffix.lower():
+        raise ValueError(f"{suffix!r} should be a suffix such as .dwg, in small letters")
+    return suffix
+
+
+def _function_name(name: str) -> str:
+    if not _FUNCTION.fullmatch(name):
+        raise ValueError(f"{name!r} should be package.module:name")
+    return name
+
+
+Suffix = Annotated[str, AfterValidator(_suffix)]
+FunctionName = Annotated[str, AfterValidator(_function_name)]
+
+
 def _web_address(url: str) -> str:
     if url and not url.startswith(("http://", "https://")):
         raise ValueError("should begin with http:// or https://")
@@ -249,6 +265,11 @@ class IngestSettings(_Group):
         gt=0,
         description="Seconds a file's parser may work in silence before it is stopped; a page that was read by text "
         "recognition breaks it.",
+    )
+    readers: dict[Suffix, FunctionName] = Field(
+        {},
+        description="Readers of llama-index, such as LlamaHub's, for suffixes: "
+        '`{".dwg": "package.module:Reader"}`. docs/llama-index.md',
     )
     parse_memory_mb: int = Field(4096, ge=256, description="Memory a file's parser may take, in MB (Linux).")
     chunk_tokens: int = Field(

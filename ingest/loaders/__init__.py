@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePath
@@ -34,6 +34,7 @@ from ingest.loaders.email.mbox import load_mbox
 from ingest.loaders.epub import load_epub
 from ingest.loaders.html import load_html
 from ingest.loaders.json import load_json, load_jsonl
+from ingest.loaders.llama_reader import load_by_reader
 from ingest.loaders.markdown import load_markdown
 from ingest.loaders.notebook import load_ipynb
 from ingest.loaders.ocr import IMAGE_SUFFIXES, load_image
@@ -61,6 +62,7 @@ __all__ = [
     "can_recognise_text",
     "load_document",
     "printable",
+    "supported_suffixes",
 ]
 
 # Part of each document's fingerprint: raise it whenever a loader's output changes, and documents are read again.
@@ -68,11 +70,11 @@ LOADER_VERSION = "5"
 
 
 def _extract_attachment(data: bytes, name: str, limits: Limits) -> Extracted:
-    _loader_of(name)  # what has none is not written down first
+    loader = _loader_of(name)  # what has none is not written down first
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "attachment")
         path.write_bytes(data)
-        return _extract(path, name, limits)
+        return _extract(loader, path, name, limits)
 
 
 LOADERS: dict[str, Loader] = {
@@ -100,6 +102,13 @@ LOADERS: dict[str, Loader] = {
     **(dict.fromkeys(IMAGE_SUFFIXES, load_image) if can_recognise_text() else {}),
 }
 SUPPORTED_SUFFIXES = frozenset(LOADERS)
+
+
+def supported_suffixes(readers: Mapping[str, str]) -> frozenset[str]:
+    """The suffixes that can be read, with those that have a reader of their own."""
+    return SUPPORTED_SUFFIXES | readers.keys()
+
+
 _SAVED_AS = {
     **dict.fromkeys((".doc", ".dot", ".wpd", ".wps"), ".docx"),
     **dict.fromkeys((".ppt", ".pps"), ".pptx"),
@@ -112,12 +121,14 @@ _LONGEST_SECTION = 100_000  # characters; so that no part of the way in has to h
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
-def load_document(path: Path, name: str, limits: Limits) -> LoadedDocument:
-    """The text of the file at `path`, which the user knows as `name`; `name`'s suffix chooses the loader.
+def load_document(path: Path, name: str, limits: Limits, reader: str = "") -> LoadedDocument:
+    """The text of the file at `path`, which the user knows as `name`; `name`'s suffix chooses the loader, unless a
+    reader of llama-index is named.
 
     Raises UnsupportedFileType, UnreadableDocument (encrypted, corrupt, too large) or EmptyDocument (no text).
     """
-    return _document_of(_extract(path, name, limits), name)
+    loader = partial(load_by_reader, reader) if reader else _loader_of(name)
+    return _document_of(_extract(loader, path, name, limits), name)
 
 
 def _loader_of(name: str) -> Loader:
@@ -133,9 +144,8 @@ def _loader_of(name: str) -> Loader:
     return loader
 
 
-def _extract(path: Path, name: str, limits: Limits) -> Extracted:
+def _extract(loader: Loader, path: Path, name: str, limits: Limits) -> Extracted:
     """What the loader found, as it is. Raises like `load_document`."""
-    loader = _loader_of(name)
     _check_file(path, name, limits)
     try:
         extracted = loader(path, name, limits)

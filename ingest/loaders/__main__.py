@@ -107,7 +107,7 @@ def _answers(
             loaded = LoadedDocument(request["title"], [Section(*s) for s in request["sections"]], 0, (), "")
         else:
             limits = Limits(**request["limits"], heartbeat=heartbeat)
-            loaded = load_document(Path(request["path"]), request["name"], limits)
+            loaded = load_document(Path(request["path"]), request["name"], limits, request["reader"])
         title = fitting_title(loaded.title, token_spans, request["chunk_tokens"])
         for sections in groups_of(() if "sections" in request else loaded.sections, text_size, _PORTION):
             yield {"sections": [astuple(section) for section in sections]}

@@ -1,0 +1,48 @@
+"""Files read by a reader of llama-index, such as those of LlamaHub: `RAG_INGEST__READERS` names one for a suffix.
+
+A reader is a class of llama-index (BaseReader), or a function that makes an object of one, which has `load_data(path)`.
+Where it numbers its documents (`page_label` in their metadata), each is a page. It runs in the sandbox: without the
+network's keys, within the limits of time and memory, and found where packages are installed, or by PYTHONPATH.
+"""
+
+from __future__ import annotations
+
+import importlib
+import tempfile
+from pathlib import Path, PurePath
+from typing import Any
+
+from ingest.loaders.base import Extracted, Limits, Section, sensible_title, unreadable
+
+
+def load_by_reader(reader: str, path: Path, name: str, limits: Limits) -> Extracted:
+    """What `package.module:Reader` reads. Raises UnreadableDocument where there is no such reader."""
+    with tempfile.TemporaryDirectory() as folder:
+        named = Path(folder, f"file{PurePath(name).suffix.lower()}")  # readers go by the suffix
+        named.symlink_to(path)
+        documents = _made(reader, name).load_data(named)
+    limits.check_pages(len(documents), name)
+    are_pages = all(document.metadata.get("page_label") for document in documents)
+    sections = [
+        Section(document.get_content(), index, str(document.metadata["page_label"]))
+        if are_pages
+        else Section(document.get_content() + "\n\n")
+        for index, document in enumerate(documents)
+    ]
+    title = next((str(document.metadata["title"]) for document in documents if document.metadata.get("title")), "")
+    return Extracted(sensible_title(title), sections)
+
+
+def _made(reader: str, name: str) -> Any:
+    module, _, attribute = reader.partition(":")
+    try:
+        made = getattr(importlib.import_module(module), attribute)()
+    except Exception as error:  # a foreign program
+        raise unreadable(
+            name,
+            f"has the reader {reader}, which cannot be had: {' '.join(f'{type(error).__name__}: {error}'.split())}",
+            "Install it beside Footnote, or correct RAG_INGEST__READERS.",
+        ) from error
+    if not hasattr(made, "load_data"):
+        raise unreadable(name, f"has {reader} as its reader, which has no load_data.", "Correct RAG_INGEST__READERS.")
+    return made
