@@ -46,6 +46,7 @@ def serve(paths: tuple[Path, ...]) -> None:
 
     set_caller(runs_footnote=False)  # each request says who asks
     settings = load_settings()
+    _require_declared_proxy(settings)
     if settings.is_closed:
         refuse_weak_secrets(settings)
     if not is_debugging():
@@ -60,6 +61,15 @@ def serve(paths: tuple[Path, ...]) -> None:
             services.ingest.wait_for_repair()
         with _mirror(settings, services):
             _serve(settings, services, listener)
+
+
+def _require_declared_proxy(settings: Settings) -> None:
+    """Raises ConfigurationError where a proxy is to name the user, and anybody could."""
+    if settings.auth.user_header and not settings.server.trusted_proxies:
+        raise ConfigurationError(
+            f"RAG_AUTH__USER_HEADER={settings.auth.user_header} is set, and no proxy is declared that may send it.",
+            hint="Name the proxy's address or network: RAG_SERVER__TRUSTED_PROXIES='[\"127.0.0.1\"]'.",
+        )
 
 
 @contextlib.contextmanager
@@ -154,9 +164,7 @@ def _serve(settings: Settings, services: Services, listener: socket.socket) -> N
         log_level="warning",
         access_log=False,
         server_header=False,
-        # without a proxy, anybody could write into these headers that they come from elsewhere
-        proxy_headers=bool(settings.server.trusted_proxies),
-        forwarded_allow_ips=[str(proxy) for proxy in settings.server.trusted_proxies],
+        proxy_headers=False,  # see rag/api/middleware/proxies.py
         timeout_graceful_shutdown=5,
         lifespan="on",
         http=limited(settings.server.connections_per_address),

@@ -14,8 +14,8 @@ from ingest.discovery import is_gone
 from ingest.loaders import LOADER_VERSION, can_recognise_text
 from ingest.splitting import SPLITTER_VERSION
 from rag.errors import UnreadableDocument
-from rag.storage.blobs import hash_of
 from rag.storage.catalog import Catalog
+from rag.storage.file_hash import FileState, hash_of, open_at_once, settled_state
 from rag.storage.ids import new_id, now
 from rag.types.documents import LOCAL_PRINCIPAL, AttributeValue, Chunking, Document, DocumentStatus, Embedding
 from rag.types.ingest import FileReport, IngestOptions
@@ -47,8 +47,7 @@ class Source:
 
     file: IncomingFile
     collection: str
-    size: int
-    modified_ns: int
+    state: FileState  # in which it had that hash
     sha256: str
     known: Document | None
     twin: Document | None
@@ -96,11 +95,12 @@ def decide(
     up_to_date = known if known and _is_up_to_date(known, file, fingerprints, options) else None
     try:
         status = file.path.stat()
-        size, modified_ns = status.st_size, status.st_mtime_ns
-        now_there = (size, modified_ns, file.file_id)
+        now_there = (status.st_size, status.st_mtime_ns, file.file_id)
         if up_to_date and (up_to_date.size, up_to_date.modified_ns, up_to_date.file_id) == now_there:
             return _unchanged(up_to_date)
-        sha256 = hash_of(file.path)
+        with open_at_once(file.path) as content:
+            state = settled_state(content)
+            sha256 = hash_of(content)
     except OSError as error:
         raise UnreadableDocument(
             f"{file.name} cannot be read: {error.strerror}.",
@@ -108,7 +108,8 @@ def decide(
             source=file.name,
         ) from error
     if up_to_date and up_to_date.sha256 == sha256:
-        same = replace(up_to_date, size=size, modified_ns=modified_ns, content=file.path, file_id=file.file_id)
+        same = replace(up_to_date, size=state.size, modified_ns=state.modified_ns)
+        same = replace(same, content=file.path, file_id=file.file_id)
         if not options.dry_run:
             catalog.put_record(same)
         return _unchanged(same)
@@ -119,7 +120,7 @@ def decide(
         and (twin.collection, twin.file_id) == (collection, None)
         and is_gone(twin.content)
     )
-    return Source(file, collection, size, modified_ns, sha256, known=known, twin=twin, has_moved=has_moved)
+    return Source(file, collection, state, sha256, known=known, twin=twin, has_moved=has_moved)
 
 
 def record_of(source: Source) -> Document:
@@ -131,8 +132,8 @@ def record_of(source: Source) -> Document:
         "content": file.path,
         "media_type": mimetypes.guess_type(file.name)[0] or "application/octet-stream",
         "sha256": source.sha256,
-        "size": source.size,
-        "modified_ns": source.modified_ns,
+        "size": source.state.size,
+        "modified_ns": source.state.modified_ns,
         "updated_at": now(),
         "chunking": file.chunking,
     }

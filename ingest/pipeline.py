@@ -7,6 +7,7 @@ be read is reported and passed over, and remembered by its hash, so that the nex
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -20,7 +21,7 @@ from ingest.loaders import LoadedDocument, can_recognise_text
 from ingest.loaders.base import MEGABYTE, page_numbers, readable_stem
 from ingest.sandbox import Sandbox
 from ingest.splitting import ChunkLimit, chunks_of, limit_of
-from rag.errors import DocumentError, UnreadableDocument, WorkerLost
+from rag.errors import DocumentChanged, DocumentError, UnreadableDocument, WorkerLost
 from rag.index.dense import vector_id
 from rag.index.index import DocumentVersion, Index
 from rag.settings import IngestSettings
@@ -37,6 +38,7 @@ _GROUP_DOCUMENTS = 64  # … or are so many
 _GROUP_CHUNKS_OF_UPLOADS = 32  # somebody waits for each of them
 _EMBED_SLICE = 64  # chunks between two signs of life
 _LOAD_AHEAD = 4
+_READS = 3  # of a file that changes meanwhile
 _UPLOADS_AT_ONCE = 2  # read side by side, so that one that takes long does not hold up those behind it
 _PATIENCE = 0.5  # seconds: what is ready is embedded and stored when the next file takes longer
 _WITHOUT_TEXT_HINT = (
@@ -225,9 +227,16 @@ class PipelineRun:
                 raise UnreadableDocument(
                     f"{file.name} is being ingested already.", hint="Wait until that is done.", source=file.name
                 )
-            source = decide(self._index.catalog, self._fingerprints, file, self._collection, options)
+            for _ in range(_READS - 1):
+                with contextlib.suppress(DocumentChanged):
+                    return self._decide_and_read(file, options)
+            return self._decide_and_read(file, options)
         except DocumentError as error:
             return _failure(file.name, error)
+
+    def _decide_and_read(self, file: IncomingFile, options: IngestOptions) -> FileReport | _Prepared:
+        """Raises DocumentError; DocumentChanged when it is to be done anew."""
+        source = decide(self._index.catalog, self._fingerprints, file, self._collection, options)
         if isinstance(source, FileReport):
             return source
         if source.has_moved and source.twin and not self._claim(source.twin.source):
@@ -253,8 +262,8 @@ class PipelineRun:
         limit = limit_of(self._embedding, self._chunk_tokens, file.chunking)
         try:
             loaded = self._load(source, limit, lambda: self._is_unwanted(file))
-        except WorkerLost as error:  # the next run tries it again
-            return _failure(source.name, error)
+        except (DocumentChanged, WorkerLost):  # the next try, or run, may read it
+            raise
         except DocumentError as error:
             is_kept = file.file_id is None or (source.known is not None and source.known.version > 0)
             if self._is_unwanted(file) or not is_kept:  # the stop killed the child, or an upload that never had a text
@@ -285,8 +294,8 @@ class PipelineRun:
             return _failure(source.name, error)
 
     def _load(self, source: Source, limit: ChunkLimit, is_unwanted: Callable[[], bool]) -> LoadedDocument:
-        if self._cluster is None or source.size > self._largest_file:  # refused without being sent anywhere
-            return self._sandbox.load(source.file.path, source.name, limit, is_unwanted)
+        if self._cluster is None or source.state.size > self._largest_file:  # refused without being sent anywhere
+            return self._sandbox.load(source.file.path, source.name, limit, is_unwanted, source.state)
         return self._cluster.load(source.file.path, source.name, source.sha256, limit, is_unwanted)
 
     def _embedded_by(self, cluster: RayCluster, prepared: _Prepared) -> _Prepared:

@@ -24,16 +24,24 @@ from typing import TYPE_CHECKING, Any
 from ingest.loaders import LoadedDocument, Section
 from ingest.loaders.base import over_limit, quoted, unreadable
 from ingest.splitting import ChunkLimit, Piece
-from rag.errors import ConfigurationError, DocumentError, EmptyDocument, UnreadableDocument, UnsupportedFileType
+from rag.errors import (
+    ConfigurationError,
+    DocumentChanged,
+    DocumentError,
+    EmptyDocument,
+    UnreadableDocument,
+    UnsupportedFileType,
+)
 from rag.storage.child_process import bare_environment, module_command
 
 if TYPE_CHECKING:
     from rag.settings import IngestSettings
+    from rag.storage.file_hash import FileState
 
 logger = logging.getLogger(__name__)
 
 _ERRORS: dict[str, type[DocumentError]] = {
-    kind.__name__: kind for kind in (UnsupportedFileType, UnreadableDocument, EmptyDocument)
+    kind.__name__: kind for kind in (UnsupportedFileType, UnreadableDocument, EmptyDocument, DocumentChanged)
 }
 _GUARD_INTERVAL = 0.05  # seconds between two looks at the clock
 
@@ -63,9 +71,15 @@ class Sandbox(contextlib.AbstractContextManager["Sandbox"]):
             child.stop()
 
     def load(
-        self, path: Path, name: str, limit: ChunkLimit, is_unwanted: Callable[[], bool] = lambda: False
+        self,
+        path: Path,
+        name: str,
+        limit: ChunkLimit,
+        is_unwanted: Callable[[], bool] = lambda: False,
+        state: FileState | None = None,
     ) -> LoadedDocument:
-        """The file at `path`, known to the user as `name`, read and split; blocks until a child has done it.
+        """The file at `path`, known to the user as `name`, read and split; blocks until a child has done it. With a
+        `state`, it raises DocumentChanged unless the file that was read is in it still.
 
         When `is_unwanted` becomes true the child is ended, and so the reading. Raises UnsupportedFileType,
         UnreadableDocument (also when it takes too long, too much memory, or crashes its parser) or EmptyDocument;
@@ -73,7 +87,7 @@ class Sandbox(contextlib.AbstractContextManager["Sandbox"]):
         """
         absolute = os.path.abspath(path)  # noqa: PTH100 - keeps links, unlike resolve()
         reader = self._readers.get(PurePath(name).suffix.lower(), "")
-        request = {"path": absolute, "name": name, "limits": self._limits, "reader": reader}
+        request = {"path": absolute, "name": name, "state": state, "limits": self._limits, "reader": reader}
         return self._ask(request, name, limit, is_unwanted)
 
     def split(self, title: str, sections: Sequence[Section], limit: ChunkLimit) -> tuple[str, tuple[Piece, ...]]:

@@ -10,6 +10,7 @@
     │   ├─ UnsupportedFileType                                                   per file 415
     │   ├─ UnreadableDocument      encrypted, corrupt, timed out, too large      per file 422
     │   ├─ EmptyDocument           no text                                       per file 422
+    │   ├─ DocumentChanged         while it was read: the next run reads it anew  per file 409
     │   └─ WorkerLost              what read it went away, perhaps not its fault per file 503
     ├─ UnreadableArchive           damaged, or no archive of Footnote            exit 1   422
     ├─ Unauthorized                                                              exit 1   401
@@ -161,6 +162,13 @@ class EmptyDocument(DocumentError):
     """The file could be read, but holds no text."""
 
     code = "empty_document"
+
+
+class DocumentChanged(DocumentError):
+    """The file was another one than was hashed when it had been read; what was read of it counts for nothing."""
+
+    status = 409
+    code = "document_changed"
 
 
 class WorkerLost(DocumentError):

@@ -124,8 +124,8 @@ class ServerSettings(_Group):
     )
     trusted_proxies: tuple[IPvAnyNetwork, ...] = Field(
         (),
-        description="Addresses and networks of proxies before Footnote, as a JSON list; what they say of the address "
-        "and the protocol of who asks is believed, and nobody else.",
+        description="Addresses and networks of proxies before Footnote, as a JSON list; what they say of the address, "
+        "the protocol and (`RAG_AUTH__USER_HEADER`) the name of who asks is believed, and nobody else.",
     )
 
 
@@ -142,7 +142,7 @@ class AuthSettings(_Group):
     user_header: str = Field(
         "",
         description="Header in which a proxy before Footnote names the user it has logged in, such as "
-        "`X-Forwarded-User`. Only with a proxy that nobody can pass by.",
+        "`X-Forwarded-User`. It counts from `RAG_SERVER__TRUSTED_PROXIES` alone, which must be set, too.",
     )
     sign_up: bool = Field(
         False, description="Let in whom the proxy or an OAuth provider names, though no such user was added: one is."

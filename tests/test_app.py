@@ -163,14 +163,29 @@ def test_a_forged_address_counts_for_nothing_unless_a_proxy_is_declared(commands
         assert [*log_ins(url, 4)][-1] == 429, "another one is declared"
 
 
+def through_proxy(url, address="127.0.0.2"):
+    """Somebody who comes from that address of this machine."""
+    return httpx.Client(base_url=url, transport=httpx.HTTPTransport(local_address=address), timeout=60)
+
+
 @pytest.mark.slow
 def test_a_proxy_names_who_is_logged_in(commands):
     Users(SqliteDatabase(commands.storage / CATALOG_NAME)).add("anna")
     settings = {"RAG_AUTH__REQUIRED": "true", "RAG_AUTH__USER_HEADER": "X-Forwarded-User"}
+    assert "RAG_SERVER__TRUSTED_PROXIES" in commands.refused("app", RAG_SERVER__PORT=str(free_port()), **settings)
     with (
-        commands.server(free_port(), **settings) as url,
-        client_of(url) as http,
+        commands.server(free_port(), RAG_SERVER__TRUSTED_PROXIES='["127.0.0.2"]', **settings) as url,
+        client_of(url) as passer_by,
+        through_proxy(url) as http,
     ):
+        anna = {"X-Forwarded-User": "anna"}
+        for forged in (anna, {**anna, "X-Forwarded-For": "127.0.0.2"}):
+            assert passer_by.get("/v1/models", headers=forged).status_code == 401
+            assert passer_by.get("/library/me", headers=forged).status_code == 401
+            assert passer_by.post("/auth/header", headers=forged).status_code == 401
+        assert http.get("/v1/models", headers={**anna, "X-Forwarded-For": "10.1.2.3"}).status_code == 200
+        twice = [("X-Forwarded-User", "anna"), ("X-Forwarded-User", "ben")]
+        assert http.get("/v1/models", headers=twice).status_code == 401
         for name, status in (("anna", 200), ("ben", 401), ("local", 401), ("", 401)):
             header = {"X-Forwarded-User": name}
             assert http.get("/v1/models", headers=header).status_code == status

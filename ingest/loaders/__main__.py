@@ -23,9 +23,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ingest.loaders import Limits, LoadedDocument, Section, load_document
-from ingest.loaders.base import MEGABYTE, groups_of, text_size
+from ingest.loaders.base import MEGABYTE, groups_of, quoted, text_size
 from ingest.splitting import fitting_title, split
-from rag.errors import DocumentError
+from rag.errors import DocumentChanged, DocumentError
+from rag.storage.file_hash import FileState, open_at_once, state_of
 from rag.text import tokenizers
 from rag.text.tokenizers import TokenSpans
 
@@ -107,7 +108,7 @@ def _answers(
             loaded = LoadedDocument(request["title"], [Section(*s) for s in request["sections"]], 0, (), "")
         else:
             limits = Limits(**request["limits"], heartbeat=heartbeat)
-            loaded = load_document(Path(request["path"]), request["name"], limits, request["reader"])
+            loaded = _load(Path(request["path"]), request["name"], request["state"], limits, request["reader"])
         title = fitting_title(loaded.title, token_spans, request["chunk_tokens"])
         for sections in groups_of(() if "sections" in request else loaded.sections, text_size, _PORTION):
             yield {"sections": [astuple(section) for section in sections]}
@@ -121,6 +122,26 @@ def _answers(
         yield {"error": type(error).__name__, "message": error.message, "hint": error.hint, "trace": trace}
     except MemoryError:
         yield {"error": "MemoryError"}
+
+
+def _load(path: Path, name: str, state: list[int] | None, limits: Limits, reader: str) -> LoadedDocument:
+    """The file, read through one descriptor, which must have that state afterwards. Raises DocumentError."""
+    if state is None:
+        return load_document(path, name, limits, reader)
+    changed = DocumentChanged(
+        f"{quoted(name)} changed while it was read.", hint="Ingest it again when nobody writes to it.", source=name
+    )
+    try:
+        file = open_at_once(path)
+    except OSError:
+        raise changed from None
+    with file:
+        descriptor = Path(f"/proc/self/fd/{file.fileno()}")  # macOS has nothing that opens it from its beginning
+        try:
+            return load_document(descriptor if descriptor.exists() else path, name, limits, reader)
+        finally:
+            if state_of(file) != FileState(*state):
+                raise changed
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from ingest.loaders import LOADER_VERSION, LoadedDocument, can_recognise_text
 from ingest.sandbox import Sandbox
 from ingest.splitting import SPLITTER_VERSION, ChunkLimit
-from rag.errors import ConfigurationError, DocumentError
+from rag.errors import ConfigurationError, DocumentChanged, DocumentError
 from rag.settings import EmbeddingSettings, IngestSettings
-from rag.storage.blobs import hash_of
+from rag.storage.file_hash import FileState, hash_of, open_at_once, settled_state
 
 if TYPE_CHECKING:
     from rag.types.documents import Embedding, Vector
@@ -46,10 +46,13 @@ class Worker:
         that hash is there on this machine, else the answer is None."""
         try:
             if content is None:
-                return self._sandbox.load(path, name, limit) if _is_here(path, sha256) else None
+                state = _state_here(path, sha256)
+                return self._sandbox.load(path, name, limit, state=state) if state else None
             with tempfile.NamedTemporaryFile(prefix="footnote-") as copy:
                 copy.write(content)
-                copy.flush()
+                copy.seek(0)
+                if hash_of(copy.file) != sha256:
+                    raise DocumentChanged(f"{name} changed before it was sent.", hint="Ingest it again.", source=name)
                 return self._sandbox.load(Path(copy.name), name, limit)
         except DocumentError as error:
             return error
@@ -69,8 +72,11 @@ class Worker:
         return self._embedding.embed_passages(texts)
 
 
-def _is_here(path: Path, sha256: str) -> bool:
+def _state_here(path: Path, sha256: str) -> FileState | None:
+    """The state in which the file there has that hash; None for no such file."""
     try:
-        return hash_of(path) == sha256
+        with open_at_once(path) as file:
+            state = settled_state(file)
+            return state if hash_of(file) == sha256 else None
     except OSError:
-        return False
+        return None

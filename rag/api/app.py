@@ -24,6 +24,7 @@ from rag.api.middleware.concurrency import ConcurrencyLimit
 from rag.api.middleware.errors import UnexpectedErrors
 from rag.api.middleware.metrics import RequestMetrics
 from rag.api.middleware.origin import OriginCheck
+from rag.api.middleware.proxies import TrustedProxies
 from rag.api.openai import (
     chat_completions,
     completions,
@@ -100,6 +101,7 @@ def create_api(services: Services, secret: str, lifespan: Lifespan | None = None
     app.add_middleware(OriginCheck, settings=services.settings)
     app.add_middleware(UnexpectedErrors)
     app.add_middleware(RequestMetrics, telemetry=services.telemetry)
+    app.add_middleware(TrustedProxies, settings=services.settings)
     # outermost: a refusal has an id, too; a client cannot choose it
     app.add_middleware(CorrelationIdMiddleware, validator=None, transformer=_request_id)
     return app

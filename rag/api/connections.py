@@ -11,7 +11,7 @@ import asyncio
 import logging
 import resource
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
@@ -23,6 +23,22 @@ else:
 logger = logging.getLogger(__name__)
 
 _DESCRIPTORS_KEPT = 2  # the part of the process's descriptors that connections may take: files need the others
+
+
+class _Open:
+    """A transport to which nothing is written any more once it is closing, as it is when no HTTP comes behind a request
+    that is still being answered: uvloop's own raises then."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Write, or leave it."""
+        if not self._transport.is_closing():
+            self._transport.write(data)
 
 
 class Connection(_Protocol):
@@ -41,7 +57,7 @@ class Connection(_Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take it in, or close it where there are too many that say something."""
-        super().connection_made(transport)  # type: ignore[arg-type]
+        super().connection_made(cast("asyncio.Transport", _Open(cast("asyncio.Transport", transport))))
         if self._may_stay():
             self._set_timer()
         else:

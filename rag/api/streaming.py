@@ -90,6 +90,10 @@ async def streamed(
     return _EventResponse(events, form)
 
 
+# What a route that may stream tells of it in the schema.
+STREAMED: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
+
+
 class _EventResponse(StreamingResponse):
     """Closes the events however it ends, even before anything was sent."""
 

@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rag.index.vector_copy import COPY_NAME
-from rag.storage.blobs import hash_of
 from rag.storage.child_process import bare_environment, module_command
+from rag.storage.file_hash import hash_of
 
 logger = logging.getLogger(__name__)
 

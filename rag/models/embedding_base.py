@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from rag.errors import ConfigurationError, IndexMismatch
 from rag.settings import DEFAULT_EMBEDDING, EmbeddingSettings
+from rag.storage.file_hash import hash_of
 from rag.text.tokenizers import token_spans
 
 if TYPE_CHECKING:
@@ -29,9 +30,7 @@ def bundled_model() -> Path | None:
     if spec is None or spec.origin is None:
         return None
     folder = Path(spec.origin).parent / "model"
-    with (folder / "model.safetensors").open("rb") as weights:
-        digest = hashlib.file_digest(weights, "sha256").hexdigest()
-    if digest != BUNDLED_SHA256:
+    if hash_of(folder / "model.safetensors") != BUNDLED_SHA256:
         raise ConfigurationError(
             f"The weights in the installed package {BUNDLED_PACKAGE} are not those of {DEFAULT_EMBEDDING}.",
             hint="Install the package again (make setup); if that does not help, do not trust its source.",

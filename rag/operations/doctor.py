@@ -24,10 +24,11 @@ from rag.models.llm import probe_model_servers
 from rag.models.models_file import ModelsFile
 from rag.models.openai.discovery import hint_for_containers, is_in_container
 from rag.settings import DEFAULT_EMBEDDING, Settings
-from rag.storage.blobs import StoredFiles, hash_of
+from rag.storage.blobs import StoredFiles
 from rag.storage.connect import has_catalog, open_catalog, open_postgres
 from rag.storage.database import CATALOG_NAME
 from rag.storage.exchange import owned
+from rag.storage.file_hash import hash_of
 from rag.storage.files import FileRecords
 from rag.storage.lock import read_owner
 from rag.storage.private import is_open_to_others, make_private

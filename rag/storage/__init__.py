@@ -10,6 +10,7 @@ __all__ = [
     "database",
     "exchange",
     "feedback",
+    "file_hash",
     "files",
     "filters",
     "ids",

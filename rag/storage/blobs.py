@@ -17,12 +17,6 @@ from rag.storage.unwritable import unwritable
 _BLOCK = 1 << 20  # bytes
 
 
-def hash_of(path: Path) -> str:
-    """The SHA-256 of a file. Raises OSError."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 @dataclass(frozen=True, slots=True)
 class Received:
     """A file that was written down and does not stay yet; `size` in bytes."""

@@ -7,7 +7,6 @@ at its path meanwhile does not matter. (Who writes into the very file after that
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections import OrderedDict
@@ -18,20 +17,19 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from rag.errors import Conflict, NotFound
+from rag.storage.file_hash import FileState, hash_of, open_at_once, settled_state, state_of
 
 if TYPE_CHECKING:
     from rag.types.documents import Document
 
 _KNOWN = 1000  # files whose hash is remembered
 
-_Inode = tuple[int, int, int, int, int]  # a file as it is at the moment: whoever changes it, changes one of these
-
 
 class SourceFiles:
     """Opens source files. A file that stays as it was is hashed once, though a browser asks for it part by part."""
 
     def __init__(self) -> None:
-        self._hashes: OrderedDict[_Inode, str] = OrderedDict()
+        self._hashes: OrderedDict[FileState, str] = OrderedDict()
 
     def open(self, document: Document) -> BufferedReader:
         """The file of a document, as it was ingested; blocking, as long as it takes to hash it. Raises NotFound where
@@ -39,7 +37,7 @@ class SourceFiles:
         name = PurePath(document.source).name
         with ExitStack() as stack:
             try:
-                file = stack.enter_context(open(document.content, "rb", opener=_open_at_once))
+                file = stack.enter_context(open_at_once(document.content))
             except OSError as error:
                 raise NotFound(
                     f"{name} is no longer where it was ingested from.", hint="Put it back, or ingest its folder again."
@@ -50,13 +48,13 @@ class SourceFiles:
         return file
 
     def _hash(self, file: BufferedReader) -> str:
-        inode = _inode(file)
-        sha256 = self._hashes.get(inode)
+        state = settled_state(file)
+        sha256 = self._hashes.get(state)
         if sha256 is None:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            sha256 = hash_of(file)
             file.seek(0)
-            if _inode(file) == inode:
-                self._hashes[inode] = sha256
+            if state_of(file) == state:
+                self._hashes[state] = sha256
                 if len(self._hashes) > _KNOWN:
                     self._hashes.popitem(last=False)
         return sha256
@@ -71,17 +69,8 @@ def require_in_place(document: Document) -> None:
         raise _changed(PurePath(document.source).name)
 
 
-def _open_at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)  # there may be a pipe, to which nobody writes
-
-
 def _is_newer_link(place: Path, time: float) -> bool:
     return place.is_symlink() and int(place.lstat().st_ctime) > time
-
-
-def _inode(file: BufferedReader) -> _Inode:
-    found = os.fstat(file.fileno())
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _changed(name: str) -> Conflict:

@@ -1,4 +1,5 @@
-"""Chainlit's routes that blame the server for what the sender got wrong, and those that nothing of ours needs.
+"""Chainlit's routes that blame the server for what the sender got wrong, or tell of others' chats, and those that
+nothing of ours needs.
 
 The first have a route of ours before them, which looks at the request and hands it on. The others are shut: its own
 pages about its API among them, which would answer to everybody.
@@ -80,10 +81,18 @@ def chainlit_routes() -> APIRouter:
         assert data_layer is not None
         return {"success": True, "feedbackId": await data_layer.upsert_feedback(Feedback(**body.feedback.model_dump()))}
 
-    async def call_action(body: _ActionCall, user: _User) -> Any:
-        """Raises NotFound for a chat that has ended."""
-        if WebsocketSession.get_by_id(body.sessionId) is None:
+    def require_own_chat(session_id: str, user: Any) -> None:
+        """Raises NotFound for a chat that has ended, and in the same words for somebody else's."""
+        chat = WebsocketSession.get_by_id(session_id)
+        if chat is None or chat.user is None or chat.user.identifier != user.identifier:
             raise NotFound("This chat has ended.", hint="Reload the page.")
+
+    async def get_file(file_id: str, session_id: str, user: _User) -> Any:
+        require_own_chat(session_id, user)
+        return await server.get_file(file_id, session_id, user)
+
+    async def call_action(body: _ActionCall, user: _User) -> Any:
+        require_own_chat(body.sessionId, user)
         action = body.action.model_dump(exclude_defaults=True)
         return await server.call_action(CallActionRequest(action=action, sessionId=body.sessionId), user)
 
@@ -91,6 +100,7 @@ def chainlit_routes() -> APIRouter:
         return await server.set_session_cookie(request, response)
 
     router.add_api_route("/feedback", put_feedback, methods=["PUT"], dependencies=[SESSION])
+    router.add_api_route("/project/file/{file_id}", get_file, methods=["GET"], dependencies=[SESSION])
     router.add_api_route("/project/action", call_action, methods=["POST"], dependencies=[SESSION])
     router.add_api_route("/set-session-cookie", set_session_cookie, methods=["POST"], dependencies=[PUBLIC])
     return router

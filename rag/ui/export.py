@@ -21,8 +21,10 @@ from markdown_it import MarkdownIt
 
 from rag.api.dependencies import Caller
 from rag.api.route_policy import SESSION
+from rag.auth.principals import may
 from rag.errors import NotFound
-from rag.storage.conversations import Conversation, Conversations, Element, Step
+from rag.storage.conversations import Conversation, Conversations, Element, Step, unknown_conversation
+from rag.types.documents import Owned
 from rag.ui.answer.footnotes import readable_now
 from rag.ui.markdown import marked, unmarked
 from rag.ui.translations import translations_in
@@ -207,6 +209,8 @@ async def print_page(transcript: OwnTranscript, request: Request) -> Response:
 
 
 def _read(access: Access, conversation_id: str) -> tuple[Conversation, list[Step], list[Element]]:
+    if not may(access.principal, "read", Owned(access.principal.id)):  # a key for some collections
+        raise unknown_conversation(conversation_id)
     own = Conversations(access.catalog.database, access.principal.id)
     elements = [readable_now(element, access) for element in own.elements(conversation_id)]
     return own.get(conversation_id), own.steps(conversation_id), elements

@@ -35,10 +35,9 @@ def add_upload_route(app: FastAPI, *, suffixes: Collection[str], max_upload_mb: 
 
     async def receive(session_id: str, file: UploadFile, user: Any = signed_in) -> JSONResponse:
         session = WebsocketSession.get_by_id(session_id)
-        if session is None or not session.files_dir.is_relative_to(FILES_DIRECTORY):
+        is_own = session is not None and session.user is not None and session.user.identifier == user.identifier
+        if not is_own or not session.files_dir.is_relative_to(FILES_DIRECTORY):
             return _refusal(404, "This chat has ended. Reload the page.")
-        if session.user is None or session.user.identifier != user.identifier:
-            return _refusal(401, "This chat belongs to somebody else.")
         name = file.filename or "unnamed"
         if Path(name).suffix.lower() not in suffixes:
             return _refusal(415, f"I can read {', '.join(sorted(suffixes))}.")

@@ -28,7 +28,7 @@ from rag.api.json_body import JsonRoute, NullIsAbsent
 from rag.api.openai.extensions import Extensions, WithExtensions
 from rag.api.openai.models import resolve_model
 from rag.api.openai.tools import MOST_TOOLS, ChatTool, ChatToolCall, called, called_piece, functions_of
-from rag.api.streaming import WireForm, collect, server_sent, streamed, to_json, while_connected
+from rag.api.streaming import STREAMED, WireForm, collect, server_sent, streamed, to_json, while_connected
 from rag.auth.access import Access
 from rag.errors import InvalidRequest
 from rag.operations.services import Services
@@ -165,7 +165,7 @@ class ChatRequest(SamplingFields, WithExtensions):
         return Sampling(**{**options, "max_tokens": self.max_completion_tokens or self.max_tokens})
 
 
-@router.post("/v1/chat/completions")
+@router.post("/v1/chat/completions", responses=STREAMED)
 async def create_chat_completion(body: ChatRequest, request: HttpRequest, caller: Caller) -> Response:
     """Answer the last user message from the documents."""
     services: Services = request.app.state.services

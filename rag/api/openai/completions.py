@@ -15,7 +15,7 @@ from rag.api.dependencies import Caller
 from rag.api.json_body import JsonRoute
 from rag.api.openai.chat_completions import ChatMessage, ChatRequest, SamplingFields, request_of, usage_of
 from rag.api.openai.extensions import WithExtensions
-from rag.api.streaming import WireForm, collect, server_sent, streamed, while_connected
+from rag.api.streaming import STREAMED, WireForm, collect, server_sent, streamed, while_connected
 from rag.operations.services import Services
 from rag.storage.ids import new_id
 from rag.types.documents import Answer, AnswerCompleted, Event, TextDelta
@@ -38,7 +38,7 @@ class CompletionRequest(SamplingFields, WithExtensions):
         return ChatRequest(messages=[ChatMessage(role="user", content=prompt)], footnote=self.footnote, **options)
 
 
-@router.post("/v1/completions")
+@router.post("/v1/completions", responses=STREAMED)
 async def create_completion(body: CompletionRequest, request: HttpRequest, caller: Caller) -> Response:
     """Answer the prompt from the documents."""
     services: Services = request.app.state.services

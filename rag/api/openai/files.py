@@ -21,6 +21,9 @@ router = APIRouter(prefix="/v1/files", tags=["files"])
 
 Purpose = Literal["assistants", "batch", "fine-tune", "vision", "user_data", "evals"]
 Order = Literal["asc", "desc"]
+_BYTES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+}
 
 
 @router.post("", dependencies=[UPLOAD])
@@ -71,7 +74,7 @@ def delete_file(file_id: str, services: AppServices, caller: Caller) -> dict[str
     return {"id": file_id, "object": "file", "deleted": True}
 
 
-@router.get("/{file_id}/content")
+@router.get("/{file_id}/content", response_class=FileResponse, responses=_BYTES)
 def get_file_content(file_id: str, services: AppServices, caller: Caller) -> FileResponse:
     """The file's bytes."""
     record = caller.file(file_id)

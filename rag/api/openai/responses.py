@@ -32,7 +32,7 @@ from rag.api.openai.files import listing
 from rag.api.openai.response_stream import ResponseStream
 from rag.api.openai.tools import MOST_TOOLS, chat_choice, chat_tools
 from rag.api.openai.vector_stores import RankingOptions
-from rag.api.streaming import collect, streamed, while_connected
+from rag.api.streaming import STREAMED, collect, streamed, while_connected
 from rag.auth.access import Access
 from rag.errors import InvalidRequest, NotFound
 from rag.operations.services import Services
@@ -115,7 +115,7 @@ class CreateResponse(NullIsAbsent):
     footnote: Extensions = Extensions()
 
 
-@router.post("")
+@router.post("", responses=STREAMED)
 async def create_response(body: CreateResponse, request: HttpRequest, caller: Caller) -> Response:
     """Answer the input from the documents."""
     services: Services = request.app.state.services

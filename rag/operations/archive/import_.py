@@ -18,8 +18,9 @@ from rag.index.index import DocumentVersion, Index
 from rag.operations.archive.format import ArchivedCollection, ArchiveProgress
 from rag.operations.archive.reader import Archive
 from rag.storage.attributes import set_attributes
-from rag.storage.blobs import StoredFiles, hash_of
+from rag.storage.blobs import StoredFiles
 from rag.storage.catalog import Catalog
+from rag.storage.file_hash import hash_of
 from rag.storage.files import FileRecords
 from rag.storage.ids import new_id
 from rag.types.documents import LOCAL_PRINCIPAL, Collection, Document

@@ -11,10 +11,12 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from rag.errors import Conflict, UnreadableArchive
 from rag.index.chroma_server import chroma_server
@@ -30,6 +32,7 @@ from rag.storage.catalog import Catalog, VersionedChunks
 from rag.storage.connect import open_postgres
 from rag.storage.exchange import owned, restoring
 from rag.storage.staged_versions import Staging
+from rag.storage.unwritable import unwritable
 
 if TYPE_CHECKING:
     from rag.storage.postgres import PostgresDatabase
@@ -80,7 +83,7 @@ def restore(
                 f"There is a catalog in {place} already.",
                 hint="Name an empty folder or database, or give --overwrite to lose what is there.",
             )
-        with restoring(settings.storage) as folder:
+        with restoring(settings.storage) as folder, _refusing(backup, storage):
             yield from _build(settings, backup, folder)
     yield RestoreResult(manifest.documents, manifest.chunks, manifest.files)
 
@@ -96,6 +99,16 @@ def open_replaced(settings: Settings, *, overwrite: bool) -> PostgresDatabase | 
 
         drop_all(settings.storage.database_url.get_secret_value())
         return open_postgres(settings.storage)
+
+
+@contextmanager
+def _refusing(backup: Archive, storage: Path) -> Iterator[None]:
+    """A catalog that lacks what every catalog has is damaged: whatever fails over it is an UnreadableArchive."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", None) or error)
+        raise unwritable(error, storage) or _damaged(backup, reason) from error
 
 
 def _build(settings: Settings, backup: Archive, folder: Path) -> Iterator[ArchiveProgress]:

@@ -44,6 +44,7 @@ from rag.operations.archive.format import (
 )
 from rag.storage.blobs import StoredFiles
 from rag.storage.catalog import Catalog
+from rag.storage.file_hash import hash_of
 from rag.storage.files import FileRecords
 from rag.text.analysis import contextual_text
 from rag.types.documents import LOCAL_PRINCIPAL
@@ -185,7 +186,7 @@ class _Writer:
             with file:
                 shutil.copyfileobj(file, copy, BLOCK)
             copy.seek(0)
-            if hashlib.file_digest(copy, "sha256").hexdigest() != sha256:
+            if hash_of(copy) != sha256:
                 return False
             copy.seek(0)
             with self._member(f"files/{sha256}") as member:

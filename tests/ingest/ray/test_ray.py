@@ -23,7 +23,7 @@ from ingest.ray.cluster import RayCluster
 from ingest.splitting import limit_of
 from rag.index.index import Index
 from rag.settings import Settings
-from rag.storage.blobs import hash_of
+from rag.storage.file_hash import hash_of
 from rag.types.ingest import IngestOptions
 from tests.commands import ROOT, Commands
 from tests.ingest.loaders.documents import make_pdf

@@ -149,6 +149,14 @@ def test_silent_connections_keep_nobody_out(limits):
         assert 40 <= open_still <= 50
 
 
+def test_nothing_is_written_after_what_is_no_http(caplog):
+    with serving() as port, connected(port) as connection:
+        connection.sendall(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\nno HTTP at all\r\n\r\n")
+        assert connection.recv(1000).startswith(b"HTTP/1.1 400")
+        time.sleep(2.5)
+    assert not [record for record in caplog.records if record.exc_info]
+
+
 def test_an_address_that_is_busy_gets_no_more_and_others_do():
     with serving(most_of_address=5, seconds=60) as port, ExitStack() as stack:
         for _ in range(5):

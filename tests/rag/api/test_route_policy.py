@@ -27,6 +27,32 @@ BROWSERS = {
     "GET /documents/{document_id}/pages/{number}.png",
 }
 TGI = {"GET /info", "POST /", "POST /generate", "POST /generate_stream"}
+# What Chainlit serves before a log-in, and by it; all else of it wants the log-in, and takes no key.
+CHAT_OF_EVERYBODY = {
+    *("GET /auth/config", "POST /login", "POST /logout", "POST /auth/header", "GET /project/translations"),
+    *("GET /auth/oauth/{provider_id}", "GET /auth/oauth/{provider_id}/callback", "GET /avatars/{avatar_id:str}"),
+    *("POST /auth/oauth/azure-ad-hybrid/callback", "GET /favicon", "GET /logo", "HEAD /", "GET /health"),
+    "GET /ws/socket.io",  # who connects there is asked then: see tests/rag/ui/test_sessions.py
+}
+CHAT_ALONE = {  # ours, for the chat's page
+    *("PUT /feedback", "POST /project/action", "POST /project/file", "GET /project/file/{file_id}"),
+}
+# What changes nothing though it is no GET: a key that can only read may do it.
+READS = {
+    *("POST /v1/chat/completions", "POST /v1/completions", "POST /v1/embeddings", "POST /mcp"),
+    *(
+        "POST /v1/responses",
+        "POST /v1/responses/{response_id}/cancel",
+    ),  # an answer is kept for who asked; none is cancelled
+    *("POST /api/v1/chat", "POST /api/v1/chat_vllm", "POST /api/v1/chat_llama_cpp", "POST /api/v1/generate"),
+    *("POST /api/chat", "POST /api/generate", "POST /api/embed", "POST /api/embeddings", "POST /api/show"),
+    *("POST /", "POST /generate", "POST /generate_stream"),
+    "POST /v1/vector_stores/{store_id}/search",
+}
+ADMINS = {
+    *("GET /metrics", "GET /library/users", "POST /library/users"),
+    *("PATCH /library/users/{name}", "DELETE /library/users/{name}"),
+}
 UPLOADS = {"POST /v1/files", "POST /library/collections/{collection_id}/files"}
 
 

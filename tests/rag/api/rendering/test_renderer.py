@@ -10,7 +10,7 @@ from PIL import Image
 from rag.api.rendering.highlight import boxes_of
 from rag.api.rendering.renderer import PageDrawer
 from rag.errors import NotFound, UnreadableDocument
-from rag.storage.blobs import hash_of
+from rag.storage.file_hash import hash_of
 from rag.storage.source_files import SourceFiles
 from tests.ingest.loaders.documents import make_pdf, rewrite_pdf
 from tests.rag.versions import make_version
