@@ -18,6 +18,7 @@ __all__ = [
     "paging",
     "postgres",
     "private",
+    "response_conversations",
     "responses",
     "rows",
     "schema",
@@ -26,5 +27,6 @@ __all__ = [
     "sqlite",
     "staged_versions",
     "unwritable",
+    "uploads",
     "vector_stores",
 ]

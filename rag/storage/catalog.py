@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from rag.errors import InvalidRequest, NotFound
-from rag.storage import conversations, feedback, name_tokens, responses, schema
+from rag.storage import conversations, feedback, name_tokens, response_conversations, responses, schema
 from rag.storage.database import Connection, Database, contains, pattern_of
 from rag.storage.ids import new_id, now
 from rag.storage.rows import (
@@ -427,7 +427,7 @@ class Catalog:
                 _note_live_version(connection, document_id)
                 if not connection.execute("DELETE FROM documents WHERE id = :id", id=document_id).rowcount:
                     raise unknown_document(document_id)
-                for repository in (conversations, feedback, responses):  # with answers that may quote it
+                for repository in (conversations, feedback, response_conversations, responses):  # what may quote it
                     repository.delete_of_document(connection, document_id)
             connection.execute(NEXT_REVISION)
 
