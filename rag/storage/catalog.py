@@ -105,6 +105,14 @@ class Catalog:
         """All collections by name."""
         return [collection_of(row) for row in self._read(f"{SELECT_COLLECTIONS} ORDER BY c.name")]
 
+    def creation_times(self) -> dict[str, str]:
+        """When each collection was made, by its id, and the catalog itself, by that of this machine's principal."""
+        rows = self._read(
+            "SELECT id, created_at FROM collections UNION ALL SELECT id, created_at FROM principals WHERE id = :local",
+            local=LOCAL_PRINCIPAL,
+        )
+        return {row.id: row.created_at for row in rows}
+
     def collection(self, name: str = DEFAULT_COLLECTION) -> Collection:
         """The collection of that name or id. Raises NotFound."""
         row = self.database.first(f"{SELECT_COLLECTIONS} WHERE c.name = :name OR c.id = :name", name=name)

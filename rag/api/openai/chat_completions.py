@@ -26,7 +26,7 @@ from rag.answering.personas import addressed
 from rag.api.dependencies import Caller
 from rag.api.json_body import JsonRoute, NullIsAbsent
 from rag.api.openai.extensions import Extensions, WithExtensions
-from rag.api.openai.models import resolve_model
+from rag.api.openai.models import resolve_model, with_stand_in
 from rag.api.openai.tools import MOST_TOOLS, ChatTool, ChatToolCall, called, called_piece, functions_of
 from rag.api.streaming import WireForm, collect, server_sent, streamed, to_json, while_connected
 from rag.auth.access import Access
@@ -173,15 +173,17 @@ async def create_chat_completion(body: ChatRequest, request: HttpRequest, caller
     events = services.ask(prepared)
     reply = Reply(body, str(request.base_url), prepared.models)
     if body.stream:
-        return await streamed(request, events, reply)
+        return with_stand_in(await streamed(request, events, reply), body.model, services)
     collected = await while_connected(request, collect(events))
-    return JSONResponse(await asyncio.to_thread(reply.completion, collected))
+    return with_stand_in(JSONResponse(await asyncio.to_thread(reply.completion, collected)), body.model, services)
 
 
 def request_of(body: ChatRequest, services: Services, caller: Access) -> Request:
     """What the body asks for. Raises NotFound, InvalidRequest."""
     extensions = body.extensions
-    collection, model = resolve_model(body.model, services, caller)
+    named = resolve_model(body.model, services, caller)
+    collection = named.collection
+    mode = extensions.mode or (named.mode if body.vector_store_ids is None else None)
     if collection is not None and extensions.collection not in (None, collection.id, collection.name, collection.title):
         raise InvalidRequest(
             f"The model names the collection {collection.title!r}, the field `footnote` {extensions.collection!r}.",
@@ -189,7 +191,7 @@ def request_of(body: ChatRequest, services: Services, caller: Access) -> Request
             param="footnote.collection",
         )
     functions = functions_of(body.tools, body.tool_choice, body.parallel_tool_calls)
-    if extensions.models and extensions.mode != "compare":
+    if extensions.models and mode != "compare":
         raise InvalidRequest(
             "Several models are asked in the mode `compare` only.",
             hint="Add the mode, or name one model in the field `model`.",
@@ -198,8 +200,8 @@ def request_of(body: ChatRequest, services: Services, caller: Access) -> Request
     request = Request(
         [message.to_message() for message in body.messages],
         _scope(collection.id if collection else extensions.collection, body.vector_store_ids, extensions, caller),
-        mode=extensions.mode or "documents",
-        models=extensions.models or (() if extensions.mode == "compare" else tuple(filter(None, [model]))),
+        mode=mode or "documents",
+        models=extensions.models or (() if mode == "compare" else tuple(filter(None, [named.model]))),
         sampling=body.sampling,
         functions=functions,
     )

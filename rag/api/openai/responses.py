@@ -30,6 +30,7 @@ from rag.api.openai.chat_completions import (
 )
 from rag.api.openai.extensions import Extensions
 from rag.api.openai.files import listing
+from rag.api.openai.models import with_stand_in
 from rag.api.openai.response_stream import ResponseStream, input_items
 from rag.api.openai.tools import MOST_TOOLS, chat_choice, chat_tools
 from rag.api.openai.vector_stores import RankingOptions
@@ -137,11 +138,11 @@ async def create_response(body: CreateResponse, request: HttpRequest, caller: Ca
     prepared, form = await asyncio.to_thread(_prepare, body, services, caller)
     events = services.ask(prepared)
     if body.stream:
-        return await streamed(request, events, form, ChunksRetrieved)
+        return with_stand_in(await streamed(request, events, form, ChunksRetrieved), body.model, services)
     collected = await while_connected(request, collect(events))
     await asyncio.to_thread(lambda: [form.add(event) for event in collected])
     await form.store()
-    return JSONResponse(await asyncio.to_thread(form.body))
+    return with_stand_in(JSONResponse(await asyncio.to_thread(form.body)), body.model, services)
 
 
 @router.get("/{response_id}")
@@ -213,7 +214,10 @@ def _prepare(body: CreateResponse, services: Services, caller: Access) -> tuple[
     prepared = request_of(chat, services, caller)
     if tool is not None:
         scope = _scope(tool, body.footnote, caller)
-        prepared = replace(prepared, scope=scope, most_chunks=tool.max_num_results)
+        mode = body.footnote.mode or (
+            "documents" if prepared.mode == "chat" else prepared.mode
+        )  # the tool says: search
+        prepared = replace(prepared, scope=scope, most_chunks=tool.max_num_results, mode=mode)
     form = ResponseStream(
         services.catalog,
         echoed=body.model_dump(

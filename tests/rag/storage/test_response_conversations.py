@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 
 from rag.errors import NotFound
@@ -20,7 +22,8 @@ OWNED = Owned(LOCAL_PRINCIPAL, "key_1")
 
 @pytest.fixture
 def database(database):
-    return Catalog(database).database  # it knows this machine's principal
+    with closing(Catalog(database)) as catalog:  # it knows this machine's principal
+        yield catalog.database
 
 
 def said(text):

@@ -189,7 +189,7 @@ def test_the_input_of_a_long_conversation_is_listed_by_pages(client):
 
 
 def test_unknown_models_stores_and_responses_are_not_found(client):
-    for wrong in ({"model": "gpt-9"}, {"tools": [{**SEARCH, "vector_store_ids": ["vs_none"]}]}):
+    for wrong in ({"model": "footnote/nobody"}, {"tools": [{**SEARCH, "vector_store_ids": ["vs_none"]}]}):
         with pytest.raises(openai.NotFoundError):
             client.responses.create(**{"model": "scripted", "input": QUESTION, **wrong})
     with pytest.raises(openai.NotFoundError):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import ExitStack
 
 import openai
 import pytest
 
+from rag.auth.api_keys import ApiKeys
+from rag.auth.users import Users
 from tests.rag.api.conftest import api_settings
 from tests.rag.api.serving import serving
 
@@ -86,3 +89,21 @@ def test_what_is_wrong_is_said(client, stored):
         assert raised.value.body["param"] == param
     assert client.uploads.complete(upload.id, part_ids=[whole.id]).status == "completed"
     assert client.uploads.cancel(other.id).status == "cancelled"
+
+
+def test_an_upload_is_its_owners(tmp_path):
+    settings = api_settings(tmp_path)
+    settings = settings.model_copy(update={"auth": settings.auth.model_copy(update={"required": True})})
+    with serving(settings, []) as served, ExitStack() as stack:
+        database = served.services.catalog.database
+        keys = [ApiKeys(database).create(Users(database).add(name).id) for name in ("anna", "ben")]
+        anna, ben = (
+            stack.enter_context(openai.OpenAI(base_url=f"{served.url}/v1", api_key=key, max_retries=0)) for key in keys
+        )
+        upload = begin(anna)
+        with pytest.raises(openai.NotFoundError):
+            ben.uploads.parts.create(upload.id, data=CONTENT)
+        part = anna.uploads.parts.create(upload.id, data=CONTENT)
+        with pytest.raises(openai.NotFoundError):
+            ben.uploads.complete(begin(ben).id, part_ids=[part.id])
+        assert anna.uploads.complete(upload.id, part_ids=[part.id]).status == "completed"
