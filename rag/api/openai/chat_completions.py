@@ -40,14 +40,27 @@ from rag.types.documents import Answer, AnswerCompleted, Candidate, Event, Messa
 
 router = APIRouter(route_class=JsonRoute)
 
+_IMAGES = ("image_url", "input_image")  # types of content
 _PLACEHOLDER = "\0"  # for the text in a chunk's JSON
 
 
+class ImageUrl(BaseModel):
+    """The address of an image, as an object names it."""
+
+    url: str
+
+
 class ContentPart(BaseModel):
-    """A piece of a message; only text is understood."""
+    """A piece of a message: text, or an image (`image_url` in a chat, `input_image` in a response)."""
 
     type: str
     text: str = ""
+    image_url: str | ImageUrl | None = None
+
+    @property
+    def image(self) -> str:
+        """The address of an image; that of one that is named otherwise is none, and shown to nobody."""
+        return self.image_url.url if isinstance(self.image_url, ImageUrl) else self.image_url or "?"
 
 
 class ChatMessage(BaseModel):
@@ -64,29 +77,43 @@ class ChatMessage(BaseModel):
         calls = [ChatToolCall.of(call) for call in message.tool_calls]
         return cls(
             role=message.role,
-            content=message.content,
             tool_calls=calls or None,
             tool_call_id=message.tool_call_id or None,
+            content=_content(message),
         )
 
     def to_message(self) -> Message:
-        """The turn as the engine knows it. Raises InvalidRequest for content that is not text."""
+        """The turn as the engine knows it. Raises InvalidRequest for content that is neither text nor image."""
         text = text_of(self.content or "", "messages")
         role = "system" if self.role == "developer" else self.role
         if role == "tool" and not self.tool_call_id:
             raise InvalidRequest("A message of the role `tool` needs a `tool_call_id`.", param="messages")
         calls = tuple(call.to_call() for call in self.tool_calls or ()) if role == "assistant" else ()
-        return Message(role, text, calls, self.tool_call_id or "" if role == "tool" else "")
+        call_id = self.tool_call_id or "" if role == "tool" else ""
+        return Message(role, text, calls, call_id, images_of(self.content))
 
 
 def text_of(content: str | list[ContentPart], param: str) -> str:
-    """The text of a message or a function's result. Raises InvalidRequest, which names the field `param`, for content
-    that is not text."""
+    """The text of a message or a function's result, beside its images. Raises InvalidRequest, which names the field
+    `param`, for content of another kind."""
     parts = content if isinstance(content, list) else [ContentPart(type="text", text=content)]
     for part in parts:
-        if part.type not in ("text", "input_text", "output_text"):
+        if part.type not in ("text", "input_text", "output_text", *_IMAGES):
             raise InvalidRequest(f"Content of type {part.type!r} is not supported.", param=param)
     return without_half_characters("".join(part.text for part in parts))
+
+
+def images_of(content: str | list[ContentPart] | None) -> tuple[str, ...]:
+    """The addresses of the images in a message."""
+    parts = content if isinstance(content, list) else []
+    return tuple(part.image for part in parts if part.type in _IMAGES)
+
+
+def _content(message: Message) -> str | list[ContentPart]:
+    if not message.images:
+        return message.content
+    images = [ContentPart(type="image_url", image_url=image) for image in message.images]
+    return [ContentPart(type="text", text=message.content), *images]
 
 
 def _without_limit(tokens: Any) -> Any:

@@ -306,7 +306,9 @@ def input_items(message: Message) -> list[Fields]:
     calls = [_function_call(call, new_id("fc"), "completed") for call in message.tool_calls]
     if calls and not message.content:
         return calls
-    content = [{"type": "output_text" if message.role == "assistant" else "input_text", "text": message.content}]
+    kind = "output_text" if message.role == "assistant" else "input_text"
+    images = [{"type": "input_image", "image_url": image, "detail": "auto"} for image in message.images]
+    content = [{"type": kind, "text": message.content}, *images]
     item = {"type": "message", "role": message.role, "status": "completed", "content": content}
     return [{"id": new_id("msg"), **item}, *calls]
 

@@ -25,6 +25,7 @@ from rag.api.openai.chat_completions import (
     ChatRequest,
     ContentPart,
     ResponseFormat,
+    images_of,
     request_of,
     text_of,
 )
@@ -297,8 +298,10 @@ def _turns(body: CreateResponse) -> list[Message]:
     if isinstance(body.input, str):
         return [Message("user", text_of(body.input, "input"))]
     turns = turns_of(body.input, "input")
-    if not turns or turns[-1].role not in ("user", "tool"):
-        raise InvalidRequest("There is no question: the last message must be the user's.", param="input")
+    if not turns or turns[-1].role not in ("user", "tool") or not turns[-1].written.strip():
+        raise InvalidRequest(
+            "There is no question: the last message must be the user's, and hold text.", param="input"
+        )
     return turns
 
 
@@ -316,13 +319,13 @@ def turns_of(items: Sequence[InputItem], param: str) -> list[Message]:
         elif item.type == "function_call_output":
             if not item.call_id or item.output is None:
                 raise InvalidRequest("A function_call_output needs `call_id` and `output`.", param=param)
-            turns.append(Message("tool", text_of(item.output, param), tool_call_id=item.call_id))
+            text, images = text_of(item.output, param), images_of(item.output)
+            turns.append(Message("tool", text, tool_call_id=item.call_id, images=images))
         elif item.type != "message" or item.role is None:
             raise InvalidRequest(f"Input of type {item.type!r} is not supported.", param=param)
         else:
-            turns.append(
-                Message("system" if item.role == "developer" else item.role, text_of(item.content or "", param))
-            )
+            role, text = "system" if item.role == "developer" else item.role, text_of(item.content or "", param)
+            turns.append(Message(role, text, images=images_of(item.content)))
     return turns
 
 
