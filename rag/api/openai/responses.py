@@ -299,9 +299,7 @@ def _turns(body: CreateResponse) -> list[Message]:
         return [Message("user", text_of(body.input, "input"))]
     turns = turns_of(body.input, "input")
     if not turns or turns[-1].role not in ("user", "tool") or not turns[-1].written.strip():
-        raise InvalidRequest(
-            "There is no question: the last message must be the user's, and hold text.", param="input"
-        )
+        raise InvalidRequest("There is no question: the last message must be the user's, and hold text.", param="input")
     return turns
 
 
