@@ -119,5 +119,5 @@ def whole_text(library: Library, named: re.Match[str]) -> tuple[Document, str]:
     for index in range(document.pages):
         if len(text) >= _LONGEST_TEXT:
             break
-        text += library.page_text(document_id, index)[1]
+        text += library.page_text(document_id, index)[1] + "\n"
     return document, text[:_LONGEST_TEXT]
