@@ -12,7 +12,7 @@ from dataclasses import replace
 from rag.models.vision import sees_images
 from rag.types.documents import LanguageModel, Message
 
-_IN_MESSAGE = re.compile(r"data:image/(?:png|jpeg|webp|gif);base64,[A-Za-z0-9+/]+=*", re.IGNORECASE)
+_IN_MESSAGE = re.compile(r"data:image/[\w.+*-]+;base64,[A-Za-z0-9+/]+=*")
 _MOST_SHOWN = 16  # the latest
 
 

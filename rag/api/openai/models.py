@@ -74,7 +74,7 @@ def resolve_model(name: str, services: Services, caller: Access) -> NamedModel:
     elif name and not is_embedding and len(services.models.described) == 1:
         return NamedModel(model=services.models.default_name, mode="chat" if name.startswith(CHAT_PREFIX) else None)
     message = f"{name!r} makes vectors, for /v1/embeddings." if is_embedding else f"There is no model {name!r}."
-    raise NotFound(message, hint=f"There are: {', '.join(_offered(services, caller))}.")
+    raise NotFound(message, hint=f"There are: {', '.join(model_names(services, caller))}.")
 
 
 def with_stand_in(response: Response, name: str, services: Services) -> Response:
@@ -90,9 +90,14 @@ def _known_model(name: str, services: Services) -> str:
     return name if name in services.models.described or name in services.models.names else ""
 
 
+def model_names(services: Services, caller: Access) -> list[str]:
+    """The names that are offered. A model whose server has not answered yet may have none."""
+    return [*_offered(services, caller)]
+
+
 def _offered(services: Services, caller: Access) -> dict[str, int]:
     """The names that are offered, each with the time when what it names was made, in seconds since 1970: a file of a
-    model, a collection; else the storage folder. A model whose server has not answered yet may have no name."""
+    model, a collection; else the storage folder."""
     times = {made: unix_time(time) for made, time in services.catalog.creation_times().items()}
     first_start = times[LOCAL_PRINCIPAL]
     models = {name: _file_time(services, name) or first_start for name in services.models.names}

@@ -98,15 +98,15 @@ def complete_upload(upload_id: str, body: CompleteUpload, services: AppServices,
     stored = StoredFiles(services.settings.storage.dir)
     paths = [stored.path_of(part.sha256) for part in parts]
     if body.md5 is not None:
-        with _joined(paths) as whole:
-            digest = hashlib.file_digest(whole, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        with _joined(paths) as joined:
+            digest = hashlib.file_digest(joined, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
         if digest != body.md5.lower():
             raise InvalidRequest("The parts do not have the MD5 that was given.", hint="Send them again.", param="md5")
     expires_at = None
     if upload.file_seconds is not None:
         expires_at = (datetime.now(UTC) + timedelta(seconds=upload.file_seconds)).isoformat(timespec="seconds")
-    with _joined(paths) as whole:
-        file_id = services.ingest.keep(whole, upload.name, upload.purpose, upload.owned, expires_at)
+    with _joined(paths) as joined:
+        file_id = services.ingest.keep(joined, upload.name, upload.purpose, upload.owned, expires_at)
     _end(upload, services, caller)
     return _upload_object(upload, "completed", file_object(caller.file(file_id)))
 

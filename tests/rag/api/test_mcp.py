@@ -63,8 +63,8 @@ async def test_search_and_fetch_have_the_form_of_deep_research(filled):
         assert (fetched["id"], fetched["title"], fetched["url"]) == (best["id"], best["title"], best["url"])
         assert fetched["text"].strip() == "The pump needs oil every 90 days."
         assert fetched["metadata"] == {"document_id": best["document_id"], "file": "manual.pdf", "page": "2"}
-        whole = (await session.call_tool("fetch", {"id": best["document_id"]})).structuredContent
-        assert ("Cover" in whole["text"], "crate is kept dry" in whole["text"]) == (True, True)
+        document = (await session.call_tool("fetch", {"id": best["document_id"]})).structuredContent
+        assert ("Cover" in document["text"], "crate is kept dry" in document["text"]) == (True, True)
 
 
 async def test_documents_and_pages_are_resources(filled):

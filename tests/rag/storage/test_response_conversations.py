@@ -26,7 +26,7 @@ def database(database):
         yield catalog.database
 
 
-def said(text):
+def item(text):
     return {"id": new_id("msg"), "text": text}
 
 
@@ -40,10 +40,10 @@ def texts(conversations, conversation_id):
 
 
 def test_items_keep_their_order_and_their_conversation(conversations):
-    first = conversations.create(OWNED, {"a": "ä"}, [said("1")])
+    first = conversations.create(OWNED, {"a": "ä"}, [item("1")])
     second = conversations.create(OWNED, {})
     for conversation_id, text in ((second, "x"), (first, "2"), (second, "y"), (first, "3")):
-        conversations.append(conversation_id, [said(text)])
+        conversations.append(conversation_id, [item(text)])
     assert (conversations.get(first).metadata, conversations.get(first).owned) == ({"a": "ä"}, OWNED)
     assert (texts(conversations, first), texts(conversations, second)) == (["1", "2", "3"], ["x", "y"])
     page = conversations.page(first, Cursor(limit=2))
@@ -53,14 +53,14 @@ def test_items_keep_their_order_and_their_conversation(conversations):
     conversations.delete(first)
     assert texts(conversations, first) == []
     with pytest.raises(NotFound):
-        conversations.append(first, [said("4")])
+        conversations.append(first, [item("4")])
 
 
 def test_a_turn_that_rests_on_a_document_goes_with_it_and_with_what_followed(conversations, database):
-    first, second = conversations.create(OWNED, {}, [said("1")]), conversations.create(OWNED, {}, [said("x")])
-    conversations.append(first, [said("2"), said("3")], ["doc_b", "doc_a"])
-    conversations.append(first, [said("4")])
-    conversations.append(second, [said("y")], ["doc_b"])
+    first, second = conversations.create(OWNED, {}, [item("1")]), conversations.create(OWNED, {}, [item("x")])
+    conversations.append(first, [item("2"), item("3")], ["doc_b", "doc_a"])
+    conversations.append(first, [item("4")])
+    conversations.append(second, [item("y")], ["doc_b"])
     assert conversations.documents(first) == {"doc_a", "doc_b"}
     with database.transaction() as connection:
         delete_of_document(connection, "doc_a")

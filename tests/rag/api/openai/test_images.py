@@ -21,7 +21,7 @@ REFUSALS = [
 ]
 
 
-def said(*images, text=TEXT):
+def question(*images, text=TEXT):
     shown = [{"type": "image_url", "image_url": {"url": image}} for image in images]
     return {"role": "user", "content": [{"type": "text", "text": text}, *shown]}
 
@@ -69,7 +69,7 @@ def blind(tmp_path, server, request):
 
 def test_a_model_that_sees_is_asked_once_and_shown_the_images_with_the_documents(seeing, server):
     for _ in range(2):
-        answer = seeing.chat.completions.create(model="footnote/default", messages=[said(PICTURE)])
+        answer = seeing.chat.completions.create(model="footnote/default", messages=[question(PICTURE)])
         assert (answer.notices, answer.citations[0]["page_index"]) == ([], 1)
     probe, first, second = server.requests
     assert len(images_in(probe)) == 1
@@ -78,7 +78,7 @@ def test_a_model_that_sees_is_asked_once_and_shown_the_images_with_the_documents
 
 
 def test_the_images_of_a_conversation_stay_and_addresses_are_not_fetched(seeing, server):
-    turns = [said(PICTURE, text="What is this?"), {"role": "assistant", "content": "A pump."}, said(ELSEWHERE)]
+    turns = [question(PICTURE, text="What is this?"), {"role": "assistant", "content": "A pump."}, question(ELSEWHERE)]
     answer = seeing.chat.completions.create(model="footnote/default", messages=turns)
     assert images_in(server.requests[-1]) == [PICTURE]
     assert answer.notices == ["images_left_out"]
@@ -86,9 +86,9 @@ def test_the_images_of_a_conversation_stay_and_addresses_are_not_fetched(seeing,
 
 def test_a_model_that_does_not_see_is_asked_without_the_images_and_the_answer_says_so(blind, server):
     for _ in range(2):
-        answer = blind.chat.completions.create(model="footnote/default", messages=[said(PICTURE)])
+        answer = blind.chat.completions.create(model="footnote/default", messages=[question(PICTURE)])
         assert (answer.notices, answer.choices[0].message.content) == (["images_left_out"], "".join(WORDS))
-    with blind.chat.completions.create(model="footnote/default", messages=[said(PICTURE)], stream=True) as chunks:
+    with blind.chat.completions.create(model="footnote/default", messages=[question(PICTURE)], stream=True) as chunks:
         assert list(chunks)[-1].notices == ["images_left_out"]
     assert [bool(images_in(body)) for body in server.requests] == [True, False, False, False]
 
@@ -101,7 +101,7 @@ def test_a_setting_says_whether_the_model_sees(tmp_path, server, sees):
         client_of(tmp_path, server, vision=sees) as served,
         openai.OpenAI(base_url=f"{served.url}/v1", api_key="none") as client,
     ):
-        answer = client.chat.completions.create(model="footnote/default", messages=[said(PICTURE)])
+        answer = client.chat.completions.create(model="footnote/default", messages=[question(PICTURE)])
     assert [images_in(body) for body in server.requests] == [[PICTURE] if sees else []]
     assert answer.notices == ([] if sees else ["images_left_out"])
 
@@ -126,14 +126,14 @@ def test_responses_keep_images_and_go_on_from_them(seeing, server):
 @pytest.mark.parametrize("mode", ["summarize", "plan"])
 def test_modes_of_several_calls_leave_images_out(seeing, server, mode):
     options = {"footnote": {"mode": mode, "documents": ["manual.pdf"]}}
-    answer = seeing.chat.completions.create(model="footnote/default", messages=[said(PICTURE)], extra_body=options)
+    answer = seeing.chat.completions.create(model="footnote/default", messages=[question(PICTURE)], extra_body=options)
     assert "images_left_out" in answer.notices
     assert not any(images_in(body) for body in server.requests)
 
 
 def test_a_model_in_this_process_is_asked_without_them(served):
     with openai.OpenAI(base_url=f"{served.url}/v1", api_key="none") as client:
-        answer = client.chat.completions.create(model="scripted", messages=[said(PICTURE)])
+        answer = client.chat.completions.create(model="scripted", messages=[question(PICTURE)])
         assert answer.notices == ["images_left_out"]
         with pytest.raises(openai.BadRequestError, match="text"):
-            client.chat.completions.create(model="scripted", messages=[said(PICTURE, text="")])
+            client.chat.completions.create(model="scripted", messages=[question(PICTURE, text="")])

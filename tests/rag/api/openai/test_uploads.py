@@ -82,12 +82,12 @@ def test_what_is_wrong_is_said(client, stored):
     upload, other = begin(client), begin(client)
     part = client.uploads.parts.create(upload.id, data=CONTENT[:-1])
     foreign = client.uploads.parts.create(other.id, data=CONTENT)
-    whole = client.uploads.parts.create(upload.id, data=CONTENT)
-    for part_ids, param in (([part.id], "part_ids"), ([foreign.id], "part_ids"), ([whole.id], "md5")):
+    complete = client.uploads.parts.create(upload.id, data=CONTENT)
+    for part_ids, param in (([part.id], "part_ids"), ([foreign.id], "part_ids"), ([complete.id], "md5")):
         with pytest.raises(openai.BadRequestError) as raised:
             client.uploads.complete(upload.id, part_ids=part_ids, md5="0" * 32)
         assert raised.value.body["param"] == param
-    assert client.uploads.complete(upload.id, part_ids=[whole.id]).status == "completed"
+    assert client.uploads.complete(upload.id, part_ids=[complete.id]).status == "completed"
     assert client.uploads.cancel(other.id).status == "cancelled"
 
 
