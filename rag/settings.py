@@ -197,6 +197,9 @@ class LanguageModelSettings(_Group):
         description="Seconds to wait for the first token: a model may have to be loaded.",
     )
     inter_token_timeout: float = Field(60, gt=0, description="Seconds to wait between two tokens.")
+    vision: bool | None = Field(
+        None, description="Whether the model sees images; unset: it is asked once, with a small one. `openai` only."
+    )
     gpu_layers: int = Field(-1, ge=-1, description="`llama_cpp`: layers to put on the GPU; -1: all that fit.")
     options: dict[str, Any] = Field(
         {},

@@ -18,6 +18,7 @@ from rag.types.documents import LanguageModel, Message, Passage
 _DRAFTS = 5
 _FULL = 0.9  # a prompt that fills this part of its room is not made again for the rest
 _HOW_TO_CALL = 256  # tokens
+_IMAGE_TOKENS = 1000  # that an image takes, about: it depends on the model and on the image's size
 _AIM = 0.98  # of the room: no two texts have the same number of letters a token
 
 
@@ -60,7 +61,7 @@ def fit_prompt(
             break
         estimated = _estimate(model.count_tokens, messages)
         counted = model.count_prompt(messages)
-        actual = estimated if counted is None else counted
+        actual = estimated if counted is None else counted + _image_tokens(messages)
         if actual <= room:
             fits = allowance
             if packed or not passages:
@@ -106,7 +107,7 @@ def fitting_history(history: Sequence[Message], count_tokens: Callable[[str], in
     """The latest whole exchanges that fit, beginning with a question."""
     kept: list[Message] = []
     for message in reversed(history):
-        budget -= count_tokens(message.written) + TURN_TOKENS
+        budget -= turn_tokens([message], count_tokens)
         if budget < 0:
             break
         kept.insert(0, message)
@@ -127,6 +128,7 @@ def _draft(
     examples, steps = around
     *earlier, question = conversation
     left = allowance - _frame(count_tokens, rules, [*examples, *steps], question.content)
+    left -= _image_tokens([question])
     history = fitting_history(earlier, count_tokens, left // 3 if passages else left)
     left -= turn_tokens(history, count_tokens)
     packed, sources = pack_context(passages, count_tokens, left)
@@ -138,7 +140,7 @@ def _draft(
 
 def turn_tokens(turns: Sequence[Message], count_tokens: Callable[[str], int]) -> int:
     """What these turns take of a prompt, at most."""
-    return sum(count_tokens(turn.written) + TURN_TOKENS for turn in turns)
+    return sum(count_tokens(turn.written) + TURN_TOKENS for turn in turns) + _image_tokens(turns)
 
 
 def beginning(text: str, count_tokens: Callable[[str], int], budget: int) -> str:
@@ -165,4 +167,9 @@ def _function_tokens(functions: Functions, count_tokens: Callable[[str], int]) -
 
 
 def _estimate(count_tokens: Callable[[str], int], messages: Sequence[Message]) -> int:
-    return sum(count_tokens(message.written) for message in messages) + template_tokens(len(messages))
+    written = sum(count_tokens(message.written) for message in messages)
+    return written + template_tokens(len(messages)) + _image_tokens(messages)
+
+
+def _image_tokens(messages: Sequence[Message]) -> int:
+    return _IMAGE_TOKENS * sum(len(message.images) for message in messages)

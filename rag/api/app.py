@@ -28,10 +28,12 @@ from rag.api.middleware.proxies import TrustedProxies
 from rag.api.openai import (
     chat_completions,
     completions,
+    conversations,
     embeddings,
     files,
     models,
     responses,
+    uploads,
     vector_store_files,
     vector_stores,
 )
@@ -41,6 +43,18 @@ from rag.errors import NotFound, RagError
 from rag.operations.services import Services
 from rag.storage.source_files import SourceFiles
 
+# What of OpenAI's API there is not, by the beginning of its paths, and what to use.
+_NOT_HERE = {
+    "moderations": "Nothing is moderated here: leave the call out, or ask OpenAI's own server for it.",
+    "batches": "There are no batches: send the requests one by one; several may be under way at once.",
+    "assistants": "Assistants are gone from OpenAI's API, too: use /v1/responses with file_search.",
+    "threads": "Assistants are gone from OpenAI's API, too: use /v1/conversations with /v1/responses.",
+    "realtime": "There is no speech here: use /v1/chat/completions or /v1/responses.",
+    "audio": "There is no speech here: use /v1/chat/completions or /v1/responses.",
+    "images": "No images are made here.",
+    "videos": "No videos are made here.",
+    "fine_tuning": "No models are trained here.",
+}
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
@@ -80,8 +94,8 @@ def create_api(services: Services, secret: str, lifespan: Lifespan | None = None
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(ClientDisconnect, _on_disconnect)
     for module in (
-        *(health, metrics, models, chat_completions, completions, responses, embeddings),
-        *(files, vector_stores, vector_store_files, documents, page_images, docs, control),
+        *(health, metrics, models, chat_completions, completions, responses, conversations, embeddings),
+        *(files, uploads, vector_stores, vector_store_files, documents, page_images, docs, control),
         *(ollama, tgi, geniusrise, petals),
     ):
         app.include_router(module.router)
@@ -121,4 +135,5 @@ async def _on_http_error(_: Request, error: Exception) -> JSONResponse:
 
 
 async def _unknown_route(path: str) -> JSONResponse:
-    raise NotFound(f"There is no /v1/{path}.")
+    hint = _NOT_HERE.get(path.partition("/")[0], "/docs lists what there is.")
+    raise NotFound(f"There is no /v1/{path}.", hint=hint)

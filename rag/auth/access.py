@@ -14,9 +14,11 @@ from rag.storage import schema
 from rag.storage.catalog import DEFAULT_COLLECTION, Catalog, unknown_document
 from rag.storage.files import FileRecord, FileRecords, unknown_file
 from rag.storage.paging import Cursor, Page
+from rag.storage.response_conversations import ConversationRecord, ResponseConversations, unknown_conversation
 from rag.storage.responses import ResponseRecord, ResponseRecords, unknown_response
 from rag.storage.rows import upsert
 from rag.storage.selection import EVERYTHING, Selection, scope_of_all
+from rag.storage.uploads import Upload, Uploads, unknown_upload
 from rag.storage.vector_stores import VectorStore, VectorStores
 from rag.types.documents import LOCAL_PRINCIPAL, Collection, Document, Owned, Scope
 
@@ -155,6 +157,18 @@ class Access:
         record = ResponseRecords(self.catalog.database).get(response_id)
         self._require(action, record.owned, unknown_response(response_id))
         return record
+
+    def conversation(self, conversation_id: str, action: Action = "read") -> ConversationRecord:
+        """A conversation of responses."""
+        record = ResponseConversations(self.catalog.database).get(conversation_id)
+        self._require(action, record.owned, unknown_conversation(conversation_id))
+        return record
+
+    def upload(self, upload_id: str) -> Upload:
+        """An upload whose parts are still to come."""
+        upload = Uploads(self.catalog.database).get(upload_id)
+        self._require("write", upload.owned, unknown_upload(upload_id))
+        return upload
 
     @property
     def owned(self) -> Owned:

@@ -19,7 +19,7 @@ from rag.types.documents import LOCAL_NAME, LOCAL_PRINCIPAL
 SHORTEST_PASSWORD = 8
 _NAME = re.compile(r"(?=.{1,128}$)(\w[\w-]*:)?\w[\w.@+-]*")  # before a colon: the OAuth provider that vouches for it
 _HANDED_OVER = ("collections", "documents", "files", "jobs")
-_PERSONAL = ("responses", "votes", "conversations")
+_PERSONAL = ("responses", "response_conversations", "uploads", "votes", "conversations")
 _COLUMNS = "p.id, p.name, p.is_admin, p.password, p.created_at"
 
 

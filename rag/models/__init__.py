@@ -11,4 +11,5 @@ __all__ = [
     "privacy",
     "registry",
     "reranker",
+    "vision",
 ]

@@ -37,6 +37,9 @@ def to_turns(messages: Sequence[Message]) -> list[Turn]:
 
 def _turn(message: Message) -> Turn:
     turn: Turn = {"role": message.role, "content": message.content}
+    if message.images:
+        shown = [{"type": "image_url", "image_url": {"url": address}} for address in message.images]
+        turn["content"] = [{"type": "text", "text": message.content}, *shown]
     if message.tool_calls:
         turn["tool_calls"] = [
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
@@ -52,10 +55,18 @@ def merge_turns(turns: Sequence[Turn]) -> list[Turn]:
     merged: list[Turn] = []
     for turn in turns:
         if merged and merged[-1].keys() == turn.keys() == {"role", "content"} and merged[-1]["role"] == turn["role"]:
-            merged[-1] = {"role": turn["role"], "content": f"{merged[-1]['content']}\n\n{turn['content']}"}
+            merged[-1] = {"role": turn["role"], "content": _merged(merged[-1]["content"], turn["content"])}
         else:
             merged.append(dict(turn))
     return merged
+
+
+def _merged(first: str | list[Turn], second: str | list[Turn]) -> str | list[Turn]:
+    """Two contents as one: a text, or parts where images are among them."""
+    if isinstance(first, str) and isinstance(second, str):
+        return f"{first}\n\n{second}"
+    parts = [[{"type": "text", "text": each}] if isinstance(each, str) else each for each in (first, second)]
+    return [*parts[0], *parts[1]]
 
 
 def is_about_roles(text: str) -> bool:

@@ -20,7 +20,7 @@ from rag.concurrency import release_slot
 from rag.errors import AnswerInterrupted, BackendError, BackendUnavailable
 from rag.models.openai.discovery import PROBE_TIMEOUT, USUAL_PORTS, ServerProbe, listed_name, probe_model_servers
 from rag.types.chat import NO_FUNCTIONS, UNSPECIFIED, Functions, Sampling
-from rag.types.documents import LanguageModel, Message, ModelDelta
+from rag.types.documents import LanguageModel, Message, ModelDelta, Sight
 
 if TYPE_CHECKING:
     from rag.models.openai.client import OpenAICompatible
@@ -65,6 +65,7 @@ def open_language_model(settings: Settings) -> LanguageModel:
         model,
         name=settings.llm.name or model.name,
         sampling=settings.llm.sampling,
+        sight=Sight(settings.llm.vision),
         system_prompt=settings.llm.system_prompt,
     )
 

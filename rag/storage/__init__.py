@@ -19,6 +19,7 @@ __all__ = [
     "paging",
     "postgres",
     "private",
+    "response_conversations",
     "responses",
     "rows",
     "schema",
@@ -27,5 +28,6 @@ __all__ = [
     "sqlite",
     "staged_versions",
     "unwritable",
+    "uploads",
     "vector_stores",
 ]

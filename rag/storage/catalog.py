@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from rag.errors import InvalidRequest, NotFound
-from rag.storage import conversations, feedback, name_tokens, responses, schema
+from rag.storage import conversations, feedback, name_tokens, response_conversations, responses, schema
 from rag.storage.database import Connection, Database, contains, pattern_of
 from rag.storage.ids import new_id, now
 from rag.storage.rows import (
@@ -104,6 +104,14 @@ class Catalog:
     def collections(self) -> list[Collection]:
         """All collections by name."""
         return [collection_of(row) for row in self._read(f"{SELECT_COLLECTIONS} ORDER BY c.name")]
+
+    def creation_times(self) -> dict[str, str]:
+        """When each collection was made, by its id, and the catalog itself, by that of this machine's principal."""
+        rows = self._read(
+            "SELECT id, created_at FROM collections UNION ALL SELECT id, created_at FROM principals WHERE id = :local",
+            local=LOCAL_PRINCIPAL,
+        )
+        return {row.id: row.created_at for row in rows}
 
     def collection(self, name: str = DEFAULT_COLLECTION) -> Collection:
         """The collection of that name or id. Raises NotFound."""
@@ -427,7 +435,7 @@ class Catalog:
                 _note_live_version(connection, document_id)
                 if not connection.execute("DELETE FROM documents WHERE id = :id", id=document_id).rowcount:
                     raise unknown_document(document_id)
-                for repository in (conversations, feedback, responses):  # with answers that may quote it
+                for repository in (conversations, feedback, response_conversations, responses):  # what may quote it
                     repository.delete_of_document(connection, document_id)
             connection.execute(NEXT_REVISION)
 

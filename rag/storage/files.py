@@ -21,6 +21,7 @@ _IS_NEEDED = (
     "(f.purpose <> '' OR EXISTS (SELECT 1 FROM documents d WHERE d.file_id = f.id) OR EXISTS "
     "(SELECT 1 FROM jobs j WHERE j.file_id = f.id AND j.state IN ('queued', 'running')))"
 )
+_IS_LISTED = "purpose <> '' AND substr(purpose, 1, 7) <> 'upload_'"  # parts of uploads (uploads.py) are not
 _COLUMNS = "id, name, size, sha256, purpose, created_at, expires_at, owner_id, key_id"
 
 
@@ -107,7 +108,7 @@ class FileRecords:
             ),
         )
         rows = self._database.read(
-            f"SELECT {_COLUMNS} FROM files WHERE {is_own} AND purpose <> '' AND purpose = coalesce(:purpose, purpose) "
+            f"SELECT {_COLUMNS} FROM files WHERE {is_own} AND {_IS_LISTED} AND purpose = coalesce(:purpose, purpose) "
             f"AND (expires_at IS NULL OR expires_at >= :now) AND {where} {order}",
             owner=owner_id,
             key=key_id,
@@ -116,6 +117,11 @@ class FileRecords:
             **values,
         )
         return cursor.page([_record(row) for row in rows])
+
+    def of_purpose(self, purpose: str) -> list[FileRecord]:
+        """All files of a purpose, as the parts of an upload are."""
+        rows = self._database.read(f"SELECT {_COLUMNS} FROM files WHERE purpose = :purpose", purpose=purpose)
+        return [_record(row) for row in rows]
 
     def delete(self, file_id: str) -> None:
         """Delete a file of which there is no document, with its jobs."""

@@ -95,7 +95,7 @@ def delete_of_document(connection: Connection, document_id: str) -> None:
 
 def _message(stored: dict[str, Any]) -> Message:
     calls = tuple(ToolCall(**call) for call in stored.get("tool_calls", ()))  # older ones have none
-    return Message(**{**stored, "tool_calls": calls})
+    return Message(**{**stored, "tool_calls": calls, "images": tuple(stored.get("images", ()))})
 
 
 def _text(value: Sequence[Any] | dict[str, Any]) -> str:

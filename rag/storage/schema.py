@@ -232,6 +232,16 @@ jobs = _table(
     _integer("stop", default=0),
     _rowid(),
 )
+uploads = _table(  # whose parts are still to come: these are files with the upload's id as purpose
+    "uploads",
+    _text("id", primary_key=True),
+    _text("owner_id", _of("principals")),
+    _text("key_id", default=""),
+    *_texts("name", "purpose"),
+    _integer("size"),
+    _integer("file_seconds", nullable=True),  # that the file is to stay, from when it is complete
+    *_texts("created_at", "expires_at"),
+)
 runners = _table("runners", _text("id", primary_key=True), _integer("seen_at"))  # in seconds since 1970
 attachments = _table(
     "attachments",
@@ -267,6 +277,21 @@ responses = _table(
     _rowid(),
 )
 Index("responses_by_owner", responses.c.owner_id, responses.c.rowid).ddl_if(dialect="postgresql")  # SQLite has no such
+response_conversations = _table(
+    "response_conversations",
+    _text("id", primary_key=True),
+    _text("owner_id", _of("principals"), index=True),
+    _text("key_id", default=""),
+    *_texts("metadata", "created_at"),
+    _rowid(),
+)
+response_items = _table(
+    "response_items",
+    _text("id", primary_key=True),
+    _text("conversation_id", _of("response_conversations", cascade=True), index=True),
+    *_texts("body", "documents"),
+    _rowid(),
+)
 votes = _table(
     "votes",
     _text("id", primary_key=True),

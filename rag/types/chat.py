@@ -16,6 +16,7 @@ from typing import Any, Literal
 class Message:
     """One turn of a conversation, in the OpenAI shape; the caller owns the history.
 
+    `images` are their addresses; a model is shown those that hold the image itself (`data:image/png;base64,…`).
     `tool_calls` are the functions that the assistant called; a message of the role `tool` has what came of the one that
     `tool_call_id` names.
     """
@@ -24,6 +25,7 @@ class Message:
     content: str
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str = ""
+    images: tuple[str, ...] = ()
 
     @property
     def written(self) -> str:

@@ -254,8 +254,8 @@ MessageKind = Literal["question", "small_talk", "collection", "document", "conve
 Verdict = Literal["supported", "partly", "unsupported"]
 # What Footnote itself says behind a model's words: that it repeated itself and was stopped; that nothing of it is borne
 # out, with the best quotes; that nothing was computed; that a part of the index is incomplete for now, so that
-# passages may be missing.
-Notice = Literal["repeated", "not_borne_out", "not_computed", "index_incomplete"]
+# passages may be missing; that images were left out (which the text does not say).
+Notice = Literal["repeated", "not_borne_out", "not_computed", "index_incomplete", "images_left_out"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -437,6 +437,13 @@ class Thoughts:
     are_unopened: bool | None = None
 
 
+@dataclass(slots=True)
+class Sight:
+    """Whether a model sees images; None as long as nobody knows."""
+
+    sees: bool | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class LanguageModel:
     """A language model ready to be asked.
@@ -446,8 +453,9 @@ class LanguageModel:
     that the chat template adds, exactly, or gives None where nobody can tell (it may ask a server: blocking, seconds at
     most). `context_window` is in tokens. `description` is the one line that the start-up message and the chat's banner
     show. `sampling` and `system_prompt` hold for every request, as far as it does not say otherwise. `calls_functions`
-    is whether functions can be given to it, `writes_json` whether it can be held to a `response_format`. `parameters`
-    are its weights, 0 where nobody knows how many. `thoughts` is what its replies teach of it.
+    is whether functions can be given to it, `writes_json` whether it can be held to a `response_format`. `takes_images`
+    whether images can be sent to it at all, and `sight` whether it sees them (rag/models/vision.py). `parameters` are
+    its weights, 0 where nobody knows how many. `thoughts` is what its replies teach of it.
     """
 
     provider: str
@@ -461,8 +469,10 @@ class LanguageModel:
     system_prompt: str = ""
     calls_functions: bool = False
     writes_json: bool = False
+    takes_images: bool = False
     parameters: int = 0
     thoughts: Thoughts = field(default_factory=Thoughts, compare=False)
+    sight: Sight = field(default_factory=Sight, compare=False)
 
     @property
     def is_small(self) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from rag.answering.client_tasks import is_client_task
 from rag.answering.engine import ChatEngine
 from rag.answering.generation import write_answer
+from rag.answering.images import shown_to, without_images
 from rag.answering.modes.compare import compare
 from rag.answering.modes.documents import documents, read_message
 from rag.answering.modes.plan import plan
@@ -73,6 +74,9 @@ async def answer(request: Request, engines: Engines, file: ModelsFile, counts: R
 
     if request.mode not in _AS_OPENAI:
         _require_plain(request)
+        if any(message.images for message in request.messages):
+            text_only = replace(request, messages=without_images(request.messages))
+            return _images_left_out(await answer(text_only, engines, file, counts, emit))
     if request.mode != "chat" and any(m.role == "user" and is_client_task(m.content) for m in request.messages[-1:]):
         models = (file.route.small,) if request.mode == "route" and file.route else request.models[:1]
         return await _with_fallback(client_task, replace(request, models=models), open_engine, file, emit)
@@ -136,13 +140,20 @@ async def _with_fallback(
             emit(Progress(f"{unreachable[-1].message} {engine.model.name} answers instead."))
         try:
             await wait_for_model(engine.model, lambda reason: emit(Progress(reason)))
-            return await answer_in_mode(engine, request, emit_noting_the_beginning)
+            messages = await shown_to(engine.model, request.messages)
+            shown = replace(request, messages=messages)
+            answer = await answer_in_mode(engine, shown, emit_noting_the_beginning)
+            return answer if messages == [*request.messages] else _images_left_out(answer)
         except BackendUnavailable as error:
             if has_begun:
                 raise
             logger.warning("%s cannot be reached: %s", engine.model.name, error)
             unreachable.append(error)
     raise unreachable[0]
+
+
+def _images_left_out(answer: Answer) -> Answer:
+    return replace(answer, notices=(*answer.notices, "images_left_out"))
 
 
 def with_fallbacks(name: str, file: ModelsFile) -> list[str]:

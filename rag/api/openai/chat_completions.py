@@ -26,7 +26,7 @@ from rag.answering.personas import addressed
 from rag.api.dependencies import Caller
 from rag.api.json_body import JsonRoute, NullIsAbsent
 from rag.api.openai.extensions import Extensions, WithExtensions
-from rag.api.openai.models import resolve_model
+from rag.api.openai.models import resolve_model, with_stand_in
 from rag.api.openai.tools import MOST_TOOLS, ChatTool, ChatToolCall, called, called_piece, functions_of
 from rag.api.streaming import STREAMED, WireForm, collect, server_sent, streamed, to_json, while_connected
 from rag.auth.access import Access
@@ -40,14 +40,27 @@ from rag.types.documents import Answer, AnswerCompleted, Candidate, Event, Messa
 
 router = APIRouter(route_class=JsonRoute)
 
+_IMAGES = ("image_url", "input_image")  # types of content
 _PLACEHOLDER = "\0"  # for the text in a chunk's JSON
 
 
+class ImageUrl(BaseModel):
+    """The address of an image, as an object names it."""
+
+    url: str
+
+
 class ContentPart(BaseModel):
-    """A piece of a message; only text is understood."""
+    """A piece of a message: text, or an image (`image_url` in a chat, `input_image` in a response)."""
 
     type: str
     text: str = ""
+    image_url: str | ImageUrl | None = None
+
+    @property
+    def image(self) -> str:
+        """The address of an image; that of one that is named otherwise is none, and shown to nobody."""
+        return self.image_url.url if isinstance(self.image_url, ImageUrl) else self.image_url or "?"
 
 
 class ChatMessage(BaseModel):
@@ -64,29 +77,43 @@ class ChatMessage(BaseModel):
         calls = [ChatToolCall.of(call) for call in message.tool_calls]
         return cls(
             role=message.role,
-            content=message.content,
             tool_calls=calls or None,
             tool_call_id=message.tool_call_id or None,
+            content=_content(message),
         )
 
     def to_message(self) -> Message:
-        """The turn as the engine knows it. Raises InvalidRequest for content that is not text."""
+        """The turn as the engine knows it. Raises InvalidRequest for content that is neither text nor image."""
         text = text_of(self.content or "", "messages")
         role = "system" if self.role == "developer" else self.role
         if role == "tool" and not self.tool_call_id:
             raise InvalidRequest("A message of the role `tool` needs a `tool_call_id`.", param="messages")
         calls = tuple(call.to_call() for call in self.tool_calls or ()) if role == "assistant" else ()
-        return Message(role, text, calls, self.tool_call_id or "" if role == "tool" else "")
+        call_id = self.tool_call_id or "" if role == "tool" else ""
+        return Message(role, text, calls, call_id, images_of(self.content))
 
 
 def text_of(content: str | list[ContentPart], param: str) -> str:
-    """The text of a message or a function's result. Raises InvalidRequest, which names the field `param`, for content
-    that is not text."""
+    """The text of a message or a function's result, beside its images. Raises InvalidRequest, which names the field
+    `param`, for content of another kind."""
     parts = content if isinstance(content, list) else [ContentPart(type="text", text=content)]
     for part in parts:
-        if part.type not in ("text", "input_text", "output_text"):
+        if part.type not in ("text", "input_text", "output_text", *_IMAGES):
             raise InvalidRequest(f"Content of type {part.type!r} is not supported.", param=param)
     return without_half_characters("".join(part.text for part in parts))
+
+
+def images_of(content: str | list[ContentPart] | None) -> tuple[str, ...]:
+    """The addresses of the images in a message."""
+    parts = content if isinstance(content, list) else []
+    return tuple(part.image for part in parts if part.type in _IMAGES)
+
+
+def _content(message: Message) -> str | list[ContentPart]:
+    if not message.images:
+        return message.content
+    images = [ContentPart(type="image_url", image_url=image) for image in message.images]
+    return [ContentPart(type="text", text=message.content), *images]
 
 
 def _without_limit(tokens: Any) -> Any:
@@ -173,15 +200,17 @@ async def create_chat_completion(body: ChatRequest, request: HttpRequest, caller
     events = services.ask(prepared)
     reply = Reply(body, str(request.base_url), prepared.models)
     if body.stream:
-        return await streamed(request, events, reply)
+        return with_stand_in(await streamed(request, events, reply), body.model, services)
     collected = await while_connected(request, collect(events))
-    return JSONResponse(await asyncio.to_thread(reply.completion, collected))
+    return with_stand_in(JSONResponse(await asyncio.to_thread(reply.completion, collected)), body.model, services)
 
 
 def request_of(body: ChatRequest, services: Services, caller: Access) -> Request:
     """What the body asks for. Raises NotFound, InvalidRequest."""
     extensions = body.extensions
-    collection, model = resolve_model(body.model, services, caller)
+    named = resolve_model(body.model, services, caller)
+    collection = named.collection
+    mode = extensions.mode or (named.mode if body.vector_store_ids is None else None)
     if collection is not None and extensions.collection not in (None, collection.id, collection.name, collection.title):
         raise InvalidRequest(
             f"The model names the collection {collection.title!r}, the field `footnote` {extensions.collection!r}.",
@@ -189,7 +218,7 @@ def request_of(body: ChatRequest, services: Services, caller: Access) -> Request
             param="footnote.collection",
         )
     functions = functions_of(body.tools, body.tool_choice, body.parallel_tool_calls)
-    if extensions.models and extensions.mode != "compare":
+    if extensions.models and mode != "compare":
         raise InvalidRequest(
             "Several models are asked in the mode `compare` only.",
             hint="Add the mode, or name one model in the field `model`.",
@@ -198,11 +227,11 @@ def request_of(body: ChatRequest, services: Services, caller: Access) -> Request
     request = Request(
         [message.to_message() for message in body.messages],
         _scope(collection.id if collection else extensions.collection, body.vector_store_ids, extensions, caller),
-        mode=extensions.mode or "documents",
-        retrieval=body.retrieval is not False,
-        models=extensions.models or (() if extensions.mode == "compare" else tuple(filter(None, [model]))),
+        mode=mode or "documents",
+        models=extensions.models or (() if mode == "compare" else tuple(filter(None, [named.model]))),
         sampling=body.sampling,
         functions=functions,
+        retrieval=body.retrieval is not False,
     )
     return request if collection is None else addressed(request, collection.name, services.roles, extensions.mode)
 

@@ -15,6 +15,7 @@ from rag.api.dependencies import Caller
 from rag.api.json_body import JsonRoute
 from rag.api.openai.chat_completions import ChatMessage, ChatRequest, SamplingFields, request_of, usage_of
 from rag.api.openai.extensions import WithExtensions
+from rag.api.openai.models import with_stand_in
 from rag.api.streaming import STREAMED, WireForm, collect, server_sent, streamed, while_connected
 from rag.operations.services import Services
 from rag.storage.ids import new_id
@@ -45,10 +46,10 @@ async def create_completion(body: CompletionRequest, request: HttpRequest, calle
     events = services.ask(await asyncio.to_thread(request_of, body.to_chat(), services, caller))
     completion = _Completion(body.model)
     if body.stream:
-        return await streamed(request, events, completion)
+        return with_stand_in(await streamed(request, events, completion), body.model, services)
     last = (await while_connected(request, collect(events)))[-1]
     assert isinstance(last, AnswerCompleted)
-    return JSONResponse(completion.body(last.answer))
+    return with_stand_in(JSONResponse(completion.body(last.answer)), body.model, services)
 
 
 class _Completion(WireForm):

@@ -239,18 +239,6 @@ class ResponseStream(WireForm):
         shown = {hit.chunk.document_id for hit in self._hits} if self._with_results else set[str]()
         return shown | ({passage.document_id for passage in self._answer.passages} if self._answer else set())
 
-    def input_items(self, message: Message) -> list[Fields]:
-        """A turn of the input as it is listed."""
-        if message.role == "tool":
-            output = {"call_id": message.tool_call_id, "output": message.content}
-            return [{"id": new_id("fco"), "type": "function_call_output", "status": "completed", **output}]
-        calls = [_function_call(call, new_id("fc"), "completed") for call in message.tool_calls]
-        if calls and not message.content:
-            return calls
-        content = [{"type": "output_text" if message.role == "assistant" else "input_text", "text": message.content}]
-        item = {"type": "message", "role": message.role, "status": "completed", "content": content}
-        return [{"id": new_id("msg"), **item}, *calls]
-
     @property
     def calls(self) -> tuple[ToolCall, ...]:
         """The functions that the model wants called."""
@@ -308,6 +296,21 @@ class ResponseStream(WireForm):
             "page_label": citation.page_label,
             "quote": citation.quote,
         }
+
+
+def input_items(message: Message) -> list[Fields]:
+    """A turn of the input as it is listed."""
+    if message.role == "tool":
+        output = {"call_id": message.tool_call_id, "output": message.content}
+        return [{"id": new_id("fco"), "type": "function_call_output", "status": "completed", **output}]
+    calls = [_function_call(call, new_id("fc"), "completed") for call in message.tool_calls]
+    if calls and not message.content:
+        return calls
+    kind = "output_text" if message.role == "assistant" else "input_text"
+    images = [{"type": "input_image", "image_url": image, "detail": "auto"} for image in message.images]
+    content = [{"type": kind, "text": message.content}, *images]
+    item = {"type": "message", "role": message.role, "status": "completed", "content": content}
+    return [{"id": new_id("msg"), **item}, *calls]
 
 
 def found_file(catalog: Catalog, hit: Hit) -> Fields:

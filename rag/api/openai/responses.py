@@ -7,6 +7,7 @@ collection. The wire form, streamed or not, is in response_stream.py.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, Literal, Self
@@ -24,18 +25,21 @@ from rag.api.openai.chat_completions import (
     ChatRequest,
     ContentPart,
     ResponseFormat,
+    images_of,
     request_of,
     text_of,
 )
 from rag.api.openai.extensions import Extensions
 from rag.api.openai.files import listing
-from rag.api.openai.response_stream import ResponseStream
+from rag.api.openai.models import with_stand_in
+from rag.api.openai.response_stream import ResponseStream, input_items
 from rag.api.openai.tools import MOST_TOOLS, chat_choice, chat_tools
 from rag.api.openai.vector_stores import RankingOptions
 from rag.api.streaming import STREAMED, collect, streamed, while_connected
 from rag.auth.access import Access
 from rag.errors import InvalidRequest, NotFound
 from rag.operations.services import Services
+from rag.storage.response_conversations import ResponseConversations
 from rag.storage.responses import ResponseRecord, ResponseRecords
 from rag.storage.selection import Selection
 from rag.types.chat import ToolCall
@@ -93,6 +97,12 @@ class InputItem(BaseModel):
     output: str | list[ContentPart] | None = None
 
 
+class ConversationReference(BaseModel):
+    """A conversation, as an object names it."""
+
+    id: str
+
+
 class CreateResponse(NullIsAbsent):
     """The fields of OpenAI's request that Footnote uses; others are accepted and ignored."""
 
@@ -106,13 +116,20 @@ class CreateResponse(NullIsAbsent):
     previous_response_id: str | None = None
     store: bool = True
     stream: bool = False
-    background: Literal[False] | None = None
+    conversation: str | ConversationReference | None = None
+    background: bool = False
     metadata: dict[str, str] | None = Field(None, max_length=16)
     max_output_tokens: int | None = Field(None, ge=1)
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, gt=0, le=1)
     text: TextOptions = TextOptions()
     footnote: Extensions = Extensions()
+
+    @property
+    def conversation_id(self) -> str:
+        """The conversation to go on from and to add to; empty where there is none."""
+        named = self.conversation
+        return named.id if isinstance(named, ConversationReference) else named or ""
 
 
 @router.post("", responses=STREAMED)
@@ -122,11 +139,11 @@ async def create_response(body: CreateResponse, request: HttpRequest, caller: Ca
     prepared, form = await asyncio.to_thread(_prepare, body, services, caller)
     events = services.ask(prepared)
     if body.stream:
-        return await streamed(request, events, form, ChunksRetrieved)
+        return with_stand_in(await streamed(request, events, form, ChunksRetrieved), body.model, services)
     collected = await while_connected(request, collect(events))
     await asyncio.to_thread(lambda: [form.add(event) for event in collected])
     await form.store()
-    return JSONResponse(await asyncio.to_thread(form.body))
+    return with_stand_in(JSONResponse(await asyncio.to_thread(form.body)), body.model, services)
 
 
 @router.get("/{response_id}")
@@ -171,9 +188,15 @@ def list_input_items(
 
 def _prepare(body: CreateResponse, services: Services, caller: Access) -> tuple[Request, ResponseStream]:
     """What the engine is asked, and how the answer is written. Raises NotFound, InvalidRequest."""
-    before = caller.response(body.previous_response_id) if body.previous_response_id else None
+    if body.background:
+        raise InvalidRequest(
+            "Nothing is answered in the background.",
+            hint="Leave `background` out and wait, or read the answer as a stream (`stream`).",
+            param="background",
+        )
     turns = _turns(body)
-    messages = [*(before.messages if before else []), *turns]
+    before, documents = _before(body, caller)
+    messages = [*before, *turns]
     instructions = [Message("system", body.instructions)] if body.instructions else []
     tool = _file_search(body.tools) if body.tool_choice != "none" else None
     functions, choice = chat_tools(body.tools), chat_choice(body.tool_choice)
@@ -192,38 +215,71 @@ def _prepare(body: CreateResponse, services: Services, caller: Access) -> tuple[
     prepared = request_of(chat, services, caller)
     if tool is not None:
         scope = _scope(tool, body.footnote, caller)
-        prepared = replace(prepared, scope=scope, most_chunks=tool.max_num_results)
+        mode = body.footnote.mode or (
+            "documents" if prepared.mode == "chat" else prepared.mode
+        )  # the tool says: search
+        prepared = replace(prepared, scope=scope, most_chunks=tool.max_num_results, mode=mode)
     form = ResponseStream(
         services.catalog,
         echoed=body.model_dump(
             include={"model", "instructions", "tools", "tool_choice", "previous_response_id", "metadata", "temperature"}
             | {"top_p", "max_output_tokens", "store", "text"}
         )
-        | {"parallel_tool_calls": bool(functions) and body.parallel_tool_calls is not False},
+        | {"parallel_tool_calls": bool(functions) and body.parallel_tool_calls is not False}
+        | ({"conversation": {"id": body.conversation_id}} if body.conversation_id else {}),
         question=next((message.content for message in reversed(messages) if message.role == "user"), ""),
         searches=tool is not None,
         most_results=tool.max_num_results if tool else 0,
         threshold=tool.ranking_options.score_threshold if tool else 0.0,
         with_results=_RESULTS in body.include,
-        keep=partial(_keep, caller, turns, messages, before.documents if before else []) if body.store else None,
+        keep=partial(_keep, body, caller, turns, messages, documents) if body.store or body.conversation_id else None,
     )
     return prepared, form
 
 
+def _before(body: CreateResponse, caller: Access) -> tuple[list[Message], set[str]]:
+    """The conversation that goes on, and the ids of the documents that it rests on. Raises NotFound, InvalidRequest."""
+    if body.conversation_id:
+        if body.previous_response_id:
+            raise InvalidRequest(
+                "A response goes on from a conversation or from another response, not from both.",
+                hint="Leave `previous_response_id` out.",
+                param="previous_response_id",
+            )
+        conversation = caller.conversation(body.conversation_id, "write")
+        conversations = ResponseConversations(caller.catalog.database)
+        items = [InputItem.model_validate(item) for item in conversations.items(conversation.id)]
+        return turns_of(items, "conversation"), conversations.documents(conversation.id)
+    if body.previous_response_id:
+        response = caller.response(body.previous_response_id)
+        return response.messages, {*response.documents}
+    return [], set()
+
+
 def _keep(
-    caller: Access, turns: list[Message], messages: list[Message], documents: list[str], form: ResponseStream
+    body: CreateResponse,
+    caller: Access,
+    turns: list[Message],
+    messages: list[Message],
+    documents: set[str],
+    form: ResponseStream,
 ) -> None:
-    """Store a response: `turns` were its input, `messages` the conversation so far, which rests on `documents`."""
-    body = form.body()
+    """Store a response, and add it to its conversation: `turns` were its input, `messages` the conversation so far,
+    which rests on `documents`."""
+    response = form.body()
     record = ResponseRecord(
-        id=body["id"],
-        body=body,
-        input=[item for message in turns for item in form.input_items(message)],
+        id=response["id"],
+        body=response,
+        input=[item for message in turns for item in input_items(message)],
         messages=[*messages, Message("assistant", form.text, form.calls)],
         documents=sorted({*documents, *form.documents}),
         owned=caller.owned,
     )
-    ResponseRecords(caller.catalog.database).put(record)
+    if body.store:
+        ResponseRecords(caller.catalog.database).put(record)
+    if body.conversation_id:
+        items = [*record.input, *response["output"]]
+        ResponseConversations(caller.catalog.database).append(body.conversation_id, items, form.documents)
 
 
 def _scope(tool: FileSearch, footnote: Extensions, caller: Access) -> Scope:
@@ -241,33 +297,39 @@ def _scope(tool: FileSearch, footnote: Extensions, caller: Access) -> Scope:
 def _turns(body: CreateResponse) -> list[Message]:
     if isinstance(body.input, str):
         return [Message("user", text_of(body.input, "input"))]
+    turns = turns_of(body.input, "input")
+    if not turns or turns[-1].role not in ("user", "tool") or not turns[-1].written.strip():
+        raise InvalidRequest("There is no question: the last message must be the user's, and hold text.", param="input")
+    return turns
+
+
+def turns_of(items: Sequence[InputItem], param: str) -> list[Message]:
+    """Items as the turns that they are. Raises InvalidRequest, which names the field `param`, for what is none."""
     turns: list[Message] = []
-    for item in body.input:
+    for item in items:
         if item.type in ("file_search_call", "reasoning"):  # of an earlier output, sent back
             continue
         if item.type == "function_call":
             if turns and turns[-1].role == "assistant":  # several at once are one turn, as is what was said with them
-                turns[-1] = replace(turns[-1], tool_calls=(*turns[-1].tool_calls, _call(item)))
+                turns[-1] = replace(turns[-1], tool_calls=(*turns[-1].tool_calls, _call(item, param)))
             else:
-                turns.append(Message("assistant", "", (_call(item),)))
+                turns.append(Message("assistant", "", (_call(item, param),)))
         elif item.type == "function_call_output":
             if not item.call_id or item.output is None:
-                raise InvalidRequest("A function_call_output needs `call_id` and `output`.", param="input")
-            turns.append(Message("tool", text_of(item.output, "input"), tool_call_id=item.call_id))
+                raise InvalidRequest("A function_call_output needs `call_id` and `output`.", param=param)
+            text, images = text_of(item.output, param), images_of(item.output)
+            turns.append(Message("tool", text, tool_call_id=item.call_id, images=images))
         elif item.type != "message" or item.role is None:
-            raise InvalidRequest(f"Input of type {item.type!r} is not supported.", param="input")
+            raise InvalidRequest(f"Input of type {item.type!r} is not supported.", param=param)
         else:
-            turns.append(
-                Message("system" if item.role == "developer" else item.role, text_of(item.content or "", "input"))
-            )
-    if not turns or turns[-1].role not in ("user", "tool"):
-        raise InvalidRequest("There is no question: the last message must be the user's.", param="input")
+            role, text = "system" if item.role == "developer" else item.role, text_of(item.content or "", param)
+            turns.append(Message(role, text, images=images_of(item.content)))
     return turns
 
 
-def _call(item: InputItem) -> ToolCall:
+def _call(item: InputItem, param: str) -> ToolCall:
     if not item.call_id or not item.name:
-        raise InvalidRequest("A function_call needs `call_id` and `name`.", param="input")
+        raise InvalidRequest("A function_call needs `call_id` and `name`.", param=param)
     return ToolCall(item.call_id, item.name, item.arguments)
 
 

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import ssl
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -113,6 +114,7 @@ class OpenAICompatible:
             count_prompt=self.count_prompt,
             calls_functions=True,  # or its server says that it does not
             writes_json=True,
+            takes_images=True,
             parameters=parameters_named(self.model),
         )
 
@@ -144,13 +146,14 @@ class OpenAICompatible:
             raise unusable(self.address, self.problem)
 
     def count_prompt(self, messages: Sequence[Message]) -> int | None:
-        """Tokens of the whole prompt as the server counts them; None where it does not tell. Blocking, seconds at most.
+        """Tokens of the whole prompt, without images, as the server counts them; None where it does not tell. Blocking,
+        seconds at most.
 
         A server that fails at it is not asked again until its models are listed anew; one that is busy is."""
         if not self.tokenizer:
             return None
         try:
-            return self._count(to_turns(messages))
+            return self._count(to_turns([replace(message, images=()) for message in messages]))
         except (NotCounted, httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             if isinstance(error, NotCounted) and (error.status in BUSY or _has_calls(messages)):
                 return None  # a template without functions refuses them, and counts everything else

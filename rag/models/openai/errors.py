@@ -26,6 +26,9 @@ _NOT_TAKEN = re.compile(
 )
 _ABOUT_FUNCTIONS = re.compile(r"\btools?\b|tool[_ -]?(choice|call)|\bfunction[_ -]?(call|tool)", re.IGNORECASE)
 _ABOUT_FORMAT = re.compile(r"response_format|json_schema|json_object", re.IGNORECASE)
+_ABOUT_IMAGES = re.compile(
+    r"image[ _](?:input|url)|multi-?modal|mmproj|support (?:images?|vision)|0 image", re.IGNORECASE
+)
 _DISPENSABLE = {*(field.name for field in fields(Sampling)), "repeat_penalty", "parallel_tool_calls"} - {
     "max_tokens",
     "response_format",
@@ -136,6 +139,9 @@ def _of_status(error: ServerError, *, with_functions: bool) -> tuple[type[Backen
     if _ABOUT_FORMAT.search(text) and status in {400, 404, 422, 500, 501}:
         hint = "Leave `response_format` out, or ask a server that can keep it: vLLM, llama-server, Ollama."
         return BackendRejected, "does not take this response format", hint
+    if _ABOUT_IMAGES.search(text) and status in {400, 404, 422, 500, 501}:
+        hint = "Set RAG_LLM__VISION=false, so that images are left out."
+        return BackendRejected, "does not take images", hint
     if status in {408, 409, 429} or status >= 500:
         hint = "It is busy or still loading: ask again in a moment." if status in {429, 503} else "See its log."
         return BackendUnavailable, "cannot answer now", hint

@@ -13,7 +13,7 @@ import sqlalchemy
 
 from rag.storage import schema
 
-REVISION = "0002"  # of the tables in schema.py: the last one in `versions/`
+REVISION = "0003"  # of the tables in schema.py: the last one in `versions/`
 LAST_BEFORE_ALEMBIC = 13
 _one_at_a_time = threading.Lock()  # Alembic has one context for the whole process
 

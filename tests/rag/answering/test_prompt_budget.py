@@ -199,3 +199,18 @@ def test_the_room_for_history_is_what_a_prompt_takes(sources):
         history = turns("oil " * 5, "oil " * (length - 5))
         prompt = fit_prompt(model, RULES, [*history, Message("user", "How often?")], passages, 100, examples)
         assert len(prompt.messages) == 4 + kept, length
+
+
+def test_images_take_their_share_of_the_window():
+    model = LanguageModel("openai", "m", "", llm=None, context_window=6_000, count_tokens=words)
+    seen = [Message("user", "And this?", images=("data:a",) * 2), Message("assistant", "A pump.")]
+    question = Message("user", "Which is older?", images=("data:b",))
+    assert [m.images for m in fit_prompt(model, RULES, [*seen, question], [], 500).messages[1:]] == [
+        seen[0].images,
+        (),
+        question.images,
+    ]
+    many = [Message("user", "And this?", images=("data:a",) * 5), Message("assistant", "A pump.")]
+    assert fit_prompt(model, RULES, [*many, question], [], 500).messages[1:] == [question]
+    with pytest.raises(InvalidRequest):
+        fit_prompt(model, RULES, [Message("user", "Which?", images=("data:b",) * 6)], [], 500)

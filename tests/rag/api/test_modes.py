@@ -88,8 +88,24 @@ def last_prompt(several, model):
 
 
 def test_the_default_model_is_listed_first_and_hidden_ones_not_at_all(client):
-    assert [model.id for model in client.models.list()] == ["small", "large", "footnote/default"]
+    assert [model.id for model in client.models.list()] == [
+        *("small", "large", "footnote/default", "chat/small", "chat/large", "bag-of-words")
+    ]
     assert client.models.retrieve("hidden").id == "hidden"
+
+
+@pytest.mark.parametrize("name", ["gpt-4o", "chat/gpt-4o"])
+def test_of_several_models_none_is_taken_for_another(client, name):
+    with pytest.raises(openai.NotFoundError, match="There are: small, large, footnote/default"):
+        asked(client, name)
+    with pytest.raises(openai.NotFoundError):
+        client.models.retrieve(name)
+
+
+def test_any_model_can_be_asked_alone(several, client):
+    answer = asked(client, "chat/hidden")
+    assert (answer.answered_by, answer.citations) == ("hidden", [])
+    assert "oil every" not in last_prompt(several, "hidden")
 
 
 @pytest.mark.parametrize("model", ["small", "large", "hidden"])

@@ -146,7 +146,8 @@ def test_a_catalog_in_sqlite_keeps_every_row(old_file):
 
 def test_a_catalog_of_the_first_revision_gets_sessions_and_loses_the_secret_that_signed_them(old_file):
     with closing(SqliteDatabase(old_file)) as database, database.transaction() as connection:
-        connection.execute("DROP TABLE sessions")
+        for table in ("sessions", "response_items", "response_conversations", "uploads"):
+            connection.execute(f"DROP TABLE {table}")
         connection.execute("UPDATE alembic_version SET version_num = '0001'")
         connection.execute("INSERT INTO properties VALUES ('chat_secret', 'of-many-accounts')")
     assert b"of-many-accounts" in old_file.read_bytes()

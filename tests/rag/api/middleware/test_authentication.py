@@ -29,6 +29,9 @@ UNKNOWN = {
     "document": "doc_" + "0" * 24,
     "batch": "vsfb_" + "0" * 24,
     "response": "resp_" + "0" * 24,
+    "conversation": "conv_" + "0" * 24,
+    "item": "msg_" + "0" * 24,
+    "upload": "upload_" + "0" * 24,
 }
 OPEN = {"/healthz", "/readyz", "/library"}  # the last is a page without anything on it
 
@@ -45,6 +48,8 @@ def recipes(i, own):
     search = {"type": "file_search", "vector_store_ids": [i["store"]]}
     part = {"collection": i["store"]}
     here = {"collection": own["store"], "documents": [i["document"]]}
+    talk, upload = f"/v1/conversations/{i['conversation']}", f"/v1/uploads/{i['upload']}"
+    turn = {"role": "user", "content": "Good morning."}
     batch, shelf = f"{store}/file_batches", f"/library/collections/{i['store']}"
     return {
         "GET /metrics": [("GET", "/metrics", None)],
@@ -66,11 +71,24 @@ def recipes(i, own):
             ("POST", "/v1/responses", {"model": "scripted", "input": "The code word?", "tools": [search]}),
             ("POST", "/v1/responses", {"model": collection, "input": "The code word?"}),
             ("POST", "/v1/responses", {"model": "scripted", "input": "And?", "previous_response_id": i["response"]}),
+            ("POST", "/v1/responses", {"model": "scripted", "input": "And?", "conversation": i["conversation"]}),
         ],
         "GET /v1/responses/{response_id}": [("GET", f"/v1/responses/{i['response']}", None)],
         "DELETE /v1/responses/{response_id}": [("DELETE", f"/v1/responses/{i['response']}", None)],
         "POST /v1/responses/{response_id}/cancel": [("POST", f"/v1/responses/{i['response']}/cancel", None)],
         "GET /v1/responses/{response_id}/input_items": [("GET", f"/v1/responses/{i['response']}/input_items", None)],
+        "POST /v1/conversations": [],  # names nothing
+        "GET /v1/conversations/{conversation_id}": [("GET", talk, None)],
+        "POST /v1/conversations/{conversation_id}": [("POST", talk, {"metadata": {"a": "b"}})],
+        "DELETE /v1/conversations/{conversation_id}": [("DELETE", talk, None)],
+        "GET /v1/conversations/{conversation_id}/items": [("GET", f"{talk}/items", None)],
+        "POST /v1/conversations/{conversation_id}/items": [("POST", f"{talk}/items", {"items": [turn]})],
+        "GET /v1/conversations/{conversation_id}/items/{item_id}": [("GET", f"{talk}/items/{i['item']}", None)],
+        "DELETE /v1/conversations/{conversation_id}/items/{item_id}": [("DELETE", f"{talk}/items/{i['item']}", None)],
+        "POST /v1/uploads": [],  # names nothing
+        "POST /v1/uploads/{upload_id}/parts": [],  # see test_uploads.py
+        "POST /v1/uploads/{upload_id}/complete": [("POST", f"{upload}/complete", {"part_ids": [own["file"]]})],
+        "POST /v1/uploads/{upload_id}/cancel": [("POST", f"{upload}/cancel", None)],
         "POST /v1/embeddings": [("POST", "/v1/embeddings", {"model": "bag-of-words", "input": "oil"})],
         "POST /v1/files": [],  # names nothing
         "GET /v1/files": [("GET", "/v1/files", None), ("GET", f"/v1/files?after={i['file']}", None)],
@@ -213,7 +231,11 @@ def have(url, key, name, text):
         batch = client.vector_stores.file_batches.create_and_poll(store.id, file_ids=[file.id], poll_interval_ms=50)
         assert batch.file_counts.completed == 1
         kept = client.responses.create(model=f"footnote/{name}", input="What is the code word?")
-        return {"file": file.id, "store": store.id, "batch": batch.id, "response": kept.id}
+        talk = client.conversations.create(items=[{"role": "user", "content": text}])
+        item = client.conversations.items.list(talk.id).data[0]
+        upload = client.uploads.create(bytes=1, filename="a.md", mime_type="text/markdown", purpose="assistants")
+        ids = {"file": file.id, "store": store.id, "batch": batch.id, "response": kept.id}
+        return {**ids, "conversation": talk.id, "item": item.id, "upload": upload.id}
 
 
 @pytest.fixture(scope="module")
@@ -295,7 +317,8 @@ def test_what_is_not_ones_own_is_as_if_it_were_not_there(world, who):
 
 
 def assert_unharmed(world):
-    for route in ("GET /v1/files/{file_id}", "GET /v1/responses/{response_id}"):
+    item = "GET /v1/conversations/{conversation_id}/items/{item_id}"
+    for route in ("GET /v1/files/{file_id}", "GET /v1/responses/{response_id}", item):
         for request in recipes(world.annas, world.own["anna"])[route]:
             assert world.send("anna", *request).status_code == 200
     store = world.send("anna", "GET", f"/v1/vector_stores/{world.annas['store']}", None).json()
@@ -357,7 +380,7 @@ def test_a_key_for_one_collection_asks_that_one_without_naming_it(world):
     answer = world.send("to the vault", "POST", "/v1/chat/completions", question("scripted")).json()
     assert "zanzibar" in answer["citations"][0]["quote"]
     models = world.send("to the vault", "GET", "/v1/models", None).json()["data"]
-    assert [model["id"] for model in models] == ["scripted", "footnote/vault-plan"]
+    assert [model["id"] for model in models] == ["scripted", "footnote/vault-plan", "chat/scripted", "bag-of-words"]
     assert world.send("to the vault", "POST", "/v1/vector_stores", {}).status_code == 403
     store = f"/v1/vector_stores/{world.annas['store']}"
     assert world.send("to the vault", "DELETE", store, None).status_code == 403

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import httpx
 import openai
@@ -52,10 +53,41 @@ CLAIM = {
 
 
 def test_models(client, served):
-    assert [model.id for model in client.models.list()] == ["scripted", "footnote/default"]
-    assert client.models.retrieve("footnote/default").id == "footnote/default"
+    models = client.models.list().data
+    assert [model.id for model in models] == ["scripted", "footnote/default", "chat/scripted", "bag-of-words"]
+    assert all(time.time() - 3600 < model.created <= time.time() for model in models)
+    assert [client.models.retrieve(model.id) for model in models] == models
     with pytest.raises(openai.NotFoundError):
         client.models.retrieve("footnote/nobody")
+
+
+@pytest.mark.parametrize("name", ["gpt-4o", "local-model", "openai/mistral"])
+@pytest.mark.parametrize("stream", [True, False])
+def test_any_name_is_taken_for_the_only_model_and_a_header_says_so(client, name, stream):
+    answer = client.chat.completions.with_raw_response.create(model=name, messages=QUESTION, stream=stream)
+    assert answer.headers["x-footnote-model"] == "scripted"
+    assert '"answered_by":"scripted"' in answer.http_response.read().decode().replace(": ", ":")
+    response = client.responses.with_raw_response.create(model=name, input="When?", stream=stream)
+    assert response.headers["x-footnote-model"] == "scripted"
+    assert client.models.retrieve(name).id == name
+    for known in ("scripted", "footnote/default", "chat/scripted"):
+        answer = client.chat.completions.with_raw_response.create(model=known, messages=QUESTION)
+        assert "x-footnote-model" not in answer.headers
+
+
+def test_a_name_says_whether_the_documents_are_asked(client):
+    alone = client.chat.completions.create(model="chat/scripted", messages=QUESTION)
+    assert (alone.model, alone.answered_by, alone.citations) == ("chat/scripted", "scripted", [])
+    named = {"vector_store_ids": ["default"]}
+    assert client.chat.completions.create(model="chat/scripted", messages=QUESTION, extra_body=named).citations
+    tool = {"type": "file_search", "vector_store_ids": ["default"]}
+    searched = client.responses.create(model="chat/scripted", input=QUESTION[0]["content"], tools=[tool])
+    assert searched.output[-1].content[0].annotations
+
+
+def test_the_embedding_model_is_asked_for_no_answer(client):
+    with pytest.raises(openai.NotFoundError, match="/v1/embeddings"):
+        client.chat.completions.create(model="bag-of-words", messages=QUESTION)
 
 
 @pytest.mark.parametrize("model", ["scripted", "footnote/default"])
@@ -127,7 +159,7 @@ def test_content_in_parts_history_and_unknown_fields_are_understood(client, serv
 
 def test_an_unknown_model_is_not_found_and_the_known_ones_named(client):
     with pytest.raises(openai.NotFoundError, match="footnote/default") as raised:
-        client.chat.completions.create(model="gpt-4o", messages=QUESTION)
+        client.chat.completions.create(model="footnote/nobody", messages=QUESTION)
     assert raised.value.body["code"] == "not_found"
 
 

@@ -32,7 +32,12 @@ def test_a_prompt_without_words_is_refused(client):
     with pytest.raises(openai.BadRequestError):
         client.completions.create(model="scripted", prompt=" ")
     with pytest.raises(openai.NotFoundError):
-        client.completions.create(model="gpt-9", prompt=QUESTION)
+        client.completions.create(model="footnote/nobody", prompt=QUESTION)
+
+
+def test_any_name_is_taken_for_the_only_model(client):
+    answer = client.completions.with_raw_response.create(model="gpt-9", prompt=QUESTION)
+    assert answer.headers["x-footnote-model"] == "scripted"
 
 
 def test_every_answer_has_a_name_of_its_own(served):

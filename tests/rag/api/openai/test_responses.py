@@ -117,6 +117,18 @@ def test_what_footnote_has_not_is_refused_by_name(client, wrong, param):
     assert raised.value.body["param"] == param
 
 
+def test_what_openai_has_and_footnote_has_not_names_what_to_use(client):
+    with pytest.raises(openai.BadRequestError, match="`stream`"):
+        client.responses.create(model="scripted", input=QUESTION, background=True)
+    assert client.responses.create(model="scripted", input=QUESTION, background=False).status == "completed"
+    with pytest.raises(openai.NotFoundError, match="Nothing is moderated here"):
+        client.moderations.create(input=QUESTION)
+    with pytest.raises(openai.NotFoundError, match="one by one"):
+        client.batches.list()
+    with pytest.raises(openai.NotFoundError, match="/docs"):
+        client.get("/nowhere", cast_to=object)
+
+
 def test_what_file_search_says_cannot_be_said_twice(client):
     with pytest.raises(openai.BadRequestError) as raised:
         client.responses.create(
@@ -177,7 +189,7 @@ def test_the_input_of_a_long_conversation_is_listed_by_pages(client):
 
 
 def test_unknown_models_stores_and_responses_are_not_found(client):
-    for wrong in ({"model": "gpt-9"}, {"tools": [{**SEARCH, "vector_store_ids": ["vs_none"]}]}):
+    for wrong in ({"model": "footnote/nobody"}, {"tools": [{**SEARCH, "vector_store_ids": ["vs_none"]}]}):
         with pytest.raises(openai.NotFoundError):
             client.responses.create(**{"model": "scripted", "input": QUESTION, **wrong})
     with pytest.raises(openai.NotFoundError):

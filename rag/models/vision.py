@@ -1,0 +1,33 @@
+"""Whether a model sees images: as its settings say; else it is shown a small one, once."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+
+from rag.errors import BackendRejected
+from rag.types.documents import LanguageModel, Message
+
+# 64 × 64 white pixels: some models that see refuse a single one for its size
+_WHITE = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAEAAAABACAAAAACPAi4CAAAAKUlEQVR42u3MQREAAAwCIPuX1hD77SAA6VEEAoFAIBAI"
+    "BAKBQCAQfA8Gpwvw4qrwDDIAAAAASUVORK5CYII="
+)
+_QUESTION = "Which colour is this?"
+
+
+async def sees_images(model: LanguageModel) -> bool:
+    """Whether images may be sent to the model. What its server says to the first one is remembered. Raises
+    BackendUnavailable."""
+    if model.llm is None or not model.takes_images:
+        return False
+    if model.sight.sees is None:
+        try:
+            options = {"max_tokens": 16, "temperature": 0.0}
+            async with aclosing(model.llm.stream([Message("user", _QUESTION, images=(_WHITE,))], options)) as deltas:
+                async for delta in deltas:
+                    if delta.text or delta.finish_reason:
+                        break
+            model.sight.sees = True
+        except BackendRejected:
+            model.sight.sees = False
+    return model.sight.sees
