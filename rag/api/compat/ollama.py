@@ -169,8 +169,8 @@ async def running(services: AppServices, caller: Caller) -> dict[str, Any]:
 async def show(body: Named, services: AppServices, caller: Caller) -> dict[str, Any]:
     """What a model is."""
     name = _without_tag(body.model or body.name)
-    _, model = await asyncio.to_thread(resolve_model, name, services, caller)
-    described = services.models.described.get(model or services.models.default_name)
+    named = await asyncio.to_thread(resolve_model, name, services, caller)
+    described = services.models.described.get(named.model or services.models.default_name)
     window = described.context_window if described else None
     info = {"general.architecture": "footnote", **({"footnote.context_length": window} if window else {})}
     return {

@@ -21,7 +21,7 @@ from fastapi import Request as HttpRequest
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from rag.answering.modes.request import Request
+from rag.answering.modes.request import WITHOUT_RETRIEVAL, Request
 from rag.answering.personas import addressed
 from rag.api.dependencies import Caller
 from rag.api.json_body import JsonRoute, NullIsAbsent
@@ -231,7 +231,7 @@ def request_of(body: ChatRequest, services: Services, caller: Access) -> Request
         models=extensions.models or (() if mode == "compare" else tuple(filter(None, [named.model]))),
         sampling=body.sampling,
         functions=functions,
-        retrieval=body.retrieval is not False,
+        retrieval=body.retrieval is not False and not (named.mode == "chat" and mode in WITHOUT_RETRIEVAL),
     )
     return request if collection is None else addressed(request, collection.name, services.roles, extensions.mode)
 

@@ -46,7 +46,7 @@ def test_what_cannot_be_done_is_refused(http):
         ({"prompt": "a", "messages": [{"role": "user", "content": "b"}]}, "messages"),
         ({"prompt": "a", "n": 2}, "n"),
         ({"prompt": "a", "logit_bias": {"5": 1}}, "logit_bias"),
-        ({"prompt": "a", "model": "nobody"}, None),
+        ({"prompt": "a", "model": "footnote/nobody"}, None),
     ):
         refused = http.post("/api/v1/chat", json=body)
         assert refused.status_code in (400, 404)

@@ -22,8 +22,8 @@ def test_models_are_listed_and_shown(client):
     assert [model.model for model in client.ps().models] == names
     shown = client.show(MODEL)
     assert "completion" in shown.capabilities
-    with pytest.raises(ollama.ResponseError, match="There is no model 'nothing'") as refused:
-        client.show("nothing")
+    with pytest.raises(ollama.ResponseError, match="There is no model 'footnote/nothing'") as refused:
+        client.show("footnote/nothing")
     assert refused.value.status_code == 404
 
 
