@@ -162,6 +162,8 @@ class SplitConversation:
 def split_conversation(messages: Sequence[Message]) -> SplitConversation:
     """Raises InvalidRequest when there is no question, or when calls of functions and what they gave do not match."""
     turns = [message for message in messages if message.role != "system"]
+    while turns and turns[-1].role == "assistant" and not turns[-1].written.strip():
+        turns.pop()  # some clients send the place of the answer that they wait for
     _check_calls(turns)
     place = max((place for place, turn in enumerate(turns) if turn.role == "user"), default=-1)
     history, steps = turns[:place], turns[place + 1 :]

@@ -42,7 +42,7 @@ async def summarize(engine: ChatEngine, request: Request, emit: Emit) -> Answer:
         try:
             return await _write(taker, pages, at_once(prepared.model, engine.settings.modes), emit)
         except PromptTooLong as error:  # the server counts more tokens than we do, or reads fewer
-            window = smaller_window(window, error)
+            window = smaller_window(window, error) if error.limit else window // 2
             if window < prepared.model.context_window // _SMALLEST_WINDOW:
                 raise
 
