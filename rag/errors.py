@@ -285,15 +285,16 @@ class BackendRejected(BackendError):
 
 class PromptTooLong(BackendRejected):
     """The prompt has more tokens than the model reads. `limit` is how much that is, `counted` how much the prompt had,
-    both as the server counts it, and 0 where it does not say."""
+    `excess` how much of it was too much, as the server counts it, and 0 where it does not say."""
 
     code = "context_length_exceeded"
     public = "The request is longer than the language model reads."
 
-    def __init__(self, message: str, *, hint: str = "", limit: int = 0, counted: int = 0) -> None:
+    def __init__(self, message: str, *, hint: str = "", limit: int = 0, counted: int = 0, excess: int = 0) -> None:
         super().__init__(message, hint=hint)
         self.limit = limit
         self.counted = counted
+        self.excess = excess
 
 
 def public_sentences(kind: type[RagError] = RagError) -> frozenset[str]:

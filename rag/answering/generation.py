@@ -169,20 +169,27 @@ async def write_answer(
                 thinks=prepared.thinks,
             )
         except PromptTooLong as error:
-            refusal, refused, window = error, prompt, smaller_window(window, error, prompt.tokens)
+            refusal, refused = error, prompt
+            window = smaller_window(window, error, prompt.tokens, prompt.max_tokens)
             logger.warning("The prompt did not fit, trying a shorter one: %s", error)
     assert refusal is not None
     raise refusal
 
 
-def smaller_window(window: int, refusal: PromptTooLong, tokens: int = 0) -> int:
-    """The window, as the model's tokens are counted here, for which to make the next prompt after one of so many
-    `tokens` (0: nobody knows) was refused: what the server says that it reads, else a part of the last one."""
-    if not refusal.limit:
-        return int(window * _SMALLER)
-    share = max(refusal.counted / tokens, 1.0) if tokens else 1.0  # of the server's tokens to ours
-    told = int(refusal.limit / share * _SPARE)
-    return told if told < window else int(window * _SMALLER)
+def smaller_window(window: int, refusal: PromptTooLong, tokens: int = 0, reply_tokens: int = 0) -> int:
+    """The window, as the model's tokens are counted here, for which to make the next prompt after one was refused: what
+    the server says that it reads, else a part of what was sent.
+
+    `tokens` are those of the refused prompt, as they are counted here (0: nobody knows), `reply_tokens` those that its
+    reply might have had."""
+    share = refusal.counted / tokens if refusal.counted and tokens else 1.0  # of the server's tokens to ours
+    told = refusal.limit / max(share, 1.0) if refusal.limit else tokens + reply_tokens - refusal.excess
+    if share < 1.0 and refusal.limit > 2 * reply_tokens:  # the reply's tokens are counted by the server alone
+        told = (refusal.limit - reply_tokens) / share + reply_tokens
+    if (refusal.limit or refusal.excess) and 0 < told < window:
+        return int(told * _SPARE)
+    sent = min(tokens + reply_tokens, window) if tokens else window
+    return int(sent * _SMALLER)
 
 
 def _left_out(refused: Prompt, prompt: Prompt) -> str:

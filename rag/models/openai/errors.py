@@ -161,6 +161,7 @@ def explain(error: Exception, address: str, key: str, *, with_functions: bool = 
             "RAG_LLM__MAX_TOKENS.",
             limit=overflow.limit,
             counted=overflow.counted,
+            excess=overflow.excess,
         )
     elif isinstance(error, ServerError) and error.status:
         kind, what, hint = _of_status(error, with_functions=with_functions)

@@ -23,7 +23,7 @@ class EventReader:
     def feed(self, received: bytes) -> Iterator[dict[str, Any]]:
         """The chunks that are whole now. Raises ServerError for what the server reports, NoJson for what is none."""
         *lines, self._line = (self._line + received).split(b"\n")
-        for line in lines:
+        for place, line in enumerate(lines):
             stripped = line.rstrip(b"\r")
             if stripped.startswith(b"data:"):
                 self._data.append(stripped[5:].lstrip(b" "))
@@ -37,7 +37,7 @@ class EventReader:
                 if chunk:
                     yield chunk
             elif stripped and not stripped.startswith(_FIELDS):
-                raise NoJson(stripped.decode(errors="replace"))
+                raise NoJson(b"\n".join([*lines[place:], self._line]).decode(errors="replace"))
 
     def end(self) -> None:
         """All has come. Raises NoJson where what was left is no line of an event."""
