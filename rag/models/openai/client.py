@@ -95,6 +95,7 @@ class OpenAICompatible:
         self.problem = "it was not asked yet"
         self.is_listed = True  # or the server tells no names
         self.tokenizer: Tokenizer = ""
+        self._is_vllm = False
         self._wanted_model = settings.model
         self._wanted_window = settings.context_window
         self._key = settings.key()
@@ -139,6 +140,7 @@ class OpenAICompatible:
             return
         self.base_url = probe.base_url
         self.tokenizer = probe.tokenizer
+        self._is_vllm = probe.tokenizer == "vLLM"
         self.model = self._wanted_model or probe.models[0]
         self.is_listed = bool(listed_name(self.model, probe.models))
         windows = [window for window in (self._wanted_window, probe.context_window) if window]
@@ -294,7 +296,7 @@ class OpenAICompatible:
     def _request(self, turns: list[Turn], options: Mapping[str, Any], left_out: set[str]) -> dict[str, Any]:
         fields = dict(options)
         extra_body = fields.pop("extra_body", {})
-        if turns[-1]["role"] == "assistant" and self.tokenizer == "vLLM":  # the others go on with it by themselves
+        if turns[-1]["role"] == "assistant" and self._is_vllm:  # the others go on with it by themselves
             fields |= dict(zip(OF_CONTINUATION, (True, False), strict=True))
         fields |= extra_body
         if fields.get("reasoning_effort") == EFFORTS[0]:
