@@ -109,19 +109,22 @@ def total(usages: Iterable[Usage]) -> Usage:
 
 async def reply(model: LanguageModel, messages: Sequence[Message], max_tokens: int) -> Reply:
     """The likeliest reply, whole, and without thoughts: a model that spends its tokens on them is asked once more in
-    another way, until one is known in which it has words left. Empty where none is. Raises BackendError."""
+    another way, until one is known in which it has words left. Empty where none is, and where the server withheld the
+    rest. Raises BackendError."""
     usages: list[Usage] = []
     text, has_another_way = "", True
     while not text and has_another_way:
         parts: list[str] = []
         usage: Usage | None = None
+        is_withheld = False
         failed_ways = model.thoughts.failed_ways
         deltas = stream_text(model, messages, Sampling(max_tokens=max_tokens, temperature=0.0), thinks=False)
         async with aclosing(deltas):
             async for delta in deltas:
                 parts = [delta.text] if delta.retracts else [*parts, delta.text]
+                is_withheld = is_withheld or delta.finish_reason == "content_filter"
                 usage = delta.usage or usage
-        text = after_thoughts("".join(parts)).strip()
+        text = "" if is_withheld else after_thoughts("".join(parts)).strip()
         usages.append(usage or _counted(model, messages, text))
         has_another_way = model.thoughts.failed_ways > failed_ways
     return Reply(text, total(usages))

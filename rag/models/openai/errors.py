@@ -108,8 +108,8 @@ def refused_fields(error: ServerError, body: Mapping[str, Any]) -> set[str]:
         return set()
     text = str(error).lower()
     effort = body.get("reasoning_effort")
-    if effort in EFFORTS and "reasoning_effort" in text and _OTHER_VALUE.search(text):
-        return {f"reasoning_effort={effort}"}
+    if effort and "reasoning_effort" in text and _OTHER_VALUE.search(text):
+        return {f"reasoning_effort={effort}"} if effort in EFFORTS else set()
     refused = {"stream_options"} if "stream_options" in text else set()
     if is_about_roles(text):
         refused.add(SYSTEM_ROLE)

@@ -242,6 +242,15 @@ async def test_a_rewriting_that_is_all_thoughts_falls_back_to_the_joined_questio
     assert not re.search(r"All \[1\]", sent)
 
 
+async def test_half_a_rewriting_is_none(server, ask):
+    server.reply = lambda _, body: stream(["Which hotels"], body, "content_filter")
+    history = [Message("user", "Which pumps need oil?"), Message("assistant", "All.")]
+    told = await ask([*history, Message("user", "And how often?")])
+    assert [event.question for event in told if isinstance(event, QueryCondensed)] == [
+        "Which pumps need oil? And how often?"
+    ]
+
+
 async def test_an_answer_that_has_begun_is_gone_on_with(server, ask):
     begun = [*QUESTION, Message("assistant", "Pump 0 needs")]
     server.reply = lambda _, body: stream([" oil [1]."], body)

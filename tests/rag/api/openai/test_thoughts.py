@@ -172,6 +172,14 @@ def test_fields_that_the_server_does_not_take_are_left_out(client, model):
     assert completion.choices[0].message.content == "Every 90 days [1]."
 
 
+def test_a_value_that_the_server_does_not_take_is_an_error(client, model):
+    said = "Unsupported value: 'reasoning_effort' does not support 'most' with this model. Supported values are: 'low'."
+    model.reply = lambda *_: JSONResponse({"error": {"message": said}}, 400)
+    with pytest.raises(openai.BadRequestError):
+        client.chat.completions.create(model="tiny", messages=MESSAGES, reasoning_effort="most")
+    assert len(model.requests) == 1
+
+
 def test_a_response_says_how_much_to_think(client, model):
     response = client.responses.create(model="tiny", input=QUESTION, reasoning={"effort": "low"})
     assert model.requests[0]["reasoning_effort"] == "low"
