@@ -37,6 +37,8 @@ def _parts(content: object) -> tuple[str, str]:
         return str(content or ""), ""
     texts, thoughts = [], []
     for part in content:
+        if not isinstance(part, Mapping):
+            continue
         if part.get("type") == "thinking":
             thoughts += [str(inner.get("text") or "") for inner in part.get("thinking") or ()]
         else:

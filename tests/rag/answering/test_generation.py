@@ -12,7 +12,8 @@ from rag.answering.engine import ChatEngine
 from rag.answering.replies import reply_to
 from rag.errors import PromptTooLong
 from rag.index.index import Index
-from rag.models.llm import open_language_model
+from rag.models.llm import check_model, open_language_model
+from rag.models.openai.client import open_openai
 from rag.retrieval.retriever import HybridRetriever
 from rag.settings import LanguageModelSettings
 from rag.types.chat import Sampling
@@ -142,10 +143,9 @@ async def test_a_refusal_inside_a_stream_is_read_too(server, ask):
 async def test_what_a_server_reads_is_remembered(server, ask):
     reads(server, 1500, "This model's maximum context length is {limit} tokens.", whole_of)
     described = LanguageModelSettings(provider="openai", base_url=server.base_url, context_window=16_000)
-    from rag.models.openai.client import open_openai
-
     ask.model = open_openai(described)
     await ask()
+    await check_model(ask.model)  # the server is asked what it is, and tells no window
     await ask()
     assert len(server.requests) == 3, "the second question was asked once"
 

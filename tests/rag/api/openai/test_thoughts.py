@@ -74,6 +74,14 @@ def test_a_stream_has_thoughts_before_its_text(client):
     )
 
 
+def test_a_task_of_the_client_is_done_without_thoughts(client, model):
+    title = "### Task:\nGenerate a title.\n<chat_history>\nUSER: How often?\nASSISTANT: Every 90 days.\n</chat_history>"
+    client.chat.completions.create(model="tiny", messages=[{"role": "user", "content": title}])
+    (asked,) = model.requests
+    assert asked["chat_template_kwargs"]["enable_thinking"] is False
+    assert asked["reasoning_effort"] == "none"
+
+
 def test_a_model_that_does_not_think_has_no_such_field(client, model):
     model.reply = lambda _, body: stream(ANSWER, body)
     message = client.chat.completions.create(model="tiny", messages=MESSAGES).choices[0].message
