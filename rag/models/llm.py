@@ -97,7 +97,7 @@ async def stream_text(  # noqa: C901  (one loop, and what can go wrong in it)
             async for delta in deltas:
                 thoughts, text = leading.feed(delta.text)
                 if delta.finish_reason:  # no text may come after it
-                    held = leading.flush(is_cut_off=delta.finish_reason == "length")
+                    held = leading.flush(is_cut_off=delta.finish_reason in ("length", "content_filter"))
                     thoughts, text = thoughts + held[0], text + held[1]
                 shown = delta
                 if text != delta.text or leading.retracts:

@@ -106,8 +106,9 @@ class LeadingThoughts:
                 thoughts, self._held = self._held[: 1 - len(self._end)], self._held[1 - len(self._end) :]
         if self._place == "behind":
             return thoughts, self._behind()
-        is_reply = self._place not in ("start", "inside", "perhaps inside")
-        return self._watched(self._release()) if is_reply else (thoughts, "")
+        if self._place in ("start", "inside", "perhaps inside"):
+            return thoughts, ""
+        return self._watched(self._release())
 
     def flush(self, *, is_cut_off: bool = False) -> tuple[str, str]:
         """Thoughts and text that were held back; call it when the reply has ended. A reply that was cut off tells
