@@ -22,7 +22,9 @@
     ├─ ShuttingDown                the server ends before the answer does        exit 1   503
     └─ BackendError                the cause is chained                          exit 1
         ├─ BackendUnavailable      refused, timed out, still loading                      503
-        │   └─ AnswerInterrupted   the same, after a part of the answer was sent          503
+        │   ├─ AnswerInterrupted   the same, after a part of the answer was sent          503
+        │   └─ BackendFailed       the server answered with an error of its own           502
+        │       └─ UnreadableReply its reply was no JSON                                  502
         └─ BackendRejected         bad parameter, wrong API key                           400
             └─ PromptTooLong       longer than the model reads                            400
 
@@ -266,6 +268,21 @@ class AnswerInterrupted(BackendUnavailable):
     public = "The language model stopped in the middle of the answer."
 
 
+class BackendFailed(BackendUnavailable):
+    """The model server answered with an error of its own (HTTP 5xx)."""
+
+    status = 502
+    code = "backend_failed"
+    public = "The language model has failed."
+
+
+class UnreadableReply(BackendFailed):
+    """The model server's reply was no JSON."""
+
+    code = "unreadable_reply"
+    public = "The model server's reply was no JSON."
+
+
 class BackendRejected(BackendError):
     """The model server refused the request, e.g. because the prompt is too long."""
 
@@ -275,10 +292,17 @@ class BackendRejected(BackendError):
 
 
 class PromptTooLong(BackendRejected):
-    """The prompt has more tokens than the model reads."""
+    """The prompt has more tokens than the model reads. `limit` is how much that is, `counted` how much the prompt had,
+    `excess` how much of it was too much, as the server counts it, and 0 where it does not say."""
 
     code = "context_length_exceeded"
     public = "The request is longer than the language model reads."
+
+    def __init__(self, message: str, *, hint: str = "", limit: int = 0, counted: int = 0, excess: int = 0) -> None:
+        super().__init__(message, hint=hint)
+        self.limit = limit
+        self.counted = counted
+        self.excess = excess
 
 
 def public_sentences(kind: type[RagError] = RagError) -> frozenset[str]:

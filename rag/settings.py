@@ -201,6 +201,11 @@ class LanguageModelSettings(_Group):
         None, description="Whether the model sees images; unset: it is asked once, with a small one. `openai` only."
     )
     gpu_layers: int = Field(-1, ge=-1, description="`llama_cpp`: layers to put on the GPU; -1: all that fit.")
+    extra_body: dict[str, Any] | None = Field(
+        None,
+        description="Further fields of every request to the model's server, as a JSON object, e.g. "
+        '`{"chat_template_kwargs": {"enable_thinking": false}}`; what a request says itself goes before.',
+    )
     options: dict[str, Any] = Field(
         {},
         description="`package.module:function`: the function's arguments, as a JSON object; a value "

@@ -44,7 +44,7 @@ MADE_WHEN_NEEDED: dict[str, tuple[str, Callable[[], object]]] = {
     ),
     "rag.models.llama_cpp.client": ("search", lambda: re.compile("<\\|im_end\\|>|</s>")),
     "rag.models.llama_index": ("search", lambda: re.compile(r"\btools\b")),
-    "rag.models.openai.errors": ("search", lambda: re.compile(r"\btools\b")),
+    "rag.models.openai.errors": ("search", lambda: re.compile(r"(?<!\w)min_p(?!\w)")),
     "rag.text.injection": ("search", injection._patterns),
     "rag.ui.translations": ("fullmatch", translations._patterns),
 }

@@ -25,7 +25,7 @@ from rag.answering.prompts import ANSWER_SYSTEM, CONDENSE, EXAMPLES, FUNCTIONS, 
 from rag.answering.replies import reply_to
 from rag.errors import RagError
 from rag.models.chat_template import template_tokens
-from rag.models.llm import refresh_model
+from rag.models.llm import after_thoughts, refresh_model
 from rag.retrieval.missing_names import missing_names
 from rag.retrieval.question_cues import asking_part, asks_for_all
 from rag.retrieval.relevance_gate import best_relevance, is_foreign
@@ -165,7 +165,7 @@ class ChatEngine:
         if model.is_small and from_documents and not examples and not sampling.response_format:
             examples = _examples(not_found)
         own += json_rule(sampling.response_format) if sampling.response_format else ""
-        own += FUNCTIONS if from_documents and (functions.may_be_called or split.steps) else ""
+        own += FUNCTIONS if from_documents and (functions.may_be_called or split.calls_functions) else ""
         rules = "\n\n".join(filter(None, [instructions, own]))
         room = history_room(
             model,
@@ -177,7 +177,7 @@ class ChatEngine:
             steps=split.steps,
             functions=functions,
         )
-        history = await asyncio.to_thread(_without_markers, split.history)
+        history = await asyncio.to_thread(_plain, split.history)
         history = await fit_history(model, history, room, self.settings.history, self.summaries)
         return PreparedQuestion(
             model,
@@ -192,7 +192,8 @@ class ChatEngine:
 
     async def condense(self, prepared: PreparedQuestion, emit: Emit = ignore) -> str:
         """A question that stands on its own; QueryCondensed is emitted where it is not the one asked, of which it is
-        what that asks when there is no history or the model fails."""
+        what that asks when there is no history or the model fails. Where the model writes nothing, the one before it
+        may be joined with it."""
         if not self.retrieves:  # the model reads the whole conversation
             return prepared.question
         asking = await asyncio.to_thread(asking_part, prepared.question)
@@ -218,7 +219,7 @@ class ChatEngine:
             logger.warning("A follow-up question could not be rewritten: %s", error)
             return question
         first_line = condensed.strip('"').partition("\n")[0].strip()
-        return first_line or question
+        return first_line or await asyncio.to_thread(_joined_with_previous, history, question)
 
     async def find(self, question: str, scope: Scope) -> RetrievalResult:
         """What the documents have on a question that stands on its own; of each that matches a passage at least, where
@@ -355,9 +356,12 @@ def names_missing_in(question: str, hits: Sequence[Hit], embedding: Embedding) -
     return tuple(missing_names(question, hits, least=2 if language_of(question) == "de" else 1))
 
 
-def _without_markers(history: Sequence[Message]) -> list[Message]:
+def _plain(history: Sequence[Message]) -> list[Message]:
+    """The history without what answers had beside their words: markers, and thoughts that a client sends back."""
     return [
-        replace(message, content=without_markers(message.content)) if message.role == "assistant" else message
+        replace(message, content=without_markers(after_thoughts(message.content)))
+        if message.role == "assistant"
+        else message
         for message in history
     ]
 

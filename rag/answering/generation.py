@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from rag.answering.attribution import Attribution
 from rag.answering.citations import citations_of_values, collect_citations
-from rag.answering.notices import Quote, with_notices
+from rag.answering.notices import INCOMPLETE, Quote, with_notices, without_words
 from rag.answering.prompt_budget import Prompt, fit_prompt
 from rag.answering.repetition import RepetitionGuard
 from rag.answering.replies import says_not_found
@@ -29,16 +29,20 @@ from rag.types.documents import (
     Hit,
     LanguageModel,
     Message,
+    ModelDelta,
     Passage,
     Progress,
     TextDelta,
+    ThoughtDelta,
     Usage,
 )
 
 logger = logging.getLogger(__name__)
 
 _LONGEST_PIECE = 500  # characters that are looked at while everybody waits: a server may send a whole answer at once
-_SMALLEST_PROMPT = 4  # a refused prompt is halved until it is this part of the window
+_MOST_REFUSALS = 8  # of one question's prompts as too long
+_SMALLER = 0.6  # part of the window that the next prompt is made for, where a server does not say what it reads
+_SPARE = 0.98  # of what a server says it reads: it counts by its own rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,8 @@ class PreparedQuestion:
     """A question made ready for a model: the `instructions` of model and caller, the `rules` that hold (these and
     Footnote's own), the history as far as it is told, and the question, which ends the conversation. `examples` are
     turns that show how to answer, `functions` what the model may call, and `steps` what it called for this question so
-    far, with what came of it."""
+    far, with what came of it, or the beginning of its answer, which it is to go on with. Without `thinks` the model is
+    asked not to think."""
 
     model: LanguageModel
     instructions: str
@@ -56,6 +61,7 @@ class PreparedQuestion:
     examples: tuple[Message, ...] = ()
     functions: Functions = NO_FUNCTIONS
     steps: tuple[Message, ...] = ()
+    thinks: bool = True
 
     @property
     def question(self) -> str:
@@ -102,16 +108,26 @@ def total(usages: Iterable[Usage]) -> Usage:
 
 
 async def reply(model: LanguageModel, messages: Sequence[Message], max_tokens: int) -> Reply:
-    """The likeliest reply, whole. Raises BackendError."""
-    parts: list[str] = []
-    usage: Usage | None = None
-    deltas = stream_text(model, messages, Sampling(max_tokens=max_tokens, temperature=0.0))
-    async with aclosing(deltas):
-        async for delta in deltas:
-            parts.append(delta.text)
-            usage = delta.usage or usage
-    text = after_thoughts("".join(parts))
-    return Reply(text.strip(), usage or _counted(model, messages, text))
+    """The likeliest reply, whole, and without thoughts: a model that spends its tokens on them is asked once more in
+    another way, until one is known in which it has words left. Empty where none is, and where the server withheld the
+    rest. Raises BackendError."""
+    usages: list[Usage] = []
+    text, has_another_way = "", True
+    while not text and has_another_way:
+        parts: list[str] = []
+        usage: Usage | None = None
+        is_withheld = False
+        failed_ways = model.thoughts.failed_ways
+        deltas = stream_text(model, messages, Sampling(max_tokens=max_tokens, temperature=0.0), thinks=False)
+        async with aclosing(deltas):
+            async for delta in deltas:
+                parts = [delta.text] if delta.retracts else [*parts, delta.text]
+                is_withheld = is_withheld or delta.finish_reason == "content_filter"
+                usage = delta.usage or usage
+        text = "" if is_withheld else after_thoughts("".join(parts)).strip()
+        usages.append(usage or _counted(model, messages, text))
+        has_another_way = model.thoughts.failed_ways > failed_ways
+    return Reply(text, total(usages))
 
 
 async def write_answer(
@@ -121,8 +137,8 @@ async def write_answer(
     hits: tuple[Hit, ...] = (),
     quote: Quote | None = None,
 ) -> Answer:
-    """Answer from the passages, or without any. A server that counts more tokens than we do is asked again with half as
-    much, and once more.
+    """Answer from the passages, or without any. Where a server refuses the prompt as too long, it is made shorter, for
+    what the server says that it reads, down to the beginning of one passage.
 
     With `quote`, an answer of which nothing is borne out is followed by a word on that and by what the passages say.
     Where there are passages, ChunksRetrieved says which of them the model reads; it comes again when fewer are left.
@@ -130,36 +146,63 @@ async def write_answer(
     window = prepared.model.context_window
     refusal: PromptTooLong | None = None
     refused: Prompt | None = None
-    while True:
+    for _ in range(_MOST_REFUSALS):
         smaller = replace(prepared, model=replace(prepared.model, context_window=window))
         try:
             with span("prompt"):
                 prompt = await asyncio.to_thread(smaller.prompt, passages)
         except InvalidRequest as error:  # not even the rules fit
             raise refusal or error from None
-        if refused:
-            emit(Progress(f"the prompt was too long for the model: {_left_out(refused, prompt)} left out"))
+        if refused and refusal:
+            is_same = prompt.messages == refused.messages
+            if is_same and not (refusal.limit and prompt.max_tokens < refused.max_tokens):
+                raise refusal
+            if not is_same:
+                emit(Progress(f"the prompt was too long for the model: {_left_out(refused, prompt)}"))
         if passages:
             emit(ChunksRetrieved(hits, prompt.passages))
         try:
             return await write_prompt(
-                prepared.model, prompt, prepared.sampling, emit, question=prepared.question, quote=quote
+                prepared.model,
+                prompt,
+                prepared.sampling,
+                emit,
+                question=prepared.question,
+                quote=quote,
+                thinks=prepared.thinks,
             )
         except PromptTooLong as error:
-            refusal, refused, window = error, prompt, window // 2
-            nothing_to_leave_out = len(prompt.passages) < 2 if passages else len(prepared.conversation) < 2
-            if nothing_to_leave_out or window < prepared.model.context_window // _SMALLEST_PROMPT:
-                raise
+            refusal, refused = error, prompt
+            window = smaller_window(window, error, prompt.tokens, prompt.max_tokens)
             logger.warning("The prompt did not fit, trying a shorter one: %s", error)
+    assert refusal is not None
+    raise refusal
+
+
+def smaller_window(window: int, refusal: PromptTooLong, tokens: int = 0, reply_tokens: int = 0) -> int:
+    """The window, as the model's tokens are counted here, for which to make the next prompt after one was refused: what
+    the server says that it reads, else a part of what was sent.
+
+    `tokens` are those of the refused prompt, as they are counted here (0: nobody knows), `reply_tokens` those that its
+    reply might have had."""
+    share = refusal.counted / tokens if refusal.counted and tokens else 1.0  # of the server's tokens to ours
+    told = refusal.limit / max(share, 1.0) if refusal.limit else tokens + reply_tokens - refusal.excess
+    if share < 1.0 and refusal.limit > 2 * reply_tokens:  # the reply's tokens are counted by the server alone
+        told = (refusal.limit - reply_tokens) / share + reply_tokens
+    if (refusal.limit or refusal.excess) and 0 < told < window:
+        return int(told * _SPARE)
+    sent = min(tokens + reply_tokens, window) if tokens else window
+    return int(sent * _SMALLER)
 
 
 def _left_out(refused: Prompt, prompt: Prompt) -> str:
     """What of the refused prompt is not in the shorter one."""
     passages, turns = len(refused.passages), len(refused.messages) - len(prompt.messages)
-    parts = [f"{passages - len(prompt.passages)} of {passages} passages"] if passages else []
+    fewer = passages - len(prompt.passages)
+    parts = [f"{fewer} of {passages} passages"] if fewer else []
     if turns > 0:
         parts.append(f"{turns} earlier message{'s' if turns > 1 else ''}")
-    return " and ".join(parts)
+    return f"{' and '.join(parts)} left out" if parts else "a passage is shortened"
 
 
 async def write_prompt(
@@ -170,40 +213,34 @@ async def write_prompt(
     *,
     question: str = "",
     quote: Quote | None = None,
+    thinks: bool = True,
 ) -> Answer:
     """The reply to a prompt; what it says of the prompt's passages is cited and checked.
 
     Sentences without a source are not held against an answer that rests on what a function gave. Without passages the
     reply is passed on as it is: what looks like a footnote there is none; so is JSON that was asked for, which rests on
-    the passages that have its values. A model that repeats itself is stopped; that
-    is told in the language of `question` (empty: of the prompt's last user message). `quote` is as in `write_answer`.
+    the passages that have its values. Thoughts are emitted as such, and are no part of it. A model that repeats itself
+    is stopped; that is told in the language of `question` (empty: of the prompt's last user message). `quote` is as in
+    `write_answer`, `thinks` as in `PreparedQuestion`.
     """
     question = question or next(message.content for message in reversed(prompt.messages) if message.role == "user")
     is_json = bool(sampling.response_format)
-    shown = _ShownText(() if is_json else prompt.passages, emit)
-    call_deltas: list[ToolCallDelta] = []
-    finish_reason: FinishReason = "stop"
-    usage: Usage | None = None
-    deltas = stream_text(model, prompt.messages, replace(sampling, max_tokens=prompt.max_tokens), prompt.functions)
+    generated = _Generated(() if is_json else prompt.passages, emit)
+    sampling = replace(sampling, max_tokens=prompt.max_tokens)
+    deltas = stream_text(model, prompt.messages, sampling, prompt.functions, thinks=thinks)
     with span("generate"):
         async with aclosing(deltas):
             async for delta in deltas:
-                finish_reason = delta.finish_reason or finish_reason
-                usage = delta.usage or usage
-                if delta.waiting:
-                    emit(Progress(delta.waiting))
-                await shown.feed(delta.text)
-                if shown.is_loop:
+                await generated.take(delta)
+                if generated.shown.is_loop:
                     break
-                for call_delta in delta.calls:
-                    call_deltas.append(call_delta)
-                    emit(call_delta)
-    await shown.end(is_cut_off=finish_reason == "length")
-    text = shown.text
-    calls = joined(call_deltas)
+    finish_reason, shown = generated.finish_reason, generated.shown
+    await shown.end(is_cut_off=finish_reason in INCOMPLETE)
+    text, thoughts = shown.text, "".join(generated.thoughts)
+    calls = joined(generated.calls)
     if calls and finish_reason == "stop":
         finish_reason = "tool_calls"
-    usage = usage or _counted(model, prompt.messages, Message("assistant", text, calls).written)
+    written = thoughts + Message("assistant", text, calls).written
     answer = Answer(
         text,
         citations=(),
@@ -211,9 +248,12 @@ async def write_prompt(
         model=model.name,
         found=True,
         finish_reason=finish_reason,
-        usage=usage,
+        usage=generated.usage or _counted(model, prompt.messages, written),
         calls=calls,
+        thoughts=thoughts.strip(),
     )
+    if not text.strip() and not calls:
+        return await without_words(answer, question, emit, prompt.max_tokens, is_json=is_json)
     if is_json:
         citations = await asyncio.to_thread(citations_of_values, text, prompt.passages)
         return replace(answer, citations=citations, found=bool(citations))
@@ -224,6 +264,37 @@ async def write_prompt(
     if prompt.messages[-1].role == "tool":
         answer = replace(answer, claims=tuple(claim for claim in answer.claims if claim.numbers))
     return await with_notices(answer, question, emit, is_loop=shown.is_loop, quote=None if calls_functions else quote)
+
+
+class _Generated:
+    """What comes of a reply: its text, which is emitted as it is shown, its thoughts and its calls of functions."""
+
+    def __init__(self, passages: Sequence[Passage], emit: Emit) -> None:
+        self.shown = _ShownText(passages, emit)
+        self.thoughts: list[str] = []
+        self.calls: list[ToolCallDelta] = []
+        self.finish_reason: FinishReason = "stop"
+        self.usage: Usage | None = None
+        self._passages = passages
+        self._emit = emit
+
+    async def take(self, delta: ModelDelta) -> None:
+        """Take in the next piece."""
+        self.finish_reason = delta.finish_reason or self.finish_reason
+        self.usage = delta.usage or self.usage
+        if delta.waiting:
+            self._emit(Progress(delta.waiting))
+        if delta.retracts:
+            await self.shown.end(is_cut_off=False)
+            self.thoughts.append(self.shown.text)
+            self.shown = _ShownText(self._passages, self._emit)
+        if delta.thoughts:
+            self.thoughts.append(delta.thoughts)
+            self._emit(ThoughtDelta(delta.thoughts))
+        await self.shown.feed(delta.text)
+        for call_delta in delta.calls:
+            self.calls.append(call_delta)
+            self._emit(call_delta)
 
 
 class _ShownText:

@@ -146,23 +146,32 @@ def _summary_turn(summary: str) -> Turn:
 
 @dataclass(frozen=True, slots=True)
 class SplitConversation:
-    """The turns without system messages. `steps` come after the question: the model's calls, and what they gave."""
+    """The turns without system messages. `steps` come after the question: the model's calls, and what they gave, or the
+    beginning of the answer, which is to be gone on with."""
 
     history: tuple[Message, ...]
     question: Message
     steps: tuple[Message, ...] = ()
 
+    @property
+    def calls_functions(self) -> bool:
+        """Whether functions were called for the question."""
+        return any(step.role == "tool" for step in self.steps)
+
 
 def split_conversation(messages: Sequence[Message]) -> SplitConversation:
     """Raises InvalidRequest when there is no question, or when calls of functions and what they gave do not match."""
     turns = [message for message in messages if message.role != "system"]
+    while turns and turns[-1].role == "assistant" and not turns[-1].written.strip():
+        turns.pop()  # some clients send the place of the answer that they wait for
     _check_calls(turns)
     place = max((place for place, turn in enumerate(turns) if turn.role == "user"), default=-1)
     history, steps = turns[:place], turns[place + 1 :]
-    if place < 0 or not turns[place].content.strip() or (steps and steps[-1].role != "tool"):
+    if place < 0 or not turns[place].content.strip():
         raise InvalidRequest(
             "There is no question.",
-            hint="The last message must be the user's and hold text, or be what a function gave.",
+            hint="The last message must be the user's and hold text, be what a function gave, or the beginning of an "
+            "answer to such a message.",
             param="messages",
         )
     return SplitConversation(tuple(history), turns[place], tuple(steps))

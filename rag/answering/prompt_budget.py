@@ -25,12 +25,13 @@ _AIM = 0.98  # of the room: no two texts have the same number of letters a token
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """What is sent: system message with sources, history, question, what functions said; the functions that may be
-    called; and how many tokens the answer may have."""
+    called; how many tokens the answer may have, and how many the messages have."""
 
     messages: list[Message]
     passages: tuple[Passage, ...]
     max_tokens: int
     functions: Functions = NO_FUNCTIONS
+    tokens: int = 0
 
 
 def fit_prompt(
@@ -65,7 +66,7 @@ def fit_prompt(
         if actual <= room:
             fits = allowance
             if packed or not passages:
-                best = Prompt(messages, packed, reserved, functions)
+                best = Prompt(messages, packed, reserved, functions, actual)
             if actual >= room * _FULL or is_complete:
                 break
         elif packed or len(messages) > len(examples) + len(steps) + 2:

@@ -18,14 +18,14 @@ from rag.answering.event_stream import EventStream
 from rag.api.errors import envelope, unknown_error
 from rag.errors import RagError
 from rag.types.chat import ToolCallDelta
-from rag.types.documents import AnswerCompleted, Candidate, Event, Progress, TextDelta
+from rag.types.documents import AnswerCompleted, Candidate, Event, Progress, TextDelta, ThoughtDelta
 
 _Result = TypeVar("_Result")
 
 DONE = "data: [DONE]\n\n"
 to_json = json.JSONEncoder(ensure_ascii=False).encode
 # The first word, or what tells that it will take a while.
-_FIRST_SIGNS = (TextDelta, ToolCallDelta, AnswerCompleted, Progress, Candidate)
+_FIRST_SIGNS = (TextDelta, ThoughtDelta, ToolCallDelta, AnswerCompleted, Progress, Candidate)
 
 
 def server_sent(data: Mapping[str, Any], event: str = "") -> str:

@@ -124,7 +124,8 @@ async def _reply(model: LanguageModel, pick: Pick) -> str:
     budget = model.context_window - longest - model.count_tokens(DRAFT) - _OVERHEAD_TOKENS
     _, passage = pack_context([_passage(pick)], model.count_tokens, budget)
     prompt = [Message("user", DRAFT.format(passage=passage))]
-    async with aclosing(stream_text(model, prompt, Sampling(max_tokens=longest, temperature=0.0))) as deltas:
+    sampling = Sampling(max_tokens=longest, temperature=0.0)
+    async with aclosing(stream_text(model, prompt, sampling, thinks=False)) as deltas:
         return "".join([delta.text async for delta in deltas])
 
 

@@ -57,7 +57,7 @@ async def _timed(model: LanguageModel) -> tuple[float | None, float | None]:
     sampling = Sampling(max_tokens=_TOKENS, temperature=0.0)
     async with aclosing(stream_text(model, [Message("user", _PROMPT)], sampling)) as deltas:
         async for delta in deltas:
-            if delta.text:
+            if delta.text or delta.thoughts:
                 times.append(time.perf_counter() - began)
             if delta.usage:
                 counted = delta.usage.completion_tokens

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from llama_index.core.llms import LLM, ChatMessage, ChatResponse, CustomLLM, LLMMetadata
 
-from rag.errors import BackendError, BackendUnavailable, ConfigurationError
+from rag.errors import BackendError, BackendUnavailable, ConfigurationError, PromptTooLong
 from rag.models.chat_template import Turn, estimate_tokens, fold_system, is_about_roles, to_turns
 from rag.models.llama_cpp.queue import Emit, QueueClosed, QueueStuck, StopFlag, WorkerQueue, queued_reply
 from rag.models.openai.chunks import ToolCallReader, model_delta
+from rag.models.prompt_overflow import read_overflow
 from rag.models.timeouts import TimeLimits, TokenTimeout
 from rag.types.documents import LanguageModel, Message, ModelDelta
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from rag.settings import LanguageModelSettings
 
 _LONGEST_GOODBYE = 2  # seconds
+_OF_SERVERS = {"extra_body"}  # what it is called in these classes, if it is, each has its own word for
 _OF_FUNCTIONS = {"tools", "tool_choice"}  # never left out: the answer would be another one
 
 
@@ -91,7 +93,7 @@ class LlamaIndexLLM:
         turns = to_turns(messages)
         has_begun = False
         while not has_begun:
-            accepted = {name: value for name, value in options.items() if name not in self._refused}
+            accepted = {name: value for name, value in options.items() if name not in self._refused | _OF_SERVERS}
             ask = self._in_thread if self._blocks else self._on_loop
             try:
                 chat = _to_chat(fold_system(turns) if self._folds_system else turns)
@@ -127,6 +129,13 @@ class LlamaIndexLLM:
         if isinstance(error, QueueStuck):
             return BackendUnavailable(
                 f"{self.name} is still busy with a question that was given up.", hint="Ask again later, or restart."
+            )
+        if overflow := read_overflow(str(error)):
+            return PromptTooLong(
+                f"{self.name} refused the prompt, which is too long.",
+                hint="Set RAG_LLM__CONTEXT_WINDOW to what the model reads.",
+                limit=overflow.limit,
+                counted=overflow.counted,
             )
         return BackendUnavailable(
             f"{self.name} failed: {_shown(error, self._secrets)}",

@@ -12,13 +12,14 @@ from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
 from rag.concurrency import release_slot
 from rag.errors import AnswerInterrupted, BackendError, BackendUnavailable
 from rag.models.openai.discovery import PROBE_TIMEOUT, USUAL_PORTS, ServerProbe, listed_name, probe_model_servers
+from rag.models.thoughts import LeadingThoughts, after_thoughts, note_thoughts, without_thinking
 from rag.types.chat import NO_FUNCTIONS, UNSPECIFIED, Functions, Sampling
 from rag.types.documents import LanguageModel, Message, ModelDelta, Sight
 
@@ -42,12 +43,6 @@ __all__ = [
 ]
 
 _NOTHING = ModelDelta("")
-_THOUGHTS_BEGIN, _THOUGHTS_END = "<think>", "</think>"
-# How models begin to think whose chat template has opened the thoughts already, in lower case.
-_THINKING = (
-    *("okay", "ok, ", "ok so ", "alright", "hmm", "let me ", "let's ", "we need to ", "i need to ", "we are asked"),
-    *("we are given", "first, i ", "wait, "),
-)
 HOW_TO_ADD_A_MODEL = "to add one, start Ollama, llama-server or vLLM, or set RAG_LLM__BASE_URL"
 
 
@@ -75,14 +70,16 @@ async def stream_text(  # noqa: C901  (one loop, and what can go wrong in it)
     messages: Sequence[Message],
     sampling: Sampling = UNSPECIFIED,
     functions: Functions = NO_FUNCTIONS,
+    *,
+    thinks: bool = True,
 ) -> AsyncGenerator[ModelDelta, None]:
     """The reply to `messages`, piece by piece; what `sampling` leaves open is as the model's settings have it. Closing
     the iterator (or cancelling its task) stops the generation. `functions` are for a model that can call some.
 
-    The thoughts with which a reasoning model begins, `<think>…</think>`, are left out; a reply that ends inside them
+    The thoughts with which a reasoning model begins come as `thoughts`, never as text; a reply that ends inside them
     has no text. Where the opening tag lacks, a reply that begins as thoughts do (or comes from a model that has left it
-    out before) is held until they end, or the reply does. Raises BackendUnavailable or BackendRejected;
-    AnswerInterrupted once text has come.
+    out before) is held until they end, or the reply does. Without `thinks` the model is asked not to think
+    (rag/models/thoughts.py). Raises BackendUnavailable or BackendRejected; AnswerInterrupted once text has come.
     """
     if model.llm is None:
         raise BackendUnavailable("There is no language model.", hint=f"{HOW_TO_ADD_A_MODEL}.")
@@ -90,23 +87,34 @@ async def stream_text(  # noqa: C901  (one loop, and what can go wrong in it)
     if "stop" in options:
         options["stop"] = list(options["stop"])
     options |= functions.options()
-    thoughts = _LeadingThoughts(model.thoughts.are_unopened)
-    has_text = False
+    failed_ways = model.thoughts.failed_ways
+    if not thinks:
+        messages, options = without_thinking(model, messages, options)
+    leading = LeadingThoughts(model.thoughts.are_unopened)
+    has_text = has_thoughts = False
     release_slot()
     try:
         async with aclosing(model.llm.stream(messages, options)) as deltas:
             async for delta in deltas:
-                text = thoughts.feed(delta.text)
+                thoughts, text = leading.feed(delta.text)
                 if delta.finish_reason:  # no text may come after it
-                    text += thoughts.flush(is_cut_off=delta.finish_reason == "length")
+                    held = leading.flush(is_cut_off=delta.finish_reason in ("length", "content_filter"))
+                    thoughts, text = thoughts + held[0], text + held[1]
+                shown = delta
+                if text != delta.text or leading.retracts:
+                    shown = replace(delta, text=text, thoughts=delta.thoughts + thoughts, retracts=leading.retracts)
                 has_text = has_text or bool(text or delta.calls)
-                shown = delta if text == delta.text else replace(delta, text=text)
+                has_thoughts = has_thoughts or bool(shown.thoughts.strip()) or shown.retracts
                 if shown != _NOTHING:
                     yield shown
-        if text := thoughts.flush():
-            yield ModelDelta(text)
-        if thoughts.are_unopened is not None:
-            model.thoughts.are_unopened = thoughts.are_unopened
+        thoughts, text = leading.flush()
+        if thoughts or text:
+            has_thoughts = has_thoughts or bool(thoughts.strip())
+            yield ModelDelta(text, thoughts=thoughts)
+        if leading.are_unopened is not None:
+            model.thoughts.are_unopened = leading.are_unopened
+        if has_thoughts and not thinks:
+            note_thoughts(model, failed_ways)
     except BackendError as error:
         if not has_text:
             raise
@@ -117,67 +125,6 @@ async def stream_text(  # noqa: C901  (one loop, and what can go wrong in it)
             f"{model.name} failed: {type(error).__name__}: {error}",
             hint="Ask again; if it fails again, the log says more.",
         ) from error
-
-
-def after_thoughts(text: str) -> str:
-    """A whole reply without the thoughts before it, though nobody saw them begin."""
-    return text if _THOUGHTS_BEGIN in text else text.rpartition(_THOUGHTS_END)[2]
-
-
-class _LeadingThoughts:
-    """Lets a reply through without the `<think>…</think>` at its beginning, however it is cut into pieces.
-
-    `are_unopened` says whether the thoughts come without the opening tag: of the model as far as that is known before,
-    then of this reply, where it tells."""
-
-    def __init__(self, are_unopened: bool | None) -> None:
-        self.are_unopened = are_unopened
-        self._held = ""  # not shown yet: what may become `<think>`; inside, what may become `</think>`
-        self._place: Literal["start", "inside", "perhaps inside", "behind", "reply"] = "start"
-
-    def feed(self, text: str) -> str:
-        """What can be shown now that `text` has come."""
-        if self._place == "reply":
-            return text
-        self._held += text
-        if self._place == "start":
-            self._begin(self._held.lstrip())
-        if self._place in ("inside", "perhaps inside"):
-            _, end, behind = self._held.partition(_THOUGHTS_END)
-            if end:
-                self.are_unopened = True if self._place == "perhaps inside" else self.are_unopened
-                self._place, self._held = "behind", behind
-            elif self._place == "inside":
-                self._held = self._held[1 - len(_THOUGHTS_END) :]
-        if self._place == "behind":
-            self._held = self._held.lstrip()
-            if self._held:
-                self._place = "reply"
-        return self._release() if self._place == "reply" else ""
-
-    def _begin(self, begun: str) -> None:
-        if begun.startswith(_THOUGHTS_BEGIN):
-            self._place, self._held = "inside", begun.removeprefix(_THOUGHTS_BEGIN)
-        elif not _THOUGHTS_BEGIN.startswith(begun):
-            words = begun.lower().replace("’", "'")
-            if self.are_unopened or (self.are_unopened is None and words.startswith(_THINKING)):
-                self._place = "perhaps inside"
-            elif self.are_unopened is not None or not any(opening.startswith(words) for opening in _THINKING):
-                self._place = "reply"
-
-    def flush(self, *, is_cut_off: bool = False) -> str:
-        """What was held back though no thoughts came of it; call it when the reply has ended. A reply that was cut off
-        tells nothing of the model: it may have been within its thoughts."""
-        if self._place == "perhaps inside" and self._held:
-            if is_cut_off and self.are_unopened:
-                self._held = ""
-            elif not is_cut_off:
-                self.are_unopened = False
-        return "" if self._place == "inside" else self._release()
-
-    def _release(self) -> str:
-        shown, self._held = self._held, ""
-        return shown
 
 
 async def check_model(model: LanguageModel) -> None:

@@ -33,6 +33,7 @@ from rag.types.documents import (
     Progress,
     QueryCondensed,
     TextDelta,
+    ThoughtDelta,
 )
 from rag.types.ingest import IngestOptions, IngestProgress
 
@@ -41,7 +42,8 @@ TOKEN_SECONDS = 60  # that a request may be under way
 _EVENTS = {
     kind.__name__: kind
     for kind in (
-        *(MessageClassified, QueryCondensed, ChunksRetrieved, Progress, TextDelta, Candidate, AnswerCompleted),
+        *(MessageClassified, QueryCondensed, ChunksRetrieved, Progress, ThoughtDelta, TextDelta, Candidate),
+        AnswerCompleted,
         *(Speed, IngestProgress, ArchiveProgress, WrittenArchive),
     )
 }

@@ -132,8 +132,7 @@ async def measured(
 
     def emit_measured(event: Event) -> None:
         nonlocal first_word
-        written = event.event if isinstance(event, Candidate) else event
-        if first_word is None and isinstance(written, TextDelta):
+        if first_word is None and isinstance(event.event if isinstance(event, Candidate) else event, TextDelta):
             first_word = time.perf_counter() - clock
         if isinstance(event, Candidate) and isinstance(event.event, AnswerCompleted):
             usages.append((event.event.answer.model, event.event.answer.usage))

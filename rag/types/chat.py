@@ -43,7 +43,8 @@ class Sampling:
     `max_tokens` is the longest reply, `stop` texts that end it (they are not part of it), `seed` makes it repeatable
     where the model can. `repetition_penalty` is above 1 to discourage words that were used; the other two penalties are
     OpenAI's, -2 to 2. `top_k` and `repetition_penalty` are unknown to OpenAI itself. `response_format` is OpenAI's:
-    `{"type": "json_object"}`, or `json_schema` with a name and a schema; the reply is JSON then.
+    `{"type": "json_object"}`, or `json_schema` with a name and a schema; the reply is JSON then. `extra_body` are
+    further fields, which only the model's server knows: `reasoning_effort`, `chat_template_kwargs` …
     """
 
     max_tokens: int | None = None
@@ -56,10 +57,12 @@ class Sampling:
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
     response_format: Mapping[str, Any] | None = None
+    extra_body: Mapping[str, Any] | None = None
 
     def over(self, defaults: Sampling) -> Sampling:
         """These parameters, and those of `defaults` where there is none."""
-        return replace(defaults, **self.given())
+        extra_body = {**(defaults.extra_body or {}), **(self.extra_body or {})}
+        return replace(defaults, **self.given() | {"extra_body": extra_body or None})
 
     def given(self) -> dict[str, Any]:
         """Name → value of those that are set."""

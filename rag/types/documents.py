@@ -247,15 +247,26 @@ class Citation:
 
 # ------------------------------------------------------------------------------------------------- answers and events
 
-FinishReason = Literal["stop", "length", "tool_calls"]
+# `content_filter`: the server withheld the rest.
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 # What a message is: a question to the documents; small talk; about which documents there are; about one as a whole;
 # work on what was said; a task of the client's own (see rag/answering/).
 MessageKind = Literal["question", "small_talk", "collection", "document", "conversation", "client_task"]
 Verdict = Literal["supported", "partly", "unsupported"]
 # What Footnote itself says behind a model's words: that it repeated itself and was stopped; that nothing of it is borne
 # out, with the best quotes; that nothing was computed; that a part of the index is incomplete for now, so that
-# passages may be missing; that images were left out (which the text does not say).
-Notice = Literal["repeated", "not_borne_out", "not_computed", "index_incomplete", "images_left_out"]
+# passages may be missing; that images were left out (which the text does not say). And in place of its words, where
+# it wrote none: that its thoughts took all the tokens that it may write; that its server withheld it; or just that.
+Notice = Literal[
+    "repeated",
+    "not_borne_out",
+    "not_computed",
+    "index_incomplete",
+    "images_left_out",
+    "only_thoughts",
+    "withheld",
+    "no_answer",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,7 +301,8 @@ class Answer:
 
     `claims` are the checked sentences of a model's answer; quotes and refusals need no check and have none. `calls` are
     the functions that the model wants called before it goes on; then `text` may be empty. `notices` are what Footnote
-    itself says at the end of `text`.
+    itself says at the end of `text`. `thoughts` are what a reasoning model wrote before its answer, of which they are
+    no part: nothing in them is cited or checked.
     """
 
     text: str
@@ -304,6 +316,7 @@ class Answer:
     calls: tuple[ToolCall, ...] = ()
     kind: MessageKind = "question"
     notices: tuple[Notice, ...] = ()
+    thoughts: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,6 +349,13 @@ class TextDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class ThoughtDelta:
+    """The next piece of what a reasoning model thinks before its answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerCompleted:
     """The end of the stream, with the whole answer."""
 
@@ -356,11 +376,11 @@ class Candidate:
     """An event of one of several models that answer the same question side by side."""
 
     model: str
-    event: TextDelta | AnswerCompleted
+    event: TextDelta | ThoughtDelta | AnswerCompleted
 
 
 Found = MessageClassified | QueryCondensed | ChunksRetrieved
-Event = Found | Progress | TextDelta | ToolCallDelta | Candidate | AnswerCompleted
+Event = Found | Progress | TextDelta | ThoughtDelta | ToolCallDelta | Candidate | AnswerCompleted
 Emit = Callable[[Event], None]  # on the event loop; it does not wait
 
 
@@ -406,15 +426,18 @@ class Reranker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ModelDelta:
-    """The next piece of a reply: text, or pieces of the functions that the model calls. The finish reason comes with
-    the last of them or after it, the usage last of all, where the provider gives it: read to the end. Before the first
-    text, `waiting` may say what is being waited for."""
+    """The next piece of a reply: text, thoughts before it, or pieces of the functions that the model calls. The finish
+    reason comes with the last of them or after it, the usage last of all, where the provider gives it: read to the end.
+    Before the first text, `waiting` may say what is being waited for. `retracts` says that all text before this piece
+    was thoughts, which only their end has told."""
 
     text: str
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
     waiting: str = ""
     calls: tuple[ToolCallDelta, ...] = ()
+    thoughts: str = ""
+    retracts: bool = False
 
 
 class ChatModel(Protocol):
@@ -422,7 +445,8 @@ class ChatModel(Protocol):
 
     def stream(self, messages: Sequence[Message], options: Mapping[str, Any]) -> AsyncGenerator[ModelDelta, None]:
         """The reply, piece by piece; closing the generator stops it. `options` are fields of OpenAI's chat request:
-        sampling parameters (and those that local servers add) and functions. Raises BackendError."""
+        sampling parameters (and those that local servers add) and functions; under `extra_body` are fields that only
+        the model's server knows. Raises BackendError."""
         ...
 
 
@@ -431,10 +455,12 @@ _FEW_PARAMETERS = 2_000_000_000
 
 @dataclass(slots=True)
 class Thoughts:
-    """What its replies have shown of how a model thinks: whether its thoughts come without the opening tag; None as
-    long as no reply told."""
+    """What its replies have shown of how a model thinks: whether its thoughts come without the opening tag (None as
+    long as no reply told), and how many ways to ask for a reply without thoughts have failed
+    (rag/models/thoughts.py)."""
 
     are_unopened: bool | None = None
+    failed_ways: int = 0
 
 
 @dataclass(slots=True)

@@ -19,6 +19,7 @@ from rag.types.documents import (
     Event,
     Progress,
     TextDelta,
+    ThoughtDelta,
     Usage,
 )
 
@@ -73,6 +74,8 @@ async def _answer(name: str, participant: Participant | RagError, result: Retrie
         nonlocal text
         if isinstance(event, TextDelta):
             text += event.text
+            emit(Candidate(name, event))
+        elif isinstance(event, ThoughtDelta):
             emit(Candidate(name, event))
         elif isinstance(event, Progress):
             emit(event)

@@ -31,23 +31,24 @@ _ALONE = "An answer without documents"
 AnswerInMode = Callable[[ChatEngine, Request, Emit], Awaitable[Answer]]
 
 
-async def chat(engine: ChatEngine, request: Request, emit: Emit) -> Answer:
+async def chat(engine: ChatEngine, request: Request, emit: Emit, *, thinks: bool = True) -> Answer:
     """A conversation with the model alone: nothing is searched, nothing is cited.
 
-    Answers under the instructions of model and request. Raises InvalidRequest without a language model.
+    Answers under the instructions of model and request. Without `thinks` the model is asked not to think. Raises
+    InvalidRequest without a language model.
     """
     prepared = await engine.prepare(
         request.messages, request.sampling, request.functions, system="", from_documents=False
     )
     require_model(prepared.model, _ALONE)
-    return await write_answer(prepared, emit)
+    return await write_answer(replace(prepared, thinks=thinks), emit)
 
 
 async def client_task(engine: ChatEngine, request: Request, emit: Emit) -> Answer:
     """Do a task that a client has of its own by the model alone; without one, say that there is none."""
     emit(MessageClassified("client_task"))
     if engine.model.llm is not None:
-        return replace(await chat(engine, request, emit), kind="client_task")
+        return replace(await chat(engine, request, emit, thinks=False), kind="client_task")
     text = await asyncio.to_thread(reply_to, request.messages[-1].content, "no_model")
     emit(TextDelta(text))
     name = engine.model.name

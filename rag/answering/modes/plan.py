@@ -16,6 +16,7 @@ from rag.answering.event_stream import HeldEvents
 from rag.answering.generation import PreparedQuestion, longest_reply, reply, total, write_prompt
 from rag.answering.modes.parallel import at_once, started
 from rag.answering.modes.request import Request, require_model
+from rag.answering.notices import INCOMPLETE
 from rag.answering.prompt_budget import Prompt, fit_prompt
 from rag.answering.prompts import CONCLUDE, PLAN
 from rag.answering.verification.claims import check_claims
@@ -153,16 +154,18 @@ class _Composed:
 
     def answer(self) -> Answer:
         """All parts as one answer."""
+        ends = {answer.finish_reason for answer in self._answers}
         return Answer(
             self.text,
             tuple(self._citations.values()),
             self.numbering.passages,
             self._answers[0].model,
             found=self.found_parts > 0,
-            finish_reason="length" if any(answer.finish_reason == "length" for answer in self._answers) else "stop",
+            finish_reason=next((reason for reason in INCOMPLETE if reason in ends), "stop"),
             usage=total(answer.usage for answer in self._answers),
             claims=tuple(self._claims),
             notices=tuple(dict.fromkeys(notice for answer in self._answers for notice in answer.notices)),
+            thoughts="\n\n".join(answer.thoughts for answer in self._answers if answer.thoughts),
         )
 
     def _renumber(self, sources: Sequence[Passage]) -> None:

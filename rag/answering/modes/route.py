@@ -17,13 +17,24 @@ from rag.answering.engine import RetrievalResult
 from rag.answering.event_stream import HeldEvents
 from rag.answering.generation import PreparedQuestion, longest_reply, reply
 from rag.answering.modes.request import Engines, Request
+from rag.answering.notices import INCOMPLETE
 from rag.answering.prompt_budget import beginning
 from rag.answering.prompts import JUDGE
 from rag.errors import BackendError, InvalidRequest, words_for_caller
 from rag.models.chat_template import TURN_TOKENS
 from rag.models.models_file import ModelsFile
 from rag.models.models_file import Route as RouteEntry
-from rag.types.documents import Answer, AnswerCompleted, Candidate, Emit, Message, Progress, TextDelta, Usage
+from rag.types.documents import (
+    Answer,
+    AnswerCompleted,
+    Candidate,
+    Emit,
+    Message,
+    Progress,
+    TextDelta,
+    ThoughtDelta,
+    Usage,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +113,7 @@ async def route(request: Request, engines: Engines, file: ModelsFile, counts: Ro
         result = await small.find(await small.condense(prepared, emit), request.scope)
         emit(Progress(f"{prepared.model.name} answers first"))
         draft = await small.write(
-            prepared, result, lambda event: (held if isinstance(event, TextDelta) else emit)(event)
+            prepared, result, lambda event: (held if isinstance(event, TextDelta | ThoughtDelta) else emit)(event)
         )
         objection = await _objection(prepared, result, draft, file.route, counts)
     except BackendError as error:
@@ -131,7 +142,7 @@ async def _objection(
         return ""
     if not answer.found:
         return "it found no answer"
-    if answer.finish_reason == "length":
+    if answer.finish_reason in INCOMPLETE:
         return "its answer was cut off"
     if "repeated" in answer.notices:
         return "it repeated itself"

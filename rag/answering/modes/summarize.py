@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import replace
 
 from rag.answering.engine import ChatEngine
-from rag.answering.generation import total, write_prompt
+from rag.answering.generation import smaller_window, total, write_prompt
 from rag.answering.modes.parallel import at_once, in_parallel
 from rag.answering.modes.request import Request, require_model
 from rag.answering.modes.summarize_notes import Note, NoteTaker
@@ -21,7 +21,7 @@ from rag.answering.replies import reply_to
 from rag.errors import InvalidRequest, PromptTooLong
 from rag.types.documents import Answer, ChunksRetrieved, Emit, Passage, Progress, TextDelta, Usage
 
-_SMALLEST_WINDOW = 4  # where a server refuses a prompt, the window is halved until it is this part
+_SMALLEST_WINDOW = 16  # where a server refuses a prompt, the window is made smaller until it is this part
 
 
 async def summarize(engine: ChatEngine, request: Request, emit: Emit) -> Answer:
@@ -41,8 +41,8 @@ async def summarize(engine: ChatEngine, request: Request, emit: Emit) -> Answer:
         taker = NoteTaker(replace(prepared, model=replace(prepared.model, context_window=window)), question)
         try:
             return await _write(taker, pages, at_once(prepared.model, engine.settings.modes), emit)
-        except PromptTooLong:  # the server counts more tokens than we do
-            window //= 2
+        except PromptTooLong as error:  # the server counts more tokens than we do, or reads fewer
+            window = smaller_window(window, error) if error.limit else window // 2
             if window < prepared.model.context_window // _SMALLEST_WINDOW:
                 raise
 

@@ -36,7 +36,17 @@ from rag.storage.ids import new_id
 from rag.text.markers import find_markers
 from rag.text.unicode import without_half_characters
 from rag.types.chat import Sampling, ToolCallDelta
-from rag.types.documents import Answer, AnswerCompleted, Candidate, Event, Message, Progress, Scope, TextDelta
+from rag.types.documents import (
+    Answer,
+    AnswerCompleted,
+    Candidate,
+    Event,
+    Message,
+    Progress,
+    Scope,
+    TextDelta,
+    ThoughtDelta,
+)
 
 router = APIRouter(route_class=JsonRoute)
 
@@ -166,8 +176,21 @@ class SamplingFields(NullIsAbsent):
     frequency_penalty: float | None = Field(None, ge=-2, le=2)
 
 
+# Fields of OpenAI's request and of other servers' that are not passed on: they are about the client's account, ask for
+# what Footnote does not give, or would undo what it relies on.
+_NOT_PASSED_ON = {
+    *("user", "store", "metadata", "service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"),
+    *("logprobs", "top_logprobs", "functions", "function_call", "modalities", "audio", "prediction", "best_of", "echo"),
+    *("web_search_options", "prompt", "input", "suffix", "chat_template", "documents", "use_beam_search", "ignore_eos"),
+    *("api_base", "base_url", "api_key", "api_version", "extra_headers", "extra_query", "extra_body", "n_predict"),
+}
+_MOST_EXTRA_FIELDS = 32
+
+
 class ChatRequest(SamplingFields, WithExtensions):
-    """The fields of OpenAI's request that Footnote uses; others are accepted and ignored."""
+    """The fields of OpenAI's request that Footnote uses; others go to the model's server as they are."""
+
+    model_config = ConfigDict(extra="allow")
 
     model: str
     messages: list[ChatMessage] = Field(min_length=1, max_length=10_000)
@@ -180,12 +203,28 @@ class ChatRequest(SamplingFields, WithExtensions):
     tool_choice: Any = None
     parallel_tool_calls: bool | None = None
     response_format: ResponseFormat | None = None
+    reasoning_effort: str | None = Field(None, max_length=32)
+    chat_template_kwargs: dict[str, Any] | None = Field(None, max_length=_MOST_EXTRA_FIELDS)
+
+    @model_validator(mode="after")
+    def _has_few_extra_fields(self) -> Self:
+        if len(self.model_extra or {}) > _MOST_EXTRA_FIELDS:
+            raise ValueError("there are too many fields that are not OpenAI's")
+        return self
+
+    @property
+    def extra_body(self) -> dict[str, Any] | None:
+        """What only the model's server knows."""
+        own = self.model_dump(include={"reasoning_effort", "chat_template_kwargs"}, exclude_none=True)
+        foreign = {name: value for name, value in (self.model_extra or {}).items() if name not in _NOT_PASSED_ON}
+        return {**foreign, **own} or None
 
     @property
     def sampling(self) -> Sampling:
         """What the request says of sampling."""
         names = {field.name for field in fields(Sampling)}
-        options = self.model_dump(include=names - {"response_format"}, exclude_none=True)
+        options = self.model_dump(include=names - {"response_format", "extra_body"}, exclude_none=True)
+        options["extra_body"] = self.extra_body
         options["response_format"] = self.response_format.to_sampling() if self.response_format else None
         if self.stop is not None:
             options["stop"] = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
@@ -270,7 +309,7 @@ class Reply(WireForm):
                 self._take_candidate(event)
         assert isinstance(events[-1], AnswerCompleted)
         answer = events[-1].answer
-        message: dict[str, Any] = {"role": "assistant", "content": answer.text}
+        message: dict[str, Any] = {"role": "assistant", "content": answer.text, **_thoughts(answer)}
         message["annotations"] = self._annotations(answer)
         if answer.calls:
             message |= {"content": answer.text or None, "tool_calls": called(answer.calls)}
@@ -290,6 +329,8 @@ class Reply(WireForm):
         """The chunk of an event; with the answer come its sources."""
         if isinstance(event, TextDelta):
             return self._text_chunk(event)
+        if isinstance(event, ThoughtDelta):
+            return self._chunk({"reasoning_content": event.text})
         if isinstance(event, Candidate):
             return self._take_candidate(event)
         if isinstance(event, Progress):
@@ -310,9 +351,11 @@ class Reply(WireForm):
         self._first = self._first or candidate.model
         if isinstance(event, TextDelta):
             return self._text_chunk(event) if candidate.model == self._first else ""
+        if isinstance(event, ThoughtDelta):
+            return self.take(event) if candidate.model == self._first else ""
         answer = event.answer
         parts = {"content": answer.text, "finish_reason": answer.finish_reason, "usage": usage_of(answer)}
-        self._candidates.append({"model": candidate.model, **parts, **self._checked(answer)})
+        self._candidates.append({"model": candidate.model, **parts, **_thoughts(answer), **self._checked(answer)})
         return ""
 
     def _text_chunk(self, delta: TextDelta) -> str:
@@ -362,6 +405,11 @@ class Reply(WireForm):
             {**asdict(citation), "url": source_url(self._base_url, citation.document_id, citation.page_index)}
             for citation in answer.citations
         ]
+
+
+def _thoughts(answer: Answer) -> dict[str, str]:
+    """What the model thought, in the field that DeepSeek, vLLM and llama-server have for it; none without."""
+    return {"reasoning_content": answer.thoughts} if answer.thoughts else {}
 
 
 def source_url(base_url: str, document_id: str, page_index: int | None) -> str:

@@ -28,9 +28,11 @@ from rag.types.documents import (
     Message,
     QueryCondensed,
     TextDelta,
+    ThoughtDelta,
 )
 
 Fields = dict[str, Any]  # of an object on the wire
+_INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}  # why, by how the answer ends
 
 
 class ResponseStream(WireForm):
@@ -58,13 +60,18 @@ class ResponseStream(WireForm):
         self._threshold = threshold
         self._with_results = with_results
         self._keep = keep
-        self._id, self._message_id, self._search_id = new_id("resp"), new_id("msg"), new_id("fs")
+        self._id = new_id("resp")
+        # The ids of items have the response's in them: a client may send the id alone to mean the item.
+        self._message_id, self._search_id, self._thoughts_id = map(self._item_id, ("msg", "fs", "rs"))
         self._created = time.time()
         self._sequence = -1
         self._hits: Sequence[Hit] = ()
         self._has_searched = False
         self._places = 1 if searches else 0  # in the output, taken so far
         self._message_place: int | None = None
+        self._thoughts_place: int | None = None
+        self._thoughts = ""
+        self._is_thinking = False
         self._calls: list[tuple[str, int]] = []  # of functions: id of the item, and its place
         self._answer: Answer | None = None
         self.text = ""
@@ -110,8 +117,12 @@ class ResponseStream(WireForm):
     def add(self, event: Event) -> list[Fields]:
         """Take in what happened; the stream's events that tell it."""
         match event:
+            case ThoughtDelta(text):
+                opening = [*self._end_search(), *self._open_thoughts()]
+                self._thoughts += text
+                return [*opening, self._of_thoughts("response.reasoning_text.delta", delta=text)]
             case TextDelta(text):
-                opening = [*self._end_search(), *self._open_message()]
+                opening = [*self._end_search(), *self._close_thoughts(), *self._open_message()]
                 self.text += text
                 return [*opening, self._of_text("response.output_text.delta", delta=text, logprobs=[])]
             case QueryCondensed(question):
@@ -119,9 +130,9 @@ class ResponseStream(WireForm):
             case ChunksRetrieved(hits, _):
                 self._hits = [hit for hit in hits if hit.probability >= self._threshold][: self._most_results or None]
             case ToolCallDelta():
-                return [*self._end_search(), *self._of_call(event)]
+                return [*self._end_search(), *self._close_thoughts(), *self._of_call(event)]
             case AnswerCompleted(answer):
-                events = self._end_search()
+                events = [*self._end_search(), *self._close_thoughts()]
                 if answer.text or not answer.calls:
                     events += self._open_message()
                 self._answer, self.text = answer, answer.text
@@ -141,6 +152,32 @@ class ResponseStream(WireForm):
             self._event("response.file_search_call.completed", output_index=0, item_id=self._search_id),
             self._event("response.output_item.done", output_index=0, item=self._search("completed")),
         ]
+
+    def _open_thoughts(self) -> list[Fields]:
+        if self._thoughts_place is not None:
+            return []
+        self._thoughts_place, self._is_thinking = self._take_place(), True
+        item = {**self._reasoning("in_progress"), "content": []}
+        empty = {"type": "reasoning_text", "text": ""}
+        return [
+            self._event("response.output_item.added", output_index=self._thoughts_place, item=item),
+            self._of_thoughts("response.content_part.added", part=empty),
+        ]
+
+    def _close_thoughts(self) -> list[Fields]:
+        if not self._is_thinking:
+            return []
+        self._is_thinking = False
+        item = self._reasoning("completed")
+        return [
+            self._of_thoughts("response.reasoning_text.done", text=self._thoughts),
+            self._of_thoughts("response.content_part.done", part=item["content"][0]),
+            self._event("response.output_item.done", output_index=self._thoughts_place, item=item),
+        ]
+
+    def _of_thoughts(self, kind: str, **more: Any) -> Fields:
+        place = {"item_id": self._thoughts_id, "output_index": self._thoughts_place, "content_index": 0}
+        return self._event(kind, **place, **more)
 
     def _open_message(self) -> list[Fields]:
         if self._message_place is not None:
@@ -171,7 +208,7 @@ class ResponseStream(WireForm):
         """A piece of a call; with its first one the call becomes an item."""
         events = []
         if delta.index == len(self._calls):
-            self._calls.append((new_id("fc"), self._take_place()))
+            self._calls.append((f"{self._item_id('fc')}_{delta.index}", self._take_place()))
             call = ToolCall(delta.id, delta.name, "")
             item = _function_call(call, self._calls[-1][0], "in_progress")
             events.append(self._event("response.output_item.added", output_index=self._calls[-1][1], item=item))
@@ -189,6 +226,9 @@ class ResponseStream(WireForm):
             events.append(self._event(kind, item_id=item_id, output_index=place, **what))
             events.append(self._event("response.output_item.done", output_index=place, item=item))
         return events
+
+    def _item_id(self, kind: str) -> str:
+        return f"{kind}_{self._id.removeprefix('resp_')}"
 
     def _take_place(self) -> int:
         self._places += 1
@@ -212,16 +252,18 @@ class ResponseStream(WireForm):
             items = self._function_calls()
             if self._message_place is not None:
                 items.append((self._message_place, self._message("completed")))
+            if self._thoughts_place is not None:
+                items.append((self._thoughts_place, self._reasoning("completed")))
             output += [item for _, item in sorted(items, key=lambda placed: placed[0])]
-        is_cut = self._is_cut
-        status = "in_progress" if answer is None else "incomplete" if is_cut else "completed"
+        reason = _INCOMPLETE.get(answer.finish_reason) if answer else None
+        status = "in_progress" if answer is None else "incomplete" if reason else "completed"
         return {
             "id": self._id,
             "object": "response",
             "created_at": self._created,
             "status": status,
             "error": None,
-            "incomplete_details": {"reason": "max_output_tokens"} if is_cut else None,
+            "incomplete_details": {"reason": reason} if reason else None,
             "output": output,
             "parallel_tool_calls": False,
             "truncation": "auto",
@@ -246,7 +288,7 @@ class ResponseStream(WireForm):
 
     @property
     def _is_cut(self) -> bool:
-        return self._answer is not None and self._answer.finish_reason == "length"
+        return self._answer is not None and self._answer.finish_reason in _INCOMPLETE
 
     def _function_calls(self) -> list[tuple[int, Fields]]:
         """The calls as items, each with its place; what was cut is so in the last one."""
@@ -271,6 +313,10 @@ class ResponseStream(WireForm):
 
     def _result(self, hit: Hit) -> Fields:
         return {**found_file(self._catalog, hit), "text": hit.chunk.text}
+
+    def _reasoning(self, status: str) -> Fields:
+        content = [{"type": "reasoning_text", "text": self._thoughts}]
+        return {"id": self._thoughts_id, "type": "reasoning", "status": status, "summary": [], "content": content}
 
     def _message(self, status: str) -> Fields:
         part = {"type": "output_text", "text": self.text, "annotations": self._annotations(), "logprobs": []}

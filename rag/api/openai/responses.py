@@ -89,12 +89,18 @@ class InputItem(BaseModel):
     """A turn of the conversation, or what a client sends back of an earlier output."""
 
     type: str = "message"
+    id: str | None = Field(None, max_length=128)
     role: Literal["system", "developer", "user", "assistant"] | None = None
     content: str | list[ContentPart] | None = None
     call_id: str | None = None
     name: str | None = None
     arguments: str = ""
     output: str | list[ContentPart] | None = None
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether it is the id of an item, and not an item; then the type may be left out."""
+        return self.type == "item_reference" or bool(self.id and self.type == "message" and self.role is None)
 
 
 class ConversationReference(BaseModel):
@@ -118,6 +124,8 @@ class CreateResponse(NullIsAbsent):
     stream: bool = False
     conversation: str | ConversationReference | None = None
     background: bool = False
+    reasoning: dict[str, Any] | None = Field(None, max_length=16)
+    chat_template_kwargs: dict[str, Any] | None = None
     metadata: dict[str, str] | None = Field(None, max_length=16)
     max_output_tokens: int | None = Field(None, ge=1)
     temperature: float | None = Field(None, ge=0, le=2)
@@ -194,7 +202,7 @@ def _prepare(body: CreateResponse, services: Services, caller: Access) -> tuple[
             hint="Leave `background` out and wait, or read the answer as a stream (`stream`).",
             param="background",
         )
-    turns = _turns(body)
+    turns = _turns(body, caller)
     before, documents = _before(body, caller)
     messages = [*before, *turns]
     instructions = [Message("system", body.instructions)] if body.instructions else []
@@ -211,6 +219,8 @@ def _prepare(body: CreateResponse, services: Services, caller: Access) -> tuple[
         temperature=body.temperature,
         top_p=body.top_p,
         response_format=body.text.format.to_chat(),
+        reasoning_effort=(body.reasoning or {}).get("effort"),
+        chat_template_kwargs=body.chat_template_kwargs,
     )
     prepared = request_of(chat, services, caller)
     if tool is not None:
@@ -218,12 +228,12 @@ def _prepare(body: CreateResponse, services: Services, caller: Access) -> tuple[
         mode = body.footnote.mode or (
             "documents" if prepared.mode == "chat" else prepared.mode
         )  # the tool says: search
-        prepared = replace(prepared, scope=scope, most_chunks=tool.max_num_results, mode=mode)
+        prepared = replace(prepared, scope=scope, most_chunks=tool.max_num_results, mode=mode, retrieval=True)
     form = ResponseStream(
         services.catalog,
         echoed=body.model_dump(
             include={"model", "instructions", "tools", "tool_choice", "previous_response_id", "metadata", "temperature"}
-            | {"top_p", "max_output_tokens", "store", "text"}
+            | {"top_p", "max_output_tokens", "store", "text", "reasoning"}
         )
         | {"parallel_tool_calls": bool(functions) and body.parallel_tool_calls is not False}
         | ({"conversation": {"id": body.conversation_id}} if body.conversation_id else {}),
@@ -294,12 +304,13 @@ def _scope(tool: FileSearch, footnote: Extensions, caller: Access) -> Scope:
     return scope
 
 
-def _turns(body: CreateResponse) -> list[Message]:
+def _turns(body: CreateResponse, caller: Access) -> list[Message]:
     if isinstance(body.input, str):
         return [Message("user", text_of(body.input, "input"))]
-    turns = turns_of(body.input, "input")
-    if not turns or turns[-1].role not in ("user", "tool") or not turns[-1].written.strip():
-        raise InvalidRequest("There is no question: the last message must be the user's, and hold text.", param="input")
+    items = [_referred(item, caller) if item.is_reference else item for item in body.input]
+    turns = turns_of(items, "input")
+    if not any(turn.role in ("user", "tool") for turn in turns):
+        raise InvalidRequest("There is no question: one message at least must be the user's.", param="input")
     return turns
 
 
@@ -325,6 +336,24 @@ def turns_of(items: Sequence[InputItem], param: str) -> list[Message]:
             role, text = "system" if item.role == "developer" else item.role, text_of(item.content or "", param)
             turns.append(Message(role, text, images=images_of(item.content)))
     return turns
+
+
+def _referred(reference: InputItem, caller: Access) -> InputItem:
+    """The item of a response that was kept to which a reference points by its id, which has that of the response in it
+    (rag/api/openai/response_stream.py). Raises NotFound."""
+    _, _, place = (reference.id or "").partition("_")
+    try:
+        items = caller.response(f"resp_{place.partition('_')[0]}").body["output"]
+    except NotFound:
+        items = []
+    found = next((item for item in items if item["id"] == reference.id), None)
+    if found is None:
+        raise NotFound(
+            f"There is no item {reference.id!r}.",
+            hint="Send the item itself, or the id of its response as `previous_response_id`; only what responses with "
+            "`store` put out is kept.",
+        )
+    return InputItem.model_validate(found)
 
 
 def _call(item: InputItem, param: str) -> ToolCall:

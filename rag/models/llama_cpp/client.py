@@ -20,6 +20,7 @@ from rag.models.chat_template import Turn, fold_system, merge_turns, to_turns
 from rag.models.llama_cpp.loader import NotLoaded, Stopped, load, parameters
 from rag.models.llama_cpp.queue import Emit, QueueClosed, StopFlag, WorkerQueue, queued_reply
 from rag.models.openai.chunks import model_delta
+from rag.models.prompt_overflow import read_overflow
 from rag.models.timeouts import TimeLimits
 from rag.types.documents import LanguageModel, Message, ModelDelta, Usage
 
@@ -33,6 +34,12 @@ CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+
+
+# What a template is given anyhow.
+_SET_BY_US = {"messages", "tools", "tool_choice", "functions", "function_call", "add_generation_prompt"} | {
+    *("bos_token", "eos_token", "raise_exception", "strftime_now")
+}
 
 
 def open_llama_cpp(settings: LanguageModelSettings) -> LanguageModel:
@@ -82,7 +89,6 @@ class LlamaCpp:
         self._vocabulary_lock = threading.Lock()
         self._control_tokens = _control_tokens(vocabulary)
         self._template = _chat_template(vocabulary)
-        llama.chat_handler = self._template.to_chat_handler()
         self._folds_system = not _takes_system(self._template)
         self._queue = WorkerQueue("llama.cpp")
         self._closed = threading.Event()
@@ -132,12 +138,12 @@ class LlamaCpp:
         if isinstance(error, QueueClosed) or (isinstance(error, Stopped) and self._closed.is_set()):
             return self._is_closed()
         if isinstance(error, ValueError):  # mostly the template, which may refuse a conversation
-            kind: type[BackendRejected] = BackendRejected
             hint = "Ask in other words, or set RAG_LLM__MODEL to another model."
-            if _TOO_LONG in str(error):
-                kind = PromptTooLong
+            what = f"{self.name} cannot take this prompt: {error}"
+            if overflow := read_overflow(str(error)):
                 hint = "Ask a shorter question, lower RAG_RETRIEVAL__MAX_PASSAGES, or raise RAG_LLM__CONTEXT_WINDOW."
-            return kind(f"{self.name} cannot take this prompt: {error}", hint=hint)
+                return PromptTooLong(what, hint=hint, limit=overflow.limit, counted=overflow.counted)
+            return BackendRejected(what, hint=hint)
         return BackendUnavailable(
             f"{self.name} failed: {type(error).__name__}: {error}", hint="Ask again; if it fails again, restart."
         )
@@ -149,6 +155,8 @@ class LlamaCpp:
         """One whole reply, in the worker thread, the usage last."""
         llama = self._llama
         llama.obey(stop)
+        extra_body = options.pop("extra_body", {})  # of which the template has its own
+        llama.chat_handler = _chat_handler(self._template, extra_body.get("chat_template_kwargs"))
         if "repetition_penalty" in options:
             options["repeat_penalty"] = options.pop("repetition_penalty")
         if "response_format" in options:
@@ -169,9 +177,6 @@ def _grammar_of(response_format: Mapping[str, Any]) -> dict[str, Any]:
     """OpenAI's response format as llama-cpp-python makes a grammar of it."""
     schema = response_format.get("json_schema", {}).get("schema")
     return {"type": "json_object"} | ({"schema": schema} if schema else {})
-
-
-_TOO_LONG = "exceed context window"  # in the words of llama-cpp-python
 
 
 def _checked_path(model: str) -> Path:
@@ -214,6 +219,14 @@ def _chat_template(vocabulary: Any) -> Any:
         eos_token=text_of(vocabulary.token_eos()),
         stop_token_ids=[vocabulary.token_eos()],
     )
+
+
+def _chat_handler(template: Any, variables: Mapping[str, Any] | None) -> Any:
+    """What asks the model by the template, with these variables of it, such as `enable_thinking`."""
+    from llama_cpp.llama_chat_format import chat_formatter_to_chat_completion_handler
+
+    given = {name: value for name, value in variables.items() if name not in _SET_BY_US} if variables else {}
+    return chat_formatter_to_chat_completion_handler(partial(template, **given))
 
 
 def _takes_system(template: Any) -> bool:

@@ -1,5 +1,5 @@
 """Reads the chunks of a streamed reply as OpenAI's protocol has them; servers number and name calls of functions
-differently."""
+differently, and put thoughts into fields of different names."""
 
 from __future__ import annotations
 
@@ -8,22 +8,42 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rag.types.chat import ToolCallDelta
-from rag.types.documents import ModelDelta, Usage
+from rag.types.documents import FinishReason, ModelDelta, Usage
+
+_THOUGHTS = ("reasoning_content", "reasoning")  # the fields that have them, of which some servers give both
+_REASONS: Mapping[str, FinishReason] = {"length": "length", "content_filter": "content_filter"}  # all else is the end
 
 
 def model_delta(chunk: Mapping[str, Any], text: str | None, calls: ToolCallReader | None) -> ModelDelta:
-    """What a chunk says, with the `text` that it brings (None: its own). `calls` reads the functions called, where the
-    model was given some."""
+    """What a chunk (or a whole reply that is not streamed) says, with the `text` that it brings (None: its own).
+    `calls` reads the functions called, where the model was given some."""
     choices, counts = chunk.get("choices"), chunk.get("usage")
     choice = choices[0] if choices else {}
-    delta = choice.get("delta") or {}
+    delta = choice.get("delta") or choice.get("message") or {}
     reason = choice.get("finish_reason")
+    content, thoughts = _parts(delta.get("content"))
     return ModelDelta(
-        (delta.get("content") or "") if text is None else text,
-        None if not reason else "length" if reason == "length" else "stop",
+        content if text is None else text,
+        _REASONS.get(reason, "stop") if reason else None,
         Usage(counts.get("prompt_tokens") or 0, counts.get("completion_tokens") or 0) if counts else None,
         calls=calls.feed(delta.get("tool_calls")) if calls else (),
+        thoughts=next((value for name in _THOUGHTS if isinstance(value := delta.get(name), str) and value), thoughts),
     )
+
+
+def _parts(content: object) -> tuple[str, str]:
+    """The text and the thoughts of a delta's `content`; Mistral's server gives both as a list of parts."""
+    if not isinstance(content, list):
+        return str(content or ""), ""
+    texts, thoughts = [], []
+    for part in content:
+        if not isinstance(part, Mapping):
+            continue
+        if part.get("type") == "thinking":
+            thoughts += [str(inner.get("text") or "") for inner in part.get("thinking") or ()]
+        else:
+            texts.append(str(part.get("text") or ""))
+    return "".join(texts), "".join(thoughts)
 
 
 class ToolCallReader:

@@ -10,13 +10,14 @@ import asyncio
 import logging
 import ssl
 import time
+from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import httpx
 
-from rag.errors import BackendError, ConfigurationError
+from rag.errors import BackendError, ConfigurationError, PromptTooLong
 from rag.models.chat_template import Turn, estimate_tokens, fold_system, to_turns
 from rag.models.openai.chunks import ToolCallReader, model_delta
 from rag.models.openai.discovery import (
@@ -34,7 +35,10 @@ from rag.models.openai.discovery import (
     trusts_environment,
 )
 from rag.models.openai.errors import (
+    EFFORTS,
+    OF_CONTINUATION,
     SYSTEM_ROLE,
+    NoJson,
     NotReached,
     ServerError,
     cut_short,
@@ -42,9 +46,10 @@ from rag.models.openai.errors import (
     refused_fields,
     unusable,
 )
-from rag.models.openai.event_reader import EventReader
+from rag.models.openai.event_reader import EventReader, read_chunk
 from rag.models.openai.retries import BUSY, LOADING_PAUSE, RetryPolicy
 from rag.models.openai.token_counting import COUNT_TIMEOUT, NotCounted, count_on_server
+from rag.models.thoughts import NO_THINKING
 from rag.models.timeouts import TimeLimits, TokenTimeout
 from rag.types.documents import LanguageModel, Message, ModelDelta
 
@@ -58,6 +63,8 @@ logger = logging.getLogger(__name__)
 CONNECT_TIMEOUT = 10  # seconds: a refusal comes at once, and a busy loop must not look like a dead server
 _BEYOND_OPENAI = ("top_k", "repetition_penalty", "repeat_penalty")
 _REFUSALS = 2  # of a system message, until a model is held to take none
+_SMALLEST_WINDOW = 256  # tokens: a server that says it reads less is not believed
+_REFUSED = {400, 422}  # HTTP: what servers answer to fields that they do not take
 _NO_CHOICES: list[dict[str, Any]] = [{}]
 
 
@@ -89,8 +96,10 @@ class OpenAICompatible:
         self.problem = "it was not asked yet"
         self.is_listed = True  # or the server tells no names
         self.tokenizer: Tokenizer = ""
+        self._is_vllm = False
         self._wanted_model = settings.model
         self._wanted_window = settings.context_window
+        self._told_window = 0  # by a refusal
         self._key = settings.key()
         self._refused: set[str] = set()  # fields that this server does not take
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -134,9 +143,10 @@ class OpenAICompatible:
             return
         self.base_url = probe.base_url
         self.tokenizer = probe.tokenizer
+        self._is_vllm = probe.tokenizer == "vLLM"
         self.model = self._wanted_model or probe.models[0]
         self.is_listed = bool(listed_name(self.model, probe.models))
-        windows = [window for window in (self._wanted_window, probe.context_window) if window]
+        windows = [window for window in (self._wanted_window, probe.context_window or self._told_window) if window]
         self.context_window = min(windows, default=DEFAULT_CONTEXT_WINDOW)
 
     async def check(self) -> None:
@@ -213,16 +223,16 @@ class OpenAICompatible:
             try:
                 async with self._session() as session:
                     response, tried = await self._ask(session, turns, options, clock)
-                    reader, calls = EventReader(), ToolCallReader() if "tools" in options else None
-                    async with response:
-                        while not reader.is_done and (received := await clock.within(response.content.readany())):
-                            for chunk in reader.feed(received):
-                                choice = (chunk.get("choices") or _NO_CHOICES)[0]
-                                delta = choice.get("delta") or {}
-                                finished = finished or bool(choice.get("finish_reason"))
-                                clock.tick(is_token=_has_token(delta))
-                                yield model_delta(chunk, None, calls)
-            except (NotReached, ServerError, aiohttp.ClientError, ValueError) as error:
+                    calls = ToolCallReader() if "tools" in options else None
+                    async with response, aclosing(_chunks(response, clock)) as chunks:
+                        async for chunk in chunks:
+                            choice = (chunk.get("choices") or _NO_CHOICES)[0]
+                            delta = choice.get("delta") or choice.get("message") or {}
+                            # A server that says that it is done, though not why, has not broken off.
+                            finished = finished or bool(choice.get("finish_reason")) or (not chunk and clock.has_begun)
+                            clock.tick(is_token=_has_token(delta))
+                            yield model_delta(chunk, None, calls)
+            except (NotReached, ServerError, NoJson, aiohttp.ClientError, ValueError) as error:
                 pause = None if clock.has_begun else retries.pause_after(error)
                 if pause is None or pause.seconds > clock.left:
                     raise self._explained(error, turns, options) from error
@@ -235,7 +245,14 @@ class OpenAICompatible:
 
     def _explained(self, error: Exception, turns: list[Turn], options: Mapping[str, Any]) -> BackendError:
         with_functions = "tools" in options or any("tool_call_id" in turn for turn in turns)
-        return explain(error, self.address, self._key.get_secret_value(), with_functions=with_functions)
+        explained = explain(error, self.address, self._key.get_secret_value(), with_functions=with_functions)
+        if isinstance(explained, PromptTooLong) and isinstance(error, ServerError) and (overflow := error.overflow):
+            if overflow.is_of_characters:
+                explained.counted = overflow.counted or sum(len(turn["content"]) for turn in turns)
+            elif overflow.limit >= _SMALLEST_WINDOW:  # the next prompt is made for it
+                self._told_window = overflow.limit
+                self.context_window = min(self.context_window, overflow.limit)
+        return explained
 
     def _learns_from_silence(self, turns: list[Turn], tried: frozenset[str]) -> bool:
         """Whether to ask once more what was asked without the fields `tried`: llama-cpp-python's server streams nothing
@@ -249,17 +266,25 @@ class OpenAICompatible:
         self, session: aiohttp.ClientSession, turns: list[Turn], options: Mapping[str, Any], clock: TokenTimeout
     ) -> tuple[aiohttp.ClientResponse, frozenset[str]]:
         """The open stream, and the fields it was asked without. What the server does not take is left out, and
-        remembered for the next question."""
+        remembered for the next question, save for what only this one asked for."""
+        extra_body = options.get("extra_body") or {}
+        left_out = set(self._refused)
         while True:
-            tried = frozenset(self._refused)  # another question may learn the same before this one is answered
+            body = self._request(turns, options, left_out)
             try:
-                return await clock.within(self._post(session, self._request(turns, options))), tried
+                response = await clock.within(self._post(session, body))
             except ServerError as error:
-                refused = refused_fields(error)
-                if refused <= tried:
+                refused = refused_fields(error, body) - left_out
+                is_quiet = extra_body.get("reasoning_effort") == EFFORTS[0]
+                if not refused and is_quiet and error.status in _REFUSED and not error.overflow:
+                    refused = NO_THINKING.keys() & body.keys()  # it may be for these, in words that name none
+                if not refused:
                     raise
-                logger.info("The model server at %s does not take %s.", self.address, ", ".join(refused - tried))
-                self._refused |= refused
+                logger.info("The model server at %s does not take %s.", self.address, ", ".join(sorted(refused)))
+                left_out |= refused
+            else:
+                self._refused |= left_out - (extra_body.keys() - NO_THINKING.keys())
+                return response, frozenset(left_out)
 
     async def _post(self, session: aiohttp.ClientSession, body: dict[str, Any]) -> aiohttp.ClientResponse:
         """The answer, of which nothing was read yet. Raises ServerError, NotReached."""
@@ -273,16 +298,24 @@ class OpenAICompatible:
             raise NotReached(error) from error
         raise ServerError(text, response.status, response.headers.get("retry-after", ""))
 
-    def _request(self, turns: list[Turn], options: Mapping[str, Any]) -> dict[str, Any]:
+    def _request(self, turns: list[Turn], options: Mapping[str, Any], left_out: set[str]) -> dict[str, Any]:
         fields = dict(options)
+        extra_body = fields.pop("extra_body", {})
+        if turns[-1]["role"] == "assistant" and self._is_vllm:  # the others go on with it by themselves
+            fields |= dict(zip(OF_CONTINUATION, (True, False), strict=True))
+        fields |= extra_body
+        if fields.get("reasoning_effort") == EFFORTS[0]:
+            known = [effort for effort in EFFORTS if f"reasoning_effort={effort}" not in left_out]
+            fields |= {"reasoning_effort": known[0]} if known else {}
+            left_out = left_out if known else {*left_out, "reasoning_effort"}
         if "repetition_penalty" in fields:  # vLLM's name; llama.cpp's and Ollama's is the other
             fields["repeat_penalty"] = fields["repetition_penalty"]
-        if "max_tokens" in self._refused and "max_tokens" in fields:
+        if "max_tokens" in left_out and "max_tokens" in fields:
             fields["max_completion_tokens"] = fields["max_tokens"]
         fields["stream_options"] = {"include_usage": True}
-        fields = {name: value for name, value in fields.items() if name not in self._refused}
+        fields = {name: value for name, value in fields.items() if name not in left_out}
         extra = {name: fields.pop(name) for name in _BEYOND_OPENAI if name in fields}
-        messages = fold_system(turns) if SYSTEM_ROLE in self._refused else turns
+        messages = fold_system(turns) if SYSTEM_ROLE in left_out else turns
         return {"model": self.model, "messages": messages, "stream": True, **extra, **fields}
 
     def _session(self) -> aiohttp.ClientSession:
@@ -294,6 +327,24 @@ class OpenAICompatible:
             proxy=environment_proxy(self.base_url),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),  # the rest is timed by the token
         )
+
+
+async def _chunks(response: aiohttp.ClientResponse, clock: TokenTimeout) -> AsyncGenerator[dict[str, Any], None]:
+    """The chunks of a reply, and an empty one where the server says that it is done; a reply that is not streamed is
+    one chunk. Raises ServerError, NoJson."""
+    received = await clock.within(response.content.readany())
+    if received.lstrip().startswith(b"{"):
+        yield read_chunk(received + await clock.within(response.content.read()))
+        yield {}
+        return
+    reader = EventReader()
+    while received and not reader.is_done:
+        for chunk in reader.feed(received):
+            yield chunk
+        received = b"" if reader.is_done else await clock.within(response.content.readany())
+    reader.end()
+    if reader.is_done:
+        yield {}
 
 
 def _has_calls(messages: Sequence[Message]) -> bool:

@@ -6,9 +6,10 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from rag.models.openai.errors import ServerError
+from rag.models.openai.errors import NoJson, ServerError
 
 _DONE = b"[DONE]"
+_FIELDS = (b":", b"data", b"event", b"id", b"retry")  # how a line of an event begins
 
 
 class EventReader:
@@ -20,10 +21,9 @@ class EventReader:
         self._data: list[bytes] = []  # of the event that has begun
 
     def feed(self, received: bytes) -> Iterator[dict[str, Any]]:
-        """The chunks that are whole now. Raises ServerError for what the server reports, ValueError for what is no
-        JSON."""
+        """The chunks that are whole now. Raises ServerError for what the server reports, NoJson for what is none."""
         *lines, self._line = (self._line + received).split(b"\n")
-        for line in lines:
+        for place, line in enumerate(lines):
             stripped = line.rstrip(b"\r")
             if stripped.startswith(b"data:"):
                 self._data.append(stripped[5:].lstrip(b" "))
@@ -33,8 +33,31 @@ class EventReader:
                 self.is_done = self.is_done or data.startswith(_DONE)
                 if self.is_done:
                     return
-                chunk = json.loads(data)
-                if isinstance(chunk, dict):
-                    if chunk.get("error"):
-                        raise ServerError(data.decode(errors="replace"))
+                chunk = read_chunk(data)
+                if chunk:
                     yield chunk
+            elif stripped and not stripped.startswith(_FIELDS):
+                raise NoJson(b"\n".join([*lines[place:], self._line]).decode(errors="replace"))
+
+    def end(self) -> None:
+        """All has come. Raises NoJson where what was left is no line of an event."""
+        if not self.is_done and self._line.strip() and not self._line.startswith(_FIELDS):
+            raise NoJson(self._line.decode(errors="replace"))
+
+
+def read_chunk(data: bytes) -> dict[str, Any]:
+    """A chunk of a reply, or a whole one; empty for JSON that is no object. Raises ServerError for what the server
+    reports, NoJson for what is none."""
+    text = data.decode(errors="replace")
+    try:
+        chunk = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise NoJson(text) from error
+    if not isinstance(chunk, dict):
+        return {}
+    if chunk.get("error"):
+        raise ServerError(text)
+    choices = chunk.get("choices")
+    if choices and not (isinstance(choices, list) and isinstance(choices[0], dict)):
+        raise NoJson(text)
+    return chunk

@@ -22,6 +22,7 @@ from rag.types.documents import (
     Progress,
     QueryCondensed,
     TextDelta,
+    ThoughtDelta,
 )
 from rag.ui.answer.claims import check_notice, statements
 from rag.ui.answer.footnotes import elements, footnotes
@@ -105,6 +106,7 @@ class _ShownAnswer:
         self._expected_model = expected_model
         self._question = question
         self._step: cl.Step | None = None
+        self._thoughts: dict[str, cl.Step] = {}  # folded, by model, as long as it thinks
 
     def in_order(self) -> dict[str, Answer]:
         """The answers of several models, in the order in which they are shown."""
@@ -126,6 +128,8 @@ class _ShownAnswer:
                 doing = self._translations.of_engine(plain_line(doing))
                 values = {"doing": doing, "done": done, "total": total}
                 await self._progress(self._translations("progress", **values) if total else doing)
+            case ThoughtDelta(text):
+                await self._think("", text)
             case TextDelta(text):
                 await self._write("", text)
             case Candidate(model, event):
@@ -135,8 +139,10 @@ class _ShownAnswer:
                 if not any(self.messages):  # else it is that of one of several models, which is shown already
                     await self._complete("", answer)
 
-    async def _take_candidate(self, model: str, event: TextDelta | AnswerCompleted) -> None:
-        if isinstance(event, TextDelta):
+    async def _take_candidate(self, model: str, event: TextDelta | ThoughtDelta | AnswerCompleted) -> None:
+        if isinstance(event, ThoughtDelta):
+            await self._think(model, event.text)
+        elif isinstance(event, TextDelta):
             await self._write(model, event.text)
         elif model not in self.messages and event.answer.text:  # a draft, of which nothing was shown
             await _note(self._translations("draft", model=plain_line(model)), "pencil", presentable(event.answer.text))
@@ -153,6 +159,8 @@ class _ShownAnswer:
 
     async def end(self) -> None:
         """Nothing more will come: what is unfinished loses its cursor."""
+        for model in list(self._thoughts):
+            await self._end_thoughts(model)
         for message in self.messages.values():
             if message.streaming:
                 self._set_metadata(message)
@@ -162,7 +170,25 @@ class _ShownAnswer:
             self._step.icon = "check"
             await self._step.update()
 
+    async def _think(self, model: str, text: str) -> None:
+        """Thoughts come into a step of their own, which opens where it is clicked."""
+        if model not in self._thoughts:
+            if not text.strip():
+                return
+            name = self._translations("thoughts_of", model=model) if model else self._translations("thoughts")
+            metadata = turn_metadata(self._question.id, None, self.passages)  # they may quote what was read
+            self._thoughts[model] = _step(name, "tool", "brain", metadata)
+            await self._thoughts[model].send()
+        await self._thoughts[model].stream_token(text)
+
+    async def _end_thoughts(self, model: str) -> None:
+        if (step := self._thoughts.pop(model, None)) is not None:
+            step.output = presentable(without_unknown_links(str(step.output).strip(), self._question.content))
+            step.end = utc_now()
+            await step.update()
+
     async def _write(self, model: str, text: str) -> None:
+        await self._end_thoughts(model)
         message = await self._message(model)
         if message is self._first:
             self.text += text
@@ -181,6 +207,7 @@ class _ShownAnswer:
         return next(iter(self.messages.values()))
 
     async def _complete(self, model: str, answer: Answer) -> None:
+        await self._end_thoughts(model)
         message = await self._message(model)
         numbers = {citation.number for citation in answer.citations}
         text = await asyncio.to_thread(_shown, answer, numbers, self._question.content)

@@ -36,8 +36,15 @@ def test_a_question_may_be_followed_by_calls_and_what_they_gave():
     assert [message.role for message in told.history] == ["user", "assistant", "tool", "assistant"]
     assert told.question.content.startswith("Question 2?")
     assert [message.role for message in told.steps] == ["assistant", "tool"]
-    with pytest.raises(InvalidRequest, match="no question"):
-        split_conversation(turn(1))
+
+
+def test_an_answer_that_has_begun_is_gone_on_with():
+    told = split_conversation([*turn(1), Message("user", "And then?"), Message("assistant", "Every 90 ")])
+    assert told.question.content == "And then?"
+    assert [step.content for step in told.steps] == ["Every 90 "]
+    assert not told.calls_functions
+    assert split_conversation(turn(1)).calls_functions, "the answer to what a function gave"
+    assert split_conversation([*turn(1)[:3], Message("assistant", " ")]).steps[-1].role == "tool", "an empty place"
 
 
 def test_what_a_call_gave_comes_before_anything_else_is_said():

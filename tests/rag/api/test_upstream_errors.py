@@ -6,7 +6,7 @@ import json
 
 import httpx
 import pytest
-from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from pydantic import SecretStr
 
 from rag.auth.api_keys import ApiKeys
@@ -50,6 +50,8 @@ FAILURES = {
     "html": lambda *_: HTMLResponse(f"<html>{WORDS} {KEY}</html>", 502),
     "redirect": lambda *_: RedirectResponse(f"http://{LOGIN}@127.0.0.1:1/{WORDS}"),
     "too long": lambda *_: JSONResponse({"error": {"message": f"{WORDS}: maximum context length, {KEY}"}}, 400),
+    "no JSON": lambda *_: HTMLResponse(f"<html>{WORDS} {KEY}</html>"),
+    "half JSON": lambda *_: Response(f'data: {{"{WORDS} {KEY}\n\n', media_type="text/event-stream"),
     "in the middle": broken_stream,
     "cut off": cut_stream,
     "no stream": lambda *_: JSONResponse({"choices": WORDS, "key": KEY}),
@@ -121,7 +123,7 @@ def test_a_caller_is_told_that_it_failed_and_nothing_of_the_model_server(closed,
             text = response.text.replace(closed["url"], "")  # the caller's own address, in the links of citations
             assert not [secret for secret in SECRETS if secret in text and path != "/openapi.json"], (path, text)
             if path.startswith("/v1/chat") and failure != "no stream":
-                assert "anguage model" in text or "longer than" in text, text
+                assert any(words in text for words in ("anguage model", "longer than", "no JSON")), text
 
 
 def test_an_admin_gets_the_hint_and_neither_key_nor_words(closed, model, caplog):
@@ -137,6 +139,19 @@ def test_an_admin_gets_the_hint_and_neither_key_nor_words(closed, model, caplog)
     assert (error["code"], error["type"]) == ("backend_rejected", "invalid_request_error")
     assert WORDS in caplog.text, "the log has the words"
     assert "RAG_LLM__API_KEY" in caplog.text
+    assert KEY not in caplog.text
+
+
+@pytest.mark.parametrize("failure", ["html", "no JSON", "half JSON"])
+def test_a_reply_that_is_no_json_is_a_bad_gateway_and_stands_in_the_log(closed, model, caplog, failure):
+    model.reply = FAILURES[failure]
+    chat = {"model": "footnote/default", "messages": [{"role": "user", "content": QUESTION}]}
+    headers = {"Authorization": f"Bearer {closed['anna']}"}
+    response = httpx.post(f"{closed['url']}/v1/chat/completions", json=chat, headers=headers, timeout=30)
+    error = response.json()["error"]
+    assert (response.status_code, error["code"]) == (502, "unreadable_reply")
+    assert error["message"].startswith("The model server's reply was no JSON.")
+    assert WORDS in caplog.text
     assert KEY not in caplog.text
 
 

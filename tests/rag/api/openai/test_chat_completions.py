@@ -232,8 +232,8 @@ def test_a_model_that_fails_before_the_first_word_gives_its_status(behind, strea
         pytest.raises(openai.InternalServerError) as raised,
     ):
         client.chat.completions.create(model="tiny", messages=QUESTION, stream=stream)
-    assert raised.value.status_code == 503
-    assert raised.value.body["code"] == "backend_unavailable"
+    assert raised.value.status_code == 502
+    assert raised.value.body["code"] == "backend_failed"
     assert raised.value.body["type"] == "server_error"
     ready = httpx.get(f"{served.url}/readyz")
     assert ready.status_code == 200

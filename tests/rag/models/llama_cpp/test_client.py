@@ -409,3 +409,17 @@ async def test_a_reply_keeps_to_a_schema(opened):
     form = {"type": "json_schema", "json_schema": {"name": "verdict", "schema": schema}}
     written = _text(await _ask(opened(), response_format=form))
     assert json.loads(written)["verdict"] in ("yes", "no")
+
+
+async def test_a_request_sets_variables_of_the_template(opened):
+    switch = "{% if enable_thinking is defined and not enable_thinking %}quiet {% endif %}"
+    model = opened(template=switch + WITH_SYSTEM)
+    usual, quiet = [
+        (await _ask(model, extra_body=extra_body))[-1].usage.prompt_tokens
+        for extra_body in (None, {"chat_template_kwargs": {"enable_thinking": False, "messages": []}, "min_p": 7})
+    ]
+    assert quiet > usual
+    assert (await _ask(model))[-1].usage.prompt_tokens == usual
+    helped = [delta async for delta in stream_text(model, [Message("user", "How often?")], thinks=False)]
+    assert helped[-1].usage.prompt_tokens == quiet
+    assert _text(helped) == REPLY

@@ -12,7 +12,14 @@ from dataclasses import replace
 import pytest
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
-from rag.errors import AnswerInterrupted, BackendRejected, BackendUnavailable, ConfigurationError
+from rag.errors import (
+    AnswerInterrupted,
+    BackendFailed,
+    BackendRejected,
+    BackendUnavailable,
+    ConfigurationError,
+    UnreadableReply,
+)
 from rag.models.chat_template import estimate_tokens
 from rag.models.llm import check_model, open_language_model, refresh_model, stream_text
 from rag.models.openai.discovery import environment_proxy
@@ -186,13 +193,85 @@ async def test_refusals_are_explained_and_never_show_the_key(server, caplog, sta
     assert server.headers[-1]["authorization"] == f"Bearer {KEY}"
 
 
-async def test_an_error_that_is_no_json_is_explained(server):
-    server.reply = lambda *_: HTMLResponse("<html>Bad gateway</html>", 502)
-    with pytest.raises(BackendUnavailable, match="502"):
+@pytest.mark.parametrize(
+    ("content", "status", "media_type"),
+    [
+        ("<html>Bad gateway</html>", 502, "text/html"),
+        ("Internal Server Error", 500, "text/plain"),
+        ("<!doctype html>\n<p>welcome</p>\n", 200, "text/html"),
+        ("<html>welcome</html>", 200, "text/event-stream"),
+        ("data: {not json\n\n", 200, "text/event-stream"),
+        ('{"choices": "many"}', 200, "application/json"),
+        ('{"choices": [', 200, "application/json"),
+    ],
+)
+async def test_a_reply_that_is_no_json_is_told_as_that(server, caplog, content, status, media_type):
+    server.reply = lambda *_: Response(content, status, media_type=media_type)
+    with pytest.raises(UnreadableReply, match=rf"no JSON of OpenAI's form \(HTTP {status}\)") as raised:
         await ask(open_at(server, first_token_timeout=0.4))
+    assert raised.value.status == 502
+    assert content.split()[-1] in caplog.text, "the log has what it said"
+    assert content.split()[-1] not in raised.value.message + raised.value.hint
 
 
-@pytest.mark.parametrize("content", [b"", b"data: [DONE]\n\n", b"<html>welcome</html>"])
+async def test_a_server_that_fails_is_told_of_as_such(server):
+    server.reply = lambda *_: JSONResponse({"error": {"message": "CUDA out of memory"}}, 500)
+    with pytest.raises(BackendFailed, match="HTTP 500") as raised:
+        await ask(open_at(server))
+    assert raised.value.status == 502
+
+
+async def test_a_reply_that_is_not_streamed_is_read(server):
+    message = {"role": "assistant", "content": "Every 90 days [1].", "reasoning_content": "Oil."}
+    whole = {"choices": [{"index": 0, "message": message, "finish_reason": "length"}], "usage": {"prompt_tokens": 7}}
+    server.reply = lambda *_: JSONResponse(whole)
+    deltas = await ask(open_at(server))
+    assert [(delta.text, delta.thoughts, delta.finish_reason) for delta in deltas] == [
+        ("Every 90 days [1].", "Oil.", "length")
+    ]
+    assert deltas[0].usage == Usage(7, 0)
+
+
+async def test_a_stream_that_is_done_without_a_reason_is_whole(server):
+    async def pieces():
+        for word in WORDS:
+            yield chunk(word)
+        yield b"data: [DONE]\n\n"
+
+    server.reply = lambda *_: events(pieces())
+    assert text_of(await ask(open_at(server))) == "".join(WORDS)
+
+
+async def test_what_a_server_withheld_is_told(server):
+    server.reply = lambda _, body: stream(WORDS, body, "content_filter")
+    assert [d.finish_reason for d in await ask(open_at(server)) if d.finish_reason] == ["content_filter"]
+
+
+async def test_an_answer_that_has_begun_is_gone_on_with_in_vllms_way(server):
+    """The others do so by themselves, or write a new message."""
+    chat = (*QUESTION, Message("assistant", "Every 90 "))
+    model = open_at(server)
+    assert text_of(await ask(model, *chat)) == "".join(WORDS)
+    asked = server.requests[-1]
+    assert (asked["continue_final_message"], asked["add_generation_prompt"]) == (True, False)
+    assert asked["messages"][-1] == {"role": "assistant", "content": "Every 90 "}
+    await ask(model)
+    assert "continue_final_message" not in server.requests[-1]
+
+    def older(_, body):
+        if "continue_final_message" in body:
+            return JSONResponse({"error": {"message": "Unknown parameter: 'continue_final_message'"}}, 400)
+        return stream(WORDS, body)
+
+    server.reply = older
+    assert text_of(await ask(open_at(server), *chat)) == "".join(WORDS)
+    assert "add_generation_prompt" not in server.requests[-1]
+    server.models = JSONResponse({"data": [{"id": "tiny"}]})
+    await ask(open_at(server), *chat)
+    assert "continue_final_message" not in server.requests[-1]
+
+
+@pytest.mark.parametrize("content", [b"", b"data: [DONE]\n\n", b": nothing\n\n"])
 async def test_an_empty_answer_is_an_error(server, content):
     server.reply = lambda *_: Response(content, media_type="text/event-stream")
     with pytest.raises(BackendRejected, match="nothing at all") as raised:
