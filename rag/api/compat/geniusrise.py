@@ -36,7 +36,7 @@ class GeniusriseChat(SamplingFields, WithExtensions):
     stream: bool = False
     n: Literal[1] = 1
     top_k: int | None = None  # -1: all
-    logit_bias: dict[str, float] | None = Field(None, max_length=0)  # no model here takes one
+    logit_bias: dict[str, float] | None = Field(None, max_length=1_000)
 
     def to_chat(self, default_model: str) -> ChatRequest:
         """The same in OpenAI's form. Raises InvalidRequest unless either a prompt or messages are given."""
@@ -47,7 +47,7 @@ class GeniusriseChat(SamplingFields, WithExtensions):
         if prompt:
             system = [ChatMessage(role="system", content=self.system_prompt)] if self.system_prompt else []
             messages = [*system, ChatMessage(role="user", content=prompt)]
-        own = {"model", "prompt", "user_prompt", "system_prompt", "messages", "top_k", "logit_bias", "footnote"}
+        own = {"model", "prompt", "user_prompt", "system_prompt", "messages", "top_k", "footnote"}
         options = self.model_dump(exclude=own, exclude_none=True)
         if self.top_k is not None and self.top_k > 0:
             options["top_k"] = self.top_k

@@ -30,7 +30,7 @@ from rag.api.openai.models import model_names, resolve_model
 from rag.api.openai.tools import MOST_TOOLS, CalledFunction, ChatTool, ChatToolCall
 from rag.api.streaming import WireForm, collect, streamed, to_json, while_connected
 from rag.types.chat import ToolCall
-from rag.types.documents import Answer, AnswerCompleted, Event, TextDelta
+from rag.types.documents import Answer, AnswerCompleted, Event, TextDelta, ThoughtDelta
 
 PROTOCOL = "0.12.0"  # the version of Ollama whose API this is: clients ask whether it is new enough
 _TAG = ":latest"  # which clients add to a name without one
@@ -89,6 +89,7 @@ class Ask(WithExtensions):
     model: str
     stream: bool = True
     format: Literal["", "json"] | dict[str, Any] = ""
+    think: bool | str | None = None
     options: Options = Options()
 
     def to_chat(self, messages: Sequence[ChatMessage], tools: Sequence[ChatTool] = ()) -> ChatRequest:
@@ -96,6 +97,9 @@ class Ask(WithExtensions):
         form: dict[str, Any] | None = {"type": "json_object"} if self.format else None
         if isinstance(self.format, Mapping):
             form = {"type": "json_schema", "json_schema": {"name": "reply", "schema": self.format}}
+        thinking: dict[str, Any] = {"reasoning_effort": self.think} if isinstance(self.think, str) else {}
+        if self.think is False:
+            thinking = {"chat_template_kwargs": {"enable_thinking": False}}
         extensions = self.model_dump(include=set(WithExtensions.model_fields) - {"footnote"}, exclude_none=True)
         return ChatRequest.model_validate(
             {
@@ -105,6 +109,7 @@ class Ask(WithExtensions):
                 "response_format": form,
                 "footnote": self.footnote,
                 **extensions,
+                **thinking,
                 **self.options.to_sampling(),
             }
         )
@@ -242,7 +247,7 @@ class _Lines(WireForm):
         self._began = time.monotonic_ns()
 
     @abstractmethod
-    def words(self, text: str, calls: Sequence[ToolCall] = ()) -> dict[str, Any]:
+    def words(self, text: str, calls: Sequence[ToolCall] = (), thoughts: str = "") -> dict[str, Any]:
         """The fields that hold the text."""
 
     def loaded(self) -> dict[str, Any]:
@@ -252,12 +257,14 @@ class _Lines(WireForm):
     def whole(self, answer: Answer) -> dict[str, Any]:
         """The answer in one piece."""
         text = answer.text + self._source_lines(answer)
-        return {**self._head(), **self.words(text, answer.calls), **self._end(answer)}
+        return {**self._head(), **self.words(text, answer.calls, answer.thoughts), **self._end(answer)}
 
     def take(self, event: Event) -> str:
         """The line of an event; with the answer come its sources."""
         if isinstance(event, TextDelta):
             return self._line(event.text)
+        if isinstance(event, ThoughtDelta):
+            return self._line("", thoughts=event.text)
         if isinstance(event, AnswerCompleted):
             answer, sources = event.answer, self._source_lines(event.answer)
             before = self._line(sources, answer.calls) if sources or answer.calls else ""
@@ -272,8 +279,8 @@ class _Lines(WireForm):
         """The error's words."""
         return _line({"error": error["error"]["message"]})
 
-    def _line(self, text: str, calls: Sequence[ToolCall] = ()) -> str:
-        return _line({**self._head(), **self.words(text, calls), "done": False})
+    def _line(self, text: str, calls: Sequence[ToolCall] = (), thoughts: str = "") -> str:
+        return _line({**self._head(), **self.words(text, calls, thoughts), "done": False})
 
     def _head(self) -> dict[str, Any]:
         return {"model": self.body.model, "created_at": datetime.now(UTC).isoformat()}
@@ -298,8 +305,8 @@ class _Lines(WireForm):
 
 
 class _ChatLines(_Lines):
-    def words(self, text: str, calls: Sequence[ToolCall] = ()) -> dict[str, Any]:
-        message: dict[str, Any] = {"role": "assistant", "content": text}
+    def words(self, text: str, calls: Sequence[ToolCall] = (), thoughts: str = "") -> dict[str, Any]:
+        message: dict[str, Any] = {"role": "assistant", "content": text, **_thinking(thoughts)}
         if calls:
             functions = ({"name": call.name, "arguments": _arguments(call)} for call in calls)
             message["tool_calls"] = [{"function": function} for function in functions]
@@ -307,8 +314,8 @@ class _ChatLines(_Lines):
 
 
 class _GenerateLines(_Lines):
-    def words(self, text: str, calls: Sequence[ToolCall] = ()) -> dict[str, Any]:
-        return {"response": text}
+    def words(self, text: str, calls: Sequence[ToolCall] = (), thoughts: str = "") -> dict[str, Any]:
+        return {"response": text, **_thinking(thoughts)}
 
 
 def _messages(turns: Sequence[Turn]) -> list[ChatMessage]:
@@ -337,6 +344,10 @@ def _messages(turns: Sequence[Turn]) -> list[ChatMessage]:
         content = [ContentPart(type="text", text=text), *pictures] if pictures else text
         messages.append(ChatMessage(role=turn.role, content=content, tool_calls=calls or None, tool_call_id=call_id))
     return messages
+
+
+def _thinking(thoughts: str) -> dict[str, str]:
+    return {"thinking": thoughts} if thoughts else {}
 
 
 def _without_sources(text: str) -> str:

@@ -29,7 +29,7 @@ from rag.auth.access import Access
 from rag.errors import RagError, words_for_caller
 from rag.operations.services import Services
 from rag.types.chat import Sampling
-from rag.types.documents import Message, TextDelta
+from rag.types.documents import AnswerCompleted, Event, Message, TextDelta
 
 router = APIRouter(prefix="/api", tags=["Petals' clients"], route_class=JsonRoute)
 
@@ -97,8 +97,8 @@ async def generate(request: Request, services: AppServices, caller: Caller) -> d
         else:
             fields = {**request.query_params, **await request.form()}
         question = Question.model_validate(fields)
-        texts = _answer_texts(services, caller, [Message("user", question.inputs)], question)
-        return {"ok": True, "outputs": await while_connected(request, _joined(texts))}
+        events = _answer_events(services, caller, [Message("user", question.inputs)], question)
+        return {"ok": True, "outputs": await while_connected(request, _joined(events))}
     except ClientDisconnect:
         raise
     except Exception as error:  # noqa: BLE001  (the edge: no traceback leaves the house)
@@ -110,6 +110,7 @@ async def generate_in_session(socket: WebSocket, caller: Caller) -> None:
     """A session: `open_inference_session`, then any number of `generate`, each continuing the conversation."""
     await socket.accept()
     messages: list[Message] = []
+    is_cut = False  # the last answer
     try:
         opened = Open.model_validate(await _receive(socket))
         await socket.send_json({"ok": True})
@@ -118,8 +119,13 @@ async def generate_in_session(socket: WebSocket, caller: Caller) -> None:
             await authenticate_again(socket)
             if step.inputs:
                 messages = [*messages, Message("user", step.inputs)][-_MAX_MESSAGES:]
-                messages.append(Message("assistant", await _send_answer(socket, caller, messages, step)))
-            else:  # the answer was whole: nothing is left to generate
+                messages.append(Message("assistant", ""))
+                is_cut = True
+            if is_cut:  # else the answer was whole: nothing is left to generate
+                begun = messages if messages[-1].content else messages[:-1]
+                text, is_cut = await _send_answer(socket, caller, begun, step)
+                messages[-1] = Message("assistant", messages[-1].content + text)
+            else:
                 await socket.send_json({"ok": True, "outputs": "", "stop": True})
     except WebSocketDisconnect:
         return
@@ -135,28 +141,32 @@ async def _receive(socket: WebSocket) -> dict[str, Any]:
         return TypeAdapter(dict[str, Any]).validate_json(await socket.receive_text())
 
 
-async def _send_answer(socket: WebSocket, caller: Access, messages: Sequence[Message], step: Step) -> str:
-    """Send an answer, word by word where a stop sequence is given, else whole; its text."""
+async def _send_answer(socket: WebSocket, caller: Access, messages: Sequence[Message], step: Step) -> tuple[str, bool]:
+    """Send an answer, word by word where a stop sequence is given, else whole; its text, and whether it was cut."""
     sent: list[str] = []
-    async with aclosing(_answer_texts(socket.app.state.services, caller, messages, step)) as texts:
-        async for text in texts:
-            sent.append(text)
-            if step.stop_sequence:
-                await socket.send_json({"ok": True, "outputs": text, "stop": False})
+    is_cut = False
+    async with aclosing(_answer_events(socket.app.state.services, caller, messages, step)) as events:
+        async for event in events:
+            if isinstance(event, TextDelta):
+                sent.append(event.text)
+                if step.stop_sequence:
+                    await socket.send_json({"ok": True, "outputs": event.text, "stop": False})
+            elif isinstance(event, AnswerCompleted):
+                is_cut = event.answer.finish_reason == "length"
     answer = "".join(sent)
     # a client waits for the stop sequence in the text, which our models leave out
     await socket.send_json({"ok": True, "outputs": step.stop_sequence or answer, "stop": True})
-    return answer
+    return answer, is_cut
 
 
-async def _joined(texts: AsyncGenerator[str, None]) -> str:
-    async with aclosing(texts):
-        return "".join([text async for text in texts])
+async def _joined(events: AsyncGenerator[Event, None]) -> str:
+    async with aclosing(events):
+        return "".join([event.text async for event in events if isinstance(event, TextDelta)])
 
 
-async def _answer_texts(
+async def _answer_events(
     services: Services, caller: Access, messages: Sequence[Message], parameters: Generate
-) -> AsyncGenerator[str, None]:
+) -> AsyncGenerator[Event, None]:
     is_named = parameters.model.startswith(COLLECTION_PREFIX)
     chat = ChatRequest(
         model=parameters.model or services.model.name,
@@ -166,8 +176,7 @@ async def _answer_texts(
     request = await asyncio.to_thread(request_of, chat, services, caller)
     async with aclosing(services.ask(replace(request, sampling=parameters.sampling))) as events:
         async for event in events:
-            if isinstance(event, TextDelta):
-                yield event.text
+            yield event
 
 
 def _failure(error: Exception) -> dict[str, Any]:

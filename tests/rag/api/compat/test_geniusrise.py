@@ -45,7 +45,6 @@ def test_what_cannot_be_done_is_refused(http):
         ({}, "messages"),
         ({"prompt": "a", "messages": [{"role": "user", "content": "b"}]}, "messages"),
         ({"prompt": "a", "n": 2}, "n"),
-        ({"prompt": "a", "logit_bias": {"5": 1}}, "logit_bias"),
         ({"prompt": "a", "model": "footnote/nobody"}, None),
     ):
         refused = http.post("/api/v1/chat", json=body)
@@ -64,8 +63,10 @@ def test_what_the_client_wrote_reaches_the_model_and_its_system_turns_are_the_as
                 ("user", "Is that right? yes/no"),
             ]
             messages = [{"role": role, "content": content} for role, content in turns]
-            answer = httpx.post(f"{served.url}/api/v1/chat", json={"messages": messages}, auth=("a", "b"), timeout=30)
+            body = {"messages": messages, "logit_bias": {"5": -100}}
+            answer = httpx.post(f"{served.url}/api/v1/chat", json=body, auth=("a", "b"), timeout=30)
             assert answer.status_code == 200
+    assert model.requests[-1]["logit_bias"] == {"5": -100}
     sent = model.requests[-1]["messages"]
     assert [turn["role"] for turn in sent] == ["system", "user", "assistant", "user"]
     assert [turn["content"] for turn in sent][1:] == [content for _, content in turns[1:]]

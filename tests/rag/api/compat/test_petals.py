@@ -6,6 +6,10 @@ import json
 
 from websockets.asyncio.client import connect
 
+from tests.rag.api.conftest import api_settings
+from tests.rag.api.serving import serving
+from tests.rag.models.model_server import ModelServer, running, stream
+
 QUESTION = "How often does the pump need oil?"
 OPEN = {"type": "open_inference_session", "max_length": 1024, "retrieval": True}
 
@@ -48,3 +52,22 @@ async def test_a_session_generates_several_times(served):
         failed = await reply_to({"type": "shout"})
         assert not failed["ok"]
         assert failed["error"]
+
+
+async def test_an_answer_that_was_cut_is_gone_on_with(tmp_path):
+    with running(ModelServer()) as model:
+        llm = {"provider": "openai", "base_url": model.base_url, "script": ""}
+        with serving(api_settings(tmp_path, **llm), []) as served:
+            async with connect(served.url.replace("http", "ws") + "/api/v2/generate") as socket:
+
+                async def reply_to(message):
+                    await socket.send(json.dumps(message))
+                    return json.loads(await socket.recv())
+
+                await reply_to({"type": "open_inference_session", "max_length": 1024})
+                model.reply = lambda _, body: stream(["The pump", " needs"], body, finish_reason="length")
+                assert (await reply_to({"type": "generate", "inputs": "Tell me.", "max_new_tokens": 2}))["outputs"]
+                model.reply = lambda _, body: stream([" oil."], body)
+                assert (await reply_to({"type": "generate", "max_new_tokens": 2}))["outputs"] == " oil."
+                assert model.requests[-1]["messages"][-1] == {"role": "assistant", "content": "The pump needs"}
+                assert (await reply_to({"type": "generate"}))["outputs"] == ""
