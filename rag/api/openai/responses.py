@@ -309,8 +309,10 @@ def _turns(body: CreateResponse, caller: Access) -> list[Message]:
         return [Message("user", text_of(body.input, "input"))]
     items = [_referred(item, caller) if item.is_reference else item for item in body.input]
     turns = turns_of(items, "input")
-    if not any(turn.role in ("user", "tool") for turn in turns):
-        raise InvalidRequest("There is no question: one message at least must be the user's.", param="input")
+    if not any(turn.role in ("user", "tool") for turn in turns) or not turns[-1].written.strip():
+        raise InvalidRequest(
+            "There is no question: one message at least must be the user's, and the last one hold text.", param="input"
+        )
     return turns
 
 

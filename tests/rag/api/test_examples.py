@@ -21,7 +21,7 @@ def sample_server(tmp_path_factory):
 
 def test_the_example_runs(sample_server, capsys, monkeypatch):
     monkeypatch.chdir(ROOT)
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/vector-stores.md").read_text(), re.DOTALL)
+    code, *others = re.findall(r"```python\n(.*?)```", (ROOT / "docs/vector-stores.md").read_text(), re.DOTALL)
     names = re.findall(r'Path\("([^"]+)"', code)
     assert names
     assert all(Path(name).exists() for name in names)
@@ -30,3 +30,7 @@ def test_the_example_runs(sample_server, capsys, monkeypatch):
     shown = capsys.readouterr().out
     assert "E05" in shown
     assert Path(names[0]).name in shown
+    for other in others:
+        assert "http://127.0.0.1:8000" in other
+        exec(compile(other.replace("http://127.0.0.1:8000", sample_server.url), "example", "exec"), {})
+        assert capsys.readouterr().out.strip()
