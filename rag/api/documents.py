@@ -24,9 +24,12 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 _SHOWN_AS_TEXT = ("text/", "application/json", "application/xml")
+_ANY_TYPE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
+}
 
 
-@router.get("/documents/{document_id}/source")
+@router.get("/documents/{document_id}/source", response_class=FileResponse, responses=_ANY_TYPE)
 async def get_source(document_id: str, request: Request, caller: Caller) -> FileResponse:
     """The source file, shown in the browser; text of any kind as plain text. 404 when it is no longer there, 409 when
     it is not the one that was ingested."""

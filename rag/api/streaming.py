@@ -90,8 +90,9 @@ async def streamed(
     return _EventResponse(events, form)
 
 
-# What a route that may stream tells of it in the schema.
-STREAMED: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
+# What a route that may stream tells of it in the schema: its events.
+_EVENT = {"type": "object", "properties": {"event": {"type": "string"}, "data": {"type": "string"}}}
+STREAMED: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {"schema": _EVENT}}}}
 
 
 class _EventResponse(StreamingResponse):

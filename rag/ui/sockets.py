@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from chainlit.session import WebsocketSession
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from rag.operations.services import Services
 
@@ -223,8 +223,15 @@ class _Frames:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        first = [await receive()] if scope["type"] == "http" else []
+        if first and first[0]["type"] == "http.disconnect":
+            return  # whoever asked is gone: engine.io would look for their request
+
+        async def receive_all() -> Message:
+            return first.pop() if first else await receive()
+
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive_all, send)
         except (ValueError, IndexError, KeyError, TypeError, RecursionError) as error:
             if scope["type"] != "websocket":
                 raise

@@ -6,6 +6,7 @@ No trace is in the log, no connection stays open, and the server answers afterwa
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import random
 import socket
@@ -85,6 +86,7 @@ def url(commands):
     """A server whose log has no trace at its end: see Commands.server."""
     unlimited = {"RAG_AUTH__REQUESTS_PER_MINUTE": "0", "RAG_AUTH__ATTEMPTS_PER_MINUTE": "1000000"}
     with commands.server(free_port(), RAG_AUTH__REQUIRED="true", **unlimited) as url:
+        fcntl.fcntl(commands.process.stderr, fcntl.F_SETPIPE_SZ, 1 << 20)  # its log is read at the end
         yield url
     assert "exception was never retrieved" not in commands.log
 
