@@ -189,8 +189,13 @@ def test_a_value_that_the_server_does_not_take_is_an_error(client, model):
 
 
 def test_a_response_says_how_much_to_think(client, model):
-    response = client.responses.create(model="tiny", input=QUESTION, reasoning={"effort": "low"})
-    assert model.requests[0]["reasoning_effort"] == "low"
+    extra_body = {"min_p": 0.1, "mode": "nonsense"}
+    response = client.responses.create(
+        model="tiny", input=QUESTION, reasoning={"effort": "low"}, truncation="auto", user="anna", extra_body=extra_body
+    )
+    (asked,) = model.requests
+    assert (asked["reasoning_effort"], asked["min_p"]) == ("low", 0.1)
+    assert not asked.keys() & {"truncation", "user", "mode", "reasoning", "input"}
     assert response.reasoning.effort == "low"
 
 
@@ -200,6 +205,9 @@ def test_a_response_says_how_much_to_think(client, model):
 def test_such_fields_are_checked(client, wrong):
     with pytest.raises(openai.BadRequestError):
         client.chat.completions.create(model="tiny", messages=MESSAGES, extra_body=wrong)
+    wrong = {"reasoning": {"effort": 7}} if "reasoning_effort" in wrong else wrong
+    with pytest.raises(openai.BadRequestError):
+        client.responses.create(model="tiny", input=QUESTION, extra_body=wrong)
 
 
 # ---------------------------------------------------------------------------------- how a conversation goes on, or ends
