@@ -186,11 +186,11 @@ def smaller_window(window: int, refusal: PromptTooLong, tokens: int = 0, reply_t
     `tokens` are those of the refused prompt, as they are counted here (0: nobody knows), `reply_tokens` those that its
     reply might have had."""
     share = refusal.counted / tokens if refusal.counted and tokens else 1.0  # of the server's tokens to ours
-    told = refusal.limit / max(share, 1.0) if refusal.limit else tokens + reply_tokens - refusal.excess
+    limit = refusal.limit / max(share, 1.0) if refusal.limit else tokens + reply_tokens - refusal.excess
     if share < 1.0 and refusal.limit > 2 * reply_tokens:  # the reply's tokens are counted by the server alone
-        told = (refusal.limit - reply_tokens) / share + reply_tokens
-    if (refusal.limit or refusal.excess) and 0 < told < window:
-        return int(told * _SPARE)
+        limit = (refusal.limit - reply_tokens) / share + reply_tokens
+    if (refusal.limit or refusal.excess) and 0 < limit < window:
+        return int(limit * _SPARE)
     sent = min(tokens + reply_tokens, window) if tokens else window
     return int(sent * _SMALLER)
 

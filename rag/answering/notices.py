@@ -61,8 +61,8 @@ async def with_notice(
 ) -> Answer:
     """The answer, followed by the notice in the language of the question and by the quotes; that is emitted. `values`
     are filled in."""
-    said = await asyncio.to_thread(partial(reply_to, question, notice, **values))
-    added = ("\n\n" if answer.text else "") + compose(said, quotes)
+    sentence = await asyncio.to_thread(partial(reply_to, question, notice, **values))
+    added = ("\n\n" if answer.text else "") + compose(sentence, quotes)
     for paragraph in added.splitlines(keepends=True):
         emit(TextDelta(paragraph))
     cited = {citation.number: citation for citation in (*answer.citations, *reversed(quotes))}  # the best one stays

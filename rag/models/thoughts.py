@@ -48,15 +48,15 @@ def without_thinking(
     given = options.get("extra_body") or {}
     template = {**(given.get("chat_template_kwargs") or {}), **NO_THINKING["chat_template_kwargs"]}
     changed = {**options, "extra_body": {**given, **NO_THINKING, "chat_template_kwargs": template}}
-    asked = list(messages)
+    turns = list(messages)
     failed = model.thoughts.failed_ways
-    if failed == 1 and asked[-1].role == "user":
-        asked[-1] = replace(asked[-1], content=f"{asked[-1].content}\n\n{_SOFT_SWITCH}")
+    if failed == 1 and turns[-1].role == "user":
+        turns[-1] = replace(turns[-1], content=f"{turns[-1].content}\n\n{_SOFT_SWITCH}")
     elif failed >= WAYS and "max_tokens" in options:
-        taken = sum(model.count_tokens(message.written) for message in asked) + template_tokens(len(asked))
+        taken = sum(model.count_tokens(message.written) for message in turns) + template_tokens(len(turns))
         left = model.context_window - taken - options["max_tokens"]
         changed["max_tokens"] += max(min(_ROOM, left), 0)
-    return asked, changed
+    return turns, changed
 
 
 def note_thoughts(model: LanguageModel, failed_ways: int) -> None:

@@ -25,7 +25,7 @@ from rag.answering.modes.request import WITHOUT_RETRIEVAL, Request
 from rag.answering.personas import addressed
 from rag.api.dependencies import Caller
 from rag.api.json_body import JsonRoute, NullIsAbsent
-from rag.api.openai.extensions import Extensions, WithExtensions
+from rag.api.openai.extensions import Extensions, WithExtensions, WithForeignFields
 from rag.api.openai.models import resolve_model, with_stand_in
 from rag.api.openai.tools import MOST_TOOLS, ChatTool, ChatToolCall, called, called_piece, functions_of
 from rag.api.streaming import STREAMED, WireForm, collect, server_sent, streamed, to_json, while_connected
@@ -176,21 +176,8 @@ class SamplingFields(NullIsAbsent):
     frequency_penalty: float | None = Field(None, ge=-2, le=2)
 
 
-# Fields of OpenAI's request and of other servers' that are not passed on: they are about the client's account, ask for
-# what Footnote does not give, or would undo what it relies on.
-_NOT_PASSED_ON = {
-    *("user", "store", "metadata", "service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"),
-    *("logprobs", "top_logprobs", "functions", "function_call", "modalities", "audio", "prediction", "best_of", "echo"),
-    *("web_search_options", "prompt", "input", "suffix", "chat_template", "documents", "use_beam_search", "ignore_eos"),
-    *("api_base", "base_url", "api_key", "api_version", "extra_headers", "extra_query", "extra_body", "n_predict"),
-}
-_MOST_EXTRA_FIELDS = 32
-
-
-class ChatRequest(SamplingFields, WithExtensions):
+class ChatRequest(SamplingFields, WithExtensions, WithForeignFields):
     """The fields of OpenAI's request that Footnote uses; others go to the model's server as they are."""
-
-    model_config = ConfigDict(extra="allow")
 
     model: str
     messages: list[ChatMessage] = Field(min_length=1, max_length=10_000)
@@ -204,20 +191,12 @@ class ChatRequest(SamplingFields, WithExtensions):
     parallel_tool_calls: bool | None = None
     response_format: ResponseFormat | None = None
     reasoning_effort: str | None = Field(None, max_length=32)
-    chat_template_kwargs: dict[str, Any] | None = Field(None, max_length=_MOST_EXTRA_FIELDS)
-
-    @model_validator(mode="after")
-    def _has_few_extra_fields(self) -> Self:
-        if len(self.model_extra or {}) > _MOST_EXTRA_FIELDS:
-            raise ValueError("there are too many fields that are not OpenAI's")
-        return self
 
     @property
     def extra_body(self) -> dict[str, Any] | None:
         """What only the model's server knows."""
         own = self.model_dump(include={"reasoning_effort", "chat_template_kwargs"}, exclude_none=True)
-        foreign = {name: value for name, value in (self.model_extra or {}).items() if name not in _NOT_PASSED_ON}
-        return {**foreign, **own} or None
+        return {**self.foreign, **own} or None
 
     @property
     def sampling(self) -> Sampling:

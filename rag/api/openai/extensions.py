@@ -6,9 +6,9 @@ All of it can stand in the field `footnote`; what is asked for most also in fiel
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, model_validator
 
 from rag.answering.modes.request import WITHOUT_RETRIEVAL, Mode
 from rag.api.json_body import NullIsAbsent
@@ -53,6 +53,37 @@ class WithExtensions(NullIsAbsent):
                     param="retrieval",
                 )
         return replace(extensions, mode=mode, filters=filters)
+
+
+# Fields of OpenAI's request and of other servers' that are not passed on: they are about the client's account, ask for
+# what Footnote does not give, or would undo what it relies on.
+_NOT_PASSED_ON = {
+    *("user", "store", "metadata", "service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"),
+    *("logprobs", "top_logprobs", "functions", "function_call", "modalities", "audio", "prediction", "best_of", "echo"),
+    *("web_search_options", "prompt", "input", "suffix", "chat_template", "documents", "use_beam_search", "ignore_eos"),
+    *("truncation", "max_tool_calls", "conversation", "background", "include"),  # of responses
+    *("api_base", "base_url", "api_key", "api_version", "extra_headers", "extra_query", "extra_body", "n_predict"),
+}
+_MOST_FOREIGN = 32
+
+
+class WithForeignFields(NullIsAbsent):
+    """A body of which the fields that are not OpenAI's, nor Footnote's, go to the model's server."""
+
+    model_config = ConfigDict(extra="allow")
+
+    chat_template_kwargs: dict[str, Any] | None = Field(None, max_length=_MOST_FOREIGN)
+
+    @model_validator(mode="after")
+    def _has_few_of_them(self) -> Self:
+        if len(self.model_extra or {}) > _MOST_FOREIGN:
+            raise ValueError("there are too many fields that are not OpenAI's")
+        return self
+
+    @property
+    def foreign(self) -> dict[str, Any]:
+        """Name → value of these fields."""
+        return {name: value for name, value in (self.model_extra or {}).items() if name not in _NOT_PASSED_ON}
 
 
 def _one_of(name: str, short: Any, in_footnote: Any) -> Any:

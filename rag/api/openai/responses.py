@@ -29,7 +29,7 @@ from rag.api.openai.chat_completions import (
     request_of,
     text_of,
 )
-from rag.api.openai.extensions import Extensions
+from rag.api.openai.extensions import Extensions, WithForeignFields
 from rag.api.openai.files import listing
 from rag.api.openai.models import with_stand_in
 from rag.api.openai.response_stream import ResponseStream, input_items
@@ -109,8 +109,16 @@ class ConversationReference(BaseModel):
     id: str
 
 
-class CreateResponse(NullIsAbsent):
-    """The fields of OpenAI's request that Footnote uses; others are accepted and ignored."""
+class Reasoning(NullIsAbsent):
+    """How much the model is to think."""
+
+    model_config = ConfigDict(extra="allow")
+
+    effort: str | None = Field(None, max_length=32)
+
+
+class CreateResponse(WithForeignFields):
+    """The fields of OpenAI's request that Footnote uses; others go to the model's server as they are."""
 
     model: str
     input: str | Annotated[list[InputItem], Field(min_length=1, max_length=10_000)]
@@ -124,8 +132,7 @@ class CreateResponse(NullIsAbsent):
     stream: bool = False
     conversation: str | ConversationReference | None = None
     background: bool = False
-    reasoning: dict[str, Any] | None = Field(None, max_length=16)
-    chat_template_kwargs: dict[str, Any] | None = None
+    reasoning: Reasoning | None = None
     metadata: dict[str, str] | None = Field(None, max_length=16)
     max_output_tokens: int | None = Field(None, ge=1)
     temperature: float | None = Field(None, ge=0, le=2)
@@ -208,6 +215,7 @@ def _prepare(body: CreateResponse, services: Services, caller: Access) -> tuple[
     instructions = [Message("system", body.instructions)] if body.instructions else []
     tool = _file_search(body.tools) if body.tool_choice != "none" else None
     functions, choice = chat_tools(body.tools), chat_choice(body.tool_choice)
+    foreign = {name: value for name, value in body.foreign.items() if name not in ChatRequest.model_fields}
     chat = ChatRequest(
         model=body.model,
         messages=[ChatMessage.of(message) for message in [*instructions, *messages]],
@@ -219,8 +227,9 @@ def _prepare(body: CreateResponse, services: Services, caller: Access) -> tuple[
         temperature=body.temperature,
         top_p=body.top_p,
         response_format=body.text.format.to_chat(),
-        reasoning_effort=(body.reasoning or {}).get("effort"),
+        reasoning_effort=body.reasoning.effort if body.reasoning else None,
         chat_template_kwargs=body.chat_template_kwargs,
+        **foreign,
     )
     prepared = request_of(chat, services, caller)
     if tool is not None:

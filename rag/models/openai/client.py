@@ -99,7 +99,7 @@ class OpenAICompatible:
         self._is_vllm = False
         self._wanted_model = settings.model
         self._wanted_window = settings.context_window
-        self._told_window = 0  # by a refusal
+        self._window_by_refusal = 0  # by a refusal
         self._key = settings.key()
         self._refused: set[str] = set()  # fields that this server does not take
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -146,7 +146,9 @@ class OpenAICompatible:
         self._is_vllm = probe.tokenizer == "vLLM"
         self.model = self._wanted_model or probe.models[0]
         self.is_listed = bool(listed_name(self.model, probe.models))
-        windows = [window for window in (self._wanted_window, probe.context_window or self._told_window) if window]
+        windows = [
+            window for window in (self._wanted_window, probe.context_window or self._window_by_refusal) if window
+        ]
         self.context_window = min(windows, default=DEFAULT_CONTEXT_WINDOW)
 
     async def check(self) -> None:
@@ -250,7 +252,7 @@ class OpenAICompatible:
             if overflow.is_of_characters:
                 explained.counted = overflow.counted or sum(len(turn["content"]) for turn in turns)
             elif overflow.limit >= _SMALLEST_WINDOW:  # the next prompt is made for it
-                self._told_window = overflow.limit
+                self._window_by_refusal = overflow.limit
                 self.context_window = min(self.context_window, overflow.limit)
         return explained
 

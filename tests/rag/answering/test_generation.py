@@ -69,8 +69,8 @@ def reads(server, most, refusal, count=length_of):
     def answer(_, body):
         counted = count(body)
         if counted > most:
-            said = refusal.format(limit=most, counted=counted, excess=counted - most, reply=body["max_tokens"])
-            return JSONResponse({"error": {"message": said}}, 400)
+            wording = refusal.format(limit=most, counted=counted, excess=counted - most, reply=body["max_tokens"])
+            return JSONResponse({"error": {"message": wording}}, 400)
         return stream(WORDS, body)
 
     server.reply = answer
@@ -98,16 +98,18 @@ def whole_of(body):
 )
 async def test_the_prompt_shrinks_to_what_the_server_says_that_it_reads(server, ask, most, refusal, count):
     reads(server, most, refusal, count)
-    told = await ask(context_window=16_000, max_tokens=200)
-    retrieved = [event for event in told if isinstance(event, ChunksRetrieved)]
+    emitted = await ask(context_window=16_000, max_tokens=200)
+    retrieved = [event for event in emitted if isinstance(event, ChunksRetrieved)]
     assert len(server.requests) <= (3 if "excess" in refusal else 2), "one refusal tells it"
     assert 0.5 * most < count(server.requests[-1]) <= most, "and what it reads is used"
     assert len(retrieved[-1].passages) < len(retrieved[0].passages)
 
 
 async def test_a_server_that_counts_twice_as_many_tokens_is_sent_half_as_many(server, ask):
-    said = "This model's maximum context length is {limit} tokens. However, your messages resulted in {counted} tokens."
-    reads(server, 2_000, said, lambda body: length_of(body) // 2 + 1)
+    wording = (
+        "This model's maximum context length is {limit} tokens. However, your messages resulted in {counted} tokens."
+    )
+    reads(server, 2_000, wording, lambda body: length_of(body) // 2 + 1)
     await ask(context_window=16_000)
     assert len(server.requests) == 2
 
@@ -234,8 +236,8 @@ async def test_a_rewriting_that_is_all_thoughts_falls_back_to_the_joined_questio
 
     server.reply = answer
     history = [Message("user", "Which pumps need oil?"), Message("assistant", "<think>Hall?</think>All [1].")]
-    told = await ask([*history, Message("user", "And how often?")])
-    (condensed,) = [event.question for event in told if isinstance(event, QueryCondensed)]
+    emitted = await ask([*history, Message("user", "And how often?")])
+    (condensed,) = [event.question for event in emitted if isinstance(event, QueryCondensed)]
     assert condensed == "Which pumps need oil? And how often?"
     sent = str(server.requests[-1]["messages"])
     assert "Hall?" not in sent, "thoughts that a client sends back are not read"
@@ -245,8 +247,8 @@ async def test_a_rewriting_that_is_all_thoughts_falls_back_to_the_joined_questio
 async def test_half_a_rewriting_is_none(server, ask):
     server.reply = lambda _, body: stream(["Which hotels"], body, "content_filter")
     history = [Message("user", "Which pumps need oil?"), Message("assistant", "All.")]
-    told = await ask([*history, Message("user", "And how often?")])
-    assert [event.question for event in told if isinstance(event, QueryCondensed)] == [
+    emitted = await ask([*history, Message("user", "And how often?")])
+    assert [event.question for event in emitted if isinstance(event, QueryCondensed)] == [
         "Which pumps need oil? And how often?"
     ]
 

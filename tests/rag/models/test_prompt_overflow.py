@@ -23,8 +23,8 @@ OTHERS = (
 
 @pytest.mark.parametrize("refusal", REFUSALS, ids=[refusal["who"] for refusal in REFUSALS])
 def test_a_refusal_is_read(refusal):
-    told = {name: value for name, value in refusal.items() if name not in ("who", "words")}
-    assert read_overflow(refusal["words"]) == PromptOverflow(**told)
+    expected = {name: value for name, value in refusal.items() if name not in ("who", "words")}
+    assert read_overflow(refusal["words"]) == PromptOverflow(**expected)
 
 
 @pytest.mark.parametrize("words", OTHERS)

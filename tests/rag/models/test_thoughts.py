@@ -128,9 +128,9 @@ def thinker(server: ModelServer, *, obeys=(), refuses=None, needs=10_000):
     not last for both. `refuses` maps fields to what the server says of them."""
 
     def answer(_, body):
-        for field, said in (refuses or {}).items():
+        for field, message in (refuses or {}).items():
             if field in body:
-                return JSONResponse({"error": {"message": said.format(value=body[field])}}, 400)
+                return JSONResponse({"error": {"message": message.format(value=body[field])}}, 400)
         ways = {
             "template": (body.get("chat_template_kwargs") or {}).get("enable_thinking") is False,
             "effort": body.get("reasoning_effort") in ("none", "minimal", "low"),
@@ -147,9 +147,9 @@ async def test_a_helper_asks_for_a_reply_without_thoughts(server):
     thinker(server, obeys=["template"])
     model = open_at(server)
     assert (await reply(model, PROMPT, 64)).text == ANSWER
-    (asked,) = server.requests
-    assert asked["chat_template_kwargs"] == {"enable_thinking": False, "thinking": False}
-    assert (asked["reasoning_effort"], asked["max_tokens"]) == ("none", 64)
+    (request,) = server.requests
+    assert request["chat_template_kwargs"] == {"enable_thinking": False, "thinking": False}
+    assert (request["reasoning_effort"], request["max_tokens"]) == ("none", 64)
     await ask(model)
     assert not server.requests[-1].keys() & {"chat_template_kwargs", "reasoning_effort"}, "an answer may be thought of"
 
@@ -161,25 +161,25 @@ async def test_what_the_server_does_not_take_of_it_is_left_out_from_then_on(serv
         refuses={"chat_template_kwargs": "Unrecognized request argument supplied: chat_template_kwargs"},
     )
     model = open_at(server)
-    for asked in (2, 3):
+    for requests in (2, 3):
         assert (await reply(model, PROMPT, 64)).text == ANSWER
-        assert len(server.requests) == asked, "it remembers"
+        assert len(server.requests) == requests, "it remembers"
 
 
 async def test_the_least_effort_that_a_model_knows_is_asked_for(server):
     def picky(_, body):
         if body.get("reasoning_effort") == "none":
-            said = (
+            message = (
                 "Unsupported value: 'reasoning_effort' does not support 'none' with this model. Supported values are: "
             )
-            return JSONResponse({"error": {"message": said + "'minimal', 'low', 'medium', and 'high'."}}, 400)
+            return JSONResponse({"error": {"message": message + "'minimal', 'low', 'medium', and 'high'."}}, 400)
         return stream(cut(ANSWER, 5), body)
 
     server.reply = picky
     model = open_at(server)
     await reply(model, PROMPT, 64)
     await reply(model, PROMPT, 64)
-    assert [asked["reasoning_effort"] for asked in server.requests] == ["none", "minimal", "minimal"]
+    assert [request["reasoning_effort"] for request in server.requests] == ["none", "minimal", "minimal"]
 
 
 async def test_a_refusal_in_words_that_name_no_field_costs_the_helper_nothing(server):
@@ -208,7 +208,7 @@ async def test_a_model_that_cannot_but_think_gets_room_for_it(server):
     thinker(server, needs=500)
     model = open_at(server)
     assert (await reply(model, PROMPT, 64)).text == ANSWER
-    assert [asked["max_tokens"] for asked in server.requests[:2]] == [64, 64]
+    assert [request["max_tokens"] for request in server.requests[:2]] == [64, 64]
     assert 500 < server.requests[2]["max_tokens"] <= model.context_window - len(PROMPT[0].content) // 4
     assert "/no_think" not in server.requests[2]["messages"][-1]["content"]
     assert (await reply(model, PROMPT, 64)).text == ANSWER
@@ -243,7 +243,7 @@ async def test_a_field_of_one_request_that_the_server_does_not_take_is_left_out_
     model = open_at(server)
     assert text_of(await ask(model, extra_body={"min_p": 0.2})) == ANSWER
     assert text_of(await ask(model, extra_body={"min_p": 0.2})) == ANSWER
-    assert [("min_p" in asked) for asked in server.requests] == [True, False, True, False]
+    assert [("min_p" in request) for request in server.requests] == [True, False, True, False]
 
 
 def test_two_models_of_one_server_do_not_share_what_is_known_of_them():

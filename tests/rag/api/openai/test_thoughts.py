@@ -77,9 +77,9 @@ def test_a_stream_has_thoughts_before_its_text(client):
 def test_a_task_of_the_client_is_done_without_thoughts(client, model):
     title = "### Task:\nGenerate a title.\n<chat_history>\nUSER: How often?\nASSISTANT: Every 90 days.\n</chat_history>"
     client.chat.completions.create(model="tiny", messages=[{"role": "user", "content": title}])
-    (asked,) = model.requests
-    assert asked["chat_template_kwargs"]["enable_thinking"] is False
-    assert asked["reasoning_effort"] == "none"
+    (request,) = model.requests
+    assert request["chat_template_kwargs"]["enable_thinking"] is False
+    assert request["reasoning_effort"] == "none"
 
 
 def test_a_model_that_does_not_think_has_no_such_field(client, model):
@@ -118,9 +118,11 @@ def test_a_response_has_thoughts_as_an_item(client, model, words):
 
 
 def test_a_streamed_response_tells_thoughts_as_events(client):
-    with client.responses.stream(model="tiny", input=QUESTION, tools=[SEARCH]) as told:
-        kinds = [(event.type.removeprefix("response."), getattr(event, "output_index", None)) for event in told]
-        final = told.get_final_response()
+    with client.responses.stream(model="tiny", input=QUESTION, tools=[SEARCH]) as stream_events:
+        kinds = [
+            (event.type.removeprefix("response."), getattr(event, "output_index", None)) for event in stream_events
+        ]
+        final = stream_events.get_final_response()
     order = list(dict.fromkeys(kind for kind in kinds if kind[1] in (1, 2)))
     assert order == [
         ("output_item.added", 1),
@@ -148,7 +150,7 @@ def test_thoughts_do_not_come_back_with_the_next_question(client, model):
     client.responses.create(model="tiny", input=[*items, {"role": "user", "content": "And the hotels?"}])
     history = [*MESSAGES, {"role": "assistant", "content": "<think>The pump is in [2].</think>Every 90 days [1]."}]
     client.chat.completions.create(model="tiny", messages=[*history, {"role": "user", "content": "And hotels?"}])
-    assert not [asked for asked in model.requests if "is in [2]" in str(asked["messages"])]
+    assert not [request for request in model.requests if "is in [2]" in str(request["messages"])]
 
 
 # ------------------------------------------------------------------------------------------ fields of the server's own
@@ -163,10 +165,10 @@ def test_fields_that_only_the_server_knows_reach_it(client, model):
         store=True,
         extra_body={"chat_template_kwargs": {"enable_thinking": True}, "min_p": 0.1, "footnote": {"mode": "documents"}},
     )
-    (asked,) = model.requests
-    assert (asked["reasoning_effort"], asked["min_p"]) == ("high", 0.1)
-    assert asked["chat_template_kwargs"] == {"enable_thinking": True}
-    assert not asked.keys() & {"user", "store", "footnote", "retrieval", "extra_body"}
+    (request,) = model.requests
+    assert (request["reasoning_effort"], request["min_p"]) == ("high", 0.1)
+    assert request["chat_template_kwargs"] == {"enable_thinking": True}
+    assert not request.keys() & {"user", "store", "footnote", "retrieval", "extra_body"}
 
 
 def test_fields_that_the_server_does_not_take_are_left_out(client, model):
@@ -181,16 +183,23 @@ def test_fields_that_the_server_does_not_take_are_left_out(client, model):
 
 
 def test_a_value_that_the_server_does_not_take_is_an_error(client, model):
-    said = "Unsupported value: 'reasoning_effort' does not support 'most' with this model. Supported values are: 'low'."
-    model.reply = lambda *_: JSONResponse({"error": {"message": said}}, 400)
+    wording = (
+        "Unsupported value: 'reasoning_effort' does not support 'most' with this model. Supported values are: 'low'."
+    )
+    model.reply = lambda *_: JSONResponse({"error": {"message": wording}}, 400)
     with pytest.raises(openai.BadRequestError):
         client.chat.completions.create(model="tiny", messages=MESSAGES, reasoning_effort="most")
     assert len(model.requests) == 1
 
 
 def test_a_response_says_how_much_to_think(client, model):
-    response = client.responses.create(model="tiny", input=QUESTION, reasoning={"effort": "low"})
-    assert model.requests[0]["reasoning_effort"] == "low"
+    extra_body = {"min_p": 0.1, "mode": "nonsense"}
+    response = client.responses.create(
+        model="tiny", input=QUESTION, reasoning={"effort": "low"}, truncation="auto", user="anna", extra_body=extra_body
+    )
+    (request,) = model.requests
+    assert (request["reasoning_effort"], request["min_p"]) == ("low", 0.1)
+    assert not request.keys() & {"truncation", "user", "mode", "reasoning", "input"}
     assert response.reasoning.effort == "low"
 
 
@@ -200,6 +209,9 @@ def test_a_response_says_how_much_to_think(client, model):
 def test_such_fields_are_checked(client, wrong):
     with pytest.raises(openai.BadRequestError):
         client.chat.completions.create(model="tiny", messages=MESSAGES, extra_body=wrong)
+    wrong = {"reasoning": {"effort": 7}} if "reasoning_effort" in wrong else wrong
+    with pytest.raises(openai.BadRequestError):
+        client.responses.create(model="tiny", input=QUESTION, extra_body=wrong)
 
 
 # ---------------------------------------------------------------------------------- how a conversation goes on, or ends
@@ -220,9 +232,9 @@ def test_an_answer_that_has_begun_is_gone_on_with(client, model):
     assert completion.choices[0].message.content == " days [1]."
     response = client.responses.create(model="tiny", input=[*MESSAGES, begun])
     assert response.output_text == " days [1]."
-    for asked in model.requests:
-        assert asked["messages"][-1] == begun
-        assert asked["continue_final_message"]
+    for request in model.requests:
+        assert request["messages"][-1] == begun
+        assert request["continue_final_message"]
 
 
 def test_an_item_is_referred_to_by_its_id(client, model):
@@ -235,15 +247,15 @@ def test_an_item_is_referred_to_by_its_id(client, model):
     references = [{"type": "item_reference", "id": item.id} for item in first.output]
     output = {"type": "function_call_output", "call_id": "call_1", "output": "4 degrees"}
     model.reply = thinking()
-    for asked in (references, [{"id": reference["id"]} for reference in references]):
+    for items in (references, [{"id": reference["id"]} for reference in references]):
         client.responses.create(
-            model="tiny", input=[{"role": "user", "content": QUESTION}, *asked, output], tools=tools
+            model="tiny", input=[{"role": "user", "content": QUESTION}, *items, output], tools=tools
         )
         roles = [message["role"] for message in model.requests[-1]["messages"]]
         assert roles == ["system", "user", "assistant", "tool"]
-        said = model.requests[-1]["messages"][2]
-        assert said["content"] == "Every 90 days [1]."
-        assert said["tool_calls"][0]["id"] == "call_1"
+        answer = model.requests[-1]["messages"][2]
+        assert answer["content"] == "Every 90 days [1]."
+        assert answer["tool_calls"][0]["id"] == "call_1"
 
 
 @pytest.mark.parametrize("item_id", ["msg_nowhere", "msg_", "", "msg_" + "f" * 24])
