@@ -216,9 +216,9 @@ def prepare_store(home: Home, *, is_uploaded: bool = False) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """`command` or `client` does it, over what `prepare` made; after a kill `again` does, if it is not the same, and may
-    be refused where it is done already. `deleted` are the documents whose words must be gone, `after` the settings once
-    it is done."""
+    """`command` or `client` does it, over what `prepare` made. After a kill `again` does, if it is not the same, and
+    may be refused where it is done already. `deleted` are the documents whose words must be gone, `after` the settings
+    once it is done."""
 
     prepare: Callable[[Home], None]
     command: tuple[str, ...] = ()
