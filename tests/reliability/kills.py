@@ -1,10 +1,11 @@
 """Kills Footnote at random moments: `python -m tests.reliability.kills --count 300`.
 
-Each operation is done once undisturbed, and then over copies of the same folder, by a process that gets SIGKILL at a
-moment within the time which that took. Then the user does it again, every other time after the folder was looked at as
-it lay there; and it must be what it became undisturbed: the same documents, each passage found exactly once by words
-and by vectors, deleted words gone from the disk, `rag doctor --deep` content. Processes are forked from this one, which
-has imported everything, and do the real work: Chroma, MiniLM, the server with the chat.
+Each operation is done once undisturbed, and then over copies of the same folder, by a process that gets SIGKILL: at a
+moment within the time which that took, or every other time at one of the changes on the disk that it made; then the
+folder is looked at as it lies there. After each kill the user does it again, and it must be what it became undisturbed:
+the same documents, each passage found exactly once by words and by vectors, deleted words gone from the disk, `rag
+doctor --deep` content. Processes are forked from this one, which has imported everything, and do the real work: Chroma,
+MiniLM, the server with the chat.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ import multiprocessing
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -263,7 +265,6 @@ def look(home: Home, operation: Operation) -> State:
     receiver, sender = _FORK.Pipe(duplex=False)
 
     def work() -> None:
-        os.environ |= {}
         try:
             found = _look(home)
         except IndexMismatch:  # it is done already
@@ -361,11 +362,16 @@ def _archive(path: Path) -> dict[str, str]:
 
 
 def half_done(left: State, old: State, new: State) -> list[str]:
-    """What is half in a folder as a kill has left it: each document must be what it was or what it becomes."""
+    """What is half in a folder as a kill has left it: each document must be what it was or what it becomes, but for the
+    word of its job, which comes last."""
+
+    def contents(state: State, name: str) -> list[list[object]]:
+        return [content for _, *content in state["documents"].get(name, [])]
+
     wrong = [
         f"{name} is neither old nor new: {found}"
         for name, found in left["documents"].items()
-        if found not in (old["documents"].get(name), new["documents"].get(name))
+        if contents(left, name) not in (contents(old, name), contents(new, name))
     ]
     kept = old["documents"].keys() & new["documents"].keys()
     wrong += [f"{name} is lost" for name in kept - left["documents"].keys()]
@@ -383,30 +389,60 @@ def differences(found: State, wanted: State) -> list[str]:
 # ------------------------------------------------------------------------------------------------------------ kills
 
 
-def perform(home: Home, operation: Operation, moment: float | None = None, *, is_again: bool = False) -> float:
-    """Do the operation, killed after so many seconds if a moment is given; the seconds it took."""
-    began = time.monotonic()
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """How long an operation took, or is let go on: seconds, and changes on the disk that are seen."""
+
+    seconds: float = 0.0
+    changes: int = 0
+
+
+def perform(home: Home, operation: Operation, until: Duration | None = None, *, is_again: bool = False) -> Duration:
+    """Do the operation, killed when it has gone on so long, if that is given; how long it took."""
     if operation.client is not None:
         with home.serving() as (server, url):
-            began = time.monotonic()
             client = home.fork(partial(operation.client, home, url))
-            if moment is not None:
-                client.join(moment)
+            duration = _watch(home, client, until)
+            if until is not None:
                 server.kill()
                 server.join()
-            ended(client, (0,) if moment is None else (0, 1), home.log_file)
-            return time.monotonic() - began
-    if moment is None:
-        for command in operation.again if is_again and operation.again else [operation.command]:
-            code = home.do(*command, codes=(0, 1, 2) if is_again else (0,))
-            if code and operation.after:
+            ended(client, (0,) if until is None else (0, 1), home.log_file)
+            return duration
+    if is_again:
+        for command in operation.again or [operation.command]:
+            if home.do(*command, codes=(0, 1, 2)) and operation.after:
                 home.do(*command, **operation.after)
-        return time.monotonic() - began
+        return Duration()
     process = home.begin(*operation.command)
-    process.join(moment)
-    process.kill()
-    process.join()
-    return time.monotonic() - began
+    duration = _watch(home, process, until)
+    if until is not None:
+        process.kill()
+    ended(process, (0,) if until is None else (0, -signal.SIGKILL), home.log_file)
+    return duration
+
+
+def _watch(home: Home, process: multiprocessing.process.BaseProcess, until: Duration | None) -> Duration:
+    """Wait until the process has ended, or gone on so long."""
+    began, changes, seen = time.monotonic(), 0, _statuses(home.folder)
+    while process.is_alive():
+        duration = Duration(time.monotonic() - began, changes)
+        if until and (duration.changes >= until.changes if until.changes else duration.seconds >= until.seconds):
+            return duration
+        process.join(0.001)
+        statuses = _statuses(home.folder)
+        changes, seen = changes + (statuses != seen), statuses
+    return Duration(time.monotonic() - began, changes)
+
+
+def _statuses(folder: Path) -> set[tuple[str, int, int]]:
+    """All files, with their sizes and times."""
+    found = set()
+    for path, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                status = os.stat(f"{path}/{name}")  # noqa: PTH116  (many times a second)
+                found.add((f"{path}/{name}", status.st_size, status.st_mtime_ns))
+    return found
 
 
 def examine(name: str, count: int, seed: int, scratch: Path) -> Iterator[tuple[str, list[str]]]:
@@ -421,14 +457,18 @@ def examine(name: str, count: int, seed: int, scratch: Path) -> Iterator[tuple[s
     perform(home, operation)
     for _ in range(2):  # the second time everything is in the machine's memory
         _begin_anew(start, home)
-        lasts = perform(home, operation)
+        whole = perform(home, operation)
     new = look(home, operation)
     chance = random.Random(f"{seed} {name}")
     for number in range(count):
         _begin_anew(start, home)
         wrong, state = [], "not looked at"
         try:
-            perform(home, operation, moment := chance.uniform(0, lasts))
+            if number % 2:
+                until = Duration(changes=chance.randint(1, whole.changes))
+            else:
+                until = Duration(chance.uniform(0, whole.seconds))
+            perform(home, operation, until)
             if number % 2:
                 left = look(home, operation)
                 state = next(
@@ -442,7 +482,7 @@ def examine(name: str, count: int, seed: int, scratch: Path) -> Iterator[tuple[s
             home.do("rag", "doctor", "--deep", **operation.after)
         except AssertionError as error:
             wrong.append(str(error))
-        yield state, [f"{name}, killed after {moment:.3f} s of {lasts:.3f}: {fault}" for fault in wrong]
+        yield state, [f"{name}, killed after {until} of {whole}: {fault}" for fault in wrong]
 
 
 def _begin_anew(start: Path, home: Home) -> None:
