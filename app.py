@@ -15,7 +15,6 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,12 +54,14 @@ def serve(paths: tuple[Path, ...]) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with _listening(settings) as listener, _services(settings) as services:
         if paths:
+            if services.unwritable is not None:
+                raise services.unwritable
             from ingest.progress import show_progress
 
             show_progress(services.ingest.add_paths(paths, "default"))
             services.ingest.wait_for_repair()
         with _mirror(settings, services):
-            _serve(settings, services, listener)
+            _serve(services, listener)
 
 
 def _require_declared_proxy(settings: Settings) -> None:
@@ -102,7 +103,7 @@ def _services(settings: Settings) -> Iterator[Services]:
 
     with open_traces(settings.telemetry) as traces:
         telemetry = Telemetry(others=(request_line(with_content=settings.log.content), *traces))
-        with Services(settings, partial(Ingestor, settings), telemetry) as services:
+        with Services(settings, Ingestor, telemetry) as services:
             services.open_all()
             _require_way_in(settings, services.catalog)
             yield services
@@ -124,6 +125,8 @@ def _mirror(settings: Settings, services: Services) -> contextlib.AbstractContex
     """The folders of RAG_INGEST__WATCH, followed in the background. Raises ConfigurationError."""
     from ingest.watch import FolderWatcher
 
+    if services.unwritable is not None:
+        return contextlib.nullcontext()
     folders = [Path(folder).expanduser() for folder in settings.ingest.watch.split(os.pathsep) if folder]
     for folder in folders:
         if not folder.is_dir():
@@ -131,7 +134,7 @@ def _mirror(settings: Settings, services: Services) -> contextlib.AbstractContex
     return FolderWatcher(services.ingest, [folder.absolute() for folder in folders], services.catalog.database)
 
 
-def _serve(settings: Settings, services: Services, listener: socket.socket) -> None:
+def _serve(services: Services, listener: socket.socket) -> None:
     import uvicorn
 
     from rag.answering import message_kinds
@@ -141,6 +144,7 @@ def _serve(settings: Settings, services: Services, listener: socket.socket) -> N
     from rag.telemetry.loop_watchdog import watched
     from rag.ui.mount import mount_chat
 
+    settings = services.settings
     host = settings.server.host
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  (what listens everywhere does so here)
     url = f"http://{f'[{host}]' if ':' in host else host}:{settings.server.port}"
@@ -196,6 +200,13 @@ def _introduce(services: Services, url: str) -> None:
     click.echo(f"Documents:        {len(ready)}, in {chunks} chunks{more}")
     click.echo(f"Embedding model:  {services.index.embedding.name}")
     click.echo(f"Language model:   {services.model.description}")
+    if services.unwritable is not None:
+        click.echo(
+            f"Nothing is stored: {services.unwritable.message} Documents can be asked and read; conversations and"
+        )
+        click.echo(
+            "                  votes are lost when Footnote ends. Start it again when the folder can be written to."
+        )
     click.echo(f"Footnote is at    {url}   (Ctrl-C ends it)")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -33,7 +32,7 @@ async def test_a_persona_answers_from_its_documents(tmp_path, folder, documents,
         models={"file": str(EXAMPLES / folder / "models.toml")},
     )
     (persona,) = load_models_file(settings).persona
-    with Services(settings, partial(Ingestor, settings)) as services:
+    with Services(settings, Ingestor) as services:
         reports = [p.report for p in services.ingest.add_paths([EXAMPLES / folder / documents], persona.collection)]
         assert [report.outcome for report in reports if report] == ["added"] * 3
         request = Request([Message("user", question)], services.access(LOCAL).scope(persona.collection))

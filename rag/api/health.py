@@ -38,6 +38,8 @@ async def readyz(services: AppServices) -> JSONResponse:
     index = asyncio.to_thread(services.index.check)
     if services.index.impaired:
         report["incomplete"] = sorted(services.index.impaired)
+    if services.unwritable is not None:
+        report["unwritable"] = services.unwritable.cause
     names = ("catalog", "index", "model")
     problems = await asyncio.gather(*map(_problem, names, (count_documents(), index, check_model(services.model))))
     parts = {name: problem or "ok" for name, problem in zip(names, problems, strict=True)}

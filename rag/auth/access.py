@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rag.auth.principals import Action, Principal, may
-from rag.errors import Forbidden, InvalidRequest, NotFound
+from rag.errors import Forbidden, InvalidRequest, NotFound, StorageUnwritable
 from rag.storage import schema
 from rag.storage.catalog import DEFAULT_COLLECTION, Catalog, unknown_document
 from rag.storage.files import FileRecord, FileRecords, unknown_file
@@ -26,10 +26,11 @@ from rag.types.documents import LOCAL_PRINCIPAL, Collection, Document, Owned, Sc
 @dataclass(frozen=True, slots=True)
 class Access:
     """What `principal` may reach of the catalog. Methods block for milliseconds; all that take a name or an id raise
-    NotFound and Forbidden."""
+    NotFound and Forbidden. `unwritable`, where that is given, is raised by all that anything is to be changed by."""
 
     catalog: Catalog
     principal: Principal
+    unwritable: StorageUnwritable | None = None
 
     # ------------------------------------------------------------------------------------------------ collections
 
@@ -56,6 +57,7 @@ class Access:
         best = min(found, key=lambda c: (c.id != name, self._distance(c)))
         if not may(self.principal, action, best):
             raise Forbidden(f"The collection {name!r} can only be read by you.", hint="Ask its owner to change it.")
+        self._require_writable(action)
         return best
 
     def default_collection(self, action: Action = "read") -> Collection:
@@ -65,12 +67,14 @@ class Access:
         if self.principal.collections is None:
             for collection in self.default_collections():
                 if collection.owner_id == self.principal.id and may(self.principal, action, collection):
+                    self._require_writable(action)
                     return collection
             self.require_own()
             return self.collection(self.stores.own(self.principal.id, DEFAULT_COLLECTION))
         found = [collection for collection in self.default_collections() if may(self.principal, action, collection)]
         if len(found) != 1:
             raise InvalidRequest("This key is for several collections, or none.", hint="Name one of them.")
+        self._require_writable(action)
         return found[0]
 
     def default_collections(self) -> list[Collection]:
@@ -92,6 +96,7 @@ class Access:
         """Raises Forbidden when the principal may not have a collection of its own."""
         if not self.may_own:
             raise Forbidden("This key cannot make a collection.", hint="It is limited: use another key.")
+        self._require_writable("manage")
 
     def require_admin(self) -> None:
         """Raises Forbidden when the principal is no admin, or has a key for some collections only."""
@@ -151,6 +156,7 @@ class Access:
         """Raises Forbidden when the principal may only read."""
         if self.principal.read_only:
             raise Forbidden("This key can only read.", hint="Use another key.")
+        self._require_writable("write")
 
     def response(self, response_id: str, action: Action = "read") -> ResponseRecord:
         """An answer that was kept."""
@@ -184,6 +190,11 @@ class Access:
             raise unknown
         if not may(self.principal, action, thing):
             raise Forbidden("That can only be read by you.", hint="Its owner may change it, with a key that can write.")
+        self._require_writable(action)
+
+    def _require_writable(self, action: Action) -> None:
+        if action != "read" and self.unwritable is not None:
+            raise self.unwritable.with_traceback(None)
 
     def _distance(self, collection: Collection) -> tuple[bool, bool]:
         """One's own come first, then the machine's, then others'."""

@@ -195,49 +195,57 @@ def _idf(frequency: int, count: int) -> float:
 
 class LexicalWriter:
     """The one writer of an index; its methods may be called from any thread, and what they write can be found when they
-    return."""
+    return. What fails, and all that was not committed before it, has no effect."""
 
     @panics_as_errors()
     def __init__(self, index: LexicalIndex) -> None:
         self.index = index
         self._writer = index.tantivy.writer(heap_size=_HEAP_BYTES, num_threads=1)
-        self._writing = threading.Lock()
+        self._lock = threading.Lock()
+        self._has_failed = False
 
     @panics_as_errors()
     def close(self) -> None:
         """Wait for merges and let go of the writer's lock."""
         self._writer.wait_merging_threads()
 
-    @panics_as_errors()
     def add(self, entries: Iterable[LexicalEntry]) -> None:
         """Index chunks."""
-        with self._writing:
+        with self._writing():
             self._add(entries)
             self._commit()
 
-    @panics_as_errors()
     def delete(self, versions: Iterable[str]) -> None:
         """Delete all chunks of these versions (`{document}:{version}`). Their words stay in the files, unseen, until
         their segments are written anew: see segments.py."""
-        with self._writing:
+        with self._writing():
             for version in versions:
                 self._writer.delete_documents_by_term("version", version)
             self._commit()
 
-    @panics_as_errors()
     def rewrite(self, version: str, entries: Iterable[LexicalEntry]) -> None:
         """Move a version (`{document}:{version}`) into a new segment: what is there of it is deleted, and `entries`,
         all that should be, are indexed. It takes effect with the next commit, whoever makes it."""
-        with self._writing:
+        with self._writing():
             self._writer.delete_documents_by_term("version", version)
             self._add(entries)
 
-    @panics_as_errors()
     def commit(self) -> None:
         """Take in what was rewritten, and delete the files of segments that are empty now."""
-        with self._writing:
+        with self._writing():
             self._commit()
             self._writer.garbage_collect_files()  # once more: the reader had them open during the commit
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """The writer, for this thread alone. After a failure, such as a full disk, tantivy's would take all that it is
+        given and lose it without a word; rolled back it works again."""
+        with self._lock, panics_as_errors():
+            if self._has_failed:
+                self._writer.rollback()
+            self._has_failed = True
+            yield
+            self._has_failed = False
 
     def _add(self, entries: Iterable[LexicalEntry]) -> None:
         import tantivy

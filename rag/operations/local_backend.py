@@ -60,13 +60,13 @@ class LocalBackend(Backend):
         return tag(self._services.catalog, document_id, attributes)
 
     def export(self, request: ExportRequest) -> Iterator[ArchiveProgress | WrittenArchive]:
-        index = self._services.dormant_index
+        index = self._services.dormant_index_to_read
         options = {"with_files": request.with_files, "overwrite": request.overwrite}
         return writer.export(index, request.archive, request.collections, **options)
 
     def back_up(self, request: BackupRequest) -> Iterator[ArchiveProgress | WrittenArchive]:
-        folder = self._services.settings.storage.dir
-        return writer.back_up(self._services.dormant_index, folder, request.backup, overwrite=request.overwrite)
+        index, folder = self._services.dormant_index_to_read, self._services.settings.storage.dir
+        return writer.back_up(index, folder, request.backup, overwrite=request.overwrite)
 
     def measure_models(self) -> AsyncGenerator[Speed, None]:
         return measure_all(self._services.models)

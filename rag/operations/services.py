@@ -32,20 +32,21 @@ from rag.settings import EmbeddingSettings, Settings
 from rag.storage.catalog import Catalog
 from rag.storage.connect import has_catalog, open_catalog, open_database
 from rag.storage.exchange import owned
-from rag.storage.unwritable import readable_copy, unwritable
+from rag.storage.unwritable import readable_copy, release_reserve, unwritable
 from rag.telemetry.metrics import Inventory, Telemetry
 from rag.telemetry.spans import measured
 from rag.types.documents import Answer, Embedding, Emit, LanguageModel
 
-_OpenIngest = Callable[[Index], AbstractContextManager[IngestService]]
+_OpenIngest = Callable[..., AbstractContextManager[IngestService]]
 
 
 class Services:
     """The application. Each part is opened when it is first used, and closed at the end of the `with` block: a list of
     documents needs no model, and works beside another process. A server opens all at its start.
 
-    `open_ingest` opens the write side over the index; who hands none over has none. `route_counts` tell who answered in
-    the mode `route`, `telemetry` is told what is measured, and `stopping` ends the answers when the program ends."""
+    `open_ingest` opens the write side, given settings, index, and whether it `takes_jobs`; who hands none over has
+    none. `route_counts` tell who answered in the mode `route`, `telemetry` is told what is measured, and `stopping`
+    ends the answers when the program ends. `unwritable`: why nothing can be stored at the moment, None where it can."""
 
     def __init__(
         self, settings: Settings, open_ingest: _OpenIngest | None = None, telemetry: Telemetry | None = None
@@ -54,6 +55,7 @@ class Services:
         self.route_counts = RouteCounts()
         self.telemetry = telemetry or Telemetry()
         self.stopping = Shutdown()
+        self.unwritable: StorageUnwritable | None = None
         self.resources = ExitStack()
         self._open_ingest = open_ingest
         self._summaries = Summaries()
@@ -65,8 +67,34 @@ class Services:
         self.resources.close()
 
     def open_all(self) -> None:
-        """Open all parts now: a server is not to fail with the first question. Raises what each of them raises."""
+        """Open all parts now: a server is not to fail with the first question. Raises what each of them raises.
+
+        Of a storage folder that cannot be written to, not even in the room that was kept for that, it is a copy: then
+        documents stay as they are, and all else that is written is lost at the end. Raises StorageUnwritable where
+        there is nothing to copy, or no room for it."""
+        try:
+            self._open_index()
+        except StorageUnwritable as error:
+            self._open_copy(error)
         _ = self.index, self.ingest, self.models, self.engine, self.roles
+
+    def _open_index(self) -> None:
+        try:
+            _ = self.index
+        except StorageUnwritable:
+            if not release_reserve(self.settings.storage.dir):
+                raise
+            _ = self.index
+
+    def _open_copy(self, error: StorageUnwritable) -> None:
+        if not has_catalog(self.settings.storage):
+            raise error
+        try:
+            self.settings = self._copied
+            _ = self.index
+        except OSError as failure:
+            raise error from failure
+        self.unwritable = error
 
     @cached_property
     def index(self) -> Index:
@@ -101,6 +129,14 @@ class Services:
         return self.resources.enter_context(open_dormant_index(self.settings))
 
     @property
+    def dormant_index_to_read(self) -> Index:
+        """The same for what writes elsewhere: of a copy, where the folder cannot be written to."""
+        try:
+            return self.dormant_index
+        except StorageUnwritable:
+            return self.resources.enter_context(open_dormant_index(self._copied))
+
+    @property
     def catalog(self) -> Catalog:
         """The catalog, also while another process owns the folder. Raises NotFound where there is none."""
         return self.index.catalog if "index" in vars(self) else self._catalog
@@ -119,7 +155,8 @@ class Services:
     def ingest(self) -> IngestService:
         """The write side."""
         assert self._open_ingest is not None, "nobody has handed it over"
-        return self.resources.enter_context(self._open_ingest(self.index))
+        takes_jobs = self.unwritable is None
+        return self.resources.enter_context(self._open_ingest(self.settings, self.index, takes_jobs=takes_jobs))
 
     @cached_property
     def retriever(self) -> HybridRetriever:
@@ -171,7 +208,7 @@ class Services:
 
     def access(self, principal: Principal) -> Access:
         """What somebody may reach."""
-        return Access(self.catalog, principal)
+        return Access(self.catalog, principal, self.unwritable)
 
 
 @contextmanager

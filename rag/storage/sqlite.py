@@ -32,6 +32,12 @@ _PRAGMAS = (
 ADVICE_FOR_DAMAGED = "If it is damaged, `rag restore --overwrite BACKUP` brings back a backup; copy the folder before."
 
 
+# SQLite 3.40 says so of every row, as the table has no rowid and its key is not its first columns. It cannot be so:
+# SQLite refuses to write it.
+_MISTAKE = "NULL value in batch_jobs.job_id"
+_ALL = 2**31 - 1  # its mistakes hide nothing
+
+
 class SqliteDatabase(Database):
     """An open database. Close it when done; opening migrates an older one.
 
@@ -150,13 +156,19 @@ def check_catalog(path: Path) -> None:
     """Read all of a catalog's file, which is there. Raises ConfigurationError where it is damaged."""
     try:
         with closing(sqlite3.connect(path)) as connection:
-            [(verdict,), *_] = connection.execute("PRAGMA integrity_check(1)").fetchall()
+            verdict = integrity_of(connection)
     except sqlite3.DatabaseError as error:
         verdict = str(error)
     except UnicodeDecodeError:  # SQLite's own words quote damaged bytes
         verdict = "its names are no text"
     if verdict != "ok":
         raise ConfigurationError(f"The catalog {path} is damaged: {verdict}.", hint=ADVICE_FOR_DAMAGED)
+
+
+def integrity_of(connection: sqlite3.Connection) -> str:
+    """The first thing that is wrong with the structure of a catalog, `ok` where nothing is."""
+    verdicts = (verdict for (verdict,) in connection.execute(f"PRAGMA integrity_check({_ALL})"))
+    return next((verdict for verdict in verdicts if verdict != _MISTAKE), "ok")
 
 
 def make_one_file(path: Path) -> None:

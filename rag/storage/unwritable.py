@@ -37,7 +37,7 @@ _HINTS = {
 _RESERVE = "reserve"  # a file in the storage folder
 _RESERVED_BYTES = 8_000_000
 _ROOM_FOR_RESERVE = 10 * _RESERVED_BYTES  # free bytes from which on it is kept
-_NOT_COPIED = re.compile(rf"lock|owner\.json(\.new)?|{_RESERVE}(\.new)?|replaced_.*|.*\.damaged-.*")
+_NOT_COPIED = re.compile(rf"lock|owner\.json(\.new)?|{_RESERVE}(\.new)?|chat|replaced_.*|.*\.damaged-.*")
 
 
 def unwritable(error: BaseException, folder: Path | None = None) -> StorageUnwritable | None:
@@ -115,8 +115,8 @@ def release_reserve(folder: Path) -> bool:
 @contextmanager
 def readable_copy(folder: Path) -> Iterator[Path]:
     """A storage folder to read what is in `folder` from: what its databases and indexes write while they are read goes
-    into it and is lost at the end. The databases and the vectors are copied, the others, whose files never change, are
-    links. Raises OSError."""
+    into it and is lost at the end. The databases, the vectors and what is in no folder are copied, the others, whose
+    files never change, are links. Raises OSError."""
     with tempfile.TemporaryDirectory(prefix="footnote-", ignore_cleanup_errors=True) as temporary:
         copy = Path(temporary) / "storage"
         copy.mkdir()
@@ -126,7 +126,7 @@ def readable_copy(folder: Path) -> Iterator[Path]:
                 continue
             if path.is_dir():
                 (copy / inside).mkdir()
-            elif ".sqlite3" in path.name or inside.parts[0] == "vectors":
+            elif inside.parts[0] in ("vectors", path.name):
                 shutil.copyfile(path, copy / inside)
             elif path.name not in (".tantivy-writer.lock", ".tantivy-meta.lock"):
                 (copy / inside).symlink_to(path.absolute())

@@ -110,6 +110,8 @@ async def on_chat_start() -> None:
     if await asyncio.to_thread(services.models.look_again):
         model = profiles.description_of(services.model)
         await cl.context.emitter.send_toast(translations("model_found", model=model), "success")
+    if services.unwritable is not None:
+        await cl.context.emitter.send_toast(translations("nothing_is_stored"), "warning")
     access = await access_or_none(cl.user_session.get("user"))
     if access is None:
         return

@@ -271,7 +271,7 @@ def _collection(caller: Access, collection: Collection) -> dict[str, Any]:
         "title": collection.title or collection.id,
         "documents": total,
         "owner": "" if collection.owner_id == caller.principal.id else _owner(caller, collection),
-        "may_write": may(caller.principal, "write", collection),
+        "may_write": caller.unwritable is None and may(caller.principal, "write", collection),
         "may_manage": manages,
         "is_default": collection.name == DEFAULT_COLLECTION,
         "public": collection.is_public,

@@ -31,6 +31,7 @@ from rag.storage.blobs import StoredFiles
 from rag.storage.catalog import Catalog, VersionedChunks
 from rag.storage.connect import open_postgres
 from rag.storage.exchange import owned, restoring
+from rag.storage.sqlite import integrity_of
 from rag.storage.staged_versions import Staging
 from rag.storage.unwritable import unwritable
 
@@ -152,7 +153,7 @@ def _build(settings: Settings, backup: Archive, folder: Path) -> Iterator[Archiv
 def _check_catalog(catalog: Path, backup: Archive) -> None:
     try:
         with closing(sqlite3.connect(catalog)) as connection:
-            [(verdict,), *_] = connection.execute("PRAGMA integrity_check(1)").fetchall()
+            verdict = integrity_of(connection)
             [(documents,)] = connection.execute("SELECT count(*) FROM documents").fetchall()
     except sqlite3.DatabaseError as error:
         verdict, documents = str(error), -1

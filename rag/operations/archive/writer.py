@@ -99,12 +99,8 @@ def _write(
 ) -> Iterator[ArchiveProgress | WrittenArchive]:
     """Write the collections of these ids (of none: all), and where `storage` is given, all else that is in it."""
     _refuse_existing(path, overwrite)
-    # what must wait does so where the archive has room, too
-    with (
-        _written_whole(path, overwrite) as file,
-        tempfile.TemporaryDirectory(prefix=f"{path.name}.", dir=path.parent) as folder,
-    ):
-        snapshot = Path(folder) / CATALOG
+    with _written_whole(path, overwrite) as file:
+        snapshot = Path(file.name).with_name(CATALOG)  # what must wait does so where the archive has room, too
         yield ArchiveProgress("Catalog", 0, 1)
         index.catalog.database.copy_to(snapshot)
         yield ArchiveProgress("Catalog", 1, 1)
@@ -316,21 +312,25 @@ def _refuse_existing(path: Path, overwrite: bool) -> None:
 
 @contextmanager
 def _written_whole(path: Path, overwrite: bool) -> Iterator[BinaryIO]:
-    """A file beside `path` that becomes `path` at the end of the block, and goes when the block raises. Raises
-    Conflict, and RagError when it cannot be written."""
-    partial = path.with_name(f"{path.name}.partial")
+    """A file that becomes `path` at the end of the block. Until then it is in a folder beside that, for all that is
+    written on the way; that goes at the end, or with the next attempt after a kill. Raises Conflict, and RagError when
+    it cannot be written."""
+    folder = path.with_name(f"{path.name}.partial")
+    partial = folder / path.name
     try:
-        partial.unlink(missing_ok=True)  # one that was left may have other permissions
-        with open(partial, "w+b", opener=lambda name, flags: os.open(name, flags, _PRIVATE)) as file:
-            try:
+        if folder.is_dir():
+            shutil.rmtree(folder)
+        folder.unlink(missing_ok=True)  # older programs left a file
+        folder.mkdir(0o700)
+        try:
+            with open(partial, "x+b", opener=lambda name, flags: os.open(name, flags, _PRIVATE)) as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
                 _refuse_existing(path, overwrite)
                 partial.replace(path)
-            except BaseException:
-                partial.unlink(missing_ok=True)
-                raise
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
         raise RagError(
             f"{path} cannot be written: {error.strerror}.", hint="Choose a place that you may write to and has room."

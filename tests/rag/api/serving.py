@@ -6,7 +6,6 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import uvicorn
@@ -43,7 +42,7 @@ def write_documents(folder: Path) -> Path:
 
 @contextmanager
 def serving(settings: Settings, paths: Sequence[Path], *routers: APIRouter) -> Iterator[Served]:
-    with Services(settings, partial(Ingestor, settings)) as services:
+    with Services(settings, Ingestor) as services:
         services.open_all()
         reports = [progress.report for progress in services.ingest.add_paths(paths, "default") if progress.report]
         assert all(report.outcome == "added" for report in reports), reports

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from contextlib import closing
 
 import pytest
@@ -134,6 +135,22 @@ def test_a_version_is_rewritten_with_the_next_commit(words, writer):
     assert set(ids(words, "pump")) == {"doc_a:1:0", "doc_a:1:1"}
     writer.commit()
     assert ids(words, "pump") == ["doc_a:1:0"]
+
+
+def test_after_a_write_that_failed_the_next_one_is_kept(words, writer):
+    """tantivy's own writer says nothing, and loses it."""
+    before = words.count()
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, unlimited[1]))
+    try:
+        with pytest.raises(ValueError, match=r"os error 27|code: 27"):
+            writer.add([LexicalEntry("doc_x:1:0", "col", "", "", "walrus")])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    writer.add([LexicalEntry("doc_y:1:0", "col", "", "", "walrus")])
+    assert words.versions() >= {"doc_y:1"}
+    assert "doc_x:1" not in words.versions()
+    assert words.count() == before + 1
 
 
 def test_what_was_added_is_there_after_reopening(tmp_path):

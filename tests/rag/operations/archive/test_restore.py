@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from ingest.ingestor import Ingestor
+from ingest.jobs import JobStore
 from rag.auth.principals import OF_THIS_MACHINE
 from rag.auth.sessions import Sessions
 from rag.auth.users import Users
@@ -28,7 +29,9 @@ from rag.operations.archive.writer import back_up
 from rag.operations.services import open_index
 from rag.settings import EmbeddingSettings, Settings
 from rag.storage.catalog import Catalog
+from rag.storage.files import FileRecords
 from rag.storage.lock import StorageLock
+from rag.storage.sqlite import check_catalog
 from rag.storage.staged_versions import Staging
 from tests.commands import Commands
 from tests.rag.index.test_index import assert_consistent
@@ -337,3 +340,23 @@ def test_a_backup_comes_back_at_a_server_and_nothing_is_embedded(chroma, tmp_pat
         assert_nothing_is_lacking(index)
     with open_index(settings) as index:
         assert_consistent(index)
+
+
+def test_a_catalog_with_batches_of_attached_files_is_no_damaged_one(tmp_path, storage, bag_of_words):
+    """SQLite 3.40 says that it has no ids of jobs."""
+    with closing(Index(storage, bag_of_words)) as index:
+        files = FileRecords(index.catalog.database)
+        file_id = files.add("manual.txt", "0" * 64, 1, OF_THIS_MACHINE, "user_data")
+        JobStore(index.catalog.database).attach(index.catalog.collection(), {file_id: {}}, "vsfb_1", {})
+        last(back_up(index, storage, tmp_path / "all.backup"))
+    check_catalog(storage / "catalog.sqlite3")
+    assert bring_back(tmp_path / "all.backup", storage, overwrite=True).documents == 6
+
+
+def test_what_a_killed_backup_left_goes_with_the_next_one(tmp_path, storage, bag_of_words):
+    left = tmp_path / "all.backup.partial"
+    for leave in (lambda: left.mkdir() or (left / "catalog.sqlite3").touch(), left.touch):  # the latter: older programs
+        leave()
+        back_up_of(storage, tmp_path / "all.backup", bag_of_words)
+        assert not left.exists()
+        (tmp_path / "all.backup").unlink()
