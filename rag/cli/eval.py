@@ -1,4 +1,4 @@
-"""The command `rag eval`: measures questions, or drafts them. Heavy libraries are imported inside the function."""
+"""The command `rag eval`: measures questions, sweeps over settings, or drafts questions; libraries load when needed."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from rag.evaluation.baseline import Baseline, Change
     from rag.evaluation.report import Evaluation
+    from rag.evaluation.run import Outcome
+    from rag.evaluation.sweep import Comparison, Verdict
     from rag.settings import Settings
     from rag.storage.selection import Selection
 
@@ -39,6 +41,13 @@ _PATH = click.Path(path_type=Path)
     "--tolerance", default=0.02, show_default=True, type=click.FloatRange(0, 1), help="How much worse may pass."
 )
 @click.option(
+    "--sweep",
+    multiple=True,
+    metavar="SETTING=VALUES",
+    help="Ask with other values of a retrieval setting, as dense_weight=.3,.5,.7, and say whether one pays; repeated: "
+    "all combinations.",
+)
+@click.option(
     "--draft", metavar="FILE", type=_PATH, help="Instead, write questions about the documents into a new file."
 )
 @click.option("--number", default=20, show_default=True, type=click.IntRange(1), help="How many questions to draft.")
@@ -54,6 +63,7 @@ def evaluate(
     json_: Path | None,
     baseline: Path | None,
     tolerance: float,
+    sweep: tuple[str, ...],
     draft: Path | None,
     number: int,
     seed: int,
@@ -68,6 +78,8 @@ def evaluate(
     rag eval questions.jsonl --json figures.json              for the next line
     rag eval questions.jsonl --baseline figures.json          exit code 1 if something got worse
     rag eval --draft questions.jsonl --number 20              questions to begin with, by the model
+    rag eval questions.jsonl --sweep dense_weight=.3,.5,.7    which value of a setting pays on your documents
+    rag eval questions.jsonl --sweep max_passages=4,8 --sweep dense_weight=.4,.6    all combinations
 
     QUESTIONS holds one JSON object a line, or is a .csv with these columns; only `question` is needed:
 
@@ -75,6 +87,7 @@ def evaluate(
     {"question": "How long is the warranty?", "document": "manual.pdf", "page": "12", "answer": "two years"}
     {"question": "Who may sign?", "document": ["rules.md", "staff.md"], "text": "signed by two directors"}
     {"question": "What does the moon weigh?", "answerable": false}
+    {"question": "How long is the warranty?", "without": "manual.pdf", "answerable": false}
 
     \b
     id          a name for the question; its line if there is none
@@ -84,8 +97,13 @@ def evaluate(
     text        words that must be found, as they stand there
     answer      the answer's words; a list where any will do
     answerable  false where the documents do not tell
+    without     a document that is left out for this question; may be a list
 
     In a .csv, several documents, pages or records stand in one cell, separated by `;`.
+
+    A sweep compares each value with the one that is set, question by question. "pays" or "does not pay" where a
+    difference is more than chance (a paired randomization test, at 5 % for all values together), "cannot be told" where
+    it takes more questions. It changes nothing: write what pays into .env, as RAG_RETRIEVAL__DENSE_WEIGHT=0.3.
     """
     if (questions is None) == (draft is None):
         raise InvalidRequest("Give either a file of questions or --draft FILE.", hint="`rag eval --help` shows both.")
@@ -94,6 +112,11 @@ def evaluate(
         _draft(settings, collection, selection, draft, number, seed)
         return 0
     assert questions is not None
+    if sweep:
+        if html or json_ or baseline:
+            raise InvalidRequest("A sweep prints a table and no more.", hint="Leave out --html, --json and --baseline.")
+        _sweep(settings, collection, selection, questions, sweep, with_answers=answers)
+        return 0
     _require_outputs(questions, baseline, html, json_)
     from rag.evaluation.baseline import read_baseline
 
@@ -157,6 +180,70 @@ def _evaluation(
         for name in outcome.unknown:
             click.echo(f"note    line {outcome.question.line}: not in the collection: {name}", err=True)
     return figures_of(collection, threshold, outcomes, selection)
+
+
+def _sweep(
+    settings: Settings, collection: str, selection: Selection, path: Path, texts: Sequence[str], *, with_answers: bool
+) -> None:
+    """Ask all questions under each of the settings, over one open index, and print what pays."""
+    from rich.console import Console
+
+    from rag.evaluation.questions import read_questions
+    from rag.evaluation.run import EvaluationRun
+    from rag.evaluation.sweep import Variant, compare_variants, outcomes_in_turns, read_sweep
+    from rag.operations.local_backend import LocalBackend
+    from rag.operations.services import Services
+
+    questions = read_questions(path).questions
+    variants = [Variant("as set", settings), *read_sweep(texts, settings)]
+    with Services(settings) as services:
+        runs = [
+            EvaluationRun(
+                LocalBackend(services.under(variant.settings)),
+                services.catalog,
+                collection,
+                variant.settings.retrieval.min_relevance,
+                selection,
+                with_answers,
+            )
+            for variant in variants
+        ]
+        asked = list(_followed(outcomes_in_turns(runs, questions), "Asking", len(questions)))
+    current, *others = zip(*asked, strict=True)
+    console = Console(highlight=False, markup=False)
+    console.print(f"Collection {collection}, {len(questions)} questions. As set: {_milliseconds(current)}.")
+    for variant, comparisons, outcomes in zip(variants[1:], compare_variants(current, others), others, strict=True):
+        console.print(f"\n{variant.name}: {_milliseconds(outcomes)}.")
+        differing = [comparison for comparison in comparisons if comparison.differing]
+        console.print(_comparison_table(differing) if differing else "does not pay: all questions fare alike")
+
+
+def _milliseconds(outcomes: Sequence[Outcome]) -> str:
+    from rag.evaluation.metrics import percentile
+
+    times = [outcome.milliseconds for outcome in outcomes]
+    return f"a search {percentile(times, 0.5):.1f} ms (median), 95 % at most {percentile(times, 0.95):.1f} ms"
+
+
+def _comparison_table(comparisons: Sequence[Comparison]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("measure", "as set", "now", "chance", "")
+    for column in table.columns[1:4]:
+        column.justify = "right"
+    styles: dict[Verdict, str] = {"pays": "bold green", "does not pay": "bold red", "cannot be told": ""}
+    for comparison in comparisons:
+        verdict = comparison.verdict
+        amount = f" with {comparison.questions} questions" if verdict == "cannot be told" else ""
+        table.add_row(
+            comparison.measure.label,
+            f"{comparison.before:.3f}",
+            f"{comparison.now:.3f}",
+            f"{comparison.chance:.3f}",
+            Text(verdict + amount, style=styles[verdict]),
+        )
+    return table
 
 
 def _show(evaluation: Evaluation, before: Baseline | None, tolerance: float) -> int:
@@ -240,30 +327,33 @@ def _closing_words(evaluation: Evaluation) -> str:
 
 def _draft(settings: Settings, collection: str, selection: Selection, path: Path, number: int, seed: int) -> None:
     """Write drafts into a new file; what was drafted before an interruption is kept."""
-    from rag.evaluation.draft import ATTEMPTS, Draft, draft_questions, pick_passages
+    from rag.evaluation.draft import ATTEMPTS, NEAR_MISS_EVERY, draft_questions, is_near_miss, pick_passages
     from rag.operations.services import Services
 
     if path.exists():
         raise Conflict(f"There is a file {path} already.", hint="Give another name: somebody may have edited it.")
     _require_folder(path)
-    kept: list[Draft] = []
-    dropped = 0
+    lines: list[str] = []
+    kept = dropped = 0
     try:
-        with Services(settings) as services:
+        with Services(settings) as services, open_backend(settings) as backend:
             picks = islice(pick_passages(services.catalog, collection, seed, selection), ATTEMPTS * number)
             with closing(draft_questions(services.model, picks)) as drafts:
                 for draft in _followed(drafts, "Drafting"):
                     if draft is None:
                         dropped += 1
-                    else:
-                        kept.append(draft)
-                    if len(kept) == number:
+                        continue
+                    kept += 1
+                    lines.append(draft.line(kept))
+                    if kept % NEAR_MISS_EVERY == 0 and is_near_miss(draft, backend, collection, selection):
+                        lines.append(draft.near_miss_line(kept))
+                    if kept == number:
                         break
     finally:
-        if kept:
-            lines = "".join(f"{draft.line(place)}\n" for place, draft in enumerate(kept, start=1))
-            path.write_text(lines, encoding="utf-8")
-    click.echo(f"{len(kept)} questions drafted{f' into {path}' if kept else ''}: read them before you use them.")
+        if lines:
+            path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    into = f", and {len(lines) - kept} near misses, into {path}" if kept else ""
+    click.echo(f"{kept} questions drafted{into}: read them before you use them.")
     if dropped:
         click.echo(f"{dropped} dropped: no new question, or an answer that is not literally in its passage.")
 

@@ -7,7 +7,7 @@ import json
 import random
 import re
 from collections import Counter, deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -16,13 +16,18 @@ from rag.answering.context import pack_context
 from rag.answering.prompts import DRAFT
 from rag.errors import ConfigurationError, NotFound
 from rag.evaluation.relevance import holds_any, normalised
+from rag.evaluation.run import without
 from rag.models.llm import HOW_TO_ADD_A_MODEL, refresh_model, stream_text
+from rag.operations.backend import Backend
+from rag.operations.control_protocol import SearchRequest
 from rag.storage.catalog import Catalog
 from rag.storage.selection import EVERYTHING, Selection, scope_of
 from rag.types.chat import DEFAULT_MAX_TOKENS, Sampling
-from rag.types.documents import Chunk, Document, LanguageModel, Message, Passage
+from rag.types.documents import Chunk, Document, Hit, LanguageModel, Message, Passage
 
+NEAR_MISS_EVERY = 4  # drafts: of the questions in a file, a fifth should have no answer
 ATTEMPTS = 3  # passages looked at, at most, for each question wanted
+_LOOKED_AT = 20  # hits in which a near miss has no answer
 _SHORTEST = 100  # characters of a passage that may hold something worth asking
 _OVERHEAD_TOKENS = 64  # what a chat template adds
 _LINE = r"^[ \t*_#>-]*+{}[ \t*_]*+:[\s*_]*+(\S.*)$"
@@ -58,6 +63,16 @@ class Draft:
             "text": chunk.text,
         }
         return json.dumps({name: value for name, value in values.items() if value is not None}, ensure_ascii=False)
+
+    def near_miss_line(self, number: int) -> str:
+        """The same question with its document left out, as a line of questions: then there is no answer."""
+        values = {
+            "id": f"draft-{number}-near-miss",
+            "question": self.question,
+            "without": self.pick.name,
+            "answerable": False,
+        }
+        return json.dumps(values, ensure_ascii=False)
 
 
 def pick_passages(catalog: Catalog, collection: str, seed: int, selection: Selection = EVERYTHING) -> Iterator[Pick]:
@@ -117,6 +132,23 @@ def draft_questions(model: LanguageModel, picks: Iterable[Pick]) -> Generator[Dr
                 yield Draft(question, answer, pick)
             else:
                 yield None
+
+
+def is_near_miss(draft: Draft, backend: Backend, collection: str, selection: Selection = EVERYTHING) -> bool:
+    """Whether without the draft's document something is found, and the answer stands nowhere in it. Blocking; raises
+    what a search raises."""
+    request = SearchRequest(
+        question=draft.question,
+        collection=collection,
+        limit=_LOOKED_AT,
+        selection=without(selection, [draft.pick.document.source]),
+    )
+    hits = asyncio.run(_hits(backend, request))
+    return bool(hits) and not any(holds_any(hit.chunk.text, [draft.answer]) for hit in hits)
+
+
+async def _hits(backend: Backend, request: SearchRequest) -> Sequence[Hit]:
+    return await backend.search(request)
 
 
 async def _reply(model: LanguageModel, pick: Pick) -> str:

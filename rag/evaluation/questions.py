@@ -12,10 +12,10 @@ from typing import Any
 
 from rag.errors import InvalidRequest
 
-COLUMNS = ("id", "question", "document", "page", "record_id", "text", "answer", "answerable")
+COLUMNS = ("id", "question", "document", "page", "record_id", "text", "answer", "answerable", "without")
 EXAMPLE = '{"question": "How long is the warranty?", "document": "manual.pdf", "page": "12", "answer": "two years"}'
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
-_SPLIT_IN_CELLS = ("document", "page", "record_id")  # a cell holds several, separated by `;`
+_SPLIT_IN_CELLS = ("document", "page", "record_id", "without")  # a cell holds several, separated by `;`
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -24,7 +24,7 @@ class Question:
     """A question and where its answer is expected; empty tuples where nothing is said.
 
     `line` is where it stands in its file. Each page belongs to the document at the same place, or all to the only one.
-    Any of the `answers` will do; of everything else all is expected.
+    Any of the `answers` will do; of everything else all is expected. `without` names documents that are left out.
     """
 
     line: int
@@ -36,6 +36,7 @@ class Question:
     texts: tuple[str, ...] = ()
     answers: tuple[str, ...] = ()
     is_answerable: bool = True
+    without: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,7 @@ def _question(line: int, values: Mapping[str, Any]) -> Question:
         texts=texts("text"),
         answers=texts("answer"),
         is_answerable=_truth(line, values.get("answerable")),
+        without=texts("without"),
     )
 
 

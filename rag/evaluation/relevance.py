@@ -61,9 +61,9 @@ class EvidenceResolver:
 
     def expected(self, question: Question) -> Expected:
         """What the question expects, in terms of the catalog; nothing where it cannot be answered."""
+        unknown = [name for name in question.without if not self._documents(name)]
         if not question.is_answerable:
-            return Expected()
-        unknown: list[str] = []
+            return Expected(unknown=tuple(unknown))
         named = [self._documents(name) for name in question.documents]
         unknown += [name for name, ids in zip(question.documents, named, strict=True) if not ids]
         pages: list[Target] = []
@@ -82,6 +82,11 @@ class EvidenceResolver:
         )
         documents = None if anywhere is None else Target(documents=anywhere)
         return Expected(tuple(targets), tuple(pages), documents, tuple(unknown))
+
+    def sources(self, names: Sequence[str]) -> list[str]:
+        """The sources of the documents with these names, by which a filter knows them."""
+        wanted = frozenset[str]().union(*map(self._documents, names))
+        return [source for named in self._sources.values() for source, id_ in named if id_ in wanted]
 
     def _documents(self, name: str) -> frozenset[str]:
         """The documents of that id, source, end of a source (`folder/file.pdf`), or file name."""

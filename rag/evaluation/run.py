@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rag.evaluation.metrics import Rank
 from rag.evaluation.questions import Question
@@ -15,6 +15,7 @@ from rag.operations.backend import Backend
 from rag.operations.control_protocol import AskRequest, SearchRequest
 from rag.retrieval.relevance_gate import best_relevance
 from rag.storage.catalog import Catalog
+from rag.storage.filters import joined
 from rag.storage.selection import EVERYTHING, Selection
 from rag.types.documents import Answer, AnswerCompleted, ChunksRetrieved, Claim, Hit, Message
 
@@ -87,27 +88,25 @@ class EvaluationRun:
     selection: Selection = EVERYTHING
     with_answers: bool = False
 
-    def outcomes(self, questions: Sequence[Question]) -> Iterator[Outcome]:
+    def outcomes(self, questions: Sequence[Question]) -> Generator[Outcome]:
         """Ask one after the other; blocking. Raises what the backend raises."""
         evidence = EvidenceResolver(self.catalog, self.collection)
         with asyncio.Runner() as runner:
-            runner.run(self._search(questions[0]))  # the first search opens files; it is not measured
+            runner.run(self._search(questions[0], self.selection))  # the first search opens files; it is not measured
             for question in questions:
-                yield runner.run(self._ask(question, evidence.expected(question)))
+                selection = without(self.selection, evidence.sources(question.without))
+                yield runner.run(self._ask(question, evidence.expected(question), selection))
 
-    async def _search(self, question: Question) -> Sequence[Hit]:
-        return await self.backend.search(self._request(question, _LIMIT))
-
-    def _request(self, question: Question, limit: int) -> SearchRequest:
-        return SearchRequest(
-            question=question.question, collection=self.collection, limit=limit, selection=self.selection
+    async def _search(self, question: Question, selection: Selection) -> Sequence[Hit]:
+        return await self.backend.search(
+            SearchRequest(question=question.question, collection=self.collection, limit=_LIMIT, selection=selection)
         )
 
-    async def _ask(self, question: Question, expected: Expected) -> Outcome:
+    async def _ask(self, question: Question, expected: Expected, selection: Selection) -> Outcome:
         began = time.perf_counter()
-        hits = await self._search(question)
+        hits = await self._search(question, selection)
         milliseconds = (time.perf_counter() - began) * 1000
-        chunks, answer = await self._context_and_answer(question.question)
+        chunks, answer = await self._context_and_answer(question.question, selection)
         relevance = best_relevance(chunks.hits)
         ranks = tuple(rank(target, hits) for target in expected.targets)
         in_context = [is_in_context(target, chunks.passages, chunks.hits) for target in expected.targets]
@@ -127,12 +126,12 @@ class EvaluationRun:
             answer=None if answer is None else _judged(answer, expected, wanted),
         )
 
-    async def _context_and_answer(self, question: str) -> tuple[ChunksRetrieved, Answer | None]:
+    async def _context_and_answer(self, question: str, selection: Selection) -> tuple[ChunksRetrieved, Answer | None]:
         """What went into the prompt, and the answer; without answers the stream is closed before a model is asked."""
         chunks = ChunksRetrieved((), ())
         answer: Answer | None = None
         messages = [Message("user", question)]
-        request = AskRequest(messages=messages, collection=self.collection, selection=self.selection)
+        request = AskRequest(messages=messages, collection=self.collection, selection=selection)
         async with aclosing(self.backend.ask(request)) as events:
             async for event in events:
                 if isinstance(event, ChunksRetrieved):
@@ -142,6 +141,13 @@ class EvaluationRun:
                 elif isinstance(event, AnswerCompleted):
                     answer = event.answer
         return chunks, answer
+
+
+def without(selection: Selection, sources: Sequence[str]) -> Selection:
+    """The selection less the documents with these sources."""
+    left_out = [{"type": "nin", "key": "source", "value": list(sources)}] if sources else []
+    given = [] if selection.filters is None else [selection.filters]
+    return replace(selection, filters=joined([*given, *left_out]))
 
 
 def _judged(answer: Answer, expected: Expected, wanted: Sequence[str]) -> JudgedAnswer:

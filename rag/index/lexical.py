@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from rag.storage.catalog import Catalog
 from rag.text.analysis import analyzer, segmented, terms
+from rag.text.languages import is_english
 from rag.types.documents import Chunk, ChunkId
 
 if TYPE_CHECKING:
@@ -25,6 +26,12 @@ _TOKENIZER = "footnote"
 _HEAP_BYTES = 64_000_000
 OTHER_WORDS_WEIGHT = 0.5  # of what a glossary says a question may mean
 _MOST_TERMS = 4_000  # that are looked at for one beginning
+# Words are stemmed as English ones. In a question in another language, a word stands for those that begin with the same
+# letters, too, as "Kündigungsfristen" is a form of "Kündigungsfrist".
+_STEM = 6  # letters
+_LONGEST_ENDING = 6  # letters by which two forms of a word differ in length
+_MOST_FORMS = 20  # of a word: those that most chunks have
+_OTHER_FORMS_WEIGHT = 0.5
 # A title's words count less: they are the same for every chunk of a document.
 _FIELD_BOOSTS = {"title": 0.5, "heading": 1.0, "body": 1.0}
 
@@ -114,6 +121,8 @@ class LexicalIndex:
         import tantivy
 
         within = [] if ids is None else [tantivy.Query.term_set_query(self._schema, field, list(ids))]
+        if not is_english(question):
+            words = self._with_other_forms(words)
         if versions is not None:
             words = self._weighted_within(words, within[0])
         query = self._query(words)
@@ -151,6 +160,33 @@ class LexicalIndex:
             for term, frequency in searcher.terms_with_prefix(field, prefix, limit=_MOST_TERMS):
                 frequencies[term] = max(frequency, frequencies.get(term, 0))
         return frequencies
+
+    def _with_other_forms(self, words: Mapping[str, float]) -> dict[str, float]:
+        """The words and other forms of them with their weights: those with which all forms of a word have the inverse
+        document frequency of one word that is in all chunks that have any. Whoever looks for a common word in a rare
+        form is not sent to that form.
+
+        Words that begin with the same five or six letters do as well as those with the same stem over many languages
+        (McNamee, Nicholas, Mayfield: "Addressing Morphological Variation in Alphabetic Languages", SIGIR 2009).
+        """
+        count = self.count()
+        weighted = dict(words)
+        for word, weight in words.items():
+            if len(word) < _STEM or not word.isalpha():
+                continue
+            near = {
+                term: frequency
+                for term, frequency in self.terms_with_prefix(word[:_STEM]).items()
+                if term.isalpha() and abs(len(term) - len(word)) <= _LONGEST_ENDING and term not in words
+            }
+            forms = dict(sorted(near.items(), key=lambda item: (-item[1], item[0]))[:_MOST_FORMS])
+            own = self.frequencies([word])[word]
+            common = _idf(min(count, own + sum(forms.values())), count)
+            weighted[word] = weight * common / _idf(own, count)
+            for term, frequency in forms.items():
+                weight_of_form = weight * _OTHER_FORMS_WEIGHT * common / _idf(frequency, count)
+                weighted[term] = max(weighted.get(term, 0.0), weight_of_form)
+        return weighted
 
     def _query(self, words: Mapping[str, float]) -> tantivy.Query:
         """Any of the words, by its weight, in any field; what a word scores in several fields adds up."""

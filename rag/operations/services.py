@@ -189,6 +189,13 @@ class Services:
         NotFound, ConfigurationError."""
         return ChatEngine(self.retriever, self.models.get(model), self.settings, summaries=self._summaries)
 
+    def under(self, settings: Settings) -> Services:
+        """The same index and language models, searched under other settings of the retrieval. It is closed with this
+        one."""
+        other = Services(settings)
+        other.index, other.models = self._index_to_read, self.models
+        return other
+
     def ask(self, request: Request) -> EventStream:
         """Answer a request in its mode: see rag/answering/modes/dispatch.py."""
 

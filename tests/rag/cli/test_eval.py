@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 
 import pytest
 
 from rag.cli.eval import evaluate
 from rag.errors import ConfigurationError, Conflict, InvalidRequest, NotFound
+from rag.evaluation.draft import Draft, is_near_miss, pick_passages
 from rag.evaluation.questions import Question
 from rag.evaluation.run import EvaluationRun
 from rag.operations.local_backend import LocalBackend
 from rag.operations.services import Services
 from rag.settings import DEFAULT_EMBEDDING, load_settings
+from rag.storage.selection import Selection
 from tests.commands import Commands
 from tests.ingest.loaders.documents import make_pdf
 
@@ -149,7 +152,7 @@ def test_a_part_of_the_collection_is_asked(commands, run):
 def test_drafts_are_questions_for_the_next_run(commands, run):
     script = "Question: How often does the pump need oil?\nAnswer: every 90 days"
     _, said = run("--draft", "draft.jsonl", "--number", 1, RAG_LLM__SCRIPT=script)
-    assert "1 questions drafted into draft.jsonl" in said
+    assert "1 questions drafted, and 0 near misses, into draft.jsonl" in said
     line = read(commands, "draft.jsonl")
     assert (line["document"], line["page"], line["answer"]) == ("manual.pdf", "2", "every 90 days")
     run("draft.jsonl", "--json", "drafted.json")
@@ -164,10 +167,60 @@ def test_drafts_are_questions_for_the_next_run(commands, run):
         run("--draft", "x.jsonl", RAG_LLM__PROVIDER="quotes")
 
 
+def test_a_question_may_be_asked_without_a_document(commands, run):
+    near_miss = {"id": "near", "question": QUESTIONS[0]["question"], "without": "manual.pdf", "answerable": False}
+    write(commands, "near.jsonl", [QUESTIONS[0], near_miss])
+    run("near.jsonl", "--json", "near.json")
+    report = read(commands, "near.json")
+    there, away = report["outcomes"]
+    assert "manual.pdf" in {hit["source"].rpartition("/")[2] for hit in there["found"]}
+    assert "manual.pdf" not in {hit["source"].rpartition("/")[2] for hit in away["found"]}
+    assert rounded(report)["unanswerable_refused"] == (1, 1)
+    run("near.jsonl", "--document", "manual.pdf", "--document", "fox.txt", "--json", "part.json")
+    assert {hit["source"].rpartition("/")[2] for hit in read(commands, "part.json")["outcomes"][1]["found"]} == {
+        "fox.txt"
+    }
+
+
+def test_a_draft_is_a_near_miss_where_no_other_document_has_the_answer(commands, monkeypatch):
+    (commands.folder / "pump.txt").write_text("The old pump needs oil every 90 days. " + "It is green. " * 10)
+    (commands.folder / "press.txt").write_text("The press needs oil every 20 days. " + "It is blue. " * 10)
+    commands.run("ingest", "--collection", "oil", "pump.txt", "press.txt")
+    monkeypatch.chdir(commands.folder)
+    for name, value in commands.environment.items():
+        if name.startswith("RAG_"):
+            monkeypatch.setenv(name, value)
+    with Services(load_settings()) as services:
+        backend = LocalBackend(services)
+        picks = {pick.name: pick for pick in pick_passages(services.catalog, "oil", 0)}
+
+        def is_miss(answer, **selection):
+            draft = Draft("How often does the pump need oil?", answer, picks["pump.txt"])
+            return is_near_miss(draft, backend, "oil", Selection(**selection))
+
+        assert is_miss("every 90 days")
+        assert not is_miss("needs oil every")  # the press's, too
+        assert not is_miss("every 90 days", documents=("pump.txt",))  # nothing is left to be mistaken for it
+    line = json.loads(Draft("How often?", "90 days", picks["pump.txt"]).near_miss_line(4))
+    assert line == {"id": "draft-4-near-miss", "question": "How often?", "without": "pump.txt", "answerable": False}
+
+
+def test_a_sweep_says_what_pays(commands, run):
+    _, said = run("questions.jsonl", "--sweep", "min_relevance=0,0.63", "--sweep", "max_passages=6", COLUMNS="200")
+    assert "Collection default, 4 questions. As set: a search" in said
+    assert "\nmin_relevance=0 max_passages=6: a search" in said
+    assert "min_relevance=0.63" not in said  # that is set
+    assert re.search(r"unanswerable questions refused \W+1\.000 \W+0\.000 .+cannot be told with 1 questions", said)
+    _, said = run("questions.jsonl", "--sweep", "rerank_top_n=10")
+    assert "does not pay: all questions fare alike" in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [
         ([], InvalidRequest, "--draft"),
+        (["questions.jsonl", "--sweep", "dense_weight=.3", "--json", "x.json"], InvalidRequest, "table and no more"),
+        (["questions.jsonl", "--sweep", "chunk_tokens=100"], InvalidRequest, "needs a reindex"),
         (["questions.jsonl", "--draft", "x.jsonl"], InvalidRequest, "--draft"),
         (["none.jsonl"], InvalidRequest, "cannot be read"),
         (["bad.jsonl"], InvalidRequest, "Line 2 of bad.jsonl"),

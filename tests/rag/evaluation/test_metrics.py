@@ -6,7 +6,17 @@ import math
 
 import pytest
 
-from rag.evaluation.metrics import hit, ndcg, ndcg_of_ranks, percentile, recall, reciprocal_rank, refusal_curve
+from rag.evaluation.metrics import (
+    hit,
+    holm,
+    ndcg,
+    ndcg_of_ranks,
+    paired_randomization,
+    percentile,
+    recall,
+    reciprocal_rank,
+    refusal_curve,
+)
 
 
 def test_recall_counts_the_pieces_within_the_depth():
@@ -65,3 +75,26 @@ def test_refusal_curve_refuses_what_is_below_the_threshold():
     assert (curve[1.51].answerable, curve[1.51].unanswerable) == (1, 1)
     assert max(curve) == 1.51
     assert refusal_curve([], [1.0]) == refusal_curve([1.0], []) == []
+
+
+def test_the_chance_of_a_difference_is_the_share_of_ways_to_deal_that_reach_it():
+    assert paired_randomization([0.5, 0.2], [0.5, 0.2]) == 1
+    assert paired_randomization([], []) == 1
+    assert (
+        paired_randomization([0, 0, 0, 0.7], [1, 1, 1, 0.7]) == 2 / 8
+    )  # all up or all down; who is alike tells nothing
+    assert paired_randomization([0, 0, 1], [1, 1, 0]) == 1  # two of three: any way to deal gives as much
+    assert paired_randomization([0] * 30, [1] * 30) < 0.001
+    assert paired_randomization([0, 1] * 15, [1, 0] * 15) == 1
+
+
+def test_a_drawn_chance_is_near_the_counted_one():
+    before, now = [0.0] * 14, [1.0] * 11 + [-1.0] * 3
+    reached = sum(math.comb(14, down) for down in range(4)) * 2  # at least eight more up than down, or the reverse
+    assert paired_randomization(before, now) == pytest.approx(reached / 2**14, abs=0.01)
+
+
+def test_holm_raises_each_chance_by_the_number_of_those_that_are_left():
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.6, 0.7]) == [1, 1]
+    assert holm([]) == []

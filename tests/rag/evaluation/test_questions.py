@@ -21,13 +21,13 @@ def test_json_lines(tmp_path):
         '{"question": " Who? ", "id": 7, "document": "a.pdf", "page": [3, "iv"], "answer": ["He", "him"], "by": "me"}',
         "",
         '{"question": "Where?", "document": ["a.pdf", "b.md"], "record_id": 12, "text": "a\\nb"}',
-        '{"question": "When?", "answerable": false, "page": null, "document": ""}',
+        '{"question": "When?", "answerable": false, "page": null, "document": "", "without": ["a.pdf", "b.md"]}',
     ]
     file = read_questions(written(tmp_path, "\ufeff" + "\r\n".join(lines)))
     assert file.questions == (
         Question(1, "7", "Who?", ("a.pdf",), ("3", "iv"), answers=("He", "him")),
         Question(3, "line 3", "Where?", ("a.pdf", "b.md"), (), ("12",), ("a\nb",)),
-        Question(4, "line 4", "When?", is_answerable=False),
+        Question(4, "line 4", "When?", is_answerable=False, without=("a.pdf", "b.md")),
     )
     assert file.unknown_columns == ("by",)
 

@@ -56,6 +56,13 @@ def test_documents_are_known_by_id_source_end_of_it_and_file_name(opened):
     assert library.expected(asked(documents=("old/note.txt",))).documents.documents == {ids["old/note.txt"]}
 
 
+def test_what_is_left_out_is_named_by_its_source(opened):
+    library, _, papers = opened
+    assert sorted(library.sources(["note.txt"])) == [str(papers / "note.txt"), str(papers / "old/note.txt")]
+    assert library.sources([]) == []
+    assert library.expected(asked(without=("paper.pdf", "papr.pdf"), is_answerable=False)).unknown == ("papr.pdf",)
+
+
 def test_a_printed_label_goes_before_a_number_counted_from_1(opened):
     library, ids, _ = opened
     for name, index in (("ii", 1), ("1", 2), ("2", 3), ("3", 2), ("4", 3)):
