@@ -255,7 +255,7 @@ Verdict = Literal["supported", "partly", "unsupported"]
 # What Footnote itself says behind a model's words: that it repeated itself and was stopped; that nothing of it is borne
 # out, with the best quotes; that nothing was computed; that a part of the index is incomplete for now, so that
 # passages may be missing.
-Notice = Literal["repeated", "not_borne_out", "not_computed", "index_incomplete"]
+Notice = Literal["repeated", "not_borne_out", "not_computed", "index_incomplete", "not_reranked"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,7 +373,8 @@ class Embedding(Protocol):
     `max_tokens` is how much of a text the model reads, special tokens included; `tokenizer` describes how it counts
     them (see rag/text/tokenizers.py). `is_multilingual` says whether it knows other languages than English. The two
     cosines of `similarity_scale` are those that mean as much as 0 and 1 do with the default model, and those of
-    `scale_across_languages` for a question and a passage in two languages.
+    `scale_across_languages` for a question and a passage in two languages. `passages_at_once` is how many texts one
+    call should bring at least for the model to be as fast as it can.
     """
 
     name: str
@@ -382,6 +383,7 @@ class Embedding(Protocol):
     tokenizer: str
     fingerprint: str
     is_multilingual: bool
+    passages_at_once: int
     similarity_scale: tuple[float, float]
     scale_across_languages: tuple[float, float]
 
