@@ -25,7 +25,7 @@ class KnownEmbedding:
 
 
 _SENTENCE = "Represent this sentence for searching relevant passages: "
-_CHINESE_SENTENCE = "为这个句子生成表示以用于检索相关文章："  # noqa: RUF001 - the colon that it was trained with
+_CHINESE_SENTENCE = "为这个句子生成表示以用于检索相关文章："
 _TASK = "Given a web search query, retrieve relevant passages that answer the query"
 _INSTRUCT = f"Instruct: {_TASK}\nQuery: "
 

@@ -19,7 +19,7 @@ from functools import partial
 from itertools import chain, zip_longest
 from typing import TypeVar
 
-from rag.errors import RagError
+from rag.errors import BackendError, RagError
 from rag.index.index import Index
 from rag.index.repair import Part
 from rag.retrieval.document_names import NamedDocuments, named_documents
@@ -280,8 +280,8 @@ class HybridRetriever:
     def _reranked(
         self, reranker: Reranker, question: str, scores: Mapping[str, float], live: Mapping[str, StoredChunk]
     ) -> dict[str, float]:
-        """The scores of the first chunks as the reranker has them; the others follow in their order. Where it fails, all
-        stay as they are."""
+        """The scores of the first chunks as the reranker has them; the others follow in their order. Where it fails,
+        all stay as they are."""
         first = list(scores)[: self.settings.rerank_top_n]
         chunks = [(live[chunk_id].title, live[chunk_id].chunk) for chunk_id in first]
         texts = [contextual_text(title, chunk.heading, chunk.text) for title, chunk in chunks]

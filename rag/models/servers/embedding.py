@@ -191,7 +191,10 @@ class ServerEmbedding:
 
         try:
             entries = sorted(reply["data"], key=lambda entry: entry["index"])
-            vectors = np.stack([_vector(entry["embedding"]) for entry in entries])
+            found = [_vector(entry["embedding"]) for entry in entries]
+            if any(vector.ndim > 1 for vector in found):
+                raise self._server.nonsense("it gives a vector a token, as llama-server does without --pooling")
+            vectors = np.stack(found)
         except (TypeError, KeyError, ValueError, binascii.Error) as error:
             raise self._server.nonsense("its reply has no embeddings") from error
         wanted = self._settings.dimensions or vectors.shape[-1]
@@ -216,6 +219,6 @@ def _vector(embedding: object) -> Vector:
     if isinstance(embedding, str):
         return np.frombuffer(base64.b64decode(embedding, validate=True), dtype="<f4").astype(np.float32)
     vector: Vector = np.asarray(embedding, dtype=np.float32)
-    if vector.ndim != 1:
+    if not vector.ndim:
         raise ValueError("no vector")
     return vector

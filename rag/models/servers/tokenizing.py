@@ -99,7 +99,7 @@ def _count(server: ModelServer, model: str, text: str) -> int:
     if isinstance(reply, list):  # TEI: a list of tokens a text
         return len(reply[0]) if reply and isinstance(reply[0], list) else 0
     tokens = _table(reply).get("tokens")
-    return len(tokens) if isinstance(tokens, list) else _number(_table(reply).get("count"))
+    return _number(_table(reply).get("count")) or (len(tokens) if isinstance(tokens, list) else 0)
 
 
 def _table(value: object) -> dict[str, object]:

@@ -1,13 +1,13 @@
-"""A server of embeddings and rankings on a free loopback port, with the replies and refusals of those that there are."""
+"""A server of embeddings and rankings on a free loopback port, with the replies and refusals of the real ones."""
 
 from __future__ import annotations
 
 import base64
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import uvicorn
@@ -18,17 +18,28 @@ from rag.models.embedding import BagOfWordsEmbedding, open_embedding
 from rag.settings import EmbeddingSettings
 from tests.rag.models.model_server import free_port
 
+if TYPE_CHECKING:
+    from rag.types.documents import Vector
+
 MODEL = "test-embedding"
 _WORD = re.compile(r"\S+")
-WORDS = BagOfWordsEmbedding(EmbeddingSettings(model="bag-of-words"))
+_BAG_OF_WORDS = BagOfWordsEmbedding(EmbeddingSettings(model="bag-of-words"))
+DIMENSION = _BAG_OF_WORDS.dimension
+_ROTATION = np.linalg.qr(np.random.default_rng(0).standard_normal((DIMENSION, DIMENSION)))[0].astype(np.float32)
 Answer = Callable[["EmbeddingServer", dict[str, Any]], Response]
+
+
+def vectors_of(texts: Sequence[str]) -> Vector:
+    """The test's model: words are counted, and the vectors turned so that something stands in every dimension."""
+    turned: Vector = _BAG_OF_WORDS.embed_passages(texts) @ _ROTATION
+    return turned
 
 
 class EmbeddingServer:
     """What it answers, and what it saw: `requests` are bodies of requests for vectors or scores, with their paths.
 
-    `refuse` may answer in the place of the vectors; `noise` and `turn` change them, as another machine and another model
-    do. `facts` are replies to GET, `posts` to further POST, by path."""
+    `refuse` may answer in the place of the vectors; `noise` and `turn` change them, as another machine and another
+    model do. `facts` are replies to GET, `posts` to further POST, by path."""
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -85,7 +96,7 @@ class EmbeddingServer:
 
     def reply(self, body: dict[str, Any]) -> dict[str, Any]:
         """The vectors in OpenAI's words, in an order of the server's own."""
-        vectors = np.roll(WORDS.embed_passages(body["input"]), self.turn, axis=1)[:, : body.get("dimensions")]
+        vectors = np.roll(vectors_of(body["input"]), self.turn, axis=1)[:, : body.get("dimensions")]
         vectors += self.noise * np.random.default_rng().standard_normal(vectors.shape).astype(np.float32)
         is_text = self.takes_base64 and body.get("encoding_format") == "base64"
         data = [
@@ -134,7 +145,7 @@ def words(text: str) -> int:
     return len(_WORD.findall(text)) + 2
 
 
-# ------------------------------------------------------------------------------------- servers as they are, in their words
+# ---------------------------------------------------------------------------------- servers as they are, in their words
 
 
 def as_tei(server: EmbeddingServer, most_texts: int = 4, most_tokens: int = 64) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+import threading
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -16,15 +18,17 @@ from rag.models.embedding_base import COSINE, adopt
 from rag.settings import EmbeddingSettings
 from tests.rag.models.model_server import free_port
 from tests.rag.models.servers.embedding_server import (
+    DIMENSION,
     MODEL,
-    WORDS,
     as_llama_server,
     as_ollama,
     as_openai,
     as_tei,
     as_vllm,
     open_at,
+    vectors_of,
 )
+from tests.tiny_gguf import write_tiny_gguf
 
 SERVERS = {
     "vLLM": as_vllm,
@@ -43,23 +47,23 @@ def each_server(request, server):
     return server
 
 
-# --------------------------------------------------------------------------------------------------- vectors as they are
+# -------------------------------------------------------------------------------------------------- vectors as they are
 
 
 def test_vectors_are_those_of_the_server_in_the_order_of_the_texts(each_server):
     embedding = open_at(each_server)
     vectors = embedding.embed_passages(TEXTS)
-    assert vectors.shape == (100, WORDS.dimension)
+    assert vectors.shape == (100, DIMENSION)
     assert vectors.dtype == np.float32
-    assert np.allclose(vectors, WORDS.embed_passages(TEXTS), atol=1e-6)
+    assert np.allclose(vectors, vectors_of(TEXTS), atol=1e-6)
     assert np.allclose(embedding.embed_query(TEXTS[3]), vectors[3], atol=1e-6)
     assert all(isinstance(text, str) for text in each_server.inputs)
 
 
 def test_no_texts_have_no_vectors_and_an_empty_one_has(server):
     embedding = open_at(server)
-    assert embedding.embed_passages([]).shape == (0, WORDS.dimension)
-    assert embedding.embed_passages([""]).shape == (1, WORDS.dimension)
+    assert embedding.embed_passages([]).shape == (0, DIMENSION)
+    assert embedding.embed_passages([""]).shape == (1, DIMENSION)
     assert "" not in server.inputs
 
 
@@ -77,14 +81,14 @@ def test_several_requests_are_in_flight(server):
 
 def test_the_address_may_lack_its_version(server):
     embedding = open_at(server, base_url=f"http://127.0.0.1:{server.port}/")
-    assert np.allclose(embedding.embed_passages(["frost"]), WORDS.embed_passages(["frost"]), atol=1e-6)
+    assert np.allclose(embedding.embed_passages(["frost"]), vectors_of(["frost"]), atol=1e-6)
 
 
 def test_azures_address_keeps_its_query(server):
     server.paths_of_embeddings = {"openai/deployments/mine/embeddings"}
     address = f"http://127.0.0.1:{server.port}/openai/deployments/mine?api-version=2024-02-01"
     embedding = open_at(server, base_url=address, api_key="s3cret")
-    assert embedding.embed_query("frost").shape == (WORDS.dimension,)
+    assert embedding.embed_query("frost").shape == (DIMENSION,)
     assert set(server.paths) == {"openai/deployments/mine/embeddings?api-version=2024-02-01"}
     assert server.headers[-1]["authorization"] == "Bearer s3cret"
 
@@ -112,7 +116,7 @@ def test_the_limit_that_a_server_tells_is_kept_from_the_start(server):
 def test_a_limit_of_the_whole_request_is_found_by_halving(server):
     as_openai(server, most_tokens_a_request=60)
     embedding = open_at(server)
-    assert np.allclose(embedding.embed_passages(TEXTS), WORDS.embed_passages(TEXTS), atol=1e-6)
+    assert np.allclose(embedding.embed_passages(TEXTS), vectors_of(TEXTS), atol=1e-6)
     begun = len(server.requests)
     embedding.embed_passages(TEXTS)
     assert len(server.requests) - begun < 40  # it is remembered: no size is tried anew
@@ -125,11 +129,11 @@ def test_a_text_that_is_too_long_is_cut_between_words_and_that_is_told(server, n
     long = " ".join(f"word{number}" for number in range(400))
     with caplog.at_level(logging.WARNING):
         vectors = embedding.embed_passages(["a short one", long, "another"])
-    assert np.allclose(vectors[[0, 2]], WORDS.embed_passages(["a short one", "another"]), atol=1e-6)
+    assert np.allclose(vectors[[0, 2]], vectors_of(["a short one", "another"]), atol=1e-6)
     read = next(text for text in reversed(server.inputs) if text.startswith("word0 "))
     assert long.startswith(f"{read} ")
     assert 30 <= len(read.split()) <= 100
-    assert np.allclose(vectors[1], WORDS.embed_passages([read])[0], atol=1e-6)
+    assert np.allclose(vectors[1], vectors_of([read])[0], atol=1e-6)
     assert "reads less than a passage of" in caplog.text
 
 
@@ -137,13 +141,15 @@ def test_fields_that_a_server_does_not_know_are_left_out(server):
     def refuse(body):
         for field in ("encoding_format", "dimensions"):
             if field in body:
-                return JSONResponse({"detail": [{"loc": ["body", field], "msg": "Extra inputs are not permitted"}]}, 422)
+                return JSONResponse(
+                    {"detail": [{"loc": ["body", field], "msg": "Extra inputs are not permitted"}]}, 422
+                )
         return None
 
     server.refuse = refuse
     embedding = open_at(server, dimensions=64)
     assert embedding.dimension == 64
-    cut = WORDS.embed_passages(TEXTS[:3])[:, :64]
+    cut = vectors_of(TEXTS[:3])[:, :64]
     cut /= np.linalg.norm(cut, axis=1, keepdims=True)
     assert np.allclose(embedding.embed_passages(TEXTS[:3]), cut, atol=1e-6)
     assert server.requests[-1].keys() == {"model", "input"}
@@ -169,7 +175,7 @@ def test_a_busy_server_is_asked_again(server):
         JSONResponse({"error": {"message": "Loading model", "code": 503}}, 503),
         PlainTextResponse("Bad Gateway", 502),
     ]
-    assert np.allclose(embedding.embed_passages(["frost"]), WORDS.embed_passages(["frost"]), atol=1e-6)
+    assert np.allclose(embedding.embed_passages(["frost"]), vectors_of(["frost"]), atol=1e-6)
 
 
 def test_a_question_waits_no_longer_than_a_moment_for_a_busy_server(server):
@@ -218,6 +224,7 @@ def test_nobody_there_is_told_soon():
         JSONResponse({"object": "list", "data": []}),
         JSONResponse({"data": [{"index": 0, "embedding": [None, None]}]}),
         JSONResponse({"data": [{"index": 0, "embedding": "no base64"}]}),
+        JSONResponse({"data": [{"index": 0, "embedding": [[1.0, 0.0], [0.0, 1.0]]}]}),  # one for each token
         JSONResponse({"data": [{"index": 0, "embedding": [0.0, 0.0]}]}),
         JSONResponse([1]),
     ],
@@ -238,7 +245,28 @@ def test_settings_that_do_not_fit_are_refused():
     assert "PROVIDER=openai" in caught.value.hint
 
 
-# -------------------------------------------------------------------------------------------------- what a model is known by
+def test_llama_cpp_computes_what_it_is_asked_for(server, tmp_path):
+    """The real llama.cpp behind the socket: what it makes of texts in batches is what it makes of each alone."""
+    llama_cpp = pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
+    path = write_tiny_gguf(tmp_path / "tiny.gguf", "The pump needs oil.")
+    options = {"n_ctx": 512, "pooling_type": llama_cpp.LLAMA_POOLING_TYPE_MEAN, "verbose": False}
+    with closing(llama_cpp.Llama(str(path), embedding=True, **options)) as llama:
+        one_at_a_time = threading.Lock()
+
+        def embed(body):
+            with one_at_a_time:
+                return JSONResponse(llama.create_embedding(body["input"]))
+
+        server.refuse = embed
+        embedding = open_at(server)
+        assert embedding.dimension == 64
+        vectors = embedding.embed_passages(TEXTS)
+        alone = np.array([llama.create_embedding(text)["data"][0]["embedding"] for text in TEXTS])
+    alone /= np.linalg.norm(alone, axis=1, keepdims=True)
+    assert (vectors * alone).sum(axis=1).min() > 0.9999
+
+
+# --------------------------------------------------------------------------------------------- what a model is known by
 
 
 def test_a_model_that_rounds_otherwise_is_the_same(server):
