@@ -481,7 +481,7 @@ class Index:
 
     def _check_embedding(self, embedding: Embedding) -> None:
         stored = self._stored_embedding()
-        adopt(embedding, stored and stored["fingerprint"])
+        adopt(embedding, stored["fingerprint"] if stored else None)
         present = {"model": embedding.name, "fingerprint": embedding.fingerprint}
         if stored is None or (stored != present and not self.catalog.documents()):
             self.catalog.set_property("embedding", json.dumps(present))
