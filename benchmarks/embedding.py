@@ -1,24 +1,33 @@
 """The default embedding on a processor beside sentence-transformers in f32: speed, memory and quality, in one run.
 
     [RAG_EVALS_DIR=…] python -m benchmarks.embedding [FILE …]     default: README.md and the sample's texts
+    python -m benchmarks.embedding --server                       what a server loses by being asked by Footnote
 
 The files' texts are cut into chunks as an ingest cuts them; both embed the same chunks, by turns, because machines
 drift. With RAG_EVALS_DIR the vectors also rank cranfield and scifact-dev (many minutes, mostly of torch).
+
+`--server`: texts a second of servers of several speeds, asked by Footnote's client and by one that only sends prepared
+requests, as many at once, and reads no reply.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import socket
 import statistics
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx
 import numpy as np
 from rich.console import Console
 from rich.table import Table
@@ -40,6 +49,10 @@ SETS = ("cranfield", "scifact-dev")
 ROUNDS = 5
 MOST_CHUNKS = 96
 QUESTION = "How long is the warranty on the heating element?"
+
+SERVER_SPEEDS = (500, 2_000, 4_000, 8_000, 0)  # texts a second
+SERVER_TEXTS = 4_096
+TEXTS_A_REQUEST, REQUESTS_AT_ONCE = 32, 8
 
 FOOTNOTE_STARTS = f"""
 from rag.models.embedding import open_embedding
@@ -90,6 +103,50 @@ def main(paths: Sequence[Path]) -> int:
     if root:
         console.print(ranking_table(Path(root), [(embedding.embed_passages, embedding.embed_query), (by_torch, None)]))
     return 0
+
+
+def server_table() -> Table:
+    """Texts a second of servers, asked by Footnote and by a client that does nothing else, by turns."""
+    table = Table("the server's own speed", "prepared requests", "Footnote", "ratio", title="texts a second")
+    texts = [f"{number} {QUESTION} " * 12 for number in range(SERVER_TEXTS)]
+    for speed in SERVER_SPEEDS:
+        with steady_server(speed) as base_url:
+            embedding = open_embedding(EmbeddingSettings(provider="openai", base_url=base_url, model="steady"))
+            works = [partial(send_prepared, f"{base_url}/embeddings", texts), partial(embedding.embed_passages, texts)]
+            bare, ours = (statistics.median(spent) for spent in by_turns(works, ROUNDS))
+        rates = [f"{SERVER_TEXTS / seconds:,.0f}" for seconds in (bare, ours)]
+        table.add_row(f"{speed:,}" if speed else "as fast as it can", *rates, f"{bare / ours:.3f}")
+    return table
+
+
+@contextmanager
+def steady_server(texts_a_second: int) -> Iterator[str]:
+    """The base address of a server in a process of its own."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "benchmarks.embedding_server", str(port), str(texts_a_second)]
+    with subprocess.Popen(command) as process:
+        try:
+            base_url = f"http://127.0.0.1:{port}/v1"
+            for _ in range(100):
+                with suppress(httpx.TransportError):
+                    httpx.get(base_url, trust_env=False)
+                    break
+                time.sleep(0.1)
+            yield base_url
+        finally:
+            process.terminate()
+
+
+def send_prepared(url: str, texts: Sequence[str]) -> None:
+    """Send all texts, several requests at once, and look at nothing of the replies."""
+    batches = [texts[start : start + TEXTS_A_REQUEST] for start in range(0, len(texts), TEXTS_A_REQUEST)]
+    bodies = [json.dumps({"model": "steady", "input": batch, "encoding_format": "base64"}) for batch in batches]
+    headers = {"content-type": "application/json"}
+    with httpx.Client(trust_env=False, headers=headers) as client, ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
+        for response in pool.map(lambda body: client.post(url, content=body), bodies):
+            assert response.status_code == 200
 
 
 def start(program: str) -> tuple[float, float]:
@@ -155,4 +212,7 @@ def ranking_table(root: Path, embedders: Sequence[tuple[Callable, Callable | Non
 
 
 if __name__ == "__main__":
+    if sys.argv[1:] == ["--server"]:
+        Console().print(server_table())
+        sys.exit()
     sys.exit(main([Path(argument) for argument in sys.argv[1:] or SAMPLE]))

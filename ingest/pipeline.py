@@ -301,7 +301,7 @@ class PipelineRun:
     def _embedded_by(self, cluster: RayCluster, prepared: _Prepared) -> _Prepared:
         """With the vectors that the collection lacks. Raises DocumentError."""
         texts = self._lacking_texts([prepared])
-        batches = _batches(texts)
+        batches = _batches(texts, _EMBED_SLICE)
         vectors: dict[str, Vector] = {}
         contents = [[texts[vector] for vector in ids] for ids in batches]
         answers = cluster.embed(prepared.document.source, contents, lambda: self._is_unwanted(prepared.file))
@@ -352,7 +352,7 @@ class PipelineRun:
         vectors: dict[str, Vector] = {}
         yield from self._release_stopped(group)
         texts = self._lacking_texts(group.members)
-        for ids in _batches(texts):
+        for ids in _batches(texts, max(_EMBED_SLICE, self._embedding.passages_at_once)):
             vectors |= zip(ids, self._embedding.embed_passages([texts[vector] for vector in ids]), strict=True)
             self._tally.add(chunks=len(ids))
             yield self._tally.progress()
@@ -384,11 +384,11 @@ class PipelineRun:
         return {vector: texts[vector] for vector in self._index.lacking_vectors(self._collection, list(texts))}
 
 
-def _batches(texts: Mapping[str, str]) -> list[list[str]]:
+def _batches(texts: Mapping[str, str], size: int) -> list[list[str]]:
     """The ids of texts that are embedded together; by length, so that a batch holds little padding, whichever files it
     is from."""
     by_length = sorted(texts, key=lambda vector: len(texts[vector]))
-    return [by_length[start : start + _EMBED_SLICE] for start in range(0, len(by_length), _EMBED_SLICE)]
+    return [by_length[start : start + size] for start in range(0, len(by_length), size)]
 
 
 def _size(file: IncomingFile) -> int:

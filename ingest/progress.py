@@ -54,8 +54,10 @@ def show_reindexing(progresses: Iterable[IngestProgress], chosen: EmbeddingSetti
     console.print(
         f"{documents} documents, {chunks} chunks embedded in {time.monotonic() - began:.1f} s.", highlight=False
     )
-    names = ("model", "query_prefix", "passage_prefix")
-    settings = " ".join(f"RAG_EMBEDDING__{n.upper()}={getattr(chosen, n)!r}" for n in names if getattr(chosen, n))
+    names = ("provider", "base_url", "model", "dimensions", "query_prefix", "passage_prefix")
+    usual = EmbeddingSettings(model="")
+    values = {name: getattr(chosen, name) for name in names if getattr(chosen, name) != getattr(usual, name)}
+    settings = " ".join(f"RAG_EMBEDDING__{name.upper()}={value!r}" for name, value in values.items())
     console.print(f"For every later start, set {settings}.", highlight=False, soft_wrap=True)
 
 

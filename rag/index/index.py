@@ -28,7 +28,7 @@ from rag.index.lexical_replica import LexicalReplica
 from rag.index.opening import open_vectors, open_words
 from rag.index.purge import Purger
 from rag.index.repair import Part, Repairer, RepairProgress
-from rag.models.embedding_base import require_same_embedding
+from rag.models.embedding_base import adopt, require_same_embedding
 from rag.storage.catalog import Catalog, StoredChunk, VersionedChunks
 from rag.storage.database import CATALOG_NAME, Database
 from rag.storage.lock import ProcessLock
@@ -270,6 +270,7 @@ class Index:
                 was_repairing = self._repairer.stop()  # it fills the vectors of the old model
                 try:
                     with self._writing:
+                        adopt(embedding, self._staging.target())
                         self._staging.aim_at(embedding.fingerprint)
                         self._vectors.delete_other_models([embedding.fingerprint])
                         self._coming = embedding, self._vectors.of_model(embedding.fingerprint)
@@ -479,8 +480,9 @@ class Index:
             )
 
     def _check_embedding(self, embedding: Embedding) -> None:
-        present = {"model": embedding.name, "fingerprint": embedding.fingerprint}
         stored = self._stored_embedding()
+        adopt(embedding, stored["fingerprint"] if stored else None)
+        present = {"model": embedding.name, "fingerprint": embedding.fingerprint}
         if stored is None or (stored != present and not self.catalog.documents()):
             self.catalog.set_property("embedding", json.dumps(present))
         else:

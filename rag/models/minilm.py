@@ -31,6 +31,7 @@ class MiniLMEmbedding:
     """
 
     dimension = 384
+    passages_at_once = 1
     is_multilingual = False
     similarity_scale = scale_across_languages = COSINE
 
@@ -56,7 +57,7 @@ class MiniLMEmbedding:
         """Vectors of shape (len(texts), dimension), float32, each of length 1."""
         import numpy as np
 
-        encodings = self._tokenizer.encode_batch([self._settings.passage_prefix + text for text in texts])
+        encodings = self._tokenizer.encode_batch([(self._settings.passage_prefix or "") + text for text in texts])
         # Long ones first, so that no core is left with a long one at the end.
         order = sorted(range(len(texts)), key=lambda place: -len(encodings[place].ids))
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
@@ -66,7 +67,7 @@ class MiniLMEmbedding:
 
     def embed_query(self, text: str) -> Vector:
         """One vector of shape (dimension,), float32, of length 1."""
-        tokens = self._tokenizer.encode(self._settings.query_prefix + text).ids
+        tokens = self._tokenizer.encode((self._settings.query_prefix or "") + text).ids
         return self._questions.embed(tokens)
 
     def _embed_all(self, texts: Iterable[Sequence[int]]) -> Iterator[Vector]:

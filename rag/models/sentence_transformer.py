@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,12 +13,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rag.errors import ConfigurationError
 from rag.models.embedding_base import BUNDLED_SHA256, COSINE, bundled_model, fingerprint, room_for_text
+from rag.models.known_embeddings import with_known_prefixes
 from rag.settings import DEFAULT_EMBEDDING, EmbeddingSettings
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
     from rag.types.documents import Vector
+
+logger = logging.getLogger(__name__)
 
 # Whose a model is when its name does not say, and what it is called here.
 _KINDS = {
@@ -34,29 +38,50 @@ _ACTIVATIONS = 32  # float32 values a token and dimension that a batch may need 
 class SentenceTransformerEmbedding:
     """A sentence-transformers model in this process; safe to use from several threads."""
 
+    passages_at_once = 1
+
     def __init__(self, settings: EmbeddingSettings) -> None:
         self.name = settings.model
-        self._settings = settings
+        self._given = settings
+        self._settings = with_known_prefixes(settings)
         self._model = _load(settings)
         # One thread, first come first served: a question waits for one batch of an ingest, not for its end.
         self._worker = ThreadPoolExecutor(1, "embedding")
         self.dimension = int(self._model.get_embedding_dimension() or 0)
-        self.fingerprint = fingerprint(settings, _weights_identity(settings.model, self._model), self.dimension)
+        if self.dimension < settings.dimensions:
+            raise ConfigurationError(
+                f"{settings.model} has {self.dimension} dimensions, and not {settings.dimensions}.",
+                hint="Lower RAG_EMBEDDING__DIMENSIONS, or leave it out.",
+            )
+        self._weights = _weights_identity(settings.model, self._model)
+        self.fingerprint = fingerprint(self._settings, self._weights, self.dimension)
         self.tokenizer = _tokenizer(self._model)
         self.is_multilingual = len(self._model.tokenizer) > _LARGEST_OF_ENGLISH
         self.similarity_scale = self.scale_across_languages = COSINE
         model_tokens = int(self._model.max_seq_length or 512)
-        self.max_tokens = room_for_text(settings, self.tokenizer, model_tokens)
+        self.max_tokens = room_for_text(self._settings, self.tokenizer, model_tokens)
         self._batch = settings.batch_size or _batch_size(self._model.device.type, 4 * model_tokens * self.dimension)
 
     def embed_passages(self, texts: Sequence[str]) -> Vector:
         """Vectors of shape (len(texts), dimension), float32, each of length 1."""
-        return self._encode([self._settings.passage_prefix + text for text in texts])
+        return self._encode([(self._settings.passage_prefix or "") + text for text in texts])
 
     def embed_query(self, text: str) -> Vector:
         """One vector of shape (dimension,), float32, of length 1."""
-        vector: Vector = self._encode([self._settings.query_prefix + text])[0]
+        vector: Vector = self._encode([(self._settings.query_prefix or "") + text])[0]
         return vector
+
+    def adopt(self, fingerprint_there: str) -> None:
+        """Go without the prefixes that are known of the model where the vectors that are there were made so: nobody had
+        set any, and none were known then."""
+        query, passage = self._given.query_prefix or "", self._given.passage_prefix or ""
+        without = self._given.model_copy(update={"query_prefix": query, "passage_prefix": passage})
+        if fingerprint(without, self._weights, self.dimension) == fingerprint_there:
+            self._settings, self.fingerprint = without, fingerprint_there
+            logger.warning(
+                "The index was made without the prefixes that %s was trained with: `rag reindex` makes it with them.",
+                self.name,
+            )
 
     def _encode(self, texts: list[str]) -> Vector:
         encode = partial(
@@ -76,7 +101,7 @@ def _load(settings: EmbeddingSettings) -> SentenceTransformer:
         "Set RAG_EMBEDDING__MODEL to a sentence-transformers model: a folder, or a name at the hub that this machine "
         f"can reach or has cached. The default, {DEFAULT_EMBEDDING}, needs no download."
     )
-    options = {"device": settings.device or None}
+    options = {"device": settings.device or None, "truncate_dim": settings.dimensions or None}
     model: SentenceTransformer = load_model("SentenceTransformer", str(folder or settings.model), hint, **options)
     return model
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from pydantic import BaseModel, PlainSerializer, PlainValidator, TypeAdapter
+from pydantic import BaseModel, PlainSerializer, PlainValidator, SecretStr, TypeAdapter
 
 from rag import errors
 from rag.answering.modes.request import Mode
@@ -21,6 +21,7 @@ from rag.errors import RagError
 from rag.models.benchmark import Speed
 from rag.operations.archive.format import ArchiveProgress
 from rag.operations.archive.writer import WrittenArchive
+from rag.settings import EmbeddingSettings
 from rag.storage.catalog import DEFAULT_COLLECTION
 from rag.storage.selection import EVERYTHING, Selection
 from rag.types.documents import (
@@ -69,6 +70,18 @@ class IngestRequest(BaseModel):
     paths: list[LocalPath]
     collection: str
     options: IngestOptions = IngestOptions()
+
+
+class ReindexRequest(BaseModel):
+    """The embedding model to go over to; its key apart, which is masked wherever settings are written out."""
+
+    embedding: EmbeddingSettings
+    api_key: str
+
+    @property
+    def chosen(self) -> EmbeddingSettings:
+        """The settings with the key."""
+        return self.embedding.model_copy(update={"api_key": SecretStr(self.api_key)})
 
 
 class ExportRequest(BaseModel):

@@ -22,7 +22,7 @@ from rag.index.vector_copy import damage_of_copy
 from rag.models.embedding_base import bundled_tokenizer
 from rag.models.llm import probe_model_servers
 from rag.models.models_file import ModelsFile
-from rag.models.openai.discovery import hint_for_containers, is_in_container
+from rag.models.openai.discovery import hint_for_containers, is_in_container, shown_address
 from rag.settings import DEFAULT_EMBEDDING, Settings
 from rag.storage.blobs import StoredFiles
 from rag.storage.connect import has_catalog, open_catalog, open_postgres
@@ -73,6 +73,7 @@ def examine(settings: Settings, *, deep: bool = False) -> Iterator[CheckResult]:
     yield from _model_servers(settings)
     yield from _checked("Language model", _language_models(settings))
     yield from _checked("Embedding model", _embedding(settings))
+    yield from _checked("Reranker", _reranker(settings))
 
 
 def _checked(subject: str, results: Iterator[CheckResult]) -> Iterator[CheckResult]:
@@ -320,5 +321,15 @@ def _embedding(settings: Settings) -> Iterator[CheckResult]:
     from rag.models.embedding import open_embedding
 
     embedding = open_embedding(settings.embedding)
-    summary = f"{embedding.name}, {embedding.dimension} dimensions, reads {embedding.max_tokens} tokens."
+    where = f" at {shown_address(settings.embedding.base_url)}" if settings.embedding.base_url else ""
+    summary = f"{embedding.name}{where}, {embedding.dimension} dimensions, reads {embedding.max_tokens} tokens."
     yield CheckResult(True, "Embedding model", summary)
+
+
+def _reranker(settings: Settings) -> Iterator[CheckResult]:
+    from rag.models.reranker import open_reranker
+
+    reranker = open_reranker(settings.reranker)
+    if reranker is not None:
+        reranker.score("What is checked?", ["Whether it gives scores."])
+        yield CheckResult(True, "Reranker", f"{reranker.name} gives scores.")

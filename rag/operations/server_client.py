@@ -25,6 +25,7 @@ from rag.operations.control_protocol import (
     BackupRequest,
     ExportRequest,
     IngestRequest,
+    ReindexRequest,
     SearchRequest,
     TagRequest,
     read_error,
@@ -104,7 +105,8 @@ class ServerClient(Backend, Ingestion):
         return self._request(FileReport, "DELETE", f"documents/{quote(document_id, safe='')}")
 
     def reindex(self, embedding: EmbeddingSettings) -> Iterator[IngestProgress]:
-        return self._progress("reindex", embedding)
+        key = embedding.api_key.get_secret_value()
+        return self._progress("reindex", ReindexRequest(embedding=embedding, api_key=key))
 
     def jobs(self) -> list[Job]:
         return self._request(list[Job], "GET", "jobs")

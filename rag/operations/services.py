@@ -294,4 +294,4 @@ def require_configured(settings: EmbeddingSettings, coming: EmbeddingIdentity) -
 
 def open_retriever(settings: Settings, index: Index) -> HybridRetriever:
     """What finds chunks in the index, with the reranker if one is named. Raises ConfigurationError."""
-    return HybridRetriever(index, settings.retrieval, open_reranker(settings.retrieval))
+    return HybridRetriever(index, settings.retrieval, open_reranker(settings.reranker))

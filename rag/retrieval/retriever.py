@@ -19,7 +19,7 @@ from functools import partial
 from itertools import chain, zip_longest
 from typing import TypeVar
 
-from rag.errors import RagError
+from rag.errors import BackendError, RagError
 from rag.index.index import Index
 from rag.index.repair import Part
 from rag.retrieval.document_names import NamedDocuments, named_documents
@@ -84,8 +84,14 @@ class HybridRetriever:
     index: Index
     settings: RetrievalSettings
     reranker: Reranker | None = None
+    _failing: set[str] = field(default_factory=set)
     _searches: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(os.cpu_count(), "search"))
     _lexical_legs: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(os.cpu_count(), "words"))
+
+    @property
+    def is_reranker_failing(self) -> bool:
+        """Whether the reranker gave no order the last time, so that hits stand as the search found them."""
+        return "reranker" in self._failing
 
     async def retrieve(self, question: str, scope: Scope, limit: int, *, snippets: bool = True) -> tuple[Hit, ...]:
         """The best `limit` chunks, best first. One failing leg is logged, the other answers; both raise, and so does
@@ -274,12 +280,19 @@ class HybridRetriever:
     def _reranked(
         self, reranker: Reranker, question: str, scores: Mapping[str, float], live: Mapping[str, StoredChunk]
     ) -> dict[str, float]:
-        """The scores of the first chunks as the reranker has them; the others follow in their order."""
+        """The scores of the first chunks as the reranker has them; the others follow in their order. Where it fails,
+        all stay as they are."""
         first = list(scores)[: self.settings.rerank_top_n]
         chunks = [(live[chunk_id].title, live[chunk_id].chunk) for chunk_id in first]
         texts = [contextual_text(title, chunk.heading, chunk.text) for title, chunk in chunks]
-        with span("rerank"):
-            reranked = dict(zip(first, reranker.score(question, texts), strict=True))
+        try:
+            with span("rerank"):
+                reranked = dict(zip(first, reranker.score(question, texts), strict=True))
+        except BackendError as error:  # an answer from what was found is better than none
+            logger.warning("The order is that of the search: %s %s", error.message, error.hint)
+            self._failing.add("reranker")
+            return dict(scores)
+        self._failing.discard("reranker")
         lowest = min(reranked.values(), default=0.0)
         return {chunk_id: reranked.get(chunk_id, lowest * score) for chunk_id, score in scores.items()}
 

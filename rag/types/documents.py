@@ -255,13 +255,15 @@ MessageKind = Literal["question", "small_talk", "collection", "document", "conve
 Verdict = Literal["supported", "partly", "unsupported"]
 # What Footnote itself says behind a model's words: that it repeated itself and was stopped; that nothing of it is borne
 # out, with the best quotes; that nothing was computed; that a part of the index is incomplete for now, so that
-# passages may be missing; that images were left out (which the text does not say). And in place of its words, where
-# it wrote none: that its thoughts took all the tokens that it may write; that its server withheld it; or just that.
+# passages may be missing; that the reranker failed; that images were left out (which the text does not say).
+# And in place of its words, where it wrote none: that its thoughts took all the tokens that it may write; that its
+# server withheld it; or just that.
 Notice = Literal[
     "repeated",
     "not_borne_out",
     "not_computed",
     "index_incomplete",
+    "not_reranked",
     "images_left_out",
     "only_thoughts",
     "withheld",
@@ -393,7 +395,8 @@ class Embedding(Protocol):
     `max_tokens` is how much of a text the model reads, special tokens included; `tokenizer` describes how it counts
     them (see rag/text/tokenizers.py). `is_multilingual` says whether it knows other languages than English. The two
     cosines of `similarity_scale` are those that mean as much as 0 and 1 do with the default model, and those of
-    `scale_across_languages` for a question and a passage in two languages.
+    `scale_across_languages` for a question and a passage in two languages. `passages_at_once` is how many texts one
+    call should bring at least for the model to be as fast as it can.
     """
 
     name: str
@@ -402,6 +405,7 @@ class Embedding(Protocol):
     tokenizer: str
     fingerprint: str
     is_multilingual: bool
+    passages_at_once: int
     similarity_scale: tuple[float, float]
     scale_across_languages: tuple[float, float]
 

@@ -1,3 +1,3 @@
 """Language models behind an OpenAI-compatible server."""
 
-__all__ = ["chunks", "client", "discovery"]
+__all__ = ["chunks", "client", "discovery", "retries"]

@@ -104,8 +104,9 @@ def parameters_named(model: str) -> int:
     return int(float(match[1]) * (1e9 if match[2] in "bB" else 1e6)) if match else 0
 
 
-def checked_base_url(base_url: str) -> str:
-    """`base_url` without a slash at its end. Raises ConfigurationError when it is not an http address."""
+def checked_base_url(base_url: str, setting: str = "RAG_LLM__BASE_URL") -> str:
+    """`base_url`, the value of that setting, without a slash at its end. Raises ConfigurationError when it is not an
+    http address."""
     parts = urlsplit(base_url)
     try:
         valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
@@ -113,7 +114,7 @@ def checked_base_url(base_url: str) -> str:
         valid = False
     if not valid:
         raise ConfigurationError(
-            f"RAG_LLM__BASE_URL is not an address: {shown_address(base_url)}",
+            f"{setting} is not an address: {shown_address(base_url)}",
             hint="Write it whole, e.g. http://127.0.0.1:11434/v1.",
         )
     return base_url.rstrip("/")

@@ -46,11 +46,11 @@ class RetryPolicy:
             return Pause(LOADING_PAUSE, "the model server is loading its model")
         if error.status not in BUSY or _FOR_GOOD in text or not self._busy:
             return None
-        seconds = max(self._busy.pop(0), _asked_for(error.retry_after))
+        seconds = max(self._busy.pop(0), seconds_asked_for(error.retry_after))
         return Pause(seconds, f"the model server is busy: asking again in {seconds:g} s" if seconds >= 1 else "")
 
 
-def _asked_for(retry_after: str) -> float:
+def seconds_asked_for(retry_after: str) -> float:
     """Seconds that the header `Retry-After` asks to wait: it has them, or a date; 0 where it has neither."""
     try:
         return float(retry_after)

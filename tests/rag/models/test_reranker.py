@@ -6,7 +6,7 @@ import pytest
 
 from rag.errors import ConfigurationError
 from rag.models.reranker import open_reranker
-from rag.settings import RetrievalSettings
+from rag.settings import RerankerSettings
 from tests.rag.models.test_sentence_transformer import WORDS
 
 pytestmark = pytest.mark.slow  # makes a cross-encoder with torch
@@ -27,7 +27,7 @@ def tiny_cross_encoder(tmp_path_factory):
 
 
 def test_a_folder_is_a_reranker(tiny_cross_encoder):
-    reranker = open_reranker(RetrievalSettings(reranker=str(tiny_cross_encoder)))
+    reranker = open_reranker(RerankerSettings(model=str(tiny_cross_encoder)))
     scores = reranker.score("frost in spring", ["frost breaks the pump", "spring", "frost breaks the pump"])
     assert all(0 <= score <= 1 for score in scores)
     assert scores[0] == pytest.approx(scores[2], abs=1e-5)
@@ -36,10 +36,10 @@ def test_a_folder_is_a_reranker(tiny_cross_encoder):
 
 
 def test_none_is_the_default():
-    assert open_reranker(RetrievalSettings()) is None
+    assert open_reranker(RerankerSettings()) is None
 
 
 def test_what_is_no_reranker_is_named(tmp_path):
     with pytest.raises(ConfigurationError, match="cannot be loaded") as caught:
-        open_reranker(RetrievalSettings(reranker=str(tmp_path)))
-    assert "RAG_RETRIEVAL__RERANKER" in caught.value.hint
+        open_reranker(RerankerSettings(model=str(tmp_path)))
+    assert "RAG_RERANKER__MODEL" in caught.value.hint

@@ -7,6 +7,7 @@ import pytest
 
 from rag.errors import ConfigurationError
 from rag.models.embedding import open_embedding
+from rag.models.embedding_base import adopt
 from rag.models.sentence_transformer import SentenceTransformerEmbedding
 from rag.settings import EmbeddingSettings
 from rag.text.tokenizers import token_spans
@@ -74,3 +75,31 @@ def test_batches_of_any_size_give_the_same(tiny_model):
 def test_what_is_no_model_is_refused(tmp_path):
     with pytest.raises(ConfigurationError, match="cannot be loaded"):
         opened(tmp_path)
+
+
+def test_vectors_are_cut_and_have_length_1_again(tiny_model):
+    whole, cut = opened(tiny_model), opened(tiny_model, dimensions=8)
+    assert (cut.dimension, cut.embed_query("frost").shape) == (8, (8,))
+    beginning = whole.embed_passages(["frost", "spring pump"])[:, :8]
+    beginning /= np.linalg.norm(beginning, axis=1, keepdims=True)
+    assert np.allclose(cut.embed_passages(["frost", "spring pump"]), beginning, atol=1e-5)
+    assert cut.fingerprint != whole.fingerprint
+    with pytest.raises(ConfigurationError, match="has 32 dimensions, and not 64"):
+        opened(tiny_model, dimensions=64)
+    with pytest.raises(ConfigurationError, match="not trained to have its vectors cut"):
+        open_embedding(EmbeddingSettings(dimensions=64))
+
+
+def test_a_known_model_has_its_prefixes_but_where_the_index_was_made_without(tiny_model, tmp_path, caplog):
+    folder = tmp_path / "e5-small-v2"
+    folder.symlink_to(tiny_model)
+    known = opened(folder)
+    assert np.allclose(known.embed_query("frost"), opened(tiny_model).embed_query("query: frost"), atol=1e-5)
+    before = opened(folder, query_prefix="", passage_prefix="")
+    adopt(known, before.fingerprint)
+    assert known.fingerprint == before.fingerprint
+    assert np.allclose(known.embed_query("frost"), before.embed_query("frost"), atol=1e-5)
+    assert "`rag reindex` makes it with them" in caplog.text
+    chosen = opened(folder, query_prefix="search: ")
+    adopt(chosen, before.fingerprint)
+    assert chosen.fingerprint != before.fingerprint

@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 from rag.errors import InvalidRequest, NotFound, RagError
-from rag.operations.control_protocol import IngestRequest, error_body, error_line, event_line, read_error, read_event
+from rag.operations.control_protocol import (
+    IngestRequest,
+    ReindexRequest,
+    error_body,
+    error_line,
+    event_line,
+    read_error,
+    read_event,
+)
+from rag.settings import EmbeddingSettings
 from rag.types.documents import Candidate, Progress, TextDelta
 from rag.types.ingest import FileReport, IngestOptions, IngestProgress
 
@@ -19,6 +28,12 @@ def test_a_path_keeps_its_bytes_and_becomes_absolute(name):
     read = IngestRequest.model_validate_json(request.model_dump_json())
     assert read.paths == [Path(name).absolute()]
     assert (read.collection, read.options) == ("default", IngestOptions(prune=True))
+
+
+def test_the_key_of_an_embedding_server_reaches_the_server_that_is_to_use_it():
+    chosen = EmbeddingSettings(provider="openai", base_url="http://127.0.0.1:9/v1", api_key="s3cret")
+    request = ReindexRequest(embedding=chosen, api_key=chosen.api_key.get_secret_value())
+    assert ReindexRequest.model_validate(request.model_dump(mode="json")).chosen == chosen
 
 
 @pytest.mark.parametrize(

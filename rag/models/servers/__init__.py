@@ -1,0 +1,3 @@
+"""Embedding models and rerankers behind a server."""
+
+__all__ = ["embedding", "reranker"]
