@@ -132,7 +132,7 @@ async def measured(
 
     def emit_measured(event: Event) -> None:
         nonlocal first_word
-        if first_word is None and isinstance(event.event if isinstance(event, Candidate) else event, TextDelta):
+        if first_word is None and isinstance(event, TextDelta | Candidate):
             first_word = time.perf_counter() - clock
         if isinstance(event, Candidate) and isinstance(event.event, AnswerCompleted):
             usages.append((event.event.answer.model, event.event.answer.usage))

@@ -250,7 +250,7 @@ class OpenAICompatible:
         explained = explain(error, self.address, self._key.get_secret_value(), with_functions=with_functions)
         if isinstance(explained, PromptTooLong) and isinstance(error, ServerError) and (overflow := error.overflow):
             if overflow.is_of_characters:
-                explained.counted = overflow.counted or sum(len(turn["content"]) for turn in turns)
+                explained.counted = overflow.counted or sum(len(str(turn["content"])) for turn in turns)
             elif overflow.limit >= _SMALLEST_WINDOW:  # the next prompt is made for it
                 self._window_by_refusal = overflow.limit
                 self.context_window = min(self.context_window, overflow.limit)
