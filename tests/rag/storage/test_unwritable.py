@@ -12,6 +12,7 @@ import sys
 from contextlib import closing, contextmanager
 
 import chromadb.errors
+import httpx
 import pytest
 
 from rag.errors import StorageUnwritable
@@ -19,6 +20,7 @@ from rag.storage.blobs import StoredFiles
 from rag.storage.sqlite import SqliteDatabase
 from rag.storage.unwritable import keep_reserve, readable_copy, release_reserve, unwritable
 from tests.commands import ROOT, Commands, checked
+from tests.conformance.server import free_port
 
 
 @contextmanager
@@ -173,6 +175,14 @@ def test_a_read_only_file_system_is_read(commands, tmp_path):
             assert "Nothing that is stored is lost" in told
         examined = commands.run("rag", "doctor", code=1).stdout
         assert "cannot be written to: the file system is read-only" in examined
+        commands.run("rag", "backup", tmp_path / "all.backup")
+        with commands.server(free_port()) as url, httpx.Client(base_url=url, trust_env=False, timeout=60) as client:
+            assert client.get("/readyz").json()["unwritable"] == "the file system is read-only"
+            question = {"messages": [{"role": "user", "content": "How often does the pump 1 need oil?"}]}
+            answer = client.post("/v1/chat/completions", json={"model": "footnote/default", **question})
+            assert answer.json()["citations"]
+            refused = client.post("/v1/vector_stores", json={"name": "store"})
+            assert (refused.status_code, "read-only" in refused.text) == (507, True)
     assert "3 documents" in commands.run("rag", "doctor").stdout
 
 
