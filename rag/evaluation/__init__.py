@@ -1,3 +1,3 @@
 """Golden questions become figures and a report."""
 
-__all__ = ["baseline", "draft", "questions", "report", "report_html", "run", "sweep"]
+__all__ = ["baseline", "draft", "metrics", "questions", "report", "report_html", "run", "sweep"]

@@ -7,6 +7,7 @@ what it holds is missing or wrong, `Index` fills it again. Whoever searches has 
 from __future__ import annotations
 
 import math
+import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -34,6 +35,8 @@ _MOST_FORMS = 20  # of a word: those that most chunks have
 _OTHER_FORMS_WEIGHT = 0.5
 # A title's words count less: they are the same for every chunk of a document.
 _FIELD_BOOSTS = {"title": 0.5, "heading": 1.0, "body": 1.0}
+_SHORT = 600  # characters of a chunk
+_NUMBER = re.compile(r"\d+")
 
 
 @contextmanager
@@ -49,7 +52,7 @@ def panics_as_errors() -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class LexicalEntry:
-    """What is indexed of a chunk."""
+    """What is indexed of a chunk"""
 
     chunk_id: str
     collection_id: str
@@ -305,8 +308,24 @@ class LexicalWriter:
 
 def lexical_entries(title: str, collection_id: str, chunks: Iterable[Chunk]) -> Iterator[LexicalEntry]:
     """What is indexed of the chunks of a document of that title."""
-    for chunk in chunks:
-        yield LexicalEntry(chunk.id, collection_id, title, chunk.heading, chunk.text, chunk.page_index)
+    chunks = list(chunks)
+    for place, chunk in enumerate(chunks):
+        body = _widened(chunk, chunks[max(0, place - 1) : place + 2])
+        yield LexicalEntry(chunk.id, collection_id, title, chunk.heading, body, chunk.page_index)
+
+
+def _widened(chunk: Chunk, neighbours: Sequence[Chunk]) -> str:
+    """What is indexed as the body of a chunk: its text; of a short one that is not English its words twice, and once
+    those of the chunks beside it on its page, or in its record.
+
+    An embedding model cuts a language that it does not know into so many tokens that a chunk has but a few sentences,
+    and the words of a question are spread over several. Numbers are those of the chunk alone: see rag/text/codes.py.
+    """
+    if len(chunk.text) >= _SHORT or is_english(chunk.text):
+        return chunk.text
+    place = (chunk.page_index, chunk.record_id)
+    texts = [other.text for other in neighbours if (other.page_index, other.record_id) == place]
+    return "\n".join([chunk.text, _NUMBER.sub(" ", "\n".join(texts))]) if len(texts) > 1 else chunk.text
 
 
 def live_entries(catalog: Catalog, version: str) -> list[LexicalEntry]:

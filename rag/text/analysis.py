@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Span = tuple[int, int]
 
-ANALYSIS_VERSION = "4"  # of what `terms` gives and an index of words holds; one of another version is made again
+ANALYSIS_VERSION = "5"  # of what `terms` gives and an index of words holds; one of another version is made again
 
 _TERMINAL = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’»)\]]*(?=\s)|[。！？]+[」』”）]*")
 _BLANK_LINE = re.compile(r"\n[^\S\n]*\n")

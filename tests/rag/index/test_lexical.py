@@ -7,7 +7,8 @@ from contextlib import closing
 
 import pytest
 
-from rag.index.lexical import LexicalEntry, LexicalIndex, LexicalWriter
+from rag.index.lexical import LexicalEntry, LexicalIndex, LexicalWriter, lexical_entries
+from rag.types.documents import Chunk
 
 ENTRIES = (
     LexicalEntry("doc_a:1:0", "vs_1", "Pump manual", "Maintenance", "The bearings need oil every 90 days."),
@@ -52,6 +53,54 @@ def test_other_words_count_for_half(words, writer):
     writer.add([LexicalEntry("doc_d:1:0", "vs_3", "", "", "zinc"), LexicalEntry("doc_e:1:0", "vs_3", "", "", "lead")])
     found = dict(words.search("zinc", ("vs_3",), 10, other_words="lead zinc"))
     assert found["doc_e:1:0"] == pytest.approx(found["doc_d:1:0"] / 2)
+
+
+def test_questions_that_are_not_english_find_other_forms_of_a_word(words, writer):
+    bodies = ("Es gelten Kündigungsfristen.", "Die Kündigung ist schriftlich.", "Die Kundenkartei ist voll.")
+    writer.add(LexicalEntry(f"doc_g:1:{number}", "vs_g", "", "", body) for number, body in enumerate(bodies))
+    assert set(ids(words, "Kündigungsfrist?", ("vs_g",))) == {"doc_g:1:0", "doc_g:1:1"}
+    assert set(ids(words, "Kündigungsfrist?", versions=["doc_g:1"])) == {"doc_g:1:0", "doc_g:1:1"}
+    assert ids(words, "the Kundigungsfrist", ("vs_g",)) == []  # by its words an English question
+    assert ids(words, "Wo steht die Kündigung?", ("vs_g",))[0] == "doc_g:1:1"  # the form that is asked for comes first
+
+
+def test_a_rare_form_tells_no_more_than_its_word(words, writer):
+    """All have some form of one word; the one with the rarest form is not for that the best."""
+    bodies = ["Договоры подписаны, отпуск оплачен."] + ["Договор подписан."] * 8 + ["Договорами не занимались."]
+    writer.add(LexicalEntry(f"doc_r:1:{number}", "vs_r", "", "", body) for number, body in enumerate(bodies))
+    assert ids(words, "договорами отпуск", ("vs_r",))[0] == "doc_r:1:0"
+
+
+def pieces(*texts, record="r"):
+    return [
+        Chunk(f"doc_p:1:{number}", "doc_p", number, None, None, "", record, 0, len(text), text)
+        for number, text in enumerate(texts)
+    ]
+
+
+def bodies_of(chunks):
+    return [entry.body for entry in lexical_entries("Title", "vs_1", chunks)]
+
+
+def test_a_short_chunk_in_another_language_has_the_words_beside_it():
+    first, second, third = bodies_of(
+        pieces("Ноябрь был холодным 1062.", "Декабрь был тёплым.", "Январь снова холодным.")
+    )
+    assert [first.count("Ноябрь"), first.count("Декабрь"), first.count("Январь")] == [2, 1, 0]
+    assert [second.count("Ноябрь"), second.count("Декабрь"), second.count("Январь")] == [1, 2, 1]
+    assert "1062" not in second  # what asks for a number is sent to the chunk that has it
+    assert first.count("1062") == 1
+    assert "Ноябрь" not in third
+
+
+def test_english_long_and_lonely_chunks_are_indexed_as_they_are():
+    english = ["The pump is old and it is green.", "It was bought in March."]
+    assert bodies_of(pieces(*english)) == english
+    long = ["Ноябрь был холодным. " * 40, "Декабрь был тёплым."]
+    assert bodies_of(pieces(*long))[0] == long[0]
+    assert bodies_of(pieces("Декабрь был тёплым.")) == ["Декабрь был тёплым."]
+    apart = [*pieces("Ноябрь был холодным.", record="a"), *pieces("Декабрь был тёплым.", record="b")]
+    assert bodies_of(apart) == ["Ноябрь был холодным.", "Декабрь был тёплым."]
 
 
 def test_within_documents_a_word_tells_as_much_as_it_does_there(words, writer):
