@@ -1,11 +1,9 @@
 """Kills Footnote at random moments: `python -m tests.reliability.kills --count 300`.
 
-Each operation is done once undisturbed, and then over copies of the same folder, by a process that gets SIGKILL: at a
-moment within the time which that took, or every other time at one of the changes on the disk that it made; then the
-folder is looked at as it lies there. After each kill the user does it again, and it must be what it became undisturbed:
-the same documents, each passage found exactly once by words and by vectors, deleted words gone from the disk, `rag
-doctor --deep` content. Processes are forked from this one, which has imported everything, and do the real work: Chroma,
-MiniLM, the server with the chat.
+Each operation is done once undisturbed, and then over copies of the same folder, by a process that gets SIGKILL at one
+of the changes on the disk that it makes; then the folder is looked at as it lies there. After each kill the user does
+it again, and it must be what it became undisturbed: the same documents, each passage found exactly once by words and by
+vectors, deleted words gone from the disk, `rag doctor --deep` content.
 """
 
 from __future__ import annotations
@@ -22,239 +20,29 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
-import chainlit.server  # noqa: F401 - imported once, before processes are forked
-import chromadb  # noqa: F401
-import httpx
-import openvino  # noqa: F401
 import tantivy
-import tokenizers  # noqa: F401
 
-import app
 from rag.errors import IndexMismatch
 from rag.index.index import Index
 from rag.operations.archive.reader import Archive
 from rag.operations.services import open_index
 from rag.settings import load_settings
-from rag.storage.blobs import StoredFiles, hash_of
+from rag.storage.blobs import StoredFiles
+from rag.storage.file_hash import hash_of
 from rag.storage.vector_stores import VectorStores
 from rag.text.analysis import terms
 from rag.types.documents import Scope
-from tests.commands import Commands, run_here
-from tests.conformance.server import free_port
+from tests.reliability.operations import OPERATIONS, SHOWN, Home, Operation, ended, word
 
 _FORK = multiprocessing.get_context("fork")
 _LONGEST = 120  # seconds for anything
-_SHOWN = 1_500  # characters of a log
 State = dict[str, Any]
-
-
-def word(number: int) -> str:
-    """A word that is in one document alone."""
-    return "qu" + hashlib.sha256(str(number).encode()).hexdigest()[:10].translate(
-        str.maketrans("0123456789", "ghijklmnop")
-    )
-
-
-def write(folder: Path, numbers: Sequence[int], words: int = 0) -> None:
-    """A document for each number, of one to three passages; `words` gives them others."""
-    folder.mkdir(exist_ok=True)
-    for number in numbers:
-        line = f"The pump {word(number + words)} needs oil every {number + 30} days, and its valve a new seal. "
-        (folder / f"note{number}.txt").write_text("\n\n".join([line * 12] * (1 + number % 3)))
-
-
-class Home(Commands):
-    """A folder with a storage folder and all that is beside it, for processes that are forked."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        del self.environment["RAG_EMBEDDING__MODEL"]
-        self.documents = folder / "documents"
-        self.log_file = folder.parent / "log"
-
-    def fork(self, work: Callable[[], object], **environment: str) -> multiprocessing.process.BaseProcess:
-        """Begin work in a process of its own."""
-
-        def target() -> None:
-            with self.log_file.open("a") as log, patch.dict(os.environ, self.environment | environment, clear=True):
-                os.dup2(log.fileno(), 1)
-                os.dup2(log.fileno(), 2)
-                os.chdir(self.folder)
-                work()
-
-        process = _FORK.Process(target=target)
-        process.start()
-        return process
-
-    def begin(self, *command: str, **environment: str) -> multiprocessing.process.BaseProcess:
-        """Begin a command."""
-
-        def work() -> None:
-            finished = run_here(command[0], list(command[1:]), dict(os.environ), self.folder)
-            print(*command, finished.returncode, finished.stdout, finished.stderr, flush=True)
-            sys.exit(99 if "Traceback" in finished.stderr else finished.returncode)
-
-        return self.fork(work, **environment)
-
-    def do(self, *command: str, codes: Sequence[int] = (0,), **environment: str) -> int:
-        """Run a command to its end, which is one of these codes; that code."""
-        return ended(self.begin(*command, **environment), codes, self.log_file)
-
-    @contextmanager
-    def serving(self) -> Iterator[tuple[multiprocessing.process.BaseProcess, str]]:
-        """The server, and its address; it is told to end, if it has not."""
-        url = f"http://127.0.0.1:{(port := free_port())}"
-        process = self.fork(partial(app.serve.main, [], standalone_mode=False), RAG_SERVER__PORT=str(port))
-        try:
-            for _ in range(_LONGEST * 20):
-                assert process.is_alive(), self.log_file.read_text()
-                try:
-                    httpx.get(f"{url}/healthz", trust_env=False)
-                    break
-                except httpx.TransportError:
-                    time.sleep(0.05)
-            yield process, url
-        finally:
-            process.terminate()
-            process.join(_LONGEST)
-
-
-def ended(process: multiprocessing.process.BaseProcess, codes: Sequence[int], log: Path) -> int:
-    """The code that the process ended with, which is one of these."""
-    process.join(_LONGEST)
-    code = process.exitcode
-    if code is None:
-        process.kill()
-    if code not in codes:
-        raise AssertionError(f"it ended with {code}: …{log.read_text()[-_SHOWN:]}")
-    return code
-
-
-# ------------------------------------------------------------------------------------------------- what a client does
-
-
-def upload(home: Home, url: str, *, attaches_at_once: bool = False) -> None:
-    """Upload what is not there yet, attach what is not attached, and wait until all can be searched. What was
-    acknowledged before must be there."""
-    acknowledged = home.folder.parent / "acknowledged"
-    with httpx.Client(base_url=f"{url}/v1", timeout=_LONGEST, trust_env=False) as client:
-
-        def ask(method: str, path: str, **content: Any) -> Any:
-            answer = client.request(method, path, **content)
-            answer.raise_for_status()
-            return answer.json()
-
-        def note(file_id: str) -> str:
-            with acknowledged.open("a") as notes:
-                print(file_id, file=notes)
-            return file_id
-
-        [store] = (store for store in ask("GET", "/vector_stores")["data"] if store["name"] == "store")
-        attached = f"/vector_stores/{store['id']}/files"
-        present = {file["filename"]: file["id"] for file in ask("GET", "/files")["data"]}
-        members = {file["id"] for file in ask("GET", attached)["data"]}
-        if acknowledged.exists():
-            lost = set(acknowledged.read_text().split()) - {*present.values(), *(f"in {name}" for name in members)}
-            assert not lost, f"acknowledged, and gone: {lost}"
-        for path in sorted((home.folder / "incoming").iterdir()):
-            if path.name not in present:
-                with path.open("rb") as file:
-                    made = ask("POST", "/files", files={"file": (path.name, file)}, data={"purpose": "user_data"})
-                present[path.name] = note(made["id"])
-            if not attaches_at_once and present[path.name] not in members:
-                ask("POST", attached, json={"file_id": present[path.name]})
-        lacking = sorted({*present.values()} - members)
-        if attaches_at_once and lacking:
-            ask("POST", f"/vector_stores/{store['id']}/file_batches", json={"file_ids": lacking})
-        while any(file["status"] == "in_progress" for file in ask("GET", attached)["data"]):
-            time.sleep(0.02)
-
-
-# --------------------------------------------------------------------------------------------------------- operations
-
-
-def prepare(home: Home) -> None:
-    """A storage folder with documents."""
-    write(home.documents, range(12))
-    home.do("ingest", "documents")
-
-
-def prepare_changes(home: Home) -> None:
-    prepare(home)
-    write(home.documents, range(2, 6), words=100)
-    write(home.documents, range(12, 16))
-    for number in (6, 7):
-        (home.documents / f"note{number}.txt").unlink()
-
-
-def prepare_archive(home: Home, command: str) -> None:
-    """An archive of another storage folder beside this one."""
-    other = {"RAG_STORAGE__DIR": str(home.folder / "other")}
-    write(home.folder / "more", range(20, 30))
-    home.do("ingest", "more", **other)
-    home.do("rag", command, "incoming", **other)
-    shutil.rmtree(home.folder / "other")
-    prepare(home)
-
-
-def prepare_store(home: Home, *, is_uploaded: bool = False) -> None:
-    """A vector store, and files to upload and attach; or to attach alone."""
-    prepare(home)
-    write(home.folder / "incoming", range(20, 26))
-    with home.serving() as (_, url):
-        httpx.post(f"{url}/v1/vector_stores", json={"name": "store"}, trust_env=False).raise_for_status()
-        for path in (home.folder / "incoming").iterdir() if is_uploaded else ():
-            content = {"files": {"file": (path.name, path.read_bytes())}, "data": {"purpose": "user_data"}}
-            httpx.post(f"{url}/v1/files", trust_env=False, **content).raise_for_status()
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """`command` or `client` does it, over what `prepare` made. After a kill `again` does, if it is not the same, and
-    may be refused where it is done already. `deleted` are the documents whose words must be gone, `after` the settings
-    once it is done."""
-
-    prepare: Callable[[Home], None]
-    command: tuple[str, ...] = ()
-    client: Callable[[Home, str], None] | None = None
-    again: Sequence[tuple[str, ...]] = ()
-    deleted: Sequence[int] = ()
-    after: Mapping[str, str] = field(default_factory=dict)
-
-
-_DELETED = (0, 1, 5, 11)
-OPERATIONS = {
-    "ingest": Operation(prepare_changes, ("ingest", "documents", "--prune"), deleted=(6, 7)),
-    "upload": Operation(prepare_store, client=upload),
-    "attach": Operation(partial(prepare_store, is_uploaded=True), client=partial(upload, attaches_at_once=True)),
-    "delete": Operation(
-        prepare,
-        ("ingest", "rm", *(f"note{number}.txt" for number in _DELETED)),
-        again=[("ingest", "rm", f"note{number}.txt") for number in _DELETED],
-        deleted=_DELETED,
-    ),
-    "reindex": Operation(
-        prepare,
-        ("rag", "reindex", "--passage-prefix", "passage: "),
-        after={"RAG_EMBEDDING__PASSAGE_PREFIX": "passage: "},
-    ),
-    "backup": Operation(prepare, ("rag", "backup", "all", "--force")),
-    "export": Operation(prepare, ("rag", "export", "all", "--force")),
-    "import": Operation(partial(prepare_archive, command="export"), ("rag", "import", "incoming")),
-    "restore": Operation(
-        partial(prepare_archive, command="backup"),
-        ("rag", "restore", "--overwrite", "incoming"),
-        deleted=range(12),
-    ),
-}
 
 
 # ---------------------------------------------------------------------------------------------------- what is there
@@ -277,9 +65,7 @@ def look(home: Home, operation: Operation) -> State:
     try:
         return receiver.recv()
     except EOFError:
-        raise AssertionError(
-            f"the storage folder cannot be looked at: …{home.log_file.read_text()[-_SHOWN:]}"
-        ) from None
+        raise AssertionError(f"the storage folder cannot be looked at: …{home.log_file.read_text()[-SHOWN:]}") from None
     finally:
         process.join(_LONGEST)
 
@@ -389,49 +175,38 @@ def differences(found: State, wanted: State) -> list[str]:
 # ------------------------------------------------------------------------------------------------------------ kills
 
 
-@dataclass(frozen=True, slots=True)
-class Duration:
-    """How long an operation took, or is let go on: seconds, and changes on the disk that are seen."""
-
-    seconds: float = 0.0
-    changes: int = 0
-
-
-def perform(home: Home, operation: Operation, until: Duration | None = None, *, is_again: bool = False) -> Duration:
-    """Do the operation, killed when it has gone on so long, if that is given; how long it took."""
+def perform(home: Home, operation: Operation, changes: int = 0, *, is_again: bool = False) -> int:
+    """Do the operation, killed when it has made so many changes on the disk, if there are any; how many it made."""
     if operation.client is not None:
         with home.serving() as (server, url):
             client = home.fork(partial(operation.client, home, url))
-            duration = _watch(home, client, until)
-            if until is not None:
+            made = _watch(home, client, changes)
+            if changes:
                 server.kill()
                 server.join()
-            ended(client, (0,) if until is None else (0, 1), home.log_file)
-            return duration
+            ended(client, (0, 1) if changes else (0,), home.log_file)
+            return made
     if is_again:
         for command in operation.again or [operation.command]:
             if home.do(*command, codes=(0, 1, 2)) and operation.after:
                 home.do(*command, **operation.after)
-        return Duration()
+        return 0
     process = home.begin(*operation.command)
-    duration = _watch(home, process, until)
-    if until is not None:
+    made = _watch(home, process, changes)
+    if changes:
         process.kill()
-    ended(process, (0,) if until is None else (0, -signal.SIGKILL), home.log_file)
-    return duration
+    ended(process, (0, -signal.SIGKILL) if changes else (0,), home.log_file)
+    return made
 
 
-def _watch(home: Home, process: multiprocessing.process.BaseProcess, until: Duration | None) -> Duration:
-    """Wait until the process has ended, or gone on so long."""
-    began, changes, seen = time.monotonic(), 0, _statuses(home.folder)
-    while process.is_alive():
-        duration = Duration(time.monotonic() - began, changes)
-        if until and (duration.changes >= until.changes if until.changes else duration.seconds >= until.seconds):
-            return duration
+def _watch(home: Home, process: multiprocessing.process.BaseProcess, most: int) -> int:
+    """Wait until the process has ended, or made so many changes; those that were seen."""
+    changes, seen = 0, _statuses(home.folder)
+    while process.is_alive() and not (most and changes >= most):
         process.join(0.001)
         statuses = _statuses(home.folder)
         changes, seen = changes + (statuses != seen), statuses
-    return Duration(time.monotonic() - began, changes)
+    return changes
 
 
 def _statuses(folder: Path) -> set[tuple[str, int, int]]:
@@ -446,8 +221,8 @@ def _statuses(folder: Path) -> set[tuple[str, int, int]]:
 
 
 def examine(name: str, count: int, seed: int, scratch: Path) -> Iterator[tuple[str, list[str]]]:
-    """Kill an operation so many times: how the folder was found (`old`, `new`, `between`, `not looked at`), and what
-    was wrong with it then or in the end."""
+    """Kill an operation so many times: how the folder was found (`old`, `new`, `between`), and what was wrong with it
+    then or in the end."""
     operation, home = OPERATIONS[name], Home(scratch / "home")
     home.folder.mkdir()
     operation.prepare(home)
@@ -460,29 +235,20 @@ def examine(name: str, count: int, seed: int, scratch: Path) -> Iterator[tuple[s
         whole = perform(home, operation)
     new = look(home, operation)
     chance = random.Random(f"{seed} {name}")
-    for number in range(count):
+    for _ in range(count):
         _begin_anew(start, home)
-        wrong, state = [], "not looked at"
+        wrong, state, changes = [], "between", chance.randint(1, whole)
         try:
-            if number % 2:
-                until = Duration(changes=chance.randint(1, whole.changes))
-            else:
-                until = Duration(chance.uniform(0, whole.seconds))
-            perform(home, operation, until)
-            if number % 2:
-                left = look(home, operation)
-                state = next(
-                    (name for name, one in (("old", old), ("new", new)) if one["documents"] == left["documents"]),
-                    "between",
-                )
-                wrong = half_done(left, old, new)
+            perform(home, operation, changes)
+            left = look(home, operation)
+            state = next((name for name, one in (("old", old), ("new", new)) if one == left), "between")
+            wrong = half_done(left, old, new)
             perform(home, operation, is_again=True)
-            again = look(home, operation)
-            wrong += differences(again, new)
+            wrong += differences(look(home, operation), new)
             home.do("rag", "doctor", "--deep", **operation.after)
         except AssertionError as error:
             wrong.append(str(error))
-        yield state, [f"{name}, killed after {until} of {whole}: {fault}" for fault in wrong]
+        yield state, [f"{name}, killed at change {changes} of {whole}: {fault}" for fault in wrong]
 
 
 def _begin_anew(start: Path, home: Home) -> None:
@@ -504,8 +270,8 @@ def main() -> None:
     arguments = parser.parse_args()
     names = arguments.operations.split(",")
     faults = 0
-    print("| operation | kills | as before | in between | as after | not looked at | wrong |", flush=True)
-    print("|---|---|---|---|---|---|---|", flush=True)
+    print("| operation | kills | as before | in between | as after | wrong |", flush=True)
+    print("|---|---|---|---|---|---|", flush=True)
     for place, name in enumerate(names):
         count = arguments.count // len(names) + (place < arguments.count % len(names))
         states: Counter[str] = Counter()
@@ -514,7 +280,7 @@ def main() -> None:
                 states[state] += 1
                 states["wrong"] += bool(wrong)
                 print(*wrong, sep="\n", end="\n" if wrong else "", file=sys.stderr, flush=True)
-        columns = [states[column] for column in ("old", "between", "new", "not looked at", "wrong")]
+        columns = [states[column] for column in ("old", "between", "new", "wrong")]
         print("|", " | ".join(map(str, [name, count, *columns])), "|", flush=True)
         faults += states["wrong"]
     sys.exit(1 if faults else 0)
