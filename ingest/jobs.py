@@ -24,6 +24,7 @@ from rag.storage import schema
 from rag.storage.database import Database, Row
 from rag.storage.ids import new_id, now
 from rag.storage.rows import insert
+from rag.storage.unwritable import unwritable
 from rag.types.documents import AttributeValue, Chunking, Collection, chunking_of
 from rag.types.ingest import FileReport, IngestProgress, Job, JobState
 
@@ -477,7 +478,10 @@ class JobQueue:
                     continue  # something changed under it: once more, as things are now
                 message, hint = words_for_everybody(error)  # whoever may see the upload reads them
                 return FileReport(task.job.name, "failed", error=message, hint=hint, code=error.code)
-            except Exception:
+            except Exception as error:
+                if known := unwritable(error):
+                    message, hint = words_for_everybody(known)
+                    return FileReport(task.job.name, "failed", error=message, hint=hint, code=known.code)
                 reference = uuid.uuid4().hex[:8]
                 logger.exception("a job failed (reference %s)", reference)
                 hint = f"The server's log tells more under the reference {reference}."

@@ -121,6 +121,14 @@ class StorageUnwritable(RagError):
         self.cause = cause
 
 
+class TooManyOpenFiles(RagError):
+    """The machine lets this process open no more files and connections."""
+
+    status = 503
+    code = "too_many_open_files"
+    public = "The server cannot open more files at the moment."
+
+
 class DatabaseUnavailable(RagError):
     """The database server cannot be reached, or has no room; it may be back in a moment."""
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from rag.errors import StorageUnwritable
+from rag.errors import StorageUnwritable, TooManyOpenFiles
 from rag.storage.private import write_private
 
 _FULL, _READ_ONLY, _FORBIDDEN = "the disk is full", "the file system is read-only", "permission denied"
@@ -21,6 +21,7 @@ _NUMBERS = {
     errno.EROFS: _READ_ONLY,
     **dict.fromkeys((errno.EACCES, errno.EPERM), _FORBIDDEN),
 }
+_OPEN_FILES = (errno.EMFILE, errno.ENFILE)
 _SQLITE_WORDS = {
     "database or disk is full": _FULL,
     "readonly database": _FORBIDDEN,
@@ -40,14 +41,19 @@ _ROOM_FOR_RESERVE = 10 * _RESERVED_BYTES  # free bytes from which on it is kept
 _NOT_COPIED = re.compile(rf"lock|owner\.json(\.new)?|{_RESERVE}(\.new)?|chat|replaced_.*|.*\.damaged-.*")
 
 
-def unwritable(error: BaseException, folder: Path | None = None) -> StorageUnwritable | None:
+def unwritable(error: BaseException, folder: Path | None = None) -> StorageUnwritable | TooManyOpenFiles | None:
     """The error for what stands behind another one, if that is a storage folder that cannot be written to: an error of
-    the operating system at a file in `folder`, or one of SQLite, Chroma or tantivy. `folder` tells apart what SQLite
-    does not."""
+    the operating system at a file in `folder`, or one of SQLite, Chroma or tantivy; or if nothing more can be opened.
+    `folder` tells apart what SQLite does not."""
     seen: BaseException | None = error
     while seen is not None:
-        if isinstance(seen, StorageUnwritable):
+        if isinstance(seen, StorageUnwritable | TooManyOpenFiles):
             return seen
+        if (seen.errno if isinstance(seen, OSError) else _number_in_words(seen)) in _OPEN_FILES:
+            return TooManyOpenFiles(
+                "Too many files are open: the machine lets this process have no more.",
+                hint="Let it have more, as `ulimit -n 4096` does before it is started. Nothing that is stored is lost.",
+            )
         name = _name_within(seen, folder) if isinstance(seen, OSError) and folder else ""
         cause = _cause_in_words(seen)
         if isinstance(seen, OSError) and folder and (name or _is_so(seen, folder)):
@@ -71,13 +77,21 @@ def _is_so(error: OSError, folder: Path) -> bool:
 
 
 def _cause_in_words(error: BaseException) -> str | None:
-    is_chroma = type(error).__module__.startswith("chromadb.")
-    words = str(error)
-    if (is_chroma or type(error) is ValueError) and (number := _RUST_NUMBER.search(words)):  # which tantivy raises
-        return _NUMBERS.get(int(number[1] or number[2]))
-    if is_chroma or isinstance(error, sqlite3.Error):
-        return next((cause for known, cause in _SQLITE_WORDS.items() if known in words), None)
+    if number := _number_in_words(error):
+        return _NUMBERS.get(number)
+    if _is_chroma(error) or isinstance(error, sqlite3.Error):
+        return next((cause for known, cause in _SQLITE_WORDS.items() if known in str(error)), None)
     return None
+
+
+def _number_in_words(error: BaseException) -> int | None:
+    """The operating system's number of an error of Chroma's, or of tantivy's, which are ValueErrors."""
+    number = _RUST_NUMBER.search(str(error)) if _is_chroma(error) or type(error) is ValueError else None
+    return int(number[1] or number[2]) if number else None
+
+
+def _is_chroma(error: BaseException) -> bool:
+    return type(error).__module__.startswith("chromadb.")
 
 
 def _looked_up(cause: str, folder: Path) -> str:

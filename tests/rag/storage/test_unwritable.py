@@ -15,7 +15,7 @@ import chromadb.errors
 import httpx
 import pytest
 
-from rag.errors import StorageUnwritable
+from rag.errors import StorageUnwritable, TooManyOpenFiles
 from rag.storage.blobs import StoredFiles
 from rag.storage.sqlite import SqliteDatabase
 from rag.storage.unwritable import keep_reserve, readable_copy, release_reserve, unwritable
@@ -87,6 +87,22 @@ def test_the_cause_is_told_however_it_is_wrapped(tmp_path, monkeypatch, error, c
     failure = unwritable(wrapped, tmp_path)
     assert (failure and failure.cause) == cause
     assert failure is None or (cause in failure.message and "Nothing that is stored is lost" in failure.hint)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.EMFILE, "Too many open files"),
+        OSError(errno.ENFILE, "Too many open files in system", "/etc/hosts"),
+        ValueError("Failed to open file: Too many open files (os error 24)"),
+        chromadb.errors.InternalError("Os { code: 24, kind: Uncategorized }"),
+    ],
+)
+def test_that_nothing_more_can_be_opened_is_told_wherever_it_shows(tmp_path, error):
+    failure = unwritable(error, tmp_path)
+    assert isinstance(failure, TooManyOpenFiles)
+    assert "ulimit -n" in failure.hint
+    assert isinstance(unwritable(error), TooManyOpenFiles)
 
 
 def test_what_an_error_has_nothing_to_do_with_is_not_its_cause(tmp_path):
