@@ -69,6 +69,7 @@ def swap(folder, spare, texts, is_over):
             file.write(text)
 
 
+@pytest.mark.slow
 def test_each_document_has_the_hash_of_its_text_whatever_is_swapped_meanwhile(ingestor, index, tmp_path):  # noqa: F811
     texts = {f"{letter} stands here. {letter * 90_000}.": tmp_path / f"{letter}.txt" for letter in "AB"}
     folder = tmp_path / "documents"

@@ -168,6 +168,7 @@ def test_dimensions_are_cut_by_the_server_where_it_can(server):
 # ------------------------------------------------------------------------------------------------- busy, away, unusable
 
 
+@pytest.mark.slow
 def test_a_busy_server_is_asked_again(server):
     embedding = open_at(server)
     server.failures = [
@@ -178,6 +179,7 @@ def test_a_busy_server_is_asked_again(server):
     assert np.allclose(embedding.embed_passages(["frost"]), vectors_of(["frost"]), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_question_waits_no_longer_than_a_moment_for_a_busy_server(server):
     embedding = open_at(server)
     server.refuse = lambda body: JSONResponse({"error": "busy"}, 503)
@@ -211,6 +213,7 @@ def test_the_models_that_there_are_are_listed_where_another_is_asked_for(server)
     assert f"It lists {MODEL}." in caught.value.hint
 
 
+@pytest.mark.slow
 def test_nobody_there_is_told_soon():
     with pytest.raises(BackendUnavailable, match="does not answer") as caught:
         open_embedding(EmbeddingSettings(provider="openai", base_url=f"http://127.0.0.1:{free_port()}/v1"))
@@ -245,6 +248,7 @@ def test_settings_that_do_not_fit_are_refused():
     assert "PROVIDER=openai" in caught.value.hint
 
 
+@pytest.mark.slow
 def test_llama_cpp_computes_what_it_is_asked_for(server, tmp_path):
     """The real llama.cpp behind the socket: what it makes of texts in batches is what it makes of each alone."""
     llama_cpp = pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
@@ -306,6 +310,7 @@ def test_the_servers_cosines_are_put_on_the_scale_of_the_default_models(server):
     assert low < high
 
 
+@pytest.mark.slow
 def test_nothing_of_a_local_model_is_loaded(server):
     program = f"""
 import sys

@@ -61,6 +61,7 @@ def test_documents_are_found_after_a_restart_of_a_server_that_rounds_otherwise(s
         assert len(index.search_dense(QUESTION, scope(index), 10)) == 5
 
 
+@pytest.mark.slow
 def test_another_model_behind_the_name_is_an_error_until_the_index_is_made_anew(settings, server, folder):
     with open_index(settings) as index:
         ingest(settings, index, folder)
@@ -148,6 +149,7 @@ def test_doctor_asks_the_servers(settings, server):
     assert "RAG_RERANKER__BASE_URL" in checks["Reranker"].advice
 
 
+@pytest.mark.slow
 def test_doctor_tells_of_a_server_that_is_away(settings):
     away = settings_of(EmbeddingServer())
     checks = {c.subject: c for c in examine(settings.model_copy(update={"embedding": away}))}
