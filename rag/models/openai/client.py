@@ -161,7 +161,7 @@ class OpenAICompatible:
         """Tokens of the whole prompt, without images, as the server counts them; None where it does not tell. Blocking,
         seconds at most.
 
-        A server that fails at it is not asked again until its models are listed anew; one that is busy is."""
+        A server that fails at it is not asked again until its models are listed anew; one that is busy or away is."""
         if not self.tokenizer:
             return None
         try:
@@ -169,6 +169,8 @@ class OpenAICompatible:
         except (NotCounted, httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             if isinstance(error, NotCounted) and (error.status in BUSY or _has_calls(messages)):
                 return None  # a template without functions refuses them, and counts everything else
+            if isinstance(error, httpx.TransportError) and not isinstance(error, httpx.TimeoutException):
+                return None  # it may be starting anew
             logger.warning(
                 "The model server at %s does not count tokens (%s): prompts are measured by an estimate.",
                 self.address,

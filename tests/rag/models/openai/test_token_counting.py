@@ -135,6 +135,16 @@ def test_a_server_that_is_busy_is_asked_to_count_the_next_time(server, status, c
     assert not caplog.text
 
 
+def test_a_server_that_is_started_anew_is_asked_to_count_again():
+    server = ModelServer()
+    counts_as_vllm(server)
+    with running(server):
+        model = _open(server)
+    assert model.count_prompt(PROMPT) is None
+    with running(server):
+        assert model.count_prompt(PROMPT) == FOLDED
+
+
 def test_a_server_that_hangs_is_waited_for_seconds_only(server, caplog):
     def late(_):
         time.sleep(COUNT_TIMEOUT + 1)
