@@ -27,6 +27,7 @@ from ingest.loaders.base import (
     readable_stem,
     unreadable,
 )
+from ingest.loaders.calendar import load_calendar
 from ingest.loaders.csv import load_csv
 from ingest.loaders.docx import load_docx
 from ingest.loaders.email.loader import load_message
@@ -89,7 +90,8 @@ LOADERS: dict[str, Loader] = {
     **dict.fromkeys((".html", ".htm", ".xhtml"), load_html),
     **dict.fromkeys((".md", ".mdx", ".markdown"), load_markdown),
     ".txt": load_text,
-    **dict.fromkeys((".text", ".log", ".tex", ".org", ".adoc", ".vtt", ".srt", ".ics"), load_text),
+    **dict.fromkeys((".text", ".log", ".tex", ".org", ".adoc", ".vtt", ".srt"), load_text),
+    ".ics": load_calendar,
     **dict.fromkeys((".csv", ".tsv"), load_csv),
     **dict.fromkeys((".jsonl", ".ndjson"), load_jsonl),
     ".json": load_json,
