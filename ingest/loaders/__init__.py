@@ -27,6 +27,7 @@ from ingest.loaders.base import (
     readable_stem,
     unreadable,
 )
+from ingest.loaders.calendar import load_calendar
 from ingest.loaders.csv import load_csv
 from ingest.loaders.docx import load_docx
 from ingest.loaders.email.loader import load_message
@@ -66,7 +67,7 @@ __all__ = [
 ]
 
 # Part of each document's fingerprint: raise it whenever a loader's output changes, and documents are read again.
-LOADER_VERSION = "5"
+LOADER_VERSION = "6"
 
 
 def _extract_attachment(data: bytes, name: str, limits: Limits) -> Extracted:
@@ -79,17 +80,18 @@ def _extract_attachment(data: bytes, name: str, limits: Limits) -> Extracted:
 
 LOADERS: dict[str, Loader] = {
     ".pdf": load_pdf,
-    ".docx": load_docx,
+    **dict.fromkeys((".docx", ".docm", ".dotx", ".dotm"), load_docx),
     ".odt": load_odt,
     ".rtf": load_rtf,
     ".epub": load_epub,
-    ".pptx": load_pptx,
+    **dict.fromkeys((".pptx", ".pptm", ".ppsx", ".ppsm", ".potx", ".potm"), load_pptx),
     ".odp": load_odp,
-    **dict.fromkeys((".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"), load_spreadsheet),
-    **dict.fromkeys((".html", ".htm"), load_html),
-    **dict.fromkeys((".md", ".markdown"), load_markdown),
+    **dict.fromkeys((".xlsx", ".xlsm", ".xltx", ".xltm", ".xlsb", ".xls", ".ods"), load_spreadsheet),
+    **dict.fromkeys((".html", ".htm", ".xhtml"), load_html),
+    **dict.fromkeys((".md", ".mdx", ".markdown"), load_markdown),
     ".txt": load_text,
-    **dict.fromkeys((".text", ".log", ".tex", ".org", ".adoc"), load_text),
+    **dict.fromkeys((".text", ".log", ".tex", ".org", ".adoc", ".vtt", ".srt"), load_text),
+    ".ics": load_calendar,
     **dict.fromkeys((".csv", ".tsv"), load_csv),
     **dict.fromkeys((".jsonl", ".ndjson"), load_jsonl),
     ".json": load_json,

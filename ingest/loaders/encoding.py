@@ -6,6 +6,7 @@ import codecs
 import re
 
 from ingest.loaders.base import not_what_it_says
+from ingest.loaders.code_pages import code_page_of
 
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -103,6 +104,8 @@ def _guess(data: bytes) -> str:
 
     first = next((index for index, byte in enumerate(data) if byte > 127), 0)
     start = max(0, first - 1024) // 4 * 4
+    if encoding := code_page_of(data[start : start + _SAMPLE] if len(data) > _SAMPLE else data):
+        return encoding
     matches = from_bytes(data[start : start + _SAMPLE])
     best = matches.best()
     if best is None or not _decodes(b"", best.encoding):

@@ -17,6 +17,7 @@ from ingest.loaders.base import (
 )
 from ingest.loaders.encoding import decode
 from ingest.loaders.hidden_text.html import has_style_sheet, is_not_displayed, remove_out_of_sight
+from ingest.loaders.table_grid import Cell, table_lines
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,12 +26,16 @@ if TYPE_CHECKING:
 
 _INVISIBLE = frozenset(
     {"script", "style", "noscript", "template", "head", "svg", "iframe", "object", "canvas", "datalist"}
+    | {"rt", "rp"}  # how the characters of a word are read
     | {"annotation", "annotation-xml"}  # a formula in another notation, inside the formula
 )
 _BLOCKS = re.compile(
     r"address|article|aside|blockquote|body|caption|d[dlt]|details|dialog|div|fieldset|figcaption|figure|footer|form"
     r"|h[1-6r]|header|html|li|main|nav|ol|option|p|pre|section|summary|table|t[dhr]|tbody|tfoot|thead|ul"
 )
+_BOXES = frozenset({"checkbox", "radio"})
+_FIELDS = frozenset({"text", "search", "tel", "url", "email", "number", "date", "time", "datetime-local", "month"})
+_SHORTEST_ALTERNATIVE = 20  # characters; shorter ones name icons and ornaments
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 
 
@@ -59,6 +64,7 @@ def html_page(html: str) -> Extracted:
         soup = BeautifulSoup(html, "lxml")
     title = sensible_title(soup.title.get_text()) if soup.title else ""
     is_styled = has_style_sheet(soup)
+    _show_values(soup)
     _remove_invisible(soup)
     some_hidden = remove_out_of_sight(soup, is_styled=is_styled)
     _remove_navigation(soup)
@@ -75,12 +81,36 @@ def _remove_invisible(soup: BeautifulSoup) -> None:
     def is_invisible(tag: Tag) -> bool:
         if tag.name in ("html", "body"):  # pages that a script shows when it has loaded
             return False
-        return tag.name in _INVISIBLE or is_not_displayed(tag)
+        return tag.name in _INVISIBLE or (is_not_displayed(tag) and not _is_tab_panel(tag))
 
     invisible: list[PageElement] = [*soup.find_all(is_invisible)]
     invisible += soup.find_all(string=lambda string: isinstance(string, PreformattedString))  # comments, declarations
     for element in invisible:
         element.extract()
+
+
+def _is_tab_panel(tag: Tag) -> bool:
+    """Whether it is one of several panels of which a click shows each."""
+    return tag.get("role") == "tabpanel" and tag.has_attr("hidden")
+
+
+def _show_values(soup: BeautifulSoup) -> None:
+    """Puts in as text what a form is filled with and what stands for a picture; of a list, the chosen entry stays."""
+    for field in soup.find_all("input"):
+        kind = str(field.get("type", "text")).lower()
+        if kind in _BOXES:
+            field.insert_after(" \u2612 " if field.has_attr("checked") else " \u2610 ")
+        elif kind in _FIELDS:
+            field.insert_after(f" {field.get('value', '')} ")
+    for choice in soup.find_all("select"):
+        options = choice.find_all("option")
+        chosen = [option for option in options if option.has_attr("selected")]
+        for option in options:
+            if chosen and option not in chosen:
+                option.extract()
+    for picture in soup.find_all("img", alt=True):
+        if len(alternative := squeeze(str(picture["alt"]))) >= _SHORTEST_ALTERNATIVE:
+            picture.insert_after(f" {alternative} ")
 
 
 def _remove_navigation(soup: BeautifulSoup) -> None:
@@ -153,9 +183,17 @@ class _Reader(SectionWriter):
 
 def _rows(table: Tag) -> list[str]:
     caption = table.find("caption")
-    lines = [squeeze(caption.get_text(" "))] if caption else []
-    for row in table.find_all("tr"):
-        cells = [squeeze(cell.get_text(" ")) for cell in row.find_all(["td", "th"])]
-        if any(cells):
-            lines.append(" | ".join(cells))
-    return lines
+    title = squeeze(caption.get_text(" ")) if caption else ""
+    rows = (
+        [
+            Cell(squeeze(cell.get_text(" ")), _span(cell, "colspan"), _span(cell, "rowspan"))
+            for cell in row.find_all(["td", "th"])
+        ]
+        for row in table.find_all("tr")
+    )
+    return [*filter(None, [title]), *table_lines(rows)]
+
+
+def _span(cell: Tag, name: str) -> int:
+    span = str(cell.get(name, ""))[:5]
+    return int(span) if span.isdecimal() else 1

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ingest.loaders.base import HIDDEN_TEXT, Extracted, Limits, SectionWriter, sensible_title, shortened, squeeze
 from ingest.loaders.hidden_text.opendocument import remove_hidden
+from ingest.loaders.table_grid import Cell, table_lines
 from ingest.loaders.zip_container import ODP, ODT, Archive
 from rag.types.documents import Section
 
@@ -57,8 +58,8 @@ def load_odt(path: Path, name: str, limits: Limits) -> Extracted:
             text = _paragraph(block, notes)
             writer.enter(int(block.get(f"{_TEXT}outline-level", "1")), squeeze(text))
             first_heading = first_heading or sensible_title(text)
-        elif block.tag == f"{_TABLE}table-row":
-            text = _row(block, notes)
+        elif block.tag == f"{_TABLE}table":
+            text = _table(block, notes)
         else:
             text = _paragraph(block, notes)
             if block.get(f"{_TEXT}style-name") in title_styles:
@@ -98,14 +99,14 @@ def load_odp(path: Path, name: str, limits: Limits) -> Extracted:
 def _lines(parent: _Element) -> Iterator[str]:
     notes: list[str] = []
     for block, mark in _blocks(parent):
-        text = _row(block, notes) if block.tag == f"{_TABLE}table-row" else _paragraph(block, notes)
+        text = _table(block, notes) if block.tag == f"{_TABLE}table" else _paragraph(block, notes)
         if text:
             yield mark + text
     yield from notes
 
 
 def _blocks(parent: _Element, mark: str = "") -> Iterator[tuple[_Element, str]]:
-    """Paragraphs, headings and table rows, in order, with what marks those that are list items."""
+    """Paragraphs, headings and tables, in order, with what marks those that are list items."""
     for child in parent:
         tag = child.tag
         if tag in _PARAGRAPHS:
@@ -114,18 +115,26 @@ def _blocks(parent: _Element, mark: str = "") -> Iterator[tuple[_Element, str]]:
         elif tag in (f"{_TEXT}list-item", f"{_TEXT}list-header"):
             yield from _blocks(child, " " * len(mark) + "- ")
         elif tag == f"{_TABLE}table":
-            for row in child.iter(f"{_TABLE}table-row"):
-                if next(row.iterancestors(f"{_TABLE}table"), None) is child:
-                    yield row, ""
+            yield child, ""
         elif isinstance(tag, str) and tag not in _NOT_SHOWN:
             yield from _blocks(child, mark)
 
 
-def _row(row: _Element, notes: list[str]) -> str:
-    cells = [squeeze(_paragraph(cell, notes)) for cell in row.iterchildren(f"{_TABLE}table-cell")]
-    while cells and not cells[-1]:
-        cells.pop()
-    return " | ".join(cells)
+def _table(table: _Element, notes: list[str]) -> str:
+    """A line for each row; merged cells are repeated. Tables inside cells are text of the cell."""
+    rows = (
+        [
+            Cell(
+                squeeze(_paragraph(cell, notes)),
+                int(cell.get(f"{_TABLE}number-columns-spanned", "1")),
+                int(cell.get(f"{_TABLE}number-rows-spanned", "1")),
+            )
+            for cell in row.iterchildren(f"{_TABLE}table-cell")
+        ]
+        for row in table.iter(f"{_TABLE}table-row")
+        if next(row.iterancestors(f"{_TABLE}table"), None) is table
+    )
+    return "\n".join(table_lines(rows))
 
 
 def _paragraph(element: _Element, notes: list[str]) -> str:

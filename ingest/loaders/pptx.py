@@ -15,6 +15,7 @@ from ingest.loaders.base import (
     squeeze,
 )
 from ingest.loaders.hidden_text.pptx import remove_hidden
+from ingest.loaders.table_grid import Cell, table_lines
 from ingest.loaders.zip_container import PPTX, Archive, parse_xml
 from rag.types.documents import Section
 
@@ -33,6 +34,7 @@ _FORMULA_TEXT = "{http://schemas.openxmlformats.org/officeDocument/2006/math}t"
 _COMPATIBILITY = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
 _SECTIONS = "{http://schemas.microsoft.com/office/powerpoint/2010/main}"
 _RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
+_INK = "{http://schemas.openxmlformats.org/presentationml/2006/main}contentPart"
 _SAME_LINE = 0.02  # of the slide's height: shapes whose tops differ by less stand side by side
 _MOST_POINTS = 1000  # of a chart; more are a picture, not something to read
 
@@ -44,9 +46,9 @@ def load_pptx(path: Path, name: str, limits: Limits) -> Extracted:
     """
     with Archive(path, name, limits, PPTX) as archive:
         archive.verify()
-    import pptx
+    from pptx.package import Package
 
-    presentation = pptx.Presentation(str(path))
+    presentation = Package.open(str(path)).main_document_part.presentation  # also of a show and of a template
     slides = list(presentation.slides)
     limits.check_pages(len(slides), name, "slides")
     parts = _parts(presentation)
@@ -55,6 +57,8 @@ def load_pptx(path: Path, name: str, limits: Limits) -> Extracted:
     some_hidden = False
     for index, slide in enumerate(slides):
         _unwrap_alternatives(slide.element)
+        for part in (slide, slide.slide_layout, slide.slide_layout.slide_master):
+            _delete_ink(part.element)
         some_hidden |= remove_hidden(slide)
         title, lines = _read(slide, line_height)
         titles.append(title)
@@ -113,20 +117,38 @@ def _unwrap_alternatives(slide: _Element) -> None:
             parent.remove(wrapper)
 
 
+def _delete_ink(element: _Element) -> None:
+    """Strokes of a pen hold no text, and the library does not know them."""
+    for stroke in list(element.iter(_INK)):
+        if (parent := stroke.getparent()) is not None:
+            parent.remove(stroke)
+
+
 def _shape_lines(shapes: Iterable[Any], line_height: int) -> Iterator[str]:
     for shape in _in_reading_order(shapes, line_height):
         if hasattr(shape, "shapes"):  # a group
             yield from _shape_lines(shape.shapes, line_height)
         elif getattr(shape, "has_table", False):
-            for row in shape.element.iter(f"{_A}tr"):
-                cells = [squeeze(" ".join(_paragraphs(cell))) for cell in row.iter(f"{_A}tc")]
-                if any(cells):
-                    yield " | ".join(cells)
+            rows = (
+                [_cell(cell) for cell in row.iter(f"{_A}tc") if not _is_covered(cell)]
+                for row in shape.element.iter(f"{_A}tr")
+            )
+            yield from table_lines(rows)
         elif getattr(shape, "has_chart", False):
             yield from _chart_rows(shape.chart.element)
         elif not _is_footer(shape):
             yield from _paragraphs(shape.element)
             yield from _diagram_lines(shape)
+
+
+def _cell(cell: _Element) -> Cell:
+    spans = (int(cell.get(name, "1")) for name in ("gridSpan", "rowSpan"))
+    return Cell(squeeze(" ".join(_paragraphs(cell))), *spans)
+
+
+def _is_covered(cell: _Element) -> bool:
+    """Whether another cell spans it."""
+    return any(cell.get(name) in ("1", "true") for name in ("hMerge", "vMerge"))
 
 
 def _in_reading_order(shapes: Iterable[Any], line_height: int) -> Iterator[Any]:

@@ -1,19 +1,21 @@
 """Spreadsheets (xlsx, xlsm, xlsb, xls, ods): each sheet's rows as tables (table_sections.py), values as stored.
 
-Formulas give the results that the file holds. Formats are not known: a percentage is read as 0.15, an amount without
-its currency; dates and times become ISO 8601.
+Formulas give the results that the file holds. In workbooks of today (xlsx and its kin) a number is read as it is shown
+where that says more, with the stored value beside it: 15% (0.15); in other ones as it is stored. Dates and times become
+ISO 8601.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import re
-from functools import reduce
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from ingest.loaders.base import INVISIBLE, Extracted, Limits, not_what_it_says, quoted, unreadable
 from ingest.loaders.csv import load_csv
 from ingest.loaders.html import load_html
+from ingest.loaders.number_formats import NumberFormats, column_number, shown
 from ingest.loaders.table_sections import row_sections
 from ingest.loaders.zip_container import (
     ODS,
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
     from python_calamine import CalamineSheet
 
+    from ingest.loaders.number_formats import Formats
     from ingest.loaders.table_sections import Row
     from rag.types.documents import Section
 
@@ -85,11 +88,17 @@ def _sections(path: Path, name: str, limits: Limits) -> tuple[list[Section], lis
     sections: list[Section] = []
     hidden, damaged = [], []
     characters = 0
-    with path.open("rb") as file, load_workbook(file) as workbook:
+    with path.open("rb") as file, load_workbook(file) as workbook, ExitStack() as stack:
+        archive = stack.enter_context(Archive(path, name, limits, XLSX, ODS)) if begins_with(ZIP, path) else None
+        formats = NumberFormats(archive) if archive else None
         sheets = [sheet for sheet in workbook.sheets_metadata if sheet.typ == SheetTypeEnum.WorkSheet]
         for sheet in sheets:
             try:
-                rows = _rows(workbook.get_sheet_by_name(sheet.name))
+                member = formats.member(sheet.name) if formats else None
+                in_rows = (
+                    formats.rows(_whole_cells(archive.pieces(member))) if archive and formats and member else iter(())
+                )
+                rows = _rows(workbook.get_sheet_by_name(sheet.name), in_rows)
             except CalamineError:
                 if len(sheets) == 1:
                     raise
@@ -130,7 +139,7 @@ def _check_archive(path: Path, name: str, limits: Limits) -> tuple[str, list[str
             column = row = 0
             for cells in _whole_cells(archive.pieces(member)):
                 if _SHEET.fullmatch(member):
-                    column = max([column, *map(_column_number, {*_FAR_RIGHT.findall(cells)})])
+                    column = max([column, *map(column_number, {*_FAR_RIGHT.findall(cells)})])
                     row = max([row, *map(int, _FAR_DOWN.findall(cells[-_TAIL:]))])
                     without_result += len(_NO_RESULT.findall(cells))
             if column * row > _MOST_CELLS:
@@ -154,11 +163,7 @@ def _whole_cells(pieces: Iterable[bytes]) -> Iterator[bytes]:
     yield rest
 
 
-def _column_number(letters: bytes) -> int:
-    return reduce(lambda number, letter: number * 26 + letter - 64, letters, 0)
-
-
-def _rows(sheet: CalamineSheet) -> Iterator[Row]:
+def _rows(sheet: CalamineSheet, formats: Formats) -> Iterator[Row]:
     """Rows that are not blank; merged cells are repeated in the rows and columns they span."""
     spans: dict[int, list[tuple[int, int, int]]] = {}
     left = sheet.start[1] if sheet.start else 0
@@ -167,8 +172,7 @@ def _rows(sheet: CalamineSheet) -> Iterator[Row]:
             for row in range(top, bottom + 1):
                 spans.setdefault(row, []).append((top, first - left, last - left))
     values: dict[tuple[int, int], str] = {}
-    for index, row_values in enumerate(sheet.iter_rows()):
-        cells = [_text(value) for value in row_values]
+    for index, cells in enumerate(_texts(sheet, left, formats)):
         for top, first, last in spans.get(index, ()):
             if top == index:
                 values[top, first] = cells[first] if first < len(cells) else ""
@@ -178,6 +182,26 @@ def _rows(sheet: CalamineSheet) -> Iterator[Row]:
                 cells[first : end + 1] = [value] * (end + 1 - first)
         if any(cells):
             yield index + 1, cells
+
+
+def _texts(sheet: CalamineSheet, left: int, formats: Formats) -> Iterator[list[str]]:
+    """The cells of each row as they are shown; `left` is the first column, `formats` are those of the cells."""
+    formatted, codes = next(formats, (-1, {}))
+    for index, values in enumerate(sheet.iter_rows()):
+        cells = [_text(value) for value in values]
+        while 0 <= formatted < index:
+            formatted, codes = next(formats, (-1, {}))
+        for column, code in codes.items() if formatted == index else ():
+            if 0 <= column - left < len(cells):
+                cells[column - left] = _formatted(values[column - left], cells[column - left], code)
+        yield cells
+
+
+def _formatted(value: _Value, stored: str, code: str) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return stored
+    written = shown(float(value), code)
+    return f"{written} ({stored})" if written and written != stored else stored
 
 
 def _text(value: _Value) -> str:

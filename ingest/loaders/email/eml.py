@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ingest.loaders.base import squeeze, unreadable
+from ingest.loaders.calendar import calendar_text
 from ingest.loaders.email.message import Attachment, EmailMessage
 from ingest.loaders.encoding import decode
 from ingest.loaders.html import html_text
@@ -165,6 +166,8 @@ def _leaf(part: email.message.Message, kind: str) -> _Content:
     notices = [f"In the message: {notice}"] if notice else []
     if kind == "text/html":
         return _Content(html=[text], notices=notices)
+    if kind == "text/calendar":
+        text = calendar_text(text)
     return _Content(plain=[text.strip("\n")], notices=notices)
 
 

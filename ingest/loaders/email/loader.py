@@ -6,6 +6,7 @@ is only named.
 
 from __future__ import annotations
 
+import mimetypes
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -98,7 +99,8 @@ class MessageReader:
             else:
                 self._read_document(name, data, place, record_id)
         except UnsupportedFileType:
-            return
+            if not (mimetypes.guess_type(name)[0] or "").startswith("image/"):  # most are a sender's logo
+                self.note(f"The attachment {quoted(name)} was not read: no loader for such files.")
         except EmptyDocument:
             self.note(f"The attachment {quoted(name)} holds no text.")
         except DocumentError as error:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from ingest.loaders.hidden_text.look import WHITE, Look, look_alike, parse_colour, style_chain
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from docx.document import Document as WordDocument
     from lxml.etree import _Element
 
@@ -20,9 +22,9 @@ _MAY_BE_DARK = (f"{_W}shd", f"{_W}highlight")
 _PLAIN_TABLES = frozenset({"", "TableGrid", "TableNormal"})
 
 
-def remove_hidden(document: WordDocument) -> bool:
-    """Takes hidden runs out of the document's body; whether there were any with words."""
-    body = document.element.body
+def remove_hidden(document: WordDocument, margins: Sequence[_Element] = ()) -> bool:
+    """Takes hidden runs out of the document's body and its headers and footers; whether there were any with words."""
+    roots = (document.element.body, *margins)
     styles = {style.style_id: style.element for style in document.styles}
     chains = {name: style_chain(styles, name, lambda style: value_of(style, "basedOn")) for name in styles}
     hiding = {name for name, chain in chains.items() if next(filter(None, map(_vanish, chain)), "off") not in _OFF}
@@ -32,10 +34,10 @@ def remove_hidden(document: WordDocument) -> bool:
         if any(style.find(f".//{tag}") is not None for style in chain for tag in _MAY_BE_DARK)
     }
     is_plain = document.element.find(f"{_W}background") is None and not any(
-        anchor.get("behindDoc") in ("1", "true") for anchor in body.iter(_BEHIND)
+        anchor.get("behindDoc") in ("1", "true") for root in roots for anchor in root.iter(_BEHIND)
     )
     words = ""
-    for run in body.iter(f"{_W}r"):
+    for run in (run for root in roots for run in root.iter(f"{_W}r")):
         look = _look(run, hiding)
         is_white = look.colour is not None and look_alike(look.colour, WHITE)
         if is_plain and is_white and not _may_have_ground(run, shading):

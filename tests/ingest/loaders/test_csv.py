@@ -59,3 +59,27 @@ def test_a_first_line_may_tell_the_delimiter(tmp_path):
     document = load(tmp_path / "a.csv")
 
     assert (texts(document), headings(document)) == (["A,1: 3,4; B,2: 5,6\n"], ["row 3"])
+
+
+@pytest.mark.parametrize("delimiter", ["^", "~", ":", "\x01", "   "])
+def test_rare_delimiters_are_told_where_each_row_has_all_columns(tmp_path, delimiter):
+    rows = (("part", "hall", "pieces"), ("bolt", "North Hall", "9"), ("nut", "East Hall", "22"))
+    (tmp_path / "a.csv").write_text("".join(delimiter.join(row) + "\n" for row in rows))
+
+    assert texts(load(tmp_path / "a.csv")) == [
+        "part: bolt; hall: North Hall; pieces: 9\npart: nut; hall: East Hall; pieces: 22\n"
+    ]
+
+
+def test_times_in_a_single_column_are_not_cut(tmp_path):
+    (tmp_path / "a.csv").write_text("10:30:00\n11:45:00\n12:15:30\n")
+
+    assert "10:30:00" in "".join(texts(load(tmp_path / "a.csv")))
+
+
+def test_a_backslash_before_a_quotation_mark_is_none_of_the_text(tmp_path):
+    (tmp_path / "a.csv").write_text(
+        '"id","part","folder"\n"1","rod, 5\\" long, of zinc","C:\\new"\n"2","nut","D:\\old"\n"3","cap","D:"\n'
+    )
+
+    assert 'id: 1; part: rod, 5" long, of zinc; folder: C:\\new\n' in "".join(texts(load(tmp_path / "a.csv")))

@@ -87,3 +87,165 @@ def test_a_file_that_unpacks_too_large_is_not_unpacked(tmp_path):
 
     with pytest.raises(UnreadableDocument, match="unpacks to 3 MB"):
         load(tmp_path / "bomb.docx", limits=Limits(max_file_mb=2))
+
+
+def add(word, xml):
+    """Puts elements at the end of the body."""
+    names = nsdecls("w", "r")
+    for element in parse_xml(f"<w:body {names}>{xml}</w:body>"):
+        word.element.body.insert(len(word.element.body) - 1, element)
+
+
+def paragraph(text, properties=""):
+    return f"<w:p><w:pPr>{properties}</w:pPr><w:r><w:t>{text}</w:t></w:r></w:p>"
+
+
+def in_list(text, level, number=90):
+    return paragraph(text, f'<w:numPr><w:ilvl w:val="{level}"/><w:numId w:val="{number}"/></w:numPr>')
+
+
+def number_levels(word, *levels):
+    """Gives the document the lists 90 and 91, which count on in each other, but 91 begins anew; levels are given as
+    (format, text)."""
+    written = "".join(
+        f'<w:lvl w:ilvl="{index}"><w:start w:val="1"/><w:numFmt w:val="{kind}"/><w:lvlText w:val="{text}"/></w:lvl>'
+        for index, (kind, text) in enumerate(levels)
+    )
+    numbering = word.part.numbering_part.element
+    names = nsdecls("w")
+    numbering.insert(0, parse_xml(f'<w:abstractNum {names} w:abstractNumId="90">{written}</w:abstractNum>'))
+    for number, override in ((90, ""), (91, '<w:lvlOverride w:ilvl="0"><w:startOverride w:val="1"/></w:lvlOverride>')):
+        numbering.append(
+            parse_xml(f'<w:num {names} w:numId="{number}"><w:abstractNumId w:val="90"/>{override}</w:num>')
+        )
+
+
+def test_numbers_that_word_counts_stand_before_clauses_and_headings(tmp_path):
+    word = docx.Document()
+    number_levels(word, ("decimal", "%1."), ("decimal", "%1.%2"), ("lowerLetter", "(%3)"), ("upperRoman", "%4)"))
+    word.styles["Heading 1"].element.get_or_add_pPr().append(
+        parse_xml(f'<w:numPr {nsdecls("w")}><w:numId w:val="90"/></w:numPr>')
+    )
+    word.add_heading("Scope", 1)
+    add(word, in_list("It covers kilns.", 1))
+    word.add_heading("Ending", 1)
+    add(word, in_list("By letter.", 1) + in_list("In person:", 1) + in_list("at noon", 2) + in_list("at night", 2))
+    add(word, in_list("after supper", 3) + in_list("By the court.", 1) + in_list("at noon", 2))
+    add(word, in_list("Another list", 0, 91) + in_list("goes on", 0, 91) + paragraph("Plain."))
+    word.save(tmp_path / "a.docx")
+
+    document = load(tmp_path / "a.docx")
+
+    assert headings(document) == ["1. Scope", "2. Ending"]
+    assert "".join(texts(document)) == (
+        "1. Scope\n1.1 It covers kilns.\n\n"
+        "2. Ending\n2.1 By letter.\n2.2 In person:\n(a) at noon\n(b) at night\nI) after supper\n2.3 By the court.\n"
+        "(a) at noon\n1. Another list\n2. goes on\nPlain.\n\n"
+    )
+
+
+def test_merged_cells_stand_in_each_row_and_rows_in_content_controls_are_rows(tmp_path):
+    def row(*cells):
+        return (
+            "<w:tr>" + "".join(f"<w:tc><w:tcPr>{p}</w:tcPr>{paragraph(text)}</w:tc>" for p, text in cells) + "</w:tr>"
+        )
+
+    word = docx.Document()
+    rows = row(("", "Hall"), ('<w:gridSpan w:val="2"/>', "Hours"))
+    rows += row(('<w:vMerge w:val="restart"/>', "East"), ("", "Monday"), ("", "8"))
+    rows += row(("<w:vMerge/>", ""), ("", "Sunday"), ("", "11"))
+    rows += f"<w:sdt><w:sdtContent>{row(('', 'West'), ('', 'Monday'), ('', '9'))}</w:sdtContent></w:sdt>"
+    rows += row(("", "gone"), ("", "gone")).replace("<w:tr>", "<w:tr><w:trPr><w:del/></w:trPr>")
+    add(word, f"<w:tbl>{rows}</w:tbl>")
+    word.save(tmp_path / "a.docx")
+
+    assert texts(load(tmp_path / "a.docx")) == [
+        "Hall | Hours | Hours\nEast | Monday | 8\nEast | Sunday | 11\nWest | Monday | 9\n\n"
+    ]
+
+
+def test_headers_and_footers_are_read_once_where_they_are_shown(tmp_path):
+    word = docx.Document()
+    word.add_paragraph("A letter.")
+    for section in (word.sections[0], word.add_section()):
+        section.header.is_linked_to_previous = False
+        section.header.paragraphs[0].text = "Otterby Works"
+        section.first_page_header.paragraphs[0].text = "never shown"
+        hidden = section.footer.paragraphs[0].add_run("no eye sees this")
+        hidden.font.hidden = True
+    word.sections[0].footer.add_paragraph("Form 0417")
+    page = word.sections[0].footer.add_paragraph()._p
+    page.append(parse_xml(f'<w:fldSimple {nsdecls("w")} w:instr="PAGE"><w:r><w:t>7</w:t></w:r></w:fldSimple>'))
+    word.save(tmp_path / "a.docx")
+
+    document = load(tmp_path / "a.docx")
+
+    assert texts(document) == ["A letter.\n\n", "Otterby Works\nForm 0417\n\n"]
+    assert document.notice == "Hidden text was left out."
+
+
+def test_ticked_boxes_can_be_told_from_others(tmp_path):
+    box = "<w:p><w:r><w:fldChar><w:ffData><w:checkBox>{}</w:checkBox></w:ffData></w:fldChar><w:t> {}</w:t></w:r></w:p>"
+    symbol = '<w:p><w:r><w:sym w:font="Wingdings" w:char="{}"/><w:t> {}</w:t></w:r></w:p>'
+    word = docx.Document()
+    add(word, box.format('<w:default w:val="0"/><w:checked/>', "milk") + box.format('<w:default w:val="0"/>', "sugar"))
+    add(word, box.format('<w:default w:val="1"/><w:checked w:val="0"/>', "rum"))
+    add(word, symbol.format("F0FE", "lid") + symbol.format("F0A8", "straw") + symbol.format("F04A", "smiles"))
+    word.save(tmp_path / "a.docx")
+
+    assert texts(load(tmp_path / "a.docx")) == ["☒ milk\n☐ sugar\n☐ rum\n☑ lid\n☐ straw\nsmiles\n\n"]
+
+
+def test_comments_say_who_wrote_them_and_readings_are_not_mixed_into_words(tmp_path):
+    word = docx.Document()
+    ruby = "<w:ruby><w:rt><w:r><w:t>{}</w:t></w:r></w:rt><w:rubyBase><w:r><w:t>{}</w:t></w:r></w:rubyBase></w:ruby>"
+    add(word, f"<w:p><w:r>{ruby.format('とう', '東')}</w:r><w:r>{ruby.format('きょう', '京')}</w:r></w:p>")
+    word.add_comment(word.add_paragraph().add_run("Nine bar."), text="Eight since May.", author="Ivo")
+    word.save(tmp_path / "a.docx")
+
+    assert texts(load(tmp_path / "a.docx")) == ["東京\nNine bar.\n\n", "Comment by Ivo: Eight since May.\n\n"]
+
+
+def test_an_embedded_web_page_is_read_and_of_other_embedded_documents_it_is_said(tmp_path):
+    from docx.opc.packuri import PackURI
+    from docx.opc.part import Part
+
+    word = docx.Document()
+    for number, (kind, data) in enumerate({"text/html": b"<p>The boiler hums.", "application/rtf": b"{}"}.items()):
+        part = Part(PackURI(f"/word/chunk{number}.bin"), kind, data, word.part.package)
+        relation = word.part.relate_to(
+            part, "http://schemas.openxmlformats.org/officeDocument/2006/relationships/aFChunk"
+        )
+        add(word, f'<w:altChunk r:id="{relation}"/>')
+    word.save(tmp_path / "a.docx")
+
+    document = load(tmp_path / "a.docx")
+
+    assert texts(document) == ["The boiler hums.\n\n"]
+    assert document.notice == "An embedded document was not read."
+
+
+def test_headings_by_outline_level_and_by_the_style_they_are_based_on(tmp_path):
+    word = docx.Document()
+    style = word.styles.add_style("House heading", 1)
+    style.base_style = word.styles["Heading 2"]
+    word.add_paragraph("Cleaning", style="House heading")
+    word.add_paragraph("Use a cloth.")
+    add(word, paragraph("Storage", '<w:outlineLvl w:val="0"/>') + paragraph("Keep it dry."))
+    word.save(tmp_path / "a.docx")
+
+    assert headings(load(tmp_path / "a.docx")) == ["Cleaning", "Storage"]
+
+
+@pytest.mark.parametrize("kind", ["template.main+xml", "document.macroEnabled.main+xml"])
+def test_templates_and_files_with_macros_are_read(tmp_path, kind):
+    word = docx.Document()
+    word.add_paragraph("The porter has the key.")
+    word.save(tmp_path / "a.docx")
+    with zipfile.ZipFile(tmp_path / "a.docx") as plain, zipfile.ZipFile(tmp_path / "a.docm", "w") as other:
+        for member in plain.namelist():
+            family = "vnd.ms-word." if "macro" in kind else "vnd.openxmlformats-officedocument.wordprocessingml."
+            known = b"application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"
+            other.writestr(member, plain.read(member).replace(known, f"application/{family}{kind}".encode()))
+
+    assert texts(load(tmp_path / "a.docm")) == ["The porter has the key.\n\n"]

@@ -168,3 +168,29 @@ def test_styles_without_end_take_no_time_and_raise_nothing(tmp_path):
     document = load(write(tmp_path / "a.html", html))
     assert "".join(texts(document)).split() == ["x"] * 7
     assert time.perf_counter() - began < 60  # it was minutes
+
+
+def test_spans_forms_panels_pictures_and_readings_are_read_as_they_are_shown(tmp_path):
+    (tmp_path / "a.html").write_text(
+        "<table><tr><th>Hall<th colspan=2>Hours<tr><td rowspan=2>East<td>Monday<td>8<tr><td>Sunday<td>11</table>"
+        "<p>Name <input value='Ada Brook'><input type=hidden value=token><input type=password value=secret></p>"
+        "<p><input type=checkbox checked>Milk</p><p><input type=radio>Rum</p>"
+        "<select><option>Ship<option selected>Train</select><div role=tabpanel hidden>Run the other one.</div>"
+        "<div hidden>never shown</div><img alt='logo'><img alt='The curve falls from nine bar to three.'>"
+        "<p><ruby>東<rp>(</rp><rt>とう</rt><rp>)</rp></ruby>京</p>"
+    )
+
+    assert "".join(texts(load(tmp_path / "a.html"))).split("\n") == [
+        "Hall | Hours | Hours",
+        "East | Monday | 8",
+        "East | Sunday | 11",
+        "Name Ada Brook",
+        "☒ Milk",
+        "☐ Rum",
+        "Train",
+        "Run the other one.",
+        "The curve falls from nine bar to three.",
+        "東京",
+        "",
+        "",
+    ]

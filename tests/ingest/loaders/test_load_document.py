@@ -42,7 +42,8 @@ def test_every_format_says_that_an_empty_file_is_empty(tmp_path, suffix):
         load(path)
 
 
-BINARY = {".pdf", ".docx", ".pptx", ".odt", ".odp", ".epub", ".rtf", *IMAGE_SUFFIXES}
+ZIPPED = {".docx", ".docm", ".dotx", ".dotm", ".pptx", ".pptm", ".ppsx", ".ppsm", ".potx", ".potm", ".odt", ".odp"}
+BINARY = {".pdf", ".epub", ".rtf", *ZIPPED, *IMAGE_SUFFIXES}
 
 
 @pytest.mark.parametrize("suffix", sorted(set(LOADERS) - BINARY))

@@ -103,3 +103,20 @@ def test_slides_are_pages_with_their_notes(tmp_path):
     assert (document.title, document.empty_pages) == ("Sales", (1,))
     with pytest.raises(UnreadableDocument, match="2 slides, more than the 1 allowed"):
         load(path, limits=Limits(max_pages=1))
+
+
+def test_merged_cells_stand_in_each_row_they_span(tmp_path):
+    def cell(text, spans=""):
+        return f"<table:table-cell {spans}><text:p>{text}</text:p></table:table-cell>"
+
+    covered = "<table:covered-table-cell/>"
+    rows = (
+        cell("Hall") + cell("Hours", 'table:number-columns-spanned="2"') + covered,
+        cell("East", 'table:number-rows-spanned="2"') + cell("Monday") + cell("8"),
+        covered + cell("Sunday") + cell("11"),
+    )
+    body = "".join(f"<table:table-row>{row}</table:table-row>" for row in rows)
+
+    document = load(make(tmp_path / "a.odt", f"<table:table>{body}</table:table>"))
+
+    assert texts(document) == ["Hall | Hours | Hours\nEast | Monday | 8\nEast | Sunday | 11\n\n"]

@@ -147,3 +147,29 @@ def test_a_deck_of_pictures_holds_no_text(tmp_path):
 
     with pytest.raises(EmptyDocument, match="holds no text"):
         load(tmp_path / "a.pptx")
+
+
+def test_merged_cells_stand_in_each_row_and_a_stroke_of_a_pen_loses_nothing(tmp_path):
+    deck = pptx.Presentation()
+    slide = deck.slides.add_slide(deck.slide_layouts[BLANK])
+    table = slide.shapes.add_table(3, 3, 0, 0, Inches(4), Inches(2)).table
+    for row, values in enumerate((("Hall", "Hours", ""), ("East", "Monday", "8"), ("", "Sunday", "11"))):
+        for column, value in enumerate(values):
+            table.cell(row, column).text = value
+    table.cell(0, 1).merge(table.cell(0, 2))
+    table.cell(1, 0).merge(table.cell(2, 0))
+    ink = '<p:contentPart xmlns:p="http://schemas.openxmlformats.org/presentationml/2006/main"/>'
+    slide.shapes._spTree.append(parse_xml(ink))
+    deck.save(tmp_path / "a.pptx")
+
+    assert texts(load(tmp_path / "a.pptx")) == ["Hall | Hours | Hours\nEast | Monday | 8\nEast | Sunday | 11\n"]
+
+
+def test_shows_and_templates_are_read(tmp_path):
+    deck = pptx.Presentation()
+    text_box(deck.slides.add_slide(deck.slide_layouts[BLANK]).shapes, 1, 1, "The porter has the key")
+    for kind in ("slideshow", "template"):
+        deck.part._content_type = f"application/vnd.openxmlformats-officedocument.presentationml.{kind}.main+xml"
+        deck.save(tmp_path / "a.ppsx")
+
+        assert texts(load(tmp_path / "a.ppsx")) == ["The porter has the key\n"]

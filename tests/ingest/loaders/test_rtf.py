@@ -64,3 +64,9 @@ def test_what_is_no_rich_text_is_said(tmp_path):
         load(tmp_path / "text.rtf")
     with pytest.raises(UnreadableDocument, match="old Word format"):
         load(tmp_path / "old.rtf")
+
+
+def test_a_star_that_begins_no_group_hides_no_text(tmp_path):
+    (tmp_path / "a.rtf").write_text(r"{\rtf1\ansi {\b0\*\cs7 The porter has the key}{\*\unknown not this}\par}")
+
+    assert texts(load(tmp_path / "a.rtf")) == ["The porter has the key\n\n"]

@@ -200,3 +200,11 @@ def test_what_is_no_mail_is_refused(tmp_path):
         load_mail(tmp_path, b"Just a note, not a mail.\n")
     with pytest.raises(EmptyDocument):
         load_mail(tmp_path, b" \r\n\r\n")
+
+
+def test_an_attachment_of_an_unknown_kind_is_told(tmp_path):
+    message = letter()
+    message.set_content("See the files.")
+    message.add_attachment(b"PK\x05\x06" + bytes(18), "application", "zip", filename="plans.zip")
+
+    assert load_mail(tmp_path, message).notice == "The attachment “plans.zip” was not read: no loader for such files."
