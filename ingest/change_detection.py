@@ -17,8 +17,9 @@ from rag.errors import UnreadableDocument
 from rag.storage.catalog import Catalog
 from rag.storage.file_hash import FileState, hash_of, open_at_once, settled_state
 from rag.storage.ids import new_id, now
-from rag.types.documents import LOCAL_PRINCIPAL, AttributeValue, Chunking, Document, DocumentStatus, Embedding
+from rag.types.documents import LOCAL_PRINCIPAL, AttributeValue, Chunking, Document, DocumentStatus
 from rag.types.ingest import FileReport, IngestOptions
+from rag.types.models import Embedding
 
 if TYPE_CHECKING:
     from rag.settings import IngestSettings

@@ -19,8 +19,9 @@ from rag.index.dense import vector_id
 from rag.index.index import Index
 from rag.settings import IngestSettings
 from rag.text.analysis import contextual_text
-from rag.types.documents import Chunk, ChunkId, Document, Embedding
+from rag.types.documents import Chunk, ChunkId, Document
 from rag.types.ingest import IngestProgress
+from rag.types.models import Embedding
 
 if TYPE_CHECKING:
     from rag.types.documents import Vector

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from rag.text.analysis import Span, contextual_text, sentence_spans, trim
 from rag.text.tokenizers import TokenSpans
-from rag.types.documents import Chunk, ChunkId, Chunking, Embedding, Section
+from rag.types.documents import Chunk, ChunkId, Chunking, Section
+from rag.types.models import Embedding
 
 SPLITTER_VERSION = "2"
 # Tokenizers drop control characters and join what they part; where a chunk ends between them, the parts count alone.

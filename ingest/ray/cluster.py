@@ -24,7 +24,7 @@ from ingest.ray.worker import Worker
 from ingest.splitting import ChunkLimit
 from rag.errors import ConfigurationError, DocumentError
 from rag.settings import Settings
-from rag.types.documents import Embedding
+from rag.types.models import Embedding
 
 if TYPE_CHECKING:
     from rag.types.documents import Vector

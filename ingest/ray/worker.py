@@ -16,7 +16,8 @@ from rag.settings import EmbeddingSettings, IngestSettings
 from rag.storage.file_hash import FileState, hash_of, open_at_once, settled_state
 
 if TYPE_CHECKING:
-    from rag.types.documents import Embedding, Vector
+    from rag.types.documents import Vector
+    from rag.types.models import Embedding
 
 
 def reading_version() -> str:

@@ -38,10 +38,8 @@ from rag.types.documents import (
     Answer,
     ChunksRetrieved,
     Citation,
-    Embedding,
     Emit,
     Hit,
-    LanguageModel,
     Message,
     Passage,
     QueryCondensed,
@@ -49,6 +47,7 @@ from rag.types.documents import (
     TextDelta,
     Usage,
 )
+from rag.types.models import Embedding, LanguageModel
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from rag.answering.citations import citation
 from rag.text.analysis import sentence_spans, terms
 from rag.text.markers import round_markers
-from rag.types.documents import Citation, Embedding, Passage
+from rag.types.documents import Citation, Passage
+from rag.types.models import Embedding
 
 # Chosen by the measurements in docs/retrieval.md: the first quote of 88 % of XQuAD questions holds the answer.
 _QUOTES = 3

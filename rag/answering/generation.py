@@ -27,15 +27,14 @@ from rag.types.documents import (
     Emit,
     FinishReason,
     Hit,
-    LanguageModel,
     Message,
-    ModelDelta,
     Passage,
     Progress,
     TextDelta,
     ThoughtDelta,
     Usage,
 )
+from rag.types.models import LanguageModel, ModelDelta
 
 logger = logging.getLogger(__name__)
 

@@ -22,7 +22,8 @@ from rag.errors import InvalidRequest, RagError
 from rag.models.chat_template import template_tokens
 from rag.settings import HistorySettings
 from rag.types.chat import Functions, Sampling
-from rag.types.documents import LanguageModel, Message
+from rag.types.documents import Message
+from rag.types.models import LanguageModel
 
 logger = logging.getLogger(__name__)
 

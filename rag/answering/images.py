@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from rag.models.vision import sees_images
-from rag.types.documents import LanguageModel, Message
+from rag.types.documents import Message
+from rag.types.models import LanguageModel
 
 _IN_MESSAGE = re.compile(r"data:image/[\w.+*-]+;base64,[A-Za-z0-9+/]+=*")
 _MOST_SHOWN = 16  # the latest

@@ -13,7 +13,8 @@ from rag.answering.context import pack_context
 from rag.errors import InvalidRequest
 from rag.models.chat_template import TURN_TOKENS, template_tokens
 from rag.types.chat import NO_FUNCTIONS, Functions
-from rag.types.documents import LanguageModel, Message, Passage
+from rag.types.documents import Message, Passage
+from rag.types.models import LanguageModel
 
 _DRAFTS = 5
 _FULL = 0.9  # a prompt that fills this part of its room is not made again for the rest

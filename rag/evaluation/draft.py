@@ -23,7 +23,8 @@ from rag.operations.control_protocol import SearchRequest
 from rag.storage.catalog import Catalog
 from rag.storage.selection import EVERYTHING, Selection, scope_of
 from rag.types.chat import DEFAULT_MAX_TOKENS, Sampling
-from rag.types.documents import Chunk, Document, Hit, LanguageModel, Message, Passage
+from rag.types.documents import Chunk, Document, Hit, Message, Passage
+from rag.types.models import LanguageModel
 
 NEAR_MISS_EVERY = 4  # drafts: of the questions in a file, a fifth should have no answer
 ATTEMPTS = 3  # passages looked at, at most, for each question wanted

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from chromadb.api.models.Collection import Collection as ChromaCollection
     from chromadb.api.types import GetResult, Include
 
-    from rag.types.documents import Embedding, Vector
+    from rag.types.documents import Vector
+    from rag.types.models import Embedding
 
 logger = logging.getLogger(__name__)
 

@@ -36,7 +36,8 @@ from rag.storage.staged_versions import Staging
 from rag.storage.unwritable import keep_reserve, release_reserve, unwritable
 from rag.telemetry.spans import span
 from rag.text.analysis import contextual_text
-from rag.types.documents import Chunk, Document, Embedding, Scope, Section
+from rag.types.documents import Chunk, Document, Scope, Section
+from rag.types.models import Embedding
 
 if TYPE_CHECKING:
     from rag.types.documents import Vector

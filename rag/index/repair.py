@@ -22,7 +22,8 @@ from rag.index.lexical import LexicalWriter, live_entries
 from rag.index.opening import delete_set_aside
 from rag.storage.catalog import Catalog
 from rag.text.analysis import ANALYSIS_VERSION, contextual_text
-from rag.types.documents import Chunk, Collection, Document, Embedding
+from rag.types.documents import Chunk, Collection, Document
+from rag.types.models import Embedding
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,8 @@ from rag.errors import RagError
 from rag.models.llm import refresh_model, stream_text
 from rag.models.registry import LanguageModels
 from rag.types.chat import Sampling
-from rag.types.documents import LanguageModel, Message
+from rag.types.documents import Message
+from rag.types.models import LanguageModel
 
 _PROMPT = "Count from one to a hundred, in words."
 _TOKENS = 32

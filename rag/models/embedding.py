@@ -32,7 +32,8 @@ from rag.text.analysis import terms
 from rag.text.tokenizers import WORDS
 
 if TYPE_CHECKING:
-    from rag.types.documents import Embedding, Vector
+    from rag.types.documents import Vector
+    from rag.types.models import Embedding
 
 
 def open_embedding(settings: EmbeddingSettings) -> Embedding:

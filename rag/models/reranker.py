@@ -15,7 +15,7 @@ from rag.settings import RerankerSettings
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder
 
-    from rag.types.documents import Reranker
+    from rag.types.models import Reranker
 
 _BATCH = 16
 _HINT = (

@@ -8,7 +8,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from rag.types.documents import LanguageModel, Message, ModelDelta, Usage
+from rag.types.documents import Message, Usage
+from rag.types.models import LanguageModel, ModelDelta
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence

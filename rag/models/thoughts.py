@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from rag.models.chat_template import template_tokens
-from rag.types.documents import LanguageModel, Message
+from rag.types.documents import Message
+from rag.types.models import LanguageModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import aclosing
 
 from rag.errors import BackendRejected
-from rag.types.documents import LanguageModel, Message
+from rag.types.documents import Message
+from rag.types.models import LanguageModel
 
 # 64 × 64 white pixels: some models that see refuse a single one for its size
 _WHITE = (

@@ -35,7 +35,8 @@ from rag.storage.exchange import owned
 from rag.storage.unwritable import readable_copy, release_reserve, unwritable
 from rag.telemetry.metrics import Inventory, Telemetry
 from rag.telemetry.spans import measured
-from rag.types.documents import Answer, Embedding, Emit, LanguageModel
+from rag.types.documents import Answer, Emit
+from rag.types.models import Embedding, LanguageModel
 
 _OpenIngest = Callable[..., AbstractContextManager[IngestService]]
 

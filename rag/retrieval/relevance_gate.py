@@ -14,7 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from rag.text.analysis import segmented, terms
-from rag.types.documents import Embedding, Hit
+from rag.types.documents import Hit
+from rag.types.models import Embedding
 
 _WORD = re.compile(r"[^\W\d_]+")
 _SAME_LANGUAGE = 0.16  # share of the question's words that a chunk has, names and words at a beginning left out

@@ -35,7 +35,8 @@ from rag.telemetry.spans import span
 from rag.text.analysis import contextual_text, terms
 from rag.text.codes import question_codes
 from rag.text.tokenizers import continued_words, token_spans
-from rag.types.documents import Chunk, ChunkId, Hit, Reranker, Scope
+from rag.types.documents import Chunk, ChunkId, Hit, Scope
+from rag.types.models import Reranker
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rag.models.registry import LanguageModels
     from rag.operations.services import Services
     from rag.settings import LanguageModelSettings
-    from rag.types.documents import LanguageModel
+    from rag.types.models import LanguageModel
     from rag.ui.translations import Translations
 
 

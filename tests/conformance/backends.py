@@ -18,7 +18,7 @@ import pytest
 
 from rag.models.llm import close_language_model, open_language_model
 from rag.settings import Settings
-from rag.types.documents import LanguageModel
+from rag.types.models import LanguageModel
 from tests.conformance.server import Server, free_port
 from tests.conformance.tiny_model import CONTEXT_WINDOW, ENDLESS, REPLIES, write_tiny_gguf, write_tiny_mistral
 

@@ -9,7 +9,8 @@ from rag.index.dense import vector_id
 from rag.index.index import DocumentVersion
 from rag.storage.catalog import Catalog, VersionedChunks
 from rag.text.analysis import contextual_text
-from rag.types.documents import LOCAL_PRINCIPAL, Chunk, Document, Embedding, Section
+from rag.types.documents import LOCAL_PRINCIPAL, Chunk, Document, Section
+from rag.types.models import Embedding
 
 
 def make_version(

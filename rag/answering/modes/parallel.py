@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from rag.settings import ModesSettings
-from rag.types.documents import LanguageModel
+from rag.types.models import LanguageModel
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from rag.errors import InvalidRequest
 from rag.types.chat import NO_FUNCTIONS, UNSPECIFIED, Functions, Sampling
-from rag.types.documents import LanguageModel, Message, Scope
+from rag.types.documents import Message, Scope
+from rag.types.models import LanguageModel
 
 if TYPE_CHECKING:
     from rag.answering.engine import ChatEngine

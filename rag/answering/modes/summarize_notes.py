@@ -13,7 +13,8 @@ from rag.answering.prompts import FROM_NOTES, FROM_SOURCES, NOTES, SHORTER_NOTES
 from rag.errors import InvalidRequest
 from rag.text.analysis import sentence_spans, terms
 from rag.text.markers import MarkerFilter, cited_numbers
-from rag.types.documents import LanguageModel, Message, Passage, Usage
+from rag.types.documents import Message, Passage, Usage
+from rag.types.models import LanguageModel
 
 _NOTHING = "NOTHING"
 _MOST_SOURCES = 999  # of a prompt: a footnote's number has three digits

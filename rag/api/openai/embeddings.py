@@ -17,7 +17,7 @@ from rag.api.dependencies import AppServices
 from rag.api.json_body import JsonRoute
 from rag.errors import InvalidRequest, NotFound
 from rag.text.tokenizers import token_spans
-from rag.types.documents import Embedding
+from rag.types.models import Embedding
 
 router = APIRouter(route_class=JsonRoute)
 

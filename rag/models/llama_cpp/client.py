@@ -22,7 +22,8 @@ from rag.models.llama_cpp.queue import Emit, QueueClosed, StopFlag, WorkerQueue,
 from rag.models.openai.chunks import model_delta
 from rag.models.prompt_overflow import read_overflow
 from rag.models.timeouts import TimeLimits
-from rag.types.documents import LanguageModel, Message, ModelDelta, Usage
+from rag.types.documents import Message, Usage
+from rag.types.models import LanguageModel, ModelDelta
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence

@@ -14,7 +14,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from rag.models.timeouts import TimeLimits, TokenTimeout
-from rag.types.documents import ModelDelta
+from rag.types.models import ModelDelta
 
 Emit = Callable[[Any], None]
 

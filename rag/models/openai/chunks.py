@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rag.types.chat import ToolCallDelta
-from rag.types.documents import FinishReason, ModelDelta, Usage
+from rag.types.documents import FinishReason, Usage
+from rag.types.models import ModelDelta
 
 _THOUGHTS = ("reasoning_content", "reasoning")  # the fields that have them, of which some servers give both
 _REASONS: Mapping[str, FinishReason] = {"length": "length", "content_filter": "content_filter"}  # all else is the end

@@ -51,7 +51,8 @@ from rag.models.openai.retries import BUSY, LOADING_PAUSE, RetryPolicy
 from rag.models.openai.token_counting import COUNT_TIMEOUT, NotCounted, count_on_server
 from rag.models.thoughts import NO_THINKING
 from rag.models.timeouts import TimeLimits, TokenTimeout
-from rag.types.documents import LanguageModel, Message, ModelDelta
+from rag.types.documents import Message
+from rag.types.models import LanguageModel, ModelDelta
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence

@@ -9,7 +9,8 @@ from rag.answering.prompt_budget import fit_prompt, fitting_history, history_roo
 from rag.errors import InvalidRequest
 from rag.settings import HistorySettings
 from rag.types.chat import Functions, ToolCall
-from rag.types.documents import LanguageModel, Message
+from rag.types.documents import Message
+from rag.types.models import LanguageModel
 from tests.rag.answering.modes.speaking import speaking
 
 

@@ -13,7 +13,8 @@ from rag.answering.prompt_budget import turn_tokens
 from rag.answering.prompts import SUMMARY, SUMMARY_QUESTION
 from rag.errors import BackendUnavailable
 from rag.settings import HistorySettings
-from rag.types.documents import LanguageModel, Message
+from rag.types.documents import Message
+from rag.types.models import LanguageModel
 from tests.rag.answering.modes.speaking import assert_within_window, speaking
 
 SIX = HistorySettings()

@@ -12,7 +12,8 @@ from rag.answering.generation import write_prompt
 from rag.answering.prompt_budget import Prompt
 from rag.text.markers import find_markers, replace_markers
 from rag.types.chat import Sampling
-from rag.types.documents import LanguageModel, Message, ModelDelta
+from rag.types.documents import Message
+from rag.types.models import LanguageModel, ModelDelta
 from rag.ui.markdown import presentable
 from tests.rag.answering.test_attribution import PASSAGES
 

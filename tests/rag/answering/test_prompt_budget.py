@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from rag.answering.prompt_budget import fit_prompt, fitting_history, history_room
 from rag.errors import InvalidRequest
-from rag.types.documents import LanguageModel, Message, Passage
+from rag.types.documents import Message, Passage
+from rag.types.models import LanguageModel
 
 RULES = "Answer from the sources only."
 

@@ -14,7 +14,7 @@ from rag.index.index import Index
 from rag.models.scripted import open_scripted
 from rag.settings import LanguageModelSettings
 from rag.storage.selection import Selection
-from rag.types.documents import LanguageModel
+from rag.types.models import LanguageModel
 from tests.rag.operations.archive.archives import put_file
 
 LONG = (

@@ -19,7 +19,8 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from rag.models.llm import ModelDelta, open_language_model, stream_text
 from rag.settings import Settings
 from rag.types.chat import Sampling
-from rag.types.documents import LanguageModel, Message
+from rag.types.documents import Message
+from rag.types.models import LanguageModel
 
 QUESTION = (Message("system", "Cite."), Message("user", "How often?"))
 WORDS = ["The pump", " needs oil", " every 90 days", " [1]."]

@@ -16,7 +16,8 @@ from rag.errors import NotFound
 from rag.index.index import Index
 from rag.models.models_file import ModelsFile
 from rag.retrieval.retriever import HybridRetriever
-from rag.types.documents import LanguageModel, Message, Scope
+from rag.types.documents import Message, Scope
+from rag.types.models import LanguageModel
 from tests.rag.versions import make_version
 
 PUMP = ["The pump needs oil every 90 days.\nKeep the crate dry.", "More oil does the pump no harm."]

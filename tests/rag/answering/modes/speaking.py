@@ -9,7 +9,8 @@ from typing import Any
 
 from rag.models.scripted import Scripted
 from rag.types.chat import Sampling
-from rag.types.documents import LanguageModel, Message, ModelDelta
+from rag.types.documents import Message
+from rag.types.models import LanguageModel, ModelDelta
 
 Say = Callable[[str], str]  # what is said to a prompt; it may raise
 

@@ -8,7 +8,8 @@ import pytest
 
 from rag.answering.prompts import SUMMARY
 from rag.errors import InvalidRequest
-from rag.types.documents import AnswerCompleted, LanguageModel, Message, TextDelta
+from rag.types.documents import AnswerCompleted, Message, TextDelta
+from rag.types.models import LanguageModel
 from tests.rag.answering.modes.speaking import assert_within_window, speaking
 
 

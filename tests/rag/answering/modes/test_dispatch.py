@@ -18,7 +18,8 @@ from rag.errors import BackendRejected, BackendUnavailable, NotFound
 from rag.models.llm import open_language_model
 from rag.settings import LanguageModelSettings
 from rag.types.chat import Functions
-from rag.types.documents import LanguageModel, Message, MessageClassified, Progress, TextDelta
+from rag.types.documents import Message, MessageClassified, Progress, TextDelta
+from rag.types.models import LanguageModel
 from tests.rag.answering.modes.conftest import models_file
 from tests.rag.answering.modes.speaking import speaking
 from tests.rag.models.model_server import ModelServer, chunk, events, free_port, running

@@ -8,7 +8,8 @@ from rag.answering.message_kinds import classify
 from rag.answering.modes.documents import _PERHAPS, _SURE, documents
 from rag.answering.modes.request import Request
 from rag.types.chat import Functions
-from rag.types.documents import ChunksRetrieved, LanguageModel, Message, MessageClassified, Scope
+from rag.types.documents import ChunksRetrieved, Message, MessageClassified, Scope
+from rag.types.models import LanguageModel
 from tests.rag.answering.modes.conftest import PUMP
 from tests.rag.answering.modes.speaking import speaking
 from tests.rag.versions import make_version

@@ -9,15 +9,8 @@ import pytest
 from rag.answering.modes.plan import read_steps
 from rag.answering.replies import reply_to
 from rag.errors import BackendUnavailable, InvalidRequest
-from rag.types.documents import (
-    AnswerCompleted,
-    ChunksRetrieved,
-    LanguageModel,
-    Message,
-    Progress,
-    QueryCondensed,
-    TextDelta,
-)
+from rag.types.documents import AnswerCompleted, ChunksRetrieved, Message, Progress, QueryCondensed, TextDelta
+from rag.types.models import LanguageModel
 from tests.rag.answering.modes.speaking import assert_within_window, speaking
 from tests.rag.versions import make_version
 

@@ -15,13 +15,13 @@ from rag.types.documents import (
     AnswerCompleted,
     Candidate,
     ChunksRetrieved,
-    LanguageModel,
     Message,
     Progress,
     QueryCondensed,
     TextDelta,
     Usage,
 )
+from rag.types.models import LanguageModel
 from tests.rag.answering.modes.conftest import models_file
 from tests.rag.answering.modes.speaking import assert_within_window, speaking
 from tests.rag.versions import make_version

@@ -10,16 +10,8 @@ import pytest
 
 from rag.answering.replies import reply_to
 from rag.errors import BackendRejected, BackendUnavailable, InvalidRequest, PromptTooLong
-from rag.types.documents import (
-    AnswerCompleted,
-    ChunksRetrieved,
-    LanguageModel,
-    Message,
-    Progress,
-    Scope,
-    Section,
-    TextDelta,
-)
+from rag.types.documents import AnswerCompleted, ChunksRetrieved, Message, Progress, Scope, Section, TextDelta
+from rag.types.models import LanguageModel
 from tests.rag.answering.modes.speaking import assert_within_window, speaking
 from tests.rag.versions import make_version
 

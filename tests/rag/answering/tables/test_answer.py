@@ -12,7 +12,8 @@ from rag.answering.modes.request import Request
 from rag.index.index import Index
 from rag.retrieval.retriever import HybridRetriever
 from rag.text.markers import cited_numbers
-from rag.types.documents import ChunksRetrieved, LanguageModel, Message, Scope, TextDelta
+from rag.types.documents import ChunksRetrieved, Message, Scope, TextDelta
+from rag.types.models import LanguageModel
 from tests.rag.answering.modes.speaking import speaking
 from tests.rag.answering.tables.sheets import ORDERS, STAFF, sheet_version
 from tests.rag.versions import make_version
