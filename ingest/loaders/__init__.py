@@ -90,7 +90,7 @@ LOADERS: dict[str, Loader] = {
     **dict.fromkeys((".html", ".htm", ".xhtml"), load_html),
     **dict.fromkeys((".md", ".mdx", ".markdown"), load_markdown),
     ".txt": load_text,
-    **dict.fromkeys((".text", ".log", ".tex", ".org", ".adoc", ".vtt", ".srt"), load_text),
+    **dict.fromkeys((".text", ".log", ".tex", ".org", ".adoc", ".vtt"), load_text),
     ".ics": load_calendar,
     **dict.fromkeys((".csv", ".tsv"), load_csv),
     **dict.fromkeys((".jsonl", ".ndjson"), load_jsonl),

@@ -16,9 +16,9 @@ _BUILT_IN = {"9": "0%", "10": "0.00%"}  # the others depend on the country, or s
 _CELL = re.compile(rb"<c ([^<>]{1,200})>")
 _PLACE = re.compile(rb'\br="([A-Z]{1,3})(\d{1,7})"')
 _STYLE = re.compile(rb'\bs="(\d{1,6})"')
-_TOKEN = re.compile(r'"([^"]*)"|\\(.)|\[\$([^\]-]*)[^\]]*\]|\[[^\]]*\]|[_*].|(.)')
+_TOKEN = re.compile(r'"([^"]*)"|\\(.)|\[\$([^\]-]{0,60})[^\]]{0,60}\]|\[[^\]]{0,60}\]|[_*].|(.)')
 _PADDED = re.compile(r"[0#(][0#\-/ ()]*")
-_AMOUNT = re.compile(r"(\D*?)(#,##)?#*0(\.0+)?(\D*)")
+_AMOUNT = re.compile(r"([^\d#]{0,60})(#,##)?#{0,60}0(\.0+)?(\D*)")
 _LONGEST = 60  # characters of a format
 
 Formats = Iterator[tuple[int, dict[int, str]]]  # rows from 0, in order, and the formats of columns from 0
