@@ -1,3 +1,3 @@
-"""The values that every room may use: documents, answers, models, turns of a conversation, reports of the write side."""
+"""The values that every room may use: documents, answers, models, turns of a conversation, reports of writing."""
 
 __all__ = ["chat", "documents", "ingest", "models"]
