@@ -1,6 +1,6 @@
-"""The values that travel through Footnote: documents, chunks, hits, passages, citations, answers, events, protocols.
+"""The values that travel through Footnote: documents, chunks, hits, passages, citations, answers, events.
 
-Everything here is a frozen value or a protocol; nothing does work or imports a heavy library.
+Everything here is a frozen value; nothing does work or imports a heavy library.
 """
 
 from __future__ import annotations
