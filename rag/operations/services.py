@@ -31,7 +31,9 @@ from rag.retrieval.retriever import HybridRetriever
 from rag.settings import EmbeddingSettings, Settings
 from rag.storage.catalog import Catalog
 from rag.storage.connect import has_catalog, open_catalog, open_database
+from rag.storage.database import CATALOG_NAME
 from rag.storage.exchange import owned
+from rag.storage.sqlite import check_catalog
 from rag.storage.unwritable import readable_copy, release_reserve, unwritable
 from rag.telemetry.metrics import Inventory, Telemetry
 from rag.telemetry.spans import measured
@@ -242,6 +244,8 @@ def open_index(
     """
     with owned(settings.storage):
         with _causes_told(settings):
+            if deep and (path := settings.storage.dir / CATALOG_NAME).exists():
+                check_catalog(path)  # before anything is written into it
             embedding = choose_embedding() if choose_embedding else open_embedding(settings.embedding)
             database, chroma = open_database(settings.storage), chroma_server(settings.storage)
             index = Index(settings.storage.dir, embedding, database, chroma, deep=deep)

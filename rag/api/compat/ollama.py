@@ -20,7 +20,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from rag.api.compat.plain_errors import PlainErrorRoute
+from rag.api.compat.plain_errors import PLAIN_ERRORS, PlainErrorRoute
 from rag.api.dependencies import AppServices, Caller
 from rag.api.json_body import NullIsAbsent
 from rag.api.openai.chat_completions import ChatMessage, ChatRequest, ContentPart, Reply, request_of
@@ -36,7 +36,8 @@ PROTOCOL = "0.12.0"  # the version of Ollama whose API this is: clients ask whet
 _TAG = ":latest"  # which clients add to a name without one
 
 
-router = APIRouter(prefix="/api", tags=["Ollama's clients"], route_class=PlainErrorRoute)
+router = APIRouter(prefix="/api", tags=["Ollama's clients"], route_class=PlainErrorRoute, responses=PLAIN_ERRORS)
+_LINES: dict[int | str, dict[str, Any]] = {200: {"content": {"application/x-ndjson": {"schema": {"type": "string"}}}}}
 
 
 class Call(BaseModel):
@@ -187,7 +188,7 @@ async def show(body: Named, services: AppServices, caller: Caller) -> dict[str, 
     }
 
 
-@router.post("/chat")
+@router.post("/chat", responses=_LINES)
 async def chat(body: Chat, request: Request, services: AppServices, caller: Caller) -> Response:
     """The next turn of a conversation."""
     form = _ChatLines(body, str(request.base_url))
@@ -196,7 +197,7 @@ async def chat(body: Chat, request: Request, services: AppServices, caller: Call
     return await _answered(request, services, caller, body.to_chat(_messages(body.messages), body.tools), form)
 
 
-@router.post("/generate")
+@router.post("/generate", responses=_LINES)
 async def generate(body: Generate, request: Request, services: AppServices, caller: Caller) -> Response:
     """What follows a prompt."""
     form = _GenerateLines(body, str(request.base_url))

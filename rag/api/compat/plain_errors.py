@@ -8,11 +8,22 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from rag.api.errors import invalid_request
+from rag.api.errors import ERROR_RESPONSES, ErrorEnvelope, invalid_request
 from rag.api.json_body import JsonRoute
 from rag.errors import RagError, words_for_caller
+
+
+class PlainError(BaseModel):
+    """An error of the route itself; what comes from before it, such as a missing key, is in OpenAI's envelope."""
+
+    error: str
+
+
+PLAIN_ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {**response, "model": PlainError | ErrorEnvelope} for status, response in ERROR_RESPONSES.items()
+}
 
 
 class PlainErrorRoute(JsonRoute):

@@ -14,15 +14,15 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
-from rag.api.compat.plain_errors import PlainErrorRoute
+from rag.api.compat.plain_errors import PLAIN_ERRORS, PlainErrorRoute
 from rag.api.dependencies import AppServices, Caller
 from rag.api.json_body import NullIsAbsent
 from rag.api.openai.chat_completions import ChatMessage, ChatRequest, Reply, request_of
 from rag.api.openai.extensions import WithExtensions
-from rag.api.streaming import WireForm, collect, server_sent, streamed, while_connected
+from rag.api.streaming import STREAMED, WireForm, collect, server_sent, streamed, while_connected
 from rag.types.documents import Answer, AnswerCompleted, Event, TextDelta
 
-router = APIRouter(tags=["TGI's clients"], route_class=PlainErrorRoute)
+router = APIRouter(tags=["TGI's clients"], route_class=PlainErrorRoute, responses=PLAIN_ERRORS)
 
 
 class Grammar(NullIsAbsent):
@@ -86,8 +86,8 @@ async def info(services: AppServices) -> dict[str, Any]:
     return {"model_id": services.model.name, "router": "footnote", "version": version("footnote")}
 
 
-@router.post("/")
-@router.post("/generate")
+@router.post("/", responses=STREAMED)
+@router.post("/generate", responses=STREAMED)
 async def generate(body: Generate, request: Request, services: AppServices, caller: Caller) -> Response:
     """An answer to a prompt, in one piece unless `stream` is set; at the root, for TGI's own client, in a list."""
     if body.stream:
@@ -103,7 +103,7 @@ async def generate(body: Generate, request: Request, services: AppServices, call
     return JSONResponse([answer] if request.url.path == "/" else answer)
 
 
-@router.post("/generate_stream")
+@router.post("/generate_stream", responses=STREAMED)
 async def generate_stream(body: Generate, request: Request, services: AppServices, caller: Caller) -> Response:
     """An answer to a prompt, as server-sent events; the last one has all of it."""
     chat = body.to_chat(services.model.name)

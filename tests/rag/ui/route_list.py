@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from functools import partial
 from pathlib import Path
 
 from fastapi.routing import APIRoute, APIWebSocketRoute, iter_route_contexts
@@ -51,9 +50,8 @@ def main(folder: Path) -> None:
         embedding={"model": "bag-of-words"},
         llm={"provider": "scripted"},
         auth={"required": True},
-        server={"older_clients": "older:two words in a row"},
     )
-    with Services(settings, partial(Ingestor, settings)) as services:
+    with Services(settings, Ingestor) as services:
         services.open_all()
         app = create_api(services, "secret")
         mount_chat(app, services)

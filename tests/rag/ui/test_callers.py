@@ -39,7 +39,7 @@ ENDS_SESSIONS = {"DELETE /library/me/sessions", "POST /logout"}
 # What stands in a path; ids are those of the owner's things, or of none.
 IN_PATHS = {
     **{name: f"{{{name}}}" for name in ("response_id", "file_id", "store_id", "batch_id", "document_id", "job_id")},
-    **{name: f"{{{name}}}" for name in ("thread_id", "element_id")},
+    **{name: f"{{{name}}}" for name in ("thread_id", "element_id", "item_id", "upload_id")},
     "conversation_id": "{thread_id}",
     "collection_id": "{store_id}",
     "number": "1",
@@ -87,6 +87,21 @@ ARGUMENTS = {
         "headers": {"Accept": "application/json, text/event-stream"},
     },
     **{f"POST /api/v1/{name}": {"json": {"prompt": "heron"}} for name in ("chat", "chat_vllm", "chat_llama_cpp")},
+    "POST /v1/conversations": {"json": {}},
+    "POST /v1/conversations/{conversation_id}": {"json": {"metadata": {"mine": "yes"}}},
+    "POST /v1/conversations/{conversation_id}/items": {"json": {"items": [{"role": "user", "content": "mine"}]}},
+    "POST /v1/uploads": {"json": {"filename": "note.txt", "purpose": "assistants", "bytes": 4}},
+    "POST /v1/uploads/{upload_id}/parts": {"files": {"data": ("part", b"Nothing")}},
+    "POST /v1/uploads/{upload_id}/complete": {"json": {"part_ids": ["{file_id}"]}},
+    "POST /api/show": {"json": {"model": "footnote/{store_id}"}},
+    "POST /api/chat": {"json": _ASK},
+    "POST /api/generate": {"json": {"model": "footnote/{store_id}", "prompt": "Where does the heron nest?"}},
+    "POST /api/embed": {"json": {"model": "bag-of-words", "input": "heron"}},
+    "POST /api/embeddings": {"json": {"model": "bag-of-words", "prompt": "heron"}},
+    **{
+        f"POST {path}": {"json": {"model": "footnote/{store_id}", "inputs": "Where does the heron nest?"}}
+        for path in ("/", "/generate", "/generate_stream")
+    },
     "POST /api/v1/generate": {"data": {"model": "scripted", "inputs": "heron"}},
     "POST /library/collections": {"json": {"title": "another"}},
     "PATCH /library/collections/{collection_id}": {"json": {"title": "mine", "public": True}},
@@ -133,9 +148,12 @@ class Route:
         if self.wants and self.name not in ARGUMENTS:
             raise KeyError(f"{self.name} wants a query or a body: ARGUMENTS has to say which")
         parameters = re.findall(r"\{(\w+)(?::\w+)?\}", self.path)
-        if lacking := [n for n in parameters if n not in IN_PATHS and self.path not in IN_PATHS_OF]:
+        names = dict(IN_PATHS)
+        if self.path.startswith("/v1/"):
+            names["conversation_id"] = "{response_conversation_id}"
+        if lacking := [n for n in parameters if n not in names and self.path not in IN_PATHS_OF]:
             raise KeyError(f"{self.name} has {lacking} in its path: IN_PATHS has to say what that may be")
-        path = re.sub(r"\{(\w+)(?::\w+)?\}", lambda m: IN_PATHS_OF.get(self.path) or IN_PATHS[m[1]], self.path)
+        path = re.sub(r"\{(\w+)(?::\w+)?\}", lambda m: IN_PATHS_OF.get(self.path) or names[m[1]], self.path)
         arguments = dict(ARGUMENTS.get(self.name, {}))
         files = {"files": arguments.pop("files")} if "files" in arguments else {}
         return {"method": self.method, **filled({"url": path, **arguments}, ids), **files}
@@ -159,7 +177,7 @@ def served(tmp_path_factory):
     """A server whose log has no trace at its end, and its catalog."""
     commands = Commands(tmp_path_factory.mktemp("callers"))
     unlimited = {"RAG_AUTH__REQUESTS_PER_MINUTE": "0", "RAG_AUTH__ATTEMPTS_PER_MINUTE": "1000000"}
-    settings = {"RAG_AUTH__REQUIRED": "true", "RAG_SERVER__OLDER_CLIENTS": "older:two words in a row", **unlimited}
+    settings = {"RAG_AUTH__REQUIRED": "true", **unlimited}
     with closing(SqliteDatabase(commands.storage / CATALOG_NAME)) as database:
         for name in ("olga", "ben", "carl", "dora"):
             Users(database).add(name, PASSWORD, is_admin=name == "dora")
@@ -205,6 +223,10 @@ def owned_by_api(http, folder):
     (document,) = made("GET", f"/library/collections/{store}/documents")["documents"]
     answer = made("POST", "/v1/responses", json={"model": f"footnote/{store}", "input": "Where does the heron nest?"})
     own = {"file_id": file_id, "store_id": store, "batch_id": batch, "document_id": document["id"]}
+    begun = made("POST", "/v1/conversations", json={"items": [{"role": "user", "content": SECRET}]})["id"]
+    (item,) = made("GET", f"/v1/conversations/{begun}/items")["data"]
+    upload = made("POST", "/v1/uploads", json={"filename": "heron.txt", "purpose": "assistants", "bytes": 4})["id"]
+    own |= {"response_conversation_id": begun, "item_id": item["id"], "upload_id": upload}
     jobs = made("GET", f"/library/collections/{store}/jobs")
     return {**own, "response_id": answer["id"], "job_id": jobs[0]["id"]}
 
