@@ -123,7 +123,7 @@ def test_a_command_searches_without_an_answer(model_chat: ChatPage, model: Model
     model_chat.page.get_by_text("Search only").click()
     answer = model_chat.ask("doctor's certificate")
     expect(answer).to_contain_text("Employee Handbook, page 7")
-    expect(answer).to_contain_text("score")
+    expect(answer).to_contain_text("% likely")
     expect(model_chat.open_footnote(answer)).to_contain_text("certificate")
     assert model.prompts == []
 

@@ -85,7 +85,7 @@ def test_a_chat_cannot_read_the_files_of_another(
     my_session, other_session = (re.search(r"session_id=([\w-]+)", uploads[p].url)[1] for p in (mine, other))
     assert mine.request.get(address + my_session).text() == "Only for me."
     assert other.request.get(address + other_session).status == 404
-    assert other.request.get(address + "unknown").status == 401
+    assert other.request.get(address + "unknown").status == 404
 
 
 def test_pages_of_other_sites_are_refused(page: Page, quotes_url: str) -> None:
