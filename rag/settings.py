@@ -27,6 +27,8 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})  # names of this machine
 PROVIDER_NAMES = (
     "auto",
     "openai",
+    "tgi",
+    "gradio",
     "llama_cpp",
     "quotes",
     "scripted",
@@ -158,10 +160,10 @@ class LanguageModelSettings(_Group):
     name: str = Field("", description="Name under which the model is offered; empty: its own.")
     provider: Annotated[str, AfterValidator(_known_provider)] = Field(
         "auto",
-        description="`openai`: any OpenAI-compatible server; `llama_cpp`: a GGUF file in this process; `quotes`: no "
-        "model, answers are the best sentences; `scripted`: a fixed reply, for tests; `package.module:function`: a "
-        "function of yours that makes any LLM of llama-index; `auto`: what is configured or found on the usual local "
-        "ports, else `quotes`.",
+        description="`openai`: any OpenAI-compatible server; `tgi`: a TGI by `/generate_stream`; `gradio`: a chat "
+        "application made with Gradio; `llama_cpp`: a GGUF file in this process; `quotes`: no model, answers are the "
+        "best sentences; `scripted`: a fixed reply, for tests; `package.module:function`: a function of yours that "
+        "makes any LLM of llama-index; `auto`: what is configured or found on the usual local ports, else `quotes`.",
     )
     base_url: str = Field("", description="Address of the OpenAI-compatible server, e.g. `http://127.0.0.1:11434/v1`.")
     model: str = Field(
@@ -169,6 +171,11 @@ class LanguageModelSettings(_Group):
         description="Name of the model at the server (empty: its first one), or path of a GGUF file for `llama_cpp`.",
     )
     api_key: SecretStr = Field(SecretStr(""), description="API key of the server, if it wants one.")
+    prompt_type: str = Field(
+        "",
+        description="Chat template of a model that has none: `chatml`, `llama2`, `llama3`, `mistral`, `gemma`, "
+        "`zephyr`, `phi3`, `vicuna`, `alpaca`, `plain`, or a Jinja file. `openai` then asks at `/completions`.",
+    )
     context_window: int = Field(
         0, ge=0, description="Tokens the model reads and writes at most; 0: ask the server or the file."
     )
@@ -209,7 +216,7 @@ class LanguageModelSettings(_Group):
     options: dict[str, Any] = Field(
         {},
         description="`package.module:function`: the function's arguments, as a JSON object; a value "
-        '`{"env": "NAME"}` is that of an environment variable.',
+        '`{"env": "NAME"}` is that of an environment variable. `gradio`: inputs of the application, by name.',
     )
     script: str = Field("", description="`scripted`: the reply, the same for every question.")
 

@@ -166,7 +166,7 @@ def close_language_model(model: LanguageModel) -> None:
 
 def _on_server(model: LanguageModel) -> OpenAICompatible | None:
     """What asks for the model, where that is at a server that may be away."""
-    if model.provider != "openai":
+    if model.provider not in _AT_SERVERS:
         return None
     from rag.models.openai.client import OpenAICompatible
 
@@ -211,8 +211,11 @@ def _open_first(probes: Sequence[ServerProbe], settings: Settings) -> LanguageMo
     return _quotes(HOW_TO_ADD_A_MODEL)
 
 
+_AT_SERVERS = ("openai", "tgi", "gradio")
 PROVIDERS = {
     "openai": "rag.models.openai.client:open_openai",
+    "tgi": "rag.models.tgi:open_tgi",
+    "gradio": "rag.models.gradio:open_gradio",
     "llama_cpp": "rag.models.llama_cpp.client:open_llama_cpp",
     "scripted": "rag.models.scripted:open_scripted",
 }

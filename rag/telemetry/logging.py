@@ -6,6 +6,7 @@ adds questions and answers.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections import defaultdict
@@ -38,10 +39,11 @@ def set_up_logging(settings: LogSettings) -> None:
 
 def known_errors_in_words(record: logging.LogRecord) -> bool:
     """A filter that lets all through: instead of the trace of an error of ours, such as of a database that is away, the
-    record gets its words."""
+    record gets its words; and so it does of a request that is cut off because the server ends."""
     error = record.exc_info[1] if record.exc_info else None
-    if isinstance(error, RagError):
-        record.msg, record.args = f"{record.getMessage()}: {error} {error.hint}".rstrip(), ()
+    if isinstance(error, RagError | asyncio.CancelledError):
+        hint = error.hint if isinstance(error, RagError) else ""
+        record.msg, record.args = f"{record.getMessage().strip()}: {error} {hint}".rstrip(), ()
         record.exc_info = record.exc_text = None
     return True
 

@@ -21,6 +21,7 @@ from rag.models.llama_cpp.loader import NotLoaded, Stopped, load, parameters
 from rag.models.llama_cpp.queue import Emit, QueueClosed, StopFlag, WorkerQueue, queued_reply
 from rag.models.openai.chunks import model_delta
 from rag.models.prompt_overflow import read_overflow
+from rag.models.prompt_type import CHATML, PromptType, load_prompt_type
 from rag.models.timeouts import TimeLimits
 from rag.types.documents import Message, Usage
 from rag.types.models import LanguageModel, ModelDelta
@@ -31,12 +32,6 @@ if TYPE_CHECKING:
     from rag.settings import LanguageModelSettings
 
 LARGEST_DEFAULT_WINDOW = 8192  # tokens; what models could read at most would often not fit into memory
-CHATML = (
-    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
-
-
 # What a template is given anyhow.
 _SET_BY_US = {"messages", "tools", "tool_choice", "functions", "function_call", "add_generation_prompt"} | {
     *("bos_token", "eos_token", "raise_exception", "strftime_now")
@@ -89,7 +84,9 @@ class LlamaCpp:
         self._vocabulary = vocabulary
         self._vocabulary_lock = threading.Lock()
         self._control_tokens = _control_tokens(vocabulary)
-        self._template = _chat_template(vocabulary)
+        prompt_type = load_prompt_type(settings.prompt_type) if settings.prompt_type else None
+        self._template = _chat_template(vocabulary, prompt_type)
+        self._stop = prompt_type.stop if prompt_type else ()  # beside the token that ends every reply
         self._folds_system = not _takes_system(self._template)
         self._queue = WorkerQueue("llama.cpp")
         self._closed = threading.Event()
@@ -160,6 +157,8 @@ class LlamaCpp:
         llama.chat_handler = _chat_handler(self._template, extra_body.get("chat_template_kwargs"))
         if "repetition_penalty" in options:
             options["repeat_penalty"] = options.pop("repetition_penalty")
+        if self._stop:
+            options["stop"] = [*options.get("stop", ()), *self._stop]
         if "response_format" in options:
             options["response_format"] = _grammar_of(options["response_format"])
         for chunk in llama.create_chat_completion(messages=self._prepare(turns), stream=True, **options):
@@ -207,15 +206,16 @@ def _trained_window(metadata: dict[str, str]) -> int:
     return int(value) if value.isdigit() else 0
 
 
-def _chat_template(vocabulary: Any) -> Any:
-    """The GGUF's own template; never one of the stock formatters, of which some drop the system message silently."""
+def _chat_template(vocabulary: Any, chosen: PromptType | None) -> Any:
+    """The GGUF's own template, unless another one is chosen; never one of the stock formatters, of which some drop the
+    system message silently."""
     from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 
     def text_of(token: int) -> str:
         return vocabulary.detokenize([token], special=True).decode(errors="replace") if token >= 0 else ""
 
     return Jinja2ChatFormatter(
-        template=vocabulary.metadata.get("tokenizer.chat_template", CHATML),
+        template=chosen.source if chosen else vocabulary.metadata.get("tokenizer.chat_template", CHATML),
         bos_token=text_of(vocabulary.token_bos()),
         eos_token=text_of(vocabulary.token_eos()),
         stop_token_ids=[vocabulary.token_eos()],

@@ -30,10 +30,10 @@ from rag.models.openai.discovery import (
     environment_proxy,
     listed_name,
     parameters_named,
-    probe_server,
     shown_address,
     trusts_environment,
 )
+from rag.models.openai.endpoints import ChatCompletions, Completions, ReadEvent
 from rag.models.openai.errors import (
     EFFORTS,
     OF_CONTINUATION,
@@ -46,9 +46,10 @@ from rag.models.openai.errors import (
     refused_fields,
     unusable,
 )
-from rag.models.openai.event_reader import EventReader, read_chunk
+from rag.models.openai.event_reader import EventReader
 from rag.models.openai.retries import BUSY, LOADING_PAUSE, RetryPolicy
 from rag.models.openai.token_counting import COUNT_TIMEOUT, NotCounted, count_on_server
+from rag.models.prompt_type import load_prompt_type
 from rag.models.thoughts import NO_THINKING
 from rag.models.timeouts import TimeLimits, TokenTimeout
 from rag.types.documents import Message
@@ -72,23 +73,32 @@ _NO_CHOICES: list[dict[str, Any]] = [{}]
 def open_openai(settings: LanguageModelSettings) -> LanguageModel:
     """The model at `settings.base_url`; blocking. A server that does not answer now is asked again at each question.
 
-    Raises ConfigurationError when there is no address, or one that is none.
+    Raises ConfigurationError when there is no address, or one that is none, or no such prompt type.
     """
+    if not settings.prompt_type:
+        return open_at(settings, ChatCompletions())
+    return open_at(settings, Completions(load_prompt_type(settings.prompt_type)))
+
+
+def open_at(settings: LanguageModelSettings, endpoint: ChatCompletions) -> LanguageModel:
+    """The model at `settings.base_url`, asked at that endpoint; as `open_openai`."""
     if not settings.base_url:
         raise ConfigurationError(
-            "The openai provider needs the address of a server.",
+            f"The {settings.provider} provider needs the address of a server.",
             hint="Set RAG_LLM__BASE_URL, e.g. to http://127.0.0.1:11434/v1.",
         )
-    llm = OpenAICompatible(settings)
+    llm = OpenAICompatible(settings, endpoint)
     llm.learn(llm.probe())
     return llm.language_model()
 
 
 class OpenAICompatible:
-    """A chat model behind an OpenAI-compatible API, streamed."""
+    """A chat model behind an OpenAI-compatible API, streamed; or behind another one, if `endpoint` speaks it."""
 
-    def __init__(self, settings: LanguageModelSettings) -> None:
+    def __init__(self, settings: LanguageModelSettings, endpoint: ChatCompletions) -> None:
         """The model that the settings describe, not asked yet. Raises ConfigurationError when the address is none."""
+        self._endpoint = endpoint
+        self._provider = settings.provider if settings.provider != "auto" else "openai"
         self.base_url = checked_base_url(settings.base_url)
         self.model = settings.model
         self._label = settings.name  # the user's name for it
@@ -115,16 +125,16 @@ class OpenAICompatible:
         elif not self.is_listed:
             description += ": the server does not list this model (asked for it all the same)"
         return LanguageModel(
-            provider="openai",
+            provider=self._provider,
             name=self._label or self.model,
             description=description,
             llm=self,
             context_window=self.context_window,
             count_tokens=estimate_tokens,
             count_prompt=self.count_prompt,
-            calls_functions=True,  # or its server says that it does not
-            writes_json=True,
-            takes_images=True,
+            calls_functions=self._endpoint.calls_functions,
+            writes_json=self._endpoint.writes_json,
+            takes_images=self._endpoint.takes_images,
             parameters=parameters_named(self.model),
         )
 
@@ -135,7 +145,7 @@ class OpenAICompatible:
 
     def probe(self) -> ServerProbe:
         """What the server says of itself now; blocking, seconds at most."""
-        return probe_server(self.base_url, model=self._wanted_model, api_key=self._key.get_secret_value())
+        return self._endpoint.probe(self.base_url, self._wanted_model, self._key.get_secret_value())
 
     def learn(self, probe: ServerProbe) -> None:
         """Take over what the server said: its models' names and window, and the `/v1` that the address lacked."""
@@ -143,7 +153,7 @@ class OpenAICompatible:
         if not probe.models:
             return
         self.base_url = probe.base_url
-        self.tokenizer = probe.tokenizer
+        self.tokenizer = probe.tokenizer if self._endpoint.counts_prompts else ""
         self._is_vllm = probe.tokenizer == "vLLM"
         self.model = self._wanted_model or probe.models[0]
         self.is_listed = bool(listed_name(self.model, probe.models))
@@ -227,9 +237,9 @@ class OpenAICompatible:
         while not finished:
             try:
                 async with self._session() as session:
-                    response, tried = await self._ask(session, turns, options, clock)
+                    response, read, tried = await self._ask(session, turns, options, clock)
                     calls = ToolCallReader() if "tools" in options else None
-                    async with response, aclosing(_chunks(response, clock)) as chunks:
+                    async with response, aclosing(_chunks(response, clock, read)) as chunks:
                         async for chunk in chunks:
                             choice = (chunk.get("choices") or _NO_CHOICES)[0]
                             delta = choice.get("delta") or choice.get("message") or {}
@@ -269,9 +279,9 @@ class OpenAICompatible:
 
     async def _ask(
         self, session: aiohttp.ClientSession, turns: list[Turn], options: Mapping[str, Any], clock: TokenTimeout
-    ) -> tuple[aiohttp.ClientResponse, frozenset[str]]:
-        """The open stream, and the fields it was asked without. What the server does not take is left out, and
-        remembered for the next question, save for what only this one asked for."""
+    ) -> tuple[aiohttp.ClientResponse, ReadEvent, frozenset[str]]:
+        """The open stream, what reads its events, and the fields it was asked without. What the server does
+        not take is left out, and remembered for the next question, save for what only this one asked for."""
         extra_body = options.get("extra_body") or {}
         left_out = set(self._refused)
         while True:
@@ -289,13 +299,12 @@ class OpenAICompatible:
                 left_out |= refused
             else:
                 self._refused |= left_out - (extra_body.keys() - NO_THINKING.keys())
-                return response, frozenset(left_out)
+                return response, self._endpoint.reader(body), frozenset(left_out)
 
     async def _post(self, session: aiohttp.ClientSession, body: dict[str, Any]) -> aiohttp.ClientResponse:
         """The answer, of which nothing was read yet. Raises ServerError, NotReached."""
         try:
-            # Documents go where the user said, and nowhere else.
-            response = await session.post(f"{self.base_url}/chat/completions", json=body, allow_redirects=False)
+            response = await self._endpoint.open(session, self.base_url, body)
             if response.status == 200:
                 return response
             text = (await response.read()).decode(errors="replace")
@@ -320,8 +329,8 @@ class OpenAICompatible:
         fields["stream_options"] = {"include_usage": True}
         fields = {name: value for name, value in fields.items() if name not in left_out}
         extra = {name: fields.pop(name) for name in _BEYOND_OPENAI if name in fields}
-        messages = fold_system(turns) if SYSTEM_ROLE in left_out else turns
-        return {"model": self.model, "messages": messages, "stream": True, **extra, **fields}
+        turns = fold_system(turns) if SYSTEM_ROLE in left_out else turns
+        return self._endpoint.body(self.model, turns, extra | fields)
 
     def _session(self) -> aiohttp.ClientSession:
         key = self._key.get_secret_value()
@@ -334,15 +343,17 @@ class OpenAICompatible:
         )
 
 
-async def _chunks(response: aiohttp.ClientResponse, clock: TokenTimeout) -> AsyncGenerator[dict[str, Any], None]:
+async def _chunks(
+    response: aiohttp.ClientResponse, clock: TokenTimeout, read: ReadEvent
+) -> AsyncGenerator[dict[str, Any], None]:
     """The chunks of a reply, and an empty one where the server says that it is done; a reply that is not streamed is
     one chunk. Raises ServerError, NoJson."""
     received = await clock.within(response.content.readany())
     if received.lstrip().startswith(b"{"):
-        yield read_chunk(received + await clock.within(response.content.read()))
+        yield read(received + await clock.within(response.content.read()), "")
         yield {}
         return
-    reader = EventReader()
+    reader = EventReader(read)
     while received and not reader.is_done:
         for chunk in reader.feed(received):
             yield chunk

@@ -1,9 +1,9 @@
-"""Reads server-sent events as OpenAI-compatible servers stream them."""
+"""Reads server-sent events as model servers stream them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from rag.models.openai.errors import NoJson, ServerError
@@ -13,10 +13,13 @@ _FIELDS = (b":", b"data", b"event", b"id", b"retry")  # how a line of an event b
 
 
 class EventReader:
-    """Makes chunks of a reply from the bytes in which they come, however these are cut."""
+    """Makes chunks of a reply from the bytes in which they come, however these are cut. `read` makes a chunk of an
+    event's data and of its name, if it has one."""
 
-    def __init__(self) -> None:
+    def __init__(self, read: Callable[[bytes, str], dict[str, Any]]) -> None:
         self.is_done = False  # the server said so
+        self._read = read
+        self._name = ""  # of the event that has begun
         self._line = b""  # begun
         self._data: list[bytes] = []  # of the event that has begun
 
@@ -27,13 +30,16 @@ class EventReader:
             stripped = line.rstrip(b"\r")
             if stripped.startswith(b"data:"):
                 self._data.append(stripped[5:].lstrip(b" "))
+            elif stripped.startswith(b"event:"):
+                self._name = stripped[6:].strip().decode(errors="replace")
             elif not stripped and self._data:
                 data = b"\n".join(self._data)
                 self._data.clear()
                 self.is_done = self.is_done or data.startswith(_DONE)
                 if self.is_done:
                     return
-                chunk = read_chunk(data)
+                chunk = self._read(data, self._name)
+                self._name = ""
                 if chunk:
                     yield chunk
             elif stripped and not stripped.startswith(_FIELDS):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 
@@ -40,6 +41,7 @@ def test_errors_of_ours_are_told_in_words_and_others_with_their_trace():
 
     told = line(BackendUnavailable("The server is away.", hint="Start it."))
     assert told == "again in 5 s: The server is away. Start it."
+    assert line(asyncio.CancelledError("the server ends")) == "again in 5 s: the server ends"
     assert "ValueError: odd" in line(ValueError("odd"))
 
 
