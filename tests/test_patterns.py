@@ -27,6 +27,7 @@ import ingest
 import rag
 from rag.answering import follow_ups
 from rag.evaluation import draft
+from rag.models.prompt_type import PROMPT_TYPES, load_prompt_type
 from rag.text import injection
 from rag.ui import translations
 
@@ -45,6 +46,7 @@ MADE_WHEN_NEEDED: dict[str, tuple[str, Callable[[], object]]] = {
     "rag.models.llama_cpp.client": ("search", lambda: re.compile("<\\|im_end\\|>|</s>")),
     "rag.models.llama_index": ("search", lambda: re.compile(r"\btools\b")),
     "rag.models.openai.errors": ("search", lambda: re.compile(r"(?<!\w)min_p(?!\w)")),
+    "rag.models.prompt_type": ("sub", lambda: [load_prompt_type(name)._own_marks for name in PROMPT_TYPES]),
     "rag.text.injection": ("search", injection._patterns),
     "rag.ui.translations": ("fullmatch", translations._patterns),
 }

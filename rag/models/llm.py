@@ -214,8 +214,8 @@ def _open_first(probes: Sequence[ServerProbe], settings: Settings) -> LanguageMo
 _AT_SERVERS = ("openai", "tgi", "gradio")
 PROVIDERS = {
     "openai": "rag.models.openai.client:open_openai",
-    "tgi": "rag.models.tgi:open_tgi",
-    "gradio": "rag.models.gradio:open_gradio",
+    "tgi": "rag.models.openai.tgi:open_tgi",
+    "gradio": "rag.models.openai.gradio:open_gradio",
     "llama_cpp": "rag.models.llama_cpp.client:open_llama_cpp",
     "scripted": "rag.models.scripted:open_scripted",
 }
