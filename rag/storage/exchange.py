@@ -2,7 +2,7 @@
 
 What was restored is built in a folder within the storage folder, whose name says how far it is:
 
-    restoring    being built: worth nothing if its process dies
+    restoring    being built: worth nothing if its process dies, and deleted by who opens the storage folder next
     restored     whole, the commit point: from here on it is finished, by whoever opens the storage folder next
     placing      all former parts lie in `replaced`; these take their places, and `replaced` is deleted before it is
 
@@ -49,7 +49,6 @@ def restoring(storage: StorageSettings) -> Iterator[Path]:
     """A folder to build the new parts in; they take their places at the end of the block, and if it raises nothing has
     changed. To be called by who owns the storage folder exclusively."""
     folder = storage.dir / _RESTORING
-    shutil.rmtree(folder, ignore_errors=True)  # of a restore that was interrupted
     folder.mkdir()
     try:
         yield folder
@@ -76,6 +75,7 @@ def _finish(storage: StorageSettings, *, is_late: bool = False) -> None:
     """Put in place what was restored whole, or put back what was taken away for nothing. `is_late`: it was interrupted,
     which is told."""
     folder = storage.dir
+    shutil.rmtree(folder / _RESTORING, ignore_errors=True)
     restored, placing, replaced = folder / _RESTORED, folder / _PLACING, folder / _REPLACED
     if restored.exists():
         if is_late:

@@ -70,7 +70,13 @@ def existing(client, served):
     batch = client.post(f"/v1/vector_stores/{store}/file_batches", json={"file_ids": [file.json()["id"]]}).json()["id"]
     answer = client.post("/v1/responses", json={"model": "footnote/default", "input": "How often is oil needed?"})
     file_id, response_id = file.json()["id"], answer.json()["id"]
+    talk = {"items": [{"type": "message", "role": "user", "content": "How often is oil needed?"}]}
+    conversation = client.post("/v1/conversations", json=talk).json()["id"]
+    items = client.get(f"/v1/conversations/{conversation}/items").json()["data"]
+    sent = {"filename": "more.md", "purpose": "assistants", "bytes": 5, "mime_type": "text/markdown"}
+    upload = client.post("/v1/uploads", json=sent).json()["id"]
     in_paths = {"file_id": file_id, "store_id": store, "batch_id": batch, "response_id": response_id}
+    in_paths |= {"conversation_id": conversation, "item_id": items[0]["id"], "upload_id": upload}
     in_paths |= {"document_id": served.document_id("manual.pdf"), "number": 1, "name": "footnote/default"}
     question = "How often is oil needed?"
     asked = {

@@ -19,7 +19,7 @@ from rag.api.json_body import JsonRoute
 from rag.api.openai.chat_completions import ChatMessage, ChatRequest, Reply, SamplingFields, request_of
 from rag.api.openai.extensions import WithExtensions
 from rag.api.openai.models import COLLECTION_PREFIX
-from rag.api.streaming import collect, streamed, while_connected
+from rag.api.streaming import STREAMED, collect, streamed, while_connected
 from rag.errors import InvalidRequest
 
 router = APIRouter(prefix="/api", tags=["Geniusrise's clients"], route_class=JsonRoute)
@@ -69,9 +69,9 @@ def _with_assistant(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
     ]
 
 
-@router.post("/v1/chat")
-@router.post("/v1/chat_vllm")
-@router.post("/v1/chat_llama_cpp")
+@router.post("/v1/chat", responses=STREAMED)
+@router.post("/v1/chat_vllm", responses=STREAMED)
+@router.post("/v1/chat_llama_cpp", responses=STREAMED)
 async def chat(body: GeniusriseChat, request: Request, services: AppServices, caller: Caller) -> Response:
     """An answer in OpenAI's form, with its text as `result`, too; or OpenAI's stream."""
     chat_request = body.to_chat(services.model.name)

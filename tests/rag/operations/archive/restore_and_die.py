@@ -1,49 +1,46 @@
-"""Restores a backup over copies of a storage folder, and dies before each of the steps that move or delete a folder.
+"""Restores a backup over a storage folder, and dies before the step of that number: of those that move or delete a part
+of it, or open a catalog that is to be put into PostgreSQL.
 
-python -m tests.rag.operations.archive.restore_and_die BACKUP STORAGE COPIES
+python -m tests.rag.operations.archive.restore_and_die BACKUP STORAGE STEP [DATABASE_URL]
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-from itertools import chain, count
+from itertools import chain
 from pathlib import Path
 
 from rag.operations.archive.reader import Archive
 from rag.operations.archive.restore import restore
 from rag.settings import Settings
+from rag.storage.database import CATALOG_NAME
 
 DIED = 9
 
 
-def main(backup: Path, storage: Path, copies: Path) -> None:
-    for step in count(1):
-        copy = copies / f"{step:02}"
-        shutil.copytree(storage, copy)
-        if not (child := os.fork()):
-            die_before(step, copy)
-            with Archive(backup) as archive:
-                settings = Settings(_env_file=None, storage={"dir": copy}, embedding={"model": "bag-of-words"})
-                for _ in chain(archive.verify(), restore(settings, archive, overwrite=True)):
-                    pass
-            os._exit(0)
-        if (code := os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])) != DIED:
-            sys.exit(code)
+def main(backup: str, storage: str, step: str, database_url: str = "") -> None:
+    die_before(int(step), Path(storage))
+    place = {"dir": storage, "database_url": database_url}
+    settings = Settings(_env_file=None, storage=place, embedding={"model": "bag-of-words"})
+    with Archive(Path(backup)) as archive:
+        for _ in chain(archive.verify(), restore(settings, archive, overwrite=True)):
+            pass
 
 
 def die_before(step: int, folder: Path) -> None:
     """End this process, as `kill -9` does, before the step of that number."""
     steps = iter(range(1, step))
+    restored = str(folder / "restored" / CATALOG_NAME)
 
     def look(event: str, arguments: tuple) -> None:
-        is_step = event in ("os.rename", "shutil.rmtree") and Path(os.fspath(arguments[0])).is_relative_to(folder)
-        if is_step and next(steps, None) is None:
+        is_move = event in ("os.rename", "shutil.rmtree") and Path(os.fspath(arguments[0])).is_relative_to(folder)
+        is_exchange = event in ("os.remove", "sqlite3.connect") and os.fspath(arguments[0]) == restored
+        if (is_move or is_exchange) and next(steps, None) is None:
             os._exit(DIED)
 
     sys.addaudithook(look)
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:]))
+    main(*sys.argv[1:])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from contextlib import closing
+from itertools import count
 
 import pytest
 from pydantic import SecretStr
@@ -12,11 +14,15 @@ from pydantic import SecretStr
 from rag.errors import StorageLocked
 from rag.index.index import Index
 from rag.operations.services import open_index
+from rag.settings import Settings
 from rag.storage.connect import open_catalog
 from rag.storage.exchange import is_unfinished, owned
 from rag.storage.lock import StorageLock
+from rag.storage.postgres import PostgresDatabase
 from tests.commands import ROOT, Commands
+from tests.rag.index.test_index import assert_consistent
 from tests.rag.operations.archive.archives import put_file, state
+from tests.rag.operations.archive.restore_and_die import DIED
 from tests.rag.operations.archive.test_restore import back_up_of, settings_of
 
 NAMES = ("restoring", "restored", "placing", "replaced")
@@ -32,15 +38,26 @@ def backup(tmp_path, storage, bag_of_words):
     return path
 
 
+def deaths(backup, storage, copies, database_url=""):
+    """The settings of a copy of the storage folder for each step that a restore died before."""
+    driver = [sys.executable, "-m", "tests.rag.operations.archive.restore_and_die"]
+    for step in count(1):
+        copy = copies / str(step)
+        shutil.copytree(storage, copy)
+        ended = subprocess.run([*driver, backup, copy, str(step), database_url], cwd=ROOT, timeout=60, check=False)
+        if ended.returncode != DIED:
+            assert ended.returncode == 0
+            return
+        place = {"dir": copy, "database_url": database_url}
+        yield Settings(_env_file=None, storage=place, embedding={"model": "bag-of-words"})
+
+
 @pytest.mark.slow
 def test_killed_at_any_step_the_next_start_finishes_it_or_nothing_has_changed(tmp_path, storage, backup, bag_of_words):
-    copies = tmp_path / "copies"
     former = state(storage, bag_of_words)
-    driver = [sys.executable, "-m", "tests.rag.operations.archive.restore_and_die"]
-    subprocess.run([*driver, backup, storage, copies], cwd=ROOT, check=True, timeout=200)
     outcomes = []
-    for copy in sorted(copies.iterdir()):
-        settings = settings_of(copy)
+    for settings in deaths(backup, storage, tmp_path / "copies"):
+        copy = settings.storage.dir
         with open_index(settings):
             pass
         assert not is_unfinished(settings.storage)
@@ -55,6 +72,31 @@ def test_killed_at_any_step_the_next_start_finishes_it_or_nothing_has_changed(tm
     assert outcomes == sorted(outcomes), "what was finished once is finished at every later step"
     assert outcomes.count("former") >= 2
     assert outcomes.count("restored") >= 6
+
+
+@pytest.mark.slow
+def test_killed_at_any_step_with_the_catalog_in_postgres(tmp_path, storage, backup, postgres_url):
+    former = tmp_path / "former.sqlite3"
+    (storage / "catalog.sqlite3").rename(former)
+
+    def put_back():
+        with closing(PostgresDatabase(postgres_url)) as database:
+            database.copy_from(former)
+
+    put_back()
+    outcomes = []
+    for settings in deaths(backup, storage, tmp_path / "copies", postgres_url):
+        with open_index(settings) as index:
+            assert_consistent(index)
+            names = {document.source.rpartition("/")[2] for document in index.catalog.documents()}
+        outcomes.append("former" if "later.txt" in names else "restored")
+        assert len(names) == (7 if "later.txt" in names else 6)
+        assert not is_unfinished(settings.storage)
+        assert {path.name for path in settings.storage.dir.iterdir()} - {"lock", "reserve"} == {"vectors", "words"}
+        put_back()
+    assert outcomes == sorted(outcomes), "what was finished once is finished at every later step"
+    assert outcomes.count("former") >= 2
+    assert outcomes.count("restored") >= 8
 
 
 def test_what_an_older_program_left_half_exchanged_is_put_back(tmp_path, storage, bag_of_words, caplog):
