@@ -40,6 +40,7 @@ from rag.telemetry.spans import measured
 from rag.types.documents import Answer, Emit
 from rag.types.models import Embedding, LanguageModel
 
+_CHECKED_AT_A_START = 256 << 20  # bytes of a catalog that every start reads whole: a larger one takes too long
 _OpenIngest = Callable[..., AbstractContextManager[IngestService]]
 
 
@@ -244,7 +245,8 @@ def open_index(
     """
     with owned(settings.storage):
         with _causes_told(settings):
-            if deep and (path := settings.storage.dir / CATALOG_NAME).exists():
+            path = settings.storage.dir / CATALOG_NAME
+            if path.exists() and (deep or path.stat().st_size <= _CHECKED_AT_A_START):
                 check_catalog(path)  # before anything is written into it
             embedding = choose_embedding() if choose_embedding else open_embedding(settings.embedding)
             database, chroma = open_database(settings.storage), chroma_server(settings.storage)

@@ -153,10 +153,13 @@ def _damaged(path: Path, error: DatabaseError | UnicodeDecodeError) -> Configura
 
 
 def check_catalog(path: Path) -> None:
-    """Read all of a catalog's file, which is there. Raises ConfigurationError where it is damaged."""
+    """Read all of a catalog's file, which is there: a millisecond a megabyte, once the system has it in memory. Raises
+    ConfigurationError where it is damaged; what else is the matter is told when it is opened."""
     try:
         with closing(sqlite3.connect(path)) as connection:
             verdict = integrity_of(connection)
+    except sqlite3.OperationalError:
+        return
     except sqlite3.DatabaseError as error:
         verdict = str(error)
     except UnicodeDecodeError:  # SQLite's own words quote damaged bytes
