@@ -18,7 +18,7 @@ from rag.api.dependencies import AppServices, Caller
 from rag.api.json_body import JsonRoute, NullIsAbsent
 from rag.api.openai.files import Purpose, file_object
 from rag.api.route_policy import UPLOAD
-from rag.errors import InvalidRequest
+from rag.errors import InvalidRequest, NotFound
 from rag.storage.blobs import StoredFiles
 from rag.storage.files import FileRecord, FileRecords
 from rag.storage.uploads import Upload, Uploads
@@ -27,6 +27,7 @@ from rag.storage.vector_stores import unix_time
 if TYPE_CHECKING:
     from typing import BinaryIO
 
+_MOST_SENT = 2  # times the size of the file: a part may have to be sent again
 router = APIRouter(prefix="/v1/uploads", tags=["files"], route_class=JsonRoute)
 
 
@@ -76,6 +77,13 @@ async def create_part(
     upload = await asyncio.to_thread(caller.upload, upload_id)
     if not data.size:
         raise InvalidRequest("The part is empty.", param="data")
+    parts = await asyncio.to_thread(FileRecords(caller.catalog.database).of_purpose, upload.id)
+    if sum(part.size for part in parts) + data.size > _MOST_SENT * upload.size:
+        raise InvalidRequest(
+            f"More has been sent than {_MOST_SENT} times the {upload.size} bytes that were announced.",
+            hint="Complete the upload with the parts that are there, or cancel it and begin another one.",
+            param="data",
+        )
     part_id = await asyncio.to_thread(
         services.ingest.keep, data.file, upload.name, upload.id, upload.owned, upload.expires_at
     )
@@ -107,7 +115,11 @@ def complete_upload(upload_id: str, body: CompleteUpload, services: AppServices,
         expires_at = (datetime.now(UTC) + timedelta(seconds=upload.file_seconds)).isoformat(timespec="seconds")
     with _joined(paths) as joined:
         file_id = services.ingest.keep(joined, upload.name, upload.purpose, upload.owned, expires_at)
-    _end(upload, services, caller)
+    try:
+        _end(upload, services, caller)
+    except NotFound:  # it was completed or cancelled meanwhile
+        services.ingest.delete_file(file_id)
+        raise
     return _upload_object(upload, "completed", file_object(caller.file(file_id)))
 
 

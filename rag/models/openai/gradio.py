@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from rag.types.models import LanguageModel
 
 _TIMEOUT = 5  # seconds: an application may be asleep
+_LARGEST_ANSWER = 16 << 20  # bytes: it describes the whole page
 _USUAL = ("/chat", "/predict", "/generate")  # names of functions, the likeliest first
 _SYSTEM = {"system_message", "system_prompt", "system"}  # what inputs are called
 _SAMPLING = {  # the same for a field of OpenAI's request
@@ -84,9 +85,11 @@ class Gradio(ChatCompletions):
         deadline = time.monotonic() + 2 * _TIMEOUT
         try:
             with httpx.Client(headers=headers, timeout=_TIMEOUT, trust_env=trusts_environment(base_url)) as client:
-                status, config = fetch(client, f"{probe.base_url}/config", deadline, largest=16 << 20)
+                status, config = fetch(client, f"{probe.base_url}/config", deadline, largest=_LARGEST_ANSWER)
                 prefix = str(config.get("api_prefix") or "").strip("/") if isinstance(config, Mapping) else ""
-                _, told = fetch(client, "/".join(filter(None, [probe.base_url, prefix, "info"])), deadline)
+                _, told = fetch(
+                    client, "/".join(filter(None, [probe.base_url, prefix, "info"])), deadline, largest=_LARGEST_ANSWER
+                )
         except (httpx.HTTPError, httpx.InvalidURL):
             return replace(probe, problem="nothing answers there")
         probe = replace(probe, reachable=True)

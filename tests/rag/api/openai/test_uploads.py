@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import openai
@@ -89,6 +90,34 @@ def test_what_is_wrong_is_said(client, stored):
         assert raised.value.body["param"] == param
     assert client.uploads.complete(upload.id, part_ids=[complete.id]).status == "completed"
     assert client.uploads.cancel(other.id).status == "cancelled"
+
+
+def test_more_than_was_announced_is_not_kept(client, stored):
+    before = stored.services.catalog.database.read("SELECT id FROM files")
+    upload = begin(client, bytes=100)
+    for _ in range(2):
+        client.uploads.parts.create(upload.id, data=b"x" * 100)
+    with pytest.raises(openai.BadRequestError, match="were announced"):
+        client.uploads.parts.create(upload.id, data=b"x")
+    client.uploads.cancel(upload.id)
+    assert stored.services.catalog.database.read("SELECT id FROM files") == before
+
+
+def test_completed_twice_at_once_it_is_one_file(client, stored):
+    before = {file.id for file in client.files.list()}
+    upload = begin(client)
+    parts = [client.uploads.parts.create(upload.id, data=CONTENT).id]
+
+    def complete(_):
+        try:
+            return client.uploads.complete(upload.id, part_ids=parts).file.id
+        except openai.NotFoundError:
+            return None
+
+    with ThreadPoolExecutor(8) as pool:
+        [file_id] = filter(None, pool.map(complete, range(8)))
+    assert {file.id for file in client.files.list()} - before == {file_id}
+    client.files.delete(file_id)
 
 
 def test_an_upload_is_its_owners(tmp_path):
