@@ -8,6 +8,7 @@ side by side), the lines are built anew from the words.
 from __future__ import annotations
 
 import ctypes
+import math
 import re
 from collections import deque
 from collections.abc import Sequence
@@ -17,13 +18,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from ingest.loaders.hidden_text.pdf import CharacterBox, remove_hidden
 from ingest.loaders.pdf.raw import pdfium_function
 from ingest.loaders.pdf.reading_order import Cell, Line, reading_order
+from rag.text.right_to_left import RIGHT_TO_LEFT, lines_in_order, mirrored
 
 if TYPE_CHECKING:
     from pypdfium2 import PdfPage, PdfTextPage
 
 _HYPHEN = "\ufffe"  # pdfium's sign for a hyphen at the end of a line, after which it leaves out the line break
 _WORD = re.compile(f"[^\\s{_HYPHEN}]+{_HYPHEN}?")
-_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 _CURRENCY = re.compile(r"(?:^|\s)(?:[A-Z]{0,3}[$€£¥]|USD|EUR|GBP|CHF|CAD)\s?\(?$")
 _CLOSING = re.compile(r"(?:[%)]|\)\s?%)(?:\s|$)")
 _FIGURE_END = re.compile(r"[\d)%—]$")
@@ -39,8 +40,8 @@ _OVERLAP = 0.5  # so much of the lower one's height two words on one line share
 class Run(NamedTuple):
     """Words that simply follow each other on a line: their characters in the page's text, their box.
 
-    `bottom` and `top` are those of the first character; `is_turned` says that the text runs up or down the page. `ends`
-    are its first and last characters, or one of a single word.
+    `bottom` and `top` are those of the first character. `ends` are its first and last characters, or one of a single
+    word.
     """
 
     text: str
@@ -49,7 +50,7 @@ class Run(NamedTuple):
     right: float
     bottom: float
     top: float
-    is_turned: bool
+    is_turned: bool = False
     ends: tuple[CharacterBox, ...] = ()
 
     @property
@@ -62,25 +63,69 @@ def seen_text(page: PdfPage) -> tuple[str, bool]:
     PdfiumError if the page is broken."""
     text_page = page.get_textpage()
     rotation: int = page.get_rotation()
-    edges = _edges(page, rotation)
+    left, top, *_ = _edges(page, rotation)
     try:
         text: str = text_page.get_text_range()
         drawn = _runs(text_page, text, rotation)
         ends = [end for run in drawn for end in run.ends] if drawn else _some_places(text_page, rotation)
-        some_hidden = remove_hidden(page, text_page, ends, edges[0], edges[1])
+        some_hidden = remove_hidden(page, text_page, ends, left, top)
         if some_hidden:
             text_page.close()
             text_page = page.get_textpage()
             text = text_page.get_text_range()
             drawn = _runs(text_page, text, rotation)
+        if RIGHT_TO_LEFT.search(text):
+            return _right_to_left(text_page, text, rotation), some_hidden
+        if not drawn:
+            return text, some_hidden
+        frames = _frames(text_page, text, drawn, rotation)
     finally:
         text_page.close()
-    if not drawn or _RIGHT_TO_LEFT.search(text):
+    seen = [_visible(runs, _edges(page, angle)) for angle, runs in frames]
+    if sum(map(len, seen)) == sum(len(runs) for _, runs in frames) and all(
+        _goes_down(before, after) for runs in seen for before, after in pairwise(runs)
+    ):
         return text, some_hidden
-    runs = _visible(drawn, edges)
-    if len(runs) == len(drawn) and all(_goes_down(before, after) for before, after in pairwise(runs)):
-        return text, some_hidden
-    return text_of(runs), some_hidden
+    return "\n".join(map(text_of, seen)), some_hidden
+
+
+def _frames(page: PdfTextPage, text: str, drawn: list[Run], rotation: int) -> list[tuple[int, list[Run]]]:
+    """The runs by the angle, in degrees, by which the page must be turned clockwise for them to be read: all at
+    `rotation` on most pages, else as the first of each was drawn, each in the coordinates of the page so turned. pdfium
+    mixes up what is turned: that is in the order in which it stands there."""
+    if not any(run.is_turned for run in drawn):
+        return [(rotation, drawn)]
+    handle = ctypes.cast(page.raw, ctypes.c_void_p).value
+    angle_of = pdfium_function("FPDFText_GetCharAngle", ctypes.c_float, ctypes.c_int)
+
+    def angle(number: int) -> int:
+        return round(-angle_of(handle, number) / (math.pi / 2)) % 4 * 90
+
+    frames = []
+    for turned in dict.fromkeys(angle(match.start()) for match in _WORD.finditer(text)):
+        runs = [run for run in _runs(page, text, turned) if angle(run.ends[0].number) == turned]
+        frames.append((turned, runs if turned == rotation else _line_by_line(runs)))
+    return frames
+
+
+def _line_by_line(runs: list[Run]) -> list[Run]:
+    """The runs from top to bottom, those on a line from left to right."""
+    lines: list[list[Run]] = []
+    for run in sorted(runs, key=lambda run: -(run.bottom + run.top)):
+        if not lines or not shares_line(lines[-1][0], run):
+            lines.append([])
+        lines[-1].append(run)
+    return [run for line in lines for run in sorted(line, key=lambda run: run.left)]
+
+
+def _right_to_left(page: PdfTextPage, text: str, rotation: int) -> str:
+    """The lines as they stand on the page, if its text is numbered as its characters: pdfium guesses their order."""
+    if page.count_chars() != len(text):
+        return text
+    left, top, right, bottom = _boxes(page, range(len(text)), rotation)
+    boxes = list(zip(left, right, bottom, top, strict=True))
+    lines = lines_in_order(text, boxes)
+    return "\n".join(mirrored("".join(" " if place is None else text[place] for place in line)) for line in lines)
 
 
 def text_of(runs: Sequence[Run]) -> str:
@@ -145,7 +190,8 @@ def _runs(page: PdfTextPage, text: str, rotation: int) -> list[Run]:
                 right=max(right[start], right[last]),
                 bottom=bottom[start],
                 top=top[start],
-                is_turned=abs(bottom[last] - bottom[start]) > abs(right[last] - left[start]),
+                is_turned=abs(bottom[last] - bottom[start]) > abs(right[last] - left[start])
+                or right[last] < left[start],
                 ends=ends,
             )
         )
@@ -180,8 +226,6 @@ def _turned(
 
 def _goes_down(before: Run, after: Run) -> bool:
     """Whether nothing but pdfium's own line break stands between the two."""
-    if before.is_turned or after.is_turned:
-        return True
     is_broken = after.is_broken or before.text.endswith(_HYPHEN)
     return is_broken and after.top < before.top and not shares_line(before, after)
 
@@ -203,7 +247,7 @@ def _lines(runs: Sequence[Run]) -> list[Line]:
     before: Run | None = None
     for run in runs:
         if before is None or _breaks(lines[-1], before, run):
-            lines.append(Line([Cell(run.text, run.left, run.right)], run.bottom, run.top, run.is_turned))
+            lines.append(Line([Cell(run.text, run.left, run.right)], run.bottom, run.top))
         else:
             line, joint = lines[-1], _joint(before, run)
             if joint is None:
@@ -219,8 +263,6 @@ def _lines(runs: Sequence[Run]) -> list[Line]:
 
 
 def _breaks(line: Line, before: Run, after: Run) -> bool:
-    if before.is_turned or after.is_turned:
-        return after.is_broken or before.is_turned != after.is_turned
     if not shares_line(before, after) and not shares_line(line, after):
         return True
     return after.is_broken and _gap(before, after) < -_CELL_GAP
@@ -229,8 +271,6 @@ def _breaks(line: Line, before: Run, after: Run) -> bool:
 def _joint(before: Run, after: Run) -> str | None:
     """What stands between two runs on a line: nothing, a space, or the border of two cells (None)."""
     gap = _gap(before, after)
-    if before.is_turned:
-        return " "
     if abs(gap) >= _CELL_GAP:
         is_one_cell = gap > 0 and (_CURRENCY.search(before.text) or _CLOSING.match(after.text))
         return " " if is_one_cell else None

@@ -19,6 +19,8 @@ _MARKER = re.compile(r"[•▪●○◦■□☐☒✓➢\uf0b7\uf0a7*o–—-]|
 _FIGURE = re.compile(r"[(\-–—+]?\s?[$€£¥]?\s?\(?\d[\d.,' ]*\)?\s?%?\s?\)?|[-–—]|n/?[am]", re.IGNORECASE)
 _LONGEST_LABEL = 12  # characters of “Item 7.” or “Section 12.” before what it introduces
 _WIDEST_INDENT = 3.0  # heights of the line between the two
+_FEWEST_ROWS = 4  # of a table without figures that was drawn column by column: headings of three lines are common
+_CONTINUED = 0.3  # of the lines of a text begin in small letters
 _HIGHEST_CELL = 8  # lines; a higher one is a column of text
 _LONGEST_CELL = 250  # characters
 _TEXT_WIDTH = 30  # characters a line, on average: as wide and three lines high is a paragraph
@@ -43,12 +45,11 @@ class Cell:
 
 @dataclass(slots=True)
 class Line:
-    """Cells side by side, at least one; `is_turned` if they run up or down the page."""
+    """Cells side by side, at least one."""
 
     cells: list[Cell]
     bottom: float
     top: float
-    is_turned: bool = False
 
     @property
     def left(self) -> float:
@@ -164,7 +165,7 @@ def _is_running_text(column: Sequence[Line]) -> bool:
     return (
         len(column) >= _SHORTEST_COLUMN
         and len(text) >= _COLUMN_WIDTH * len(column)
-        and sum(line.text[0].islower() for line in column) > 0.3 * len(column)
+        and sum(line.text[0].islower() for line in column) > _CONTINUED * len(column)
         and median(line.right - line.left for line in column) > 0.8 * width
     )
 
@@ -197,7 +198,7 @@ def _blocks(lines: Sequence[Line]) -> list[list[Line]]:
     """The lines, cut where the next one is not below the last."""
     blocks: list[list[Line]] = []
     for line in lines:
-        if not blocks or line.is_turned or blocks[-1][-1].is_turned or line.middle >= blocks[-1][-1].middle:
+        if not blocks or line.middle >= blocks[-1][-1].middle:
             blocks.append([])
         blocks[-1].append(line)
     return blocks
@@ -207,7 +208,7 @@ def _beside(drawn: Sequence[Line], first: Line) -> list[Line]:
     """The last lines of those drawn, as far as they are the cell to the left of the cell that begins with `first`."""
     cell: list[Line] = []
     for line in reversed(drawn):
-        is_beside = line.middle <= first.top and line.right <= first.left and not line.is_turned and not first.is_turned
+        is_beside = line.middle <= first.top and line.right <= first.left
         if not is_beside or (cell and not (_is_one_cell(line) and _aligned(line, cell[-1]))):
             break
         cell.append(line)
@@ -228,7 +229,9 @@ def _cell(block: Sequence[Line], before: Sequence[Line]) -> list[Line]:
     if _is_one_cell(block[0]):
         for line in block[1:]:
             is_close = cell[-1].bottom - line.top < line.height
-            if not (is_close and line.left >= right and _is_one_cell(line) and _aligned(line, cell[-1])):
+            is_next_row = len(cell) < len(before) and before[len(cell)].shares_baseline(line)
+            follows = (is_close or is_next_row) and _aligned(line, cell[-1])
+            if not (follows and line.left >= right and _is_one_cell(line)):
                 break
             cell.append(line)
     return cell
@@ -245,8 +248,9 @@ def _aligned(line: Line, other: Line) -> bool:
 
 
 def _row(columns: Sequence[Sequence[Line]]) -> list[Line]:
-    """The columns as rows if figures stand in them, as one row if they are small, else one after the other."""
-    if len(columns) > 1 and any(_are_figures(column) for column in columns[1:]):
+    """The columns as rows if figures stand in them, or line stands beside line; as one row if they are small, else one
+    after the other."""
+    if len(columns) > 1 and (any(_are_figures(column) for column in columns[1:]) or _are_rows(columns)):
         rows = _by_baseline(columns)
         if len(rows) <= 1.4 * max(map(len, columns)):
             return rows
@@ -260,6 +264,19 @@ def _row(columns: Sequence[Sequence[Line]]) -> list[Line]:
 def _are_figures(column: Sequence[Line]) -> bool:
     figures = sum(_FIGURE.fullmatch(line.text) is not None for line in column)
     return len(column) > 1 and figures > 0.6 * len(column)
+
+
+def _are_rows(columns: Sequence[Sequence[Line]]) -> bool:
+    """Whether the columns have equally many short lines, on the same baselines, and none is text."""
+    first = columns[0]
+    return len(first) >= _FEWEST_ROWS and all(
+        len(column) == len(first)
+        and mean(len(line.text) for line in column) <= _TEXT_WIDTH
+        and sum(line.text[0].islower() for line in column[1:]) <= _CONTINUED * len(column)
+        and not any(line.text.endswith(("-", "\ufffe")) for line in column)
+        and all(line.shares_baseline(other) for line, other in zip(column, first, strict=True))
+        for column in columns
+    )
 
 
 def _is_small(column: Sequence[Line]) -> bool:

@@ -14,6 +14,8 @@ import resource
 import sys
 from typing import TYPE_CHECKING, Any
 
+from rag.text.right_to_left import RIGHT_TO_LEFT, lines_in_order
+
 if TYPE_CHECKING:
     from pypdfium2 import PdfPage
 
@@ -79,11 +81,23 @@ def _characters(page: PdfPage) -> dict[str, Any]:
     boxes: list[int] = []
     for number in range(count):
         code = raw.FPDFText_GetUnicode(text_page, number)
-        text.append(chr(code) if 31 < code < 0xD800 or 0xDFFF < code < 0x110000 else " ")
+        text.append(chr(code) if code == 10 or 31 < code < 0xD800 or 0xDFFF < code < 0x110000 else " ")
         left, bottom, right, top = text_page.get_charbox(number, loose=True)
         (x1, y1), (x2, y2) = on_picture(left, top), on_picture(right, bottom)
         boxes += min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
-    return {"text": "".join(text), "boxes": boxes}
+    return _as_read("".join(text), boxes)
+
+
+def _as_read(text: str, boxes: list[int]) -> dict[str, Any]:
+    """Both in the order in which they are read, as the loader has it, where some runs from right to left."""
+    if not RIGHT_TO_LEFT.search(text):
+        return {"text": text, "boxes": boxes}
+    places = [(boxes[i], boxes[i + 2], boxes[i + 1], boxes[i + 3]) for i in range(0, len(boxes), 4)]
+    order = [number for line in lines_in_order(text, places) for number in line if number is not None]
+    return {
+        "text": "".join(text[i] for i in order),
+        "boxes": [edge for i in order for edge in boxes[4 * i : 4 * i + 4]],
+    }
 
 
 if __name__ == "__main__":

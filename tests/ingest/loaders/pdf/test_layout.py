@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pypdfium2
 import pytest
-from pypdf.generic import RectangleObject
+from pypdf.generic import NameObject, RectangleObject, StreamObject
+from reportlab.pdfbase.pdfmetrics import stringWidth
 from reportlab.pdfgen.canvas import Canvas
 
 from ingest.loaders.pdf.layout import seen_text
@@ -145,3 +146,69 @@ def test_what_is_cut_off_at_the_crop_box_is_no_text(tmp_path):
     lines = page(tmp_path, [(72, 780, "proof-3.indd 12/04/20"), *column(72, LEFT)], crop)
 
     assert lines == LEFT
+
+
+ITEMS = ["Item", "Engine oil", "Engine coolant", "Brake fluid"]
+CAPACITIES = ["Capacity", "6.0 quarts", "18.6 quarts", "to the mark"]
+KINDS = ["Specification", "SAE 5W-20", "Gold premium", "DOT 4"]
+ROWS = [" | ".join(row) for row in zip(ITEMS, CAPACITIES, KINDS, strict=True)]
+
+
+@pytest.mark.parametrize("step", [12, 30])
+def test_columns_of_words_drawn_one_after_the_other_become_rows(tmp_path, step):
+    drawn = [column(left, texts, step=step) for left, texts in ((72, ITEMS), (240, CAPACITIES), (400, KINDS))]
+    assert page(tmp_path, [item for each in drawn for item in each]) == ROWS
+
+
+def test_headings_of_several_lines_side_by_side_stay_cells(tmp_path):
+    headings = [["Performance", "Share Units", "(In thousands)"], ["Weighted", "Average", "Fair Value"]]
+    texts = [["Comfort for every", "guest who stays", "with us longer", "than a week"]] * 2
+    for cells in (headings, texts):
+        drawn = [item for left, lines in zip((72, 300), cells, strict=True) for item in column(left, lines, step=11)]
+        assert page(tmp_path, drawn) == [" | ".join(" ".join(lines) for lines in cells)]
+
+
+@pytest.mark.parametrize("angle", [90, 180, 270])
+@pytest.mark.parametrize("order", [across, lambda *columns: [item for column in columns for item in column]])
+def test_text_that_stands_sideways_is_read_in_its_own_direction(tmp_path, angle, order):
+    canvas = Canvas(str(tmp_path / "a.pdf"))
+    canvas.drawString(72, 60, "Page foot")
+    canvas.translate(300, 400)
+    canvas.rotate(angle)
+    for left, bottom, text in order(column(-150, ITEMS, 50), column(-20, CAPACITIES, 50), column(80, KINDS, 50)):
+        canvas.drawString(left, bottom, text)
+    canvas.drawString(-150, -60, "Fill in the oil with the engine off, and wait.")
+    canvas.showPage()
+    canvas.save()
+    with pypdfium2.PdfDocument(tmp_path / "a.pdf") as document:
+        lines = seen_text(document[0])[0].replace("\r\n", "\n").rstrip().split("\n")
+    assert lines == ["Page foot", *ROWS, "Fill in the oil with the engine off, and wait."]
+
+
+def read_as(letters):
+    """Has a Latin font's letters be others', as fonts of other scripts are in files."""
+
+    def change(writer):
+        lines = "".join(
+            f"<{ord(letter):02X}> <{other.encode('utf-16-be').hex()}>\n" for letter, other in letters.items()
+        )
+        cmap = StreamObject()
+        cmap.set_data(
+            b"/CIDInit /ProcSet findresource begin 12 dict begin begincmap /CMapName /X def /CMapType 2 def\n"
+            b"1 begincodespacerange <00> <FF> endcodespacerange\n"
+            + f"{len(letters)} beginbfchar\n{lines}endbfchar\n".encode()
+            + b"endcmap CMapName currentdict /CMap defineresource pop end end"
+        )
+        for font in writer.pages[0]["/Resources"]["/Font"].values():
+            font.get_object()[NameObject("/ToUnicode")] = writer._add_object(cmap)
+
+    return change
+
+
+def test_arabic_is_read_from_right_to_left_however_it_was_drawn(tmp_path):
+    letters = {"a": "ا", "l": "ل", "s": "س", "m": "م", "X": "لا", " ": " ", "G": "G", "A": "A", "3": "3", "0": "0"}
+    seen = "30 AG mXs"  # as it stands on the page: سلام, GA 30
+    drawn = [(72 + stringWidth(seen[:place], "Helvetica", 10), 700, letter) for place, letter in enumerate(seen)]
+    for order in (drawn, drawn[::-1], drawn[4:] + drawn[:4]):
+        assert page(tmp_path, order, read_as(letters)) == ["سلام AG 30"]
+    assert page(tmp_path, [(72, 700, "alsX")], read_as(letters)) == ["لاسلا"]
