@@ -72,6 +72,8 @@ LOADER_VERSION = "6"
 
 def _extract_attachment(data: bytes, name: str, limits: Limits) -> Extracted:
     loader = _loader_of(name)  # what has none is not written down first
+    if loader is LOADERS[".pdf"]:
+        loader = load_pdf  # what is attached to it is only named: else files could be nested without end
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "attachment")
         path.write_bytes(data)
@@ -79,7 +81,7 @@ def _extract_attachment(data: bytes, name: str, limits: Limits) -> Extracted:
 
 
 LOADERS: dict[str, Loader] = {
-    ".pdf": load_pdf,
+    ".pdf": partial(load_pdf, read_attachment=_extract_attachment),
     **dict.fromkeys((".docx", ".docm", ".dotx", ".dotm"), load_docx),
     ".odt": load_odt,
     ".rtf": load_rtf,

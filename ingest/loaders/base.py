@@ -22,6 +22,7 @@ _Item = TypeVar("_Item")
 HEADING_SEPARATOR = " › "
 MEGABYTE = 1024 * 1024
 HIDDEN_TEXT = "Hidden text was left out."
+LONGEST_NAME = 80  # characters of a name within a heading
 LONGEST_HEADING = 120  # characters; a "heading" beyond that is a paragraph in disguise
 INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u2060\ufeff\0"))
 
@@ -159,6 +160,11 @@ def squeeze(text: str) -> str:
 def shortened(text: str, longest: int = LONGEST_HEADING) -> str:
     """`text` if it has at most `longest` characters, else its beginning and an ellipsis."""
     return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
+
+
+def short_name(name: str) -> str:
+    """A name or a subject as it stands in a heading."""
+    return shortened(squeeze(printable(name)), LONGEST_NAME)
 
 
 def unreadable(

@@ -101,7 +101,7 @@ def reading_order(characters: Sequence[str], edges: Sequence[Edges], height: flo
         for number, kind in enumerate(classes)
         if kind == _SPACE and edges[number][1] > edges[number][0]
     ]
-    line: list[int | None] = seen[:1]
+    line: list[int | None] = [*seen[:1]]
     for before, after in pairwise(seen):
         gap = edges[before][1], edges[after][0]
         if gap[1] - gap[0] > _SPACE_WIDTH * height or _is_any_within(spaces, edges[before], edges[after]):

@@ -8,9 +8,10 @@ from itertools import dropwhile
 from pathlib import Path
 from typing import BinaryIO
 
+from ingest.loaders.attachments import ReadAttachment
 from ingest.loaders.base import Extracted, Limits, unreadable
 from ingest.loaders.email.eml import parse_eml
-from ingest.loaders.email.loader import MessageReader, ReadAttachment
+from ingest.loaders.email.loader import MessageReader
 from ingest.loaders.email.message import citable_heading
 from rag.errors import UnreadableDocument
 

@@ -6,10 +6,9 @@ import re
 from dataclasses import dataclass
 from email.utils import parseaddr, parsedate_to_datetime
 
-from ingest.loaders.base import printable, shortened, squeeze
+from ingest.loaders.base import LONGEST_NAME, short_name, shortened
 
 _LONGEST_HEADER = 4000  # characters
-_LONGEST_NAME = 80
 _BLANK_LINES = re.compile(r"\n(?:[^\S\n]*\n){2,}")
 
 
@@ -42,8 +41,8 @@ def citable_heading(message: EmailMessage) -> str:
     try:
         date = parsedate_to_datetime(message.date).date().isoformat()
     except (ValueError, TypeError, IndexError, OverflowError):  # the date is missing or no date
-        date = message.date[:_LONGEST_NAME]
-    origin = ", ".join(part for part in ((sender[0] or sender[1] or message.sender)[:_LONGEST_NAME], date) if part)
+        date = message.date[:LONGEST_NAME]
+    origin = ", ".join(part for part in ((sender[0] or sender[1] or message.sender)[:LONGEST_NAME], date) if part)
     return " — ".join(part for part in (short_name(message.subject) or "(no subject)", origin) if part)
 
 
@@ -61,8 +60,3 @@ def message_text(message: EmailMessage) -> str:
     head = "\n".join(f"{name}: {shortened(value, _LONGEST_HEADER)}" for name, value in lines if value)
     body = _BLANK_LINES.sub("\n\n", message.body.strip("\n"))
     return "\n\n".join(part for part in (head, body) if part.strip()) + "\n\n"
-
-
-def short_name(name: str) -> str:
-    """A name or a subject as it stands in a heading."""
-    return shortened(squeeze(printable(name)), _LONGEST_NAME)

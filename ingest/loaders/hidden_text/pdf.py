@@ -1,4 +1,5 @@
-"""Text on a PDF page that nobody can see: white on white, transparent, drawn invisibly, or too small to be read.
+"""Text on a PDF page that nobody can see: white on white, transparent, drawn invisibly, too small to be read, or on a
+layer that is switched off.
 
 The colour of a text says little, since white on a dark table header is common. What looks suspicious is therefore
 looked up in a picture of the page: where that is blank, the text is hidden. The invisible text of a scan lies on its
@@ -10,7 +11,7 @@ from __future__ import annotations
 import ctypes
 from collections import deque
 from collections.abc import Sequence
-from itertools import repeat
+from itertools import islice, repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ingest.loaders.pdf.raw import pdfium_function
@@ -25,6 +26,7 @@ _TINY = 1.0  # points: a lower letter is no letter,
 _LARGE_PAGE = 400.0  # on a page at least so long
 _BLANK = 6  # of 255: colours that differ by no more look alike
 _SCAN_SHARE = 0.5  # of a page covered by images: a scan, whose text is drawn invisibly on it
+_MOST_LAYERS = 20  # of a page that are looked at, a picture each
 _PICTURE_SIDE = 1200.0  # pixels, at most
 
 
@@ -50,8 +52,9 @@ def remove_hidden(
         return False
     objects = _objects(text_page, [place.number for place in places])
     tiny = _tiny(page, places, objects)
-    suspects = _suspects(page, set(objects) - tiny)
-    hidden = tiny | (suspects - _shown(page, places, objects, suspects, left, top) if suspects else set())
+    layered = _on_hidden_layers(page, set(objects) - {0})
+    suspects = _suspects(page, set(objects) - tiny - layered)
+    hidden = tiny | layered | (suspects - _shown(page, places, objects, suspects, left, top) if suspects else set())
     for address in hidden - {0}:
         pdfium_function("FPDFPageObj_SetIsActive", ctypes.c_int, ctypes.c_int)(address, 0)
     return bool(hidden - {0})
@@ -72,6 +75,54 @@ def _tiny(page: PdfPage, places: Sequence[CharacterBox], objects: Sequence[int])
     for (_, left, right, bottom, top), address in zip(places, objects, strict=True):
         sizes[address] = max(sizes.get(address, 0.0), right - left, top - bottom)
     return {address for address, size in sizes.items() if 0.0 < size < _TINY}  # 0: its font does not tell
+
+
+def _on_hidden_layers(page: PdfPage, objects: set[int]) -> set[int]:
+    """Those on layers that make no difference to the picture of the page, whatever the file says of them."""
+    layers: dict[str, set[int]] = {}
+    count = pdfium_function("FPDFPageObj_CountMarks", ctypes.c_int)
+    mark_of = pdfium_function("FPDFPageObj_GetMark", ctypes.c_void_p, ctypes.c_ulong)
+    names: dict[int, str] = {}  # by the address of the mark, which many objects share
+    for address, marks in zip(objects, map(count, objects), strict=True):
+        for number in range(marks):
+            mark = mark_of(address, number) or 0
+            if mark not in names:
+                names[mark] = _layer(mark)
+            if names[mark]:
+                layers.setdefault(names[mark], set()).add(address)
+    set_active = pdfium_function("FPDFPageObj_SetIsActive", ctypes.c_int, ctypes.c_int)
+    hidden: set[int] = set()
+    with_all = _picture(page) if layers else None
+    for on_layer in islice(layers.values(), _MOST_LAYERS):
+        for address in on_layer:
+            set_active(address, 0)
+        if (_picture(page) == with_all).all():
+            hidden |= on_layer
+        for address in on_layer:
+            set_active(address, 1)
+    return hidden
+
+
+def _layer(mark: int) -> str:
+    """The name of the layer that a mark begins; empty where it is no layer's."""
+    if _text_of_mark("FPDFPageObjMark_GetName", mark) != "OC":
+        return ""
+    return _text_of_mark("FPDFPageObjMark_GetParamStringValue", mark, b"Name") or str(mark)
+
+
+def _text_of_mark(function: str, mark: int, *key: bytes) -> str:
+    read = pdfium_function(
+        function, ctypes.c_int, *[ctypes.c_char_p] * len(key), ctypes.c_void_p, ctypes.c_ulong, ctypes.c_void_p
+    )
+    buffer, size = (ctypes.c_ushort * 64)(), ctypes.c_ulong()
+    if not read(mark, *key, ctypes.addressof(buffer), ctypes.sizeof(buffer), ctypes.addressof(size)):
+        return ""
+    return bytes(buffer)[: size.value].decode("utf-16-le", "replace").partition("\0")[0]
+
+
+def _picture(page: PdfPage) -> Any:
+    scale = min(_PICTURE_SIDE / max(*page.get_size(), 1.0), 1.0)
+    return page.render(scale=scale).to_numpy()
 
 
 def _suspects(page: PdfPage, objects: set[int]) -> set[int]:

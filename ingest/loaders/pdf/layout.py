@@ -16,6 +16,7 @@ from itertools import pairwise, repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 from ingest.loaders.hidden_text.pdf import CharacterBox, remove_hidden
+from ingest.loaders.pdf.annotations import Annotations
 from ingest.loaders.pdf.raw import pdfium_function
 from ingest.loaders.pdf.reading_order import Cell, Line, reading_order
 from rag.text.right_to_left import RIGHT_TO_LEFT, lines_in_order, mirrored
@@ -58,9 +59,9 @@ class Run(NamedTuple):
         return self.top - self.bottom
 
 
-def seen_text(page: PdfPage) -> tuple[str, bool]:
-    """The text of a page that can be seen, and whether some that cannot was left out (`page` has lost it then). Raises
-    PdfiumError if the page is broken."""
+def seen_text(page: PdfPage, annotations: Annotations | None = None) -> tuple[str, bool]:
+    """The text of a page that can be seen, with what lies over it in its place, and whether some that cannot be seen
+    was left out (`page` has lost it then). Raises PdfiumError if the page is broken."""
     text_page = page.get_textpage()
     rotation: int = page.get_rotation()
     left, top, *_ = _edges(page, rotation)
@@ -76,11 +77,16 @@ def seen_text(page: PdfPage) -> tuple[str, bool]:
             drawn = _runs(text_page, text, rotation)
         if RIGHT_TO_LEFT.search(text):
             return _right_to_left(text_page, text, rotation), some_hidden
-        if not drawn:
+        if not drawn and not (annotations and annotations.texts):
             return text, some_hidden
         frames = _frames(text_page, text, drawn, rotation)
     finally:
         text_page.close()
+    if annotations and (annotations.own_characters is not None or annotations.texts):
+        place = [angle for angle, _ in frames].index(rotation)
+        frames[place] = rotation, _with_annotations(frames[place][1], annotations, rotation)
+        seen = [_visible(runs, _edges(page, angle)) for angle, runs in frames]
+        return "\n".join(map(text_of, seen)), some_hidden
     seen = [_visible(runs, _edges(page, angle)) for angle, runs in frames]
     if sum(map(len, seen)) == sum(len(runs) for _, runs in frames) and all(
         _goes_down(before, after) for runs in seen for before, after in pairwise(runs)
@@ -99,13 +105,32 @@ def _frames(page: PdfTextPage, text: str, drawn: list[Run], rotation: int) -> li
     angle_of = pdfium_function("FPDFText_GetCharAngle", ctypes.c_float, ctypes.c_int)
 
     def angle(number: int) -> int:
-        return round(-angle_of(handle, number) / (math.pi / 2)) % 4 * 90
+        return round(-float(angle_of(handle, number)) / (math.pi / 2)) % 4 * 90
 
     frames = []
     for turned in dict.fromkeys(angle(match.start()) for match in _WORD.finditer(text)):
         runs = [run for run in _runs(page, text, turned) if angle(run.ends[0].number) == turned]
         frames.append((turned, runs if turned == rotation else _line_by_line(runs)))
-    return frames
+    return frames if rotation in dict(frames) else [*frames, (rotation, [])]
+
+
+def _with_annotations(runs: list[Run], annotations: Annotations, rotation: int) -> list[Run]:
+    """The runs, with those that lie over the page behind what stands to their left, or above them."""
+    own = annotations.own_characters
+    laid = [run for run in runs if own is not None and run.ends[0].number >= own]
+    ordered = runs[: len(runs) - len(laid)]
+    for text, box in annotations.texts:
+        (left,), (top,), (right,), (bottom,) = _turned([box[0]], [box[3]], [box[2]], [box[1]], rotation)
+        laid.append(Run(text, is_broken=True, left=left, right=right, bottom=bottom, top=top))
+    for run in laid:
+        before = [place for place, other in enumerate(ordered) if shares_line(other, run) and other.left < run.left]
+        if before:
+            place = max(before, key=lambda place: ordered[place].left)
+            ordered.insert(place + 1, run._replace(is_broken=False))
+        else:
+            above = [place for place, other in enumerate(ordered) if other.bottom >= (run.bottom + run.top) / 2]
+            ordered.insert(max(above, default=-1) + 1, run)
+    return ordered
 
 
 def _line_by_line(runs: list[Run]) -> list[Run]:

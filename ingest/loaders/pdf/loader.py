@@ -9,16 +9,17 @@ from __future__ import annotations
 import logging
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
-from contextlib import closing
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from ingest.loaders import ocr
+from ingest.loaders.attachments import AttachmentReader, ReadAttachment
 from ingest.loaders.base import (
     HEADING_SEPARATOR,
+    MEGABYTE,
     Extracted,
     HeadingPath,
     Limits,
@@ -28,9 +29,11 @@ from ingest.loaders.base import (
     quoted,
     readable_stem,
     sensible_title,
+    short_name,
     squeeze,
     unreadable,
 )
+from ingest.loaders.pdf.annotations import annotated_page, attached_files
 from ingest.loaders.pdf.headers_footers import without_running_lines
 from ingest.loaders.pdf.layout import seen_text
 from ingest.loaders.pdf.page_labels import printed_labels
@@ -43,12 +46,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_LONGEST_STAMP = 100  # characters that a scanned page may have besides
+_LONGEST_STAMP = 300  # characters that a scanned page may have besides
+_MORE_BY_RECOGNITION = 1.5  # times what is there as text
 _SCAN_SHARE = 0.5  # of such a page is covered by its image
 _LOGO_SHARE = 0.02  # of a page without any text: a smaller image is none of text
 _MANY_OBJECTS = 30  # of which a page without text may be drawn text
 _FINEST_SCALE = 300 / 72  # pixels a point
 
+_XFA = "A dynamic form (XFA), of which what was filled in is not read: print it to a new PDF, and add that."
 Bookmark = tuple[int, int, str]  # page index, level from 1, title
 _Entry = tuple[int | None, int, str]  # the same as it stands in the file
 
@@ -73,6 +78,9 @@ class _Pages:
     broken: list[int] = field(default_factory=list)
     recognised: list[int] = field(default_factory=list)
     hidden: list[int] = field(default_factory=list)
+    pictures: list[int] = field(default_factory=list)
+    notes: dict[int, list[str]] = field(default_factory=dict)
+    files: list[tuple[str, bytes | None]] = field(default_factory=list)
 
     def read(
         self, count: int, text_of_page: Callable[[int], str], errors: type[Exception], limits: Limits, name: str
@@ -97,13 +105,19 @@ class _Pages:
         notices = [ocr.notice(self.recognised, len(self.texts))]
         if self.broken:
             notices.append(f"Could not be read: {page_numbers(self.broken)}.")
+        if self.pictures:
+            where = page_numbers(self.pictures)
+            notices.append(
+                f"Pictures fill most of {where}: install text recognition (`make setup EXTRAS=ocr`) for them."
+            )
         if self.hidden:
             notices.append(f"Hidden text was left out: {page_numbers(self.hidden)}.")
         return " ".join(filter(None, notices))
 
 
-def load_pdf(path: Path, name: str, limits: Limits) -> Extracted:
-    """One section per page, empty ones too. Raises UnreadableDocument: encrypted, broken, or over a limit."""
+def load_pdf(path: Path, name: str, limits: Limits, read_attachment: ReadAttachment | None = None) -> Extracted:
+    """One section per page, empty ones too, then those of attached files, which are only named where nothing reads
+    them. Raises UnreadableDocument: encrypted, broken, or over a limit."""
     import pypdfium2
     from pypdfium2.raw import FPDF_ERR_PASSWORD
 
@@ -118,29 +132,67 @@ def load_pdf(path: Path, name: str, limits: Limits) -> Extracted:
         logger.info("pdfium refuses %s (%s); trying pypdf", quoted(name), error)
         return _load_with_pypdf(path, name, limits)
     with document:
-        return _load_with_pdfium(document, name, limits)
+        document.init_forms()
+        return _load_with_pdfium(document, name, limits, read_attachment)
 
 
-def _load_with_pdfium(document: PdfDocument, name: str, limits: Limits) -> Extracted:
+def _load_with_pdfium(
+    document: PdfDocument, name: str, limits: Limits, read_attachment: ReadAttachment | None
+) -> Extracted:
     from pypdfium2 import PdfiumError
+    from pypdfium2.raw import FORMTYPE_XFA_FULL
 
     pages = _Pages()
+    most_bytes = limits.max_file_mb * MEGABYTE
 
     def text_of_page(index: int) -> str:
-        with closing(document[index]) as page:
-            return _text_of_page(page, index, pages, limits)
+        with annotated_page(document, index, most_bytes) as (page, annotations):
+            pages.files += annotations.files
+            if annotations.notes:
+                pages.notes[index] = annotations.notes
+            text, some_hidden = seen_text(page, annotations)
+            if some_hidden:
+                pages.hidden.append(index)
+            return _recognised(page, index, pages, limits, text) if _is_scan(page, text) else text
 
     pages.read(len(document), text_of_page, PdfiumError, limits, name)
     labels = [document.get_page_label(index) for index in range(len(document))]
     title = document.get_metadata_value("Title")
-    return _assemble(name, title, pages, labels, _bookmarks(_outline(document)))
+    pages.files += attached_files(document, most_bytes)
+    extracted = _assemble(name, title, pages, labels, _bookmarks(_outline(document)))
+    if document.get_formtype() == FORMTYPE_XFA_FULL:
+        extracted = replace(extracted, notice=f"{extracted.notice} {_XFA}".strip())
+    return _with_files(extracted, pages.files, name, limits, read_attachment) if pages.files else extracted
 
 
-def _text_of_page(page: PdfPage, index: int, pages: _Pages, limits: Limits) -> str:
-    text, some_hidden = seen_text(page)
-    if some_hidden:
-        pages.hidden.append(index)
-    if not (ocr.is_installed() and _is_scan(page, text)):
+def _with_files(
+    extracted: Extracted,
+    files: Iterable[tuple[str, bytes | None]],
+    name: str,
+    limits: Limits,
+    read_attachment: ReadAttachment | None,
+) -> Extracted:
+    """What was found, and what is attached to it."""
+    if read_attachment is None:
+        names = ", ".join(quoted(attached) for attached, _ in files)
+        return replace(extracted, notice=f"{extracted.notice} Attached, and not read: {names}.".strip())
+    reader = AttachmentReader(name, limits, read_attachment)
+    reader.note(extracted.notice)
+    for section in extracted.sections:
+        reader.add(section)
+    for attached, data in files:
+        if data is None:
+            reader.note(f"The attachment {quoted(attached)} is too large, or damaged, and was not read.")
+        else:
+            reader.read_file(attached, data, f"Attachment › {short_name(attached)}")
+    return reader.extracted(extracted.title)
+
+
+def _recognised(page: PdfPage, index: int, pages: _Pages, limits: Limits, text: str) -> str:
+    """The text in the picture that a page is; its own text where nothing reads pictures."""
+    if not ocr.is_installed():
+        if text.strip():  # a page without any is told of in any case
+            pages.pictures.append(index)
         return text
     scale = min(ocr.LONGEST_SIDE / max(*page.get_size(), 1.0), _FINEST_SCALE)
     try:
@@ -151,9 +203,10 @@ def _text_of_page(page: PdfPage, index: int, pages: _Pages, limits: Limits) -> s
         return text
     finally:
         limits.heartbeat()
-    if recognised:
-        pages.recognised.append(index)
-    return recognised or text
+    if len(recognised) <= _MORE_BY_RECOGNITION * len(text.strip()):  # its own text is what there is, and is better
+        return text
+    pages.recognised.append(index)
+    return recognised
 
 
 def _is_scan(page: PdfPage, text: str) -> bool:
@@ -242,9 +295,12 @@ def _assemble(name: str, title: str, pages: _Pages, labels: list[str], bookmarks
     parts = [heading.split(HEADING_SEPARATOR) for heading in headings]
     joined = _join_hyphens(without_running_lines(texts, labels, parts))
     tidied = [_tidy(text) for text in joined]
+    noted = [
+        text + "".join(f"{_clean(note)}\n" for note in pages.notes.get(index, ())) for index, text in enumerate(tidied)
+    ]
     sections = [
         Section(text, index, label, with_page_title(heading, text))
-        for index, (text, label, heading) in enumerate(zip(tidied, labels, headings, strict=True))
+        for index, (text, label, heading) in enumerate(zip(noted, labels, headings, strict=True))
     ]
     return Extracted(title=_title(title, name), sections=sections, notice=pages.notice)
 

@@ -39,7 +39,7 @@ def main() -> None:
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(limit, (value, value))
-    from pypdfium2 import PdfDocument
+    from pypdfium2 import PdfDocument, raw
 
     document = PdfDocument(sys.argv[1])
     index = int(sys.argv[2])
@@ -48,6 +48,9 @@ def main() -> None:
     document.init_forms()  # what was filled in belongs to the page
     page = document[index]
     picture, size = _drawn(page)
+    if raw.FPDFPage_GetAnnotCount(page):
+        raw.FPDFPage_Flatten(page, raw.FLAT_NORMALDISPLAY)
+        page = document[index]
     head = {"pages": len(document), "size": size, **_characters(page)}
     sys.stdout.buffer.write(json.dumps(head).encode() + b"\n" + picture)
 
