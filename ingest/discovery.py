@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
-from ingest.loaders import SUPPORTED_SUFFIXES, printable
+from ingest.loaders import SUPPORTED_SUFFIXES, printable, suffix_of
 from rag.errors import NotFound, UnreadableDocument
 from rag.storage.database import CATALOG_NAME
 
@@ -44,7 +44,7 @@ def discover(paths: Sequence[Path], suffixes: Collection[str] = SUPPORTED_SUFFIX
 
 def left_out(paths: Sequence[Path], suffixes: Collection[str] = SUPPORTED_SUFFIXES) -> Counter[str]:
     """How many files of each suffix (in small letters, with its dot) `discover` leaves out as no loader reads them."""
-    found = (file.suffix.lower() for path in paths if path.is_dir() for file in _walk(path))
+    found = (suffix_of(file.name) for path in paths if path.is_dir() for file in _walk(path))
     return Counter(suffix for suffix in found if suffix not in suffixes)
 
 
@@ -87,7 +87,7 @@ def _walk(root: Path) -> Iterator[Path]:
 
 
 def _supported(folder: Path, suffixes: Collection[str]) -> Iterator[Path]:
-    return (file for file in _walk(folder) if file.suffix.lower() in suffixes)
+    return (file for file in _walk(folder) if suffix_of(file.name) in suffixes)
 
 
 def is_gone(path: Path) -> bool:

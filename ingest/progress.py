@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from ingest.loaders import SUPPORTED_SUFFIXES
+from ingest.loaders import FORMATS
 from rag.settings import EmbeddingSettings
 from rag.types.documents import Document
 from rag.types.ingest import FileOutcome, FileReport, IngestOptions, IngestProgress, Job
@@ -124,7 +124,7 @@ def _show_summary(reports: Sequence[FileReport], chunks: int, seconds: float, op
     console = Console()
     if not reports:
         console.print("No documents found: no file of a known type lies there.")
-        console.print(f"Known are {', '.join(sorted(SUPPORTED_SUFFIXES))}.")
+        console.print(f"What can be read: {FORMATS} (docs/formats.md has every suffix).", soft_wrap=True)
         return
     if options.dry_run:
         console.print("Nothing was changed. This would be done:")

@@ -1,9 +1,10 @@
 """Splitting: a document's sections become chunks that the embedding model reads to their last token.
 
-Chunks are made of whole sentences and never cross a section. A sentence longer than a chunk is cut between words. Who
-wants chunks that overlap gets the last sentences of one again in the next, as many as fit. The length is counted by the
-embedding model's own tokenizer, with the title and heading that are embedded along. This is done where the file was
-read, in a child process: it takes the interpreter for long.
+Chunks are made of whole sentences and never cross a section; one that begins within a table has the names of its
+columns with its heading. A sentence longer than a chunk is cut between words. Who wants chunks that overlap gets the
+last sentences of one again in the next, as many as fit. The length is counted by the embedding model's own tokenizer,
+with the title and heading that are embedded along. This is done where the file was read, in a child process: it takes
+the interpreter for long.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ import bisect
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from ingest.table_columns import tables_of
 from rag.text.analysis import Span, contextual_text, sentence_spans, trim
 from rag.text.tokenizers import TokenSpans
 from rag.types.documents import Chunk, ChunkId, Chunking, Section
 from rag.types.models import Embedding
 
-SPLITTER_VERSION = "2"
-# Tokenizers drop control characters and join what they part; where a chunk ends between them, the parts count alone.
-_CONTROLS = {number: " " for number in (*range(32), *range(127, 160)) if chr(number) not in "\t\n\r"}
+HEADING_SEPARATOR = " › "
+SPLITTER_VERSION = "3"
 _SPECIAL_TOKENS = 2  # what the model puts around every text
 _BLOCK = 50_000  # characters tokenised at once: the tokens of a whole book would take gigabytes
 
@@ -60,11 +61,22 @@ def split(
     which at most `overlap` are those that the one before ends with. `title` must leave room for text: see
     `fitting_title`."""
     room = limit - _SPECIAL_TOKENS
+    columns_before = ""
     for place, section in enumerate(sections):
-        heading = _fitting_heading(title, section.heading, token_spans, room // 2)
-        budget = room - len(token_spans(contextual_text(title, heading, "")))
+        tables = tables_of(section.text, columns_before)
+        columns_before = tables[-1].columns if tables and tables[-1].is_last else ""
+        headings = {
+            columns: _fitting_heading(title, _joined(section.heading, columns), token_spans, room // 2)
+            for columns in ("", *(table.columns for table in tables))
+        }
+        budget = room - max(len(token_spans(contextual_text(title, heading, ""))) for heading in headings.values())
         for start, end in chunk_spans(section.text, token_spans, budget, overlap):
-            yield Piece(place, start, end, heading)
+            columns = next((table.columns for table in tables if table.start <= start < table.end), "")
+            yield Piece(place, start, end, headings[columns])
+
+
+def _joined(heading: str, columns: str) -> str:
+    return HEADING_SEPARATOR.join(filter(None, (heading, columns)))
 
 
 def chunks_of(document_id: str, version: int, sections: Sequence[Section], pieces: Iterable[Piece]) -> list[Chunk]:
@@ -146,7 +158,7 @@ def _measured_pieces(text: str, token_spans: TokenSpans, budget: int, part: int)
     """The sentences, or parts of at most `part` tokens of one that is too long, each with its number of tokens."""
     for block in _blocks(text, sentence_spans(text)):
         offset = block[0][0]
-        starts = [offset + start for start, _ in token_spans(text[offset : block[-1][1]].translate(_CONTROLS))]
+        starts = [offset + start for start, _ in token_spans(text[offset : block[-1][1]])]
         for start, end in _pieces(text, block, starts, budget, part):
             yield (start, end), bisect.bisect_left(starts, end) - bisect.bisect_left(starts, start)
 

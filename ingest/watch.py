@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from ingest.discovery import is_ignored
-from ingest.loaders import SUPPORTED_SUFFIXES
+from ingest.loaders import SUPPORTED_SUFFIXES, suffix_of
 from rag.errors import RagError
 from rag.operations.backend import IngestService
 from rag.storage.catalog import DEFAULT_COLLECTION
@@ -109,5 +109,5 @@ class FolderWatcher:
 def _is_document(path: Path, roots: Sequence[Path], suffixes: Collection[str]) -> bool:
     """Whether a change of `path` may concern a document; of a folder that is gone only its name is left to judge by."""
     below = next((path.relative_to(root.absolute()) for root in roots if path.is_relative_to(root.absolute())), path)
-    could_be = path.suffix.lower() in suffixes or not path.is_file()
+    could_be = suffix_of(path.name) in suffixes or not path.is_file()
     return could_be and not any(is_ignored(part) for part in below.parts if part != os.sep)

@@ -47,12 +47,14 @@ from ingest.loaders.rst import load_rst
 from ingest.loaders.rtf import load_rtf
 from ingest.loaders.source_code import SOURCE_CODE_SUFFIXES, load_source_code
 from ingest.loaders.spreadsheet import load_spreadsheet
+from ingest.loaders.subtitles import load_subtitles
 from ingest.loaders.text import load_text
 from ingest.loaders.xml import load_xml
 from rag.errors import DocumentError, EmptyDocument, UnsupportedFileType
 from rag.text.unicode import smuggles, without_invisible
 
 __all__ = [
+    "FORMATS",
     "LOADERS",
     "LOADER_VERSION",
     "SUPPORTED_SUFFIXES",
@@ -63,6 +65,7 @@ __all__ = [
     "can_recognise_text",
     "load_document",
     "printable",
+    "suffix_of",
     "supported_suffixes",
 ]
 
@@ -92,7 +95,8 @@ LOADERS: dict[str, Loader] = {
     **dict.fromkeys((".html", ".htm", ".xhtml"), load_html),
     **dict.fromkeys((".md", ".mdx", ".markdown"), load_markdown),
     ".txt": load_text,
-    **dict.fromkeys((".text", ".log", ".tex", ".org", ".adoc", ".vtt"), load_text),
+    **dict.fromkeys((".text", ".log", ".tex", ".org", ".adoc"), load_text),
+    **dict.fromkeys((".srt", ".vtt"), load_subtitles),
     ".ics": load_calendar,
     **dict.fromkeys((".csv", ".tsv"), load_csv),
     **dict.fromkeys((".jsonl", ".ndjson"), load_jsonl),
@@ -106,11 +110,37 @@ LOADERS: dict[str, Loader] = {
     **(dict.fromkeys(IMAGE_SUFFIXES, load_image) if can_recognise_text() else {}),
 }
 SUPPORTED_SUFFIXES = frozenset(LOADERS)
+FORMATS = (
+    "PDF, Word, PowerPoint, Excel, OpenDocument, RTF, EPUB, mail, web pages, Markdown, CSV, JSON, XML, notebooks, "
+    "subtitles, text and source code"
+)
+_PLAIN_TEXTS = frozenset(  # files that have no suffix
+    {
+        "readme",
+        "license",
+        "licence",
+        "copying",
+        "notice",
+        "authors",
+        "contributors",
+        "maintainers",
+        "changelog",
+        "changes",
+    }
+    | {"news", "todo", "install", "makefile", "dockerfile", "jenkinsfile", "vagrantfile", "procfile", "codeowners"}
+)
 
 
 def supported_suffixes(readers: Mapping[str, str]) -> frozenset[str]:
     """The suffixes that can be read, with those that have a reader of their own."""
     return SUPPORTED_SUFFIXES | readers.keys()
+
+
+def suffix_of(name: str) -> str:
+    """The suffix by which a file is read, in small letters: that of its name, or `.txt` for the names of text files
+    without one, such as README."""
+    path = PurePath(name)
+    return path.suffix.lower() or (".txt" if path.name.lower() in _PLAIN_TEXTS else "")
 
 
 _SAVED_AS = {
@@ -136,7 +166,7 @@ def load_document(path: Path, name: str, limits: Limits, reader: str = "") -> Lo
 
 
 def _loader_of(name: str) -> Loader:
-    suffix = PurePath(name).suffix.lower()
+    suffix = suffix_of(name)
     loader = LOADERS.get(suffix)
     if loader is None:
         kind = f"“{printable(suffix)}” files" if suffix else "files without a suffix"
@@ -220,7 +250,7 @@ def _unsupported_hint(suffix: str) -> str:
         return "Text recognition reads images: `make setup EXTRAS=ocr` installs it."
     if suffix in _SAVED_AS:
         return f"Open it in its own program and save it as {_SAVED_AS[suffix]}."
-    return f"Supported are {', '.join(sorted(SUPPORTED_SUFFIXES))}."
+    return f"What can be read: {FORMATS} (docs/formats.md has every suffix)."
 
 
 def _empty_hint(sections: Sequence[Section]) -> str:

@@ -13,13 +13,13 @@ from itertools import pairwise
 from pathlib import Path, PurePath
 from typing import TypeVar
 
+from ingest.splitting import HEADING_SEPARATOR as HEADING_SEPARATOR  # noqa: PLC0414 - loaders take it from here
 from ingest.splitting import Piece
 from rag.errors import UnreadableDocument
 from rag.types.documents import Section as Section  # noqa: PLC0414 - loaders take it from here
 
 _Item = TypeVar("_Item")
 
-HEADING_SEPARATOR = " › "
 MEGABYTE = 1024 * 1024
 HIDDEN_TEXT = "Hidden text was left out."
 LONGEST_NAME = 80  # characters of a name within a heading

@@ -33,6 +33,12 @@ _BLOCKS = re.compile(
     r"address|article|aside|blockquote|body|caption|d[dlt]|details|dialog|div|fieldset|figcaption|figure|footer|form"
     r"|h[1-6r]|header|html|li|main|nav|ol|option|p|pre|section|summary|table|t[dhr]|tbody|tfoot|thead|ul"
 )
+_AROUND = ["header", "footer", "aside"]
+_CONSENT = re.compile(
+    r"(?:cookie|consent|gdpr)[-_]?\w{0,20}(?:banner|notice|bar|popup|dialog|modal|overlay|message|consent)",
+    re.IGNORECASE,
+)
+_LONGEST_BANNER = 3_000  # characters
 _BOXES = frozenset({"checkbox", "radio"})
 _FIELDS = frozenset({"text", "search", "tel", "url", "email", "number", "date", "time", "datetime-local", "month"})
 _SHORTEST_ALTERNATIVE = 20  # characters; shorter ones name icons and ornaments
@@ -114,12 +120,22 @@ def _show_values(soup: BeautifulSoup) -> None:
 
 
 def _remove_navigation(soup: BeautifulSoup) -> None:
-    """Links to other pages answer nothing; they stay only where the page has no other text."""
-    menus = soup.find_all("nav")
-    of_menus = sum(len(squeeze(menu.get_text())) for menu in menus)
-    if menus and len(squeeze(soup.get_text())) > of_menus + len(menus):
-        for menu in menus:
-            menu.extract()
+    """What is around a page's own text answers nothing: menus, consent banners and, where the page says which text is
+    its own, headers, footers and what stands beside. It stays where there is no other text."""
+    around: list[Tag] = soup.find_all("nav") + soup.find_all(_is_consent_banner)
+    if own := soup.find_all(["main", "article"]) + soup.find_all(role="main"):
+        within = {id(element) for part in own for element in (*part.parents, *part.find_all(_AROUND))}
+        around += [tag for tag in soup.find_all(_AROUND) if id(tag) not in within]
+    outermost = [tag for tag in around if not any(parent in around for parent in tag.parents)]
+    characters = sum(len(squeeze(tag.get_text())) for tag in outermost)
+    if outermost and len(squeeze(soup.get_text())) > characters + len(outermost):
+        for tag in outermost:
+            tag.extract()
+
+
+def _is_consent_banner(tag: Tag) -> bool:
+    names = " ".join([str(tag.get("id", "")), *map(str, tag.get_attribute_list("class"))])
+    return _CONSENT.search(names) is not None and len(tag.get_text()) < _LONGEST_BANNER
 
 
 class _Reader(SectionWriter):

@@ -45,9 +45,14 @@ class NumberFormats:
             target = targets.get(sheet.get(_RELATION), "").removeprefix("/xl/")
             self._members[sheet.get("name", "")] = f"xl/{target}"
 
+    @property
+    def tell(self) -> bool:
+        """Whether any of the formats says more than the stored values do."""
+        return bool(self._formats)
+
     def member(self, sheet: str) -> str | None:
-        """The part that holds a sheet, None where none of its formats can tell anything."""
-        return self._members.get(sheet) if self._formats else None
+        """The part that holds a sheet, None where nobody knows."""
+        return self._members.get(sheet)
 
     def rows(self, cells: Iterable[bytes]) -> Formats:
         """The formats of the cells in a sheet's bytes, which are parted between cells."""

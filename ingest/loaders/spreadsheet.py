@@ -12,10 +12,11 @@ import re
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from ingest.loaders.base import INVISIBLE, Extracted, Limits, not_what_it_says, quoted, unreadable
+from ingest.loaders.base import HEADING_SEPARATOR, INVISIBLE, Extracted, Limits, not_what_it_says, quoted, unreadable
 from ingest.loaders.csv import load_csv
 from ingest.loaders.html import load_html
 from ingest.loaders.number_formats import NumberFormats, column_number, shown
+from ingest.loaders.sheet_notes import sheet_notes
 from ingest.loaders.table_sections import row_sections
 from ingest.loaders.zip_container import (
     ODS,
@@ -30,6 +31,7 @@ from ingest.loaders.zip_container import (
     old_office_kind,
 )
 from rag.errors import UnreadableDocument
+from rag.types.documents import Section
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -39,7 +41,6 @@ if TYPE_CHECKING:
 
     from ingest.loaders.number_formats import Formats
     from ingest.loaders.table_sections import Row
-    from rag.types.documents import Section
 
 _MOST_CELLS = 60_000_000  # of the rectangle around a sheet's values: the library takes 46 bytes for each
 _LONGEST_REPEATED = 60  # characters of a merged cell that are repeated in the columns it spans
@@ -95,9 +96,9 @@ def _sections(path: Path, name: str, limits: Limits) -> tuple[list[Section], lis
         for sheet in sheets:
             try:
                 member = formats.member(sheet.name) if formats else None
-                in_rows = (
-                    formats.rows(_whole_cells(archive.pieces(member))) if archive and formats and member else iter(())
-                )
+                in_rows: Formats = iter(())
+                if archive and formats and member and formats.tell:
+                    in_rows = formats.rows(_whole_cells(archive.pieces(member)))
                 rows = _rows(workbook.get_sheet_by_name(sheet.name), in_rows)
             except CalamineError:
                 if len(sheets) == 1:
@@ -105,6 +106,8 @@ def _sections(path: Path, name: str, limits: Limits) -> tuple[list[Section], lis
                 damaged.append(sheet.name)
                 continue
             found = row_sections(rows, name, limits, sheet.name)
+            if archive and member and (notes := sheet_notes(archive, member)):
+                found.append(Section("\n".join(notes) + "\n", heading=f"{sheet.name}{HEADING_SEPARATOR}notes"))
             characters += sum(len(section.text) for section in found)
             limits.check_text(characters, name)
             sections += found

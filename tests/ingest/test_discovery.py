@@ -45,7 +45,7 @@ def test_in_folders_hidden_and_foreign_files_are_left_out(folder):
         "jquery.min.js",
         "~$letter.docx",
         "h.xyz",
-        "README",
+        "shoppinglist",
     ):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text("text")
@@ -133,6 +133,6 @@ def test_odd_names_are_found_and_have_a_printable_source(tmp_path):
 
 def test_what_no_loader_reads_is_counted(tmp_path):
     (tmp_path / "deep").mkdir()
-    for name in ("a.txt", "old.DOC", "deep/older.doc", "song.mp3", "Makefile", ".hidden.zip"):
+    for name in ("a.txt", "old.DOC", "deep/older.doc", "song.mp3", "shoppinglist", ".hidden.zip"):
         (tmp_path / name).write_text("x")
     assert left_out([tmp_path, tmp_path / "a.txt"]) == {".doc": 2, ".mp3": 1, "": 1}

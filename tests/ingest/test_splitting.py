@@ -37,7 +37,8 @@ WORDS = st.sampled_from(
 )
 SPACES = st.sampled_from([" ", " ", " ", "\n", "\n\n", "\t", "\u00a0", "  ", "\x0c", "\u2028", "\r\n"])
 PROSE = st.lists(st.tuples(WORDS, SPACES), max_size=200).map(lambda pairs: "".join(w + s for w, s in pairs))
-ANYTHING = st.text(max_size=400)
+# Without control characters, which no document has (ingest/loaders/__init__.py): tokenizers drop them, and join words.
+ANYTHING = st.text(st.one_of(st.characters(exclude_categories=("Cc", "Cs")), st.sampled_from("\n\t")), max_size=400)
 LONG_WORD = st.builds(
     lambda unit, count: unit * count, st.sampled_from("xß日-_é\u0301🦊".replace("\u0301", "")), st.integers(1, 3000)
 )

@@ -194,3 +194,39 @@ def test_spans_forms_panels_pictures_and_readings_are_read_as_they_are_shown(tmp
         "",
         "",
     ]
+
+
+PAGE = """<html><head><title>Valves</title></head><body>
+<header><ul><li><a href="/1">Shop</a></li><li><a href="/2">Club</a></li></ul></header>
+<div id="cookie-banner" role="dialog"><p>We value your privacy. Accept all cookies.</p></div>
+{main}
+<aside><h2>Related</h2><ul><li><a href="/3">Ten tips</a></li></ul></aside><footer>Imprint</footer></body></html>"""
+
+
+def test_what_is_around_the_text_is_left_out_where_the_page_says_which_that_is(tmp_path):
+    article = (
+        "<main><article><header><h1>Valve care</h1></header><p>Grease it each April.</p><ul><li>Graphite</li></ul>"
+        "<aside>Wear gloves.</aside><footer>By Ida.</footer></article></main>"
+    )
+    (tmp_path / "a.html").write_text(PAGE.format(main=article))
+    assert "".join(texts(load(tmp_path / "a.html"))).split("\n") == [
+        *("Valve care", "Grease it each April.", "- Graphite", "Wear gloves.", "By Ida.", "", ""),
+    ]
+
+
+def test_without_such_a_sign_only_menus_and_banners_go(tmp_path):
+    (tmp_path / "a.html").write_text(PAGE.format(main="<nav>Up</nav><p>Grease it each April.</p>"))
+    text = "".join(texts(load(tmp_path / "a.html")))
+    assert all(word in text for word in ("Shop", "Grease it each April.", "Ten tips", "Imprint"))
+    assert "cookies" not in text
+    assert "Up" not in text
+
+
+def test_a_page_of_nothing_else_keeps_it(tmp_path):
+    (tmp_path / "a.html").write_text(PAGE.format(main="<main></main>"))
+    assert "Shop" in "".join(texts(load(tmp_path / "a.html")))
+
+
+def test_a_text_about_cookies_stays(tmp_path):
+    (tmp_path / "a.html").write_text('<div class="cookie-recipe"><p>Bake the cookies for ten minutes.</p></div>')
+    assert "ten minutes" in "".join(texts(load(tmp_path / "a.html")))

@@ -160,3 +160,28 @@ def test_what_is_no_spreadsheet_is_said(tmp_path):
         with pytest.raises(UnreadableDocument, match=message) as caught:
             load(tmp_path / name)
         assert caught.value.hint
+
+
+def test_what_stands_over_the_cells_is_read_beside_the_rows(tmp_path):
+    with xlsxwriter.Workbook(tmp_path / "a.xlsx") as book:
+        for name in ("Costs", "Empty"):
+            sheet = book.add_worksheet(name)
+            sheet.write_row(0, 0, ["Post", "Amount"])
+            sheet.write_row(1, 0, ["Rent", 1200])
+            sheet.write_row(2, 0, ["Heating", 310])
+        sheet = book.get_worksheet_by_name("Costs")
+        sheet.write_comment("B2", "provisional until the audit", {"author": "Ida"})
+        sheet.insert_textbox(5, 1, "All figures in thousands of euros\nand without VAT")
+        chart = book.add_chart({"type": "column"})
+        chart.add_series({"values": "=Costs!$B$2:$B$3"})
+        chart.set_title({"name": "Costs of the year"})
+        sheet.insert_chart("D2", chart)
+    document = load(tmp_path / "a.xlsx")
+    [notes] = [section for section in document.sections if section.heading.endswith("notes")]
+    assert notes.heading == "Costs › notes"
+    assert sorted(notes.text.splitlines()) == [
+        "All figures in thousands of euros",
+        "Chart: Costs of the year",
+        "Comment on B2: provisional until the audit",
+        "and without VAT",
+    ]
