@@ -14,7 +14,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
@@ -24,7 +24,7 @@ from rag.api.compat.plain_errors import PLAIN_ERRORS, PlainErrorRoute
 from rag.api.dependencies import AppServices, Caller
 from rag.api.json_body import NullIsAbsent
 from rag.api.openai.chat_completions import ChatMessage, ChatRequest, ContentPart, Reply, request_of
-from rag.api.openai.embeddings import embed
+from rag.api.openai.embeddings import MOST_TEXTS, embed
 from rag.api.openai.extensions import WithExtensions
 from rag.api.openai.models import model_names, resolve_model
 from rag.api.openai.tools import MOST_TOOLS, CalledFunction, ChatTool, ChatToolCall
@@ -135,7 +135,7 @@ class Embed(NullIsAbsent):
     """A text, or several."""
 
     model: str
-    input: str | list[str] = Field(max_length=2_000_000)
+    input: str | Annotated[list[str], Field(max_length=MOST_TEXTS)]
     dimensions: int | None = None
 
 
@@ -321,7 +321,7 @@ class _GenerateLines(_Lines):
 
 def _messages(turns: Sequence[Turn]) -> list[ChatMessage]:
     """The conversation in OpenAI's form. Calls have no ids here: a result is that of the first call, of its name where
-    it has one, that has no result yet."""
+    it has one, that has no result yet; of more calls than a turn may have, the latest ones are waited for."""
     messages: list[ChatMessage] = []
     waiting: dict[str, str] = {}  # names of functions, by the ids given to their calls
     for number, turn in enumerate(turns):
@@ -332,7 +332,9 @@ def _messages(turns: Sequence[Turn]) -> list[ChatMessage]:
             )
             for place, call in enumerate(turn.tool_calls)
         ]
-        waiting |= {call.id: call.function.name for call in calls}
+        if calls:
+            called = [*waiting.items(), *((call.id, call.function.name) for call in calls)]
+            waiting = dict(called[-MOST_TOOLS:])
         call_id = None
         if turn.role == "tool":
             call_id = next((i for i, name in waiting.items() if turn.tool_name in ("", name)), f"call_{number}")
@@ -362,7 +364,7 @@ def _arguments(call: ToolCall) -> dict[str, Any]:
     """The arguments as an object; what is no JSON object is handed on under a name that says so."""
     try:
         arguments = json.loads(call.arguments or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         arguments = None
     return arguments if isinstance(arguments, dict) else {"invalid_json": call.arguments}
 

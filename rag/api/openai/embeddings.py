@@ -21,6 +21,7 @@ from rag.types.models import Embedding
 
 router = APIRouter(route_class=JsonRoute)
 
+MOST_TEXTS = 2048  # in a request, as with OpenAI
 _THREAD = ThreadPoolExecutor(1, "embeddings")  # questions need the other threads
 _SPECIAL_TOKENS = 2  # that the model reads around every text
 
@@ -29,7 +30,7 @@ class EmbeddingRequest(BaseModel):
     """A text, or several."""
 
     model: str
-    input: str | Annotated[list[str], Field(min_length=1, max_length=2048)]
+    input: str | Annotated[list[str], Field(min_length=1, max_length=MOST_TEXTS)]
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: int | None = None
 

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import io
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -105,19 +105,20 @@ def complete_upload(upload_id: str, body: CompleteUpload, services: AppServices,
         )
     stored = StoredFiles(services.settings.storage.dir)
     paths = [stored.path_of(part.sha256) for part in parts]
-    if body.md5 is not None:
-        with _joined(paths) as joined:
-            digest = hashlib.file_digest(joined, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-        if digest != body.md5.lower():
-            raise InvalidRequest("The parts do not have the MD5 that was given.", hint="Send them again.", param="md5")
     expires_at = None
     if upload.file_seconds is not None:
         expires_at = (datetime.now(UTC) + timedelta(seconds=upload.file_seconds)).isoformat(timespec="seconds")
-    with _joined(paths) as joined:
-        file_id = services.ingest.keep(joined, upload.name, upload.purpose, upload.owned, expires_at)
+    try:
+        if body.md5 is not None:
+            _check_md5(paths, body.md5)
+        with _joined(paths) as joined:
+            file_id = services.ingest.keep(joined, upload.name, upload.purpose, upload.owned, expires_at)
+    except FileNotFoundError:
+        caller.upload(upload_id)  # raises NotFound where another request has ended the upload, and so deleted its parts
+        raise
     try:
         _end(upload, services, caller)
-    except NotFound:  # it was completed or cancelled meanwhile
+    except NotFound:
         services.ingest.delete_file(file_id)
         raise
     return _upload_object(upload, "completed", file_object(caller.file(file_id)))
@@ -138,11 +139,20 @@ def _part(part_id: str, upload: Upload, caller: Caller) -> FileRecord:
     return part
 
 
+def _check_md5(paths: Iterable[Path], expected: str) -> None:
+    with _joined(paths) as joined:
+        digest = hashlib.file_digest(joined, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    if digest != expected.lower():
+        raise InvalidRequest("The parts do not have the MD5 that was given.", hint="Send them again.", param="md5")
+
+
 def _end(upload: Upload, services: AppServices, caller: Caller) -> None:
-    """What is not deleted here, because somebody else deletes it, or a part that comes right now, expires."""
+    """Delete an upload and its parts; a part that comes right now expires. Raises NotFound where another request has
+    ended it."""
     Uploads(caller.catalog.database).delete(upload.id)
     for part in FileRecords(caller.catalog.database).of_purpose(upload.id):
-        services.ingest.delete_file(part.id)
+        with suppress(NotFound):  # somebody else has deleted the part
+            services.ingest.delete_file(part.id)
 
 
 class _Joined(io.RawIOBase):

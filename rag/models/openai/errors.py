@@ -84,7 +84,7 @@ class ServerError(Exception):
         try:
             body = json.loads(text)
             self.is_json = True
-        except ValueError:
+        except (ValueError, RecursionError):
             body = text
             self.is_json = not text.strip()
         super().__init__(f"Error code: {status} - {body}")

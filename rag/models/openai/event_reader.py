@@ -20,12 +20,16 @@ class EventReader:
         self.is_done = False  # the server said so
         self._read = read
         self._name = ""  # of the event that has begun
-        self._line = b""  # begun
+        self._line = bytearray()  # begun
         self._data: list[bytes] = []  # of the event that has begun
 
     def feed(self, received: bytes) -> Iterator[dict[str, Any]]:
         """The chunks that are whole now. Raises ServerError for what the server reports, NoJson for what is none."""
-        *lines, self._line = (self._line + received).split(b"\n")
+        self._line += received
+        if b"\n" not in received:
+            return
+        *lines, begun = bytes(self._line).split(b"\n")
+        self._line = bytearray(begun)
         for place, line in enumerate(lines):
             stripped = line.rstrip(b"\r")
             if stripped.startswith(b"data:"):

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import ollama
 import pytest
+
+from rag.api.compat.ollama import Call, CallOf, Turn, _arguments, _messages
+from rag.api.openai.tools import MOST_TOOLS
+from rag.types.chat import ToolCall
 
 QUESTION = "How often does the pump need oil?"
 MODEL = "footnote/default"
@@ -84,3 +90,34 @@ def test_what_is_wrong_is_told_in_a_sentence(client, http):
         client.chat(MODEL, ASKED, options={"temperature": 9})
     assert refused.value.status_code == 400
     assert "messages" in http.post("/api/chat", json={"model": MODEL, "messages": 3}).json()["error"]
+
+
+def test_more_texts_than_openai_takes_get_no_vectors(http):
+    refused = http.post("/api/embed", json={"model": "nothing", "input": ["pump"] * 2049})
+    assert refused.status_code == 400
+    assert "input" in refused.json()["error"]
+
+
+def test_results_without_a_call_are_matched_in_linear_time():
+    calling = Turn(role="assistant", tool_calls=[CallOf(function=Call(name="look"))] * MOST_TOOLS)
+    result = Turn(role="tool", content="none", tool_name="other")
+
+    def seconds(count):
+        began = time.process_time()
+        _messages([calling] * 100 + [result] * count)
+        return time.process_time() - began
+
+    few = min(seconds(1) for _ in range(3))
+    assert seconds(2000) < few + 0.5
+
+
+def test_a_result_is_that_of_the_first_call_of_its_name_without_one():
+    calls = [CallOf(function=Call(name=name)) for name in ("look", "count", "look")]
+    results = [Turn(role="tool", tool_name=name) for name in ("count", "look", "")]
+    messages = _messages([Turn(role="assistant", tool_calls=calls), *results])
+    assert [message.tool_call_id for message in messages[1:]] == ["call_0_1", "call_0_0", "call_0_2"]
+
+
+def test_arguments_nested_too_deep_are_handed_on_as_they_are():
+    nested = "[" * 200_000
+    assert _arguments(ToolCall(id="call_1", name="look", arguments=nested)) == {"invalid_json": nested}

@@ -103,23 +103,6 @@ def test_more_than_was_announced_is_not_kept(client, stored):
     assert stored.services.catalog.database.read("SELECT id FROM files") == before
 
 
-def test_completed_twice_at_once_it_is_one_file(client, stored):
-    before = {file.id for file in client.files.list()}
-    upload = begin(client)
-    parts = [client.uploads.parts.create(upload.id, data=CONTENT).id]
-
-    def complete(_):
-        try:
-            return client.uploads.complete(upload.id, part_ids=parts).file.id
-        except openai.NotFoundError:
-            return None
-
-    with ThreadPoolExecutor(8) as pool:
-        [file_id] = filter(None, pool.map(complete, range(8)))
-    assert {file.id for file in client.files.list()} - before == {file_id}
-    client.files.delete(file_id)
-
-
 def test_an_upload_is_its_owners(tmp_path):
     settings = api_settings(tmp_path)
     settings = settings.model_copy(update={"auth": settings.auth.model_copy(update={"required": True})})
@@ -136,3 +119,22 @@ def test_an_upload_is_its_owners(tmp_path):
         with pytest.raises(openai.NotFoundError):
             ben.uploads.complete(begin(ben).id, part_ids=[part.id])
         assert anna.uploads.complete(upload.id, part_ids=[part.id]).status == "completed"
+
+
+def test_an_upload_that_is_completed_many_times_at_once_is_one_file(client):
+    half = CONTENT * 200  # so that it takes a while
+    upload = begin(client, bytes=2 * len(half))
+    parts = [client.uploads.parts.create(upload.id, data=("part", half)).id for _ in range(2)]
+    before = {file.id for file in client.files.list()}
+
+    def complete(_):
+        try:
+            return client.uploads.complete(upload.id, part_ids=parts).status
+        except openai.APIStatusError as error:
+            return error.status_code
+
+    with ThreadPoolExecutor(8) as threads:
+        outcomes = list(threads.map(complete, range(8)))
+    assert sorted(map(str, outcomes)) == ["404"] * 7 + ["completed"]
+    (file_id,) = {file.id for file in client.files.list()} - before
+    assert client.files.content(file_id).read() == 2 * half

@@ -14,6 +14,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 
 from rag.errors import (
     AnswerInterrupted,
+    BackendError,
     BackendFailed,
     BackendRejected,
     BackendUnavailable,
@@ -212,6 +213,13 @@ async def test_a_reply_that_is_no_json_is_told_as_that(server, caplog, content, 
     assert raised.value.status == 502
     assert content.split()[-1] in caplog.text, "the log has what it said"
     assert content.split()[-1] not in raised.value.message + raised.value.hint
+
+
+@pytest.mark.parametrize("status", [200, 400, 502])
+async def test_a_reply_nested_too_deep_to_be_read_is_a_failed_server(server, status):
+    server.reply = lambda *_: Response("[" * 100_000, status, media_type="application/json")
+    with pytest.raises(BackendError, match=rf"HTTP {status}"):
+        await ask(open_at(server, first_token_timeout=0.4))
 
 
 async def test_a_server_that_fails_is_told_of_as_such(server):
