@@ -299,6 +299,10 @@ class BackendRejected(BackendError):
     public = "The language model did not take the request."
 
 
+class BackendMisconfigured(BackendRejected):
+    """The model server takes nothing at all as it is asked: the key is refused, or there is no such model."""
+
+
 class PromptTooLong(BackendRejected):
     """The prompt has more tokens than the model reads. `limit` is how much that is, `counted` how much the prompt had,
     `excess` how much of it was too much, as the server counts it, and 0 where it does not say."""

@@ -38,6 +38,7 @@ NO_THINKING: Mapping[str, Any] = {  # Qwen's word for it and DeepSeek's; OpenAI'
 }
 _SOFT_SWITCH = "/no_think"  # Qwen 3, SmolLM 3
 WAYS = 2
+_LONGEST_MARGIN = 1_000  # characters of white space before a reply's first word
 _ROOM = 2048  # tokens
 
 
@@ -84,6 +85,7 @@ class LeadingThoughts:
         self.are_unopened = are_unopened
         self.retracts = False
         self._held = ""  # not told yet: what may become a tag, or thoughts
+        self._pieces: list[str] = []  # before it, of what may be thoughts
         self._end = _END
         self._place: Literal["start", "inside", "perhaps inside", "behind", "reply"] = "start"
         self._is_watched = True  # a reply that has no thoughts as yet
@@ -96,11 +98,16 @@ class LeadingThoughts:
             return self._watched(text)
         self._held += text
         thoughts = ""
+        if self._place == "perhaps inside" and self._end not in self._held:  # of which only the end may become a tag
+            self._pieces.append(self._held[: -len(self._end)])
+            self._held = self._held[-len(self._end) :]
+            return "", ""
         if self._place == "start":
             self._begin(self._held.lstrip())
         if self._place in ("inside", "perhaps inside"):
             before, end, behind = self._held.partition(self._end)
             if end:
+                before, self._pieces = "".join([*self._pieces, before]), []
                 self.are_unopened = True if self._place == "perhaps inside" else self.are_unopened
                 thoughts, self._held, self._place = before, behind, "behind"
             elif self._place == "inside":
@@ -114,7 +121,7 @@ class LeadingThoughts:
     def flush(self, *, is_cut_off: bool = False) -> tuple[str, str]:
         """Thoughts and text that were held back; call it when the reply has ended. A reply that was cut off tells
         nothing of the model: it may have been within its thoughts."""
-        if self._place == "perhaps inside" and self._held:
+        if self._place == "perhaps inside" and (self._held or self._pieces):
             if is_cut_off and self.are_unopened:
                 self._place = "inside"
             elif not is_cut_off:
@@ -123,6 +130,9 @@ class LeadingThoughts:
         return (held, "") if self._place == "inside" else ("", held)
 
     def _begin(self, begun: str) -> None:
+        if not begun and len(self._held) > _LONGEST_MARGIN:
+            self._place = "reply"
+            return
         opening = next((tag for tag in _TAGS if begun.startswith(tag)), "")
         if opening:
             self._place, self._held, self._end = "inside", begun.removeprefix(opening), _TAGS[opening]
@@ -153,7 +163,7 @@ class LeadingThoughts:
         return before[len(self._last) :], self._behind()
 
     def _release(self) -> str:
-        released, self._held = self._held, ""
+        released, self._held, self._pieces = "".join([*self._pieces, self._held]), "", []
         return released
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import aclosing
 
-from rag.errors import BackendRejected
+from rag.errors import BackendMisconfigured, BackendRejected
 from rag.types.documents import Message
 from rag.types.models import LanguageModel
 
@@ -18,7 +18,7 @@ _QUESTION = "Which colour is this?"
 
 async def sees_images(model: LanguageModel) -> bool:
     """Whether images may be sent to the model. What its server says to the first one is remembered. Raises
-    BackendUnavailable."""
+    BackendUnavailable, and BackendMisconfigured where the server takes nothing else either."""
     if model.llm is None or not model.takes_images:
         return False
     if model.sight.sees is None:
@@ -29,6 +29,8 @@ async def sees_images(model: LanguageModel) -> bool:
                     if delta.text or delta.finish_reason:
                         break
             model.sight.sees = True
+        except BackendMisconfigured:
+            raise
         except BackendRejected:
             model.sight.sees = False
     return model.sight.sees

@@ -18,7 +18,7 @@ from rag.storage.paging import Cursor, Page
 from rag.storage.rows import insert
 from rag.types.documents import Owned
 
-_KEPT = 10_000  # conversations of one owner, and items of a conversation that are read; the oldest go first
+_KEPT = 10_000  # conversations of one owner, and items of a conversation; the oldest go first
 _INSERT_ITEM = insert(schema.response_items)
 
 Item = dict[str, Any]
@@ -154,6 +154,12 @@ def _append(connection: Connection, conversation_id: str, items: Sequence[Item],
     row = {"conversation_id": conversation_id, "documents": json.dumps(sorted(documents))}
     connection.executemany(
         _INSERT_ITEM, [{**row, "id": item["id"], "body": json.dumps(item, ensure_ascii=False)} for item in items]
+    )
+    connection.execute(
+        "DELETE FROM response_items WHERE conversation_id = :conversation AND rowid <= (SELECT rowid FROM "
+        "response_items WHERE conversation_id = :conversation ORDER BY rowid DESC LIMIT 1 OFFSET :kept)",
+        conversation=conversation_id,
+        kept=_KEPT,
     )
 
 

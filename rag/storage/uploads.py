@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
-from rag.errors import NotFound
+from rag.errors import Conflict, NotFound
 from rag.storage import schema
 from rag.storage.database import Database
 from rag.storage.ids import new_id, now
@@ -13,6 +13,7 @@ from rag.storage.rows import insert
 from rag.types.documents import Owned
 
 PREFIX = "upload"  # of the ids, and so of the purpose of parts
+MOST_PENDING = 1_000  # uploads of one owner
 LIFETIME = timedelta(hours=1)  # from its beginning until it must be complete
 
 
@@ -45,11 +46,16 @@ class Uploads:
         self._database = database
 
     def create(self, name: str, purpose: str, size: int, owned: Owned, file_seconds: int | None) -> str:
-        """Begin an upload; its id (`upload_…`). Those whose time is over go."""
+        """Begin an upload; its id (`upload_…`). Those whose time is over go. Raises Conflict where too many go on."""
         expires_at = (datetime.now(UTC) + LIFETIME).isoformat(timespec="seconds")
         row = {"id": new_id(PREFIX), "name": name, "purpose": purpose, "size": size, "file_seconds": file_seconds}
         with self._database.transaction() as connection:
             connection.execute("DELETE FROM uploads WHERE expires_at < :now", now=now())
+            pending = "SELECT count(*) FROM uploads WHERE owner_id = :owner"
+            if connection.execute(pending, owner=owned.owner_id).scalar_one() >= MOST_PENDING:
+                raise Conflict(
+                    f"{MOST_PENDING} uploads are pending, as many as may be.", hint="Complete or cancel some of them."
+                )
             connection.execute(insert(schema.uploads), **row, **asdict(owned), created_at=now(), expires_at=expires_at)
         return str(row["id"])
 

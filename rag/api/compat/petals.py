@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -132,8 +132,9 @@ async def generate_in_session(socket: WebSocket, caller: Caller) -> None:
     except TimeoutError:
         await socket.close(1000, "Nothing was sent for a while.")
     except Exception as error:  # noqa: BLE001  (the edge: no traceback leaves the house)
-        await socket.send_json(_failure(error))
-        await socket.close(1003 if isinstance(error, RagError | ValidationError) else 1011)
+        with suppress(WebSocketDisconnect, RuntimeError):  # it may be gone by now
+            await socket.send_json(_failure(error))
+            await socket.close(1003 if isinstance(error, RagError | ValidationError) else 1011)
 
 
 async def _receive(socket: WebSocket) -> dict[str, Any]:

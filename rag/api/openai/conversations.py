@@ -12,6 +12,7 @@ from rag.api.json_body import JsonRoute, NullIsAbsent
 from rag.api.openai.files import Order, listing
 from rag.api.openai.response_stream import input_items
 from rag.api.openai.responses import InputItem, turns_of
+from rag.api.openai.vector_stores import Metadata
 from rag.storage.paging import Cursor
 from rag.storage.response_conversations import ConversationRecord, ResponseConversations
 from rag.storage.vector_stores import unix_time
@@ -25,13 +26,13 @@ class CreateConversation(NullIsAbsent):
     """What was said already, if anything."""
 
     items: list[InputItem] = Field([], max_length=_MOST_ITEMS)
-    metadata: dict[str, str] = Field({}, max_length=16)
+    metadata: Metadata = Field({})
 
 
 class UpdateConversation(NullIsAbsent):
     """Other metadata."""
 
-    metadata: dict[str, str] = Field({}, max_length=16)
+    metadata: Metadata = Field({})
 
 
 class CreateItems(NullIsAbsent):

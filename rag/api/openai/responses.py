@@ -34,7 +34,7 @@ from rag.api.openai.files import listing
 from rag.api.openai.models import with_stand_in
 from rag.api.openai.response_stream import ResponseStream, input_items
 from rag.api.openai.tools import MOST_TOOLS, chat_choice, chat_tools
-from rag.api.openai.vector_stores import RankingOptions
+from rag.api.openai.vector_stores import Metadata, RankingOptions
 from rag.api.streaming import STREAMED, collect, streamed, while_connected
 from rag.auth.access import Access
 from rag.errors import InvalidRequest, NotFound
@@ -133,7 +133,7 @@ class CreateResponse(WithForeignFields):
     conversation: str | ConversationReference | None = None
     background: bool = False
     reasoning: Reasoning | None = None
-    metadata: dict[str, str] | None = Field(None, max_length=16)
+    metadata: Metadata | None = None
     max_output_tokens: int | None = Field(None, ge=1)
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, gt=0, le=1)

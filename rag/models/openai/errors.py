@@ -15,6 +15,7 @@ import aiohttp
 from rag.errors import (
     BackendError,
     BackendFailed,
+    BackendMisconfigured,
     BackendRejected,
     BackendUnavailable,
     PromptTooLong,
@@ -208,7 +209,7 @@ def _of_status(error: ServerError, *, with_functions: bool) -> tuple[type[Backen
         )
         return BackendRejected, "refused the request", hint
     hint = _STATUS_HINTS.get(status, "Check RAG_LLM__MODEL and RAG_LLM__BASE_URL.")
-    return BackendRejected, "refused the request", hint
+    return BackendMisconfigured if status in _STATUS_HINTS else BackendRejected, "refused the request", hint
 
 
 def _shown(error: ServerError | NoJson, key: str) -> str:

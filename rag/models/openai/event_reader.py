@@ -9,6 +9,7 @@ from typing import Any
 from rag.models.openai.errors import NoJson, ServerError
 
 _DONE = b"[DONE]"
+_LONGEST_LINE = 32 << 20  # bytes: an answer in one event, with its log probabilities, has a few
 _FIELDS = (b":", b"data", b"event", b"id", b"retry")  # how a line of an event begins
 
 
@@ -26,6 +27,8 @@ class EventReader:
     def feed(self, received: bytes) -> Iterator[dict[str, Any]]:
         """The chunks that are whole now. Raises ServerError for what the server reports, NoJson for what is none."""
         self._line += received
+        if len(self._line) > _LONGEST_LINE:
+            raise NoJson(f"{self._line[:100].decode(errors='replace')}… (a line of more than {_LONGEST_LINE} bytes)")
         if b"\n" not in received:
             return
         *lines, begun = bytes(self._line).split(b"\n")

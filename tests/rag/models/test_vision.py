@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from fastapi.responses import JSONResponse
 
-from rag.errors import BackendUnavailable
+from rag.errors import BackendMisconfigured, BackendUnavailable
 from rag.models.chat_template import fold_system, to_turns
 from rag.models.vision import sees_images
 from rag.types.chat import Message
@@ -27,6 +27,16 @@ async def test_a_server_is_asked_once(server, sees):
     assert [await sees_images(model) for _ in range(3)] == [sees] * 3
     (request,) = server.requests
     assert request["messages"][0]["content"][1]["image_url"]["url"].startswith("data:image/png;base64,")
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+async def test_a_refused_key_tells_nothing_of_what_a_model_sees(server, status):
+    server.reply = lambda _, __: JSONResponse({"error": {"message": "no"}}, status)
+    model = open_at(server)
+    with pytest.raises(BackendMisconfigured):
+        await sees_images(model)
+    server.reply = lambda _, body: stream(WORDS, body)
+    assert await sees_images(model)
 
 
 @pytest.mark.parametrize("sees", [True, False])

@@ -6,13 +6,13 @@ from contextlib import closing
 
 import pytest
 
-from rag.errors import NotFound
+from rag.errors import Conflict, NotFound
 from rag.storage.catalog import Catalog
 from rag.storage.files import FileRecords
 from rag.storage.ids import new_id
 from rag.storage.paging import Cursor
 from rag.storage.response_conversations import ResponseConversations, delete_of_document
-from rag.storage.uploads import Uploads
+from rag.storage.uploads import MOST_PENDING, Uploads
 from rag.types.documents import LOCAL_PRINCIPAL, Owned
 
 pytestmark = pytest.mark.databases
@@ -82,3 +82,20 @@ def test_an_upload_is_known_until_it_is_over(database):
         uploads.get(upload.id)
     uploads.create("b.pdf", "assistants", 3, OWNED, None)
     assert [row.name for row in database.read("SELECT name FROM uploads")] == ["b.pdf"]
+
+
+def test_only_so_many_uploads_of_one_owner_go_on(database):
+    uploads = Uploads(database)
+    ids = [uploads.create("a.md", "assistants", 10, OWNED, None) for _ in range(MOST_PENDING)]
+    with pytest.raises(Conflict, match="pending"):
+        uploads.create("a.md", "assistants", 10, OWNED, None)
+    uploads.delete(ids[0])
+    assert uploads.get(uploads.create("b.md", "assistants", 10, OWNED, None)).name == "b.md"
+
+
+def test_the_oldest_of_very_many_items_go(conversations):
+    conversation_id = conversations.create(OWNED, {})
+    for start in range(0, 10_050, 1_005):
+        conversations.append(conversation_id, [item(str(number)) for number in range(start, start + 1_005)])
+    kept = texts(conversations, conversation_id)
+    assert (len(kept), kept[0], kept[-1]) == (10_000, "50", "10049")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
+from rag.models.openai.errors import NoJson
 from rag.models.openai.event_reader import EventReader, read_chunk
 
 
@@ -16,3 +19,11 @@ def test_a_long_line_takes_no_longer_for_coming_in_many_pieces():
         return time.process_time() - began
 
     assert seconds(1_000) < 1
+
+
+def test_a_line_that_never_ends_is_given_up():
+    reader = EventReader(lambda data, _: read_chunk(data))
+    for _ in range(32):
+        assert not list(reader.feed(b"x" * (1 << 20)))
+    with pytest.raises(NoJson, match="a line of more than"):
+        list(reader.feed(b"x"))
