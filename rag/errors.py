@@ -299,6 +299,10 @@ class BackendRejected(BackendError):
     public = "The language model did not take the request."
 
 
+class FunctionsRefused(BackendRejected):
+    """The model server takes no functions for this model."""
+
+
 class BackendMisconfigured(BackendRejected):
     """The model server takes nothing at all as it is asked: the key is refused, or there is no such model."""
 

@@ -253,7 +253,8 @@ MessageKind = Literal["question", "small_talk", "collection", "document", "conve
 Verdict = Literal["supported", "partly", "unsupported"]
 # What Footnote itself says behind a model's words: that it repeated itself and was stopped; that nothing of it is borne
 # out, with the best quotes; that nothing was computed; that a part of the index is incomplete for now, so that
-# passages may be missing; that the reranker failed; that images were left out (which the text does not say).
+# passages may be missing; that the reranker failed; that images, or functions, were left out (which the text does not
+# say).
 # And in place of its words, where it wrote none: that its thoughts took all the tokens that it may write; that its
 # server withheld it; or just that.
 Notice = Literal[
@@ -263,6 +264,7 @@ Notice = Literal[
     "index_incomplete",
     "not_reranked",
     "images_left_out",
+    "functions_left_out",
     "only_thoughts",
     "withheld",
     "no_answer",

@@ -18,11 +18,11 @@ from rag.answering.modes.request import Engines, Mode, Request, require_model
 from rag.answering.modes.route import RouteCounts, route
 from rag.answering.modes.summarize import summarize
 from rag.answering.replies import reply_to
-from rag.errors import BackendUnavailable, InvalidRequest
+from rag.errors import BackendUnavailable, FunctionsRefused, InvalidRequest
 from rag.models.llm import wait_for_model
 from rag.models.models_file import ModelsFile
 from rag.settings import Settings
-from rag.types.chat import ToolCallDelta
+from rag.types.chat import NO_FUNCTIONS, ToolCallDelta
 from rag.types.documents import Answer, Emit, Event, MessageClassified, MessageKind, Progress, TextDelta, Usage
 
 logger = logging.getLogger(__name__)
@@ -143,7 +143,17 @@ async def _with_fallback(
             await wait_for_model(engine.model, lambda reason: emit(Progress(reason)))
             messages = await shown_to(engine.model, request.messages)
             shown = replace(request, messages=messages)
-            answer = await answer_in_mode(engine, shown, emit_noting_the_beginning)
+            without = replace(shown, functions=NO_FUNCTIONS)
+            is_without = bool(request.functions) and not engine.model.calls_functions and _may_do_without(request)
+            try:
+                answer = await answer_in_mode(engine, without if is_without else shown, emit_noting_the_beginning)
+            except FunctionsRefused:
+                if has_begun or not _may_do_without(request):
+                    raise
+                is_without = True
+                answer = await answer_in_mode(engine, without, emit_noting_the_beginning)
+            if is_without:
+                answer = replace(answer, notices=(*answer.notices, "functions_left_out"))
             return answer if messages == [*request.messages] else _images_left_out(answer)
         except BackendUnavailable as error:
             if has_begun:
@@ -151,6 +161,15 @@ async def _with_fallback(
             logger.warning("%s cannot be reached: %s", engine.model.name, error)
             unreachable.append(error)
     raise unreachable[0]
+
+
+def _may_do_without(request: Request) -> bool:
+    """Whether an answer without the functions will do: chat clients give some to every model, to call or not. Those of
+    agents are `strict`; one that must be called must."""
+    functions = request.functions
+    is_free = functions.choice == "auto" and not functions.only
+    was_called = any(message.tool_calls or message.role == "tool" for message in request.messages)
+    return is_free and not was_called and not any(definition.get("strict") for definition in functions.definitions)
 
 
 def _images_left_out(answer: Answer) -> Answer:

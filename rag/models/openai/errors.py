@@ -18,6 +18,7 @@ from rag.errors import (
     BackendMisconfigured,
     BackendRejected,
     BackendUnavailable,
+    FunctionsRefused,
     PromptTooLong,
     UnreadableReply,
 )
@@ -190,7 +191,7 @@ def _of_status(error: ServerError, *, with_functions: bool) -> tuple[type[Backen
             "Ask a model that can call functions, and start its server with that: vLLM with "
             "--enable-auto-tool-choice and --tool-call-parser, llama-server with --jinja."
         )
-        return BackendRejected, "does not take these functions", hint
+        return FunctionsRefused, "does not take these functions", hint
     if _ABOUT_FORMAT.search(text) and status in {400, 404, 422, 500, 501}:
         hint = "Leave `response_format` out, or ask a server that can keep it: vLLM, llama-server, Ollama."
         return BackendRejected, "does not take this response format", hint

@@ -198,35 +198,65 @@ def test_a_call_must_have_its_answer(client):
         assert raised.value.body["param"] == "messages"
 
 
-def test_a_model_without_function_calling_says_so(served):
+STRICT = {"type": "function", "function": {**WEATHER, "strict": True}}
+NEEDED = [{"tools": [STRICT]}, {"tools": [CHAT_TOOL], "tool_choice": "required"}]
+
+
+@pytest.mark.parametrize("needed", NEEDED, ids=["strict", "required"])
+def test_a_model_without_function_calling_says_so_where_one_is_needed(served, needed):
     with openai.OpenAI(base_url=f"{served.url}/v1", api_key="any", max_retries=0) as client:
         for ask in (
-            lambda: client.chat.completions.create(model="scripted", messages=MESSAGES, tools=[CHAT_TOOL]),
-            lambda: client.chat.completions.create(model="scripted", messages=MESSAGES, tools=[CHAT_TOOL], stream=True),
-            lambda: client.responses.create(model="scripted", input=QUESTION, tools=[TOOL, SEARCH]),
+            lambda: client.chat.completions.create(model="scripted", messages=MESSAGES, **needed),
+            lambda: client.chat.completions.create(model="scripted", messages=MESSAGES, stream=True, **needed),
+            lambda: client.responses.create(model="scripted", input=QUESTION, tools=[{**TOOL, "strict": True}, SEARCH]),
         ):
             with pytest.raises(openai.BadRequestError, match="cannot call functions") as raised:
                 ask()
             assert raised.value.body["param"] == "tools"
 
 
-@pytest.mark.parametrize(
-    ("status", "said"),
-    [
-        (400, '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'),
-        (400, "registry.ollama.ai/library/tiny:latest does not support tools"),
-        (500, "tools param requires --jinja flag"),
-    ],
-)
-def test_a_server_that_takes_no_functions_is_told_of(client, model, caplog, status, said):
+def test_a_model_without_function_calling_answers_where_it_may_do_without(served):
+    with openai.OpenAI(base_url=f"{served.url}/v1", api_key="any", max_retries=0) as client:
+        answer = client.chat.completions.create(model="scripted", messages=MESSAGES, tools=[CHAT_TOOL])
+        assert answer.choices[0].message.content.startswith("Every 90 days [1]")
+        assert answer.notices == ["functions_left_out"]
+        assert answer.citations
+        answer = client.responses.create(model="scripted", input=QUESTION, tools=[TOOL, SEARCH])
+        assert answer.output_text.startswith("Every 90 days [1]")
+
+
+REFUSALS = [
+    (400, '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'),
+    (400, "registry.ollama.ai/library/tiny:latest does not support tools"),
+    (500, "tools param requires --jinja flag"),
+]
+
+
+@pytest.mark.parametrize(("status", "said"), REFUSALS)
+def test_a_server_that_takes_no_functions_is_told_of_where_one_is_needed(client, model, caplog, status, said):
     model.reply = lambda *_: JSONResponse({"error": {"message": said}}, status)
     with pytest.raises(
         openai.BadRequestError, match="--enable-auto-tool-choice and --tool-call-parser, llama"
     ) as raised:
-        client.chat.completions.create(model="tiny", messages=MESSAGES, tools=[CHAT_TOOL])
+        client.chat.completions.create(model="tiny", messages=MESSAGES, tools=[STRICT])
     assert said not in str(raised.value), "what a server says is for the log"
     assert said in caplog.text
     assert len(model.requests) == 1
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("status", "said"), REFUSALS)
+def test_a_server_that_takes_no_functions_answers_where_it_may_do_without(client, model, status, said, stream):
+    refusal = JSONResponse({"error": {"message": said}}, status)
+    model.reply = lambda request, body: refusal if "tools" in body else calls(request, body)
+    answer = client.chat.completions.create(model="tiny", messages=MESSAGES, tools=[CHAT_TOOL], stream=stream)
+    if stream:
+        chunks = list(answer)
+        assert "every 90 days" in "".join(each.choices[0].delta.content or "" for each in chunks if each.choices)
+        assert [each.notices for each in chunks if getattr(each, "notices", None)] == [["functions_left_out"]]
+    else:
+        assert "every 90 days" in answer.choices[0].message.content
+        assert answer.notices == ["functions_left_out"]
 
 
 # -------------------------------------------------------------------------------------------------------- responses
