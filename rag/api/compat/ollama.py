@@ -23,7 +23,14 @@ from pydantic import BaseModel, Field
 from rag.api.compat.plain_errors import PLAIN_ERRORS, PlainErrorRoute
 from rag.api.dependencies import AppServices, Caller
 from rag.api.json_body import NullIsAbsent
-from rag.api.openai.chat_completions import ChatMessage, ChatRequest, ContentPart, Reply, request_of
+from rag.api.openai.chat_completions import (
+    ChatMessage,
+    ChatRequest,
+    ContentPart,
+    Reply,
+    request_of,
+    title_with_page,
+)
 from rag.api.openai.embeddings import MOST_TEXTS, embed
 from rag.api.openai.extensions import WithExtensions
 from rag.api.openai.models import model_names, resolve_model
@@ -297,9 +304,7 @@ class _Lines(WireForm):
         if self.body.format or not answer.citations:
             return ""
         lines = (
-            f"[{citation['number']}] {citation['title']}"
-            + (f", p. {citation['page_label']}" if citation["page_label"] else "")
-            + f": {citation['url']}"
+            f"[{citation['number']}] {title_with_page(citation)}: {citation['url']}"
             for citation in self._reply.beside(answer)["citations"]
         )
         return "\n\n" + "\n".join(lines)

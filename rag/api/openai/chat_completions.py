@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Annotated, Any, Literal, Self
 
@@ -268,6 +268,12 @@ def _scope(collection: str | None, store_ids: Sequence[str] | None, extensions: 
     return scope
 
 
+def title_with_page(citation: Mapping[str, Any]) -> str:
+    """How a citation is named where only a title is shown: some clients take two of the same title for one source."""
+    page = citation["page_label"]
+    return f"{citation['title']}, p. {page}" if page else str(citation["title"])
+
+
 class Reply(WireForm):
     """The wire form of one answer."""
 
@@ -356,7 +362,7 @@ class Reply(WireForm):
                 "url_citation": {
                     "start_index": marker.start,
                     "end_index": marker.end,
-                    "title": urls[marker.number]["title"],
+                    "title": title_with_page(urls[marker.number]),
                     "url": urls[marker.number]["url"],
                 },
             }

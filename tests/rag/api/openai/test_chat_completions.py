@@ -38,7 +38,7 @@ def check_sources(annotations, citations, text, served):
         assert annotation["type"] == "url_citation"
         place = annotation["url_citation"]
         assert text[place["start_index"] : place["end_index"]] == "[1]"
-        assert (place["title"], place["url"]) == ("Pump manual", url)
+        assert (place["title"], place["url"]) == ("Pump manual, p. 2", url)
 
 
 CLAIM = {
