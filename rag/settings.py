@@ -383,6 +383,12 @@ class ModesSettings(_Group):
     max_concurrent_requests: int = Field(
         10, ge=1, le=100, description="Requests that a summary or a plan sends to a model at once."
     )
+    summary_temperature: float | None = Field(
+        None, ge=0, le=2, description="Randomness of a summary, where the request has none; unset: that of the model."
+    )
+    summary_max_tokens: int | None = Field(
+        None, ge=16, description="Longest summary, in tokens, where the request has none; unset: that of the model."
+    )
 
 
 class LogSettings(_Group):

@@ -19,6 +19,7 @@ from rag.answering.modes.summarize_pages import Pages, read_pages
 from rag.answering.prompt_budget import Prompt
 from rag.answering.replies import reply_to
 from rag.errors import InvalidRequest, PromptTooLong
+from rag.types.chat import Sampling
 from rag.types.documents import Answer, ChunksRetrieved, Emit, Passage, Progress, TextDelta, Usage
 
 _SMALLEST_WINDOW = 16  # where a server refuses a prompt, the window is made smaller until it is this part
@@ -29,7 +30,9 @@ async def summarize(engine: ChatEngine, request: Request, emit: Emit) -> Answer:
 
     Raises InvalidRequest where there is no text or no language model, BackendError.
     """
-    prepared = await engine.prepare(request.messages, request.sampling, system="", from_documents=False)
+    modes = engine.settings.modes
+    own = Sampling(max_tokens=modes.summary_max_tokens, temperature=modes.summary_temperature)
+    prepared = await engine.prepare(request.messages, request.sampling.over(own), system="", from_documents=False)
     require_model(prepared.model, "A summary")
     window = prepared.model.context_window
     catalog = engine.retriever.index.catalog

@@ -10,6 +10,7 @@ import pytest
 
 from rag.answering.replies import reply_to
 from rag.errors import BackendRejected, BackendUnavailable, InvalidRequest, PromptTooLong
+from rag.types.chat import Sampling
 from rag.types.documents import AnswerCompleted, ChunksRetrieved, Message, Progress, Scope, Section, TextDelta
 from rag.types.models import LanguageModel
 from tests.rag.answering.modes.speaking import assert_within_window, speaking
@@ -266,3 +267,12 @@ async def test_a_model_that_fails_ends_it(index, bag_of_words, events_of, error)
 async def test_it_needs_a_model(filled, events_of):
     with pytest.raises(InvalidRequest, match="needs a language model"):
         await events_of("Facts?", LanguageModel("quotes", "quotes", "no model"), mode="summarize")
+
+
+async def test_a_summary_may_be_longer_than_other_answers(index, bag_of_words, events_of):
+    index.replace_documents([make_version("doc_a", paper(3), bag_of_words)])
+    for request, longest in (({}, 500), ({"sampling": Sampling(max_tokens=60)}, 60)):
+        model = reader(window=8192, max_tokens=100)
+        modes = {"modes": {"summary_max_tokens": 500}}
+        await events_of("What are the facts?", model, mode="summarize", settings=modes, **request)
+        assert model.llm.asked[-1][1] == longest
