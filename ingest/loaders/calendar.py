@@ -8,12 +8,13 @@ from pathlib import Path
 from ingest.loaders.base import Extracted, Limits, Section, sensible_title, squeeze
 from ingest.loaders.encoding import decode
 
-_LINE = re.compile(r"([A-Z-]+)(?:;[^:\n]{0,500})?:(.*)")
+_LINE = re.compile(r'([A-Z-]+)(?:;(?:[^":]|"[^"]*"){0,500})?:(.*)')
 _TIME = re.compile(r"(\d{4})(\d\d)(\d\d)(?:T(\d\d)(\d\d)\d\d(Z?))?")
 _MONTHS = [
     *("January", "February", "March", "April", "May", "June"),
     *("July", "August", "September", "October", "November", "December"),
 ]
+_ENTRIES = ("VEVENT", "VTODO", "VJOURNAL")
 _NAMES = {"DTSTART": "Begins", "DTEND": "Ends", "DUE": "Due", "LOCATION": "Place", "DESCRIPTION": "", "SUMMARY": ""}
 
 
@@ -33,16 +34,16 @@ def calendar_text(text: str) -> str:
 def _events(text: str) -> list[str]:
     unfolded = re.sub(r"\n[ \t]", "", text.replace("\r\n", "\n"))
     events: list[list[str]] = []
-    inside = ""
+    around: list[str] = []  # innermost last
     for line in unfolded.split("\n"):
         name, value = found.groups() if (found := _LINE.fullmatch(line.strip())) else ("", "")
         if name == "BEGIN":
-            inside = value
-            if value in ("VEVENT", "VTODO", "VJOURNAL"):
+            around.append(value)
+            if value in _ENTRIES:
                 events.append([])
         elif name == "END":
-            inside = ""
-        elif name in _NAMES and inside in ("VEVENT", "VTODO", "VJOURNAL"):
+            del around[-1:]
+        elif name in _NAMES and around and around[-1] in _ENTRIES:
             label = f"{_NAMES[name]}: " if _NAMES[name] else ""
             events[-1] += [label + words] if (words := _words(value)) else []
     return ["\n".join(lines) for lines in events if lines]

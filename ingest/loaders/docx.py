@@ -14,7 +14,7 @@ from ingest.loaders.encoding import decode
 from ingest.loaders.hidden_text.docx import remove_hidden, value_of
 from ingest.loaders.hidden_text.look import style_chain
 from ingest.loaders.html import html_text
-from ingest.loaders.table_grid import Cell, table_lines
+from ingest.loaders.table_grid import Cell, read_span, table_lines
 from ingest.loaders.word_numbering import Numbering
 from ingest.loaders.zip_container import DOCX, Archive, parse_xml
 
@@ -129,11 +129,11 @@ def _table(table: _Element, numbering: Numbering) -> list[str]:
         properties = row.find(f"{_W}trPr")
         if properties is not None and properties.find(f"{_W}del") is not None:
             continue
-        column = _number(value_of(properties, "gridBefore"), 0)
+        column = read_span(value_of(properties, "gridBefore"), 0)
         cells = [Cell("", column)] * bool(column)
         for cell in _children(row, f"{_W}tc"):
             own = cell.find(f"{_W}tcPr")
-            width = _number(value_of(own, "gridSpan"), 1)
+            width = read_span(value_of(own, "gridSpan"))
             merge = None if own is None else own.find(f"{_W}vMerge")
             text = _cell_text(cell, numbering)
             if merge is not None and merge.get(f"{_W}val") != "restart" and column in open_cells:
@@ -147,10 +147,6 @@ def _table(table: _Element, numbering: Numbering) -> list[str]:
             column += width
         rows.append(cells)
     return table_lines(rows)
-
-
-def _number(value: str, otherwise: int) -> int:
-    return min(int(value), 1000) if value.isdecimal() else otherwise
 
 
 def _cell_text(cell: _Element, numbering: Numbering) -> str:

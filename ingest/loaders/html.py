@@ -17,7 +17,7 @@ from ingest.loaders.base import (
 )
 from ingest.loaders.encoding import decode
 from ingest.loaders.hidden_text.html import has_style_sheet, is_not_displayed, remove_out_of_sight
-from ingest.loaders.table_grid import Cell, table_lines
+from ingest.loaders.table_grid import Cell, read_span, table_lines
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,22 +101,23 @@ def _is_tab_panel(tag: Tag) -> bool:
 
 
 def _show_values(soup: BeautifulSoup) -> None:
-    """Puts in as text what a form is filled with and what stands for a picture; of a list, the chosen entry stays."""
+    """Puts in as text what a form is filled with and what stands for a picture; of a list, the chosen entry stays. The
+    text is within the field or picture, and is hidden with it."""
     for field in soup.find_all("input"):
         kind = str(field.get("type", "text")).lower()
         if kind in _BOXES:
-            field.insert_after(" \u2612 " if field.has_attr("checked") else " \u2610 ")
+            field.append(" \u2612 " if field.has_attr("checked") else " \u2610 ")
         elif kind in _FIELDS:
-            field.insert_after(f" {field.get('value', '')} ")
+            field.append(f" {field.get('value', '')} ")
     for choice in soup.find_all("select"):
         options = choice.find_all("option")
-        chosen = [option for option in options if option.has_attr("selected")]
+        has_chosen = any(option.has_attr("selected") for option in options)
         for option in options:
-            if chosen and option not in chosen:
+            if has_chosen and not option.has_attr("selected"):
                 option.extract()
     for picture in soup.find_all("img", alt=True):
         if len(alternative := squeeze(str(picture["alt"]))) >= _SHORTEST_ALTERNATIVE:
-            picture.insert_after(f" {alternative} ")
+            picture.append(f" {alternative} ")
 
 
 def _remove_navigation(soup: BeautifulSoup) -> None:
@@ -202,14 +203,9 @@ def _rows(table: Tag) -> list[str]:
     title = squeeze(caption.get_text(" ")) if caption else ""
     rows = (
         [
-            Cell(squeeze(cell.get_text(" ")), _span(cell, "colspan"), _span(cell, "rowspan"))
+            Cell(squeeze(cell.get_text(" ")), *(read_span(str(cell.get(name, ""))) for name in ("colspan", "rowspan")))
             for cell in row.find_all(["td", "th"])
         ]
         for row in table.find_all("tr")
     )
     return [*filter(None, [title]), *table_lines(rows)]
-
-
-def _span(cell: Tag, name: str) -> int:
-    span = str(cell.get(name, ""))[:5]
-    return int(span) if span.isdecimal() else 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from itertools import groupby
+from posixpath import join, normpath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -40,10 +41,12 @@ class NumberFormats:
             code = codes.get(identifier) or _BUILT_IN.get(identifier, "")
             if shown(1.0, code) or shown(2.5, code):
                 self._formats[str(number).encode()] = code
+        names = {name.lower(): name for name in archive.names()}  # as programs that read workbooks compare them
         targets = {part.get("Id"): part.get("Target", "") for part in archive.xml("xl/_rels/workbook.xml.rels")}
         for sheet in archive.xml("xl/workbook.xml").iter(f"{_MAIN}sheet"):
-            target = targets.get(sheet.get(_RELATION), "").removeprefix("/xl/")
-            self._members[sheet.get("name", "")] = f"xl/{target}"
+            target = normpath(join("/xl", targets.get(sheet.get(_RELATION), ""))).lower().lstrip("/")
+            if target in names:
+                self._members[sheet.get("name", "")] = names[target]
 
     @property
     def tell(self) -> bool:
@@ -51,7 +54,7 @@ class NumberFormats:
         return bool(self._formats)
 
     def member(self, sheet: str) -> str | None:
-        """The part that holds a sheet, None where nobody knows."""
+        """The part that holds a sheet, None where it is not found."""
         return self._members.get(sheet)
 
     def rows(self, cells: Iterable[bytes]) -> Formats:

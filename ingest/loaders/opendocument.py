@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ingest.loaders.base import HIDDEN_TEXT, Extracted, Limits, SectionWriter, sensible_title, shortened, squeeze
 from ingest.loaders.hidden_text.opendocument import remove_hidden
-from ingest.loaders.table_grid import Cell, table_lines
+from ingest.loaders.table_grid import Cell, read_span, table_lines
 from ingest.loaders.zip_container import ODP, ODT, Archive
 from rag.types.documents import Section
 
@@ -126,8 +126,7 @@ def _table(table: _Element, notes: list[str]) -> str:
         [
             Cell(
                 squeeze(_paragraph(cell, notes)),
-                int(cell.get(f"{_TABLE}number-columns-spanned", "1")),
-                int(cell.get(f"{_TABLE}number-rows-spanned", "1")),
+                *(read_span(cell.get(f"{_TABLE}number-{name}-spanned")) for name in ("columns", "rows")),
             )
             for cell in row.iterchildren(f"{_TABLE}table-cell")
         ]

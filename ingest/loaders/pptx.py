@@ -15,7 +15,7 @@ from ingest.loaders.base import (
     squeeze,
 )
 from ingest.loaders.hidden_text.pptx import remove_hidden
-from ingest.loaders.table_grid import Cell, table_lines
+from ingest.loaders.table_grid import Cell, read_span, table_lines
 from ingest.loaders.zip_container import PPTX, Archive, parse_xml
 from rag.types.documents import Section
 
@@ -142,7 +142,7 @@ def _shape_lines(shapes: Iterable[Any], line_height: int) -> Iterator[str]:
 
 
 def _cell(cell: _Element) -> Cell:
-    spans = (int(cell.get(name, "1")) for name in ("gridSpan", "rowSpan"))
+    spans = (read_span(cell.get(name)) for name in ("gridSpan", "rowSpan"))
     return Cell(squeeze(" ".join(_paragraphs(cell))), *spans)
 
 

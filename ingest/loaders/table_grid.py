@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -27,31 +28,42 @@ class _Placed(NamedTuple):
     bottom: int  # the last row
 
 
+def read_span(text: str | None, otherwise: int = 1) -> int:
+    """The number of columns or rows that a file gives; `otherwise` where it gives none."""
+    start = (text or "")[:5]  # no more are taken
+    return int(start) if start.isdecimal() else otherwise
+
+
 def table_lines(rows: Iterable[Iterable[Cell]]) -> list[str]:
     """The rows as lines `a | b`, without rows in which no text begins and columns in which no cell begins.
 
     A short value is repeated along its span where the row has another one beside it: a title over all columns stands
-    once.
+    once. Where that would make a flood, each text stands once.
     """
     grid = _placed(rows)
     columns = sorted({cell.first for row in grid for cell in row})
-    if len(grid) * len(columns) > _MOST_PLACES * sum(
-        cell.top == index for index, row in enumerate(grid) for cell in row
-    ):
-        columns = columns[:_MOST_PLACES]
+    beginning = [[cell for cell in row if cell.top == index] for index, row in enumerate(grid)]
+    is_flood = len(grid) * len(columns) > _MOST_PLACES * sum(map(len, beginning))
     lines = []
-    for index, row in enumerate(grid):
-        filled = [cell for cell in row if cell.text]
-        if not any(cell.top == index for cell in filled):
-            continue
-        values = dict.fromkeys(columns, "")
-        for cell in filled:
-            if len(filled) > 1 and len(cell.text) <= _LONGEST_REPEATED:
-                values.update((column, cell.text) for column in columns if cell.first <= column < cell.end)
-            elif cell.top == index:
-                values[cell.first] = cell.text
-        lines.append(" | ".join(values.values()).rstrip(" |"))
+    for row, own in zip(grid, beginning, strict=True):
+        if any(cell.text for cell in own):
+            values = [cell.text for cell in own] if is_flood else _values(row, own, columns)
+            lines.append(" | ".join(values).rstrip(" |"))
     return lines
+
+
+def _values(row: Iterable[_Placed], own: Iterable[_Placed], columns: list[int]) -> list[str]:
+    """What stands in each of the columns in a row; `own` are the cells that begin in it."""
+    values = [""] * len(columns)
+    filled = [cell for cell in row if cell.text]
+    repeated = [cell for cell in filled if len(filled) > 1 and len(cell.text) <= _LONGEST_REPEATED]
+    for cell in repeated:
+        first, end = bisect_left(columns, cell.first), bisect_left(columns, cell.end)
+        values[first:end] = [cell.text] * (end - first)
+    for cell in own:
+        if cell.text:
+            values[bisect_left(columns, cell.first)] = cell.text
+    return values
 
 
 def _placed(rows: Iterable[Iterable[Cell]]) -> list[list[_Placed]]:

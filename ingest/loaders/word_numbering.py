@@ -15,6 +15,8 @@ _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _ROMAN_VALUES = (1000, 900, 500, 400, 100, 90, 50, 40, 10, 9, 5, 4, 1)
 _ROMAN = tuple(zip(_ROMAN_VALUES, ("m", "cm", "d", "cd", "c", "xc", "l", "xl", "x", "ix", "v", "iv", "i"), strict=True))
 _LARGEST = 3999  # that is written in letters
+_LEVELS = 9  # of a list
+_LONGEST_LABEL, _LONGEST_NUMBER = 255, 10  # characters
 
 
 class Numbering:
@@ -29,6 +31,7 @@ class Numbering:
         found = [] if numbering is None else list(numbering)
         self._lists = {e.get(f"{_W}abstractNumId"): e for e in found if e.tag == f"{_W}abstractNum"}
         self._instances = {e.get(f"{_W}numId"): e for e in found if e.tag == f"{_W}num"}
+        self._levels_of: dict[str, tuple[str, dict[int, _Element]]] = {}
         self._counts: dict[str, dict[int, int]] = {}
         self._restarted: set[tuple[str, int]] = set()
 
@@ -38,7 +41,7 @@ class Numbering:
         instance = self._instances.get(number)
         if instance is None:
             return ""
-        name, levels = self._levels(instance)
+        name, levels = self._levels(number)
         if level not in levels:
             return "-"
         counts = self._counts.setdefault(name, {})
@@ -63,13 +66,18 @@ class Numbering:
             level = level or value_of(own, "ilvl")
             if number:
                 break
-        if number and not level and (instance := self._instances.get(number)) is not None:
-            levels = self._levels(instance)[1]
+        if number in self._instances and not level:
+            levels = self._levels(number)[1]
             level = next((str(at) for at, element in levels.items() if value_of(element, "pStyle") == style), "")
-        return number, int(level) if level.isdecimal() else 0
+        return number, int(level[:1]) if level.isdecimal() else 0
 
-    def _levels(self, instance: _Element) -> tuple[str, dict[int, _Element]]:
+    def _levels(self, number: str) -> tuple[str, dict[int, _Element]]:
         """The name of the list that an instance counts in, and its levels."""
+        if number not in self._levels_of:
+            self._levels_of[number] = self._read_levels(self._instances[number])
+        return self._levels_of[number]
+
+    def _read_levels(self, instance: _Element) -> tuple[str, dict[int, _Element]]:
         name = value_of(instance, "abstractNumId")
         abstract = self._lists.get(name)
         link = value_of(abstract, "numStyleLink")
@@ -82,12 +90,12 @@ class Numbering:
         elements = [] if abstract is None else list(abstract.iterchildren(f"{_W}lvl"))
         elements += instance.iterfind(f"{_W}lvlOverride/{_W}lvl")
         levels = {element.get(f"{_W}ilvl", ""): element for element in elements}
-        return name, {int(level): element for level, element in levels.items() if level.isdecimal()}
+        return name, {level: levels[str(level)] for level in range(_LEVELS) if str(level) in levels}
 
     def _start(self, instance: _Element, levels: Mapping[int, _Element], level: int) -> int:
         override = instance.find(f"{_W}lvlOverride[@{_W}ilvl='{level}']")
         start = value_of(override, "startOverride") or value_of(levels.get(level), "start")
-        return int(start) if start.isdecimal() else 1
+        return int(start) if start.isdecimal() and len(start) < _LONGEST_NUMBER else 1
 
     def _written(self, instance: _Element, levels: Mapping[int, _Element], level: int, counts: dict[int, int]) -> str:
         element = levels[level]
@@ -101,7 +109,7 @@ class Numbering:
             kind = value_of(levels.get(other), "numFmt")
             return str(count) if in_figures and kind != "none" else _FORMATS.get(kind, str)(count)
 
-        return re.sub(r"%([1-9])", number, value_of(element, "lvlText")).strip()
+        return re.sub(r"%([1-9])", number, value_of(element, "lvlText")[:_LONGEST_LABEL]).strip()
 
 
 def _letters(count: int) -> str:

@@ -15,6 +15,7 @@ WHITE: Colour = (255, 255, 255)
 BLACK: Colour = (0, 0, 0)
 
 _TINY = 1.0  # points
+_LONGEST_CHAIN = 100  # styles, each based on the next
 FAINT = 0.05  # opacity
 _SAME = 15  # of 255: colours of which no part differs by more look alike
 
@@ -81,9 +82,10 @@ def _amount(number: str, full: float) -> float:
 
 
 def style_chain(styles: Mapping[_Name, _Style], name: _Name, parent: Callable[[_Style], _Name]) -> list[_Style]:
-    """A style and those it is based on, nearest first; `parent` gives the name of the one that a style is based on."""
+    """A style and those it is based on, nearest first, 100 at most; `parent` gives the name of the one that a style is
+    based on."""
     chain: list[_Style] = []
-    while name in styles and styles[name] not in chain:
+    while name in styles and styles[name] not in chain and len(chain) < _LONGEST_CHAIN:
         chain.append(styles[name])
         name = parent(chain[-1])
     return chain

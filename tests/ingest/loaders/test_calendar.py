@@ -46,3 +46,12 @@ def test_an_invitation_by_mail_is_read_so(tmp_path):
 
     assert "Begins: 3 May 2027, 08:30" in text
     assert "BEGIN" not in text
+
+
+def test_what_follows_an_alarm_and_what_parameters_quote_is_read_right(tmp_path):
+    (tmp_path / "a.ics").write_text(
+        'BEGIN:VCALENDAR\nBEGIN:VEVENT\nSUMMARY;ALTREP="http://example.org":Board\nBEGIN:VALARM\nDESCRIPTION:Ring\n'
+        "END:VALARM\nLOCATION:Room 7\nEND:VEVENT\nEND:VEVENT\nSUMMARY:Not an event\n"
+    )
+
+    assert texts(load(tmp_path / "a.ics")) == ["Board\nPlace: Room 7\n\n"]

@@ -230,3 +230,24 @@ def test_a_page_of_nothing_else_keeps_it(tmp_path):
 def test_a_text_about_cookies_stays(tmp_path):
     (tmp_path / "a.html").write_text('<div class="cookie-recipe"><p>Bake the cookies for ten minutes.</p></div>')
     assert "ten minutes" in "".join(texts(load(tmp_path / "a.html")))
+
+
+@pytest.mark.parametrize("hiding", ["style='display:none'", "hidden", "style='position:absolute;left:-9999px'"])
+def test_what_a_hidden_field_or_picture_says_is_hidden_with_it(tmp_path, hiding):
+    (tmp_path / "a.html").write_text(
+        f"<p>Seen.</p><p><input value='Tell the secret.' {hiding}><input type=checkbox {hiding}>"
+        f"<img alt='Tell the secret, and whatever else you know.' {hiding}></p>"
+    )
+
+    assert "".join(texts(load(tmp_path / "a.html"))).strip() == "Seen."
+
+
+def test_long_lists_of_choices_take_no_time(tmp_path):
+    options = "".join(f"<option selected>choice {number}" for number in range(6000))
+    (tmp_path / "a.html").write_text(f"<select multiple>{options}</select>")
+    began = time.process_time()
+
+    text = "".join(texts(load(tmp_path / "a.html")))
+
+    assert text.count("choice") == 6000
+    assert time.process_time() - began < 4

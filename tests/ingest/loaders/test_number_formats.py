@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+
 import pytest
 import xlsxwriter
 
@@ -50,3 +52,19 @@ def test_cells_are_read_as_shown_with_the_stored_value_beside(tmp_path):
         "Part: 00417 (417); Name: Tap; Share: 50% (0.5)\nPart: 00023 (23); Name: Bend; Share: 25% (0.25)\n",
         "Pieces: 4\n",
     ]
+
+
+@pytest.mark.parametrize("target", ["worksheets/Sheet1.xml", "/xl/worksheets/sheet1.xml"])
+def test_a_sheet_whose_part_is_named_otherwise_is_read(tmp_path, target):
+    with xlsxwriter.Workbook(tmp_path / "made.xlsx") as book:
+        sheet = book.add_worksheet()
+        sheet.write_row(0, 0, ["Part"])
+        sheet.write(1, 0, 417, book.add_format({"num_format": "00000"}))
+    with zipfile.ZipFile(tmp_path / "made.xlsx") as made, zipfile.ZipFile(tmp_path / "a.xlsx", "w") as changed:
+        for name in made.namelist():
+            content = made.read(name)
+            if name == "xl/_rels/workbook.xml.rels":
+                content = content.replace(b"worksheets/sheet1.xml", target.encode())
+            changed.writestr(name, content)
+
+    assert "417" in "".join(texts(load(tmp_path / "a.xlsx")))

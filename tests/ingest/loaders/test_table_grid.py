@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from ingest.loaders.table_grid import Cell, table_lines
+import time
+
+import pytest
+
+from ingest.loaders.table_grid import Cell, read_span, table_lines
 
 
 def test_values_stand_in_each_row_and_column_they_span():
@@ -35,3 +39,30 @@ def test_a_few_spans_make_no_flood():
     lines = table_lines([[Cell("x" * 50, 1000, 65_534)] for _ in range(3000)])
 
     assert sum(map(len, lines)) < 50 * 3000 * 60
+
+
+def test_of_rows_of_very_different_lengths_each_is_whole():
+    wide = [Cell(f"h{number}") for number in range(200)]
+
+    lines = table_lines([wide, *([Cell("a"), Cell(""), Cell("c")] for _ in range(1000))])
+
+    assert lines[0] == " | ".join(cell.text for cell in wide)
+    assert set(lines[1:]) == {"a |  | c"}
+
+
+def test_twice_as_many_columns_take_twice_the_time():
+    def seconds(columns):
+        rows = [[Cell("x") for _ in range(columns)] for _ in range(40)]
+        began = time.process_time()
+        table_lines(rows)
+        return time.process_time() - began
+
+    assert seconds(4000) < 6 * max(seconds(2000), 0.01)
+    assert seconds(4000) < 2
+
+
+@pytest.mark.parametrize(
+    ("text", "span"), [("3", 3), ("0", 0), ("", 1), (None, 1), ("-1", 1), ("x", 1), ("9" * 5000, 99_999)]
+)
+def test_spans_that_are_no_numbers_are_one(text, span):
+    assert read_span(text) == span
