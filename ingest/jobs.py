@@ -12,14 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Self, get_args
 
-from rag.errors import (
-    BackendUnavailable,
-    Conflict,
-    DatabaseUnavailable,
-    NotFound,
-    RagError,
-    words_for_everybody,
-)
+from rag.errors import BackendUnavailable, Conflict, DatabaseUnavailable, NotFound, RagError, words_for_everybody
 from rag.storage import schema
 from rag.storage.database import Database, Row
 from rag.storage.ids import new_id, now
@@ -193,7 +186,7 @@ class JobStore:
             return [_job(row) for row in rows]
 
     def end(self, job_id: str, state: JobState, report: FileReport | None = None) -> None:
-        """Note how a job of this process ended, and forget the oldest of those that are over.
+        """Note how a job of this process ended, and delete the oldest of those that are over.
 
         Of a job that others took away from us, as they heard no sign of life, only one thing is noted: that it is done,
         as long as nobody does it again."""
@@ -472,15 +465,12 @@ class JobQueue:
                 logger.warning("job %s waits: %s", task.job.id, error.message)
                 with self._changed:
                     self._changed.wait_for(task.stop.is_set, _AWAY)
-            except RagError as error:
+            except Exception as error:
                 tries += 1
                 if isinstance(error, Conflict) and (task.stop.is_set() or tries < _MOST_STARTS):
                     continue  # something changed under it: once more, as things are now
-                message, hint = words_for_everybody(error)  # whoever may see the upload reads them
-                return FileReport(task.job.name, "failed", error=message, hint=hint, code=error.code)
-            except Exception as error:
-                if known := unwritable(error):
-                    message, hint = words_for_everybody(known)
+                if known := error if isinstance(error, RagError) else unwritable(error):
+                    message, hint = words_for_everybody(known)  # whoever may see the upload reads them
                     return FileReport(task.job.name, "failed", error=message, hint=hint, code=known.code)
                 reference = uuid.uuid4().hex[:8]
                 logger.exception("a job failed (reference %s)", reference)

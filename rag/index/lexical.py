@@ -52,7 +52,7 @@ def panics_as_errors() -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class LexicalEntry:
-    """What is indexed of a chunk"""
+    """What is indexed of a chunk."""
 
     chunk_id: str
     collection_id: str
@@ -161,7 +161,7 @@ class LexicalIndex:
         frequencies: dict[str, int] = {}
         for field in _FIELD_BOOSTS:
             for term, frequency in searcher.terms_with_prefix(field, prefix, limit=_MOST_TERMS):
-                frequencies[term] = max(frequency, frequencies.get(term, 0))
+                frequencies[term] = min(int(searcher.num_docs), max(frequency, frequencies.get(term, 0)))
         return frequencies
 
     def _with_other_forms(self, words: Mapping[str, float]) -> dict[str, float]:

@@ -208,3 +208,10 @@ def test_what_was_added_is_there_after_reopening(tmp_path):
     with closing(LexicalWriter(LexicalIndex(tmp_path))) as writer:
         assert writer.index.count() == 4
         assert ids(writer.index, "oil bearings")[0] == "doc_a:1:0"
+
+
+def test_no_word_is_in_more_chunks_than_there_are(words, writer):
+    before = words.terms_with_prefix("")
+    writer.delete({f"{chunk_id.rpartition(':')[0]}" for chunk_id, _ in words.search("oil", None, 1)})
+    assert before
+    assert max(words.terms_with_prefix("").values()) <= words.count()
