@@ -16,7 +16,8 @@ _TITLE = re.compile(r"\{\\title ([^{}]*)\}")
 _HEADING_STYLE = re.compile(r"\{\\s(\d{1,4})\b[^{}]*(?:\{[^{}]*\}[^{}]*)*?\bheading ([1-9]);\s*\}", re.IGNORECASE)
 _STYLE = re.compile(r"(\\s(\d{1,4}))(?![\d])")
 _BRACE = re.compile(r"\\[\\{}]|\{(?:\\\*)?\s*\\(footnote|shptxt|fldinst|pict|object|stylesheet)(?![a-z])|[{}]")
-_STAR = re.compile(r"(?<![{\s\\])\\\*")  # marks a group that may be skipped; elsewhere old writers put it in vain
+# Marks a group that may be skipped; elsewhere old writers put it in vain.
+_STAR = re.compile(r"(\{\s*+\\\*)|(?<!\\)\\\*")
 _KEPT = frozenset({"footnote", "shptxt"})  # the library drops them; they are put at the end of the text
 _SYMBOL_BULLET = "\uf0b7"  # the place of "•" in fonts of symbols
 _MARKS = "".join(map(chr, range(0xE000, 0xE00A)))  # private characters: a heading of level 1 to 9 begins here
@@ -32,7 +33,7 @@ def load_rtf(path: Path, name: str, limits: Limits) -> Extracted:
     declared = _CODE_PAGE.search(data)
     encoding = known_encoding(f"cp{declared[1].decode()}") if declared else None
     complete = _without_binary(data).decode(encoding or "cp1252", "replace")
-    complete = _STAR.sub("", complete)
+    complete = _STAR.sub(lambda star: star[1] or "", complete)
     source = without_hidden(complete)
     levels = {number: int(level) for number, level in _HEADING_STYLE.findall(source)}
     text = _text(source, levels)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -66,13 +67,15 @@ def read_sweep(texts: Sequence[str], settings: Settings) -> list[Variant]:
     """The variants that `dense_weight=.3,.5` and further such texts make, all combinations; what is set already is
     none. Raises InvalidRequest for what is no setting of the retrieval, for values that it does not take, and for too
     many."""
-    values = dict(_read(text) for text in texts)
-    combinations = [dict(zip(values, combination, strict=True)) for combination in itertools.product(*values.values())]
-    if len(combinations) > _MOST_VARIANTS:
+    values: dict[str, list[str]] = {}
+    for name, more in map(_read, texts):
+        values.setdefault(name, []).extend(more)
+    if (count := math.prod(map(len, values.values()))) > _MOST_VARIANTS:
         raise InvalidRequest(
-            f"{len(combinations)} combinations are too many.",
+            f"{count} combinations are too many.",
             hint=f"Sweep over {_MOST_VARIANTS} at most: each asks every question.",
         )
+    combinations = [dict(zip(values, combination, strict=True)) for combination in itertools.product(*values.values())]
     variants = [
         Variant(
             " ".join(f"{name}={value}" for name, value in changed.items()),

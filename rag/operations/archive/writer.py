@@ -57,6 +57,7 @@ if TYPE_CHECKING:
 
 _GROUP = 16  # documents whose vectors are asked for at once
 _IN_MEMORY = 16 << 20  # bytes; larger files are copied to the disk while they are hashed
+_PARTIAL = "archive"  # until it has its name
 _PRIVATE = 0o600  # whoever can read an archive can read all documents, and of a backup try the passwords
 
 
@@ -316,11 +317,12 @@ def _written_whole(path: Path, overwrite: bool) -> Iterator[BinaryIO]:
     written on the way; that goes at the end, or with the next attempt after a kill. Raises Conflict, and RagError when
     it cannot be written."""
     folder = path.with_name(f"{path.name}.partial")
-    partial = folder / path.name
+    partial = folder / _PARTIAL
     try:
-        if folder.is_dir():
+        if folder.is_dir() and all(left.name.startswith((_PARTIAL, CATALOG)) for left in folder.iterdir()):
             shutil.rmtree(folder)
-        folder.unlink(missing_ok=True)  # older programs left a file
+        if not folder.is_dir():
+            folder.unlink(missing_ok=True)  # older programs left a file
         folder.mkdir(0o700)
         try:
             with open(partial, "x+b", opener=lambda name, flags: os.open(name, flags, _PRIVATE)) as file:

@@ -70,3 +70,5 @@ def test_a_star_that_begins_no_group_hides_no_text(tmp_path):
     (tmp_path / "a.rtf").write_text(r"{\rtf1\ansi {\b0\*\cs7 The porter has the key}{\*\unknown not this}\par}")
 
     assert texts(load(tmp_path / "a.rtf")) == ["The porter has the key\n\n"]
+    (tmp_path / "b.rtf").write_text(r"{\rtf1\ansi The porter \*has the key{ \*\unknown not this}\par}")
+    assert texts(load(tmp_path / "b.rtf")) == ["The porter has the key\n\n"]

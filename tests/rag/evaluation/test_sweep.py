@@ -6,7 +6,7 @@ import pytest
 
 from rag.errors import InvalidRequest
 from rag.evaluation.sweep import compare_variants, read_sweep
-from rag.settings import Settings
+from rag.settings import RetrievalSettings, Settings
 from tests.rag.evaluation.test_report import outcome
 
 SETTINGS = Settings(_env_file=None)
@@ -20,6 +20,16 @@ def test_all_combinations_but_what_is_set_already():
     assert {variant.settings.storage.dir for variant in variants} == {SETTINGS.storage.dir}
     (always,) = read_sweep(["retrieval.min_relevance=0"], SETTINGS)
     assert always.settings.retrieval.min_relevance == 0
+
+
+def test_values_of_a_setting_may_be_given_apart():
+    variants = read_sweep(["dense_weight=.3", "dense_weight=.7"], SETTINGS)
+    assert [variant.settings.retrieval.dense_weight for variant in variants] == [0.3, 0.7]
+
+
+def test_combinations_without_number_are_refused_at_once():
+    with pytest.raises(InvalidRequest, match="combinations are too many"):
+        read_sweep([f"{name}={','.join(['1'] * 50)}" for name in RetrievalSettings.model_fields], SETTINGS)
 
 
 @pytest.mark.parametrize(

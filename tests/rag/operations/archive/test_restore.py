@@ -360,3 +360,17 @@ def test_what_a_killed_backup_left_goes_with_the_next_one(tmp_path, storage, bag
         back_up_of(storage, tmp_path / "all.backup", bag_of_words)
         assert not left.exists()
         (tmp_path / "all.backup").unlink()
+
+
+def test_a_backup_may_have_the_name_of_the_catalog(tmp_path, storage, bag_of_words):
+    back_up_of(storage, tmp_path / "catalog.sqlite3", bag_of_words)
+    assert bring_back(tmp_path / "catalog.sqlite3", storage, overwrite=True).documents == 6
+
+
+def test_a_folder_of_somebody_elses_is_not_deleted(tmp_path, storage, bag_of_words):
+    thesis = tmp_path / "all.backup.partial" / "thesis.tex"
+    thesis.parent.mkdir()
+    thesis.touch()
+    with pytest.raises(RagError, match=r"all\.backup cannot be written: File exists"):
+        back_up_of(storage, tmp_path / "all.backup", bag_of_words)
+    assert thesis.exists()
