@@ -472,13 +472,9 @@ class Index:
         stored = self._stored_embedding() if self._shared else None
         coming = self._coming  # `switch` may be on its way
         if stored is not None and not (coming and coming[0].fingerprint == stored["fingerprint"]):
-            require_same_embedding(
-                "The index has been built anew since this process was started,",
-                stored["model"],
-                stored["fingerprint"],
-                self.embedding,
-                hint=f"Start it again with RAG_EMBEDDING__MODEL={stored['model']}.",
-            )
+            beginning = "The index has been built anew since this process was started,"
+            hint = f"Start it again with RAG_EMBEDDING__MODEL={stored['model']}."
+            require_same_embedding(beginning, stored["model"], stored["fingerprint"], self.embedding, hint=hint)
 
     def _check_embedding(self, embedding: Embedding) -> None:
         stored = self._stored_embedding()
