@@ -214,7 +214,7 @@ def store_file_object(file: StoreFile) -> dict[str, Any]:
     """A file of a store in OpenAI's shape."""
     error = None
     if file.status == "failed":
-        is_ours = file.error.startswith("Something went wrong") or file.error in public_sentences()
+        is_ours = file.error.startswith(("Something went wrong", *public_sentences()))  # a hint may follow
         kind = "server_error" if is_ours else "unsupported_file" if _UNSUPPORTED in file.error else "invalid_file"
         error = {"code": kind, "message": file.error}
     return {

@@ -9,7 +9,10 @@ import time
 import openai
 import pytest
 
+from rag.api.openai.vector_store_files import store_file_object
 from rag.auth.principals import OF_THIS_MACHINE
+from rag.errors import TooManyOpenFiles, words_for_everybody
+from rag.storage.vector_stores import StoreFile
 from tests.rag.api.conftest import api_settings
 from tests.rag.api.serving import serving, write_documents
 
@@ -315,3 +318,9 @@ def wait(client, store_id):
             return
         time.sleep(0.05)
     raise AssertionError("it was not completed")
+
+
+def test_what_the_server_lacks_is_no_fault_of_the_file():
+    error = " ".join(words_for_everybody(TooManyOpenFiles("Too many files are open.", hint="Let it have more.")))
+    file = StoreFile("file_1", "vs_1", None, "a.txt", 1, "2026-01-01T00:00:00+00:00", {}, error, None, None, "failed")
+    assert store_file_object(file)["last_error"] == {"code": "server_error", "message": error}
