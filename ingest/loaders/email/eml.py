@@ -20,6 +20,7 @@ from typing import Any
 from ingest.loaders.base import squeeze, unreadable
 from ingest.loaders.calendar import calendar_text
 from ingest.loaders.email.message import Attachment, EmailMessage
+from ingest.loaders.email.signed import signed_content
 from ingest.loaders.encoding import decode
 from ingest.loaders.html import html_text
 from rag.errors import UnreadableDocument
@@ -56,6 +57,9 @@ def parse_eml(data: bytes, name: str) -> EmailMessage:
             "Export the message again as .eml, or give the file the suffix of what it really is.",
         )
     return message
+
+
+_SEALED = frozenset({"application/pkcs7-mime", "application/x-pkcs7-mime"})  # S/MIME: encrypted, or only signed
 
 
 @dataclass(slots=True)
@@ -122,11 +126,23 @@ def _plain_text(content: _Content) -> str:
     return rendered if len(rendered) > 2 * len(plain.strip()) or not plain.strip() else plain
 
 
+def _signed(part: email.message.Message, depth: int) -> _Content | None:
+    """What is within a part that is signed and not encrypted; None where it is, or is broken."""
+    envelope = part.get_payload(decode=True)
+    try:
+        signed = signed_content(envelope) if isinstance(envelope, bytes) and depth < _DEEPEST else None
+    except ValueError:
+        return None
+    return None if signed is None else _content(email.message_from_bytes(signed), depth + 1)
+
+
 def _content(part: email.message.Message, depth: int) -> _Content:
     kind = part.get_content_type()
     children: Any = part.get_payload()
-    if kind in ("multipart/encrypted", "application/pkcs7-mime", "application/x-pkcs7-mime"):
-        return _Content(notices=["The message is encrypted or sealed: only its header could be read."])
+    if kind == "multipart/encrypted" or kind in _SEALED:
+        return _signed(part, depth) or _Content(
+            notices=["The message is encrypted or sealed: only its header could be read."]
+        )
     if not isinstance(children, list):
         return _leaf(part, kind)
     found = _Content()
