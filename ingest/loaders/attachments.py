@@ -3,18 +3,23 @@ sections stand under its name, and what is not read is told."""
 
 from __future__ import annotations
 
+import io
 import mimetypes
 import time
+import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import PurePath
 
-from ingest.loaders.base import HEADING_SEPARATOR, MEGABYTE, Extracted, Limits, quoted
+from ingest.loaders.base import HEADING_SEPARATOR, MEGABYTE, Extracted, Limits, quoted, short_name
 from rag.errors import DocumentError, EmptyDocument, UnsupportedFileType
 from rag.types.documents import Section
 
 ReadAttachment = Callable[[bytes, str, Limits], Extracted]  # what finds the text of an attached file; see load_document
 
 _MOST_NOTICES = 10
+_MOST_MEMBERS = 200  # of an archive
 # A file may hold thousands of attachments: when they have taken that long, the rest are only named, so that the file
 # itself is never lost to its time limit.
 _ATTACHMENT_SECONDS = 60.0  # of processor time
@@ -31,6 +36,7 @@ class AttachmentReader:
         self._characters = 0
         self._seconds = 0.0
         self._notices: list[str] = []
+        self._in_archive = False
 
     def add(self, section: Section) -> None:
         """Takes in a section; raises UnreadableDocument when the file holds more text than allowed."""
@@ -75,7 +81,11 @@ class AttachmentReader:
             self._seconds += time.process_time() - started
 
     def read_content(self, name: str, data: bytes, place: str, record_id: str | None) -> None:
-        """Adds the sections that the loader of its format finds. Raises DocumentError."""
+        """Adds the sections that the loader of its format finds, or those of the files in an archive. Raises
+        DocumentError."""
+        if PurePath(name).suffix.lower() == ".zip" and not self._in_archive:
+            self._read_archive(name, data, place, record_id)
+            return
         room = self._limits.max_text_mb * MEGABYTE - self._characters
         extracted = self._read_attachment(data, name, replace(self._limits, max_text_mb=room // MEGABYTE))
         if extracted.notice:
@@ -88,3 +98,31 @@ class AttachmentReader:
             self.add(Section(section.text.rstrip() + "\n\n", heading=heading, record_id=record_id))
         if empty:
             self.note(f"{quoted(name)}: {empty} pages have no text.")
+
+    def _read_archive(self, name: str, data: bytes, place: str, record_id: str | None) -> None:
+        """Adds what is in a zip archive; an archive in it is not opened."""
+        most_bytes = self._limits.max_file_mb * MEGABYTE
+        self._in_archive = True
+        try:
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                files = [member for member in archive.infolist() if not member.is_dir()]
+                if len(files) > _MOST_MEMBERS:
+                    self.note(f"{quoted(name)} holds {len(files)} files, of which {_MOST_MEMBERS} were read.")
+                for member in files[:_MOST_MEMBERS]:
+                    most_bytes -= member.file_size
+                    if member.flag_bits & 1:
+                        self.note(f"{quoted(member.filename)} in {quoted(name)} opens only with a password.")
+                    elif most_bytes < 0:
+                        self.note(
+                            f"{quoted(name)} unpacks to more than {self._limits.max_file_mb} MB: not all was read."
+                        )
+                        break
+                    else:
+                        with archive.open(member) as file:
+                            content = file.read(member.file_size)
+                        inner = HEADING_SEPARATOR.join((place, short_name(member.filename)))
+                        self.read_file(member.filename, content, inner, record_id)
+        except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, zlib.error):
+            self.note(f"The attachment {quoted(name)} is damaged and was not read, or not wholly.")
+        finally:
+            self._in_archive = False
