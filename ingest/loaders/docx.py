@@ -10,6 +10,7 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from ingest.loaders.base import HIDDEN_TEXT, Extracted, Limits, SectionWriter, sensible_title, squeeze
+from ingest.loaders.drawing_ml import chart_rows
 from ingest.loaders.encoding import decode
 from ingest.loaders.hidden_text.docx import remove_hidden, value_of
 from ingest.loaders.hidden_text.look import style_chain
@@ -71,7 +72,7 @@ def load_docx(path: Path, name: str, limits: Limits) -> Extracted:
         writer.write(text)
     writer.enter(1, "")
     writer.write(*_footnotes(document), *dict.fromkeys(line for root in margins for line in _margin_lines(root)))
-    writer.write(*_comments(document))
+    writer.write(*_comments(document), *_charts(document))
     writer.finish()
     title = titles["title"] or sensible_title(document.core_properties.title) or titles["heading 1"]
     notices = [HIDDEN_TEXT] * some_hidden + ["An embedded document was not read."] * bool(unread)
@@ -252,6 +253,13 @@ def _comments(document: WordDocument) -> Iterator[str]:
         if text := squeeze(_text(comment)):
             author = squeeze(comment.get(f"{_W}author", ""))
             yield f"Comment{f' by {author}' if author else ''}: {text}"
+
+
+def _charts(document: WordDocument) -> Iterator[str]:
+    """What charts are drawn from, as tables."""
+    for part in document.part.package.iter_parts():
+        if part.content_type.endswith(".chart+xml"):
+            yield from chart_rows(parse_xml(part.blob, lenient=True))
 
 
 def _root_children(document: WordDocument, name: str) -> Iterator[_Element]:

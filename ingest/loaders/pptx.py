@@ -14,6 +14,7 @@ from ingest.loaders.base import (
     shortened,
     squeeze,
 )
+from ingest.loaders.drawing_ml import chart_rows, paragraphs
 from ingest.loaders.hidden_text.pptx import remove_hidden
 from ingest.loaders.table_grid import Cell, read_span, table_lines
 from ingest.loaders.zip_container import PPTX, Archive, parse_xml
@@ -28,15 +29,12 @@ if TYPE_CHECKING:
     from pptx.slide import Slide
 
 _A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
-_C = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
 _DIAGRAM = "{http://schemas.openxmlformats.org/drawingml/2006/diagram}"
-_FORMULA_TEXT = "{http://schemas.openxmlformats.org/officeDocument/2006/math}t"
 _COMPATIBILITY = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
 _SECTIONS = "{http://schemas.microsoft.com/office/powerpoint/2010/main}"
 _RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
 _INK = "{http://schemas.openxmlformats.org/presentationml/2006/main}contentPart"
 _SAME_LINE = 0.02  # of the slide's height: shapes whose tops differ by less stand side by side
-_MOST_POINTS = 1000  # of a chart; more are a picture, not something to read
 
 
 def load_pptx(path: Path, name: str, limits: Limits) -> Extracted:
@@ -97,11 +95,11 @@ def _parts(presentation: Presentation) -> dict[int, str]:
 def _read(slide: Slide, line_height: int) -> tuple[str, list[str]]:
     """Title and lines of a slide."""
     title = slide.shapes.title
-    titles = list(_paragraphs(title.element)) if title is not None else []
+    titles = list(paragraphs(title.element)) if title is not None else []
     shapes = [shape for shape in slide.shapes if title is None or shape.element is not title.element]
     lines = [*titles, *_shape_lines(shapes, line_height)]
     if slide.has_notes_slide and slide.notes_slide.notes_text_frame is not None:
-        notes = list(_paragraphs(slide.notes_slide.notes_text_frame._txBody))  # noqa: SLF001 - the only way to formulas
+        notes = list(paragraphs(slide.notes_slide.notes_text_frame._txBody))  # noqa: SLF001 - the only way to formulas
         lines += [f"Notes: {notes[0]}", *notes[1:]] if notes else []
     return shortened(" ".join(titles)), lines
 
@@ -135,15 +133,15 @@ def _shape_lines(shapes: Iterable[Any], line_height: int) -> Iterator[str]:
             )
             yield from table_lines(rows)
         elif getattr(shape, "has_chart", False):
-            yield from _chart_rows(shape.chart.element)
+            yield from chart_rows(shape.chart.element)
         elif not _is_footer(shape):
-            yield from _paragraphs(shape.element)
+            yield from paragraphs(shape.element)
             yield from _diagram_lines(shape)
 
 
 def _cell(cell: _Element) -> Cell:
     spans = (read_span(cell.get(name)) for name in ("gridSpan", "rowSpan"))
-    return Cell(squeeze(" ".join(_paragraphs(cell))), *spans)
+    return Cell(squeeze(" ".join(paragraphs(cell))), *spans)
 
 
 def _is_covered(cell: _Element) -> bool:
@@ -173,46 +171,9 @@ def _is_footer(shape: Any) -> bool:
     )
 
 
-def _paragraphs(element: _Element) -> Iterator[str]:
-    """The text of each paragraph inside; formulas as their characters."""
-    for paragraph in element.iter(f"{_A}p"):
-        nodes = paragraph.iter(f"{_A}t", f"{_A}br", _FORMULA_TEXT)
-        parts = (" " if node.tag == f"{_A}br" else node.text or "" for node in nodes)
-        if text := squeeze("".join(parts)):
-            properties = paragraph.find(f"{_A}pPr")
-            level = int(properties.get("lvl", "0")) if properties is not None else 0
-            yield "  " * (level - 1) + f"- {text}" if level else text
-
-
-def _chart_rows(chart: _Element) -> Iterator[str]:
-    """A chart as a table: "| 2023 | 2024", "Kilns | 12 | 15"."""
-    title = chart.find(f".//{_C}chart/{_C}title")
-    if title is not None:
-        yield from _paragraphs(title)
-    columns: list[tuple[str, dict[int, str]]] = []
-    categories: dict[int, str] = {}
-    for series in chart.iter(f"{_C}ser"):
-        categories = categories or _points(series, "cat") or _points(series, "xVal")
-        columns.append((" ".join(_points(series, "tx").values()), _points(series, "val") or _points(series, "yVal")))
-    if any(name for name, _ in columns):
-        yield " | ".join(["", *(name for name, _ in columns)]).strip()
-    for index in sorted({index for _, values in columns for index in values})[:_MOST_POINTS]:
-        yield " | ".join([categories.get(index, ""), *(values.get(index, "") for _, values in columns)])
-
-
-def _points(series: _Element, tag: str) -> dict[int, str]:
-    """The values by their place; those of nested categories joined."""
-    points: dict[int, str] = {}
-    for point in series.iterfind(f"{_C}{tag}//{_C}pt"):
-        index = int(point.get("idx", "0"))
-        value = squeeze(point.findtext(f"{_C}v") or "")
-        points[index] = f"{value} {points[index]}" if index in points else value
-    return points
-
-
 def _diagram_lines(shape: Any) -> Iterator[str]:
     """The text of SmartArt, which is kept in a part of its own."""
     relation = shape.element.find(f".//{_DIAGRAM}relIds")
     if relation is not None:
         part = shape.part.related_part(relation.get(f"{_RELATION}dm"))
-        yield from (f"- {text}" for text in _paragraphs(parse_xml(part.blob)))
+        yield from (f"- {text}" for text in paragraphs(parse_xml(part.blob)))

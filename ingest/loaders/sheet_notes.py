@@ -7,14 +7,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ingest.loaders.base import squeeze
+from ingest.loaders.drawing_ml import chart_title, paragraphs
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
 
     from ingest.loaders.zip_container import Archive
-
-_A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
-_C = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
 
 
 def sheet_notes(archive: Archive, member: str) -> list[str]:
@@ -30,11 +28,10 @@ def _lines(archive: Archive, member: str) -> Iterator[str]:
                 text = squeeze("".join(comment.itertext()))
                 yield f"Comment on {comment.get('ref', 'a cell')}: {text}" if text else ""
         elif kind == "drawing":
-            for paragraph in _parsed(archive, target).iter(f"{_A}p"):
-                yield _text_of(paragraph)
+            yield from paragraphs(_parsed(archive, target))
             for part, chart in _related(archive, target):
-                title = _parsed(archive, chart).find(f".//{_C}chart/{_C}title") if part == "chart" else None
-                yield f"Chart: {_text_of(title)}" if title is not None and _text_of(title) else ""
+                title = chart_title(_parsed(archive, chart)) if part == "chart" else ""
+                yield f"Chart: {title}" if title else ""
 
 
 def _related(archive: Archive, member: str) -> Iterator[tuple[str, str]]:
@@ -51,7 +48,3 @@ def _related(archive: Archive, member: str) -> Iterator[tuple[str, str]]:
 
 def _parsed(archive: Archive, member: str) -> _Element:
     return archive.xml(member, lenient=True)
-
-
-def _text_of(element: _Element) -> str:
-    return squeeze("".join(text.text or "" for text in element.iter(f"{_A}t")))

@@ -249,3 +249,27 @@ def test_templates_and_files_with_macros_are_read(tmp_path, kind):
             other.writestr(member, plain.read(member).replace(known, f"application/{family}{kind}".encode()))
 
     assert texts(load(tmp_path / "a.docm")) == ["The porter has the key.\n\n"]
+
+
+def test_a_chart_is_read_as_the_table_that_it_is_drawn_from(tmp_path):
+    from docx.opc.packuri import PackURI
+    from docx.opc.part import Part
+    from pptx.chart.data import CategoryChartData
+    from pptx.chart.xmlwriter import ChartXmlWriter
+    from pptx.enum.chart import XL_CHART_TYPE
+
+    data = CategoryChartData()
+    data.categories = ["Kilns", "Pumps"]
+    data.add_series("2023", (12, 30))
+    data.add_series("2024", (15, 28))
+    chart = ChartXmlWriter(XL_CHART_TYPE.COLUMN_CLUSTERED, data).xml.encode()
+    word = docx.Document()
+    word.add_paragraph("Sales are below.")
+    kind = "application/vnd.openxmlformats-officedocument.drawingml.chart+xml"
+    part = Part(PackURI("/word/charts/chart1.xml"), kind, chart, word.part.package)
+    word.part.relate_to(part, "http://schemas.openxmlformats.org/officeDocument/2006/relationships/chart")
+    word.save(tmp_path / "a.docx")
+    text = "".join(texts(load(tmp_path / "a.docx")))
+    assert [line for line in text.split("\n") if line] == [
+        *("Sales are below.", "| 2023 | 2024", "Kilns | 12 | 15", "Pumps | 30 | 28"),
+    ]
