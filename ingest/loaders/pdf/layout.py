@@ -144,9 +144,11 @@ def _line_by_line(runs: list[Run]) -> list[Run]:
 
 
 def _right_to_left(page: PdfTextPage, text: str, rotation: int) -> str:
-    """The lines as they stand on the page, if its text is numbered as its characters: pdfium guesses their order."""
-    if page.count_chars() != len(text):
-        return text
+    """The lines as they stand on the page: pdfium guesses their order."""
+    if (count := page.count_chars()) != len(text):  # then its text is not numbered as its characters are
+        handle = ctypes.cast(page.raw, ctypes.c_void_p).value
+        codes = map(pdfium_function("FPDFText_GetUnicode", ctypes.c_uint, ctypes.c_int), repeat(handle), range(count))
+        text = "".join(chr(code) if 0 < code < 0xD800 or 0xDFFF < code < 0x110000 else " " for code in codes)
     left, top, right, bottom = _boxes(page, range(len(text)), rotation)
     boxes = list(zip(left, right, bottom, top, strict=True))
     lines = lines_in_order(text, boxes)

@@ -212,3 +212,5 @@ def test_arabic_is_read_from_right_to_left_however_it_was_drawn(tmp_path):
     for order in (drawn, drawn[::-1], drawn[4:] + drawn[:4]):
         assert page(tmp_path, order, read_as(letters)) == ["سلام AG 30"]
     assert page(tmp_path, [(72, 700, "alsX")], read_as(letters)) == ["لاسلا"]
+    nothing = {**letters, "z": ""}  # a glyph that stands for no letter
+    assert page(tmp_path, [(72, 700, "alsX"), (72, 600, "z")], read_as(nothing))[0] == "لاسلا"
