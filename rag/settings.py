@@ -47,6 +47,12 @@ def _known_provider(provider: str) -> str:
     return provider
 
 
+def _known_embedding_provider(provider: str) -> str:
+    if provider not in ("local", "openai") and not _FUNCTION.fullmatch(provider):
+        raise ValueError("should be local, openai, or package.module:function")
+    return provider
+
+
 def _suffix(suffix: str) -> str:
     if not suffix.startswith(".") or suffix != suffix.lower():
         raise ValueError(f"{suffix!r} should be a suffix such as .dwg, in small letters")
@@ -251,10 +257,16 @@ class ModelsSettings(_Group):
 class EmbeddingSettings(_Group):
     """The model that turns text into vectors: docs/embedding.md."""
 
-    provider: Literal["local", "openai"] = Field(
+    provider: Annotated[str, AfterValidator(_known_embedding_provider)] = Field(
         "local",
         description="`local`: a model in this process; `openai`: a server with OpenAI's `/v1/embeddings` (vLLM, TEI, "
-        "Ollama, LM Studio, llama-server, OpenAI, Azure, another Footnote).",
+        "Ollama, LM Studio, llama-server, OpenAI, Azure, another Footnote); `package.module:function`: a function of "
+        "yours that makes any embedding class of llama-index.",
+    )
+    options: dict[str, Any] = Field(
+        {},
+        description="`package.module:function`: the function's arguments, as a JSON object; a value "
+        '`{"env": "NAME"}` is that of an environment variable.',
     )
     base_url: Annotated[str, AfterValidator(_web_address)] = Field(
         "", description="`openai`: the server's address, e.g. `http://127.0.0.1:11434/v1`."

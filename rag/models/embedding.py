@@ -41,6 +41,10 @@ def open_embedding(settings: EmbeddingSettings) -> Embedding:
     cannot be had, BackendError when its server gives no vectors."""
     if settings.provider == "openai":
         return ServerEmbedding(settings)
+    if settings.provider != "local":
+        from rag.models.llama_index_embedding import LlamaIndexEmbedding  # llama-index takes a second to import
+
+        return LlamaIndexEmbedding(settings)
     if settings.base_url:
         raise ConfigurationError(
             "RAG_EMBEDDING__BASE_URL is the address of a server, and the embedding model is to run in this process.",

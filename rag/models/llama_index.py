@@ -6,19 +6,17 @@ what llama-index puts in its place would stop everything else) through `stream_c
 
 from __future__ import annotations
 
-import importlib
-import os
 import re
 import sys
 from contextlib import aclosing
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llama_index.core.llms import LLM, ChatMessage, ChatResponse, CustomLLM, LLMMetadata
 
 from rag.errors import BackendError, BackendUnavailable, ConfigurationError, PromptTooLong
 from rag.models.chat_template import Turn, estimate_tokens, fold_system, is_about_roles, to_turns
+from rag.models.foreign import filled, load_function, shown_error
 from rag.models.llama_cpp.queue import Emit, QueueClosed, QueueStuck, StopFlag, WorkerQueue, queued_reply
 from rag.models.openai.chunks import ToolCallReader, model_delta
 from rag.models.prompt_overflow import read_overflow
@@ -27,7 +25,7 @@ from rag.types.documents import Message
 from rag.types.models import LanguageModel, ModelDelta
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from rag.settings import LanguageModelSettings
 
@@ -41,15 +39,15 @@ def open_llama_index(settings: LanguageModelSettings) -> LanguageModel:
 
     Raises ConfigurationError when there is no such function, or when it fails.
     """
-    make = _function(settings.provider)
+    make = load_function(settings.provider, "RAG_LLM")
     secrets: list[str] = []
-    arguments = _filled({"model": settings.model, **settings.options} if settings.model else settings.options, secrets)
+    arguments = filled({"model": settings.model, **settings.options} if settings.model else settings.options, secrets)
     try:
         made = make(**arguments)
         metadata = made.metadata if isinstance(made, LLM) else None
     except Exception as error:  # a foreign program: whatever it raises, it could not make one
         raise ConfigurationError(
-            f"{settings.provider} made no model: {_shown(error, secrets)}",
+            f"{settings.provider} made no model: {shown_error(error, secrets)}",
             hint="Correct RAG_LLM__OPTIONS (in models.toml: options), the function's arguments.",
         ) from error
     if metadata is None:
@@ -139,7 +137,7 @@ class LlamaIndexLLM:
                 counted=overflow.counted,
             )
         return BackendUnavailable(
-            f"{self.name} failed: {_shown(error, self._secrets)}",
+            f"{self.name} failed: {shown_error(error, self._secrets)}",
             hint=f"Ask again; if it fails again, check the arguments of {self._provider} (RAG_LLM__OPTIONS, in "
             "models.toml: options).",
         )
@@ -205,46 +203,3 @@ def _to_chat(turns: Sequence[Turn]) -> list[ChatMessage]:
         ChatMessage(role=turn.pop("role"), content=turn.pop("content"), additional_kwargs=turn)  # calls, if any
         for turn in map(dict, turns)
     ]
-
-
-def _function(provider: str) -> Callable[..., Any]:
-    module_name, _, name = provider.partition(":")
-    folder = str(Path.cwd())
-    if folder not in sys.path and "" not in sys.path:
-        sys.path.append(folder)
-    try:
-        function = getattr(importlib.import_module(module_name), name, None)
-    except Exception as error:  # a foreign program
-        raise ConfigurationError(
-            f"The provider {provider} cannot be imported: {_shown(error, ())}",
-            hint=f"{module_name} and what it imports (e.g. llama-index-llms-azure-openai) must be installed, or lie in "
-            "the folder where Footnote is started.",
-        ) from error
-    if not callable(function):
-        raise ConfigurationError(
-            f"The provider {provider} is no function: {module_name} has no {name}.",
-            hint="Correct RAG_LLM__PROVIDER (in models.toml: provider).",
-        )
-    return function  # type: ignore[no-any-return]
-
-
-def _filled(value: Any, secrets: list[str]) -> Any:
-    """`value` with the environment's values in place of every `{"env": NAME}`; these are added to `secrets`."""
-    if isinstance(value, dict) and value.keys() == {"env"}:
-        if not (secret := os.environ.get(str(value["env"]), "")):
-            raise ConfigurationError(
-                f"The environment variable {value['env']} is not set, which the options of a model name.",
-                hint=f"Set {value['env']}, or correct RAG_LLM__OPTIONS (in models.toml: options).",
-            )
-        secrets.append(secret)
-        return secret
-    if isinstance(value, dict):
-        return {name: _filled(inner, secrets) for name, inner in value.items()}
-    return [_filled(inner, secrets) for inner in value] if isinstance(value, list | tuple) else value
-
-
-def _shown(error: Exception, secrets: Sequence[str]) -> str:
-    words = " ".join(f"{type(error).__name__}: {error}".split())
-    for secret in secrets:
-        words = words.replace(secret, "…")
-    return words if len(words) <= 300 else words[:299] + "…"

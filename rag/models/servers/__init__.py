@@ -1,3 +1,3 @@
 """Embedding models and rerankers behind a server."""
 
-__all__ = ["embedding", "reranker"]
+__all__ = ["embedding", "identity", "reranker", "tokenizing"]

