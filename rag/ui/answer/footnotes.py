@@ -155,7 +155,8 @@ def _footnote(
         document = catalog.document(citation.document_id)
         if document.content.is_file():
             address = f"/documents/{document.id}/source"
-        is_pdf = bool(address) and document.media_type == PDF
+        is_on_page = citation.page_index is not None  # what is attached to a PDF stands on no page of it
+        is_pdf = bool(address) and document.media_type == PDF and is_on_page
         text = "" if is_pdf else catalog.page_text(document.id, citation.page_index)
         if text and text[citation.start : citation.end] == citation.quote:  # else of another version of the document
             before, after = _surroundings(citation, text)

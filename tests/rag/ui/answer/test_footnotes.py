@@ -11,7 +11,7 @@ from rag.index.index import Index
 from rag.storage.conversations import Element
 from rag.types.documents import Answer, Citation, Claim, Usage
 from rag.ui.answer.claims import statements
-from rag.ui.answer.footnotes import footnotes, page_names, readable_now
+from rag.ui.answer.footnotes import PDF, footnotes, page_names, readable_now
 from rag.ui.translations import translations_in
 from tests.rag.versions import make_version
 
@@ -45,6 +45,20 @@ def test_a_quote_comes_with_its_surroundings_in_the_text(tmp_path, bag_of_words)
         assert (note.before, note.quote, note.after) == ("Before it. ", quote, " After it.")
         (stale,) = footnotes([cited(version.document, quote, 3)], index.catalog, ENGLISH, {})
         assert (stale.before, stale.quote, stale.after) == ("", quote, ""), "another version's page surrounds nothing"
+
+
+def test_what_is_attached_to_a_pdf_stands_on_no_page_of_it(tmp_path, bag_of_words):
+    (tmp_path / "a.pdf").write_bytes(b"%PDF-")
+    version = make_version("doc_a", ["The pump needs oil."], bag_of_words)
+    document = replace(version.document, media_type=PDF, source=str(tmp_path / "a.pdf"), content=tmp_path / "a.pdf")
+    with closing(Index(tmp_path / "index", bag_of_words)) as index:
+        index.replace_documents([replace(version, document=document)])
+        on_page = cited(document, "The pump needs oil.", 0)
+        first, second = footnotes([on_page, replace(on_page, page_index=None)], index.catalog, ENGLISH, {})
+    assert [(note.is_pdf, note.address) for note in (first, second)] == [
+        (True, "/documents/doc_a/source"),
+        (False, "/documents/doc_a/source"),
+    ]
 
 
 def test_a_passage_that_addresses_the_assistant_comes_with_a_warning(tmp_path, bag_of_words):
