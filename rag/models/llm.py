@@ -98,7 +98,7 @@ async def stream_text(  # noqa: C901  (one loop, and what can go wrong in it)
         async with aclosing(model.llm.stream(messages, options)) as deltas:
             async for delta in deltas:
                 thoughts, text = leading.feed(delta.text)
-                if delta.finish_reason:  # no text may come after it
+                if delta.finish_reason or delta.calls:  # no text may come after them
                     held = leading.flush(is_cut_off=delta.finish_reason in ("length", "content_filter"))
                     thoughts, text = thoughts + held[0], text + held[1]
                 shown = delta

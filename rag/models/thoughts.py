@@ -127,7 +127,10 @@ class LeadingThoughts:
             elif not is_cut_off:
                 self.are_unopened = False
         held = self._release()
-        return (held, "") if self._place == "inside" else ("", held)
+        if self._place == "inside":
+            return held, ""
+        self._place = "reply" if held else self._place  # what comes yet, if anything
+        return "", held
 
     def _begin(self, begun: str) -> None:
         if not begun and len(self._held) > _LONGEST_MARGIN:

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from rag.answering.generation import reply
 from rag.models.llm import stream_text
 from rag.models.thoughts import LeadingThoughts, after_thoughts
-from rag.types.chat import Sampling
+from rag.types.chat import Functions, Sampling
 from rag.types.documents import Message
 from tests.rag.models.model_server import ModelServer, ask, chunk, events, open_at, running, stream, text_of
 
@@ -273,3 +273,20 @@ def test_two_models_of_one_server_do_not_share_what_is_known_of_them():
             assert text_of([delta async for delta in deltas]) == ANSWER
 
     asyncio.run(both())
+
+
+async def test_what_may_be_thoughts_is_told_before_the_calls_that_follow_it(server):
+    call = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
+
+    async def pieces():
+        yield chunk("Let me look.")
+        yield chunk(None, None, choices=[{"index": 0, "delta": {"tool_calls": [call]}, "finish_reason": None}])
+        yield chunk(None, "tool_calls")
+        yield b"data: [DONE]\n\n"
+
+    server.reply = lambda *_: events(pieces())
+    functions = Functions(({"name": "weather", "parameters": {}},))
+    deltas = [delta async for delta in stream_text(open_at(server), [Message("user", "?")], functions=functions)]
+    told = [(delta.text, bool(delta.calls)) for delta in deltas if delta.text or delta.calls]
+    assert "".join(text for text, _ in told) == "Let me look."
+    assert not any(text for place, (text, _) in enumerate(told) if any(has_calls for _, has_calls in told[:place]))
