@@ -41,18 +41,24 @@ class CharacterBox(NamedTuple):
 
 
 def remove_hidden(
-    page: PdfPage, text_page: PdfTextPage, places: Sequence[CharacterBox], left: float, top: float
+    page: PdfPage,
+    text_page: PdfTextPage,
+    places: Sequence[CharacterBox],
+    left: float,
+    top: float,
+    shown_layers: set[str],
 ) -> bool:
     """Take the text objects of these characters off the page if nobody can see them; whether there were any.
 
-    `left` and `top` are the edges of what is shown of the page, in the coordinates of the places. The text page is
-    outdated afterwards. Raises PdfiumError if the page cannot be drawn.
+    `left` and `top` are the edges of what is shown of the page, in the coordinates of the places. `shown_layers` are
+    those of the document of which it is known by now, and takes in more. The text page is outdated afterwards. Raises
+    PdfiumError if the page cannot be drawn.
     """
     if not places:
         return False
     objects = _objects(text_page, [place.number for place in places])
     tiny = _tiny(page, places, objects)
-    layered = _on_hidden_layers(page, set(objects) - {0})
+    layered = _on_hidden_layers(page, set(objects) - {0}, shown_layers)
     suspects = _suspects(page, set(objects) - tiny - layered)
     hidden = tiny | layered | (suspects - _shown(page, places, objects, suspects, left, top) if suspects else set())
     for address in hidden - {0}:
@@ -77,8 +83,9 @@ def _tiny(page: PdfPage, places: Sequence[CharacterBox], objects: Sequence[int])
     return {address for address, size in sizes.items() if 0.0 < size < _TINY}  # 0: its font does not tell
 
 
-def _on_hidden_layers(page: PdfPage, objects: set[int]) -> set[int]:
-    """Those on layers that make no difference to the picture of the page, whatever the file says of them."""
+def _on_hidden_layers(page: PdfPage, objects: set[int], shown_layers: set[str]) -> set[int]:
+    """Those on layers that make no difference to the picture of the page, whatever the file says of them; a layer that
+    was seen once is not looked at again."""
     layers: dict[str, set[int]] = {}
     count = pdfium_function("FPDFPageObj_CountMarks", ctypes.c_int)
     mark_of = pdfium_function("FPDFPageObj_GetMark", ctypes.c_void_p, ctypes.c_ulong)
@@ -88,16 +95,18 @@ def _on_hidden_layers(page: PdfPage, objects: set[int]) -> set[int]:
             mark = mark_of(address, number) or 0
             if mark not in names:
                 names[mark] = _layer(mark)
-            if names[mark]:
+            if names[mark] and names[mark] not in shown_layers:
                 layers.setdefault(names[mark], set()).add(address)
     set_active = pdfium_function("FPDFPageObj_SetIsActive", ctypes.c_int, ctypes.c_int)
     hidden: set[int] = set()
     with_all = _picture(page) if layers else None
-    for on_layer in islice(layers.values(), _MOST_LAYERS):
+    for layer, on_layer in islice(layers.items(), _MOST_LAYERS):
         for address in on_layer:
             set_active(address, 0)
         if (_picture(page) == with_all).all():
             hidden |= on_layer
+        else:
+            shown_layers.add(layer)
         for address in on_layer:
             set_active(address, 1)
     return hidden

@@ -31,6 +31,8 @@ _CLOSING = re.compile(r"(?:[%)]|\)\s?%)(?:\s|$)")
 _FIGURE_END = re.compile(r"[\d)%—]$")
 _FIGURE_START = re.compile(r"\(?[\d$€£¥—]")
 
+_MOST_PLACED = 500  # fields and text boxes of a page that are put in their places: each looks at all that is there
+
 # In heights of the line:
 _CELL_GAP = 1.0  # a wider space lies between two cells,
 _FIGURE_GAP = 0.5  # and between two figures a space wider than this
@@ -59,9 +61,12 @@ class Run(NamedTuple):
         return self.top - self.bottom
 
 
-def seen_text(page: PdfPage, annotations: Annotations | None = None) -> tuple[str, bool]:
+def seen_text(
+    page: PdfPage, annotations: Annotations | None = None, shown_layers: set[str] | None = None
+) -> tuple[str, bool]:
     """The text of a page that can be seen, with what lies over it in its place, and whether some that cannot be seen
-    was left out (`page` has lost it then). Raises PdfiumError if the page is broken."""
+    was left out (`page` has lost it then). `shown_layers` is what is known of the document's layers from page to page.
+    Raises PdfiumError if the page is broken."""
     text_page = page.get_textpage()
     rotation: int = page.get_rotation()
     left, top, *_ = _edges(page, rotation)
@@ -69,7 +74,7 @@ def seen_text(page: PdfPage, annotations: Annotations | None = None) -> tuple[st
         text: str = text_page.get_text_range()
         drawn = _runs(text_page, text, rotation)
         ends = [end for run in drawn for end in run.ends] if drawn else _some_places(text_page, rotation)
-        some_hidden = remove_hidden(page, text_page, ends, left, top)
+        some_hidden = remove_hidden(page, text_page, ends, left, top, set() if shown_layers is None else shown_layers)
         if some_hidden:
             text_page.close()
             text_page = page.get_textpage()
@@ -122,7 +127,8 @@ def _with_annotations(runs: list[Run], annotations: Annotations, rotation: int) 
     for text, box in annotations.texts:
         (left,), (top,), (right,), (bottom,) = _turned([box[0]], [box[3]], [box[2]], [box[1]], rotation)
         laid.append(Run(text, is_broken=True, left=left, right=right, bottom=bottom, top=top))
-    for run in laid:
+    ordered += laid[_MOST_PLACED:]
+    for run in laid[:_MOST_PLACED]:
         before = [place for place, other in enumerate(ordered) if shares_line(other, run) and other.left < run.left]
         if before:
             place = max(before, key=lambda place: ordered[place].left)

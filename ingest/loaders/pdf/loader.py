@@ -81,6 +81,7 @@ class _Pages:
     pictures: list[int] = field(default_factory=list)
     notes: dict[int, list[str]] = field(default_factory=dict)
     files: list[tuple[str, bytes | None]] = field(default_factory=list)
+    shown_layers: set[str] = field(default_factory=set)
 
     def read(
         self, count: int, text_of_page: Callable[[int], str], errors: type[Exception], limits: Limits, name: str
@@ -150,7 +151,7 @@ def _load_with_pdfium(
             pages.files += annotations.files
             if annotations.notes:
                 pages.notes[index] = annotations.notes
-            text, some_hidden = seen_text(page, annotations)
+            text, some_hidden = seen_text(page, annotations, pages.shown_layers)
             if some_hidden:
                 pages.hidden.append(index)
             return _recognised(page, index, pages, limits, text) if _is_scan(page, text) else text
