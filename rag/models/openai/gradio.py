@@ -98,11 +98,8 @@ class Gradio(ChatCompletions):
         functions = told.get("named_endpoints") if isinstance(told, Mapping) else None
         if not isinstance(config, Mapping) or not isinstance(functions, Mapping):
             return replace(probe, problem=f"it is no Gradio application (HTTP {status} at /config)")
-        askable = {
-            str(name): function["parameters"]
-            for name, function in functions.items()
-            if any(_takes_text(entry) for entry in function.get("parameters", ()))
-        }
+        inputs = {str(name): _inputs(function) for name, function in functions.items()}
+        askable = {name: entries for name, entries in inputs.items() if any(map(_takes_text, entries))}
         wanted = (f"/{model.strip('/')}",) if model else (*_USUAL, *askable)
         name = next((name for name in wanted if name in askable), "")
         if not name:
@@ -150,6 +147,13 @@ class Gradio(ChatCompletions):
 
     def reader(self, body: Mapping[str, Any]) -> ReadEvent:
         return _EventsAsChunks()
+
+
+def _inputs(function: object) -> list[Mapping[str, Any]]:
+    """The inputs of a function as an application describes it; none where that is of another form."""
+    entries = function.get("parameters") if isinstance(function, Mapping) else None
+    entries = entries if isinstance(entries, list) else []
+    return entries if all(isinstance(entry, Mapping) for entry in entries) else []
 
 
 class _EventsAsChunks:

@@ -159,3 +159,12 @@ def test_what_is_no_gradio_application_is_told(application):
         base_url = other.base_url.removesuffix("/v1")
         model = open_language_model(Settings(_env_file=None, llm={"provider": "gradio", "base_url": base_url}))
         assert "it is no Gradio application" in model.description
+
+
+@pytest.mark.parametrize(
+    "functions", [[], {"/chat": None}, {"/chat": {"parameters": "x"}}, {"/chat": {"parameters": [1]}}]
+)
+def test_what_describes_itself_in_another_way_is_told(application, functions):
+    application.functions = functions
+    description = opened(application).description
+    assert "it is no Gradio application" in description or "it has no function that takes a text" in description
