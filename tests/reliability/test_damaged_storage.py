@@ -137,6 +137,7 @@ def test_a_start_makes_again_what_died_while_it_was_written(commands, corpus, ki
     assert ("are damaged" in told) is (not harmless and (kind, damage) != ("chroma.sqlite3", "deleted"))
 
 
+@pytest.mark.slow
 def test_what_died_while_it_was_written_and_is_sound_stays(commands, corpus):
     (commands.storage / "vectors" / "being-written").touch()
     folders = {path.name for path in (commands.storage / "vectors").iterdir() if path.is_dir()}
@@ -145,6 +146,7 @@ def test_what_died_while_it_was_written_and_is_sound_stays(commands, corpus):
     assert run(commands, "doctor")[0] == 0
 
 
+@pytest.mark.slow
 def test_vectors_of_a_version_without_copy_and_note_are_taken_over(commands, corpus):
     for name in ("copy.sqlite3", "note.json"):
         (commands.storage / "vectors" / name).unlink()

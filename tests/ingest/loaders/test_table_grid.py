@@ -50,6 +50,7 @@ def test_of_rows_of_very_different_lengths_each_is_whole():
     assert set(lines[1:]) == {"a |  | c"}
 
 
+@pytest.mark.slow
 def test_twice_as_many_columns_take_twice_the_time():
     def seconds(columns):
         rows = [[Cell("x") for _ in range(columns)] for _ in range(40)]

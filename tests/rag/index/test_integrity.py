@@ -162,6 +162,7 @@ os._exit(0)
 """
 
 
+@pytest.mark.slow
 def test_kills_in_a_row_leave_doubt_and_not_damage(tmp_path):
     """Chroma writes at its opening, too, and when it first reads a graph."""
     folder = tmp_path / "vectors"
