@@ -7,12 +7,12 @@ import io
 import mimetypes
 import time
 import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import PurePath
 
 from ingest.loaders.base import HEADING_SEPARATOR, MEGABYTE, Extracted, Limits, quoted, short_name
+from ingest.loaders.zip_container import DAMAGED_ZIP
 from rag.errors import DocumentError, EmptyDocument, UnsupportedFileType
 from rag.types.documents import Section
 
@@ -122,7 +122,7 @@ class AttachmentReader:
                             content = file.read(member.file_size)
                         inner = HEADING_SEPARATOR.join((place, short_name(member.filename)))
                         self.read_file(member.filename, content, inner, record_id)
-        except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, zlib.error):
+        except DAMAGED_ZIP:
             self.note(f"The attachment {quoted(name)} is damaged and was not read, or not wholly.")
         finally:
             self._in_archive = False

@@ -24,7 +24,7 @@ ZIP = b"PK"
 _PROPERTIES = ("docProps/core.xml", "meta.xml")
 TITLE = ".//{http://purl.org/dc/elements/1.1/}title"
 # What zipfile raises on a damaged archive, an unknown compression (NotImplementedError) or a password (RuntimeError).
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError)
+DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Archive(AbstractContextManager["Archive"]):
             raise _unexpected(name, named, "It may be damaged")
         try:
             self._zip = zipfile.ZipFile(path)
-        except _DAMAGED as error:
+        except DAMAGED_ZIP as error:
             raise damaged_error(name) from error
         try:
             self._check(limits, named, expected)
@@ -96,7 +96,7 @@ class Archive(AbstractContextManager["Archive"]):
                     yield piece
         except KeyError as error:
             raise damaged_error(self._name, f"it lacks its part {member[:100]}") from error
-        except _DAMAGED as error:
+        except DAMAGED_ZIP as error:
             raise damaged_error(self._name) from error
 
     def read(self, member: str) -> bytes:
