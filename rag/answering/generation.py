@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from rag.answering.attribution import Attribution
 from rag.answering.citations import citations_of_values, collect_citations
+from rag.answering.mention_order import MentionOrder
 from rag.answering.notices import INCOMPLETE, Quote, with_notices, without_words
 from rag.answering.prompt_budget import Prompt, fit_prompt
 from rag.answering.repetition import RepetitionGuard
@@ -140,7 +141,8 @@ async def write_answer(
     what the server says that it reads, down to the beginning of one passage.
 
     With `quote`, an answer of which nothing is borne out is followed by a word on that and by what the passages say.
-    Where there are passages, ChunksRetrieved says which of them the model reads; it comes again when fewer are left.
+    Where there are passages, ChunksRetrieved says which of them the model reads; it comes again when fewer are left,
+    and when their numbers change (see `write_prompt`).
     """
     window = prepared.model.context_window
     refusal: PromptTooLong | None = None
@@ -167,6 +169,7 @@ async def write_answer(
                 prepared.sampling,
                 emit,
                 question=prepared.question,
+                hits=hits,
                 quote=quote,
                 thinks=prepared.thinks,
             )
@@ -211,10 +214,12 @@ async def write_prompt(
     emit: Emit,
     *,
     question: str = "",
+    hits: tuple[Hit, ...] = (),
     quote: Quote | None = None,
     thinks: bool = True,
 ) -> Answer:
-    """The reply to a prompt; what it says of the prompt's passages is cited and checked.
+    """The reply to a prompt; what it says of the prompt's passages is cited and checked. Passages are numbered in the
+    order in which they are mentioned first; ChunksRetrieved, with the `hits`, tells each change before the text does.
 
     Sentences without a source are not held against an answer that rests on what a function gave. Without passages the
     reply is passed on as it is: what looks like a footnote there is none; so is JSON that was asked for, which rests on
@@ -224,7 +229,7 @@ async def write_prompt(
     """
     question = question or next(message.content for message in reversed(prompt.messages) if message.role == "user")
     is_json = bool(sampling.response_format)
-    generated = _Generated(() if is_json else prompt.passages, emit)
+    generated = _Generated(() if is_json else prompt.passages, hits, emit)
     sampling = replace(sampling, max_tokens=prompt.max_tokens)
     deltas = stream_text(model, prompt.messages, sampling, prompt.functions, thinks=thinks)
     with span("generate"):
@@ -243,7 +248,7 @@ async def write_prompt(
     answer = Answer(
         text,
         citations=(),
-        passages=prompt.passages,
+        passages=prompt.passages if is_json else shown.passages,
         model=model.name,
         found=True,
         finish_reason=finish_reason,
@@ -268,13 +273,13 @@ async def write_prompt(
 class _Generated:
     """What comes of a reply: its text, which is emitted as it is shown, its thoughts and its calls of functions."""
 
-    def __init__(self, passages: Sequence[Passage], emit: Emit) -> None:
-        self.shown = _ShownText(passages, emit)
+    def __init__(self, passages: Sequence[Passage], hits: tuple[Hit, ...], emit: Emit) -> None:
+        self.shown = _ShownText(passages, hits, emit)
         self.thoughts: list[str] = []
         self.calls: list[ToolCallDelta] = []
         self.finish_reason: FinishReason = "stop"
         self.usage: Usage | None = None
-        self._passages = passages
+        self._passages, self._hits = tuple(passages), hits
         self._emit = emit
 
     async def take(self, delta: ModelDelta) -> None:
@@ -286,7 +291,9 @@ class _Generated:
         if delta.retracts:
             await self.shown.end(is_cut_off=False)
             self.thoughts.append(self.shown.text)
-            self.shown = _ShownText(self._passages, self._emit)
+            if self.shown.passages != self._passages:
+                self._emit(ChunksRetrieved(self._hits, self._passages))
+            self.shown = _ShownText(self._passages, self._hits, self._emit)
         if delta.thoughts:
             self.thoughts.append(delta.thoughts)
             self._emit(ThoughtDelta(delta.thoughts))
@@ -298,10 +305,11 @@ class _Generated:
 
 class _ShownText:
     """Emits a reply's text as it is shown: markers of sources that there are (where there are passages), footnotes put
-    where they lack, and no loops."""
+    where they lack, numbered as they are mentioned, and no loops."""
 
-    def __init__(self, passages: Sequence[Passage], emit: Emit) -> None:
+    def __init__(self, passages: Sequence[Passage], hits: tuple[Hit, ...], emit: Emit) -> None:
         self._markers = MarkerFilter([passage.number for passage in passages]) if passages else None
+        self._order = MentionOrder(passages, lambda renumbered: emit(ChunksRetrieved(hits, renumbered)))
         self._repetition = RepetitionGuard()
         self._attribution = Attribution(passages)
         self._emit = emit
@@ -320,7 +328,12 @@ class _ShownText:
     @property
     def attributed(self) -> Sequence[int]:
         """The offsets in `text` of the markers that the model did not write."""
-        return self._attribution.found
+        return [self._order.shown_offset(offset) for offset in self._attribution.found]
+
+    @property
+    def passages(self) -> tuple[Passage, ...]:
+        """The passages, numbered as they are mentioned."""
+        return self._order.passages
 
     async def feed(self, text: str) -> None:
         """Show what can be shown after this piece."""
@@ -336,10 +349,11 @@ class _ShownText:
             await self._show(self._repetition.feed(self._markers.flush()))
         await self._show(self._repetition.flush())
         if self._markers:
-            self._pass(await self._attribution.flush(is_cut_off=is_cut_off))
+            last = await self._attribution.flush(is_cut_off=is_cut_off)
+            self._pass(self._order.feed(last) + self._order.flush())
 
     async def _show(self, text: str) -> None:
-        self._pass(await self._attribution.feed(text) if self._markers else text)
+        self._pass(self._order.feed(await self._attribution.feed(text)) if self._markers else text)
 
     def _pass(self, text: str) -> None:
         if text:

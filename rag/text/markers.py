@@ -177,12 +177,13 @@ def _is_begun(text: str, start: int) -> bool:
 class MarkerFilter(_Parser):
     """Passes an answer's text on while it streams; markers come out as `[1][2]`, those of unknown sources not at all.
 
-    `numbers` are those of the sources there are; a mapping gives the number that each is shown as.
+    `numbers` are those of the sources there are; a mapping gives the number that each is shown as. They may change as
+    long as those that were shown stay what they were.
     """
 
     def __init__(self, numbers: Collection[int] | Mapping[int, int]) -> None:
         super().__init__()
-        self._numbers = dict(numbers) if isinstance(numbers, Mapping) else {number: number for number in numbers}
+        self.numbers = dict(numbers) if isinstance(numbers, Mapping) else {number: number for number in numbers}
 
     def _written(self, gap: str, items: list[re.Match[str]], after: str, offset: int) -> str:
         shown = "".join(map(self._item, items))
@@ -198,29 +199,29 @@ class MarkerFilter(_Parser):
         ranges = _FOUND.findall(body)
         for first, last in ranges:
             span = range(int(first), int(last or first) + 1)
-            if last and (not 1 < len(span) <= _LONGEST_RANGE or any(number not in self._numbers for number in span)):
+            if last and (not 1 < len(span) <= _LONGEST_RANGE or any(number not in self.numbers for number in span)):
                 return text
             numbers += span
-        known = [number for number in dict.fromkeys(numbers) if number in self._numbers]
+        known = [number for number in dict.fromkeys(numbers) if number in self.numbers]
         is_plain = len(text) <= _LONGEST and not re.search(r"[^\W\d_]|[#^†\[【]", text[1:] + text[0].replace("[", ""))
         if len(text) > _LONGEST + 2 or (not known and ("#" in text or (is_plain and len(ranges) > 1))):
             return text
         return self._shown(known)
 
     def _shown(self, numbers: Collection[int]) -> str:
-        return "".join(f"[{self._numbers[number]}]" for number in numbers)
+        return "".join(f"[{self.numbers[number]}]" for number in numbers)
 
     def _touching(self, context: str, group: str, after: str) -> str:
         numbers = [int(number) for number in _SINGLE.findall(group)]
         is_end = after[:1] in ("", "\n") or (after[0] in ".,;!?" and not after[1:2].isalnum())
         is_single = _SINGLE.sub("", group) == ""
-        if is_end and is_single and self._state.is_prose and all(number in self._numbers for number in numbers):
+        if is_end and is_single and self._state.is_prose and all(number in self.numbers for number in numbers):
             return " " + self._shown(numbers)
         return group
 
     def _other(self, gap: str, written: str, after: str) -> str:
         numbers = [int(number) for number in re.findall(r"\d+", written.translate(_DIGITS))]
-        if self._state.is_data or any(number not in self._numbers for number in numbers):
+        if self._state.is_data or any(number not in self.numbers for number in numbers):
             return ""
         if written[0] == "(":
             return f"{gap}{self._shown(numbers)}" if may_be_parenthesis(self._state, gap, after) else ""

@@ -127,7 +127,7 @@ class _Composed:
 
     def begin(self, heading: str, sources: Sequence[Passage] = ()) -> None:
         """What comes now is a new part; its heading is written with the first sign of it."""
-        self._heading = heading
+        self._heading, self._markers = heading, None
         self._renumber(sources)
 
     def take(self, event: Event) -> None:
@@ -139,7 +139,7 @@ class _Composed:
         match event:
             case ChunksRetrieved(hits, passages):
                 self._hits |= {hit.chunk.id: hit for hit in hits}
-                self._renumber(passages)
+                self._renumber(passages)  # also when the part has begun: what was shown of it keeps its numbers
                 self._emit(ChunksRetrieved(tuple(self._hits.values()), self.numbering.passages))
             case TextDelta(text):
                 self._write(self._markers.feed(text) if self._markers else text)
@@ -170,7 +170,10 @@ class _Composed:
 
     def _renumber(self, sources: Sequence[Passage]) -> None:
         """The present part cites these by their own numbers: they are shown as those that they have here."""
-        self._markers = MarkerFilter(self.numbering.numbers(sources)) if sources else None
+        if self._markers:
+            self._markers.numbers = self.numbering.numbers(sources)
+        elif sources:
+            self._markers = MarkerFilter(self.numbering.numbers(sources))
 
     def _write(self, text: str) -> None:
         if text:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from rag.answering.modes.request import Mode
     from rag.storage.catalog import Catalog
-    from rag.types.documents import Answer, Event, Passage
+    from rag.types.documents import Answer, Event, Hit, Passage
     from rag.ui.translations import Translations
 
 
@@ -106,6 +106,7 @@ class _ShownAnswer:
         self._expected_model = expected_model
         self._question = question
         self._step: cl.Step | None = None
+        self._search: cl.Step | None = None
         self._thoughts: dict[str, cl.Step] = {}  # folded, by model, as long as it thinks
 
     def in_order(self) -> dict[str, Answer]:
@@ -121,9 +122,7 @@ class _ShownAnswer:
                 await _note(self._translations(self._condensed_as, question=self._query), "search")
             case ChunksRetrieved(hits, passages):
                 self.passages = passages
-                trace = search_trace(self._query, hits, passages, self._translations)
-                metadata = turn_metadata(self._question.id, None, passages)
-                await _note(_found(passages, self._translations), "book-open", trace, metadata)
+                await self._note_search(hits)
             case Progress(doing, done, total):
                 doing = self._translations.of_engine(plain_line(doing))
                 values = {"doing": doing, "done": done, "total": total}
@@ -169,6 +168,18 @@ class _ShownAnswer:
             self._step.end = utc_now()
             self._step.icon = "check"
             await self._step.update()
+
+    async def _note_search(self, hits: Sequence[Hit]) -> None:
+        """One grey line on what is read, which opens on where was looked; written anew when passages are left out, or
+        have other numbers."""
+        text = _found(self.passages, self._translations)
+        trace = search_trace(self._query, hits, self.passages, self._translations)
+        metadata = turn_metadata(self._question.id, None, self.passages)
+        if self._search is None:
+            self._search = await _note(text, "book-open", trace, metadata)
+        else:
+            self._search.name, self._search.output, self._search.metadata = text, trace, metadata
+            await self._search.update()
 
     async def _think(self, model: str, text: str) -> None:
         """Thoughts come into a step of their own, which opens where it is clicked."""
@@ -249,12 +260,13 @@ def _found(passages: Sequence[Passage], translations: Translations) -> str:
     return translations("read", passages=count("passages", len(passages)), documents=count("documents", documents))
 
 
-async def _note(text: str, icon: str, details: str = "", metadata: dict[str, Any] | None = None) -> None:
+async def _note(text: str, icon: str, details: str = "", metadata: dict[str, Any] | None = None) -> cl.Step:
     """A grey line above the answer; what opens below it where there are details."""
     step = _step(text, "retrieval", icon, metadata)
     step.output = details
     step.end = utc_now()
     await step.send()
+    return step
 
 
 def _step(text: str, kind: Literal["tool", "retrieval"], icon: str, metadata: dict[str, Any] | None = None) -> cl.Step:

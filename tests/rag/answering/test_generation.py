@@ -261,3 +261,32 @@ async def test_an_answer_that_has_begun_is_gone_on_with(server, ask):
     assert "<source" in server.requests[-1]["messages"][0]["content"], "it rests on the same passages"
     assert answer.text == " oil [1]."
     assert {citation.number for citation in answer.citations} == {1}
+
+
+def passages_of(events_):
+    return [event.passages for event in events_ if isinstance(event, ChunksRetrieved)]
+
+
+async def test_footnotes_are_numbered_as_they_are_read(server, ask):
+    first, *_ = passages_of(await ask())
+    third, second = first[2], first[1]
+    hall = third.text.split()[1]
+    server.reply = lambda _, body: stream([f"Pump {hall} needs oil [3]", ". Pumps need oil [2]."], body)
+    *emitted, completed = await ask()
+    told = passages_of(emitted)
+    answer = completed.answer
+    assert answer.text == f"Pump {hall} needs oil [1]. Pumps need oil [2]."
+    assert answer.passages == told[-1] != told[0]
+    assert [passage.number for passage in answer.passages] == list(range(1, len(first) + 1))
+    assert [passage.page_index for passage in answer.passages[:2]] == [third.page_index, second.page_index]
+    assert {citation.number: citation.page_index for citation in answer.citations} == {
+        1: third.page_index,
+        2: second.page_index,
+    }
+    assert [claim.verdict for claim in answer.claims if claim.numbers == (1,)] == ["supported"]
+    text_before = "".join(
+        event.text
+        for event in emitted[: emitted.index(ChunksRetrieved(emitted[0].hits, told[1]))]
+        if isinstance(event, TextDelta)
+    )
+    assert "[" not in text_before, "the numbers are told before they are shown"
