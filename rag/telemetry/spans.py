@@ -132,7 +132,8 @@ async def measured(
 
     def emit_measured(event: Event) -> None:
         nonlocal first_word
-        if first_word is None and isinstance(event, TextDelta | Candidate):
+        words = event.event if isinstance(event, Candidate) else event
+        if first_word is None and isinstance(words, TextDelta) and words.text:
             first_word = time.perf_counter() - clock
         if isinstance(event, Candidate) and isinstance(event.event, AnswerCompleted):
             usages.append((event.event.answer.model, event.event.answer.usage))

@@ -375,7 +375,8 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An event of one of several models that answer the same question side by side."""
+    """An event of one of several models that answer the same question side by side. Each begins with an empty
+    TextDelta, all of them in the order in which they were asked."""
 
     model: str
     event: TextDelta | ThoughtDelta | AnswerCompleted

@@ -32,7 +32,7 @@ CODE = re.compile(r"`([^`]+)`")
 CHAINLIT = {"en": "en-US", "de": "de-DE", "fr": "fr-FR", "es": "es"}
 
 
-SCRIPTS = ("chat.js", "footnotes.js", "names.js")
+SCRIPTS = ("chat.js", "footnotes.js", "compare.js", "names.js")
 
 # Chainlit's buttons without a name of their own, and the text that names them: Chainlit's, or one of the page's.
 NAMES = {

@@ -9,6 +9,7 @@ from pathlib import Path
 from playwright.sync_api import expect
 
 from tests.e2e.chat_page import ANSWER_TIMEOUT, ChatPage
+from tests.e2e.conftest import SCREENSHOTS
 from tests.e2e.model_server import ModelServer
 from tests.e2e.test_asking import ILL
 
@@ -52,6 +53,36 @@ def test_models_are_compared_and_voted_on(models_chat: ChatPage, model: ModelSer
     models_chat.settings(mode="Answer from the documents")
     models_chat.ask("And how do I report it?")
     assert "assistant: The handbook says more" in model.prompts[-1], "the conversation goes on with what was chosen"
+
+
+def test_compared_answers_stand_side_by_side_and_on_a_phone_under_tabs(
+    models_chat: ChatPage, model: ModelServer
+) -> None:
+    page = models_chat.page
+    models_chat.settings(mode="Compare")
+    models_chat.ask(ILL)
+    small, large = models_chat.answers.nth(0), models_chat.answers.nth(1)
+    expect(small).to_contain_text("The documents say so")
+    expect(large).to_contain_text("The handbook says more")
+    expect(page.get_by_role("tab")).to_have_count(0)
+    left, right, vote = (answer.bounding_box() or {} for answer in (small, large, models_chat.answers.nth(2)))
+    assert left["y"] == right["y"]
+    assert left["x"] + left["width"] <= right["x"]
+    assert abs(left["width"] - right["width"]) < 1
+    assert vote["y"] >= max(left["y"] + left["height"], right["y"] + right["height"]) - 1
+    page.screenshot(path=SCREENSHOTS / "compare.png")
+    page.set_viewport_size({"width": 390, "height": 844})
+    tabs = page.get_by_role("tab")
+    expect(tabs).to_have_text(["small", "large"])
+    expect(small.locator(".message-content")).to_be_visible()
+    expect(large.locator(".message-content")).to_be_hidden()
+    page.screenshot(path=SCREENSHOTS / "compare-phone.png")
+    tabs.first.focus()
+    page.keyboard.press("ArrowRight")
+    expect(tabs.nth(1)).to_be_focused()
+    expect(page.get_by_role("tab", selected=True)).to_have_text("large")
+    expect(small.locator(".message-content")).to_be_hidden()
+    expect(large.locator(".message-content")).to_be_visible()
 
 
 def test_a_summary_shows_how_far_it_is_and_what_it_read(models_chat: ChatPage, model: ModelServer) -> None:

@@ -48,6 +48,8 @@ async def compare(request: Request, engines: Engines, file: ModelsFile, emit: Em
     engine, first = able[0]
     result = await engine.find(await engine.condense(first, emit), request.scope)
     emit(ChunksRetrieved(result.hits, result.passages))
+    for name in names:
+        emit(Candidate(name, TextDelta("")))
 
     async def answer(name: str) -> Answer:
         return await _answer(name, participants[name], result, emit)

@@ -199,7 +199,8 @@ class _ShownAnswer:
             await step.update()
 
     async def _write(self, model: str, text: str) -> None:
-        await self._end_thoughts(model)
+        if text:
+            await self._end_thoughts(model)
         message = await self._message(model)
         if message is self._first:
             self.text += text

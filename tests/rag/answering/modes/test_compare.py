@@ -46,7 +46,8 @@ async def test_all_answer_side_by_side_from_the_same_passages(filled, events_of)
     prompts = {model.llm.asked[0][0] for model in models}
     assert len(prompts) == 1
     order = [event.model for event in events if isinstance(event, Candidate)]
-    assert len(set(order[:15])) == 3, "word by word, all at once"
+    assert order[:3] == ["b", "a", "c"], "as they were named"
+    assert len(set(order[3:15])) == 3, "word by word, all at once"
     assert told["a"].citations[0].quote == "The pump needs oil every 90 days."
     assert [told[name].model for name in "abc"] == list("abc")
 
