@@ -77,7 +77,7 @@ class Fingerprints:
     def of(cls, settings: IngestSettings, embedding: Embedding) -> Fingerprints:
         """Those of the present code, settings and embedding model."""
         parts = (LOADER_VERSION, SPLITTER_VERSION, str(settings.chunk_tokens), embedding.fingerprint)
-        ready = _hash("\0".join(parts))
+        ready = _hash("\0".join([*parts, *filter(None, [settings.node_parser])]))
         partial = _hash(f"{ready} {can_recognise_text()}")
         return cls(ready, partial, _hash(partial + settings.model_dump_json()), settings.readers)
 

@@ -29,6 +29,7 @@ from rag.errors import (
     DocumentChanged,
     DocumentError,
     EmptyDocument,
+    RagError,
     UnreadableDocument,
     UnsupportedFileType,
 )
@@ -54,7 +55,7 @@ class Sandbox(contextlib.AbstractContextManager["Sandbox"]):
 
     def __init__(self, settings: IngestSettings, workers: int = 1) -> None:
         self._limits = settings.model_dump(include={"max_file_mb", "max_pages", "max_text_mb"})
-        self._readers = settings.readers
+        self._readers, self._node_parser = settings.readers, settings.node_parser
         self._timeout = settings.parse_timeout
         self._memory_mb = settings.parse_memory_mb
         self._children = [_Child() for _ in range(workers)]
@@ -83,7 +84,7 @@ class Sandbox(contextlib.AbstractContextManager["Sandbox"]):
 
         When `is_unwanted` becomes true the child is ended, and so the reading. Raises UnsupportedFileType,
         UnreadableDocument (also when it takes too long, too much memory, or crashes its parser) or EmptyDocument;
-        ConfigurationError when no child can be started.
+        ConfigurationError when no child, or no node parser, can be started.
         """
         absolute = os.path.abspath(path)  # noqa: PTH100 - keeps links, unlike resolve()
         reader = self._readers.get(PurePath(name).suffix.lower(), "")
@@ -92,7 +93,7 @@ class Sandbox(contextlib.AbstractContextManager["Sandbox"]):
 
     def split(self, title: str, sections: Sequence[Section], limit: ChunkLimit) -> tuple[str, tuple[Piece, ...]]:
         """The title, as much of it as fits, and the pieces of sections that were read before. Raises like `load`."""
-        request = {"title": title, "sections": [astuple(section) for section in sections]}
+        request = {"title": title, "name": title, "sections": [astuple(section) for section in sections]}
         loaded = self._ask(request, title, limit, lambda: False)
         return loaded.title, loaded.pieces
 
@@ -100,7 +101,7 @@ class Sandbox(contextlib.AbstractContextManager["Sandbox"]):
         self, request: dict[str, Any], name: str, limit: ChunkLimit, is_unwanted: Callable[[], bool]
     ) -> LoadedDocument:
         request |= {"timeout": self._timeout, "memory_mb": self._memory_mb}
-        request |= {"chunk_tokens": limit.tokens, "overlap": limit.overlap}
+        request |= {"chunk_tokens": limit.tokens, "overlap": limit.overlap, "node_parser": self._node_parser}
         child = self._free_child(name, is_unwanted)
         try:
             answer = child.ask(limit.tokenizer, request, self._timeout, is_unwanted)
@@ -118,7 +119,7 @@ class Sandbox(contextlib.AbstractContextManager["Sandbox"]):
                 continue
         raise unreadable(name, "was not read, as nobody waits for it.", "")
 
-    def _failure(self, answer: dict[str, Any] | None, timed_out: bool, name: str) -> DocumentError:
+    def _failure(self, answer: dict[str, Any] | None, timed_out: bool, name: str) -> RagError:
         if answer is None and timed_out:
             return over_limit(name, f"took longer than {self._timeout:g} seconds to read.", "PARSE_TIMEOUT")
         if answer is None:
@@ -127,6 +128,8 @@ class Sandbox(contextlib.AbstractContextManager["Sandbox"]):
             return over_limit(name, f"takes more than {self._memory_mb} MB of memory to read.", "PARSE_MEMORY_MB")
         if answer["trace"]:
             logger.debug("reading %s failed:\n%s", quoted(name), answer["trace"])
+        if answer["error"] == ConfigurationError.__name__:
+            return ConfigurationError(answer["message"], hint=answer["hint"])
         return _ERRORS[answer["error"]](answer["message"], hint=answer["hint"], source=name)
 
 

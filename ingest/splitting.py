@@ -12,6 +12,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from ingest.table_columns import tables_of
 from rag.text.analysis import Span, contextual_text, sentence_spans, trim
@@ -54,12 +55,24 @@ class Piece:
     heading: str
 
 
+class ChunkSpans(Protocol):
+    """Spans of at most `budget` tokens of a text: `chunk_spans`, or those of a node parser."""
+
+    def __call__(self, text: str, token_spans: TokenSpans, budget: int, overlap: int, /) -> list[Span]: ...
+
+
 def split(
-    title: str, sections: Sequence[Section], token_spans: TokenSpans, limit: int, overlap: int = 0
+    title: str,
+    sections: Sequence[Section],
+    token_spans: TokenSpans,
+    limit: int,
+    overlap: int = 0,
+    spans_of: ChunkSpans | None = None,
 ) -> Iterator[Piece]:
     """The pieces of a document, in order; with title, heading and special tokens none has more than `limit` tokens, of
     which at most `overlap` are those that the one before ends with. `title` must leave room for text: see
-    `fitting_title`."""
+    `fitting_title`. `spans_of` cuts a section's text, by default `chunk_spans`."""
+    spans_of = spans_of or chunk_spans
     room = limit - _SPECIAL_TOKENS
     columns_before = ""
     for place, section in enumerate(sections):
@@ -70,7 +83,7 @@ def split(
             for columns in ("", *(table.columns for table in tables))
         }
         budget = room - max(len(token_spans(contextual_text(title, heading, ""))) for heading in headings.values())
-        for start, end in chunk_spans(section.text, token_spans, budget, overlap):
+        for start, end in spans_of(section.text, token_spans, budget, overlap):
             columns = next((table.columns for table in tables if table.start <= start < table.end), "")
             yield Piece(place, start, end, headings[columns])
 

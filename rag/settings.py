@@ -338,6 +338,11 @@ class IngestSettings(_Group):
         description="Readers of llama-index, such as LlamaHub's, for suffixes: "
         '`{".dwg": "package.module:Reader"}`. docs/llama-index.md',
     )
+    node_parser: FunctionName | Literal[""] = Field(
+        "",
+        description="A node parser of llama-index that cuts documents into chunks, `package.module:Class` or a "
+        "function; empty: Footnote's own way. docs/llama-index.md",
+    )
     parse_memory_mb: int = Field(4096, ge=256, description="Memory a file's parser may take, in MB (Linux).")
     chunk_tokens: int = Field(
         254, ge=32, description="Longest chunk in tokens of the embedding model, title and heading included."

@@ -24,8 +24,9 @@ from typing import Any, BinaryIO
 
 from ingest.loaders import Limits, LoadedDocument, Section, load_document
 from ingest.loaders.base import MEGABYTE, groups_of, quoted, text_size
+from ingest.node_parser import NodeParser
 from ingest.splitting import fitting_title, split
-from rag.errors import DocumentChanged, DocumentError
+from rag.errors import ConfigurationError, DocumentChanged, DocumentError
 from rag.storage.file_hash import FileState, open_at_once, state_of
 from rag.text import tokenizers
 from rag.text.tokenizers import TokenSpans
@@ -112,12 +113,14 @@ def _answers(
         title = fitting_title(loaded.title, token_spans, request["chunk_tokens"])
         for sections in groups_of(() if "sections" in request else loaded.sections, text_size, _PORTION):
             yield {"sections": [astuple(section) for section in sections]}
-        pieces = split(title, loaded.sections, token_spans, request["chunk_tokens"], request["overlap"])
+        parser = request["node_parser"]
+        spans_of = NodeParser(parser, request["name"]).chunk_spans if parser else None
+        pieces = split(title, loaded.sections, token_spans, request["chunk_tokens"], request["overlap"], spans_of)
         for portion in groups_of(pieces, lambda piece: len(piece.heading) + _PIECE_SIZE, _PORTION):
             yield {"pieces": [astuple(piece) for piece in portion]}
         end = {"pages": loaded.pages, "empty_pages": loaded.empty_pages, "notice": loaded.notice}
         yield {"end": {"title": title, **end}}
-    except DocumentError as error:
+    except (DocumentError, ConfigurationError) as error:
         trace = traceback.format_exc() if error.__cause__ else ""
         yield {"error": type(error).__name__, "message": error.message, "hint": error.hint, "trace": trace}
     except MemoryError:

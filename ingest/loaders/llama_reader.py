@@ -20,7 +20,12 @@ def load_by_reader(reader: str, path: Path, name: str, limits: Limits) -> Extrac
     with tempfile.TemporaryDirectory() as folder:
         named = Path(folder, f"file{PurePath(name).suffix.lower()}")  # readers go by the suffix
         named.symlink_to(path)
-        documents = _made(reader, name).load_data(named)
+        try:
+            made_reader = made(reader, "load_data")
+        except LookupError as error:
+            hint = "Install it beside Footnote, or correct RAG_INGEST__READERS."
+            raise unreadable(name, f"is to be read with {error}", hint) from error
+        documents = made_reader.load_data(named)
     limits.check_pages(len(documents), name)
     are_pages = all(document.metadata.get("page_label") for document in documents)
     sections = [
@@ -33,16 +38,14 @@ def load_by_reader(reader: str, path: Path, name: str, limits: Limits) -> Extrac
     return Extracted(sensible_title(title), sections)
 
 
-def _made(reader: str, name: str) -> Any:
-    module, _, attribute = reader.partition(":")
+def made(reference: str, method: str) -> Any:
+    """What `package.module:function` makes, which has that method. Raises LookupError, which says what is wrong."""
+    module, _, attribute = reference.partition(":")
     try:
-        made = getattr(importlib.import_module(module), attribute)()
+        instance = getattr(importlib.import_module(module), attribute)()
     except Exception as error:  # a foreign program
-        raise unreadable(
-            name,
-            f"has the reader {reader}, which cannot be had: {' '.join(f'{type(error).__name__}: {error}'.split())}",
-            "Install it beside Footnote, or correct RAG_INGEST__READERS.",
-        ) from error
-    if not hasattr(made, "load_data"):
-        raise unreadable(name, f"has {reader} as its reader, which has no load_data.", "Correct RAG_INGEST__READERS.")
-    return made
+        words = " ".join(f"{type(error).__name__}: {error}".split())
+        raise LookupError(f"{reference}, which cannot be had: {words}") from error
+    if not hasattr(instance, method):
+        raise LookupError(f"{reference}, which has no {method}.")
+    return instance
