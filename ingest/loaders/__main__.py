@@ -24,7 +24,7 @@ from typing import Any, BinaryIO
 
 from ingest.loaders import Limits, LoadedDocument, Section, load_document
 from ingest.loaders.base import MEGABYTE, groups_of, quoted, text_size
-from ingest.node_parser import NodeParser
+from ingest.loaders.node_parser import NodeParser
 from ingest.splitting import fitting_title, split
 from rag.errors import ConfigurationError, DocumentChanged, DocumentError
 from rag.storage.file_hash import FileState, open_at_once, state_of

@@ -3,7 +3,7 @@
 A footnote quotes characters of a page, so a node must be found in the text that it was made of: its place there is
 looked up, and a node that is written anew is refused. What no node holds becomes chunks in Footnote's own way, and a
 node longer than the embedding model reads is cut in it: nothing is lost for the search. The parser runs in the sandbox,
-like readers (loaders/llama_reader.py).
+like readers (llama_reader.py).
 """
 
 from __future__ import annotations
