@@ -26,7 +26,7 @@ from rag.errors import NotFound
 from rag.storage.conversations import Conversation, Conversations, Element, Step, unknown_conversation
 from rag.types.documents import Owned
 from rag.ui.answer.footnotes import readable_now
-from rag.ui.markdown import marked, unmarked
+from rag.ui.markdown import escape, marked, unlinked
 from rag.ui.translations import translations_in
 
 if TYPE_CHECKING:
@@ -69,11 +69,13 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A question, as it was typed, or an answer with its sources, in Markdown."""
+    """A question, as it was typed, or an answer in Markdown, with its sources and the lines that say what its check
+    found."""
 
     is_question: bool
     text: str
     sources: tuple[Source, ...] = ()
+    check: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +97,11 @@ def entry_of(step: Step, elements: Sequence[Element]) -> Entry:
     """One message with its footnotes."""
     if step.type == QUESTION:
         return Entry(True, step.text.strip())
-    notes = (
-        note
-        for element in elements
-        if element.step_id == step.id
-        for note in element.body.get("props", {}).get("citations", [])
-    )
-    return Entry(False, unmarked(step.text).strip(), tuple(_source(note) for note in notes))
+    props = [element.body.get("props") or {} for element in elements if element.step_id == step.id]
+    notes = tuple(_source(note) for of in props for note in of.get("citations", []))
+    checks = [found for of in props if (found := of.get("check"))]
+    check = tuple(line for found in checks for line in (found["summary"], *found["sentences"]))
+    return Entry(False, unlinked(step.text).strip(), notes, check)
 
 
 def _source(note: Mapping[str, Any]) -> Source:
@@ -121,7 +121,9 @@ def answer_markdown(entry: Entry, prefix: str = "") -> str:
         f"[^{prefix}{source.number}]: {source.place}" + (f": “{source.quote}”" if source.quote else "")
         for source in entry.sources
     ]
-    return "\n\n".join([text, *notes])
+    summary, *doubts = map(escape, entry.check or ("",))
+    check = [f"*{summary}*", "\n".join(f"- {doubt}" for doubt in doubts)] if summary else []
+    return "\n\n".join(filter(None, [text, *check, *notes]))
 
 
 def transcript_markdown(transcript: Transcript) -> str:
@@ -160,7 +162,8 @@ def _entry_html(entry: Entry, position: int) -> str:
     numbers = {source.number for source in entry.sources}
     text = marked(entry.text, numbers, lambda number: rf"[\[{number}\]](#note-{position}-{number})")
     notes = "".join(_source_html(source, f"note-{position}-{source.number}") for source in entry.sources)
-    return f'<article dir="auto">\n{_renderer().render(text)}{notes}</article>'
+    check = "".join(f'<p class="check" dir="auto">{html.escape(line)}</p>\n' for line in entry.check)
+    return f'<article dir="auto">\n{_renderer().render(text)}{check}{notes}</article>'
 
 
 def _source_html(source: Source, anchor: str) -> str:

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-!|~:$&@])")
 BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 CODE = re.compile(r"(```.*?(?:```|\Z)|`[^`\n]*`)", re.DOTALL)
-LINKED_MARK = re.compile(r"\[\\\[(\d+)\\\]\]\(#footnote-\d+\)")
+_NARROW_SPACE = "\u202f"  # at which no line is broken
+_SPACE_BEFORE_LINK = re.compile(r"(?<! ) (?=\[\\\[\d+\\\]\]\(#footnote-)")
+LINKED_MARK = re.compile(rf"(?P<gap>{_NARROW_SPACE}?)\[\\\[(?P<number>\d+)\\\]\]\(#footnote-\d+\)")
 _DESTINATION = re.compile(r"\]\((?P<target>[\s<]{0,9}[^\s()<>]{0,2000})")
 _DEFINITION = re.compile(r"^( {0,3})\[(?=[^\]\n]{1,999}\]:)", re.MULTILINE)
 _BARE = re.compile(r"(?:\b[a-z][a-z0-9+.-]{1,20}://|\bwww\.)[^\s<>()\[\]`]{1,2000}", re.IGNORECASE)
@@ -46,9 +48,14 @@ def marked(answer: str, numbers: Container[int], write: Callable[[int], str] = m
     return replace_markers(answer, replaced)
 
 
-def unmarked(text: str) -> str:
+def linked(answer: str, numbers: Container[int]) -> str:
+    """An answer whose marks are links, close to their words: no line begins with one."""
+    return _SPACE_BEFORE_LINK.sub(_NARROW_SPACE, marked(answer, numbers))
+
+
+def unlinked(text: str) -> str:
     """Text whose marks are `[1]` again."""
-    return LINKED_MARK.sub(r"[\1]", text)
+    return LINKED_MARK.sub(lambda link: f"{link['gap'] and ' '}[{link['number']}]", text)
 
 
 def presentable(answer: str) -> str:

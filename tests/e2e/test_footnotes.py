@@ -122,6 +122,36 @@ def test_what_a_source_does_not_bear_out_is_marked(model_chat: ChatPage, model: 
     expect(statements.nth(2)).to_contain_text("Not borne out")
 
 
+def test_the_check_is_one_line_that_opens_on_the_doubtful_sentences(model_chat: ChatPage, model: ModelServer) -> None:
+    model.reply = "A certificate is needed from the fourth day of absence [1]. The hall is painted by elephants [1]."
+    answer = model_chat.ask(ILL)
+    expect(answer.locator(".prose")).not_to_contain_text("⚠")
+    check = answer.locator(".footnotes-check")
+    expect(check.locator("summary")).to_have_text("1 of 2 statements not confirmed")
+    expect(check.locator("li")).to_be_hidden()
+    check.locator("summary").click()
+    expect(check.locator("li")).to_contain_text("Not borne out by its source: “The hall is painted by elephants.”")
+    model.reply = "A certificate is needed from the fourth day of absence [1]."
+    expect(model_chat.ask(ILL).locator("p.footnotes-check")).to_have_text(re.compile("was checked against its page"))
+
+
+def test_a_mark_tells_the_mouse_and_the_keyboard_where_it_leads(model_chat: ChatPage, model: ModelServer) -> None:
+    model.reply = "A certificate is needed from the fourth day of absence [1]."
+    mark = model_chat.ask(ILL).locator("a[href^='#footnote-']").first
+    tip = model_chat.page.get_by_role("tooltip")
+    for show, hide in ((mark.hover, model_chat.page.locator("#header").hover), (mark.focus, mark.blur)):
+        show()
+        expect(tip).to_contain_text("Employee Handbook")
+        expect(tip).to_contain_text("page 7")
+        expect(tip.locator("q")).to_contain_text("fourth day of absence")
+        assert mark.get_attribute("aria-describedby") == tip.get_attribute("id")
+        hide()
+        expect(tip).to_be_hidden()
+    mark.focus()
+    model_chat.page.keyboard.press("Escape")
+    expect(tip).to_be_hidden()
+
+
 @pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)], ids=["desktop", "phone"])
 def test_the_keyboard_opens_and_closes_a_source(
     open_page: Callable[..., Page], quotes_url: str, width: int, height: int

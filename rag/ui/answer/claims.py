@@ -1,4 +1,5 @@
-"""What the check of an answer found: lines of Markdown under it, and for each footnote the statements that cite it."""
+"""What the check of an answer found: one line under it, which opens on the doubtful sentences, and for each footnote the
+statements that cite it."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rag.text.markers import without_markers
-from rag.ui.markdown import escape, plain_line
+from rag.ui.markdown import plain_line
 
 if TYPE_CHECKING:
     from rag.types.documents import Answer, Claim, Verdict
@@ -28,6 +29,15 @@ class Statement:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What the check of an answer says in one line, and the doubtful sentences, a line each; all plain text."""
+
+    summary: str
+    is_doubtful: bool
+    sentences: tuple[str, ...] = ()
+
+
 def statements(answer: Answer, translations: Translations) -> dict[int, list[Statement]]:
     """The checked sentences by the number of the footnote they cite; those that cite none by 0."""
     by_number = defaultdict(list)
@@ -38,20 +48,20 @@ def statements(answer: Answer, translations: Translations) -> dict[int, list[Sta
     return dict(by_number)
 
 
-def check_notice(answer: Answer, translations: Translations) -> str:
-    """Each sentence that its source does not bear out, with the reason; or one quiet line when all are; or nothing
-    when there was nothing to check."""
+def check_of(answer: Answer, translations: Translations) -> Check | None:
+    """What the check found, or nothing when there was nothing to check."""
     claims = answer.claims
     if not claims:
-        return ""
+        return None
     doubtful = [claim for claim in claims if claim.verdict != "supported"]
     if not any(claim.numbers for claim in claims):
-        return f"⚠ {translations('names_no_source')}"
-    if not doubtful:
-        attributed = sum(claim.attributed for claim in claims)
-        found = f" {translations.counted('attributed', attributed)}" if attributed else ""
-        return f"*{translations.counted('checked', len(claims))}{found}*"
-    return "\n".join(f"- {_doubt(answer.text, claim, translations)}" for claim in doubtful)
+        return Check(translations("names_no_source"), is_doubtful=True)
+    if doubtful:
+        lines = tuple(_doubt(answer.text, claim, translations) for claim in doubtful)
+        return Check(translations("not_confirmed", doubtful=len(doubtful), count=len(claims)), True, lines)
+    attributed = sum(claim.attributed for claim in claims)
+    found = f" {translations.counted('attributed', attributed)}" if attributed else ""
+    return Check(translations.counted("checked", len(claims)) + found, is_doubtful=False)
 
 
 def _doubt(text: str, claim: Claim, translations: Translations) -> str:
@@ -60,9 +70,9 @@ def _doubt(text: str, claim: Claim, translations: Translations) -> str:
         space = sentence.rfind(" ", 0, SHOWN)
         sentence = sentence[: space if space > SHOWN // 2 else SHOWN] + " …"  # Chinese and addresses have no spaces
     if not claim.numbers:
-        return f"⚠ {translations('without_source')} “{escape(sentence)}”"
+        return f"{translations('without_source')} “{sentence}”"
     lead = translations("partly" if claim.verdict == "partly" else "unsupported")
-    return f"⚠ {lead} “{escape(sentence)}” ({escape(translations.of_engine(claim.reason))})"
+    return f"{lead} “{sentence}” ({translations.of_engine(claim.reason)})"
 
 
 def _sentence(text: str, claim: Claim) -> str:

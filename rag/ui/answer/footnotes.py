@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rag.auth.access import Access
     from rag.storage.catalog import Catalog
     from rag.types.documents import Citation
-    from rag.ui.answer.claims import Statement
+    from rag.ui.answer.claims import Check, Statement
     from rag.ui.translations import Translations
 
 PDF = "application/pdf"
@@ -76,10 +76,14 @@ def footnotes(
 
 
 def elements(
-    message_id: str, conversation_id: str, notes: Sequence[Footnote], doubts: Sequence[Statement] = ()
+    message_id: str,
+    conversation_id: str,
+    notes: Sequence[Footnote],
+    doubts: Sequence[Statement] = (),
+    check: Check | None = None,
 ) -> list[Any]:
-    """The Chainlit element of an answer with these footnotes; `doubts` are sentences to be marked in it. It is one,
-    because with each that comes Chainlit draws the whole conversation anew."""
+    """The Chainlit element of an answer with these footnotes, and what its check found; `doubts` are sentences to be
+    marked in it. It is one, because with each that comes Chainlit draws the whole conversation anew."""
     import chainlit as cl
 
     props = {
@@ -87,6 +91,7 @@ def elements(
         "conversation": conversation_id,
         "citations": [asdict(note) for note in notes],
         "doubts": [asdict(doubt) for doubt in doubts],
+        "check": asdict(check) if check else None,
     }
     # With an address Chainlit writes no file of its own, which would hold the quotes for longer than it should.
     return [cl.CustomElement(name="Footnotes", props=props, display="inline", url=NOWHERE)]

@@ -24,11 +24,11 @@ from rag.types.documents import (
     TextDelta,
     ThoughtDelta,
 )
-from rag.ui.answer.claims import check_notice, statements
+from rag.ui.answer.claims import check_of, statements
 from rag.ui.answer.footnotes import elements, footnotes
 from rag.ui.answer.resume import ANSWERING
 from rag.ui.answer.search_trace import search_trace
-from rag.ui.markdown import escape, marked, plain_line, presentable, without_unknown_links
+from rag.ui.markdown import escape, linked, plain_line, presentable, without_unknown_links
 from rag.ui.translations import current_translations
 from rag.ui.turns import turn_metadata
 
@@ -86,7 +86,7 @@ def _shown(answer: Answer, numbers: Collection[int], question: str) -> str:
     text = answer.text
     if answer.passages:
         text = without_unknown_links(text, "\n".join([question, *(passage.text for passage in answer.passages)]))
-    return marked(presentable(text), numbers)
+    return linked(presentable(text), numbers)
 
 
 class _ShownAnswer:
@@ -225,12 +225,12 @@ class _ShownAnswer:
         text = await asyncio.to_thread(_shown, answer, numbers, self._question.content)
         is_signed = not model and answer.model and answer.model != self._expected_model
         signature = f"*{self._translations('answered_by', model=escape(answer.model))}*" if is_signed else ""
-        parts = [text, check_notice(answer, self._translations), signature]
-        message.content = _heading(model) + "\n\n".join(filter(None, parts))
+        message.content = _heading(model) + "\n\n".join(filter(None, [text, signature]))
         by_number = await asyncio.to_thread(statements, answer, self._translations)
         notes = await asyncio.to_thread(footnotes, answer.citations, self._catalog, self._translations, by_number)
         doubts = [statement for cited in by_number.values() for statement in cited if statement.verdict != "supported"]
-        message.elements = elements(message.id, cl.context.session.thread_id, notes, doubts)
+        check = check_of(answer, self._translations)
+        message.elements = elements(message.id, cl.context.session.thread_id, notes, doubts, check)
         self._set_metadata(message)
         await message.send()
 

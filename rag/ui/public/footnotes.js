@@ -57,18 +57,59 @@
     });
   }
 
+  const placeOf = (citation) => [citation.heading, citation.place].filter(Boolean).join(" · ");
+  const shortened = (words, length) => {
+    const line = words.replace(/\s+/g, " ").trim();
+    return line.length <= length ? line : `${line.slice(0, length).replace(/\s+\S*$/, "")} …`;
+  };
+
+  // A row for each citation, those of one document together: where it is, and how the quoted words begin.
   function sources(citations, open) {
-    const items = citations.map((citation) => {
-      const place = [citation.heading, citation.place].filter(Boolean).join(" · ");
+    const documents = new Map();
+    citations.forEach((citation) => {
+      documents.set(citation.document, [...(documents.get(citation.document) ?? []), citation]);
+    });
+    const items = [...documents.values()].flatMap((of) => of.map((citation, index) => {
+      const title = make("span", { class: index ? "footnotes-title footnotes-again" : "footnotes-title" }, citation.title);
       const button = make("button", { type: "button" },
         make("span", { class: "footnotes-number" }, String(citation.number)),
-        make("span", { class: "footnotes-title" }, citation.title),
-        make("span", { class: "footnotes-where" }, place));
+        make("span", { class: "footnotes-line" }, title, make("span", { class: "footnotes-where" }, placeOf(citation))),
+        ...(citation.quote ? [make("span", { class: "footnotes-words" }, `“${shortened(citation.quote, 80)}”`)] : []));
       button.addEventListener("click", () => open(citation, button));
       return make("li", {}, button);
-    });
+    }));
     return make("ol", { class: "footnotes", "aria-label": text("sources") }, ...items);
   }
+
+  // How far the sources bear the answer out: one line, which opens on the sentences that they do not.
+  function checked({ summary, is_doubtful: isDoubtful, sentences }) {
+    const attributes = { class: isDoubtful ? "footnotes-check doubtful" : "footnotes-check" };
+    if (!sentences.length) return make("p", attributes, summary);
+    const list = make("ul", {}, ...sentences.map((sentence) => make("li", {}, sentence)));
+    return make("details", attributes, make("summary", {}, summary), list);
+  }
+
+  // What a mark stands for is shown beside it, to the mouse and the keyboard; a finger opens the panel at once.
+  const tip = make("div", { id: "footnote-tip", role: "tooltip", hidden: "" });
+  function showTip(mark, citation) {
+    const title = make("strong", {}, citation.title);
+    const place = placeOf(citation);
+    tip.replaceChildren(title, ...(place ? [make("span", {}, place)] : []),
+      ...(citation.quote ? [make("q", {}, shortened(citation.quote, 220))] : []));
+    if (!tip.isConnected) document.body.append(tip);
+    tip.hidden = false;
+    mark.setAttribute("aria-describedby", tip.id);
+    const { left, top, bottom } = mark.getBoundingClientRect();
+    const { width, height } = tip.getBoundingClientRect();
+    tip.style.left = `${Math.max(8, Math.min(left, innerWidth - width - 8))}px`;
+    tip.style.top = `${top - height - 8 > 0 ? top - height - 8 : bottom + 8}px`;
+  }
+  const hideTip = () => {
+    tip.hidden = true;
+    document.querySelector(`[aria-describedby="${tip.id}"]`)?.removeAttribute("aria-describedby");
+  };
+  document.addEventListener("scroll", hideTip, { capture: true, passive: true });
+  document.addEventListener("keydown", (event) => event.key === "Escape" && hideTip());
 
   function tools({ message, conversation }, callAction) {
     const button = make("button", { type: "button", class: "footnotes-copy", title: text("copy_with_footnotes"),
@@ -83,14 +124,16 @@
 
   // Fill `place` under the answer that it is in; what undoes that comes back.
   window.footnote.show = (place, props, { setSideView, callAction }) => {
-    const { message, citations, doubts: statements = [] } = props;
+    const { message, citations, check, doubts: statements = [] } = props;
     const open = (citation, opener) => {
+      hideTip();
       window.footnote.opener = opener; // the keyboard goes back there
       const elements = [{ id: `${message}-${citation.number}`, type: "custom", name: "Footnote", display: "side",
                           props: citation }];
       setSideView({ title: `[${citation.number}] ${citation.title}`, elements });
     };
-    place.replaceChildren(...(citations.length ? [sources(citations, open)] : []), tools(props, callAction));
+    place.replaceChildren(...(check ? [checked(check)] : []), ...(citations.length ? [sources(citations, open)] : []),
+      tools(props, callAction));
 
     const answer = document.getElementById(`step-${message}`);
     if (!answer) return undefined;
@@ -106,6 +149,12 @@
     const onKey = (event) => {
       if (event.key === " " && event.target.matches(MARK)) onClick(event);
     };
+    const onPoint = (event) => {
+      const mark = event.target.closest(MARK);
+      const citation = citationOf(mark);
+      if (citation && (event.type !== "pointerover" || event.pointerType === "mouse")) showTip(mark, citation);
+    };
+    const pointing = { pointerover: onPoint, focusin: onPoint, pointerout: hideTip, focusout: hideTip };
     const name = () => {
       answer.querySelectorAll(MARK).forEach((mark) => {
         const citation = citationOf(mark);
@@ -124,8 +173,11 @@
     changes.observe(answer, { childList: true, subtree: true });
     answer.addEventListener("click", onClick, true);
     answer.addEventListener("keydown", onKey, true);
+    for (const [kind, listener] of Object.entries(pointing)) answer.addEventListener(kind, listener);
     return () => {
       changes.disconnect();
+      hideTip();
+      for (const [kind, listener] of Object.entries(pointing)) answer.removeEventListener(kind, listener);
       answer.removeEventListener("click", onClick, true);
       answer.removeEventListener("keydown", onKey, true);
       if (doubts.delete(message)) underline();

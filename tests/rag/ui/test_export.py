@@ -52,6 +52,20 @@ def test_markdown_has_footnotes_of_its_own_for_each_answer(transcript):
     assert answer_markdown(transcript.entries[1]).endswith("[^1]: Handbook · Illness · page 7 (h.pdf): “day four”")
 
 
+def test_what_the_check_found_is_told_as_text():
+    check = {
+        "summary": "1 of 2 statements not confirmed",
+        "is_doubtful": True,
+        "sentences": ["Without a source: “<b>.”"],
+    }
+    element = Element("e1", "a1", {"props": {"citations": [NOTE], "check": check}})
+    conversation = Conversation("c1", "Day?", {}, "2026-11-21T10:00:00+00:00", "")
+    transcript = transcript_of(conversation, [Step("a1", "assistant_message", "Day four [1].")], [element])
+    assert "*1 of 2 statements not confirmed*\n\n- Without a source" in transcript_markdown(transcript)
+    page = html.document_fromstring(transcript_page(transcript, "en"))
+    assert [line.text for line in page.find_class("check")] == [check["summary"], "Without a source: “<b>.”"]
+
+
 def test_the_page_holds_all_that_was_said(transcript):
     page = html.document_fromstring(transcript_page(transcript, "de"))
     assert page.get("lang") == "de"

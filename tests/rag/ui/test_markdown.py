@@ -5,16 +5,21 @@ import re
 import pytest
 from markdown_it import MarkdownIt
 
-from rag.ui.markdown import marked, unmarked, without_unknown_links
+from rag.ui.markdown import linked, unlinked, without_unknown_links
 
 
 def test_marks_become_links_where_there_is_a_footnote_and_back():
     answer = "Day four [1][2], not `x[1]`, nor [3].\n\n```\n[1]\n```\n"
-    linked = marked(answer, {1, 2})
-    assert linked.startswith(r"Day four [\[1\]](#footnote-1)[\[2\]](#footnote-2), not `x[1]`, nor [3].")
-    assert linked.endswith("```\n[1]\n```\n")
-    assert unmarked(linked) == answer
-    assert unmarked("[1](#footnote-1)") == "[1](#footnote-1)"
+    shown = linked(answer, {1, 2})
+    assert shown.startswith("Day four\u202f" + r"[\[1\]](#footnote-1)[\[2\]](#footnote-2), not `x[1]`, nor [3].")
+    assert shown.endswith("```\n[1]\n```\n")
+    assert unlinked(shown) == answer
+    assert unlinked("[1](#footnote-1)") == "[1](#footnote-1)"
+
+
+@pytest.mark.parametrize("answer", ["工资每月26日支付[1]。", "- [1] says so", "Two  [1]\n[2]"])
+def test_marks_without_one_space_before_them_come_back_too(answer):
+    assert unlinked(linked(answer, {1, 2})) == answer
 
 
 KNOWN = "Ask for leave at https://intranet.example/leave today, or see /rooms."
