@@ -8,6 +8,7 @@ __all__ = [
     "connect",
     "conversations",
     "database",
+    "document_list",
     "exchange",
     "feedback",
     "file_hash",

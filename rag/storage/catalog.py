@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rag.errors import InvalidRequest, NotFound
 from rag.storage import conversations, feedback, name_tokens, response_conversations, responses, schema
-from rag.storage.database import Connection, Database, contains, pattern_of
+from rag.storage.database import Connection, Database
 from rag.storage.ids import new_id, now
 from rag.storage.rows import (
     CHUNK_COLUMNS,
@@ -167,22 +167,6 @@ class Catalog:
         where = "" if of_collection is None else " AND c.id = :id"
         rows = self._read(f"{SELECT_DOCUMENTS}{where} ORDER BY c.name, d.source", id=of_collection)
         return [document_of(row) for row in rows]
-
-    def list_documents(
-        self, collection_id: str, containing: str, limit: int, offset: int
-    ) -> tuple[list[Document], int]:
-        """Up to `limit` documents of a collection whose title or source contains these characters, those changed last
-        first, and how many there are in all."""
-        where = "d.collection_id = :collection AND " + contains("d.title", "d.source")
-        values = {"collection": collection_id, "pattern": pattern_of(containing)}
-        rows = self._read(
-            f"{SELECT_DOCUMENTS} AND {where} ORDER BY d.updated_at DESC, d.rowid DESC LIMIT :limit OFFSET :offset",
-            limit=limit,
-            offset=offset,
-            **values,
-        )
-        (total,) = self._read(f"SELECT count(*) FROM documents d WHERE {where}", **values)[0]
-        return [document_of(row) for row in rows], total
 
     def latest_documents(self, scope: Scope, limit: int) -> tuple[list[Document], int]:
         """Up to `limit` documents of the scope that can be searched, those changed last first, and how many there are

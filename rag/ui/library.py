@@ -23,14 +23,19 @@ from rag.auth.principals import may
 from rag.auth.sessions import Sessions
 from rag.auth.users import User, Users
 from rag.errors import Forbidden, InvalidRequest, NotFound, UnsupportedFileType
+from rag.operations.services import Services
+from rag.storage import document_list
 from rag.storage.catalog import DEFAULT_COLLECTION
+from rag.storage.document_list import DocumentFilter, DocumentOrder, count_by_owner, count_documents
 from rag.storage.source_files import require_in_place
-from rag.types.documents import LOCAL_NAME, LOCAL_PRINCIPAL, Collection, Document
+from rag.text.analysis import terms
+from rag.types.documents import LOCAL_NAME, LOCAL_PRINCIPAL, Collection, Document, DocumentStatus, Scope
 from rag.types.ingest import IngestOptions, Job
 from rag.ui.session import calling_session
 
 router = APIRouter(prefix="/library", include_in_schema=False, route_class=JsonRoute, dependencies=[SESSION])
 
+_PASSAGES_WITH_WORDS = 400  # that are looked at for the words of a search
 _PAGE = Path(__file__).parent / "public" / "library.html"
 
 
@@ -157,14 +162,32 @@ def delete_collection(collection_id: str, services: AppServices, caller: Caller)
 def list_documents(
     collection_id: str,
     caller: Caller,
+    services: AppServices,
     containing: Annotated[str, Query(max_length=200)] = "",
+    status: DocumentStatus | None = None,
+    media_type: Annotated[str, Query(max_length=200)] = "",
+    order: DocumentOrder = "changed",
+    descending: bool = True,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
 ) -> dict[str, Any]:
-    """Documents of a collection, those changed last first."""
+    """Documents of a collection; `containing` is looked for in titles and names, and as words in their passages."""
     found = caller.collection(collection_id)
-    page, total = caller.catalog.list_documents(found.id, containing.strip(), limit, offset)
-    return {"documents": [_document(document) for document in page], "total": total}
+    words = containing.strip()
+    wanted = DocumentFilter(found.id, words, _with_words(services, words, found.id), status, media_type)
+    page = document_list.list_documents(caller.catalog.database, wanted, limit, offset, order, descending=descending)
+    return {"documents": list(map(_document, page.documents)), "total": page.total, "types": page.types}
+
+
+def _with_words(services: Services, words: str, collection_id: str) -> set[str]:
+    """The ids of documents of which a passage has all of the words; of many passages the best are looked at."""
+    wanted = set(terms(words))
+    if not wanted:
+        return set()
+    scope = Scope((collection_id,))
+    ids = [chunk_id for chunk_id, _ in services.index.search_lexical(words, scope, _PASSAGES_WITH_WORDS)]
+    chunks = (stored.chunk for stored in services.index.live_chunks(ids, scope).values())
+    return {chunk.document_id for chunk in chunks if wanted <= set(terms(f"{chunk.heading} {chunk.text}"))}
 
 
 @router.post("/collections/{collection_id}/files", dependencies=[UPLOAD])
@@ -226,7 +249,8 @@ def read_again(document_id: str, services: AppServices, caller: Caller) -> dict[
 @router.get("/users")
 def list_users(caller: Admin) -> list[dict[str, Any]]:
     """The users, for admins."""
-    return [_user(user) for user in _users(caller).all()]
+    documents = count_by_owner(caller.catalog.database)
+    return [{**_user(user), "documents": documents.get(user.id, 0)} for user in _users(caller).all()]
 
 
 @router.post("/users")
@@ -264,12 +288,11 @@ def _require_another(caller: Access, name: str) -> None:
 
 
 def _collection(caller: Access, collection: Collection) -> dict[str, Any]:
-    _, total = caller.catalog.list_documents(collection.id, "", 0, 0)
     manages = may(caller.principal, "manage", collection)
     return {
         "id": collection.id,
         "title": collection.title or collection.id,
-        "documents": total,
+        "documents": count_documents(caller.catalog.database, collection.id),
         "owner": "" if collection.owner_id == caller.principal.id else _owner(caller, collection),
         "may_write": caller.unwritable is None and may(caller.principal, "write", collection),
         "may_manage": manages,
@@ -295,6 +318,9 @@ def _document(document: Document) -> dict[str, Any]:
         "pages": document.pages,
         "passages": document.chunks,
         "size": document.size,
+        "media_type": document.media_type,
+        "attributes": dict(document.attributes),
+        "added": document.created_at,
         "status": document.status,
         "error": " ".join(filter(None, [document.error, document.hint])),
         "changed": document.updated_at,

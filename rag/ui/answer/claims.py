@@ -1,5 +1,5 @@
-"""What the check of an answer found: one line under it, which opens on the doubtful sentences, and for each footnote the
-statements that cite it."""
+"""What the check of an answer found: one line under it, which opens on the doubtful sentences, and for each footnote
+the statements that cite it."""
 
 from __future__ import annotations
 

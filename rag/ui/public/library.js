@@ -1,15 +1,12 @@
-// The page of documents: what is there, adding by button and drop with progress, removing, sharing; users for admins.
+// The page of documents: collections and who may read them, the header, and users for admins. The table of documents is
+// in library-documents.js, uploads in library-uploads.js, which come before it; they share these helpers.
 "use strict";
 
 const language = (navigator.languages || []).map((tag) => tag.slice(0, 2)).find((tag) => tag in TEXTS) || "en";
-const PAGE = 50;
-const POLL = 700; // milliseconds between two looks at an upload
 
 let me = {};
 let collections = [];
 let current = null;
-let shown = 0;
-const followed = new Map(); // the uploads that are on their way in, by the ids of their jobs
 
 const find = (id) => document.getElementById(id);
 
@@ -63,6 +60,7 @@ function confirmed(title, body, yes, isDangerous) {
   find("dialog-yes").className = isDangerous ? "danger" : "primary";
   dialog.returnValue = "";
   dialog.showModal();
+  (find("dialog-body").querySelector("input") || find("dialog-yes")).focus(); // Enter is the main action
   return new Promise((resolve) => dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true }));
 }
 
@@ -76,7 +74,8 @@ async function showCollections(wanted) {
 
 async function showCounts(wanted = current && current.id) {
   collections = await ask("GET", "collections");
-  current = collections.find((each) => each.id === wanted) || collections[0] || null;
+  const filled = collections.find((each) => each.documents); // an admin comes to where the documents are
+  current = collections.find((each) => each.id === wanted) || filled || collections[0] || null;
   find("collections").replaceChildren(...collections.map((each) => make("li", {},
     make("button", { "aria-current": String(each === current), onclick: () => attempt(() => choose(each)) },
       make("span", { class: "name" }, each.owner ? `${each.title} (${each.owner})` : each.title), make("span", { class: "count" }, String(each.documents))))));
@@ -84,7 +83,7 @@ async function showCounts(wanted = current && current.id) {
 
 async function choose(collection) {
   location.hash = `collection=${collection.id}`;
-  find("search").value = "";
+  clearFilters();
   await showCollections(collection.id);
 }
 
@@ -110,12 +109,8 @@ async function showCollection() {
     }
   }
   find("collection-actions").replaceChildren(...actions);
-  find("uploads").replaceChildren();
-  followed.clear();
   await showDocuments();
-  if (!current || !current.may_write) return;
-  const jobs = await ask("GET", `collections/${current.id}/jobs`);
-  for (const job of jobs.filter((each) => ["queued", "running", "failed"].includes(each.state)).reverse()) follow(job, current);
+  await showUploads();
 }
 
 async function rename() {
@@ -145,153 +140,16 @@ async function deleteCollection() {
   await showCollections();
 }
 
-// ------------------------------------------------------------------------------------------------------------- documents
-
-async function showDocuments(isMore = false) {
-  if (!current) return;
-  const collection = current;
-  const containing = find("search").value.trim();
-  const query = new URLSearchParams({ containing, limit: PAGE, offset: isMore ? shown : 0 });
-  const { documents, total } = await ask("GET", `collections/${collection.id}/documents?${query}`);
-  if (collection !== current || containing !== find("search").value.trim()) return; // a later question overtook this one
-  const rows = documents.map(row);
-  if (isMore) find("documents").append(...rows);
-  else find("documents").replaceChildren(...rows);
-  shown = (isMore ? shown : 0) + documents.length;
-  find("more").hidden = shown >= total;
-  if (!total) {
-    const words = containing ? text("nothingFound", { text: containing }) : text(collection.may_write ? "empty" : "emptyReader");
-    find("documents").append(make("p", { class: "empty" }, words));
-  }
-}
-
-function row(found) {
-  const facts = [found.title === found.file ? "" : found.file, count("page", found.pages), count("passage", found.passages), size(found.size),
-    new Date(found.changed).toLocaleDateString(language), found.status === "partial" ? text("partly") : ""];
-  const actions = [];
-  if (current.may_write) {
-    if (!found.is_upload) actions.push(make("button", { onclick: () => attempt(() => readAgain(found)) }, text("again")));
-    actions.push(make("button", { class: "danger", onclick: () => attempt(() => deleteDocument(found)) }, text("delete")));
-  }
-  const address = `/documents/${found.id}/source`;
-  return make("article", {},
-    make("div", { class: "about" },
-      make("a", { class: "title", href: address, target: "_blank", rel: "noopener", title: found.source }, found.title || found.file),
-      make("div", { class: "facts" }, facts.filter(Boolean).join(" · ")),
-      found.error ? make("div", { class: "failed" }, found.error) : null),
-    make("div", { class: "actions" }, ...actions));
-}
-
-const count = (key, n) => (n === 1 ? text(key) : n ? text(`${key}s`, { n: n.toLocaleString(language) }) : "");
-
-function size(bytes) {
-  const units = ["B", "KB", "MB", "GB"];
-  const step = Math.min(units.length - 1, bytes ? Math.floor(Math.log10(bytes) / 3) : 0);
-  return `${(bytes / 1000 ** step).toLocaleString(language, { maximumFractionDigits: 1 })} ${units[step]}`;
-}
-
-async function readAgain(found) {
-  const report = await ask("POST", `documents/${found.id}/again`);
-  notice(report.error ? `${report.error} ${report.hint}` : text(`outcome_${report.outcome}`), !report.error);
-  await showDocuments();
-}
-
-async function deleteDocument(found) {
-  const body = make("p", {}, text("deleteDocumentText"));
-  if (!(await confirmed(text("deleteDocument", { name: found.title || found.file }), body, text("delete"), true))) return;
-  await ask("DELETE", `documents/${found.id}`);
-  await showCollections(current.id);
-}
-
-// --------------------------------------------------------------------------------------------------------------- uploads
-
-function line(name) {
-  const bar = make("progress", { max: 1, "aria-label": name });
-  const state = make("span", { class: "facts" });
-  const actions = make("div", { class: "actions" });
-  const item = make("li", {}, make("div", { class: "about" }, make("div", {}, name), state), bar, actions);
-  find("uploads").prepend(item);
-  return { item, bar, state, actions };
-}
-
-function upload(file, collection) {
-  const { item, bar, state } = line(file.name);
-  const failed = (words) => fail(item, bar, state, words);
-  if (file.size > me.max_upload_mb * 1024 * 1024) return failed(text("tooLarge", { name: file.name, n: me.max_upload_mb }));
-  const request = new XMLHttpRequest(); // unlike fetch, it tells how far an upload is
-  request.open("POST", `/library/collections/${collection.id}/files`);
-  request.upload.onprogress = (event) => { bar.value = event.loaded / event.total; };
-  request.onerror = () => failed(text("lost"));
-  request.onload = () => {
-    let body = {};
-    try { body = JSON.parse(request.responseText); } catch { /* a proxy's page */ }
-    if (request.status !== 200) return failed(body.error ? body.error.message : request.statusText);
-    item.remove();
-    return follow(body, collection);
-  };
-  state.textContent = text("sending");
-  const form = new FormData();
-  form.append("file", file);
-  request.send(form);
-  return undefined;
-}
-
-function fail(item, bar, state, words) {
-  bar.remove();
-  state.className = "failed";
-  state.textContent = words;
-  item.append(make("button", { onclick: () => item.remove() }, text("close")));
-}
-
-/** Show how far a job is until it is over: `poll` looks at all of them at once. */
-function follow(job, collection) {
-  const parts = line(job.name);
-  if (job.state === "failed") return fail(parts.item, parts.bar, parts.state, job.error);
-  parts.bar.removeAttribute("value");
-  parts.actions.append(make("button", { onclick: () => attempt(() => ask("DELETE", `collections/${collection.id}/jobs/${job.id}`)) }, text("cancel")));
-  followed.set(job.id, { ...parts, collection });
-  progress(job);
-  if (followed.size === 1) poll();
-  return undefined;
-}
-
-function progress(job) {
-  const { item, bar, state, actions } = followed.get(job.id);
-  if (job.state === "queued") state.textContent = text("waiting");
-  else if (job.state === "running") state.textContent = text("reading", { n: job.passages });
-  else {
-    followed.delete(job.id);
-    actions.remove();
-    if (job.state === "failed") fail(item, bar, state, job.error);
-    else item.remove();
-  }
-}
-
-async function poll() {
-  while (followed.size) {
-    await new Promise((resolve) => setTimeout(resolve, POLL));
-    const before = followed.size;
-    for (const collection of new Set([...followed.values()].map((each) => each.collection))) {
-      try {
-        for (const job of await ask("GET", `collections/${collection.id}/jobs`)) if (followed.has(job.id)) progress(job);
-      } catch (error) { // the server is away: it goes on with the jobs when it is back
-        for (const { state } of followed.values()) state.textContent = error instanceof TypeError ? text("lost") : error.message;
-      }
-    }
-    if (followed.size < before) await attempt(() => showDocuments());
-  }
-  if (current) await attempt(() => showCounts());
-}
-
 // ----------------------------------------------------------------------------------------------------------------- users
 
 async function showPeople() {
+  find("menu").open = false;
   find("collection").hidden = true;
   find("people").hidden = false;
   const users = await ask("GET", "users");
   find("users").replaceChildren(...users.map((user) => make("li", {},
     make("div", {}, user.name, " ", make("span", { class: "facts" },
-      [user.is_admin ? text("admin") : "", user.has_password ? "" : text("noPassword")].filter(Boolean).join(", "))),
+      [user.is_admin ? text("admin") : "", user.has_password ? "" : text("noPassword"), count("document", user.documents)].filter(Boolean).join(" · "))),
     make("div", { class: "actions" },
       make("button", { onclick: () => attempt(() => changePassword(user)) }, text("newPassword")),
       user.name === me.name ? null : make("button", { onclick: () => attempt(() => changeAdmin(user)) }, text(user.is_admin ? "noAdmin" : "makeAdmin")),
@@ -320,13 +178,9 @@ async function deleteUser(user) {
 // ----------------------------------------------------------------------------------------------------------------- begin
 
 function listen() {
-  let typing;
-  find("search").addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(() => attempt(() => showDocuments()), 200); });
-  find("more").addEventListener("click", () => attempt(() => showDocuments(true)));
-  find("files").addEventListener("change", (event) => {
-    for (const file of event.target.files) upload(file, current);
-    event.target.value = "";
-  });
+  listenToTable();
+  listenToUploads();
+  find("dialog-no").addEventListener("click", () => find("dialog").close("cancel"));
   find("new-collection").addEventListener("submit", (event) => {
     event.preventDefault();
     attempt(async () => {
@@ -336,10 +190,22 @@ function listen() {
     });
   });
   find("to-people").addEventListener("click", () => attempt(showPeople));
-  find("log-out").addEventListener("click", () => attempt(async () => {
+  find("sign-out").addEventListener("click", () => attempt(async () => {
+    await fetch("/logout", { method: "POST" });
+    location.href = "/login";
+  }));
+  find("sign-out-all").addEventListener("click", () => attempt(async () => {
     await ask("DELETE", "me/sessions");
     location.href = "/login";
   }));
+  find("theme").value = chosenTheme();
+  find("theme").addEventListener("change", (event) => chooseTheme(event.target.value));
+  document.addEventListener("click", (event) => { if (!event.target.closest("#menu")) find("menu").open = false; });
+  find("menu").addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    find("menu").open = false;
+    find("menu").querySelector("summary").focus();
+  });
   find("new-user").addEventListener("submit", (event) => {
     event.preventDefault();
     attempt(async () => {
@@ -349,18 +215,6 @@ function listen() {
       await showPeople();
     });
   });
-  const accepts = (event) => current && current.may_write && [...event.dataTransfer.types].includes("Files");
-  let depth = 0;
-  document.addEventListener("dragenter", (event) => { if (accepts(event)) { depth += 1; find("drop").hidden = false; } });
-  document.addEventListener("dragleave", (event) => { if (accepts(event)) { depth -= 1; find("drop").hidden = depth <= 0; } });
-  document.addEventListener("dragover", (event) => { if (accepts(event)) event.preventDefault(); });
-  document.addEventListener("drop", (event) => {
-    if (!accepts(event)) return;
-    event.preventDefault();
-    depth = 0;
-    find("drop").hidden = true;
-    for (const file of event.dataTransfer.files) upload(file, current);
-  });
 }
 
 async function begin() {
@@ -368,12 +222,15 @@ async function begin() {
   document.title = `${text("pageTitle")} · Footnote`;
   for (const element of document.querySelectorAll("[data-text]")) element.textContent = text(element.dataset.text);
   for (const element of document.querySelectorAll("[data-placeholder]")) element.placeholder = text(element.dataset.placeholder);
+  for (const element of document.querySelectorAll("[data-label]")) element.setAttribute("aria-label", text(element.dataset.label));
   listen();
   await attempt(async () => {
     me = await ask("GET", "me");
     find("files").accept = me.suffixes.join(",");
     find("to-people").hidden = !me.is_admin;
-    find("log-out").hidden = !me.name;
+    find("who-am-i").textContent = me.name;
+    for (const id of ["who-am-i", "sign-out", "sign-out-all"]) find(id).hidden = !me.name;
+    find("initial").textContent = (me.name || "L").slice(0, 1).toUpperCase();
     await showCollections();
   });
 }
