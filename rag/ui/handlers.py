@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, ParamSpec, cast
 import chainlit as cl
 from chainlit.server import app as chainlit_app
 
+from rag.auth.users import Users
 from rag.errors import RagError, Unauthorized, words_for_caller
 from rag.storage.catalog import DEFAULT_COLLECTION
 from rag.storage.conversations import preferences, put_preferences
+from rag.storage.document_list import count_documents
 from rag.ui import profiles, settings_panel
 from rag.ui.answer.resume import follow
 from rag.ui.answer.stream import show
@@ -105,7 +107,7 @@ async def offer_starters(user: cl.User | None = None, language: str | None = Non
 
 @shows_errors
 async def on_chat_start() -> None:
-    """Say who answers, and how to begin where there is nothing to ask yet."""
+    """Say who answers, how much there is to ask, and how to begin where there is nothing yet."""
     translations = current_translations()
     if await asyncio.to_thread(services.models.look_again):
         model = profiles.description_of(services.model)
@@ -119,9 +121,8 @@ async def on_chat_start() -> None:
     if (profile_id := cl.user_session.get("chat_profile")) and profile_id != remembered.get(PROFILE):
         await _remember(access, {**remembered, PROFILE: profile_id})
     await _set_up(remembered.get(PANEL, {}))
-    if not await asyncio.to_thread(_has_documents, access):
-        kinds = ", ".join(sorted(suffix.removeprefix(".") for suffix in services.ingest.suffixes))
-        await cl.Message(translations("no_documents", kinds=kinds)).send()
+    welcome = await asyncio.to_thread(_welcome, access, translations)
+    await cl.send_window_message({"footnote-welcome": welcome, "footnote-add": translations("add_documents")})
 
 
 @shows_errors
@@ -277,8 +278,15 @@ async def access_of(user: cl.User | None) -> Access:
     return services.access(await asyncio.to_thread(principal_of, services, user.identifier if user else None))
 
 
-def _has_documents(access: Access) -> bool:
-    return any(access.catalog.documents(collection.id) for collection in access.collections())
+def _welcome(access: Access, translations: Translations) -> str:
+    """How many documents there are for whoever asks; without any, how to add some, and whom to ask. Blocking."""
+    database = access.catalog.database
+    documents = sum(count_documents(database, collection.id) for collection in access.collections())
+    if documents:
+        return translations.counted("documents", documents)
+    admins = [user.name for user in Users(database).all() if user.is_admin and user.id != access.principal.id]
+    names = translations("ask_to_share", names=", ".join(admins)) if services.settings.is_closed and admins else ""
+    return " ".join(filter(None, [translations("no_documents"), names]))
 
 
 def _profile(access: Access) -> Profile:

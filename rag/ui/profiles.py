@@ -83,7 +83,8 @@ def banner(services: Services, translations: Translations, profile: Profile | No
         described = _described(services.models.described[profile.model], translations)
         return translations("banner_model", model=f"{profile.model}: {described}")
     if services.model.llm is None:
-        return translations("banner_quotes")
+        hint = translations("banner_quotes_hint") if caller_runs_footnote() else ""
+        return " ".join(filter(None, [translations("banner_quotes"), hint]))
     name = f"{services.models.default_name}: " if services.models.file.model else ""
     return translations("banner_model", model=f"{name}{description_of(services.model)}")
 

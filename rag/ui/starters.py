@@ -70,4 +70,5 @@ def _suggestion(title: str, topic: str, translations: Translations) -> Suggestio
     if topic.endswith("?"):
         return Suggestion(topic, topic)
     # The title stays on the button: in the question its words would find the cover page.
-    return Suggestion(f"{topic} · {title}", translations("ask_about", topic=topic))
+    question = translations("ask_about", topic=topic)
+    return Suggestion(f"{question} · {title}", question)

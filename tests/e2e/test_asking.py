@@ -20,6 +20,10 @@ def test_the_empty_chat_names_the_model_and_suggests_questions(quotes_chat: Chat
     expect(quotes_chat.page).to_have_title("Footnote")
     expect(quotes_chat.banner).to_contain_text("No language model: answers are quotes")
     expect(quotes_chat.banner).to_contain_text("RAG_LLM__BASE_URL")
+    welcome = quotes_chat.page.locator(".footnote-welcome")
+    expect(welcome.get_by_role("heading", name="Ask your documents")).to_be_visible()
+    expect(welcome).to_contain_text("7 documents")
+    expect(welcome.get_by_role("link", name="Add documents")).to_have_attribute("href", "/library")
     expect(quotes_chat.starters).to_have_count(4)
     labels = quotes_chat.starters.all_inner_texts()
     assert len(set(labels)) == 4
@@ -33,8 +37,9 @@ def test_a_chat_without_documents_says_how_to_begin(
     open_page: Callable[..., Page], empty_url: str, tmp_path: Path
 ) -> None:
     chat = ChatPage(open_page(), empty_url)
-    expect(chat.answers.first).to_contain_text("There are no documents yet")
-    expect(chat.answers.first).to_contain_text("pdf")
+    welcome = chat.page.locator(".footnote-welcome")
+    expect(welcome).to_contain_text("There are no documents yet")
+    expect(welcome).to_contain_text("PDF, Word, slides")
     chat.attach(write_pdf(tmp_path / "shed.pdf", ["The bicycle shed opens at six."]))
     answer = chat.ask("When does the bicycle shed open?")
     expect(answer).to_contain_text("opens at six")

@@ -26,6 +26,14 @@ def test_a_wrong_password_is_told_and_opens_nothing(page: Page, closed_url: str)
     assert page.request.get(f"{closed_url}/project/settings?language=en-US").status == 401
 
 
+def test_who_has_no_documents_is_told_whom_to_ask_and_no_settings(page: Page, closed_url: str) -> None:
+    log_in(page, closed_url, "ben")
+    expect(page.locator(".footnote-welcome")).to_contain_text(
+        "Or ask dora to share a collection with you.", timeout=30_000
+    )
+    expect(page.locator("#model-banner")).to_have_text("No language model: answers are quotes.")
+
+
 def test_each_user_has_documents_of_their_own(open_page: Callable[..., Page], closed_url: str, tmp_path: Path) -> None:
     annas, bens = open_page(), open_page(dark=True, width=390, height=844)
     log_in(annas, closed_url, "anna")

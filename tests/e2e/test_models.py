@@ -41,7 +41,7 @@ def test_models_are_compared_and_voted_on(models_chat: ChatPage, model: ModelSer
     small, large = answers.filter(has_text="The documents say so"), answers.filter(has_text="The handbook says more")
     expect(small.locator(".message-content").first).to_contain_text("small")
     expect(large.locator(".message-content").first).to_contain_text("large")
-    assert models_chat.open_footnote(large).locator("blockquote").count() == 1
+    expect(models_chat.open_footnote(large).locator("blockquote")).to_have_count(1)
     expect(answers.last).to_contain_text("Which answer is better?")
     answers.last.get_by_role("button", name="large").click()
     expect(answers.last).to_contain_text("You chose large.")

@@ -51,6 +51,32 @@ document.addEventListener("DOMContentLoaded", () => {
   banner.querySelectorAll("span[lang]").forEach((line) => line.lang === language || line.remove());
 });
 
+// ---------------------------------------------------------------------------------------------------- the first screen
+// What the empty chat is for, and how much there is to ask, as the server says when a chat begins.
+let welcome = null;
+
+function showWelcome() {
+  const picture = document.querySelector("#welcome-screen img"); // the logo, or that of a profile
+  if (!picture || !welcome || document.querySelector(".footnote-welcome")) return;
+  const [line, add] = welcome;
+  const [block, heading, words, link] = ["div", "h1", "p", "a"].map((tag) => document.createElement(tag));
+  block.className = "footnote-welcome";
+  heading.textContent = text("ask_your_documents");
+  link.href = "/library";
+  link.textContent = add;
+  words.append(line, line.endsWith(".") ? " " : " · ", link);
+  block.append(heading, words);
+  picture.after(block);
+}
+
+window.addEventListener("message", (event) => {
+  const line = event.source === window && event.data && event.data["footnote-welcome"];
+  if (typeof line !== "string") return;
+  welcome = [line, event.data["footnote-add"]];
+  document.querySelector(".footnote-welcome")?.remove();
+  showWelcome();
+});
+
 // ----------------------------------------------------------------------------------------------------- connection
 // Chainlit shows a bar while the server is gone, and connects again by itself; a reader is told of both. And the link
 // in its header is named in the page's language.
@@ -66,6 +92,7 @@ document.addEventListener("DOMContentLoaded", () => {
       documents.textContent = text("documents");
       documents.previousElementSibling.alt = "";
     }
+    showWelcome();
     const isLost = Boolean(document.getElementById("session-error"));
     if (isLost === lost) return;
     lost = isLost;

@@ -14,7 +14,7 @@ def test_each_document_has_its_turn_before_any_has_a_second():
 
 def test_the_question_names_the_heading_without_number_and_path():
     assert suggestions([("Manual", "Care › 5.2 Error codes")], ENGLISH) == [
-        Suggestion("Error codes · Manual", "What is said about “Error codes”?")
+        Suggestion("What is said about “Error codes”? · Manual", "What is said about “Error codes”?")
     ]
 
 
