@@ -63,7 +63,8 @@ _ENOUGH, _LITTLE = 0.5, 0.34  # shares of a sentence's words: what is below them
 def check_claims(answer: str, passages: Sequence[Passage], question: str = "") -> tuple[Claim, ...]:
     """The sentences of `answer` that claim something, each with its verdict; `[n]` cites the passage of that number.
 
-    A sentence without a marker rests on those that end its paragraph. One with none after it either is unsupported. One
+    A sentence without a marker rests on those that end its paragraph, an item of a list or a row of a table on those of
+    the line that leads to it. One with none after it either is unsupported. One
     with an address that the question did not ask for is borne out partly, where the `question` is given.
     """
     by_number = {passage.number: passage for passage in passages}
@@ -116,17 +117,35 @@ def cited_sentences(answer: str) -> list[tuple[int, int, tuple[int, ...]]]:
         place = sum(1 for start, _ in spans if start <= marker.start) - 1
         following = answer.find("\n", marker.end)
         line_end = len(answer) if following < 0 else following
-        leads = place + 1 < len(spans) and spans[place + 1][0] < line_end
-        if place < 0 or (marker.start >= ends[place] and leads and "\n" in answer[ends[place] : marker.start]):
+        goes_on = place + 1 < len(spans) and spans[place + 1][0] < line_end
+        if place < 0 or (marker.start >= ends[place] and goes_on and "\n" in answer[ends[place] : marker.start]):
             place += 1  # it opens its line: "[1] says that …"
         if place < len(spans):
             cited[place].append(marker.number)
             ends[place] = max(ends[place], marker.end)
+    leads = _lead_ins(answer)
+    lines = [answer.rfind("\n", 0, start) + 1 for start, _ in spans]
+    cited = [numbers or leads.get(line, []) for numbers, line in zip(cited, lines, strict=True)]
     for place in range(len(spans) - 2, -1, -1):
         between = answer[ends[place] : spans[place + 1][0]]
         if not cited[place] and not re.search(r"\n\s*\n", between):
             cited[place] = cited[place + 1]
     return [(start, end, tuple(dict.fromkeys(n))) for (start, _), end, n in zip(spans, ends, cited, strict=True)]
+
+
+def _lead_ins(answer: str) -> dict[int, list[int]]:
+    """The sources that items of a list and rows of a table have from the line that leads to them, as "The fees [1]:"
+    does: by the offset at which their line begins."""
+    numbers: dict[int, list[int]] = {}
+    lead: list[int] = []
+    offset = 0
+    for line in answer.split("\n"):
+        if lead and (_LIST_MARK.match(line) or line.lstrip().startswith("|")):
+            numbers[offset] = lead
+        elif line.strip():
+            lead = cited_numbers(line) if without_markers(line).rstrip().endswith(":") else []
+        offset += len(line) + 1
+    return numbers
 
 
 def claimed(sentence: str, cites: bool) -> str:

@@ -236,3 +236,20 @@ def test_each_part_of_a_sentence_rests_on_its_own_marker():
     assert (wrong.verdict, wrong.numbers) == ("unsupported", (1, 2))
     (right,) = check_claims("They may work from home two days a week [1]; the allowance is 650 EUR [2].", [old, new])
     assert right.verdict == "supported"
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdicts"),
+    [
+        ("The fees are these [1]:\n\n- Adults pay 5 EUR\n- Children pay 3 EUR\n- Dogs pay 9 EUR", "++-"),
+        ("According to the list [1], the fees are:\n1. Adults: 5 EUR\n2. Children: 3 EUR", "++"),
+        ("The fees [1]:\n\n| who | fee |\n|---|---|\n| adults | 5 EUR |\n| dogs | 9 EUR |", "+-"),
+        ("The fees [1]:\n- Adults pay 5 EUR\n- Salaries are paid on the 25th [2]", "++"),
+        ("The fees [1].\n- Adults pay 5 EUR", "?"),
+        ("The fees [1]:\n- Adults pay 5 EUR\n\nDogs pay 9 EUR.", "+?"),
+    ],
+)
+def test_items_and_rows_rest_on_the_line_that_leads_to_them(answer, verdicts):
+    fees = passage(1, "Admission: adults pay 5 EUR, children pay 3 EUR. Groups of ten get 20 % off.")
+    claims = check_claims(answer, [fees, passage(2, "Salaries are paid on the 25th of each month.")])
+    assert "".join("?" if not c.numbers else "+" if c.verdict == "supported" else "-" for c in claims) == verdicts
