@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rag.cli.runner import debug_option, load_settings, run
+from rag.cli.runner import debug_option, load_settings, run, version_option
 from rag.errors import InvalidRequest, NotFound, RagError
 from rag.types.ingest import IngestOptions
 
@@ -32,7 +32,7 @@ class _PathsByDefault(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put `add` before arguments that name no subcommand."""
-        if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
+        if args and args[0] not in self.commands and args[0] not in ("--help", "-h", "--version"):
             args = ["add", *args]
         return super().parse_args(ctx, args)
 
@@ -49,6 +49,7 @@ collection_option = click.option(
 
 
 @click.group(cls=_PathsByDefault, no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
+@version_option
 def ingest() -> None:
     """Take documents in, so that they can be asked.
 
@@ -251,10 +252,12 @@ def main() -> None:
 
 
 def rag_commands() -> click.Group:
-    """The commands of `rag`: its own, and the one that has to split documents."""
+    """The commands of `rag`: its own, and those that need more than reading."""
+    from ingest.serve import serve
     from rag.cli.main import rag
 
     rag.add_command(reindex)
+    rag.add_command(serve)
     return rag
 
 

@@ -75,10 +75,22 @@ def _web_address(url: str) -> str:
     return url
 
 
+def default_storage() -> Path:
+    """`storage` where Footnote runs from a clone, else in the platform's folder for data."""
+    from platformdirs import user_data_path
+
+    is_clone = (Path(__file__).parents[1] / "app.py").is_file()
+    return Path("storage") if is_clone else user_data_path("footnote", appauthor=False) / "storage"
+
+
 class StorageSettings(_Group):
     """Where everything generated lives."""
 
-    dir: Path = Field(Path("storage"), description="Folder of the catalog, the indexes and uploaded files.")
+    dir: Path = Field(
+        default_factory=default_storage,
+        description="Folder of the catalog, the indexes and uploaded files. Of a Footnote that was installed as a "
+        "package: the platform's folder for data, such as `~/.local/share/footnote/storage`.",
+    )
     chroma_url: Annotated[str, AfterValidator(_web_address)] = Field(
         "",
         description="Address of a Chroma server that keeps the vectors, e.g. `http://127.0.0.1:8001`; empty: they are "
@@ -467,7 +479,7 @@ def known_names() -> dict[str, tuple[Any, str]]:
     for group_name, group in Settings.model_fields.items():
         for name, field in type(group.default).model_fields.items():
             variable = f"{PREFIX}{group_name}{DELIMITER}{name}".upper()
-            names[variable] = (field.default, field.description or "")
+            names[variable] = (field.get_default(call_default_factory=True), field.description or "")
     return names
 
 

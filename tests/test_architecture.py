@@ -72,4 +72,5 @@ def test_a_face_names_what_is_there():
 
 
 def test_few_modules_lie_in_no_room():
-    assert len(list((ROOT / "rag").glob("*.py"))) <= AT_THE_ROOT
+    modules = {path.name for path in (ROOT / "rag").glob("*.py")} - {"__main__.py"}
+    assert len(modules) <= AT_THE_ROOT

@@ -17,7 +17,7 @@ from rag.cli import archive, ask, feedback, users
 from rag.cli.ask import collection_option
 from rag.cli.eval import evaluate
 from rag.cli.options import selection_options
-from rag.cli.runner import debug_option, load_settings
+from rag.cli.runner import debug_option, load_settings, version_option
 from rag.errors import InvalidRequest
 from rag.operations.backend import open_backend
 
@@ -27,10 +27,12 @@ if TYPE_CHECKING:
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@version_option
 def rag() -> None:
     """Ask your documents.
 
     \b
+    rag serve                               the chat and the API
     rag ask "How long is the warranty?"     an answer with footnotes
     rag summarize --document report.pdf     what it says, with pages
     rag search "warranty" -k 5              the passages alone

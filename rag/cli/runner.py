@@ -83,6 +83,11 @@ def fail(error: RagError) -> None:
     sys.exit(error.exit_code)
 
 
+def version_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--version`: that of the installed package."""
+    return click.version_option(package_name="footnote", message="Footnote %(version)s")(command)
+
+
 def debug_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--debug`: the trace of an error, and what happens meanwhile. Read by `run`."""
     return click.option("--debug", is_flag=True, expose_value=False, help="Show traces and the log.")(command)

@@ -24,7 +24,7 @@ import openvino  # noqa: F401
 import tantivy  # noqa: F401
 import tokenizers  # noqa: F401
 
-import app
+from ingest.serve import serve
 from tests.commands import Commands, run_here
 from tests.conformance.server import free_port
 
@@ -89,7 +89,7 @@ class Home(Commands):
     def serving(self) -> Iterator[tuple[multiprocessing.process.BaseProcess, str]]:
         """The server, and its address; it is told to end, if it has not."""
         url = f"http://127.0.0.1:{(port := free_port())}"
-        process = self.fork(partial(app.serve.main, [], standalone_mode=False), RAG_SERVER__PORT=str(port))
+        process = self.fork(partial(serve.main, [], standalone_mode=False), RAG_SERVER__PORT=str(port))
         try:
             for _ in range(_LONGEST * 20):
                 assert process.is_alive(), self.log_file.read_text()
