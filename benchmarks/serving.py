@@ -1,11 +1,13 @@
 """What Footnote adds between a model server and its readers: time to the first token, throughput, memory a stream.
 
-    python -m benchmarks.serving [--streams 64] [--rate 25] [--limit 64] [--idle 500] [--profile FILE]
+    python -m benchmarks.serving [--streams 1 8 64 256] [--rates 30 100] [--rounds 3] [--idle 500] [--profile FILE]
 
 A model server of known speed (benchmarks/steady_server.py) is asked directly, and through a real `python app.py` over
-data/sample; each is a process of its own, as is the reader, so all three want a core. `--rate` is the tokens a second
-of each stream. `--limit` is how many streams of 100 tokens a second there are where the application's own processor
-time is measured. `--profile` runs the application under cProfile while it streams, which makes it slower.
+data/sample; each is a process of its own, as is the reader, so all three want a core. Each of so many streams asks for
+two answers of 100 tokens, one after the other; `--rates` are the tokens a second of each. Medians of `--rounds`, in
+which both are asked in turn. The application's processor time is the figure to trust where others use the machine, too.
+`--profile` runs the application under cProfile while it streams, which makes it slower; where py-spy is installed,
+`py-spy record --gil -d 20 -o FILE --pid PID` beside this costs nothing.
 """
 
 from __future__ import annotations
@@ -22,11 +24,14 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from itertools import product
 from pathlib import Path
 
+import orjson
 from rich.console import Console
 from rich.table import Table
 
@@ -40,11 +45,12 @@ from rag.storage.selection import scope_of
 ROOT = Path(__file__).parent.parent
 QUESTION = "How many days off do I get if I have been here for seven years?"
 QUESTIONS = 40  # one after the other
-SECONDS = 15  # of a reply, where throughput is measured
+ANSWERS = 2  # of each stream, one after the other
+TOKENS = 100  # of each answer
 IDLE_INTERVAL = 5  # seconds between two tokens of a stream that is idle
 COME_AT_ONCE = 10  # readers of idle streams: the others wait until these have their first token
-LIMIT_RATE = 100  # tokens a second of each stream, at the limit
-FIRST_TOKEN_MS, THROUGHPUT, TOKEN_MS, IDLE_MB = 15, 0.9, 0.25, 200  # the targets
+FIRST_TOKEN_MS, TOKEN_MS, REQUEST_MS, IDLE_MB = 15, 0.1, 40, 200  # the targets, and:
+SHARES = {1: 0.97, 8: 0.95, 64: 0.7, 256: 0.0}  # by streams, of the model server's own throughput
 
 
 Row = tuple[str, str, str, str, str, bool]  # as in the table; the last: whether the target is met
@@ -58,12 +64,21 @@ class Stream:
     times: list[float]
 
 
+@dataclass(frozen=True)
+class Round:
+    """Seconds that the answers of a round took, of the median wait for a first token, and of Footnote's processor."""
+
+    seconds: float
+    wait: float
+    processor: float
+
+
 def main() -> int:
-    """Measure all three, print the table, and exit with 1 if a target is missed."""
+    """Measure all of it, print the table, and exit with 1 if a target is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--streams", type=int, default=64)
-    parser.add_argument("--rate", type=float, default=25)
-    parser.add_argument("--limit", type=int, default=64)
+    parser.add_argument("--streams", type=int, nargs="*", default=list(SHARES))
+    parser.add_argument("--rates", type=float, nargs="*", default=[30, 100])
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--idle", type=int, default=500)
     parser.add_argument("--profile", default="")
     options = parser.parse_args()
@@ -72,12 +87,17 @@ def main() -> int:
         table = Table("what", "direct", "through Footnote", "difference", "target", "")
         met = []
         with model_server() as direct, footnote(Path(folder), direct, options.profile) as (through, process):
-            for measure in (
-                lambda: first_token(direct, through, retrieval),
-                lambda: throughput(direct, through, options.streams, options.rate),
-                lambda: limit(direct, through, process, options.limit),
-                lambda: memory(direct, through, process, options.idle),
-            ):
+            relays = [
+                partial(relay, direct, through, process, streams, rate, options.rounds)
+                for rate, streams in product(options.rates, options.streams)
+            ]
+            first, idle = partial(first_token, direct, through, retrieval), partial(memory, direct, through, process)
+            measures: list[Callable[[], Row]] = [
+                first,
+                *relays,
+                *([partial(idle, options.idle)] if options.idle else []),
+            ]
+            for measure in measures:
                 *row, is_met = measure()
                 table.add_row(*row, "met" if is_met else "missed")
                 met.append(is_met)
@@ -111,53 +131,39 @@ def median_wait(streams: list[Stream]) -> float:
     return statistics.median(stream.times[0] - stream.asked for stream in streams)
 
 
-def throughput(direct: int, through: int, streams: int, rate: float) -> Row:
-    """Tokens a second of many streams at once, while all of them are open."""
-    tokens = int(rate * SECONDS)
-    set_pace(direct, tokens=tokens, interval=1 / rate)
-    speeds = [speed(asyncio.run(read_at_once(port, streams)), tokens) for port in (direct, through)]
-    ratio = speeds[1] / speeds[0]
+def relay(direct: int, through: int, process: int, streams: int, rate: float, rounds: int) -> Row:
+    """The share of the model server's own throughput that is left, and Footnote's processor time."""
+    asked = streams * ANSWERS
+    directly: list[Round] = []
+    relayed: list[Round] = []
+    of_requests: list[float] = []
+    for _ in range(rounds):
+        set_pace(direct, tokens=1, interval=0)
+        of_requests.append(answered(through, streams, process).processor)
+        set_pace(direct, tokens=TOKENS, interval=1 / rate)
+        directly.append(answered(direct, streams, process))
+        relayed.append(answered(through, streams, process))
+    seconds = [statistics.median(each.seconds for each in measured) for measured in (directly, relayed)]
+    waits = [statistics.median(each.wait for each in measured) for measured in (directly, relayed)]
+    share = seconds[0] / seconds[1]
+    a_request = statistics.median(each.processor for each in relayed) / asked * 1000
+    a_token = (a_request - statistics.median(of_requests) / asked * 1000) / (TOKENS - 1)
     return (
-        f"{streams} streams at once, {rate:g} tokens a second each",
-        f"{speeds[0]:.0f} tokens/s",
-        f"{speeds[1]:.0f} tokens/s",
-        f"{ratio:.2f}",
-        f"≥ {THROUGHPUT}",
-        ratio >= THROUGHPUT,
+        f"{asked} answers of {TOKENS} tokens in {streams} streams of {rate:g} tokens a second",
+        f"{seconds[0]:.2f} s, first token {waits[0] * 1000:.0f} ms",
+        f"{seconds[1]:.2f} s, first token {waits[1] * 1000:.0f} ms",
+        f"share {share:.2f}; processor {a_request:.1f} ms a request, {a_token:.3f} ms a token",
+        f"≥ {SHARES.get(streams, 0)}; ≤ {REQUEST_MS} ms, ≤ {TOKEN_MS} ms",
+        share >= SHARES.get(streams, 0) and a_request <= REQUEST_MS and a_token <= TOKEN_MS,
     )
 
 
-def limit(direct: int, through: int, process: int, streams: int) -> Row:
-    """Processor time that Footnote itself spends on a token, and on all else of a request, with fast streams."""
-    set_pace(direct, tokens=1, interval=0)
-    before = processor_seconds(process)
-    asyncio.run(read_at_once(through, streams))
-    of_requests = processor_seconds(process) - before
-    tokens = LIMIT_RATE * SECONDS
-    set_pace(direct, tokens=tokens, interval=1 / LIMIT_RATE)
-    direct_speed = speed(asyncio.run(read_at_once(direct, streams)), tokens)
-    before = processor_seconds(process)
-    through_speed = speed(asyncio.run(read_at_once(through, streams)), tokens)
-    of_answers = processor_seconds(process) - before
-    a_request, a_token = of_requests / streams * 1000, (of_answers - of_requests) / (streams * (tokens - 1)) * 1000
-    return (
-        f"{streams} streams at once, {LIMIT_RATE} tokens a second each: Footnote's processor",
-        f"{direct_speed:.0f} tokens/s",
-        f"{through_speed:.0f} tokens/s",
-        f"{a_token:.3f} ms a token, {a_request:.1f} ms a request",
-        f"≤ {TOKEN_MS} ms a token",
-        a_token <= TOKEN_MS,
-    )
-
-
-def speed(streams: list[Stream], tokens: int) -> float:
-    """Tokens a second from when the last stream begins until the first one ends."""
-    # Footnote passes a marker on apart from its word, and may say something at the end: a reply has more pieces then.
-    if any(len(stream.times) < tokens for stream in streams):
-        raise RuntimeError(f"not {tokens} tokens came, but {sorted({len(stream.times) for stream in streams})}")
-    begin, end = max(stream.times[0] for stream in streams), min(stream.times[-1] for stream in streams)
-    came = sum(tokens / len(stream.times) for stream in streams for time in stream.times if begin < time <= end)
-    return came / (end - begin)
+def answered(port: int, streams: int, process: int) -> Round:
+    """Read the answers of so many streams at once, to the end."""
+    began, before = time.perf_counter(), processor_seconds(process)
+    replies = asyncio.run(read_in_streams(port, streams))
+    seconds = time.perf_counter() - began
+    return Round(seconds, median_wait(replies), processor_seconds(process) - before)
 
 
 def memory(direct: int, through: int, process: int, streams: int) -> Row:
@@ -248,6 +254,12 @@ async def read_one_by_one(port: int, questions: int) -> list[Stream]:
     return [await read(port) for _ in range(questions)]
 
 
+async def read_in_streams(port: int, streams: int) -> list[Stream]:
+    """Ask in so many streams at once, in each one question after the other."""
+    replies = await asyncio.gather(*(read_one_by_one(port, ANSWERS) for _ in range(streams)))
+    return [reply for stream in replies for reply in stream]
+
+
 async def read_at_once(port: int, streams: int) -> list[Stream]:
     """Ask so many times at once, and read all to the end."""
     return list(await asyncio.gather(*(read(port) for _ in range(streams))))
@@ -281,7 +293,7 @@ async def read(port: int, begun: asyncio.Event | None = None) -> Stream:
 
 def words_in(line: bytes) -> int:
     """Tokens in a chunk: Footnote may join some."""
-    choices = json.loads(line[6:])["choices"]
+    choices = orjson.loads(line[6:])["choices"]
     text = choices[0]["delta"].get("content") if choices else ""
     return len((text or "").split())
 

@@ -55,18 +55,16 @@ class Attribution:
 
     async def feed(self, text: str) -> str:
         """The text that can be shown after this piece."""
-        if self._tail or _STARTS_TAIL.search(text, 0, len(text) - 1):
-            return await asyncio.to_thread(self._fed, text)
-        return self._fed(text)
+        if not self._tail and not _STARTS_TAIL.search(text):
+            self._sentence.extend(text)
+            return self._passed(text)
+        return "".join([await self._next(character) for character in text])
 
     async def flush(self, *, is_cut_off: bool = False) -> str:
         """What is still held at the end of the answer; half a sentence, where that is cut off, gets no marker."""
         return self._tail if is_cut_off else await asyncio.to_thread(self._end_sentence)
 
-    def _fed(self, text: str) -> str:
-        return "".join(map(self._next, text))
-
-    def _next(self, character: str) -> str:
+    async def _next(self, character: str) -> str:
         if not self._tail:
             return self._within(character)
         # A digit is held within brackets alone: it is one of a marker.
@@ -75,7 +73,7 @@ class Attribution:
             self._tail += character
             return ""
         if self._has_ended(character):
-            return self._end_sentence(character) + self._within(character)
+            return await asyncio.to_thread(self._end_sentence, character) + self._within(character)
         tail, self._tail = self._tail, ""  # as in "e.g. this", "3.5", "items[i]"
         self._sentence.append(tail)
         return self._passed(tail) + self._within(character)

@@ -6,12 +6,14 @@ import json
 import math
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
-from rag.text.analysis import sentence_spans, terms
+from rag.text.analysis import Span, sentence_spans, terms
 from rag.text.markers import cited_numbers, leading_markers, without_markers
 from rag.types.documents import Citation, Passage
 
+_KEPT = 256  # passages: each is asked for once for every number that an answer cites
 _SHORTEST_VALUE = 2  # characters
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
@@ -64,16 +66,21 @@ def _with_trailing_markers(claims: Sequence[str]) -> list[str]:
 def cite(passage: Passage, claim: str) -> Citation:
     """The passage's sentence that shares most with the claim, as a citation; numbers count double."""
     wanted = set(terms(without_markers(claim)))
-    spans = sentence_spans(passage.text) or [(0, len(passage.text))]
 
-    def fit(span: tuple[int, int]) -> float:
-        words = set(terms(passage.text[span[0] : span[1]]))
-        shared = wanted & words
+    def fit(sentence: tuple[Span, frozenset[str]]) -> float:
+        shared = wanted & sentence[1]
         numbers = sum(1 for word in shared if _NUMBER.fullmatch(word))
-        return (len(shared) + numbers) / math.sqrt(len(words) + 8)
+        return (len(shared) + numbers) / math.sqrt(len(sentence[1]) + 8)
 
-    start, end = max(spans, key=fit)
+    (start, end), _ = max(_sentences(passage.text), key=fit)
     return citation(passage, start, end)
+
+
+@lru_cache(maxsize=_KEPT)
+def _sentences(text: str) -> list[tuple[Span, frozenset[str]]]:
+    """The sentences of a passage, or all of it, each with its words."""
+    spans = sentence_spans(text) or [(0, len(text))]
+    return [((start, end), frozenset(terms(text[start:end]))) for start, end in spans]
 
 
 def citation(passage: Passage, start: int, end: int) -> Citation:

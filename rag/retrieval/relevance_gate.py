@@ -9,9 +9,11 @@ the question's no words can be expected: there the similarity counts twice. docs
 from __future__ import annotations
 
 import re
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from rag.text.analysis import segmented, terms
 from rag.types.documents import Hit
@@ -23,6 +25,7 @@ _FEWEST_LOOKS = 4  # such words times chunks, else there is nothing to tell the 
 _SHORT = 4  # letters; … nor in keywords without any so short a word, which may stand nowhere
 _LOOKED_AT = 10
 _HIGHEST = 2.0
+_KEPT = 1_000  # chunks whose words are: ten kilobytes each
 _NEAR_THE_BEST = 0.85  # of the best relevance: what else holds as much of the question
 
 
@@ -82,9 +85,14 @@ def matching_documents(hits: Sequence[Hit], least: float) -> dict[str, Hit]:
     return best
 
 
+@lru_cache(maxsize=_KEPT)
+def _words_of(title: str, heading: str, text: str) -> frozenset[str]:
+    return frozenset(map(sys.intern, terms(f"{title} {heading} {text}")))
+
+
 def _share_of_words(hit: Hit, weights: Mapping[str, float]) -> float:
     total = sum(weights.values())
-    present = set(terms(f"{hit.title} {hit.chunk.heading} {hit.chunk.text}"))
+    present = _words_of(hit.title, hit.chunk.heading, hit.chunk.text)
     shared = sum(weight for term, weight in weights.items() if term in present)
     # One more word, half found: a question of a single word is not judged by that word alone.
     average = total / len(weights) if weights else 1.0

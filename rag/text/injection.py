@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 import unicodedata
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ _MIXED = re.compile(r"\b(?=\w*[a-z])(?=\w*[\u0370-\u03ff\u0400-\u052f])\w+")  # 
 _LATIN_LOOK = str.maketrans("аеорсухіјѕԁһӏԛԝвкмнтгαοενρτυικ", "aeopcyxijsdhlqwbkmhtraoevptuik")
 
 
+@lru_cache(maxsize=1_000)  # the pages that are found most are found with every question
 def addresses_assistant(text: str) -> bool:
     """Whether `text` holds words meant for a language model: orders, role headers, a chat template's control tokens, or
     anything spelled in invisible characters."""

@@ -6,6 +6,7 @@ import re
 
 _LONGEST_LINE = 600  # characters of a line that are looked at: its beginning and its end
 _SEEN_BACK = 200
+_LONGEST_WORDS = 60  # characters of what an operator, an abbreviation or a noun may take
 
 # Words after which a bracket holds a number of theirs.
 _NOUNS = (
@@ -240,13 +241,14 @@ def _is_joined(before: str, after: str) -> bool:
 
 def _announced(before: str, *, is_list: bool) -> bool:
     """Whether an operator, a key or a word such as "Clause" stands before."""
-    if _AFTER_OPERATOR.search(before) or _AFTER_ABBREVIATION.search(before):
+    last = before[-_LONGEST_WORDS:]
+    if _AFTER_OPERATOR.search(last) or _AFTER_ABBREVIATION.search(last):
         return True
     if (key := _KEY.fullmatch(before)) and not _OF_SOURCES.match(key[1]):
         return True
     if is_list and before[-1:] == ":" and not _OF_SOURCES.search(before):
         return True
-    return bool(_AFTER_NOUN.search(before)) and not _DETERMINED.search(before)
+    return bool(_AFTER_NOUN.search(last)) and not _DETERMINED.search(before)
 
 
 def may_be_parenthesis(state: TextState, gap: str, after: str) -> bool:

@@ -11,6 +11,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from rag.text.marker_context import (
     TOUCHES_PLAIN_WORD,
@@ -246,12 +247,15 @@ class _Finder(_Parser):
 
 def find_markers(text: str) -> list[Marker]:
     """The markers of a text in which they are written `[n]`, as MarkerFilter does."""
-    if "[" not in text:
-        return []
+    return list(_found_markers(text)) if "[" in text else []
+
+
+@lru_cache(maxsize=256)  # an answer and its sentences are asked several times, each by who checks and who cites
+def _found_markers(text: str) -> tuple[Marker, ...]:
     finder = _Finder()
     finder.feed(text)
     finder.flush()
-    return finder.found
+    return tuple(finder.found)
 
 
 def replace_markers(text: str, write: Callable[[Marker], str]) -> str:

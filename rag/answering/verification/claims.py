@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from rag.answering.verification.addresses import unasked_address
 from rag.answering.verification.checks import ClaimMatch
-from rag.answering.verification.evidence import Source
+from rag.answering.verification.evidence import Source, source_of
 from rag.answering.verification.numbers import quantities
 from rag.text.analysis import sentence_spans, terms
 from rag.text.markers import cited_numbers, find_markers, replace_markers, without_markers
@@ -76,7 +76,7 @@ def check_claims(answer: str, passages: Sequence[Passage], question: str = "") -
         if not sentence:
             continue
         if numbers and numbers not in sources:
-            sources[numbers] = Source([by_number[number] for number in numbers])
+            sources[numbers] = source_of([by_number[number] for number in numbers])
         verdict, reason = judge(sentence, sources[numbers]) if numbers else ("unsupported", "no source is named")
         if len(numbers) > 1 and verdict == "supported":
             verdict, reason = _judge_parts(answer[start:end], by_number)
@@ -99,7 +99,7 @@ def _judge_parts(sentence: str, passages: Mapping[int, Passage]) -> tuple[Verdic
         own = [passages[number] for number in cited_numbers(part) if number in passages]
         claim = claimed(part.lstrip(" ,;"), bool(own))
         if own and claim:
-            match = ClaimMatch(claim, Source(own))
+            match = ClaimMatch(claim, source_of(own))
             if wrong := match.missing_number() or match.denied():
                 return "unsupported", wrong
         begins = marker.end
@@ -170,7 +170,7 @@ def claimed(sentence: str, cites: bool) -> str:
 
 def sources_by_number(passages: Sequence[Passage]) -> Sources:
     """Each passage as a source of its own, by its number."""
-    return {passage.number: Source([passage]) for passage in passages}
+    return {passage.number: source_of([passage]) for passage in passages}
 
 
 def better_source(sentence: str, cited: Sequence[int], sources: Sources) -> int | None:

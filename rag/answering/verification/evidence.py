@@ -18,6 +18,7 @@ from rag.types.documents import Passage
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W\d_]+)*")
 _GENITIVE = re.compile(r"['’]s?$")
+_KEPT = 256  # sources: those of popular pages are asked for again and again, and take milliseconds each
 _SHARED = 5  # words of other endings are taken for one when they begin with as many letters in common
 
 _ROOT = 4
@@ -88,12 +89,17 @@ def words_around(words: Sequence[Word], start: int, end: int, count: int) -> dic
     return found
 
 
-class Source:
-    """The passages that one sentence cites."""
+def source_of(passages: Sequence[Passage]) -> Source:
+    """The source that these passages are together; the last ones are kept, for all threads."""
+    labels = "\n".join(f"{shown.title} {shown.heading} {shown.page_label or ''}" for shown in passages)
+    return _kept_source(tuple(passage.text for passage in passages), labels)
 
-    def __init__(self, passages: Sequence[Passage]) -> None:
-        self.texts = [passage.text for passage in passages]
-        self.labels = "\n".join(f"{shown.title} {shown.heading} {shown.page_label or ''}" for shown in passages)
+
+class Source:
+    """The passages that one sentence cites: their texts, and what stands above them. See `source_of`."""
+
+    def __init__(self, texts: Sequence[str], labels: str) -> None:
+        self.texts, self.labels = texts, labels
         self._written = [text[start:end] for text in self.texts for start, end in sentence_spans(text)]
         self.sentences = [words_of(sentence) for sentence in self._written]
         self.figures = [stated(sentence) for sentence in self._written]
@@ -155,6 +161,9 @@ class Source:
         if term in self.vocabulary:
             return {term}
         return {other for other in self._beginnings.get(term[:_SHARED], []) if _akin(term, other)}
+
+
+_kept_source = lru_cache(_KEPT)(Source)
 
 
 def _akin(first: str, second: str) -> bool:

@@ -12,6 +12,7 @@ from rag.types.documents import FinishReason, Usage
 from rag.types.models import ModelDelta
 
 _THOUGHTS = ("reasoning_content", "reasoning")  # the fields that have them, of which some servers give both
+_OF_TEXT = {"content", "role"}
 _REASONS: Mapping[str, FinishReason] = {"length": "length", "content_filter": "content_filter"}  # all else is the end
 
 
@@ -30,6 +31,21 @@ def model_delta(chunk: Mapping[str, Any], text: str | None, calls: ToolCallReade
         calls=calls.feed(delta.get("tool_calls")) if calls else (),
         thoughts=next((value for name in _THOUGHTS if isinstance(value := delta.get(name), str) and value), thoughts),
     )
+
+
+def plain_text(chunk: Mapping[str, Any]) -> str:
+    """The text of a chunk that brings nothing but text, as most do; empty for any other."""
+    choices = chunk.get("choices")
+    choice = choices[0] if choices and not chunk.get("usage") else {}
+    delta = choice.get("delta") or {}
+    content = delta.get("content")
+    if (
+        not isinstance(content, str)
+        or choice.get("finish_reason")
+        or any(delta[name] for name in delta.keys() - _OF_TEXT)
+    ):
+        return ""
+    return content
 
 
 def _parts(content: object) -> tuple[str, str]:

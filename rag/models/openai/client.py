@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import httpx
 
+from rag.concurrency import pause_if_busy
 from rag.errors import BackendError, ConfigurationError, PromptTooLong
 from rag.models.chat_template import Turn, estimate_tokens, fold_system, to_turns
-from rag.models.openai.chunks import ToolCallReader, model_delta
+from rag.models.openai.chunks import ToolCallReader, model_delta, plain_text
 from rag.models.openai.discovery import (
     DEFAULT_CONTEXT_WINDOW,
     LOADING,
@@ -56,7 +57,7 @@ from rag.types.documents import Message
 from rag.types.models import LanguageModel, ModelDelta
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 
     from rag.settings import LanguageModelSettings
 
@@ -68,6 +69,7 @@ _REFUSALS = 2  # of a system message, until a model is held to take none
 _SMALLEST_WINDOW = 256  # tokens: a server that says it reads less is not believed
 _REFUSED = {400, 422}  # HTTP: what servers answer to fields that they do not take
 _NO_CHOICES: list[dict[str, Any]] = [{}]
+_DONE = ModelDelta("")  # the server says so
 
 
 def open_openai(settings: LanguageModelSettings) -> LanguageModel:
@@ -239,14 +241,11 @@ class OpenAICompatible:
                 async with self._session() as session:
                     response, read, tried = await self._ask(session, turns, options, clock)
                     calls = ToolCallReader() if "tools" in options else None
-                    async with response, aclosing(_chunks(response, clock, read)) as chunks:
-                        async for chunk in chunks:
-                            choice = (chunk.get("choices") or _NO_CHOICES)[0]
-                            delta = choice.get("delta") or choice.get("message") or {}
+                    async with response, aclosing(_deltas(response, clock, read, calls)) as deltas:
+                        async for delta in deltas:
                             # A server that says that it is done, though not why, has not broken off.
-                            finished = finished or bool(choice.get("finish_reason")) or (not chunk and clock.has_begun)
-                            clock.tick(is_token=_has_token(delta))
-                            yield model_delta(chunk, None, calls)
+                            finished = finished or bool(delta.finish_reason) or (delta is _DONE and clock.has_begun)
+                            yield delta
             except (NotReached, ServerError, NoJson, aiohttp.ClientError, ValueError) as error:
                 pause = None if clock.has_begun else retries.pause_after(error)
                 if pause is None or pause.seconds > clock.left:
@@ -343,30 +342,59 @@ class OpenAICompatible:
         )
 
 
-async def _chunks(
-    response: aiohttp.ClientResponse, clock: TokenTimeout, read: ReadEvent
-) -> AsyncGenerator[dict[str, Any], None]:
-    """The chunks of a reply, and an empty one where the server says that it is done; a reply that is not streamed is
-    one chunk. Raises ServerError, NoJson."""
+async def _deltas(
+    response: aiohttp.ClientResponse, clock: TokenTimeout, read: ReadEvent, calls: ToolCallReader | None
+) -> AsyncGenerator[ModelDelta, None]:
+    """What comes of a reply, and `_DONE` where the server says that it is; one that is not streamed is one chunk.
+    Raises ServerError, NoJson."""
     received = await clock.within(response.content.readany())
     if received.lstrip().startswith(b"{"):
-        yield read(received + await clock.within(response.content.read()), "")
-        yield {}
+        chunk = read(received + await clock.within(response.content.read()), "")
+        clock.tick(is_token=_has_token(chunk))
+        yield model_delta(chunk, None, calls)
+        yield _DONE
         return
     reader = EventReader(read)
     while received and not reader.is_done:
-        for chunk in reader.feed(received):
-            yield chunk
+        for delta in _joined(reader.feed(received), clock, calls):
+            yield delta
+        if clock.has_begun and not reader.is_done:
+            await pause_if_busy()
         received = b"" if reader.is_done else await clock.within(response.content.readany())
     reader.end()
     if reader.is_done:
-        yield {}
+        yield _DONE
+
+
+def _joined(
+    chunks: Iterator[dict[str, Any]], clock: TokenTimeout, calls: ToolCallReader | None
+) -> Iterator[ModelDelta]:
+    """The deltas of chunks that came together; texts are one then: it is when everybody is busy that tokens wait."""
+    text = ""
+    try:
+        for chunk in chunks:
+            clock.tick(is_token=_has_token(chunk))
+            if plain := plain_text(chunk):
+                text += plain
+                continue
+            if text:
+                yield ModelDelta(text)
+                text = ""
+            yield model_delta(chunk, None, calls)
+    except (ServerError, NoJson):
+        if text:
+            yield ModelDelta(text)
+        raise
+    if text:
+        yield ModelDelta(text)
 
 
 def _has_calls(messages: Sequence[Message]) -> bool:
     return any(message.tool_calls or message.tool_call_id for message in messages)
 
 
-def _has_token(delta: dict[str, Any]) -> bool:
+def _has_token(chunk: dict[str, Any]) -> bool:
     """Whether it brings text or thoughts (which servers put into fields of their own), and not just the role."""
+    choice = (chunk.get("choices") or _NO_CHOICES)[0]
+    delta = choice.get("delta") or choice.get("message") or {}
     return any(value for name, value in delta.items() if name != "role")

@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import orjson
+
 from rag.models.openai.errors import NoJson, ServerError
 
 _DONE = b"[DONE]"
@@ -61,16 +63,23 @@ class EventReader:
 def read_chunk(data: bytes) -> dict[str, Any]:
     """A chunk of a reply, or a whole one; empty for JSON that is no object. Raises ServerError for what the server
     reports, NoJson for what is none."""
-    text = data.decode(errors="replace")
     try:
-        chunk = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise NoJson(text) from error
+        chunk = orjson.loads(data)
+    except ValueError:  # servers send what is none by the letter: NaN, half a character, bytes that are no UTF-8
+        chunk = _lenient(data)
     if not isinstance(chunk, dict):
         return {}
     if chunk.get("error"):
-        raise ServerError(text)
+        raise ServerError(data.decode(errors="replace"))
     choices = chunk.get("choices")
     if choices and not (isinstance(choices, list) and isinstance(choices[0], dict)):
-        raise NoJson(text)
+        raise NoJson(data.decode(errors="replace"))
     return chunk
+
+
+def _lenient(data: bytes) -> object:
+    text = data.decode(errors="replace")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise NoJson(text) from error

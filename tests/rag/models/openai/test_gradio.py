@@ -86,7 +86,7 @@ async def test_an_answer_comes_as_it_grows(application):
     assert (model.provider, model.name, model.writes_json) == ("gradio", "chat", False)
     await check_model(model)
     deltas = await ask(model)
-    assert [delta.text for delta in deltas if delta.text] == ["The pump", " needs", " oil."]
+    assert text_of(deltas) == "The pump needs oil."
     assert deltas[-1].finish_reason == "stop"
     assert application.calls == [("chat", ["How often?", "Cite.", 64, "dry"])]  # the slider ends at 64
 

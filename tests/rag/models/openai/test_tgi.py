@@ -60,7 +60,7 @@ async def test_a_reply_comes_token_by_token(server):
     assert not model.calls_functions
     await check_model(model)
     deltas = await ask(model, temperature=0.5, seed=7)
-    assert [delta.text for delta in deltas if delta.text] == ["The pump", " needs oil", " [1]."]
+    assert text_of(deltas) == "The pump needs oil [1]."
     assert deltas[-1].finish_reason == "stop"
     assert (deltas[-1].usage.prompt_tokens, deltas[-1].usage.completion_tokens) == (17, 4)
     [asked] = server.counted
