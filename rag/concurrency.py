@@ -12,9 +12,6 @@ from __future__ import annotations
 import asyncio
 from contextvars import ContextVar
 
-_BUSY = 0.002  # seconds of a turn of the event loop; it takes a twentieth of that where there is nothing else to do
-_TURNS, _LONGEST_PAUSE = 5, 0.05  # seconds, the latter: what nobody sees
-
 _current_slot: ContextVar[ConcurrencySlot | None] = ContextVar("concurrency_slot", default=None)
 
 
@@ -42,13 +39,3 @@ def release_slot() -> None:
     """The request of the present context is going to wait for somebody else: the next one is admitted."""
     if (slot := _current_slot.get()) is not None:
         slot.release()
-
-
-async def pause_if_busy() -> None:
-    """Some turns of the event loop, where one takes long because many want it: what comes meanwhile comes together, so
-    that the more there is to do, the less each piece costs. Where there is time, nothing waits."""
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    await asyncio.sleep(0)
-    if (turn := loop.time() - began) > _BUSY:
-        await asyncio.sleep(min(_TURNS * turn, _LONGEST_PAUSE))

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import httpx
 
-from rag.concurrency import pause_if_busy
 from rag.errors import BackendError, ConfigurationError, PromptTooLong
 from rag.models.chat_template import Turn, estimate_tokens, fold_system, to_turns
 from rag.models.openai.chunks import ToolCallReader, model_delta, plain_text
@@ -358,8 +357,6 @@ async def _deltas(
     while received and not reader.is_done:
         for delta in _joined(reader.feed(received), clock, calls):
             yield delta
-        if clock.has_begun and not reader.is_done:
-            await pause_if_busy()
         received = b"" if reader.is_done else await clock.within(response.content.readany())
     reader.end()
     if reader.is_done:
