@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.e2e.chat_page import ChatPage
 from tests.e2e.test_accessibility import violations
 
 ILL = "fourth day"  # on the employee handbook's page 7, the 11th of the file
@@ -166,3 +167,24 @@ def test_it_is_accessible_in_the_theme_of_the_chat(
         assert page.evaluate("document.documentElement.scrollWidth") == width
     assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == theme
     assert not any(found.values()), found
+
+
+def test_a_footnote_and_where_it_looked_lead_to_the_passage(quotes_chat: ChatPage) -> None:
+    answer = quotes_chat.ask("From which day of being ill do I need a doctor's certificate?")
+    panel = quotes_chat.open_footnote(answer)
+    link = panel.get_by_role("link", name="Open in the reader")
+    quote = panel.locator("blockquote mark").inner_text()
+    step = quotes_chat.steps.filter(has_text="Read ")
+    with quotes_chat.page.context.expect_page() as opened:
+        link.click()
+    reader = opened.value
+    expect(reader.locator(".box.mark.current").first).to_be_in_viewport(timeout=10_000)
+    expect(reader.locator("#notice")).to_be_hidden()
+    expect(reader.locator(".sheet:has(.box.current) .layer")).to_contain_text(quote.split()[0])
+    reader.close()
+    quotes_chat.page.keyboard.press("Escape")
+    step.get_by_role("button").first.click()
+    place = step.locator("tbody tr a").first
+    expect(place).to_have_text(re.compile("Employee Handbook"))
+    quotes_chat.page.goto(str(place.evaluate("link => link.href")))
+    expect(quotes_chat.page.locator(".box.mark.current").first).to_be_in_viewport(timeout=10_000)

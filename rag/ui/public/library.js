@@ -173,7 +173,7 @@ function row(found) {
     if (!found.is_upload) actions.push(make("button", { onclick: () => attempt(() => readAgain(found)) }, text("again")));
     actions.push(make("button", { class: "danger", onclick: () => attempt(() => deleteDocument(found)) }, text("delete")));
   }
-  const address = `/documents/${found.id}/source`;
+  const address = `/view/${found.id}`;
   return make("article", {},
     make("div", { class: "about" },
       make("a", { class: "title", href: address, target: "_blank", rel: "noopener", title: found.source }, found.title || found.file),

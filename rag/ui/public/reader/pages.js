@@ -114,6 +114,7 @@ export function pagesView(view, contents, { address, places, onPage, warn }) {
     start() { sheets.forEach((sheet) => sight.observe(sheet)); },
     goTo(number) { sheets[number - 1]?.scrollIntoView({ block: "start" }); load(number); },
     reveal(place) {
+      if (!sheets[place.page - 1]) return undefined; // such as what is attached to the file
       wanted = place;
       if (view.querySelector(`[data-place="${place.id}"]`)) return reveal(place);
       sheets[place.page - 1]?.scrollIntoView({ block: "start" });
