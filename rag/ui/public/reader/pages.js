@@ -3,6 +3,7 @@
 import { make, text } from "./texts.js";
 
 const KINDS = ["mark", "hit"];
+const HEAD_START = 400; // milliseconds that the page which was asked for has for itself
 const SETTLE = 120; // milliseconds in sight until a page is asked for: who scrolls past asks for nothing
 const FONT = "sans-serif";
 const ruler = document.createElement("canvas").getContext("2d");
@@ -92,7 +93,7 @@ export function pagesView(view, contents, { address, places, onPage, warn }) {
     for (const { target, isIntersecting } of entries) {
       const number = Number(target.dataset.page);
       clearTimeout(waiting.get(number));
-      if (isIntersecting) waiting.set(number, setTimeout(() => load(number), sight.isOld ? SETTLE : 0));
+      if (isIntersecting) waiting.set(number, setTimeout(() => load(number), sight.isOld ? SETTLE : HEAD_START));
       else unload(number);
     }
     sight.isOld = true;
