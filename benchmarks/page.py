@@ -19,7 +19,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, FilePayload, Page, sync_playwright
 from reportlab.pdfgen.canvas import Canvas
 from rich.console import Console
 from rich.table import Table
@@ -135,7 +135,10 @@ def upload_pdf(browser: Browser, port: int, file: Path) -> str:
     library = f"http://127.0.0.1:{port}/library"
     collection = page.request.get(f"{library}/collections").json()[0]
     shelf = f"{library}/collections/{collection['id']}"
-    page.request.post(f"{shelf}/files", multipart={"file": file})
+    page.request.post(
+        f"{shelf}/files",
+        multipart={"file": FilePayload(name=file.name, mimeType="application/pdf", buffer=file.read_bytes())},
+    )
     while page.request.get(f"{shelf}/jobs").json()[0]["state"] in ("queued", "running"):
         page.wait_for_timeout(500)
     (document,) = page.request.get(f"{shelf}/documents?containing={file.stem}").json()["documents"]
