@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -153,7 +152,7 @@ def test_a_stranger_sees_what_nobody_sees(page: Page, quotes_url: str, closed_ur
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_it_is_accessible_in_the_theme_of_the_chat(
-    open_page: Callable[..., Page], document: Callable[[str], str], theme: str, width: int, tmp_path: Path
+    open_page: Callable[..., Page], document: Callable[[str], str], theme: str, width: int
 ) -> None:
     page = open_page(width=width, height=844, dark=theme == "light")  # what was chosen counts, not the system
     page.add_init_script(f"localStorage.setItem('vite-ui-theme', '{theme}')")

@@ -2,7 +2,6 @@
 // layer of its text that can be selected, with boxes around cited and found words.
 import { make, text } from "./texts.js";
 
-const KINDS = ["mark", "hit"];
 const HEAD_START = 400; // milliseconds that the page which was asked for has for itself
 const SETTLE = 120; // milliseconds in sight until a page is asked for: who scrolls past asks for nothing
 const FONT = "sans-serif";
@@ -123,6 +122,5 @@ export function pagesView(view, contents, { address, places, onPage, warn }) {
     },
     refresh() { [...loaded.keys()].forEach((number) => { loaded.get(number).abort(); loaded.delete(number); load(number); }); },
     label,
-    kinds: KINDS,
   };
 }
