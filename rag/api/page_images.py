@@ -1,4 +1,4 @@
-"""`GET /documents/{id}/pages/{number}`: a page as the side panel shows it, boxes around a quote, and its picture."""
+"""`GET /documents/{id}/pages/{number}`: a page as it is shown: its picture, text, and boxes around a quote."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from rag.api.dependencies import Caller
-from rag.api.rendering.highlight import boxes_of
+from rag.api.rendering.highlight import Box, boxes_of, lines_of
 from rag.api.rendering.renderer import DrawnPage, PageDrawer
 from rag.api.rendering.worker import UNITS
 from rag.api.route_policy import SESSION
@@ -36,8 +36,9 @@ async def get_page(
     document_id: str, number: int, request: Request, caller: Caller, start: int = 0, end: int = 0
 ) -> dict[str, Any]:
     """What is to be known of a page, counted from 1: its `text` (slides and sheets have no more than that), and for a
-    PDF its picture, and `boxes` (left, top, width, height in shares of the page) around the characters from `start` to
-    `end` of the text. `quote` is what stands there, so that the asker sees whether it is still what was cited.
+    PDF its picture, its drawn `lines` (each a box and the text in it, to be selected), and `boxes` around the
+    characters from `start` to `end` of the text. A box is left, top, width and height in shares of the page. `quote` is
+    what stands there, so that the asker sees whether it is still what was cited.
 
     Raises NotFound, UnreadableDocument.
     """
@@ -54,9 +55,14 @@ async def get_page(
         "picture": f"/documents/{document.id}/pages/{number}.png?version={document.version}",
         "width": page.width,
         "height": page.height,
-        "boxes": [[left / UNITS, top / UNITS, (right - left) / UNITS, (bottom - top) / UNITS]
-                  for left, top, right, bottom in boxes],
-    }  # fmt: skip
+        "boxes": [_shares(box) for box in boxes],
+        "lines": [[*_shares(box), text] for box, text in await asyncio.to_thread(lines_of, page.characters)],
+    }
+
+
+def _shares(box: Box) -> list[float]:
+    left, top, right, bottom = box
+    return [left / UNITS, top / UNITS, (right - left) / UNITS, (bottom - top) / UNITS]
 
 
 async def _drawn(request: Request, document: Document, number: int) -> DrawnPage:

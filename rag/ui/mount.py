@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from rag.api.errors import on_rag_error
 from rag.api.route_policy import PUBLIC
 from rag.errors import NotFound, RagError
-from rag.ui import export, library
+from rag.ui import export, library, reader
 from rag.ui.chainlit_files import write_chainlit_files
 from rag.ui.chainlit_routes import chainlit_routes, refuse_half_characters, shut_routes
 from rag.ui.content_security_policy import ContentSecurityPolicy, content_security_policy
@@ -68,6 +68,7 @@ def mount_chat(app: FastAPI, services: Services) -> None:
     app.state.chat_session = chat_session
     guard_sockets(services)
     app.include_router(library.router)
+    app.include_router(reader.router)
     app.include_router(export.router)
     app.include_router(chainlit_routes())
     shut_routes(chainlit_app)

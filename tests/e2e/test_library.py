@@ -62,8 +62,10 @@ def test_documents_are_added_found_and_removed(
     expect(page.locator("#documents .title")).to_have_count(1)
     page.locator("#search").fill("VOLES")
     expect(page.locator("#documents .title")).to_have_count(1)
-    address = page.locator("#documents .title").get_attribute("href")
-    assert page.request.get(f"{quotes_url}{address}").body() == good.read_bytes()
+    reader = str(page.locator("#documents .title").get_attribute("href"))
+    assert reader.startswith("/view/")
+    source = f"{quotes_url}{reader.replace('/view/', '/documents/')}/source"
+    assert page.request.get(source).body() == good.read_bytes()
     page.reload()
     expect(page.locator("#title")).to_have_text(title)
     page.locator("#documents").get_by_role("button", name="Delete").click()

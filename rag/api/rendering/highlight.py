@@ -64,6 +64,29 @@ def boxes_of(page: Characters, text: str, start: int, end: int) -> list[Box]:
     return boxes[:MAX_BOXES] if found >= _MIN_SHARE * len(wanted) else []
 
 
+def lines_of(page: Characters) -> list[tuple[Box, str]]:
+    """The page's text in runs of characters that stand side by side on a line, each with its box."""
+    lines: list[tuple[Box, str]] = []
+    is_apart = True
+    for number, character in enumerate(page.text):
+        box = page.box(number)
+        if character.isspace() or box[0] >= box[2] or box[1] >= box[3]:
+            if character == "\n":
+                is_apart = True
+            elif not is_apart and not lines[-1][1].endswith(" "):
+                lines[-1] = lines[-1][0], lines[-1][1] + " "
+            continue
+        height = box[3] - box[1]
+        if is_apart or not _share_line(lines[-1][0], box) or _distance(lines[-1][0], box)[1] > 2 * height:
+            lines.append((box, character))
+        else:
+            (left, top, right, bottom), text = lines[-1]
+            widened = min(left, box[0]), min(top, box[1]), max(right, box[2]), max(bottom, box[3])
+            lines[-1] = widened, text + character
+        is_apart = False
+    return lines
+
+
 def _letters(text: str) -> _Letters:
     found: list[str] = []
     places: list[int] = []

@@ -133,6 +133,12 @@ def page_names(page_index: int | None, page_label: str | None, translations: Tra
     return translations("page", label=page_label), translations("page_of_file", number=position)
 
 
+def reader_address(document_id: str, page_index: int | None, start: int, end: int) -> str:
+    """Where the reader shows these characters of a document marked: see rag/ui/reader.py."""
+    page = "" if page_index is None else f"page={page_index + 1}&"
+    return f"/view/{document_id}?{page}start={start}&end={end}"
+
+
 def _has_file(access: Access, document_id: str) -> bool | None:
     """Whether the file is there; None where the document is not, or may not be read."""
     try:

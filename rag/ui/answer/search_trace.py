@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rag.ui.answer.footnotes import page_names
+from rag.ui.answer.footnotes import page_names, reader_address
 from rag.ui.markdown import escape
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ def _place(hit: Hit, is_read: bool, translations: Translations) -> str:
     """Document and page, and the heading if it was read: of other documents no words are kept with the answer."""
     heading = hit.chunk.heading.rsplit(" › ", 1)[-1][:_LONGEST_HEADING] if is_read else ""
     page, _ = page_names(hit.chunk.page_index, hit.chunk.page_label, translations)
-    parts = [f"**{escape(hit.title)}**", escape(heading if heading != hit.title else ""), escape(page)]
+    address = reader_address(hit.chunk.document_id, hit.chunk.page_index, hit.chunk.start, hit.chunk.end)
+    parts = [f"[**{escape(hit.title)}**]({address})", escape(heading if heading != hit.title else ""), escape(page)]
     return " · ".join(filter(None, parts))
 
 

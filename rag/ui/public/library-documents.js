@@ -81,7 +81,7 @@ function row(found) {
   const box = current.may_write
     ? make("input", { type: "checkbox", "aria-label": text("select", { name }), onchange: (event) => tickOne(found, event.target.checked) })
     : null;
-  const title = make("a", { class: "title", href: `/documents/${found.id}/source`, target: "_blank", rel: "noopener", title: found.source }, name);
+  const title = make("a", { class: "title", href: `/view/${found.id}`, target: "_blank", rel: "noopener", title: found.source }, name);
   const actions = [];
   if (current.may_write) {
     if (!found.is_upload) actions.push(make("button", { onclick: () => attempt(() => indexAgain([found])) }, text(found.status === "failed" ? "retry" : "again")));

@@ -1,5 +1,5 @@
-// Light or dark, as it was chosen in the chat or on the page of documents, else as the system has it; before anything is
-// painted.
+// Light or dark, as it was chosen in the chat or on the page of documents, else as the system has it; for that page and
+// the reader, before anything is painted.
 "use strict";
 
 const THEME = "vite-ui-theme"; // Chainlit's
@@ -8,7 +8,8 @@ const chosenTheme = () => localStorage.getItem(THEME) || "system";
 
 function applyTheme() {
   const chosen = chosenTheme();
-  document.documentElement.dataset.theme = chosen === "dark" || (chosen === "system" && prefersDark.matches) ? "dark" : "light";
+  const theme = chosen === "dark" || (chosen === "system" && prefersDark.matches) ? "dark" : "light";
+  document.documentElement.dataset.theme = document.documentElement.style.colorScheme = theme;
 }
 
 function chooseTheme(theme) {

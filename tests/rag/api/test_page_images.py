@@ -26,6 +26,14 @@ def test_a_page_with_boxes_around_the_quote_and_its_picture(http, served):
     assert picture.content.startswith(b"\x89PNG")
 
 
+def test_the_text_of_a_page_lies_over_its_picture(http, served):
+    page = http.get(f"/documents/{served.document_id('manual.pdf')}/pages/2").json()
+    ((left, top, width, height, text),) = page["lines"]
+    assert text.strip() == TEXT
+    assert 0 < left < left + width < 1
+    assert 0 < top < top + height < 1
+
+
 def test_without_a_quote_nothing_is_marked(http, served):
     page = http.get(f"/documents/{served.document_id('manual.pdf')}/pages/1").json()
     assert (page["quote"], page["boxes"]) == ("", [])

@@ -103,6 +103,7 @@ ARGUMENTS = {
         for path in ("/", "/generate", "/generate_stream")
     },
     "POST /api/v1/generate": {"data": {"model": "scripted", "inputs": "heron"}},
+    "GET /view/{document_id}/search": {"params": {"containing": "heron"}},
     "POST /library/collections": {"json": {"title": "another"}},
     "PATCH /library/collections/{collection_id}": {"json": {"title": "mine", "public": True}},
     "POST /library/collections/{collection_id}/files": _UPLOAD,

@@ -4,7 +4,7 @@
 import { useEffect, useRef, useState } from "react";
 import { useSetRecoilState } from "recoil";
 import { sideViewState } from "@chainlit/react-client";
-import { ChevronLeft, ChevronRight, ExternalLink, Quote } from "lucide-react";
+import { BookOpen, ChevronLeft, ChevronRight, ExternalLink, Quote } from "lucide-react";
 
 const { text } = window.footnote;
 
@@ -80,6 +80,14 @@ function Rows({ table: { columns, rows, marked } }) {
       </div>
     </section>
   );
+}
+
+// The reader with the quote marked. What the number at the end is made of, it makes of the words that it finds there, so
+// that a document which has changed is noticed (public/reader/reader.js).
+function readerAddress({ document: id, page, start, end, quote }) {
+  let check = 7;
+  for (const character of quote) check = (Math.imul(check, 31) + character.codePointAt(0)) | 0;
+  return `/view/${id}?${page ? `page=${page}&` : ""}start=${start}&end=${end}&check=${check >>> 0}`;
 }
 
 function Page({ citation, onNumber }) {
@@ -174,6 +182,11 @@ export default function Footnote() {
       )}
       {warning && <p className="footnote-warning" role="note">{warning}</p>}
       {is_pdf && <Page key={`${props.document} ${page} ${props.start}`} citation={props} onNumber={setShown} />}
+      {is_readable && (
+        <p className="footnote-reader">
+          <a href={readerAddress(props)} target="_blank" rel="noopener noreferrer"><BookOpen />{text("open_reader")}</a>
+        </p>
+      )}
       <p className="footnote-source" title={source}>
         {!is_readable ? null : address ? (
           <a href={is_pdf ? `${address}#page=${shown}` : address} target="_blank" rel="noopener noreferrer">

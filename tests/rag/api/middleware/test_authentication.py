@@ -16,7 +16,7 @@ from rag.api.app import create_api
 from rag.auth.access import share
 from rag.auth.api_keys import ApiKeys
 from rag.auth.users import Users
-from rag.ui import library
+from rag.ui import library, reader
 from tests.rag.api.conftest import api_settings
 from tests.rag.api.serving import serving, write_documents
 
@@ -33,7 +33,7 @@ UNKNOWN = {
     "item": "msg_" + "0" * 24,
     "upload": "upload_" + "0" * 24,
 }
-OPEN = {"/healthz", "/readyz", "/library"}  # the last is a page without anything on it
+OPEN = {"/healthz", "/readyz", "/library", "/view/{document_id}"}  # the last two are pages without anything on them
 
 
 def question(model, **more):
@@ -139,6 +139,8 @@ def recipes(i, own):
         "GET /documents/{document_id}/source": [("GET", f"/documents/{i['document']}/source", None)],
         "GET /documents/{document_id}/pages/{number}": [("GET", f"/documents/{i['document']}/pages/1", None)],
         "GET /documents/{document_id}/pages/{number}.png": [("GET", f"/documents/{i['document']}/pages/1.png", None)],
+        "GET /view/{document_id}/contents": [("GET", f"/view/{i['document']}/contents", None)],
+        "GET /view/{document_id}/search": [("GET", f"/view/{i['document']}/search?containing=vault", None)],
         "GET /docs": [("GET", "/docs", None)],
         "GET /redoc": [("GET", "/redoc", None)],
         "GET /docs/{name}": [("GET", "/docs/redoc.standalone.js", None)],
@@ -244,7 +246,7 @@ def world(tmp_path_factory):
     settings = api_settings(folder)
     auth = settings.auth.model_copy(update={"required": True, "requests_per_minute": 0, "attempts_per_minute": 100_000})
     settings = settings.model_copy(update={"auth": auth})
-    with serving(settings, [write_documents(folder / "documents")], library.router) as served:
+    with serving(settings, [write_documents(folder / "documents")], library.router, reader.router) as served:
         database = served.services.catalog.database
         users, api_keys = Users(database), ApiKeys(database)
         ids = {name: users.add(name, PASSWORD).id for name in ("anna", "ben", "carol")}
@@ -270,6 +272,7 @@ def world(tmp_path_factory):
 def test_every_route_has_a_recipe(world):
     app = create_api(world.services, "token")
     app.include_router(library.router)
+    app.include_router(reader.router)
     routes = list(iter_route_contexts(app.routes))
     sockets = {route.path for route in routes if isinstance(route.original_route, APIWebSocketRoute)}
     named = {f"{method} {route.path}" for route in routes if route.path not in sockets for method in methods_of(route)}

@@ -20,8 +20,11 @@ def test_each_hit_with_both_ranks_and_the_passage_that_holds_it():
     hits = [hit(0, 0, dense_rank=2, dense_score=0.431, lexical_rank=1, lexical_score=7.5), hit(1, 500, lexical_rank=4)]
     *_, head, _, first, second, _, legend = search_trace("What *now*?", hits, [passage(1, 0, 80)], ENGLISH).split("\n")
     assert head == "| Read | Place | By meaning | By words | Together |"
-    assert first == r"| 1 | **The \| manual** · Care · page iv | 2 (0.43) | 1 (7.50) | 0.50 |"
-    assert second == r"| – | **The \| manual** · page iv | – | 4 | 0.50 |"
+    assert (
+        first
+        == r"| 1 | [**The \| manual**](/view/doc?page=4&start=0&end=50) · Care · page iv | 2 (0.43) | 1 (7.50) | 0.50 |"
+    )
+    assert second == r"| – | [**The \| manual**](/view/doc?page=4&start=500&end=550) · page iv | – | 4 | 0.50 |"
     assert legend == ENGLISH("trace_legend")
 
 
