@@ -12,6 +12,7 @@ import ssl
 import time
 from contextlib import aclosing
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -191,24 +192,31 @@ class OpenAICompatible:
             self.tokenizer = ""
             return None
 
-    def _count(self, turns: list[Turn]) -> int:
+    @cached_property
+    def _counting_client(self) -> httpx.Client:
+        """What asks for counts, from several threads; making one takes longer than asking. It keeps no connection: the
+        server may be started anew."""
         key = self._key.get_secret_value()
-        with httpx.Client(
+        return httpx.Client(
             headers={"Authorization": f"Bearer {key}"} if key else {},
             trust_env=trusts_environment(self.base_url),
             verify=self._tls,
             follow_redirects=False,
             timeout=COUNT_TIMEOUT,
-        ) as client:
-            for _ in range(_REFUSALS if SYSTEM_ROLE not in self._refused else 0):  # one may be an accident
-                try:
-                    return count_on_server(client, self.base_url, self.tokenizer, self.model, turns)
-                except NotCounted as refusal:
-                    if not refusal.is_about_turns:
-                        raise
-            count = count_on_server(client, self.base_url, self.tokenizer, self.model, fold_system(turns))
-            self._refused.add(SYSTEM_ROLE)
-            return count
+            limits=httpx.Limits(max_keepalive_connections=0),
+        )
+
+    def _count(self, turns: list[Turn]) -> int:
+        client = self._counting_client
+        for _ in range(_REFUSALS if SYSTEM_ROLE not in self._refused else 0):  # one may be an accident
+            try:
+                return count_on_server(client, self.base_url, self.tokenizer, self.model, turns)
+            except NotCounted as refusal:
+                if not refusal.is_about_turns:
+                    raise
+        count = count_on_server(client, self.base_url, self.tokenizer, self.model, fold_system(turns))
+        self._refused.add(SYSTEM_ROLE)
+        return count
 
     async def wait_until_loaded(self, seconds: float) -> AsyncGenerator[str, None]:
         """Says what is waited for, as long as the server says that it loads its model, and no longer than `seconds`."""
