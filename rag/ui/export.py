@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import PurePath
 from string import Template
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
@@ -106,7 +107,7 @@ def entry_of(step: Step, elements: Sequence[Element]) -> Entry:
 
 def _source(note: Mapping[str, Any]) -> Source:
     parts = [note.get(key) for key in ("title", "heading", "place", "position")]
-    file = f" ({note['source']})" if note.get("source") else ""
+    file = f" ({PurePath(note['source']).name})" if note.get("source") else ""  # where it lies is nobody's business
     place = " · ".join(str(part) for part in parts if part) + file
     return Source(int(note["number"]), place, " ".join(str(note.get("quote") or "").split()))
 

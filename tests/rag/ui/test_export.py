@@ -25,7 +25,7 @@ NOTE = {
     "title": "Handbook",
     "heading": "Illness",
     "place": "page 7",
-    "source": "h.pdf",
+    "source": "/home/anna/private/h.pdf",
     "quote": "day\nfour",
 }
 
