@@ -48,6 +48,7 @@ MADE_WHEN_NEEDED: dict[str, tuple[str, Callable[[], object]]] = {
     "rag.models.openai.errors": ("search", lambda: re.compile(r"(?<!\w)min_p(?!\w)")),
     "rag.models.prompt_type": ("sub", lambda: [load_prompt_type(name)._own_marks for name in PROMPT_TYPES]),
     "rag.text.injection": ("search", injection._patterns),
+    "rag.ui.reader": ("search", lambda: re.compile(r"two\s+words\s+more", re.IGNORECASE)),
     "rag.ui.translations": ("fullmatch", translations._patterns),
 }
 LONGEST = {"rag.answering.repetition._UNDECIDED": 80}  # characters that a pattern is ever shown, where they are few
