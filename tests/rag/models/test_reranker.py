@@ -15,8 +15,10 @@ pytestmark = pytest.mark.slow  # makes a cross-encoder with torch
 @pytest.fixture(scope="module")
 def tiny_cross_encoder(tmp_path_factory):
     """The folder of a cross-encoder with random weights."""
+    import torch
     from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
 
+    torch.manual_seed(0)  # of some weights, all texts have the same score
     folder = tmp_path_factory.mktemp("cross-encoder")
     (folder / "vocab.txt").write_text("\n".join(WORDS))
     BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(str(folder))
