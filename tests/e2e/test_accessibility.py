@@ -37,7 +37,7 @@ def violations(page: Page) -> list[str]:
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_the_chat_and_its_footnotes(open_page: Callable[..., Page], quotes_url: str, dark: bool) -> None:
     chat = ChatPage(open_page(dark=dark), quotes_url)
-    expect(chat.page.get_by_role("button", name="Send message")).to_be_visible()  # the names come a little later
+    expect(chat.page.locator("#upload-button[aria-label]")).to_be_visible()  # the names come a little later
     found = {"empty": violations(chat.page)}
     answer = chat.ask(ILL)
     expect(answer.get_by_role("button", name="Helpful", exact=True)).to_be_visible()
