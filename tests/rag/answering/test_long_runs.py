@@ -15,6 +15,7 @@ from rag.types.chat import Sampling
 from rag.types.documents import Message
 from rag.types.models import LanguageModel, ModelDelta
 from rag.ui.markdown import presentable
+from tests.growth import assert_linear
 from tests.rag.answering.test_attribution import PASSAGES
 
 RUN = 120_000  # characters
@@ -102,11 +103,9 @@ def test_nobody_waits_for_a_run_that_comes_in_one_piece(unit):
 
 @pytest.mark.parametrize("unit", UNITS)
 def test_an_answer_that_is_shown_again_takes_time_with_its_length(unit):
-    times = []
-    for characters in (8_000, 16_000):
+    def show(characters):
         text = unit * (characters // len(unit))
-        began = time.process_time()
         find_markers(text)
         replace_markers(presentable(text), lambda marker: f"({marker.number})")
-        times.append(time.process_time() - began)
-    assert times[1] < max(0.05, 2.6 * times[0]), times
+
+    assert_linear(show, 4_000)

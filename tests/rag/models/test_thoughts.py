@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import replace
 
 import pytest
@@ -14,6 +13,7 @@ from rag.models.llm import stream_text
 from rag.models.thoughts import LeadingThoughts, after_thoughts
 from rag.types.chat import Functions, Sampling
 from rag.types.documents import Message
+from tests.growth import assert_linear
 from tests.rag.models.model_server import ModelServer, ask, chunk, events, open_at, running, stream, text_of
 
 ANSWER = "Every 90 days [1]."
@@ -123,16 +123,15 @@ def test_a_whole_text_without_its_thoughts(text, rest):
 
 @pytest.mark.parametrize("begin", ["Okay, ", " ", "<think>", "The "])
 def test_a_long_reply_takes_no_longer_for_coming_in_many_pieces(begin):
-    def seconds(pieces):
-        leading, began = LeadingThoughts(None), time.process_time()
+    def reply(pieces):
+        leading = LeadingThoughts(None)
         text = leading.feed(begin)[1]
         for _ in range(pieces):
             text += "".join(leading.feed("  " if begin == " " else "word "))
         text += "".join(leading.flush())
         assert len(text) >= 2 * pieces
-        return time.process_time() - began
 
-    assert min(seconds(80_000) / seconds(20_000) for _ in range(3)) < 8  # four times as many
+    assert_linear(reply, 10_000)
 
 
 # --------------------------------------------------------------------------------------------------- without thinking

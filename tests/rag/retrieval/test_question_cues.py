@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from rag.retrieval.question_cues import asking_part, asks_for_all, topic_asked_for
+from tests.growth import assert_linear
 
 TALE = "\n\n".join(
     f"On day {day} of the trip the crew repaired the old crane and had soup for lunch, as the pilot had wished."
@@ -95,15 +94,7 @@ def test_questions_for_one_thing(question):
 
 
 def test_a_run_of_marks_takes_linear_time():
-    def seconds(length):
-        message = "?" * length + "a"
-        began = time.process_time()
-        for _ in range(3):
-            asking_part(message)
-        return time.process_time() - began
-
-    seconds(4_000)
-    assert seconds(64_000) < 64 * max(seconds(4_000), 0.0005)
+    assert_linear(lambda length: asking_part("?" * length + "a"), 16_000)
 
 
 @pytest.mark.parametrize(

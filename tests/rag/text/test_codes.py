@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from rag.text.analysis import terms
 from rag.text.codes import code_words, question_codes
+from tests.growth import assert_linear
 
 
 @pytest.mark.parametrize(
@@ -52,14 +51,7 @@ def test_words_are_no_codes(text):
 
 @pytest.mark.parametrize("run", ["1", "1.", "A", "a-", "3 ", "1 a", " ", "2025-", "may "])
 def test_long_runs_take_linear_time(run):
-    def seconds(count):
-        text = run * count + "1"
-        begin = time.process_time()
-        list(code_words(text))
-        return time.process_time() - begin
-
-    seconds(1000)
-    assert seconds(80_000) < 40 * max(seconds(8_000), 0.002)  # ten times as long; quadratic would be a hundred
+    assert_linear(lambda count: list(code_words(run * count + "1")), 10_000)
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import time
 import tomllib
 from importlib.resources import files
 
 import pytest
 
 from rag.text.injection import addresses_assistant
+from tests.growth import assert_linear
 
 PATTERNS = tomllib.loads(files("rag.text").joinpath("injection_patterns.toml").read_text(encoding="utf-8"))
 
@@ -120,11 +120,4 @@ def test_patterns_are_folded_as_the_text_is(section):
     ],
 )
 def test_long_texts_without_an_end_take_linear_time(run):
-    def seconds(characters):
-        text = run * (characters // len(run)) + "\n"
-        began = time.process_time()
-        addresses_assistant(text)
-        return time.process_time() - began
-
-    seconds(1_000)
-    assert seconds(160_000) < 40 * max(seconds(16_000), 0.002)  # ten times as long; quadratic would be a hundred
+    assert_linear(lambda characters: addresses_assistant(run * (characters // len(run)) + "\n"), 20_000)

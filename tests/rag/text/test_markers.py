@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from itertools import pairwise
 
 import pytest
@@ -10,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rag.text.markers import MarkerFilter, cited_numbers, find_markers, round_markers, without_markers
+from tests.growth import assert_linear
 
 
 def filtered(*deltas: str, numbers=(1, 2, 3)) -> str:
@@ -114,16 +114,6 @@ def in_one_piece(text):
     return markers.feed(text) + markers.flush()
 
 
-def seconds(work, text):
-    """The quickest of three: other processes make one late, not all."""
-    times = []
-    for _ in range(3):
-        began = time.process_time()
-        work(text)
-        times.append(time.process_time() - began)
-    return min(times)
-
-
 @pytest.mark.parametrize(
     "work",
     [
@@ -138,8 +128,7 @@ def seconds(work, text):
 )
 @pytest.mark.parametrize("unit", [" ", "\t ", "[", "[ ", "[a", "a ", "[1, ", "[1", "1, "])
 def test_runs_take_no_more_than_their_length(work, unit):
-    short, long = (unit * (length // len(unit)) + "x" for length in (N // 8, N))
-    assert seconds(work, long) < 8 * 4 * seconds(work, short) + 0.05, "eight times as long, not 64 times"
+    assert_linear(lambda length: work(unit * (length // len(unit)) + "x"), N // 8)
 
 
 def test_nothing_of_a_run_is_lost():

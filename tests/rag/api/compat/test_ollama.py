@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
 import ollama
 import pytest
 
 from rag.api.compat.ollama import Call, CallOf, Turn, _arguments, _messages
 from rag.api.openai.tools import MOST_TOOLS
 from rag.types.chat import ToolCall
+from tests.growth import assert_linear
 
 QUESTION = "How often does the pump need oil?"
 MODEL = "footnote/default"
@@ -102,13 +101,7 @@ def test_results_without_a_call_are_matched_in_linear_time():
     calling = Turn(role="assistant", tool_calls=[CallOf(function=Call(name="look"))] * MOST_TOOLS)
     result = Turn(role="tool", content="none", tool_name="other")
 
-    def seconds(count):
-        began = time.process_time()
-        _messages([calling] * 100 + [result] * count)
-        return time.process_time() - began
-
-    few = min(seconds(1) for _ in range(3))
-    assert seconds(2000) < few + 0.5
+    assert_linear(lambda count: _messages([calling] * count + [result] * (20 * count)), 25)
 
 
 def test_a_result_is_that_of_the_first_call_of_its_name_without_one():
